@@ -1,0 +1,32 @@
+"""Tensors to architecture: ordered layers, neuron groups, axis roles, and the functional forward pass.
+
+>>> from nfn_cli.architectures import Layer, chain
+>>> chain([Layer("0", "linear", 2, 8), Layer("1", "linear", 8, 3)], activation="tanh").describe()
+'linear 2->8, linear 8->3 (tanh)'
+"""
+
+from nfn_cli.architectures.activations import FUNCTIONS, Activation, canonical_activation
+from nfn_cli.architectures.architecture import Architecture, NeuronGroup, TensorSpec, chain
+from nfn_cli.architectures.forward import functional_forward
+from nfn_cli.architectures.layer import Layer
+from nfn_cli.architectures.read import ReadNetwork, read_weight_space
+from nfn_cli.architectures.roles import AxisRole, Side
+from nfn_cli.architectures.weight_space import WeightSpace, stack
+
+__all__ = [
+    "FUNCTIONS",
+    "Activation",
+    "Architecture",
+    "AxisRole",
+    "Layer",
+    "NeuronGroup",
+    "ReadNetwork",
+    "Side",
+    "TensorSpec",
+    "WeightSpace",
+    "canonical_activation",
+    "chain",
+    "functional_forward",
+    "read_weight_space",
+    "stack",
+]

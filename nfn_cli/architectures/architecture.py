@@ -1,0 +1,95 @@
+"""An architecture: its layers, its neuron groups, and the role of every axis of every tensor."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from nfn_cli.architectures.layer import Layer
+from nfn_cli.architectures.roles import AxisRole, Side
+
+
+@dataclass(frozen=True)
+class NeuronGroup:
+    """Neurons that share one index: a hidden layer of a chain, and the activation that it feeds."""
+
+    name: str
+    size: int
+    activation: str
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor of the weight space: its name, its shape without batch axes, and one role an axis."""
+
+    name: str
+    shape: tuple[int, ...]
+    roles: tuple[AxisRole, ...]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """All that the other rooms know of a network's structure.
+
+    Attributes:
+        layers: in the order of computation.
+        groups: the hidden neuron groups, in order.
+        tensors: first layer's weight, first layer's bias, second layer's weight, ...
+        activation: canonical name (see `activations`).
+        omega_0: frequency of a sine, sin(ω₀ z); no other activation looks at it.
+        pool: "max" or "avg" where a pooling is known to follow the activations.
+    """
+
+    layers: tuple[Layer, ...]
+    groups: tuple[NeuronGroup, ...]
+    tensors: tuple[TensorSpec, ...]
+    activation: str
+    omega_0: float = 30.0
+    pool: str | None = None
+
+    @property
+    def parameter_count(self) -> int:
+        """Numbers in the weight space."""
+        return sum(math.prod(spec.shape) for spec in self.tensors)
+
+    @property
+    def signature(self) -> Hashable:
+        """Equal for architectures that differ in names alone; such networks can share a batch."""
+        layers = tuple((layer.kind, layer.weight_shape, layer.spatial) for layer in self.layers)
+        return layers, self.activation, self.omega_0, self.pool
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that tell architectures apart as `signature` does."""
+        return hashlib.sha256(repr(self.signature).encode()).hexdigest()[:16]
+
+    def with_activation(self, activation: str) -> Architecture:
+        """The same layers under another activation."""
+        return chain(self.layers, activation=activation, omega_0=self.omega_0, pool=self.pool)
+
+    def describe(self) -> str:
+        """Such as `conv 1->16 3x3, linear 16->10 (relu)`."""
+        return f"{', '.join(layer.describe() for layer in self.layers)} ({self.activation})"
+
+
+def chain(layers: Sequence[Layer], *, activation: str, omega_0: float = 30.0, pool: str | None = None) -> Architecture:
+    """Build the architecture of layers that follow one another.
+
+    Every layer but the last feeds a neuron group, which the next layer reads.
+
+    >>> mlp = chain([Layer("0", "linear", 2, 8), Layer("1", "linear", 8, 3)], activation="relu")
+    >>> [(spec.name, [role.side.value for role in spec.roles]) for spec in mlp.tensors][2]
+    ('1.weight', ['fixed', 'in'])
+    """
+    last = len(layers) - 1
+    groups = tuple(NeuronGroup(layer.name, layer.out_features, activation) for layer in layers[:last])
+    tensors = []
+    for position, layer in enumerate(layers):
+        listed = AxisRole(Side.OUT, position) if position < last else AxisRole()
+        read = AxisRole(Side.IN, position - 1, layer.spatial) if position else AxisRole()
+        kernel = (AxisRole(),) * len(layer.kernel)
+        tensors.append(TensorSpec(f"{layer.name}.weight", layer.weight_shape, (listed, read, *kernel)))
+        tensors.append(TensorSpec(f"{layer.name}.bias", (layer.out_features,), (listed,)))
+    return Architecture(tuple(layers), groups, tuple(tensors), activation, omega_0, pool)

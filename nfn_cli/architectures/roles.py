@@ -1,0 +1,28 @@
+"""What each axis of a tensor has to do with the neurons: the one thing that the symmetry room needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Side(Enum):
+    """How an axis meets the neurons of a group.
+
+    FIXED: not at all (inputs, outputs, kernel entries). OUT: it lists them (multiply by d). IN: it reads them (divide
+    by d). INDEX: it lists them but is not scaled.
+    """
+
+    FIXED = "fixed"
+    OUT = "out"
+    IN = "in"
+    INDEX = "index"
+
+
+@dataclass(frozen=True)
+class AxisRole:
+    """The role of one axis. On a flattened axis every neuron owns `repeat` consecutive entries."""
+
+    side: Side = Side.FIXED
+    group: int | None = None
+    repeat: int = 1

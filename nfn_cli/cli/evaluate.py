@@ -1,0 +1,90 @@
+"""`nfn evaluate`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, complete_head
+
+
+class Split(str, Enum):
+    """Which networks count."""
+
+    test = "test"
+    all = "all"
+
+
+class ReportFormat(str, Enum):
+    """How the report is written."""
+
+    table = "table"
+    json = "json"
+
+
+def evaluate(
+    head: Annotated[
+        str,
+        typer.Argument(
+            metavar="HEAD",
+            help="A shipped head's name or a head's folder.",
+            autocompletion=complete_head,
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A folder of checkpoints, or a packed file.", show_default=False)
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with columns file and --target, and run. [default: labels.csv in the folder]",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[str, typer.Option(help="Column with the true accuracy.")] = "test_accuracy",
+    split: Annotated[
+        Split, typer.Option(help="Only runs that the head's split keeps for testing, or all.")
+    ] = Split.test,
+    scale_range: Annotated[
+        tuple[float, float], typer.Option(help="Scales of random elements, log-uniform.", metavar="LOW HIGH")
+    ] = (1.0, 1e4),
+    samples: Annotated[int, typer.Option(min=1, help="Random group elements a network.")] = 1,
+    seed: Annotated[int, typer.Option(help="Decides the random elements.")] = 0,
+    activation: ActivationOption = None,
+    device: DeviceOption = Device.auto,
+    format: Annotated[ReportFormat, typer.Option(help="How the report is written.")] = ReportFormat.table,
+) -> None:
+    """Measure a head on labelled checkpoints: as they are, and moved by random elements of their symmetry group.
+
+    Kendall's tau, R2, mean absolute error, coverage of the interval and share flagged, with 95 % bootstrap intervals
+    over training runs.
+    """
+    from nfn_cli.cli.report import print_report
+    from nfn_cli.errors import UsageError
+    from nfn_cli.learning import EvaluateSettings, evaluate_head
+    from nfn_cli.scoring.device import resolve_device
+
+    if not 0 < scale_range[0] <= scale_range[1]:
+        raise UsageError(
+            "--scale-range", f"{scale_range[0]:g} to {scale_range[1]:g} is no range", "give 0 < LOW <= HIGH"
+        )
+    settings = EvaluateSettings(
+        split="all" if split is Split.all else "test",
+        scale_range=scale_range,
+        samples=samples,
+        seed=seed,
+        column=target,
+        activation=activation,
+    )
+    report = evaluate_head(head, data, labels, settings, resolve_device(device.value))
+    if format is ReportFormat.json:
+        print(json.dumps(asdict(report), indent=2))
+    else:
+        print_report(report, sys.stdout)

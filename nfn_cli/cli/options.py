@@ -1,0 +1,52 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nfn_cli.errors import UsageError
+from nfn_cli.shipped import shipped_heads
+
+
+class Device(str, Enum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Format(str, Enum):
+    """How rows are written."""
+
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+def complete_head(incomplete: str) -> list[str]:
+    """Names of shipped heads, for the shell's completion."""
+    return [name for name in shipped_heads() if name.startswith(incomplete)]
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Keep a command from replacing what is there, before its long work.
+
+    Raises:
+        UsageError: the path exists, and the user has not passed --overwrite.
+    """
+    if path.exists() and not overwrite:
+        raise UsageError(path, "exists already", "pass --overwrite to replace it")
+
+
+DeviceOption = Annotated[Device, typer.Option(help="Where to compute; auto takes a GPU where there is one.")]
+ActivationOption = Annotated[
+    str | None,
+    typer.Option(help="Activation of the networks, over what their files say: relu, tanh, sin, ..."),
+]

@@ -1,0 +1,51 @@
+"""Print an evaluation report: a table on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from nfn_cli.learning import Agreement, EvaluationReport
+
+_NAMES = {
+    "tau": "Kendall's tau",
+    "r_squared": "R2",
+    "mean_absolute_error": "mean absolute error",
+    "coverage": "interval coverage",
+    "flagged": "outside population",
+}
+
+
+def print_report(report: EvaluationReport, stream: TextIO) -> None:
+    """Write the figures with their 95 % intervals, plain and moved side by side."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.add_column(report.head, no_wrap=True)
+    table.add_column("as they are", no_wrap=True)
+    table.add_column("moved by the group", no_wrap=True)
+    for attribute, name in _NAMES.items():
+        table.add_row(name, _shown(report.plain, attribute), _shown(report.moved, attribute))
+    console = Console(file=stream, highlight=False, width=None if stream.isatty() else 120)
+    console.print(table)
+    low, high = report.histogram_range
+    console.print(
+        f"{report.networks} networks of {report.runs} runs; tau falls by {report.tau_drop:.4f}; largest drift"
+        f" {report.drift:.1e} of the predictions' spread; {report.flags_changed} flags changed",
+        soft_wrap=True,
+    )
+    console.print(
+        f"true accuracies {low:.3f} to {high:.3f}, {report.chance_share:.1%} at chance: {_bars(report.histogram)}",
+        soft_wrap=True,
+    )
+
+
+def _shown(agreement: Agreement, attribute: str) -> str:
+    return str(getattr(agreement, attribute))
+
+
+def _bars(counts: tuple[int, ...]) -> str:
+    """A histogram in one line."""
+    blocks = " ▁▂▃▄▅▆▇█"
+    most = max(counts) or 1
+    return "".join(blocks[-(-count * 8 // most)] for count in counts)

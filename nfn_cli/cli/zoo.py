@@ -1,0 +1,109 @@
+"""`nfn zoo`: make populations of trained networks."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nfn_cli.cli.options import Device, DeviceOption
+from nfn_cli.cli.progress import advance
+
+zoo = typer.Typer(help="Make populations of trained networks, to fit and measure heads on.", no_args_is_help=True)
+
+
+@zoo.callback()
+def _zoo() -> None:
+    """Make populations of trained networks, to fit and measure heads on."""
+
+
+class ZooActivation(str, Enum):
+    """Activations of the recipe."""
+
+    relu = "relu"
+    tanh = "tanh"
+
+
+class Precision(str, Enum):
+    """Arithmetic of activations and gradients; weights and optimizer are float32 always."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+@zoo.command()
+def cnn(
+    data: Annotated[
+        str,
+        typer.Option(help="An .npz archive (x_train, y_train, x_test, y_test), digits, mnist, cifar10, ..."),
+    ],
+    activation: Annotated[ZooActivation, typer.Option(help="Activation of all networks.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of training runs.")],
+    out: Annotated[Path, typer.Option(help="Folder of the zoo; an unfinished one is continued.")],
+    seed: Annotated[int, typer.Option(help="Decides every run's hyperparameters and weights.")] = 0,
+    epochs: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Save after this epoch; repeat. [default: 1 2 4 8]", show_default=False),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a step and network.")] = 64,
+    images: Annotated[int | None, typer.Option(min=1, help="Use this many training images.")] = None,
+    packed: Annotated[bool, typer.Option("--packed", help="Many checkpoints a file, along a population axis.")] = False,
+    precision: Annotated[
+        Precision, typer.Option(help="auto is bfloat16 where the processor computes in it.")
+    ] = Precision.auto,
+    device: DeviceOption = Device.auto,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes on a CPU. [default: one a core]", show_default=False)
+    ] = None,
+    group_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Networks trained side by side. [default: what suits the device]", show_default=False),
+    ] = None,
+) -> None:
+    """Train small CNNs by the recipe of the Small CNN Zoo (Unterthiner et al. 2020), many at once.
+
+    Three 3x3 convolutions of 16 channels with stride 2, global average pooling and a linear layer, with hyperparameters
+    drawn anew for every run. Writes checkpoints and labels.csv, and continues where a stopped sitting ended.
+    """
+    from tqdm import tqdm
+
+    from nfn_cli.scoring.device import resolve_device
+    from nfn_cli.zoo import ZooSettings, fastest_precision, generate_zoo
+
+    resolved = resolve_device(device.value)
+    settings = ZooSettings(
+        data=data,
+        activation=activation.value,
+        count=count,
+        seed=seed,
+        epochs=tuple(sorted(set(epochs or (1, 2, 4, 8)))),
+        batch_size=batch_size,
+        image_limit=images,
+        packed=packed,
+        precision=fastest_precision(resolved) if precision is Precision.auto else precision.value,
+    )
+    started = time.monotonic()
+    with tqdm(unit="sample", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+        report = generate_zoo(
+            out,
+            settings,
+            device=resolved,
+            workers=workers or os.cpu_count() or 1,
+            group_size=group_size,
+            on_start=bar.reset,
+            on_samples=partial(advance, bar),
+        )
+    seconds = time.monotonic() - started
+    print(
+        f"nfn: {out}: {report.checkpoints} checkpoints of {report.trained + report.found} runs"
+        f" ({report.trained} trained now, {report.found} found, {report.diverged} diverged) in {seconds:.0f} s,"
+        f" {report.samples / seconds:,.0f} network-samples/s",
+        file=sys.stderr,
+    )

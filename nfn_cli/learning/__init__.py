@@ -1,0 +1,31 @@
+"""Fit heads to labelled checkpoints and measure them honestly: splits and bootstrap by training run.
+
+>>> from nfn_cli.learning import part_of
+>>> part_of("17", seed=0) == part_of("17", seed=0)
+True
+"""
+
+from nfn_cli.learning.conformal import interval_radius
+from nfn_cli.learning.evaluation import Agreement, EvaluateSettings, EvaluationReport, evaluate_head, measure
+from nfn_cli.learning.fitting import FitSettings
+from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, mean_absolute_error, r_squared
+from nfn_cli.learning.splits import part_of
+from nfn_cli.learning.training import TrainSettings, train_head
+
+__all__ = [
+    "Agreement",
+    "Estimate",
+    "EvaluateSettings",
+    "EvaluationReport",
+    "FitSettings",
+    "TrainSettings",
+    "bootstrap",
+    "evaluate_head",
+    "interval_radius",
+    "kendall_tau",
+    "mean_absolute_error",
+    "measure",
+    "part_of",
+    "r_squared",
+    "train_head",
+]

@@ -1,0 +1,100 @@
+"""The model card of a head: what was measured, on what, and the commands that print it again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nfn_cli.learning.evaluation import Agreement, EvaluationReport
+from nfn_cli.nn import Head
+
+
+def model_card(head: Head, report: EvaluationReport) -> str:
+    """Markdown for `README.md` in the head's folder."""
+    fitted, accepted = head.config.fitted, head.config.accepted
+    layers = ", ".join(str(layer) for layer in accepted.layers)
+    scales = f"{report.scale_range[0]:g} to {report.scale_range[1]:g}"
+    moved = f"scalings {scales}" if accepted.activation in _SCALED else "sign flips"
+    return f"""# {head.name}
+
+Predicts the test accuracy of a network from its weights alone. An ensemble of {head.config.members} Monomial-NFNs
+(arXiv 2409.11697) with {sum(parameter.numel() for parameter in head.model.parameters()):,} parameters in all.
+
+**Reads** {accepted.activation} networks of these layers, with any hidden widths: {layers}.
+
+## Data
+
+{fitted["networks"]:,} checkpoints of {fitted["runs"]:,} training runs ({fitted["data"]}), split by run with seed
+{fitted["split_seed"]}: 70 % train, 12 % calibration, 18 % test.
+{_zoo(fitted)}
+## Measured on {report.networks:,} checkpoints of {report.runs} test runs
+
+95 % intervals by bootstrap over runs. *Moved*: each network after a random element of its symmetry group
+(permutations, {moved}).
+
+| | as they are | moved |
+|---|---|---|
+{_rows(report)}
+
+- τ falls by {report.tau_drop:.4f} when networks are moved; no prediction changes by more than {report.drift:.1e} of the
+  predictions' standard deviation; {report.flags_changed} population flags change.
+- {report.chance_share:.1%} of these networks are no better than chance. Histogram of true accuracies from
+  {report.histogram_range[0]:.3f} to {report.histogram_range[1]:.3f}: {", ".join(map(str, report.histogram))}.
+
+## Interval and population
+
+The interval is split-conformal: ± {head.model.radius.item():.4f}, the {report.level:.0%} quantile of the absolute
+error on calibration runs, cut to [0, 1]. A network is in the population if the Mahalanobis distance of its invariants from
+the training mean is at most {head.model.population.limit.item():.1f}, the 99 % quantile over calibration runs. Outside it a
+prediction means little.
+
+## Reproduce
+
+```
+{_commands(head, fitted)}
+```
+"""
+
+
+_SCALED = ("relu", "leaky_relu", "prelu")
+
+
+def _rows(report: EvaluationReport) -> str:
+    def row(name: str, attribute: str) -> str:
+        before: Agreement = getattr(report.plain, attribute)
+        after: Agreement = getattr(report.moved, attribute)
+        return f"| {name} | {before} | {after} |"
+
+    names = {
+        "tau": "Kendall's τ",
+        "r_squared": "R²",
+        "mean_absolute_error": "mean absolute error",
+        "coverage": f"coverage of the {report.level:.0%} interval",
+        "flagged": "outside the population",
+    }
+    return "\n".join(row(name, attribute) for attribute, name in names.items())
+
+
+def _zoo(fitted: dict[str, Any]) -> str:
+    zoo = fitted.get("zoo")
+    if not zoo:
+        return ""
+    return f"""
+The zoo: the recipe of the Small CNN Zoo (Unterthiner et al. 2020, arXiv 2002.11448) on `{zoo["data"]}`,
+{zoo["count"]} runs with activation {zoo["activation"]}, saved after epochs {", ".join(map(str, zoo["epochs"]))} of
+{max(zoo["epochs"])}, batches of {zoo["batch_size"]} images; {len(zoo["diverged"])} runs diverged.
+"""
+
+
+def _commands(head: Head, fitted: dict[str, Any]) -> str:
+    lines = []
+    zoo = fitted.get("zoo")
+    if zoo:
+        epochs = " ".join(f"--epochs {epoch}" for epoch in zoo["epochs"])
+        lines.append(
+            f"nfn zoo cnn --data {zoo['data']} --activation {zoo['activation']} --count {zoo['count']}"
+            f" --seed {zoo['seed']} {epochs} --precision {zoo['precision']}{' --packed' if zoo['packed'] else ''}"
+            f" --out {fitted['data']}"
+        )
+    lines.append(f"nfn train {fitted['data']} --out {head.name}")
+    lines.append(f"nfn evaluate {head.name} {fitted['data']}")
+    return "\n".join(lines)

@@ -1,0 +1,169 @@
+"""Measure a head on labelled networks, as they are and moved along their orbits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import WeightSpace
+from nfn_cli.errors import DataError
+from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, mean_absolute_error, r_squared, share
+from nfn_cli.learning.splits import positions
+from nfn_cli.nn import Head, Predictions, load_head
+from nfn_cli.symmetry import act, sample_element
+from nfn_cli.zoo import LabelledNetworks, read_networks
+
+_BATCH = 1_024
+_CHANCE_MARGIN = 0.005
+_HISTOGRAM_BINS = 10
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """What to measure. `samples` elements are drawn for each network, scales log-uniform in `scale_range`."""
+
+    split: Literal["test", "all"] = "test"
+    scale_range: tuple[float, float] = (1.0, 1e4)
+    samples: int = 1
+    seed: int = 0
+    column: str = "test_accuracy"
+    activation: str | None = None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Predictions against true accuracies: 95 % bootstrap intervals over runs.
+
+    `coverage` is the share of true accuracies inside the head's interval, `flagged` the share of networks that the head
+    finds outside its population.
+    """
+
+    tau: Estimate
+    r_squared: Estimate
+    mean_absolute_error: Estimate
+    coverage: Estimate
+    flagged: Estimate
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """A head measured on `networks` networks of `runs` runs.
+
+    Attributes:
+        plain, moved: agreement on the networks as they are, and after random group elements.
+        tau_drop: τ plain − τ moved.
+        drift: the largest change of a prediction under an element, divided by the predictions' standard deviation.
+        flags_changed: networks whose population flag differs after an element.
+        chance_share: share of networks no better than chance (within 0.005 of 1 / classes, or below).
+        histogram: counts of true accuracies in ten equal bins from `histogram_range[0]` to `histogram_range[1]`.
+    """
+
+    head: str
+    networks: int
+    runs: int
+    scale_range: tuple[float, float]
+    samples: int
+    level: float
+    plain: Agreement
+    moved: Agreement
+    tau_drop: float
+    drift: float
+    flags_changed: int
+    chance_share: float
+    histogram: tuple[int, ...]
+    histogram_range: tuple[float, float]
+
+
+def evaluate_head(
+    name: str,
+    data: Path,
+    labels: Path | None = None,
+    settings: EvaluateSettings | None = None,
+    device: str = "cpu",
+) -> EvaluationReport:
+    """Measure a head (a shipped name or a folder) on labelled checkpoints.
+
+    With `split="test"` only the runs count that the head's own split keeps for testing, so that a zoo it was fitted on
+    can be given whole; for networks it never saw use `split="all"`.
+
+    Raises:
+        HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data.
+    """
+    settings = settings or EvaluateSettings()
+    head = load_head(name, device)
+    activation = settings.activation or head.config.accepted.activation
+    networks = read_networks(data, labels, column=settings.column, activation=activation)
+    if settings.split == "test":
+        chosen = positions(networks.runs, "test", int(head.config.fitted.get("split_seed", 0)))
+        if not chosen:
+            raise DataError(data, "none of its runs belong to the head's test split", "use --split all")
+        networks = networks.select(chosen)
+    return measure(head, networks, settings)
+
+
+def measure(head: Head, networks: LabelledNetworks, settings: EvaluateSettings) -> EvaluationReport:
+    """Measure a loaded head on networks in memory."""
+    plain = _predict(head, networks.point)
+    generator = torch.Generator().manual_seed(settings.seed)
+    moved = []
+    for _ in range(settings.samples):
+        element = sample_element(
+            networks.point.architecture, generator, batch=(len(networks),), scale_range=settings.scale_range
+        )
+        moved.append(_predict(head, act(element, networks.point)))
+    stacked = _concatenated(moved)
+    truth = networks.accuracies
+    before = _agreement(truth, plain, networks.runs)
+    after = _agreement(truth.repeat(settings.samples), stacked, networks.runs * settings.samples)
+    change = (stacked.accuracy - plain.accuracy.repeat(settings.samples)).abs().max()
+    flags = stacked.in_population != plain.in_population.repeat(settings.samples)
+    chance = 1 / networks.point.architecture.layers[-1].out_features
+    low, high = truth.min().item(), truth.max().item()
+    return EvaluationReport(
+        head=head.name,
+        networks=len(networks),
+        runs=len(set(networks.runs)),
+        scale_range=settings.scale_range,
+        samples=settings.samples,
+        level=head.config.level,
+        plain=before,
+        moved=after,
+        tau_drop=before.tau.value - after.tau.value,
+        drift=(change / plain.accuracy.std()).item(),
+        flags_changed=int(flags.sum()),
+        chance_share=(truth <= chance + _CHANCE_MARGIN).double().mean().item(),
+        histogram=tuple(int(count) for count in torch.histc(truth, _HISTOGRAM_BINS, low, high).tolist()),
+        histogram_range=(low, high),
+    )
+
+
+def _predict(head: Head, point: WeightSpace) -> Predictions:
+    """Predict a population of any size, a batch at a time."""
+    count = len(next(iter(point.tensors.values())))
+    batches = [
+        head.predict(
+            WeightSpace(point.architecture, {name: tensor[i : i + _BATCH] for name, tensor in point.tensors.items()})
+        )
+        for i in range(0, count, _BATCH)
+    ]
+    return _concatenated(batches)
+
+
+def _concatenated(parts: Sequence[Predictions]) -> Predictions:
+    return Predictions(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Predictions)))
+
+
+def _agreement(truth: Tensor, predictions: Predictions, runs: Sequence[str]) -> Agreement:
+    inside = (predictions.low <= truth) & (truth <= predictions.high)
+    return Agreement(
+        tau=bootstrap(kendall_tau, truth, predictions.accuracy, runs),
+        r_squared=bootstrap(r_squared, truth, predictions.accuracy, runs),
+        mean_absolute_error=bootstrap(mean_absolute_error, truth, predictions.accuracy, runs),
+        coverage=bootstrap(share, truth, inside, runs),
+        flagged=bootstrap(share, truth, ~predictions.in_population, runs),
+    )

@@ -1,0 +1,119 @@
+"""What a head accepts: the layers' kinds, kernels and outer sizes. Hidden widths are free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nfn_cli.architectures import Architecture, Layer
+
+
+@dataclass(frozen=True)
+class AcceptedLayer:
+    """One layer as a head sees it. `inputs` is set on the first layer alone, `outputs` on the last."""
+
+    kind: str
+    kernel: tuple[int, ...]
+    spatial: int
+    inputs: int | None
+    outputs: int | None
+
+    def __str__(self) -> str:
+        kernel = "x".join(map(str, self.kernel))
+        parts = [
+            self.kind,
+            kernel,
+            f"from {self.inputs}" if self.inputs else "",
+            f"to {self.outputs}" if self.outputs else "",
+        ]
+        if self.spatial > 1:
+            parts.append(f"after a flatten of {self.spatial} positions")
+        return " ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The architectures that one head reads: these layers with any hidden widths, and one activation."""
+
+    activation: str
+    layers: tuple[AcceptedLayer, ...]
+
+    @classmethod
+    def of(cls, architecture: Architecture) -> Accepted:
+        """The widest set of architectures that a head fitted to `architecture` can read."""
+        last = len(architecture.layers) - 1
+        return cls(
+            architecture.activation,
+            tuple(_seen(layer, first=i == 0, last=i == last) for i, layer in enumerate(architecture.layers)),
+        )
+
+    def mismatch(self, architecture: Architecture) -> str | None:
+        """Why a head does not read this architecture, naming the first layer that differs; None if it does."""
+        other = Accepted.of(architecture)
+        for layer, mine, theirs in zip(architecture.layers, self.layers, other.layers, strict=False):
+            if mine != theirs:
+                return f"layer {layer.name} is {theirs}, the head reads {mine}"
+        if len(self.layers) != len(other.layers):
+            return f"the network has {len(other.layers)} layers, the head reads {len(self.layers)}"
+        if self.activation != other.activation:
+            return f"the activation is {other.activation}, the head reads {self.activation}"
+        return None
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain values for `config.yaml`."""
+        return {
+            "activation": self.activation,
+            "layers": [
+                {
+                    "kind": layer.kind,
+                    "kernel": list(layer.kernel),
+                    "spatial": layer.spatial,
+                    "inputs": layer.inputs,
+                    "outputs": layer.outputs,
+                }
+                for layer in self.layers
+            ],
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Accepted:
+        """Inverse of `to_record`; KeyError, TypeError or ValueError for anything else."""
+        layers = [
+            AcceptedLayer(
+                kind=str(layer["kind"]),
+                kernel=tuple(int(size) for size in layer["kernel"]),
+                spatial=int(layer["spatial"]),
+                inputs=layer["inputs"],
+                outputs=layer["outputs"],
+            )
+            for layer in record["layers"]
+        ]
+        return cls(str(record["activation"]), tuple(layers))
+
+    def example(self, width: int = 2) -> list[Layer]:
+        """Layers of the smallest kind of network that is accepted, to build a head's modules from."""
+        layers, before = [], 0
+        for position, layer in enumerate(self.layers):
+            inputs = layer.inputs if layer.inputs is not None else before * layer.spatial
+            before = layer.outputs if layer.outputs is not None else width
+            layers.append(
+                Layer(
+                    str(position),
+                    "conv" if layer.kind == "conv" else "linear",
+                    inputs,
+                    before,
+                    layer.kernel,
+                    layer.spatial,
+                )
+            )
+        return layers
+
+
+def _seen(layer: Layer, *, first: bool, last: bool) -> AcceptedLayer:
+    return AcceptedLayer(
+        kind=layer.kind,
+        kernel=layer.kernel,
+        spatial=layer.spatial,
+        inputs=layer.in_features if first else None,
+        outputs=layer.out_features if last else None,
+    )

@@ -1,0 +1,69 @@
+"""Find a head by name or folder, or the shipped one that reads a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from nfn_cli.architectures import Architecture
+from nfn_cli.errors import HeadError
+from nfn_cli.nn.head import Head, HeadConfig, read_config, read_head
+from nfn_cli.shipped import models_folder, shipped_heads
+
+
+def head_folder(name: str) -> Path:
+    """The folder of a shipped head, or the folder itself.
+
+    Raises:
+        HeadError: neither a shipped head nor a folder.
+    """
+    if name in shipped_heads():
+        return models_folder() / name
+    if Path(name).is_dir():
+        return Path(name)
+    remedy = f"give a head's folder or one of: {', '.join(shipped_heads()) or '(no head is shipped)'}"
+    raise HeadError(name, "no such head", remedy)
+
+
+def load_head(name: str, device: str = "cpu") -> Head:
+    """Load a shipped head by name, or any head by folder.
+
+    Raises:
+        HeadError: it does not exist or cannot be read.
+    """
+    return read_head(head_folder(name), device)
+
+
+def shipped_configs() -> dict[str, HeadConfig]:
+    """The configuration of every shipped head, by name."""
+    return {name: read_config(models_folder() / name) for name in shipped_heads()}
+
+
+def choose_head(
+    architecture: Architecture, configs: Mapping[str, HeadConfig], *, assume_activation: bool = False
+) -> tuple[str, Architecture]:
+    """The first head that reads an architecture.
+
+    Args:
+        configs: the heads to choose from.
+        assume_activation: nobody knows the network's activation; take that of the first head that reads its layers.
+
+    Returns:
+        The head's name, and the architecture with the activation under which it is read.
+
+    Raises:
+        HeadError: none reads it; the message names, for every head, the first layer that differs.
+    """
+    reasons = []
+    for name, config in configs.items():
+        own = config.accepted.activation
+        candidate = architecture.with_activation(own) if assume_activation else architecture
+        reason = config.accepted.mismatch(candidate)
+        if reason is None:
+            return name, candidate
+        reasons.append(f"{name}: {reason}")
+    raise HeadError(
+        architecture.describe(),
+        f"no head reads this network ({'; '.join(reasons)})" if reasons else "no head is shipped",
+        "fit one of your own with `nfn train` and name it with --head",
+    )

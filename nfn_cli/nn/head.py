@@ -1,0 +1,174 @@
+"""A pretrained head: an ensemble of Monomial-NFNs, an interval, and the population it knows.
+
+On disk a head is a folder: `config.yaml` (what it accepts, sizes, how it was fitted), `model.safetensors` (every
+tensor) and `README.md` (its model card).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from nfn_cli.architectures import WeightSpace, chain
+from nfn_cli.checkpoints import save_tensors, write_text_atomically
+from nfn_cli.errors import HeadError
+from nfn_cli.nn.accepted import Accepted
+from nfn_cli.nn.layout import Layout
+from nfn_cli.nn.monomial_nfn import MonomialNFN, MonomialNFNSizes
+from nfn_cli.nn.population import Population
+
+CONFIG_FILE = "config.yaml"
+MODEL_FILE = "model.safetensors"
+CARD_FILE = "README.md"
+_KIND = "monomial-nfn"
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """All of a head that is not a tensor.
+
+    Attributes:
+        accepted: the architectures it reads.
+        sizes: of each member.
+        members: networks in the ensemble; their logits are averaged.
+        level: nominal coverage of the interval.
+        fitted: how it was fitted (data, split seed, epochs ...), for the record and for `nfn evaluate`.
+    """
+
+    accepted: Accepted
+    sizes: MonomialNFNSizes = field(default_factory=MonomialNFNSizes)
+    members: int = 1
+    level: float = 0.9
+    fitted: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """For a batch of networks: predicted accuracy, interval, and whether each looks like the training population."""
+
+    accuracy: Tensor  # float64 [batch], in [0, 1]
+    low: Tensor  # float64 [batch]
+    high: Tensor  # float64 [batch]
+    in_population: Tensor  # bool [batch]
+
+
+class Ensemble(nn.Module):
+    """The tensors of a head.
+
+    `radius` is the half-width of the interval, the split-conformal quantile of the absolute error on calibration runs.
+    """
+
+    radius: Tensor
+
+    def __init__(self, config: HeadConfig) -> None:
+        super().__init__()
+        self.layout = Layout.of(chain(config.accepted.example(), activation=config.accepted.activation))
+        self.members = nn.ModuleList(MonomialNFN(self.layout, config.sizes) for _ in range(config.members))
+        first = self.members[0]
+        assert isinstance(first, MonomialNFN)
+        self.population = Population(first.invariant.out_features)
+        self.register_buffer("radius", torch.tensor(1.0))
+
+    def forward(self, fields: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits [batch], averaged over members, and the first member's invariants [batch, features]."""
+        invariants = [member.invariants(fields) for member in self.members]  # type: ignore[operator]
+        pairs = zip(self.members, invariants, strict=True)
+        logits = torch.stack([member.logits(values) for member, values in pairs])  # type: ignore[operator]
+        return logits.mean(0), invariants[0]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A loaded head, ready to read networks on its device."""
+
+    name: str
+    config: HeadConfig
+    model: Ensemble
+
+    @torch.inference_mode()
+    def predict(self, point: WeightSpace) -> Predictions:
+        """Predict the accuracy of a batch of networks of one architecture.
+
+        Args:
+            point: tensors [batch, *shape]; computation is float32 on the head's device.
+
+        Raises:
+            HeadError: the head does not read this architecture.
+        """
+        reason = self.config.accepted.mismatch(point.architecture)
+        if reason:
+            raise HeadError(point.architecture.describe(), reason, f"choose another head than {self.name}")
+        device = self.model.radius.device
+        fields = [values.to(device, torch.float32) for values in self.model.layout.pack(point)]
+        logits, invariants = self.model(fields)
+        accuracy, radius = logits.double().sigmoid(), self.model.radius.double()
+        return Predictions(
+            accuracy=accuracy.cpu(),
+            low=(accuracy - radius).clamp(0, 1).cpu(),
+            high=(accuracy + radius).clamp(0, 1).cpu(),
+            in_population=self.model.population.contains(invariants).cpu(),
+        )
+
+    def save(self, folder: Path, card: str) -> None:
+        """Write the head's folder; `config.yaml` comes last, so that a folder with one is complete."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
+        save_tensors(folder / MODEL_FILE, tensors, {"kind": _KIND}, overwrite=True)
+        write_text_atomically(folder / CARD_FILE, card, overwrite=True)
+        record = {
+            "kind": _KIND,
+            "accepts": self.config.accepted.to_record(),
+            "sizes": asdict(self.config.sizes),
+            "members": self.config.members,
+            "level": self.config.level,
+            "fitted": self.config.fitted,
+        }
+        write_text_atomically(folder / CONFIG_FILE, yaml.safe_dump(record, sort_keys=False), overwrite=True)
+
+
+def read_config(folder: Path) -> HeadConfig:
+    """Read a head's `config.yaml`.
+
+    Raises:
+        HeadError: there is none, or it is not a head's.
+    """
+    path = folder / CONFIG_FILE
+    remedy = "give the folder of a head written by `nfn train`, or the name of a shipped one"
+    try:
+        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if record["kind"] != _KIND:
+            raise HeadError(path, f"unknown kind of head {record['kind']!r}", "update nfn-cli")
+        return HeadConfig(
+            accepted=Accepted.from_record(record["accepts"]),
+            sizes=MonomialNFNSizes(**record["sizes"]),
+            members=int(record["members"]),
+            level=float(record["level"]),
+            fitted=dict(record["fitted"]),
+        )
+    except FileNotFoundError as error:
+        raise HeadError(folder, f"no head here (there is no {CONFIG_FILE})", remedy) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+        raise HeadError(path, f"not a head's configuration ({error})", remedy) from error
+
+
+def read_head(folder: Path, device: str = "cpu") -> Head:
+    """Load a head from its folder onto a device.
+
+    Raises:
+        HeadError: the folder holds no head, or its tensors do not fit its configuration.
+    """
+    config = read_config(folder)
+    model = Ensemble(config)
+    try:
+        model.load_state_dict(load_file(folder / MODEL_FILE))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise HeadError(folder / MODEL_FILE, f"unreadable tensors ({error})", "fetch the head again") from error
+    return Head(folder.resolve().name, config, model.eval().to(device))

@@ -1,0 +1,111 @@
+"""Monomial-NFN: an invariant network that reads a network's weights (arXiv 2409.11697, section 5).
+
+Equivariant linear layers with equivariant nonlinearities, one invariant layer, then an MLP. Its output is a logit; the
+sigmoid of it is an accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nfn_cli.nn.equivariant import EquivariantActivation, MonomialLinear
+from nfn_cli.nn.invariant import MonomialInvariant, degree_zero
+from nfn_cli.nn.layout import Layout
+from nfn_cli.symmetry import DiagonalKind
+
+
+@dataclass(frozen=True)
+class MonomialNFNSizes:
+    """Sizes that no input fixes: channels and number of equivariant layers, invariants a field, hidden MLP units."""
+
+    channels: int = 32
+    equivariant_layers: int = 2
+    invariants: int = 32
+    hidden: int = 128
+    dropout: float = 0.1
+
+
+class MonomialNFN(nn.Module):
+    """Maps the fields of a batch of networks to one number each.
+
+    Args:
+        layout: the fields (their features are fixed, their hidden widths free).
+        sizes: everything else.
+    """
+
+    def __init__(self, layout: Layout, sizes: MonomialNFNSizes) -> None:
+        super().__init__()
+        self.layout = layout
+        features = [field.features for field in layout.fields]
+        self.standardise = Standardise(layout)
+        layers: list[nn.Module] = []
+        for _ in range(sizes.equivariant_layers):
+            outputs = [sizes.channels] * len(features)
+            layers += [MonomialLinear(layout, features, outputs), EquivariantActivation(layout.kind)]
+            features = outputs
+        self.equivariant = nn.Sequential(*layers)
+        self.invariant = MonomialInvariant(layout, features, sizes.invariants)
+        self.readout = nn.Sequential(
+            nn.LayerNorm(self.invariant.out_features),
+            nn.Linear(self.invariant.out_features, sizes.hidden),
+            nn.ReLU(),
+            nn.Dropout(sizes.dropout),
+            nn.Linear(sizes.hidden, sizes.hidden),
+            nn.ReLU(),
+            nn.Dropout(sizes.dropout),
+            nn.Linear(sizes.hidden, 1),
+        )
+
+    def forward(self, fields: Sequence[Tensor]) -> Tensor:
+        """Logits [batch] of fields [batch, neurons..., features]."""
+        return self.logits(self.invariants(fields))
+
+    def invariants(self, fields: Sequence[Tensor]) -> Tensor:
+        """The invariant layer's output [batch, out_features]: all that the readout knows of a network."""
+        return self.invariant(self.equivariant(self.standardise(fields)))  # type: ignore[no-any-return]
+
+    def logits(self, invariants: Tensor) -> Tensor:
+        """The readout alone: logits [batch] of invariants [batch, out_features]."""
+        return self.readout(invariants)[:, 0]  # type: ignore[no-any-return]
+
+
+class Standardise(nn.Module):
+    """Brings features to comparable size by constants of the training population; commutes with the group.
+
+    Under scalings an entry's size means nothing, so each is first divided by its own norm. Every later layer up to the
+    invariant one is positively homogeneous, so this changes no result; it keeps a factor of 10⁴ between two neurons
+    out of float32 arithmetic. Only the field of invariants is centred.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self.kind = layout.kind
+        self.tied = [bool(field.groups) for field in layout.fields]
+        for position, field in enumerate(layout.fields):
+            self.register_buffer(f"shift_{position}", torch.zeros(field.features))
+            self.register_buffer(f"scale_{position}", torch.ones(field.features))
+
+    def forward(self, fields: Sequence[Tensor]) -> list[Tensor]:
+        """Standardise fields [batch, neurons..., features]."""
+        return [
+            (values - self.get_buffer(f"shift_{position}")) * self.get_buffer(f"scale_{position}")
+            for position, values in enumerate(self._sized(fields))
+        ]
+
+    def fit(self, fields: Sequence[Tensor]) -> None:
+        """Set the constants from a training population; a feature that is always zero keeps its size."""
+        for position, (values, tied) in enumerate(zip(self._sized(fields), self.tied, strict=True)):
+            rows = values.flatten(0, -2).double()
+            shift = torch.zeros_like(rows[0]) if tied else rows.mean(0)
+            spread = (rows - shift).square().mean(0).sqrt()
+            self.get_buffer(f"shift_{position}").copy_(shift)
+            self.get_buffer(f"scale_{position}").copy_(torch.where(spread > 0, 1 / spread, 1.0))
+
+    def _sized(self, fields: Sequence[Tensor]) -> list[Tensor]:
+        if self.kind is not DiagonalKind.POSITIVE:
+            return list(fields)
+        return [degree_zero(values) if tied else values for values, tied in zip(fields, self.tied, strict=True)]

@@ -1,0 +1,47 @@
+"""Random elements of the group that leaves a network's function unchanged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import Architecture
+from nfn_cli.symmetry.element import GroupElement
+from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind
+
+
+def sample_element(
+    architecture: Architecture,
+    generator: torch.Generator,
+    *,
+    batch: Sequence[int] = (),
+    scale_range: tuple[float, float] = (1.0, 1e4),
+    scale: bool = True,
+    flip: bool = True,
+    permute: bool = True,
+) -> GroupElement:
+    """Draw an element: log-uniform scales, fair signs and uniform permutations, each where the activation allows it.
+
+    Args:
+        batch: leading axes, one independent element each.
+        scale_range: lowest and highest |d| where the group has scalings.
+        scale, flip, permute: switch each part off.
+    """
+    low, high = (math.log(bound) for bound in scale_range)
+    permutations: list[Tensor] = []
+    diagonals: list[Tensor] = []
+    for group in architecture.groups:
+        shape = (*batch, group.size)
+        kind = diagonal_kind(group.activation, architecture.pool)
+        order = torch.rand(shape, generator=generator, dtype=torch.float64).argsort(-1)
+        permutations.append(order if permute else torch.arange(group.size).expand(shape).clone())
+        diagonal = torch.ones(shape, dtype=torch.float64)
+        if scale and kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO):
+            diagonal = (low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)).exp()
+        if flip and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):
+            diagonal = diagonal * (2 * torch.randint(2, shape, generator=generator) - 1)
+        diagonals.append(diagonal)
+    return GroupElement(tuple(permutations), tuple(diagonals))

@@ -1,0 +1,29 @@
+"""Populations of networks: the Small CNN Zoo's recipe, trained many networks at once.
+
+>>> from nfn_cli.zoo import draw_hyperparameters
+>>> draw_hyperparameters(seed=0, run=0, activation="tanh").train_fraction
+0.1
+"""
+
+from nfn_cli.zoo.generate import SETTINGS_FILE, ZooReport, ZooSettings, fastest_precision, generate_zoo
+from nfn_cli.zoo.hyperparameters import Hyperparameters, draw_hyperparameters
+from nfn_cli.zoo.images import ImageSet, load_images
+from nfn_cli.zoo.labels import LABELS_FILE, Label, read_labels
+from nfn_cli.zoo.networks import LabelledNetworks, read_networks
+
+__all__ = [
+    "LABELS_FILE",
+    "SETTINGS_FILE",
+    "Hyperparameters",
+    "ImageSet",
+    "Label",
+    "LabelledNetworks",
+    "ZooReport",
+    "ZooSettings",
+    "draw_hyperparameters",
+    "fastest_precision",
+    "generate_zoo",
+    "load_images",
+    "read_labels",
+    "read_networks",
+]

@@ -1,0 +1,144 @@
+"""Read labelled networks: a zoo, packed or not, or a user's own folder of checkpoints with a CSV file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from nfn_cli.architectures import WeightSpace, read_weight_space, stack
+from nfn_cli.checkpoints import POPULATION_KEY, Checkpoint, read_checkpoint
+from nfn_cli.errors import DataError
+from nfn_cli.zoo.labels import LABELS_FILE, Label, read_labels
+
+
+@dataclass(frozen=True)
+class LabelledNetworks:
+    """N networks of one architecture with their accuracies."""
+
+    point: WeightSpace  # tensors float32 or float64 [N, *shape]
+    accuracies: Tensor  # float64 [N]
+    runs: tuple[str, ...]  # the training run of each; equal for checkpoints of one run
+    files: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def select(self, indices: Sequence[int]) -> LabelledNetworks:
+        """The networks at these positions, in their order."""
+        chosen = torch.tensor(indices, dtype=torch.int64)
+        return LabelledNetworks(
+            _selected(self.point, indices),
+            self.accuracies[chosen],
+            tuple(self.runs[i] for i in indices),
+            tuple(self.files[i] for i in indices),
+        )
+
+
+def read_networks(
+    data: Path, labels: Path | None = None, *, column: str = "test_accuracy", activation: str | None = None
+) -> LabelledNetworks:
+    """Read the checkpoints that a CSV file lists.
+
+    Args:
+        data: a folder of checkpoints or packed files, or one packed file.
+        labels: the CSV file; by default `labels.csv` in the folder (or beside the packed file).
+        column: the column that holds the accuracy.
+        activation: the networks' activation where their files do not tell it.
+
+    Raises:
+        DataError: labels or data are unusable, or the networks are of several architectures.
+        CheckpointError, ArchitectureError: a listed checkpoint cannot be read.
+    """
+    folder = data if data.is_dir() else data.parent
+    rows = read_labels(labels or folder / LABELS_FILE, column)
+    if not data.is_dir():
+        rows = [row for row in rows if Path(row.file).name == data.name]
+        if not rows:
+            raise DataError(
+                data,
+                f"{labels or folder / LABELS_FILE} has no row for this file",
+                "give the CSV of this file",
+            )
+    by_file: dict[str, list[int]] = {}
+    for position, row in enumerate(rows):
+        by_file.setdefault(row.file, []).append(position)
+    points: list[WeightSpace] = []
+    order: list[int] = []
+    for name, positions in by_file.items():
+        members = [rows[position] for position in positions]
+        points.append(_read_members(_confined(folder, name), members, activation))
+        order += positions
+    point = _joined(points, list(by_file))
+    return LabelledNetworks(
+        _selected(point, torch.tensor(order).argsort().tolist()),
+        torch.tensor([row.accuracy for row in rows], dtype=torch.float64),
+        tuple(row.run for row in rows),
+        tuple(row.file for row in rows),
+    )
+
+
+def _confined(folder: Path, name: str) -> Path:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise DataError(name, f"the labels point outside {folder}", "list files by their path inside the folder")
+    return path
+
+
+def _read_members(path: Path, members: Sequence[Label], activation: str | None) -> WeightSpace:
+    """The members of one file, [len(members), *shape]."""
+    if members[0].index is None:
+        point = stack([read_weight_space(read_checkpoint(path), activation=activation).weight_space])
+        return _selected(point, [0] * len(members))
+    count, metadata, tensors = _read_packed(path)
+    indices = [member.index for member in members if member.index is not None]
+    if len(indices) < len(members) or not all(0 <= index < count for index in indices):
+        raise DataError(path, f"the labels give an index outside 0 ... {count - 1}", "write the labels anew")
+    first = Checkpoint(path, "safetensors", {name: tensor[0] for name, tensor in tensors.items()}, metadata, False)
+    architecture = read_weight_space(first, activation=activation).weight_space.architecture
+    if {spec.name for spec in architecture.tensors} != set(tensors):
+        raise DataError(
+            path, "its members need conversion (folded layers or missing biases)", "store one file a network"
+        )
+    chosen = torch.tensor(indices)
+    return WeightSpace(architecture, {spec.name: tensors[spec.name][chosen] for spec in architecture.tensors})
+
+
+def _read_packed(path: Path) -> tuple[int, dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+        count = int(metadata[POPULATION_KEY])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise DataError(
+            path, f"not a packed population ({error})", "leave `index` empty for single checkpoints"
+        ) from error
+    bad = [name for name, tensor in tensors.items() if tensor.ndim == 0 or len(tensor) != count]
+    if bad or not count:
+        raise DataError(path, f"{', '.join(bad) or 'it'} has no population axis of {count}", "generate the zoo again")
+    return count, metadata, tensors
+
+
+def _selected(point: WeightSpace, indices: Sequence[int]) -> WeightSpace:
+    chosen = torch.tensor(indices)
+    return WeightSpace(point.architecture, {name: tensor[chosen] for name, tensor in point.tensors.items()})
+
+
+def _joined(points: Sequence[WeightSpace], names: Sequence[str]) -> WeightSpace:
+    first = points[0].architecture
+    for name, point in zip(names, points, strict=True):
+        if point.architecture.signature != first.signature:
+            cause = f"is {point.architecture.describe()}, while {names[0]} is {first.describe()}"
+            raise DataError(name, cause, "fit one head to networks of one architecture")
+    specs = [[spec.name for spec in point.architecture.tensors] for point in points]
+    columns = zip(first.tensors, zip(*specs, strict=True), strict=True)
+    tensors = {
+        spec.name: torch.cat([point.tensors[own] for point, own in zip(points, owns, strict=True)])
+        for spec, owns in columns
+    }
+    return WeightSpace(first, tensors)

@@ -1,0 +1,133 @@
+"""Train a group of small CNNs side by side, each with its own hyperparameters, data order and dropout rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nfn_cli.zoo.hyperparameters import Hyperparameters
+from nfn_cli.zoo.images import ImageSet
+from nfn_cli.zoo.optimizer import PopulationOptimizer
+from nfn_cli.zoo.small_cnn import PopulationDropout, SmallCnn, image_patches, population_logits
+
+_EVALUATION_BATCH = 250
+_TRAIN_ACCURACY_IMAGES = 5_000
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """An image set cut into the first layer's patches, in the dtype of the computation."""
+
+    train_patches: Tensor  # [count, rows, columns, patch]
+    train_labels: Tensor  # int64 [count]
+    test_patches: Tensor
+    test_labels: Tensor
+
+    @classmethod
+    def cut(cls, images: ImageSet, *, dtype: torch.dtype, device: torch.device) -> TrainingImages:
+        return cls(
+            image_patches(images.train_images.to(dtype)).to(device),
+            images.train_labels.to(device),
+            image_patches(images.test_images.to(dtype)).to(device),
+            images.test_labels.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A group of P networks after some epoch."""
+
+    epoch: int
+    parameters: Tensor  # float32 [P, parameter_count], a copy on the CPU
+    test_accuracy: list[float]
+    test_loss: list[float]
+    train_accuracy: list[float]
+
+
+def train_group(
+    network: SmallCnn,
+    runs: Sequence[Hyperparameters],
+    images: TrainingImages,
+    epochs: Sequence[int],
+    on_samples: Callable[[int], None] = lambda samples: None,
+) -> Iterator[Snapshot]:
+    """Train runs of equal length together and yield a snapshot after each of `epochs`, ascending.
+
+    Weights and optimizer are float32; activations and gradients have the images' dtype. L2 acts on kernels, not on
+    biases, with gradient 2·l2·w as in Keras. Incomplete batches are dropped. Accuracy on training data is measured on
+    at most 5,000 of a run's own images.
+
+    Args:
+        on_samples: told, after every step, how many network-samples it processed.
+    """
+    device = images.train_patches.device
+    group, count = len(runs), len(images.train_labels)
+    batch, fraction = runs[0].batch_size, runs[0].train_fraction
+    if any(run.train_fraction != fraction or run.batch_size != batch for run in runs):
+        raise ValueError("the runs of a group must take equally many steps")
+    size = int(count * fraction)
+    batch = min(batch, size)
+    generators = [torch.Generator().manual_seed(run.seed) for run in runs]
+    subsets = torch.stack([torch.randperm(count, generator=generator)[:size] for generator in generators])
+
+    parameters = network.initial_parameters(runs).to(device)
+    optimizer = PopulationOptimizer(parameters, runs)
+    mask_generator = torch.Generator(device).manual_seed(runs[0].seed)
+    dropout = PopulationDropout([run.dropout for run in runs], mask_generator, device)
+    decay = _kernel_decay(network, runs).to(device)
+
+    for epoch in range(1, max(epochs) + 1):
+        order = torch.stack([torch.randperm(size, generator=generator) for generator in generators])
+        indices = subsets.gather(1, order).to(device)  # [P, size]
+        for start in range(0, size - batch + 1, batch):
+            chosen = indices[:, start : start + batch].flatten()
+            patches = images.train_patches.index_select(0, chosen).unflatten(0, (group, batch))
+            leaf = parameters.detach().requires_grad_()
+            logits = population_logits(network.split(leaf), patches, runs[0].activation, dropout)
+            loss = F.cross_entropy(logits.flatten(0, 1), images.train_labels[chosen], reduction="sum") / batch
+            (gradient,) = torch.autograd.grad(loss, leaf)
+            optimizer.step(gradient.addcmul_(parameters, decay))
+            on_samples(group * batch)
+        if epoch in epochs:
+            shown = subsets[:, :_TRAIN_ACCURACY_IMAGES].to(device)
+            yield _snapshot(network, runs[0].activation, epoch, parameters, images, shown)
+
+
+def _kernel_decay(network: SmallCnn, runs: Sequence[Hyperparameters]) -> Tensor:
+    decay = torch.zeros(len(runs), network.parameter_count)
+    strengths = torch.tensor([2 * run.l2 for run in runs])
+    for name, tensor in network.split(decay).items():
+        if name.endswith("weight"):
+            tensor.copy_(strengths.view(-1, *[1] * (tensor.ndim - 1)).expand_as(tensor))
+    return decay
+
+
+@torch.no_grad()
+def _snapshot(
+    network: SmallCnn, activation: str, epoch: int, parameters: Tensor, images: TrainingImages, shown: Tensor
+) -> Snapshot:
+    tensors = network.split(parameters)
+    hits = torch.zeros(len(parameters), device=parameters.device)
+    loss = torch.zeros_like(hits)
+    pairs = zip(images.test_patches.split(_EVALUATION_BATCH), images.test_labels.split(_EVALUATION_BATCH), strict=True)
+    for patches, labels in pairs:
+        logits = population_logits(tensors, patches[None], activation)  # [P, batch, classes]
+        hits += (logits.argmax(2) == labels).sum(1)
+        loss += F.cross_entropy(logits.transpose(1, 2), labels.expand(len(logits), -1), reduction="none").sum(1)
+    train_hits = torch.zeros_like(hits)
+    for chosen in shown.split(_EVALUATION_BATCH, dim=1):
+        patches = images.train_patches.index_select(0, chosen.flatten()).unflatten(0, chosen.shape)
+        logits = population_logits(tensors, patches, activation)
+        train_hits += (logits.argmax(2) == images.train_labels[chosen]).sum(1)
+    tested = len(images.test_labels)
+    return Snapshot(
+        epoch=epoch,
+        parameters=parameters.detach().cpu().clone(),
+        test_accuracy=(hits / tested).tolist(),
+        test_loss=(loss / tested).tolist(),
+        train_accuracy=(train_hits / shown.shape[1]).tolist(),
+    )

@@ -1,0 +1,97 @@
+"""Whatever goes wrong: one line on stderr, and an exit code that a script can rely on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import nfn_cli.scoring
+from nfn_cli.errors import ArchitectureError, CheckpointError, DataError, HeadError, NfnError, UsageError
+
+Nfn = Callable[..., tuple[int, str, str]]
+
+NOISY = """
+from nfn_cli.cli.app import app, main
+
+@app.command()
+def noisy():
+    for number in range(100_000):
+        print(number)
+
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict-accuracy"],
+        ["predict-accuracy", "a.pt", "--format", "xml"],
+        ["predict-accuracy", "a.pt", "--device", "abacus"],
+        ["no-such-command"],
+        ["--no-such-option"],
+        ["train", "zoo"],
+        ["zoo", "cnn", "--data", "digits", "--activation", "relu", "--count", "0", "--out", "zoo"],
+        ["zoo", "cnn", "--data", "digits", "--activation", "gelu", "--count", "1", "--out", "zoo"],
+        ["evaluate", "head", "zoo", "--samples", "0"],
+        ["evaluate", "head", "zoo", "--scale-range", "0", "1"],
+        ["evaluate", "head", "zoo", "--scale-range", "10", "1"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_told_on_stderr_with_exit_code_2(arguments: list[str], nfn: Nfn) -> None:
+    code, out, err = nfn(*arguments)
+    assert code == 2
+    assert out == ""
+    assert err != ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(CheckpointError, 3), (ArchitectureError, 3), (HeadError, 3), (DataError, 3), (UsageError, 2)],
+)
+def test_bad_input_is_one_line_on_stderr(
+    error: type[NfnError], code: int, nfn: Nfn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def score(*_: object, **__: object) -> None:
+        raise error("the [bold]subject[/bold]", "a cause\nof two lines", "a remedy")
+
+    monkeypatch.setattr(nfn_cli.scoring, "score", score)
+    assert nfn("predict-accuracy", tmp_path / "a.pt") == (
+        code,
+        "",
+        "nfn: the [bold]subject[/bold]: a cause of two lines; a remedy\n",
+    )
+
+
+def test_an_interrupt_ends_with_130_and_one_line(nfn: Nfn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def score(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(nfn_cli.scoring, "score", score)
+    assert nfn("predict-accuracy", tmp_path / "a.pt") == (130, "", "nfn: interrupted\n")
+
+
+def test_a_bug_is_not_disguised_as_bad_input(nfn: Nfn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def score(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(nfn_cli.scoring, "score", score)
+    with pytest.raises(ZeroDivisionError):
+        nfn("predict-accuracy", tmp_path / "a.pt")
+
+
+def test_a_reader_that_leaves_early_ends_the_program_quietly() -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", NOISY, "noisy"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None and program.stderr is not None
+    assert program.stdout.readline() == "0\n"
+    program.stdout.close()
+    assert program.stderr.read() == ""
+    assert program.wait() == 0
+    program.stderr.close()
