@@ -110,12 +110,16 @@ def measure(head: Head, networks: LabelledNetworks, settings: EvaluateSettings) 
     """Measure a loaded head on networks in memory."""
     plain = _predict(head, networks.point)
     generator = torch.Generator().manual_seed(settings.seed)
+    # In float64, so that what is measured is the head: a scaled weight may leave the range of float32.
+    point = WeightSpace(
+        networks.point.architecture, {name: tensor.double() for name, tensor in networks.point.tensors.items()}
+    )
     moved = []
     for _ in range(settings.samples):
         element = sample_element(
-            networks.point.architecture, generator, batch=(len(networks),), scale_range=settings.scale_range
+            point.architecture, generator, batch=(len(networks),), scale_range=settings.scale_range
         )
-        moved.append(_predict(head, act(element, networks.point)))
+        moved.append(_predict(head, act(element, point)))
     stacked = _concatenated(moved)
     truth = networks.accuracies
     before = _agreement(truth, plain, networks.runs)

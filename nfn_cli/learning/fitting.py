@@ -36,7 +36,8 @@ def fit_ensemble(
 
     Args:
         model: freshly made; its members start from different random weights.
-        fields: of the training networks, [networks, neurons..., features] each, float32, on the model's device.
+        fields: of the training networks, from `read_fields`, [networks, neurons..., features] each, on the model's
+            device.
         accuracies: [networks], in [0, 1].
         on_epoch: told the mean loss after every epoch of every member.
 

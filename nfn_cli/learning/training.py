@@ -16,7 +16,7 @@ from nfn_cli.learning.conformal import interval_radius
 from nfn_cli.learning.evaluation import EvaluateSettings, EvaluationReport, measure
 from nfn_cli.learning.fitting import FitSettings, fit_ensemble
 from nfn_cli.learning.splits import Part, positions
-from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes
+from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, read_fields
 from nfn_cli.zoo import SETTINGS_FILE, LabelledNetworks, read_networks
 
 _SMALLEST_PART = 5
@@ -73,7 +73,7 @@ def train_head(
     torch.manual_seed(settings.fit.seed)
     model = Ensemble(config).to(device)
     head = Head(out.resolve().name, config, model)
-    fields = [values.to(device, torch.float32) for values in model.layout.pack(train.point)]
+    fields = read_fields(model.layout, train.point, device=device)
     on_start(settings.members * settings.fit.epochs)
     fit_ensemble(model, fields, train.accuracies.to(device), settings.fit, on_epoch)
     model.eval()
@@ -99,7 +99,7 @@ def _calibrate(head: Head, train: LabelledNetworks, calibration: LabelledNetwork
     model, device = head.model, head.model.radius.device
     invariants = {}
     for name, part in (("train", train), ("calibration", calibration)):
-        fields = [values.to(device, torch.float32) for values in model.layout.pack(part.point)]
+        fields = read_fields(model.layout, part.point, device=device)
         logits, invariants[name] = model(fields)
     model.population.fit(invariants["train"], invariants["calibration"])
     predicted = logits.double().sigmoid().cpu()

@@ -12,6 +12,7 @@ from nfn_cli.nn.accepted import Accepted, AcceptedLayer
 from nfn_cli.nn.choose import choose_head, load_head, shipped_configs
 from nfn_cli.nn.equivariant import EquivariantActivation, MonomialLinear
 from nfn_cli.nn.head import Ensemble, Head, HeadConfig, Predictions, read_head
+from nfn_cli.nn.inputs import read_fields
 from nfn_cli.nn.invariant import MonomialInvariant
 from nfn_cli.nn.layout import Field, Layout
 from nfn_cli.nn.monomial_nfn import MonomialNFN, MonomialNFNSizes
@@ -36,6 +37,7 @@ __all__ = [
     "choose_head",
     "load_head",
     "models_folder",
+    "read_fields",
     "read_head",
     "shipped_configs",
     "shipped_heads",

@@ -81,13 +81,23 @@ class Accepted:
         layers = [
             AcceptedLayer(
                 kind=str(layer["kind"]),
-                kernel=tuple(int(size) for size in layer["kernel"]),
-                spatial=int(layer["spatial"]),
-                inputs=layer["inputs"],
-                outputs=layer["outputs"],
+                kernel=tuple(_size(size) for size in layer["kernel"]),
+                spatial=_size(layer["spatial"]),
+                inputs=None if layer["inputs"] is None else _size(layer["inputs"]),
+                outputs=None if layer["outputs"] is None else _size(layer["outputs"]),
             )
             for layer in record["layers"]
         ]
+        last = len(layers) - 1
+        for position, layer in enumerate(layers):
+            if (layer.kind == "conv") is not (len(layer.kernel) in (1, 2, 3)) or layer.kind not in ("conv", "linear"):
+                raise ValueError(f"layer {position} is no layer that nfn knows")
+            if (layer.inputs is not None) is not (position == 0) or (layer.outputs is not None) is not (
+                position == last
+            ):
+                raise ValueError("the first layer alone has inputs, the last alone outputs")
+        if not layers:
+            raise ValueError("it accepts no layer")
         return cls(str(record["activation"]), tuple(layers))
 
     def example(self, width: int = 2) -> list[Layer]:
@@ -117,3 +127,9 @@ def _seen(layer: Layer, *, first: bool, last: bool) -> AcceptedLayer:
         inputs=layer.in_features if first else None,
         outputs=layer.out_features if last else None,
     )
+
+
+def _size(value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{value!r} is no size")
+    return value

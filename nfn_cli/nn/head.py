@@ -21,6 +21,7 @@ from nfn_cli.architectures import WeightSpace, chain
 from nfn_cli.checkpoints import save_tensors, write_text_atomically
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.accepted import Accepted
+from nfn_cli.nn.inputs import read_fields
 from nfn_cli.nn.layout import Layout
 from nfn_cli.nn.monomial_nfn import MonomialNFN, MonomialNFNSizes
 from nfn_cli.nn.population import Population
@@ -29,6 +30,7 @@ CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 _KIND = "monomial-nfn"
+_MOST_MEMBERS = 64
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,13 @@ class HeadConfig:
     members: int = 1
     level: float = 0.9
     fitted: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # These come from a stranger's file too.
+        if not 1 <= self.members <= _MOST_MEMBERS:
+            raise ValueError(f"members is {self.members}, not from 1 to {_MOST_MEMBERS}")
+        if not 0 < self.level < 1:
+            raise ValueError(f"level is {self.level}, not between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,7 @@ class Head:
         """Predict the accuracy of a batch of networks of one architecture.
 
         Args:
-            point: tensors [batch, *shape]; computation is float32 on the head's device.
+            point: tensors [batch, *shape] on the CPU; computation is float32 on the head's device.
 
         Raises:
             HeadError: the head does not read this architecture.
@@ -106,8 +115,7 @@ class Head:
         reason = self.config.accepted.mismatch(point.architecture)
         if reason:
             raise HeadError(point.architecture.describe(), reason, f"choose another head than {self.name}")
-        device = self.model.radius.device
-        fields = [values.to(device, torch.float32) for values in self.model.layout.pack(point)]
+        fields = read_fields(self.model.layout, point, device=self.model.radius.device)
         logits, invariants = self.model(fields)
         accuracy, radius = logits.double().sigmoid(), self.model.radius.double()
         return Predictions(
@@ -166,9 +174,19 @@ def read_head(folder: Path, device: str = "cpu") -> Head:
         HeadError: the folder holds no head, or its tensors do not fit its configuration.
     """
     config = read_config(folder)
-    model = Ensemble(config)
+    path = folder / MODEL_FILE
     try:
-        model.load_state_dict(load_file(folder / MODEL_FILE))
+        # On the meta device nothing is allocated, so a configuration that lies about sizes costs no memory.
+        with torch.device("meta"):
+            model = Ensemble(config)
+        tensors = load_file(path)
+        model.load_state_dict(tensors, assign=True)
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise HeadError(folder / MODEL_FILE, f"unreadable tensors ({error})", "fetch the head again") from error
+        cause = f"unreadable tensors, or not those of {CONFIG_FILE} ({error})"
+        raise HeadError(path, cause, "fetch the head again") from error
+    except HeadError as error:
+        raise HeadError(folder / CONFIG_FILE, f"{error.subject}: {error.cause}", "fetch the head again") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype is not torch.float32 or not bool(tensor.isfinite().all()):
+            raise HeadError(path, f"tensor {name!r} is not finite float32", "fetch the head again")
     return Head(folder.resolve().name, config, model.eval().to(device))

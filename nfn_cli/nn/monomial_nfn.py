@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.nn.equivariant import EquivariantActivation, MonomialLinear
-from nfn_cli.nn.invariant import MonomialInvariant, degree_zero
+from nfn_cli.nn.invariant import MonomialInvariant
 from nfn_cli.nn.layout import Layout
-from nfn_cli.symmetry import DiagonalKind
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,18 @@ class MonomialNFNSizes:
     invariants: int = 32
     hidden: int = 128
     dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        # These come from a stranger's file too.
+        for name in ("channels", "equivariant_layers", "invariants", "hidden"):
+            size = getattr(self, name)
+            if type(size) is not int or not 1 <= size <= _LARGEST[name]:
+                raise ValueError(f"{name} is {size!r}, not a whole number from 1 to {_LARGEST[name]}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout!r}, not a share below 1")
+
+
+_LARGEST = {"channels": 4096, "equivariant_layers": 64, "invariants": 4096, "hidden": 4096}
 
 
 class MonomialNFN(nn.Module):
@@ -61,7 +72,7 @@ class MonomialNFN(nn.Module):
         )
 
     def forward(self, fields: Sequence[Tensor]) -> Tensor:
-        """Logits [batch] of fields [batch, neurons..., features]."""
+        """Logits [batch] of fields [batch, neurons..., features] from `read_fields`."""
         return self.logits(self.invariants(fields))
 
     def invariants(self, fields: Sequence[Tensor]) -> Tensor:
@@ -76,14 +87,11 @@ class MonomialNFN(nn.Module):
 class Standardise(nn.Module):
     """Brings features to comparable size by constants of the training population; commutes with the group.
 
-    Under scalings an entry's size means nothing, so each is first divided by its own norm. Every later layer up to the
-    invariant one is positively homogeneous, so this changes no result; it keeps a factor of 10⁴ between two neurons
-    out of float32 arithmetic. Only the field of invariants is centred.
+    Only the field of invariants is centred.
     """
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
-        self.kind = layout.kind
         self.tied = [bool(field.groups) for field in layout.fields]
         for position, field in enumerate(layout.fields):
             self.register_buffer(f"shift_{position}", torch.zeros(field.features))
@@ -92,20 +100,15 @@ class Standardise(nn.Module):
     def forward(self, fields: Sequence[Tensor]) -> list[Tensor]:
         """Standardise fields [batch, neurons..., features]."""
         return [
-            (values - self.get_buffer(f"shift_{position}")) * self.get_buffer(f"scale_{position}")
-            for position, values in enumerate(self._sized(fields))
+            (values if tied else values - self.get_buffer(f"shift_{position}")) * self.get_buffer(f"scale_{position}")
+            for position, (values, tied) in enumerate(zip(fields, self.tied, strict=True))
         ]
 
     def fit(self, fields: Sequence[Tensor]) -> None:
         """Set the constants from a training population; a feature that is always zero keeps its size."""
-        for position, (values, tied) in enumerate(zip(self._sized(fields), self.tied, strict=True)):
+        for position, (values, tied) in enumerate(zip(fields, self.tied, strict=True)):
             rows = values.flatten(0, -2).double()
             shift = torch.zeros_like(rows[0]) if tied else rows.mean(0)
             spread = (rows - shift).square().mean(0).sqrt()
             self.get_buffer(f"shift_{position}").copy_(shift)
             self.get_buffer(f"scale_{position}").copy_(torch.where(spread > 0, 1 / spread, 1.0))
-
-    def _sized(self, fields: Sequence[Tensor]) -> list[Tensor]:
-        if self.kind is not DiagonalKind.POSITIVE:
-            return list(fields)
-        return [degree_zero(values) if tied else values for values, tied in zip(fields, self.tied, strict=True)]

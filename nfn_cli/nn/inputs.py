@@ -1,0 +1,40 @@
+"""From weight space to what a Monomial-NFN reads.
+
+Under scalings the size of an entry means nothing, so every entry is divided by its own norm. Layers without constants
+and ReLU are positively homogeneous, N(x / ‖x‖) = N(x) / ‖x‖: dividing first gives the same function of degree 0 as
+dividing last, and keeps factors of 10⁴ between neurons out of float32.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import WeightSpace
+from nfn_cli.nn.layout import Layout
+from nfn_cli.symmetry import DiagonalKind
+
+
+def read_fields(
+    layout: Layout, point: WeightSpace, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+) -> list[Tensor]:
+    """The fields of a batch of networks, [batch, neurons..., features] each, with entries of unit norm under scalings.
+
+    Norms are taken in float64: strong weight decay leaves weights among the subnormal numbers of float32.
+    """
+    sized = layout.kind is DiagonalKind.POSITIVE
+    fields = zip(layout.fields, layout.pack(point), strict=True)
+    return [
+        (degree_zero(values.double()) if sized and field.groups else values).to(dtype).to(device)
+        for field, values in fields
+    ]
+
+
+def degree_zero(values: Tensor) -> Tensor:
+    """x / ‖x‖ over the last axis, and 0 where x = 0: unchanged when x is multiplied by any d > 0.
+
+    The largest entry is divided out first, so that no scale leaves the range of the numbers.
+    """
+    largest = values.abs().amax(-1, keepdim=True)
+    scaled = values / torch.where(largest > 0, largest, 1.0)
+    return scaled / torch.linalg.vector_norm(scaled, dim=-1, keepdim=True).clamp_min(1.0)

@@ -1,0 +1,89 @@
+"""Architectures and random points that the tests of this room share."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
+
+RandomPoint = Callable[..., WeightSpace]
+
+
+@pytest.fixture
+def random_point() -> RandomPoint:
+    """Make `batch` networks with standard normal weights."""
+
+    def make(
+        architecture: Architecture, batch: int, *, seed: int = 0, dtype: torch.dtype = torch.float64
+    ) -> WeightSpace:
+        generator = torch.Generator().manual_seed(seed)
+        return WeightSpace(
+            architecture,
+            {
+                spec.name: torch.randn(batch, *spec.shape, generator=generator, dtype=torch.float64).to(dtype)
+                for spec in architecture.tensors
+            },
+        )
+
+    return make
+
+
+@pytest.fixture
+def small_cnn() -> Callable[..., Architecture]:
+    """The Small CNN Zoo's network, of any width."""
+
+    def make(activation: str = "relu", width: int = 16) -> Architecture:
+        return chain(
+            [
+                Layer("conv1", "conv", 1, width, (3, 3)),
+                Layer("conv2", "conv", width, width, (3, 3)),
+                Layer("conv3", "conv", width, width, (3, 3)),
+                Layer("fc", "linear", width, 10),
+            ],
+            activation=activation,
+        )
+
+    return make
+
+
+def mlp(*widths: int, activation: str) -> Architecture:
+    """A multilayer perceptron."""
+    pairs = itertools.pairwise(widths)
+    return chain([Layer(str(i), "linear", n, m) for i, (n, m) in enumerate(pairs)], activation=activation)
+
+
+def flattening(activation: str) -> Architecture:
+    """Two one-dimensional convolutions, a flatten of two positions, and two linear layers."""
+    return chain(
+        [
+            Layer("a", "conv", 1, 2, (2,)),
+            Layer("b", "conv", 2, 2, (1,)),
+            Layer("c", "linear", 4, 2, (), 2),
+            Layer("d", "linear", 2, 1),
+        ],
+        activation=activation,
+    )
+
+
+SMALL: dict[str, Callable[[str], Architecture]] = {
+    "2 layers": lambda activation: mlp(2, 3, 2, activation=activation),
+    "3 layers": lambda activation: mlp(2, 2, 3, 2, activation=activation),
+    "4 layers": lambda activation: mlp(1, 2, 2, 2, 2, activation=activation),
+    "flatten": flattening,
+}
+
+
+@pytest.fixture(params=SMALL)
+def make_small(request: pytest.FixtureRequest) -> Callable[[str], Architecture]:
+    """Each of a few networks, small enough for linear algebra on all maps between their weight spaces."""
+    return SMALL[request.param]
+
+
+@pytest.fixture(params=["relu", "tanh"])
+def small_architecture(request: pytest.FixtureRequest, make_small: Callable[[str], Architecture]) -> Architecture:
+    """Those networks under scalings and under signs."""
+    return make_small(request.param)

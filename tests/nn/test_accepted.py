@@ -1,0 +1,88 @@
+"""What a head accepts, and what it says of what it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from nfn_cli.architectures import Architecture, Layer, chain
+from nfn_cli.errors import HeadError
+from nfn_cli.nn import Accepted, HeadConfig, choose_head
+
+
+def lenet(
+    *, first: int = 1, kernel: tuple[int, ...] = (5, 5), spatial: int = 16, classes: int = 10, activation: str = "relu"
+) -> Architecture:
+    return chain(
+        [
+            Layer("conv1", "conv", first, 6, kernel),
+            Layer("conv2", "conv", 6, 16, (5, 5)),
+            Layer("fc1", "linear", 16 * spatial, 120, (), spatial),
+            Layer("fc2", "linear", 120, classes),
+        ],
+        activation=activation,
+    )
+
+
+def test_hidden_widths_are_free() -> None:
+    other = chain(
+        [
+            Layer("a", "conv", 1, 3, (5, 5)),
+            Layer("b", "conv", 3, 4, (5, 5)),
+            Layer("c", "linear", 64, 5, (), 16),
+            Layer("d", "linear", 5, 10),
+        ],
+        activation="relu",
+    )
+    assert Accepted.of(lenet()).mismatch(other) is None
+
+
+@pytest.mark.parametrize(
+    ("other", "layer"),
+    [
+        (lenet(first=3), "layer conv1 is conv 5x5 from 3, the head reads conv 5x5 from 1"),
+        (lenet(kernel=(3, 3)), "layer conv1 is conv 3x3 from 1, the head reads conv 5x5 from 1"),
+        (
+            lenet(spatial=25),
+            "layer fc1 is linear after a flatten of 25 positions,"
+            " the head reads linear after a flatten of 16 positions",
+        ),
+        (lenet(classes=100), "layer fc2 is linear to 100, the head reads linear to 10"),
+        (lenet(activation="tanh"), "the activation is tanh, the head reads relu"),
+    ],
+    ids=["inputs", "kernel", "flatten", "classes", "activation"],
+)
+def test_a_mismatch_names_the_first_layer_that_differs(other: Architecture, layer: str) -> None:
+    assert Accepted.of(lenet()).mismatch(other) == layer
+
+
+def test_another_depth_is_named() -> None:
+    shorter = chain([Layer("a", "linear", 2, 3), Layer("b", "linear", 3, 4)], activation="relu")
+    longer = chain(
+        [Layer("a", "linear", 2, 3), Layer("b", "linear", 3, 4), Layer("c", "linear", 4, 4)], activation="relu"
+    )
+    assert Accepted.of(longer).mismatch(shorter) is not None
+    assert "layer b" in str(Accepted.of(shorter).mismatch(longer))
+
+
+def test_the_record_comes_back() -> None:
+    accepted = Accepted.of(lenet())
+    assert Accepted.from_record(accepted.to_record()) == accepted
+
+
+def test_the_example_is_accepted() -> None:
+    accepted = Accepted.of(lenet())
+    assert accepted.mismatch(chain(accepted.example(), activation="relu")) is None
+
+
+def test_the_head_that_fits_is_chosen() -> None:
+    configs = {name: HeadConfig(Accepted.of(lenet(activation=name))) for name in ("relu", "tanh")}
+    assert choose_head(lenet(activation="tanh"), configs) == ("tanh", lenet(activation="tanh"))
+    # Where nobody knows the activation, the first head that reads the layers decides it.
+    assert choose_head(lenet(activation="identity"), configs, assume_activation=True) == ("relu", lenet())
+
+
+def test_where_none_fits_every_head_says_why() -> None:
+    configs = {"a": HeadConfig(Accepted.of(lenet())), "b": HeadConfig(Accepted.of(lenet(first=3)))}
+    with pytest.raises(HeadError) as refused:
+        choose_head(lenet(first=4), configs)
+    assert "a: layer conv1 is conv 5x5 from 4, the head reads conv 5x5 from 1; b: layer conv1" in str(refused.value)

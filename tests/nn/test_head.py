@@ -1,0 +1,179 @@
+"""Heads on disk: what is saved comes back, and a folder from a stranger is refused in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from nfn_cli.architectures import Architecture
+from nfn_cli.errors import HeadError
+from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, read_fields, read_head
+from nfn_cli.symmetry import act, sample_element
+
+SIZES = MonomialNFNSizes(channels=4, invariants=3, hidden=8)
+
+
+@pytest.fixture
+def head(small_cnn: Callable[..., Architecture], random_point) -> Head:  # type: ignore[no-untyped-def]
+    """A head with random weights, whose population is random small CNNs."""
+    config = HeadConfig(Accepted.of(small_cnn("relu")), SIZES, members=2, fitted={"data": "zoo", "split_seed": 3})
+    torch.manual_seed(0)
+    model = Ensemble(config).eval()
+    with torch.no_grad():
+        for member in model.members:
+            # A fresh network says nearly the same of everything; a fitted one does not.
+            member.readout[-1].weight.mul_(100)
+        _, invariants = model(read_fields(model.layout, random_point(small_cnn("relu"), 60, dtype=torch.float32)))
+        model.population.fit(invariants[:40], invariants[40:])
+        model.radius.fill_(0.125)
+    return Head("mine", config, model)
+
+
+def test_a_saved_head_predicts_as_before(head: Head, tmp_path: Path, random_point, small_cnn) -> None:  # type: ignore[no-untyped-def]
+    head.save(tmp_path / "mine", "# card\n")
+    loaded = read_head(tmp_path / "mine")
+    point = random_point(small_cnn("relu"), 7, seed=9)
+    for ours, theirs in zip(vars(loaded.predict(point)).values(), vars(head.predict(point)).values(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert (loaded.name, loaded.config) == (head.name, head.config)
+    assert (tmp_path / "mine" / "README.md").read_text() == "# card\n"
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [
+        "README.md",
+        "config.yaml",
+        "model.safetensors",
+    ]
+
+
+def test_predictions_are_fractions_inside_their_interval(head: Head, random_point, small_cnn) -> None:  # type: ignore[no-untyped-def]
+    found = head.predict(random_point(small_cnn("relu"), 20))
+    assert ((found.low >= 0) & (found.low <= found.accuracy)).all()
+    assert ((found.high <= 1) & (found.high >= found.accuracy)).all()
+    assert torch.allclose((found.accuracy - found.low).max(), torch.tensor(0.125, dtype=torch.float64))
+
+
+def test_nothing_a_head_says_changes_along_an_orbit(head: Head, random_point, small_cnn) -> None:  # type: ignore[no-untyped-def]
+    point = random_point(small_cnn("relu"), 50, dtype=torch.float32)
+    element = sample_element(point.architecture, torch.Generator().manual_seed(0), batch=(50,))
+    before, after = head.predict(point), head.predict(act(element, point))
+    spread = before.accuracy.std()
+    assert ((after.accuracy - before.accuracy).abs() / spread).max() < 1e-5
+    assert torch.equal(after.in_population, before.in_population)
+
+
+def test_networks_alone_and_in_a_batch_get_the_same(head: Head, random_point, small_cnn) -> None:  # type: ignore[no-untyped-def]
+    point = random_point(small_cnn("relu"), 5)
+    whole = head.predict(point).accuracy
+    for i in range(5):
+        alone = type(point)(point.architecture, {name: tensor[i : i + 1] for name, tensor in point.tensors.items()})
+        assert torch.allclose(head.predict(alone).accuracy, whole[i : i + 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [1, 3, 40])
+def test_any_hidden_width_is_read(head: Head, width: int, random_point, small_cnn) -> None:  # type: ignore[no-untyped-def]
+    assert head.predict(random_point(small_cnn("relu", width), 2)).accuracy.isfinite().all()
+
+
+def test_another_activation_is_refused(head: Head, random_point, small_cnn) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(HeadError, match="the activation is tanh, the head reads relu"):
+        head.predict(random_point(small_cnn("tanh"), 2))
+
+
+def test_networks_unlike_the_population_are_found(head: Head, random_point, small_cnn) -> None:  # type: ignore[no-untyped-def]
+    point = random_point(small_cnn("relu"), 20)
+    assert head.predict(point).in_population.double().mean() > 0.8
+    strange = type(point)(point.architecture, {name: tensor.abs() for name, tensor in point.tensors.items()})
+    assert not head.predict(strange).in_population.any()
+
+
+def change(record: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:
+    """The record with one entry replaced."""
+    first, *rest = path
+    return record | {first: change(record[first], *rest, to=to) if rest else to}
+
+
+HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no mapping": lambda record: ["a", "b"],
+    "another kind": lambda record: change(record, "kind", to="transformer"),
+    "no layers": lambda record: change(record, "accepts", to={"activation": "relu"}),
+    "unknown size": lambda record: change(record, "sizes", "wings", to=2),
+    "negative size": lambda record: change(record, "sizes", "channels", to=-1),
+    "a size that is text": lambda record: change(record, "sizes", "channels", to="many"),
+    "a huge size": lambda record: change(record, "sizes", "hidden", to=10**9),
+    "too many members": lambda record: change(record, "members", to=10**9),
+    "no member": lambda record: change(record, "members", to=0),
+    "too many layers": lambda record: change(record, "sizes", "equivariant_layers", to=10**8),
+    "a huge input": lambda record: change(
+        record, "accepts", "layers", to=[{**record["accepts"]["layers"][0], "inputs": 10**12}]
+    ),
+    "an input size that is text": lambda record: change(
+        record, "accepts", "layers", to=[{**record["accepts"]["layers"][0], "inputs": "many", "outputs": 3}]
+    ),
+    "a layer that nfn does not know": lambda record: change(
+        record, "accepts", "layers", to=[{**record["accepts"]["layers"][0], "kind": "attention", "outputs": 3}]
+    ),
+    "a last layer without outputs": lambda record: change(
+        record, "accepts", "layers", to=record["accepts"]["layers"][:2]
+    ),
+    "an activation without a group": lambda record: change(record, "accepts", "activation", to="gelu"),
+    "an unknown activation": lambda record: change(record, "accepts", "activation", to="rm -rf"),
+    "no layer at all": lambda record: change(record, "accepts", "layers", to=[]),
+    "other sizes than the tensors": lambda record: change(record, "sizes", "hidden", to=9),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_configuration_that_is_wrong_is_refused_in_one_line(head: Head, tmp_path: Path, name: str) -> None:
+    head.save(tmp_path / "mine", "")
+    config = tmp_path / "mine" / "config.yaml"
+    config.write_text(yaml.safe_dump(HOSTILE[name](yaml.safe_load(config.read_text()))))
+    with pytest.raises(HeadError) as refused:
+        read_head(tmp_path / "mine")
+    assert str(refused.value).count("\n") == 0
+    assert str(tmp_path / "mine") in str(refused.value)
+
+
+def test_yaml_that_would_build_an_object_is_refused(head: Head, tmp_path: Path) -> None:
+    head.save(tmp_path / "mine", "")
+    (tmp_path / "mine" / "config.yaml").write_text(f"!!python/object/apply:os.mkdir ['{tmp_path / 'payload'}']\n")
+    with pytest.raises(HeadError, match="not a head's configuration"):
+        read_head(tmp_path / "mine")
+    assert not (tmp_path / "payload").exists()
+
+
+def test_tensors_that_do_not_fit_are_refused(head: Head, tmp_path: Path) -> None:
+    head.save(tmp_path / "mine", "")
+    file = tmp_path / "mine" / "model.safetensors"
+    tensors = load_file(file)
+    tensors.pop("radius")
+    save_file(tensors, file)
+    with pytest.raises(HeadError, match="unreadable tensors"):
+        read_head(tmp_path / "mine")
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(HeadError, match="unreadable tensors"):
+        read_head(tmp_path / "mine")
+    file.unlink()
+    with pytest.raises(HeadError, match="unreadable tensors"):
+        read_head(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("change", [lambda tensor: tensor.double(), lambda tensor: tensor * float("nan")])
+def test_tensors_of_another_kind_are_refused(
+    head: Head, tmp_path: Path, change: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    head.save(tmp_path / "mine", "")
+    file = tmp_path / "mine" / "model.safetensors"
+    tensors = load_file(file)
+    save_file(tensors | {"radius": change(tensors["radius"])}, file)
+    with pytest.raises(HeadError, match="tensor 'radius' is not finite float32"):
+        read_head(tmp_path / "mine")
+
+
+def test_a_folder_without_a_head_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HeadError, match=r"no head here \(there is no config.yaml\)"):
+        read_head(tmp_path)
