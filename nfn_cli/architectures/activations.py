@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def canonical_activation(name: str, subject: str) -> str:
     short = _ALIASES.get(short.replace("_", ""), short)
     if short not in FUNCTIONS:
         known = ", ".join(FUNCTIONS)
-        raise ArchitectureError(subject, f"unknown activation {name!r}", f"name one of: {known}")
+        raise ArchitectureError(subject, f"unknown activation {_shown(name)}", f"name one of: {known}")
     return short
 
 
@@ -83,49 +84,58 @@ def resolve_activation(checkpoint: Checkpoint, given: str | None, default: str |
         ArchitectureError: nobody knows, an unknown name, or an unreadable sidecar.
     """
     subject = str(checkpoint.path)
-    facts: dict[str, Any] = dict(checkpoint.metadata)
-    sources: dict[str, Source] = dict.fromkeys(facts, "metadata")
-    for key, value in _sidecar(checkpoint.path).items():
-        facts[key], sources[key] = value, "sidecar"
-    omega_0 = _omega_0(facts.get("omega_0", DEFAULT_OMEGA_0), subject)
-    pool = _pool(facts.get("pool"), subject)
+    # Each fact, where it stands, and what that place is called. A fact of null is none.
+    facts: dict[str, tuple[Any, str, Source]] = {
+        key: (value, subject, "metadata") for key, value in checkpoint.metadata.items() if value is not None
+    }
+    sidecar, told = _sidecar(checkpoint.path)
+    facts |= {key: (value, str(sidecar), "sidecar") for key, value in told.items() if value is not None}
+    omega_0 = _omega_0(*facts["omega_0"][:2]) if "omega_0" in facts else DEFAULT_OMEGA_0
+    pool = _pool(*facts["pool"][:2]) if "pool" in facts else None
     if given is not None:
         return Activation(canonical_activation(given, "--activation"), "option", omega_0, pool)
     if "activation" in facts:
-        name = canonical_activation(str(facts["activation"]), subject)
-        return Activation(name, sources["activation"], omega_0, pool)
+        value, place, source = facts["activation"]
+        if not isinstance(value, str):
+            raise ArchitectureError(place, f"activation is {_shown(value)}", "name it, such as `activation: relu`")
+        return Activation(canonical_activation(value, place), source, omega_0, pool)
     if default is not None:
         return Activation(canonical_activation(default, subject), "assumed", omega_0, pool)
     remedy = f"tell it by --activation, or in a file {checkpoint.path.stem}.yaml beside it (activation: relu)"
     raise ArchitectureError(subject, "the file does not tell its activation", remedy)
 
 
-def _sidecar(path: Path) -> dict[str, Any]:
-    """Facts from `model.yaml` or `model.safetensors.yaml` beside `model.safetensors`."""
+def _sidecar(path: Path) -> tuple[Path, dict[str, Any]]:
+    """The sidecar (`model.safetensors.yaml`, or else `model.yaml`) and its facts; none if there is no sidecar."""
     for candidate in (path.with_name(f"{path.name}.yaml"), path.with_suffix(".yaml")):
         if not candidate.is_file():
             continue
         try:
             facts = yaml.safe_load(candidate.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except Exception as error:
+            # Besides its own errors, YAML fails with those of int(), datetime() and the stack on odd values.
             raise ArchitectureError(candidate, f"not readable YAML ({error})", "mend or remove it") from error
         if not isinstance(facts, dict):
             raise ArchitectureError(candidate, "holds no facts", "write lines such as `activation: relu`")
-        return {key: facts[key] for key in ("activation", "omega_0", "pool") if key in facts}
-    return {}
+        return candidate, {key: facts[key] for key in ("activation", "omega_0", "pool") if key in facts}
+    return path, {}
 
 
 def _omega_0(value: Any, subject: str) -> float:
     try:
-        omega_0 = float(value)
-    except (TypeError, ValueError):
+        omega_0 = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         omega_0 = math.nan
     if not (math.isfinite(omega_0) and omega_0 > 0):
-        raise ArchitectureError(subject, f"omega_0 is {value!r}", "give a positive number")
+        raise ArchitectureError(subject, f"omega_0 is {_shown(value)}", "give a positive number")
     return omega_0
 
 
 def _pool(value: Any, subject: str) -> str | None:
-    if value is not None and value not in POOLS:
-        raise ArchitectureError(subject, f"pool is {value!r}", f"give one of: {', '.join(POOLS)}")
-    return None if value in (None, "none") else str(value)
+    if value not in POOLS:
+        raise ArchitectureError(subject, f"pool is {_shown(value)}", f"give one of: {', '.join(POOLS)}")
+    return None if value == "none" else str(value)
+
+
+def _shown(value: Any) -> str:
+    return reprlib.repr(value)

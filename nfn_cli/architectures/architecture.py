@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -58,12 +57,7 @@ class Architecture:
     def signature(self) -> Hashable:
         """Equal for architectures that differ in names alone; such networks can share a batch."""
         layers = tuple((layer.kind, layer.weight_shape, layer.spatial) for layer in self.layers)
-        return layers, self.activation, self.omega_0, self.pool
-
-    @property
-    def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that tell architectures apart as `signature` does."""
-        return hashlib.sha256(repr(self.signature).encode()).hexdigest()[:16]
+        return layers, self.activation, self.omega_0 if self.activation == "sin" else None, self.pool
 
     def with_activation(self, activation: str) -> Architecture:
         """The same layers under another activation."""

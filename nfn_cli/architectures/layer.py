@@ -17,7 +17,7 @@ class Layer:
         out_features: size of the weight's first axis.
         kernel: one size a dimension; () for a linear layer.
         spatial: positions that each neuron before a flatten owns on the second axis; 1 elsewhere.
-        has_bias: whether the file has a bias; the weight space has one of zeros if not.
+        has_bias: whether the file has a bias; the weight space has one in any case, of zeros if no BatchNorm is folded.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 from nfn_cli.errors import ArchitectureError
 
 _NORM_PARTS = {"weight", "bias", "running_mean", "running_var"}
+_PARAMETRIZED = re.compile(r"(^|\.)parametrizations\.weight\.original(?=\d$)")
 _REMEDY = "nfn reads chains of Linear, Conv1d/2d/3d and BatchNorm layers"
 
 
@@ -49,41 +51,65 @@ def gather_modules(path: Path, tensors: Mapping[str, Tensor]) -> list[Weighted |
     """
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        if tensor.is_floating_point():  # counters and position numbers are integers
-            module, _, part = name.replace(".parametrizations.weight.original", ".weight_original").rpartition(".")
+        module, _, part = _PARAMETRIZED.sub(r"\1weight_original", name).rpartition(".")
+        # Counters and position numbers are integers; weights that are were quantized.
+        if tensor.is_floating_point() or part in _NORM_PARTS:
             parts.setdefault(module, {})[part] = tensor
-    return [_module(path, name, own) for name, own in parts.items()]
+    # A bias by itself is told last: what took its weight's place tells more.
+    modules = {name: _module(path, name, parts[name]) for name in sorted(parts, key=lambda n: set(parts[n]) == {"bias"})}
+    return [modules[name] for name in parts]
 
 
 def _module(path: Path, name: str, parts: dict[str, Tensor]) -> Weighted | BatchNorm:
-    parts = _without_weight_norm(parts)
+    for part, tensor in parts.items():
+        if not tensor.is_floating_point():
+            raise _refusal(path, name, part, tensor)
+    parts = _without_weight_norm(path, name, parts)
     weight, bias = parts.get("weight"), parts.get("bias")
     if "running_mean" in parts and "running_var" in parts and set(parts) <= _NORM_PARTS:
-        return BatchNorm(name, parts["running_mean"], parts["running_var"], weight, bias)
+        return _norm(path, name, parts)
     for part, tensor in parts.items():
         if part not in ("weight", "bias"):
-            raise _refusal(path, f"{name}.{part}".lstrip("."), tensor)
-    if weight is None or weight.ndim not in (2, 3, 4, 5):
+            raise _refusal(path, name, part, tensor)
+    if weight is None or weight.ndim not in (2, 3, 4, 5) or 0 in weight.shape:
         part = "bias" if weight is None else "weight"
-        raise _refusal(path, f"{name}.{part}".lstrip("."), parts[part])
+        raise _refusal(path, name, part, parts[part])
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise _refusal(path, f"{name}.bias".lstrip("."), bias)
-    if 0 in weight.shape:
-        raise _refusal(path, f"{name}.weight".lstrip("."), weight)
+        raise _refusal(path, name, "bias", bias)
     return Weighted(name or "layer", weight, bias)
 
 
-def _refusal(path: Path, tensor_name: str, tensor: Tensor) -> ArchitectureError:
+def _norm(path: Path, name: str, parts: dict[str, Tensor]) -> BatchNorm:
+    mean, variance = parts["running_mean"], parts["running_var"]
+    for part, tensor in parts.items():
+        if tensor.ndim != 1 or tensor.shape != mean.shape:
+            raise _refusal(path, name, part, tensor)
+    if bool((variance < 0).any()):
+        raise ArchitectureError(path, f"tensor {name}.running_var has a negative variance", "save the network again")
+    return BatchNorm(name, mean, variance, parts.get("weight"), parts.get("bias"))
+
+
+def _refusal(path: Path, module: str, part: str, tensor: Tensor) -> ArchitectureError:
     shape = "x".join(map(str, tensor.shape)) or "scalar"
-    return ArchitectureError(path, f"tensor {tensor_name} ({shape}) belongs to no layer of a chain", _REMEDY)
+    if not tensor.is_floating_point():
+        shape = f"{shape} of {str(tensor.dtype).removeprefix('torch.')}"
+    name = f"{module}.{part}" if module else part
+    return ArchitectureError(path, f"tensor {name} ({shape}) belongs to no layer of a chain", _REMEDY)
 
 
-def _without_weight_norm(parts: dict[str, Tensor]) -> dict[str, Tensor]:
-    """g · v / ‖v‖, the norm over all axes but the first (Salimans and Kingma 2016)."""
+def _without_weight_norm(path: Path, name: str, parts: dict[str, Tensor]) -> dict[str, Tensor]:
+    """g · v / ‖v‖ (Salimans and Kingma 2016); the norm runs over the axes on which g has size one."""
     for size, direction in (("weight_g", "weight_v"), ("weight_original0", "weight_original1")):
         if size in parts and direction in parts:
-            v = parts[direction].double()
-            norm = torch.linalg.vector_norm(v.flatten(1), dim=1).view(-1, *[1] * (v.ndim - 1))
-            weight = (parts[size].double() * v / norm).to(parts[direction].dtype)
+            g, v = parts[size].double(), parts[direction].double()
+            axes = [axis for axis in range(v.ndim) if g.ndim == 0 or g.shape[axis : axis + 1] == (1,)]
+            kept = [1 if axis in axes else length for axis, length in enumerate(v.shape)]
+            if not axes or (g.ndim > 0 and list(g.shape) != kept):
+                raise _refusal(path, name, size, parts[size])
+            weight = g * v / torch.linalg.vector_norm(v, dim=axes, keepdim=True)
+            if not bool(torch.isfinite(weight).all()):
+                raise ArchitectureError(path, f"{name} has a weight norm of zero", "save the network again")
+            # Half precision would round what is folded further.
+            weight = weight if parts[direction].dtype == torch.float64 else weight.float()
             return {k: t for k, t in parts.items() if k not in (size, direction)} | {"weight": weight}
     return parts

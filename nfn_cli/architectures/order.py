@@ -1,100 +1,144 @@
-"""Put layers into the order of computation: the file's, else the names', else the only one whose shapes chain."""
+"""Put layers into the order of computation: the file's, else the one that names and shapes leave."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import groupby, permutations
+from itertools import pairwise
 from pathlib import Path
 
 from nfn_cli.architectures.layer import Layer
 from nfn_cli.architectures.modules import Weighted
-from nfn_cli.checkpoints import natural_key
+from nfn_cli.architectures.names import precedes, shared_tokens, tokens
 from nfn_cli.errors import ArchitectureError
 
-# Blocks of layers that are tried in every order: seven have 5,040.
-_MOST_BLOCKS = 7
+_MOST_LAYERS = 500  # whose names are compared in pairs
+_MOST_STEPS = 20_000  # of a search; names that tell the order need one a layer
+_SHOWN = 12
+_NUMBERED = re.compile(r"[^\d.](\d{1,18})$")
 
 
 def ordered_layers(path: Path, modules: Sequence[Weighted], *, in_file_order: bool) -> list[tuple[Layer, Weighted]]:
     """Order the layers and find the flatten between convolutions and linear layers.
 
-    The first of these orders whose shapes chain is taken: the file's (where it is the module's), the natural order of
-    the names (`conv2` before `conv10`), or, if exactly one does, an order of blocks of names alike (`conv*` before
-    `fc*`).
+    The file's order is taken where it is the module's and its shapes chain. Otherwise layers are ordered by the numbers
+    in their names (`conv2` before `conv10`), layers named alike (`conv*`, `fc*`, `encoder.*`) stay together, and shapes
+    decide between the orders that are left; where several chain, conventional names do (`encoder` before `decoder`).
+    An order is never guessed: words that mean nothing are not sorted by their letters.
 
     Raises:
         ArchitectureError: no order chains, or several do; the message shows the sequence that was tried.
     """
-    natural = sorted(modules, key=lambda module: natural_key(module.name))
-    for candidate in ([list(modules)] if in_file_order else []) + [natural]:
-        chained = _chain(candidate)
-        if isinstance(chained, list):
-            return list(zip(chained, candidate, strict=True))
-    found = [order for order in _block_orders(natural) if isinstance(_chain(order), list)]
-    if len(found) == 1:
-        layers = _chain(found[0])
-        assert isinstance(layers, list)
-        return list(zip(layers, found[0], strict=True))
-    tried = list(modules) if in_file_order else natural
-    sequence = ", ".join(module.describe() for module in tried)
-    if found:
-        raise ArchitectureError(
-            path, f"the names do not tell the order of the layers ({sequence})", "number the layers"
-        )
-    raise ArchitectureError(
-        path,
-        f"the layers do not form a chain ({sequence}): {_chain(tried)}",
-        "nfn reads chains, without branches",
-    )
+    if in_file_order and isinstance(layers := _chain(modules), list):
+        return list(zip(layers, modules, strict=True))
+    remedy = "number the layers, or save with torch.save, which keeps their order"
+    if len(modules) > _MOST_LAYERS:
+        raise ArchitectureError(path, f"{len(modules)} layers, whose order the file does not tell", remedy)
+    for by_convention in (True, False):
+        found = _orders(modules, by_convention=by_convention, by_shape=True)
+        if len(found) > 1 or (found and _interleaves(found[0])):
+            sequence = _sequence(found[0])
+            raise ArchitectureError(path, f"the names do not tell the order of the layers ({sequence})", remedy)
+        if found and isinstance(layers := _chain(found[0]), list):
+            return list(zip(layers, found[0], strict=True))
+    named = _orders(modules, by_convention=False, by_shape=False)
+    if len(named) == 1 and isinstance(layers := _chain(named[0]), list):
+        return list(zip(layers, named[0], strict=True))
+    tried = modules if in_file_order else _orders(modules, by_convention=True, by_shape=False)[0]
+    cause = f"the layers do not form a chain ({_sequence(tried)}): {_chain(tried)}"
+    raise ArchitectureError(path, cause, "nfn reads chains, without branches")
 
 
 def _chain(modules: Sequence[Weighted]) -> list[Layer] | str:
     """The layers if each reads what the one before gives; else what does not fit."""
     layers: list[Layer] = []
     for module in modules:
-        outputs, inputs, *kernel = module.weight.shape
-        kind = "conv" if kernel else "linear"
-        spatial = 1
-        if layers:
-            before = layers[-1]
-            flattens = kind == "linear" and before.kind == "conv" and inputs % before.out_features == 0
-            spatial = inputs // before.out_features if flattens else 1
-            if inputs != before.out_features * spatial:
-                return f"{module.name} reads {inputs}, but {before.name} gives {before.out_features}"
-            if kernel and before.kernel and len(kernel) != len(before.kernel):
-                return f"{module.name} is {len(kernel)}-dimensional, {before.name} is {len(before.kernel)}-dimensional"
-        layers.append(
-            Layer(
-                name=module.name,
-                kind="conv" if kernel else "linear",
-                in_features=inputs,
-                out_features=outputs,
-                kernel=tuple(kernel),
-                spatial=spatial,
-                has_bias=module.bias is not None,
-            )
-        )
+        layer = _behind(layers[-1] if layers else None, module)
+        if isinstance(layer, str):
+            return layer
+        layers.append(layer)
     return layers
 
 
-def _block_orders(modules: Sequence[Weighted]) -> list[list[Weighted]]:
-    """Every order of the blocks of modules whose names begin alike; inside a block the order stays."""
-    shared = _shared_parts([module.name for module in modules])
+def _behind(before: Layer | None, module: Weighted) -> Layer | str:
+    """The module as the layer behind `before`, or why it does not fit there."""
+    outputs, inputs, *kernel = module.weight.shape
+    spatial = 1
+    if before:
+        flattens = not kernel and before.kernel and inputs % before.out_features == 0
+        spatial = inputs // before.out_features if flattens else 1
+        if inputs != before.out_features * spatial:
+            return f"{module.name} reads {inputs}, but {before.name} gives {before.out_features}"
+        if kernel and before.kernel and len(kernel) != len(before.kernel):
+            return f"{module.name} is {len(kernel)}-dimensional, {before.name} is {len(before.kernel)}-dimensional"
+    return Layer(
+        name=module.name,
+        kind="conv" if kernel else "linear",
+        in_features=inputs,
+        out_features=outputs,
+        kernel=tuple(kernel),
+        spatial=spatial,
+        has_bias=module.bias is not None,
+    )
 
-    def block(module: Weighted) -> str:
-        return re.sub(r"\d+$", "", module.name.split(".")[shared:][0])
 
-    blocks = [list(members) for _, members in groupby(sorted(modules, key=block), key=block)]
-    if len(blocks) > _MOST_BLOCKS:
-        return []
-    return [[module for members in order for module in members] for order in permutations(blocks)]
+def _orders(modules: Sequence[Weighted], *, by_convention: bool, by_shape: bool) -> list[list[Weighted]]:
+    """The orders that the names allow, two at most, found depth first.
+
+    With `by_shape`, only those that chain and have no convolution behind a linear layer: a search through shapes would
+    otherwise find a place for a depthwise convolution, which seems to read one channel.
+    """
+    names = [tokens(module.name) for module in modules]
+    count = len(names)
+    # Bit i of required[j]: module i must come before module j.
+    required = [
+        sum(1 << i for i in range(count) if precedes(names[i], names[j], by_convention=by_convention))
+        for j in range(count)
+    ]
+    found: list[list[Weighted]] = []
+    steps = 0
+    # Each branch: the modules placed so far, the last of them as a layer, and a bit for each that remains.
+    branches: list[tuple[tuple[int, ...], Layer | None, int]] = [((), None, (1 << count) - 1)]
+    while branches and len(found) < 2:
+        if steps > _MOST_STEPS:  # too many to look at: no order can be said to be the only one
+            return [list(modules)] * 2
+        placed, before, remaining = branches.pop()
+        if not remaining:
+            found.append([modules[i] for i in placed])
+            continue
+        left = [i for i in range(count) if remaining >> i & 1]
+        if placed:
+            # What is named most like the last one comes next, so that blocks stay whole.
+            likeness = {i: shared_tokens(names[placed[-1]], names[i]) for i in left}
+            most = max(likeness.values())
+            left = [i for i in left if likeness[i] == most]
+        for i in reversed(left):
+            steps += 1
+            layer = _behind(before, modules[i]) if by_shape else None
+            misplaced = isinstance(layer, Layer) and layer.kernel and before and not before.kernel
+            if not (required[i] & remaining or isinstance(layer, str) or misplaced):
+                branches.append(((*placed, i), layer if isinstance(layer, Layer) else None, remaining & ~(1 << i)))
+    return found
 
 
-def _shared_parts(names: Sequence[str]) -> int:
-    """How many leading dotted parts all names share, short of a whole name."""
-    split = [name.split(".")[:-1] for name in names]
-    shared = 0
-    while all(len(parts) > shared for parts in split) and len({parts[shared] for parts in split}) == 1:
-        shared += 1
-    return shared
+def _interleaves(order: Sequence[Weighted]) -> bool:
+    """Whether conv1, down1, conv2, down2 is as good as the found conv1, conv2, down1, down2."""
+    numbered = {i: int(found[1]) for i, module in enumerate(order) if (found := _NUMBERED.search(module.name))}
+    by_number = sorted(numbered, key=lambda i: numbered[i])
+    other = list(order)
+    for place, i in zip(numbered, by_number, strict=True):
+        other[place] = order[i]
+    names = [tokens(module.name) for module in other]
+    if by_number == list(numbered) or any(
+        precedes(later, earlier, by_convention=True) for earlier, later in pairwise(names)
+    ):
+        return False
+    layers = _chain(other)
+    return isinstance(layers, list) and not any(
+        layer.kernel and not before.kernel for before, layer in pairwise(layers)
+    )
+
+
+def _sequence(modules: Sequence[Weighted]) -> str:
+    shown = [module.describe() for module in modules[:_SHOWN]]
+    return ", ".join(shown + [f"... {len(modules) - _SHOWN} more"] * (len(modules) > _SHOWN))

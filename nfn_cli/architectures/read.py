@@ -9,6 +9,7 @@ import torch
 from nfn_cli.architectures.activations import Activation, resolve_activation
 from nfn_cli.architectures.architecture import chain
 from nfn_cli.architectures.batchnorm import fold, match_norms
+from nfn_cli.architectures.foreign import refuse_foreign
 from nfn_cli.architectures.modules import BatchNorm, Weighted, gather_modules
 from nfn_cli.architectures.order import ordered_layers
 from nfn_cli.architectures.weight_space import WeightSpace
@@ -43,12 +44,13 @@ def read_weight_space(
     modules = gather_modules(path, checkpoint.tensors)
     weighted = [module for module in modules if isinstance(module, Weighted)]
     norms = [module for module in modules if isinstance(module, BatchNorm)]
+    refuse_foreign(path, weighted)
     layers = ordered_layers(path, weighted, in_file_order=checkpoint.ordered)
     in_file = [module.name for module in modules] if checkpoint.ordered else None
-    matched = match_norms(path, weighted, norms, in_file)
+    matched = match_norms(path, [module for _, module in layers], norms, in_file)
     tensors = {}
     for layer, module in layers:
-        dtype = torch.promote_types(module.weight.dtype, torch.float32)
+        dtype = torch.float64 if module.weight.dtype == torch.float64 else torch.float32
         weight = module.weight
         bias = weight.new_zeros(weight.shape[0]) if module.bias is None else module.bias
         if layer.name in matched:

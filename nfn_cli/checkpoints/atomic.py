@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from nfn_cli.errors import CheckpointError
 
 def write_atomically(path: Path, write: Callable[[Path], None], *, overwrite: bool = False) -> None:
     """Let `write` fill a temporary file in the same folder, then move it to `path` in one step.
+
+    A new file gets the permissions of any other new one, a replaced file keeps its own; where `path` is a link, the
+    file that it leads to is replaced.
 
     Args:
         path: where the file shall be.
@@ -26,15 +29,19 @@ def write_atomically(path: Path, write: Callable[[Path], None], *, overwrite: bo
     require_writable(path, overwrite=overwrite)
     temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(handle)
-        temporary = Path(name)
+        target = Path(os.path.realpath(path))
+        fresh = target.with_name(f".{secrets.token_hex(8)}.tmp")
+        # The system takes the user's mask off these permissions.
+        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        temporary = fresh
+        permissions = (target if target.exists() else temporary).stat().st_mode & 0o777
         write(temporary)
-        # mkstemp makes files private; a finished file gets the permissions of any other new one.
-        temporary.chmod(0o666 & ~_umask())
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        # `write` may have put a file of its own there.
+        temporary.chmod(permissions)
+        os.replace(temporary, target)
+        temporary = None
     except OSError as error:
         raise CheckpointError(path, f"cannot be written ({error.strerror or error})", "choose another place") from error
     finally:
@@ -46,11 +53,15 @@ def require_writable(path: Path, *, overwrite: bool) -> None:
     """Check, before long work, that a file may be written.
 
     Raises:
-        CheckpointError: the file exists (without `overwrite`), or its folder does not.
+        CheckpointError: the file exists (without `overwrite`), is a folder or device, or its folder does not exist.
     """
-    if path.exists() and not overwrite:
-        raise CheckpointError(path, "the file exists already", "pass --overwrite to replace it")
-    if not path.parent.is_dir():
+    if os.path.exists(path):
+        # A device would be replaced by a file, not written to.
+        if not os.path.isfile(path):
+            raise CheckpointError(path, "is not a regular file", "choose another place")
+        if not overwrite:
+            raise CheckpointError(path, "the file exists already", "pass --overwrite to replace it")
+    if not os.path.isdir(path.parent):
         raise CheckpointError(path, "its folder does not exist", "make the folder first")
 
 
@@ -71,14 +82,15 @@ def save_tensors(
     overwrite: bool = False,
 ) -> None:
     """Write tensors as a safetensors file, atomically; they are made contiguous first."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda file: save_file(contiguous, file, metadata=dict(metadata or {})), overwrite=overwrite)
 
+    def write(temporary: Path) -> None:
+        try:
+            save_file(contiguous, temporary, metadata=dict(metadata or {}))
+        except SafetensorError as error:  # such as a full disk
+            raise OSError(str(error)) from error
 
-def _umask() -> int:
-    # The mask can only be read by setting it.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    write_atomically(path, write, overwrite=overwrite)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from nfn_cli.checkpoints.index import INDEX_SUFFIX, is_index, shards_beside
 from nfn_cli.errors import CheckpointError
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
-_INDEX_SUFFIX = ".index.json"
 
 
 def find_checkpoints(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Expand folders into the checkpoints below them, in natural order; files stay as they are given.
 
     A folder is walked with its subfolders, hidden ones left out, every real folder once (a loop of links ends). A
-    sharded checkpoint is its index; its shards do not count. A path that does not exist is kept, so that it is reported
-    in place.
+    sharded checkpoint is its index; its shards do not count. A path that does not exist, or a folder that cannot be
+    opened, is kept, so that it is reported in place.
 
     Raises:
         CheckpointError: a folder without a checkpoint.
@@ -27,50 +26,73 @@ def find_checkpoints(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     found: list[Path] = []
     for given in paths:
         path = Path(given)
-        if not path.is_dir():
-            found.append(path)
-            continue
-        below = list(_walk(path, set()))
+        below = list(_walk(path)) if os.path.isdir(path) else [path]
         if not below:
             raise CheckpointError(
-                path, "no checkpoint in this folder", f"looked for {', '.join(SUFFIXES)} and *{_INDEX_SUFFIX}"
+                path, "no checkpoint in this folder", f"looked for {', '.join(SUFFIXES)} and *{INDEX_SUFFIX}"
             )
         found += below
     return found
 
 
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """A sort key under which `conv2` comes before `conv10`."""
-    pieces = re.split(r"(\d+)", name)
-    return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces if piece]
+def only_checkpoint(folder: Path) -> Path:
+    """The one checkpoint of a folder, not of its subfolders; an index counts for all its shards.
 
-
-def is_index(path: Path) -> bool:
-    """Whether a file is called like the index of a sharded checkpoint."""
-    return path.name.endswith(_INDEX_SUFFIX)
-
-
-def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
-    real = folder.resolve()
-    if real in seen:
-        return
-    seen.add(real)
+    Raises:
+        CheckpointError: none or several, or the folder cannot be opened.
+    """
     try:
-        entries = sorted(folder.iterdir(), key=lambda entry: natural_key(entry.name))
+        found = [entry for entry in _checkpoints_in(folder) if os.path.isfile(entry)]
     except OSError as error:
         raise CheckpointError(folder, f"cannot be read ({error.strerror})", "check its permissions") from error
-    visible = [entry for entry in entries if not entry.name.startswith(".")]
-    shards = {name for entry in visible if is_index(entry) for name in _shards_of(entry)}
-    for entry in visible:
-        if entry.is_dir():
-            yield from _walk(entry, seen)
-        elif is_index(entry) or (entry.suffix in SUFFIXES and entry.name not in shards):
-            yield entry
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise CheckpointError(folder, f"no checkpoint in this folder ({', '.join(SUFFIXES)})", "give a file")
+    names = ", ".join(file.name for file in found[:5]) + (", ..." if len(found) > 5 else "")
+    raise CheckpointError(folder, f"several checkpoints in this folder ({names})", "name the one you mean")
 
 
-def _shards_of(index: Path) -> set[str]:
-    # A damaged index hides nothing; reading it as a checkpoint will say what is wrong with it.
-    try:
-        return set(map(str, json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return set()
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """A sort key under which `conv2` comes before `conv10`."""
+    # A number is compared by its length, then its digits: int() refuses more than a few thousand of them.
+    pieces = re.split(r"([0-9]+)", name)
+    numbers = [piece.lstrip("0") if i % 2 else "" for i, piece in enumerate(pieces)]
+    return [
+        (0, len(number), number) if i % 2 else (1, 0, piece)
+        for i, (piece, number) in enumerate(zip(pieces, numbers, strict=True))
+        if piece
+    ]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    seen: set[str] = set()
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
+        if not os.path.isdir(path):
+            yield path
+            continue
+        real = os.path.realpath(path)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            waiting += reversed(_checkpoints_in(path, folders=True))
+        except OSError:
+            yield path
+
+
+def _checkpoints_in(folder: Path, *, folders: bool = False) -> list[Path]:
+    """What is called like a checkpoint, and the folders too if asked for."""
+    # Names of equal key, such as a1 and a01, need an order too: the system lists them in any.
+    names = sorted(os.listdir(folder), key=lambda name: (natural_key(name), name))
+    entries = [folder / name for name in names if not name.startswith(".")]
+    shards = shards_beside(entries)
+
+    def counts(entry: Path) -> bool:
+        if os.path.isdir(entry):
+            return folders
+        return is_index(entry) or (entry.suffix.lower() in SUFFIXES and entry.name not in shards)
+
+    return [entry for entry in entries if counts(entry)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from nfn_cli.checkpoints.checkpoint import Fact
+from nfn_cli.checkpoints.printable import printable_list
 from nfn_cli.errors import CheckpointError
 
 # Where training scripts put the model's state dict, the most telling name first.
@@ -39,60 +39,84 @@ _DEEPEST = 8
 def find_state_dict(path: Path, loaded: Any) -> dict[str, Tensor]:
     """The model's tensors in a loaded object, with their names as in the file.
 
-    Descends through the known names of `STATE_DICT_KEYS`, then through a single unknown one; optimizer states,
-    histories and other entries are passed over.
+    The first of these that holds a weight matrix: what stands under the known names of `STATE_DICT_KEYS`, the object's
+    own tensors, what stands under a single unknown name. Without any matrix, the first that holds tensors. Optimizer
+    states, histories and other entries are passed over.
 
     Raises:
         CheckpointError: no tensor is found, or several entries could be the model.
     """
     if isinstance(loaded, Tensor):
         raise CheckpointError(path, "the file holds a single tensor", "save the whole state dict")
-    found = _descend(path, loaded, 0)
-    if found is None:
-        entries = ", ".join(map(str, loaded))[:200] if isinstance(loaded, Mapping) else type(loaded).__name__
-        raise CheckpointError(
-            path, f"no state dict in it (it holds: {entries or 'nothing'})", "save model.state_dict()"
-        )
-    return found
+    for enough in (_has_matrix, bool):
+        if (found := _Search(path, enough).below(loaded)) is not None:
+            return found
+    entries = printable_list(_entries(loaded)) or "nothing" if isinstance(loaded, dict) else type(loaded).__name__
+    raise CheckpointError(path, f"no state dict in it (it holds: {entries})", "save model.state_dict()")
 
 
 def find_facts(loaded: Any) -> dict[str, Fact]:
     """The known facts at the top of a loaded object or in its configuration entry."""
+    top = _entries(loaded)
     facts: dict[str, Fact] = {}
-    if isinstance(loaded, Mapping):
-        for source in (*(loaded.get(name) for name in _CONFIGURATIONS), loaded):
-            if isinstance(source, Mapping):
-                facts |= {key: source[key] for key in FACTS if isinstance(source.get(key), str | int | float | bool)}
+    for source in (*(_entries(top.get(name)) for name in _CONFIGURATIONS), top):
+        facts |= {key: source[key] for key in FACTS if isinstance(source.get(key), str | int | float | bool)}
     return facts
 
 
 def strip_wrappers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Remove the prefixes that DataParallel, torch.compile and Lightning put before every name, in any order."""
     names = list(tensors)
-    while True:
+    while names:
         prefix = next((p for p in _WRAPPERS if all(name.startswith(p) and name != p for name in names)), None)
         if prefix is None:
-            return dict(zip(names, tensors.values(), strict=True))
+            break
         names = [name.removeprefix(prefix) for name in names]
+    return dict(zip(names, tensors.values(), strict=True))
 
 
-def _descend(path: Path, value: Any, depth: int) -> dict[str, Tensor] | None:
-    if not isinstance(value, Mapping) or depth > _DEEPEST:
-        return None
-    own = {str(name): _plain(item) for name, item in value.items() if isinstance(item, Tensor)}
-    if any(tensor.ndim >= 2 for tensor in own.values()):
-        return own
-    for key in STATE_DICT_KEYS:
-        if (found := _descend(path, value.get(key), depth + 1)) is not None:
-            return found
-    others = {str(name): item for name, item in value.items() if not _is_bookkeeping(str(name))}
-    candidates = {
-        name: found for name, item in others.items() if (found := _descend(path, item, depth + 1)) is not None
-    }
-    if len(candidates) > 1:
-        listed = ", ".join(candidates)
-        raise CheckpointError(path, f"several entries could be the model ({listed})", "save the one you mean by itself")
-    return next(iter(candidates.values()), own or None)
+class _Search:
+    """One descent. Every dictionary is entered once: one that holds itself, or others many times, would not end."""
+
+    def __init__(self, path: Path, enough: Callable[[dict[str, Tensor]], bool]) -> None:
+        self.path = path
+        self.enough = enough
+        self.known: dict[int, dict[str, Tensor] | None] = {}
+
+    def below(self, value: Any, depth: int = 0) -> dict[str, Tensor] | None:
+        if not isinstance(value, dict) or depth > _DEEPEST:
+            return None
+        if id(value) not in self.known:
+            self.known[id(value)] = None
+            self.known[id(value)] = self._enter(_entries(value), depth)
+        return self.known[id(value)]
+
+    def _enter(self, entries: dict[str, Any], depth: int) -> dict[str, Tensor] | None:
+        for key in STATE_DICT_KEYS:
+            if (found := self.below(entries.get(key), depth + 1)) is not None:
+                return found
+        own = {name: _plain(item) for name, item in entries.items() if isinstance(item, Tensor)}
+        if self.enough(own):
+            return own
+        below = {name: self.below(item, depth + 1) for name, item in entries.items() if not _is_bookkeeping(name)}
+        # The same dictionary under two names is one candidate.
+        candidates = {id(found): (name, found) for name, found in below.items() if found is not None}
+        if len(candidates) > 1:
+            listed = printable_list(name for name, _ in candidates.values())
+            cause = f"several entries could be the model ({listed})"
+            raise CheckpointError(self.path, cause, "save the one you mean by itself")
+        return next((found for _, found in candidates.values()), None)
+
+
+def _entries(value: Any) -> dict[str, Any]:
+    """The named entries of a dictionary, read past what a file may have put over its methods."""
+    if not isinstance(value, dict):
+        return {}
+    return {str(name): item for name, item in dict.items(value) if isinstance(name, str | int)}
+
+
+def _has_matrix(tensors: dict[str, Tensor]) -> bool:
+    return any(tensor.ndim >= 2 for tensor in tensors.values())
 
 
 def _is_bookkeeping(name: str) -> bool:
@@ -100,4 +124,5 @@ def _is_bookkeeping(name: str) -> bool:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    return tensor.detach() if isinstance(tensor, torch.nn.Parameter) or tensor.requires_grad else tensor
+    """The bare tensor: no parameter, no gradient, none of the attributes that a file may set on it."""
+    return Tensor.detach(tensor)

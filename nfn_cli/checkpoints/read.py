@@ -7,14 +7,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact, Format
-from nfn_cli.checkpoints.discover import SUFFIXES, is_index
+from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact
+from nfn_cli.checkpoints.discover import only_checkpoint
 from nfn_cli.checkpoints.nested import FACTS, find_facts, find_state_dict, strip_wrappers
 from nfn_cli.checkpoints.safetensors_format import read_safetensors
-from nfn_cli.checkpoints.sharded import read_sharded, shard_names
-from nfn_cli.checkpoints.sniff import sniff
+from nfn_cli.checkpoints.sharded import read_sharded
+from nfn_cli.checkpoints.sniff import Sniffed, sniff
 from nfn_cli.checkpoints.torch_format import read_torch
-from nfn_cli.checkpoints.validate import validate_tensors
+from nfn_cli.checkpoints.validate import require_dense, require_weights
 from nfn_cli.errors import CheckpointError
 
 
@@ -26,46 +26,34 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Raises:
         CheckpointError: the path holds no readable checkpoint of finite weights; one line says why.
     """
-    file = Path(path)
-    if file.is_dir():
-        file = _only_checkpoint(file)
-    sniffed = sniff(file)
-    format: Format
+    file = only_checkpoint(Path(path)) if os.path.isdir(path) else Path(path)
+    format = sniff(file)
     facts: dict[str, Fact] = {}
-    if sniffed == "index":
-        format, ordered = "sharded", False
-        tensors = read_sharded(file, lambda shard: _read_file(shard)[0])
+    if format == "index":
+        tensors = read_sharded(file, _read_shard)
     else:
-        format, ordered = sniffed, sniffed != "safetensors"
-        tensors, facts = _read_file(file)
+        tensors, facts = _read_file(file, format)
     tensors = strip_wrappers(tensors)
-    validate_tensors(file, tensors)
-    return Checkpoint(file, format, tensors, facts, ordered)
+    require_weights(file, tensors)
+    ordered = format in ("torch", "torch-legacy")
+    return Checkpoint(file, "sharded" if format == "index" else format, tensors, facts, ordered)
 
 
-def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, Fact]]:
-    format = sniff(path)
+def _read_file(path: Path, format: Sniffed) -> tuple[dict[str, Tensor], dict[str, Fact]]:
+    tensors: dict[str, Tensor]
+    facts: dict[str, Fact]
     if format == "safetensors":
         tensors, metadata = read_safetensors(path)
-        return tensors, {key: metadata[key] for key in FACTS if key in metadata}
+        facts = {key: metadata[key] for key in FACTS if key in metadata}
+    else:
+        loaded = read_torch(path, mmap=format == "torch")
+        tensors, facts = find_state_dict(path, loaded), find_facts(loaded)
+    require_dense(path, tensors)
+    return tensors, facts
+
+
+def _read_shard(path: Path) -> dict[str, Tensor]:
+    format = sniff(path)
     if format == "index":
         raise CheckpointError(path, "an index where a shard should be", "download the whole checkpoint again")
-    loaded = read_torch(path, mmap=format == "torch")
-    return find_state_dict(path, loaded), find_facts(loaded)
-
-
-def _only_checkpoint(folder: Path) -> Path:
-    """The one checkpoint of a folder; an index counts for all its shards."""
-    try:
-        files = sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
-    except OSError as error:
-        raise CheckpointError(folder, f"cannot be read ({error.strerror})", "check its permissions") from error
-    indices = [file for file in files if is_index(file)]
-    shards = {name for index in indices for name in shard_names(index)}
-    found = indices + [file for file in files if file.suffix in SUFFIXES and file.name not in shards]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise CheckpointError(folder, f"no checkpoint in this folder ({', '.join(SUFFIXES)})", "give a file")
-    names = ", ".join(file.name for file in found[:5]) + (", ..." if len(found) > 5 else "")
-    raise CheckpointError(folder, f"several checkpoints in this folder ({names})", "name the one you mean")
+    return _read_file(path, format)[0]

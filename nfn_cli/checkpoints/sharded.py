@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
+from nfn_cli.checkpoints.index import REMEDY, read_weight_map
+from nfn_cli.checkpoints.printable import printable
 from nfn_cli.errors import CheckpointError
-
-_REMEDY = "download the whole checkpoint again"
 
 
 def read_sharded(index: Path, read_shard: Callable[[Path], Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -24,44 +23,32 @@ def read_sharded(index: Path, read_shard: Callable[[Path], Mapping[str, Tensor]]
     Raises:
         CheckpointError: the index is no index, names a file outside its own folder, or a shard lacks a tensor.
     """
-    names = _weight_map(index)
-    folder = index.parent.resolve()
-    shards: dict[str, Mapping[str, Tensor]] = {}
-    for shard in dict.fromkeys(names.values()):
-        path = folder / shard
-        # resolve() follows links: a link inside the folder may not lead out of it either.
-        if Path(shard).is_absolute() or path.resolve().parent != folder:
-            raise CheckpointError(
-                index, f"the index points outside its folder ({shard!r})", "do not trust this checkpoint"
-            )
-        if not path.is_file():
-            raise CheckpointError(index, f"the shard {shard!r} is missing", _REMEDY)
-        shards[shard] = read_shard(path)
+    names = read_weight_map(index)
+    shards = {shard: read_shard(_confined(index, shard)) for shard in dict.fromkeys(names.values())}
     tensors = {}
     for name, shard in names.items():
         if name not in shards[shard]:
-            raise CheckpointError(index, f"the shard {shard!r} has no tensor {name!r}", _REMEDY)
+            raise CheckpointError(index, f"the shard '{printable(shard)}' has no tensor '{printable(name)}'", REMEDY)
         tensors[name] = shards[shard][name]
     return tensors
 
 
-def shard_names(index: Path) -> set[str]:
-    """The file names that an index maps tensors to.
-
-    Raises:
-        CheckpointError: the index is no index.
-    """
-    return set(_weight_map(index).values())
-
-
-def _weight_map(index: Path) -> dict[str, str]:
+def _confined(index: Path, shard: str) -> Path:
+    """The file of a shard, beside its index and nowhere else."""
+    if shard in ("", ".", "..") or any(separator in shard for separator in "/\\:"):
+        cause = f"the index points outside its folder ('{printable(shard)}')"
+        raise CheckpointError(index, cause, "do not trust this checkpoint")
     try:
-        record: Any = json.loads(index.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(index, f"neither a checkpoint nor a readable index ({error})", _REMEDY) from error
-    names = record.get("weight_map") if isinstance(record, dict) else None
-    if not isinstance(names, dict) or not names or not all(isinstance(shard, str) for shard in names.values()):
-        raise CheckpointError(
-            index, "JSON without a weight_map from tensors to files", "give a checkpoint or its index"
-        )
-    return names
+        present = os.listdir(index.parent)
+    except OSError as error:
+        cause = f"its folder cannot be read ({error.strerror})"
+        raise CheckpointError(index, cause, "check its permissions") from error
+    # Looked up in the listing, not asked for: the name may be one that no file can have.
+    if shard not in present:
+        raise CheckpointError(index, f"the shard '{printable(shard)}' is missing", REMEDY)
+    path = index.parent / shard
+    # realpath follows links: one inside the folder may not lead out of it either.
+    if os.path.dirname(os.path.realpath(path)) != os.path.realpath(index.parent):
+        cause = f"the shard '{printable(shard)}' is a link that leads out of the folder"
+        raise CheckpointError(index, cause, "put the file itself there if you trust it")
+    return path

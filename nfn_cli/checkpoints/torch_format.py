@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import pickletools
 import re
 import warnings
 from pathlib import Path
@@ -10,9 +12,12 @@ from typing import Any
 
 import torch
 
+from nfn_cli.checkpoints.printable import is_utf8
 from nfn_cli.errors import CheckpointError
 
+_COPY = "copy or save it again"
 _REMEDY = "save the state dict instead: torch.save(model.state_dict(), ...)"
+_OPCODES = {ord(opcode.code): opcode for opcode in pickletools.opcodes}
 
 
 def read_torch(path: Path, *, mmap: bool) -> Any:
@@ -24,27 +29,34 @@ def read_torch(path: Path, *, mmap: bool) -> Any:
     Raises:
         CheckpointError: anything else is in it, or the file is damaged.
     """
+    mmap = mmap and _can_be_mapped(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+            return torch.load(path if mmap else file, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
-        culprit = _culprit(str(error))
-        if culprit is None:
-            raise CheckpointError(path, "a truncated or damaged file", "copy or save it again") from error
-        cause = f"it holds more than tensors ({culprit}), which could run code; it was not loaded"
-        raise CheckpointError(path, cause, _REMEDY) from error
+        cause, remedy = _refusal(str(error))
+        raise CheckpointError(path, cause, remedy) from error
     except Exception as error:
         # A damaged pickle makes the unpickler fail in ways without number (KeyError, IndexError, struct.error ...).
-        cause = f"a truncated or damaged file ({type(error).__name__})"
-        raise CheckpointError(path, cause, "copy or save it again") from error
+        raise CheckpointError(path, f"a truncated or damaged file ({type(error).__name__})", _COPY) from error
 
 
-def _culprit(message: str) -> str | None:
-    found = re.search(
-        r"(?:GLOBAL|Unsupported (?:class|operand|global:?)|function|class) ['`\"]?([\w.]+\.[\w.]+|[\w]+ [\w]+)",
-        message,
-    )
-    if found:
-        return found.group(1)
-    return "an object of another class" if "Unsupported" in message or "allowed" in message else None
+def _can_be_mapped(path: Path) -> bool:
+    # PyTorch opens what it maps by name, and takes one suffix for another format.
+    name = os.fspath(path)
+    return is_utf8(name) and not name.endswith(".safetensors")
+
+
+def _refusal(message: str) -> tuple[str, str]:
+    """Cause and remedy, from what PyTorch's restricted unpickler says."""
+    if found := re.search(r"GLOBAL ([\w.]+)", message):
+        return f"it holds more than tensors ({found[1]}), which could run code; it was not loaded", _REMEDY
+    if re.search(r"reduce|create new object|only build|must be imported", message):
+        return "it holds more than tensors, which could run code; it was not loaded", _REMEDY
+    if found := re.search(r"Unsupported operand (\d+)", message):
+        opcode = _OPCODES.get(int(found[1]))
+        if opcode is not None:
+            told = f"{opcode.name}, protocol {opcode.proto}"
+            return f"a pickle that PyTorch does not load safely ({told}), or damaged; it was not loaded", _REMEDY
+    return "a truncated or damaged file", _COPY

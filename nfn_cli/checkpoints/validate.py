@@ -8,25 +8,38 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nfn_cli.checkpoints.printable import printable
 from nfn_cli.errors import CheckpointError
 
+# Smaller floating-point numbers are a form of quantization: they mean little without their scales.
+_REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # How many entries are looked at together; a huge tensor would otherwise need as much memory again for its mask.
 _CHUNK = 1 << 24
 
 
-def validate_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Check that there is a weight matrix and that every weight is a finite real number.
+def require_dense(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Check that every tensor of a file has its entries in the file, as plain numbers.
 
     Raises:
-        CheckpointError: naming the tensor, and for NaN and Inf how many there are.
+        CheckpointError: naming the tensor.
     """
+    size = path.stat().st_size
     for name, tensor in tensors.items():
-        if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_complex():
-            kind = "quantized" if tensor.is_quantized else "complex" if tensor.is_complex() else "sparse"
-            raise CheckpointError(path, f"tensor {name!r} is {kind}", "save dense real weights")
-        if tensor.is_meta:
-            raise CheckpointError(path, f"tensor {name!r} has no data (it is on the meta device)", "save the weights")
-    if not any(tensor.is_floating_point() and tensor.ndim >= 2 for tensor in tensors.values()):
+        if (kind := _unusual_kind(tensor)) is not None:
+            raise CheckpointError(path, f"tensor '{printable(name)}' is {kind}", "save dense real weights")
+        # A few bytes can be repeated by strides, or a storage enlarged, to fill any memory.
+        if tensor.numel() * tensor.element_size() > size:
+            cause = f"tensor '{printable(name)}' claims {tensor.numel()} entries, more than the file can hold"
+            raise CheckpointError(path, cause, "save contiguous weights")
+
+
+def require_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Check that there is a weight matrix and that every weight is finite.
+
+    Raises:
+        CheckpointError: for NaN and Inf naming the tensor, and how many there are.
+    """
+    if not any(tensor.is_floating_point() and tensor.ndim >= 2 and tensor.numel() for tensor in tensors.values()):
         cause = f"no weight matrix among its {len(tensors)} tensors"
         raise CheckpointError(path, cause, "give the checkpoint of a network with linear or convolution layers")
     broken = {name: counts for name, tensor in tensors.items() if any(counts := _not_finite(tensor))}
@@ -34,8 +47,24 @@ def validate_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         name, (nan, inf) = next(iter(broken.items()))
         found = " and ".join(f"{count} {kind}" for count, kind in ((nan, "NaN"), (inf, "Inf")) if count)
         more = f", and {len(broken) - 1} more tensors are not finite" if len(broken) > 1 else ""
-        cause = f"tensor {name!r} holds {found} of {tensors[name].numel()} values{more}"
+        cause = f"tensor '{printable(name)}' holds {found} of {tensors[name].numel()} values{more}"
         raise CheckpointError(path, cause, "use a checkpoint from before training diverged")
+
+
+def _unusual_kind(tensor: Tensor) -> str | None:
+    if tensor.is_meta:
+        return "without data (on the meta device)"
+    if tensor.is_nested:
+        return "nested"
+    if tensor.is_quantized:
+        return "quantized"
+    if tensor.layout is not torch.strided:
+        return "sparse"
+    if tensor.is_complex():
+        return "complex"
+    if tensor.is_floating_point() and tensor.dtype not in _REAL:
+        return f"quantized ({str(tensor.dtype).removeprefix('torch.')})"
+    return None
 
 
 def _not_finite(tensor: Tensor) -> tuple[int, int]:
@@ -44,8 +73,7 @@ def _not_finite(tensor: Tensor) -> tuple[int, int]:
         return 0, 0
     nan = inf = 0
     for chunk in tensor.reshape(-1).split(_CHUNK):
-        values = chunk.float() if chunk.element_size() == 1 else chunk  # float8 has no isfinite
-        if not bool(torch.isfinite(values).all()):
-            nan += int(torch.isnan(values).sum())
-            inf += int(torch.isinf(values).sum())
+        if not bool(torch.isfinite(chunk).all()):
+            nan += int(torch.isnan(chunk).sum())
+            inf += int(torch.isinf(chunk).sum())
     return nan, inf

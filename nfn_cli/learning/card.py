@@ -43,9 +43,9 @@ Predicts the test accuracy of a network from its weights alone. An ensemble of {
 ## Interval and population
 
 The interval is split-conformal: ± {head.model.radius.item():.4f}, the {report.level:.0%} quantile of the absolute
-error on calibration runs, cut to [0, 1]. A network is in the population if the Mahalanobis distance of its invariants from
-the training mean is at most {head.model.population.limit.item():.1f}, the 99 % quantile over calibration runs. Outside it a
-prediction means little.
+error on calibration runs, cut to [0, 1]. A network is in the population if the Mahalanobis distance of its invariants
+from the training mean is at most {head.model.population.limit.item():.1f}, the 99 % quantile over calibration runs.
+Outside it a prediction means little.
 
 ## Reproduce
 
@@ -86,15 +86,23 @@ The zoo: the recipe of the Small CNN Zoo (Unterthiner et al. 2020, arXiv 2002.11
 
 
 def _commands(head: Head, fitted: dict[str, Any]) -> str:
+    zoo, data = fitted.get("zoo"), fitted["data"]
+    labels = f" --labels {fitted['labels']}" if fitted.get("labels") else ""
+    target = f" --target {fitted['column']}" if fitted["column"] != "test_accuracy" else ""
+    activation = f" --activation {fitted['activation']}" if fitted.get("activation") else ""
+    options = f"{labels}{target}{activation}"
     lines = []
-    zoo = fitted.get("zoo")
     if zoo:
         epochs = " ".join(f"--epochs {epoch}" for epoch in zoo["epochs"])
+        images = f" --images {zoo['image_limit']}" if zoo["image_limit"] else ""
         lines.append(
             f"nfn zoo cnn --data {zoo['data']} --activation {zoo['activation']} --count {zoo['count']}"
-            f" --seed {zoo['seed']} {epochs} --precision {zoo['precision']}{' --packed' if zoo['packed'] else ''}"
-            f" --out {fitted['data']}"
+            f" --seed {zoo['seed']} {epochs} --batch-size {zoo['batch_size']}{images}"
+            f" --precision {zoo['precision']}{' --packed' if zoo['packed'] else ''} --out {data}"
         )
-    lines.append(f"nfn train {fitted['data']} --out {head.name}")
-    lines.append(f"nfn evaluate {head.name} {fitted['data']}")
+    lines.append(
+        f"nfn train {data} --out {head.name} --epochs {fitted['epochs']} --members {head.config.members}"
+        f" --seed {fitted['seed']}{options}"
+    )
+    lines.append(f"nfn evaluate {head.name} {data}{options}")
     return "\n".join(lines)

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import WeightSpace
-from nfn_cli.errors import DataError
+from nfn_cli.errors import DataError, HeadError
+from nfn_cli.learning.batches import batches
 from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, mean_absolute_error, r_squared, share
 from nfn_cli.learning.splits import positions
 from nfn_cli.nn import Head, Predictions, load_head
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo import LabelledNetworks, read_networks
 
-_BATCH = 1_024
 _CHANCE_MARGIN = 0.005
 _HISTOGRAM_BINS = 10
 
@@ -96,19 +96,48 @@ def evaluate_head(
     """
     settings = settings or EvaluateSettings()
     head = load_head(name, device)
-    activation = settings.activation or head.config.accepted.activation
-    networks = read_networks(data, labels, column=settings.column, activation=activation)
+    networks = read_networks(
+        data,
+        labels,
+        column=settings.column,
+        activation=settings.activation,
+        default_activation=head.config.accepted.activation,
+    )
     if settings.split == "test":
-        chosen = positions(networks.runs, "test", int(head.config.fitted.get("split_seed", 0)))
+        chosen = positions(networks.runs, "test", _split_seed(head))
         if not chosen:
             raise DataError(data, "none of its runs belong to the head's test split", "use --split all")
         networks = networks.select(chosen)
+    require_spread(networks, data)
     return measure(head, networks, settings)
 
 
+def require_spread(networks: LabelledNetworks, data: Path) -> None:
+    """Check, before long work, that there is something to rank.
+
+    Raises:
+        DataError: fewer than two different accuracies.
+    """
+    if len(networks.accuracies.unique()) < 2:
+        cause = f"the accuracies to measure on are all equal ({len(networks)} networks)"
+        raise DataError(data, cause, "give more networks, of different accuracies")
+
+
+def _split_seed(head: Head) -> int:
+    seed = head.config.fitted.get("split_seed", 0)
+    if not isinstance(seed, int):
+        raise HeadError(head.name, f"its split_seed is {seed!r}", "use --split all, or fit the head again")
+    return seed
+
+
 def measure(head: Head, networks: LabelledNetworks, settings: EvaluateSettings) -> EvaluationReport:
-    """Measure a loaded head on networks in memory."""
-    plain = _predict(head, networks.point)
+    """Measure a loaded head on networks in memory.
+
+    Raises:
+        DataError: a network for which the head gives no finite prediction.
+        HeadError: the head does not read them.
+    """
+    plain = _predict(head, networks.point, networks.files)
     generator = torch.Generator().manual_seed(settings.seed)
     # In float64, so that what is measured is the head: a scaled weight may leave the range of float32.
     point = WeightSpace(
@@ -119,7 +148,7 @@ def measure(head: Head, networks: LabelledNetworks, settings: EvaluateSettings) 
         element = sample_element(
             point.architecture, generator, batch=(len(networks),), scale_range=settings.scale_range
         )
-        moved.append(_predict(head, act(element, point)))
+        moved.append(_predict(head, act(element, point), networks.files))
     stacked = _concatenated(moved)
     truth = networks.accuracies
     before = _agreement(truth, plain, networks.runs)
@@ -128,6 +157,7 @@ def measure(head: Head, networks: LabelledNetworks, settings: EvaluateSettings) 
     flags = stacked.in_population != plain.in_population.repeat(settings.samples)
     chance = 1 / networks.point.architecture.layers[-1].out_features
     low, high = truth.min().item(), truth.max().item()
+    spread = plain.accuracy.std(correction=0)
     return EvaluationReport(
         head=head.name,
         networks=len(networks),
@@ -138,7 +168,7 @@ def measure(head: Head, networks: LabelledNetworks, settings: EvaluateSettings) 
         plain=before,
         moved=after,
         tau_drop=before.tau.value - after.tau.value,
-        drift=(change / plain.accuracy.std()).item(),
+        drift=(change / spread).item() if change > 0 else 0.0,
         flags_changed=int(flags.sum()),
         chance_share=(truth <= chance + _CHANCE_MARGIN).double().mean().item(),
         histogram=tuple(int(count) for count in torch.histc(truth, _HISTOGRAM_BINS, low, high).tolist()),
@@ -146,16 +176,15 @@ def measure(head: Head, networks: LabelledNetworks, settings: EvaluateSettings) 
     )
 
 
-def _predict(head: Head, point: WeightSpace) -> Predictions:
+def _predict(head: Head, point: WeightSpace, files: Sequence[str]) -> Predictions:
     """Predict a population of any size, a batch at a time."""
-    count = len(next(iter(point.tensors.values())))
-    batches = [
-        head.predict(
-            WeightSpace(point.architecture, {name: tensor[i : i + _BATCH] for name, tensor in point.tensors.items()})
+    predictions = _concatenated([head.predict(batch) for batch in batches(point)])
+    bad = (~predictions.accuracy.isfinite()).nonzero()
+    if len(bad):
+        raise DataError(
+            files[int(bad[0])], "the prediction is not finite: weights beyond float32's range", "leave it out"
         )
-        for i in range(0, count, _BATCH)
-    ]
-    return _concatenated(batches)
+    return predictions
 
 
 def _concatenated(parts: Sequence[Predictions]) -> Predictions:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
+from torch import Tensor
 
 from nfn_cli.errors import DataError
+from nfn_cli.learning.batches import batches
 from nfn_cli.learning.card import model_card
 from nfn_cli.learning.conformal import interval_radius
-from nfn_cli.learning.evaluation import EvaluateSettings, EvaluationReport, measure
+from nfn_cli.learning.evaluation import EvaluateSettings, EvaluationReport, measure, require_spread
 from nfn_cli.learning.fitting import FitSettings, fit_ensemble
 from nfn_cli.learning.splits import Part, positions
 from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, read_fields
-from nfn_cli.zoo import SETTINGS_FILE, LabelledNetworks, read_networks
+from nfn_cli.zoo import LabelledNetworks, read_networks, read_record
 
 _SMALLEST_PART = 5
 
@@ -57,25 +59,28 @@ def train_head(
         The measurement on test runs, which the model card also gives.
 
     Raises:
-        DataError: unusable data, or too few networks in a part of the split.
+        DataError: unusable data, too few runs in a part of the split, or a folder that cannot be written.
         HeadError: an architecture without scalings or signs.
     """
     settings = settings or TrainSettings()
     networks = read_networks(data, labels, column=settings.column, activation=settings.activation)
     train, calibration, test = (_part(networks, part, settings.split_seed, data) for part in _PARTS)
+    require_spread(train, data)
+    require_spread(test, data)
+    _require_place(out)
     config = HeadConfig(
         accepted=Accepted.of(networks.point.architecture),
         sizes=settings.sizes,
         members=settings.members,
         level=settings.level,
-        fitted=_record(data, networks, settings),
+        fitted=_record(data, labels, networks, settings),
     )
     torch.manual_seed(settings.fit.seed)
     model = Ensemble(config).to(device)
     head = Head(out.resolve().name, config, model)
     fields = read_fields(model.layout, train.point, device=device)
     on_start(settings.members * settings.fit.epochs)
-    fit_ensemble(model, fields, train.accuracies.to(device), settings.fit, on_epoch)
+    fit_ensemble(model, fields, train.accuracies.to(device, torch.float32), settings.fit, on_epoch)
     model.eval()
     _calibrate(head, train, calibration)
     report = measure(head, test, EvaluateSettings(seed=settings.fit.seed))
@@ -88,35 +93,62 @@ _PARTS: tuple[Part, Part, Part] = ("train", "calibration", "test")
 
 def _part(networks: LabelledNetworks, part: Part, seed: int, data: Path) -> LabelledNetworks:
     chosen = positions(networks.runs, part, seed)
-    if len(chosen) < _SMALLEST_PART:
-        cause = f"only {len(chosen)} of {len(networks)} networks fall into the {part} part"
+    runs = len({networks.runs[position] for position in chosen})
+    if runs < _SMALLEST_PART:
+        cause = f"only {runs} of {len(set(networks.runs))} runs fall into the {part} part"
         raise DataError(data, cause, "give checkpoints of more runs (a few dozen at least)")
     return networks.select(chosen)
 
 
+def _require_place(out: Path) -> None:
+    """Check, before long work, that the head's folder can be made or written to."""
+    there = next(place for place in (out, *out.resolve().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise DataError(out, f"{there} is no folder that can be written to", "choose another place")
+
+
+def _fields(model: Ensemble, networks: LabelledNetworks) -> list[Tensor]:
+    device = model.radius.device
+    fields = [values.to(device, torch.float32) for values in model.layout.pack(networks.point)]
+    finite = torch.stack([values.flatten(1).isfinite().all(1) for values in fields]).all(0)
+    if not finite.all():
+        file = networks.files[int((~finite).nonzero()[0])]
+        raise DataError(file, "weights beyond float32's range", "leave it out")
+    return fields
+
+
 @torch.no_grad()
 def _calibrate(head: Head, train: LabelledNetworks, calibration: LabelledNetworks) -> None:
-    model, device = head.model, head.model.radius.device
-    invariants = {}
-    for name, part in (("train", train), ("calibration", calibration)):
-        fields = read_fields(model.layout, part.point, device=device)
-        logits, invariants[name] = model(fields)
-    model.population.fit(invariants["train"], invariants["calibration"])
-    predicted = logits.double().sigmoid().cpu()
+    model = head.model
+    _, invariants = _logits_and_invariants(model, train)
+    logits, held_out = _logits_and_invariants(model, calibration)
+    model.population.fit(invariants, held_out)
+    predicted = logits.cpu().double().sigmoid()
     model.radius.fill_(interval_radius(calibration.accuracies, predicted, head.config.level))
 
 
-def _record(data: Path, networks: LabelledNetworks, settings: TrainSettings) -> dict[str, Any]:
+def _logits_and_invariants(model: Ensemble, networks: LabelledNetworks) -> tuple[Tensor, Tensor]:
+    device = model.radius.device
+    pairs: Sequence[tuple[Tensor, Tensor]] = [
+        model([values.to(device, torch.float32) for values in model.layout.pack(batch)])
+        for batch in batches(networks.point)
+    ]
+    return torch.cat([logits for logits, _ in pairs]), torch.cat([invariants for _, invariants in pairs])
+
+
+def _record(data: Path, labels: Path | None, networks: LabelledNetworks, settings: TrainSettings) -> dict[str, Any]:
     """What the card and `nfn evaluate` need to know of the fit."""
     record: dict[str, Any] = {
         "data": data.resolve().name,
+        "labels": labels and labels.name,
         "networks": len(networks),
         "runs": len(set(networks.runs)),
         "column": settings.column,
+        "activation": settings.activation,
         "split_seed": settings.split_seed,
         **asdict(settings.fit),
     }
-    zoo = data / SETTINGS_FILE
-    if zoo.is_file():
-        record["zoo"] = yaml.safe_load(zoo.read_text(encoding="utf-8"))
+    zoo = read_record(data)
+    if zoo is not None:
+        record["zoo"] = zoo
     return record

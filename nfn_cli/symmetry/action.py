@@ -18,7 +18,11 @@ def act(element: GroupElement, point: WeightSpace) -> WeightSpace:
 
     Returns:
         A new point with the same dtypes; the arithmetic is float64.
+
+    Raises:
+        ValueError: the element is one of another architecture, or its batch axes are not the point's.
     """
+    _check(element, point)
     tensors = {}
     for spec in point.architecture.tensors:
         tensor = point.tensors[spec.name]
@@ -28,6 +32,20 @@ def act(element: GroupElement, point: WeightSpace) -> WeightSpace:
                 tensor = _act_along(tensor, axis - len(spec.roles), role, element)
         tensors[spec.name] = tensor.to(dtype)
     return WeightSpace(point.architecture, tensors)
+
+
+def _check(element: GroupElement, point: WeightSpace) -> None:
+    # A permutation of fewer neurons than there are would cut the others off without an error.
+    sizes = [group.size for group in point.architecture.groups]
+    for parts in (element.permutations, element.diagonals):
+        if [part.shape[-1] for part in parts] != sizes:
+            raise ValueError(f"an element of groups {[part.shape[-1] for part in parts]} cannot act on groups {sizes}")
+    spec = point.architecture.tensors[0]
+    tensor = point.tensors[spec.name]
+    batch = tensor.shape[: tensor.ndim - len(spec.shape)]
+    for part in (*element.permutations, *element.diagonals):
+        if part.shape[:-1] not in ((), batch):
+            raise ValueError(f"an element of batch {tuple(part.shape[:-1])} cannot act on a batch {tuple(batch)}")
 
 
 def _act_along(tensor: Tensor, axis: int, role: AxisRole, element: GroupElement) -> Tensor:

@@ -40,7 +40,8 @@ def sample_element(
         permutations.append(order if permute else torch.arange(group.size).expand(shape).clone())
         diagonal = torch.ones(shape, dtype=torch.float64)
         if scale and kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO):
-            diagonal = (low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)).exp()
+            uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
+            diagonal = (low + (high - low) * uniform).exp().clamp(*scale_range)  # exp(log(x)) rounds
         if flip and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):
             diagonal = diagonal * (2 * torch.randint(2, shape, generator=generator) - 1)
         diagonals.append(diagonal)

@@ -5,11 +5,12 @@
 0.1
 """
 
-from nfn_cli.zoo.generate import SETTINGS_FILE, ZooReport, ZooSettings, fastest_precision, generate_zoo
+from nfn_cli.zoo.generate import ZooReport, fastest_precision, generate_zoo
 from nfn_cli.zoo.hyperparameters import Hyperparameters, draw_hyperparameters
 from nfn_cli.zoo.images import ImageSet, load_images
 from nfn_cli.zoo.labels import LABELS_FILE, Label, read_labels
 from nfn_cli.zoo.networks import LabelledNetworks, read_networks
+from nfn_cli.zoo.record import SETTINGS_FILE, ZooSettings, read_record
 
 __all__ = [
     "LABELS_FILE",
@@ -26,4 +27,5 @@ __all__ = [
     "load_images",
     "read_labels",
     "read_networks",
+    "read_record",
 ]

@@ -6,7 +6,6 @@ An archive holds `x_train`, `y_train`, `x_test`, `y_test` (the layout of Keras' 
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ _TORCHVISION = {
     "svhn": "SVHN",
 }
 _DIGITS_TEST_SHARE = 0.2
+_MOST_CLASSES = 10_000
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class ImageSet:
 
     @property
     def classes(self) -> int:
-        return int(self.train_labels.max()) + 1
+        """Also those that `limit` leaves no training image of."""
+        return int(max(self.train_labels.max(), self.test_labels.max())) + 1
 
 
 def load_images(source: str, *, smallest: int = 1, limit: int | None = None, root: Path | None = None) -> ImageSet:
@@ -56,12 +57,12 @@ def load_images(source: str, *, smallest: int = 1, limit: int | None = None, roo
     Raises:
         DataError: the archive is missing, unreadable or of another layout, or the name is unknown.
     """
-    if source.endswith(".npz") or Path(source).exists():
-        arrays = _read_archive(Path(source))
-    elif source == "digits":
+    if source == "digits":
         arrays = _sklearn_digits()
     elif source in _TORCHVISION:
         arrays = _torchvision(source, root or Path.home() / ".cache" / "nfn")
+    elif source.endswith(".npz") or Path(source).exists():
+        arrays = _read_archive(Path(source))
     else:
         known = ", ".join(["digits", *_TORCHVISION])
         raise DataError(source, "no such archive or data set", f"give the path of an .npz archive or one of: {known}")
@@ -80,16 +81,22 @@ def _read_archive(path: Path) -> list[np.ndarray[Any, Any]]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in _ARRAYS if name not in archive]
-            if missing:
-                raise DataError(path, f"the archive has no array {', '.join(missing)}", remedy)
-            arrays = [archive[name] for name in _ARRAYS]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(path, f"not a readable archive ({error})", remedy) from error
+            arrays = [archive[name] for name in _ARRAYS if name not in missing]
+    except FileNotFoundError as error:
+        raise DataError(path, "no such file", remedy) from error
+    except Exception as error:
+        # A damaged archive makes NumPy fail in ways without number (BadZipFile, zlib.error, MemoryError ...).
+        raise DataError(path, f"not a readable NumPy archive ({error})", remedy) from error
+    if missing:
+        raise DataError(path, f"the archive has no array {', '.join(missing)}", remedy)
     for images, labels in (arrays[:2], arrays[2:]):
-        if images.ndim not in (3, 4) or labels.shape != (len(images),) or not len(images):
+        if images.ndim not in (3, 4) or not images.size or labels.shape != (len(images),):
             raise DataError(path, f"images of shape {images.shape} with labels of shape {labels.shape}", remedy)
-        if labels.dtype.kind not in "iu" or labels.min() < 0:
+        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= _MOST_CLASSES:
             raise DataError(path, f"labels of type {labels.dtype} are not classes 0, 1, 2, ...", remedy)
+    train, test = arrays[0].shape[1:], arrays[2].shape[1:]
+    if train != test:
+        raise DataError(path, f"images of shape {train} for training, but {test} for testing", remedy)
     return arrays
 
 

@@ -13,6 +13,7 @@ from nfn_cli.errors import DataError
 from nfn_cli.zoo.hyperparameters import Hyperparameters
 
 LABELS_FILE = "labels.csv"
+_REMEDY = "give the CSV file with one row a checkpoint"
 
 
 @dataclass(frozen=True)
@@ -53,21 +54,18 @@ def write_labels(folder: Path, rows: Sequence[ZooRow]) -> None:
     write_text_atomically(folder / LABELS_FILE, text.getvalue(), overwrite=True)
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Read a CSV file with a header line.
+def read_zoo_rows(path: Path) -> list[ZooRow]:
+    """Read what `write_labels` wrote.
 
     Raises:
-        DataError: the file is missing, unreadable, or has no rows.
+        DataError: the file is unreadable, or a row is not one of a zoo.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            path, f"not a readable CSV file ({error})", "give the CSV file with one row a checkpoint"
-        ) from error
-    if not rows:
-        raise DataError(path, "the CSV file has no rows", "give the CSV file with one row a checkpoint")
+    rows = []
+    for line, row in _read_rows(path):
+        try:
+            rows.append(_zoo_row(row))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}:{line}", f"not a row of a zoo ({error})", "mend the row or remove it") from error
     return rows
 
 
@@ -80,14 +78,18 @@ def read_labels(path: Path, column: str = "test_accuracy") -> list[Label]:
         column: the accuracy to predict, a number in [0, 1].
 
     Raises:
-        DataError: a column is missing, or a value is no number in [0, 1].
+        DataError: the file is unreadable or has no rows, a column is missing, or a value is no number in [0, 1].
     """
-    rows = read_rows(path)
+    rows = _read_rows(path)
+    if not rows:
+        raise DataError(path, "the CSV file has no rows", _REMEDY)
+    _, first = rows[0]
     for name in ("file", column):
-        if name not in rows[0]:
-            raise DataError(path, f"no column {name!r} (it has {', '.join(rows[0])})", "add it, or name another column")
+        if name not in first:
+            has = ", ".join(str(other) for other in first if other)
+            raise DataError(path, f"no column {name!r} (it has {has})", "add it, or name another column")
     labels = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         try:
             accuracy = float(row[column])
             index = int(row["index"]) if row.get("index") else None
@@ -95,5 +97,45 @@ def read_labels(path: Path, column: str = "test_accuracy") -> list[Label]:
             raise DataError(f"{path}:{line}", f"not a number ({error})", "mend the row or remove it") from error
         if not 0 <= accuracy <= 1:
             raise DataError(f"{path}:{line}", f"{column} is {accuracy}", "give accuracies as fractions between 0 and 1")
+        if not row["file"]:
+            raise DataError(f"{path}:{line}", "names no file", "mend the row or remove it")
         labels.append(Label(row["file"], index, row.get("run") or row["file"], accuracy))
     return labels
+
+
+def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Every row under the header line, with the number of its line."""
+    try:
+        # Spreadsheets put a byte order mark before the header, which "utf-8-sig" takes off.
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            return [(reader.line_num, row) for row in reader]
+    except FileNotFoundError as error:
+        raise DataError(path, "no such file", _REMEDY) from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(path, f"not a readable CSV file ({error})", _REMEDY) from error
+
+
+def _zoo_row(row: dict[str, str]) -> ZooRow:
+    run = Hyperparameters(
+        run=int(row["run"]),
+        seed=int(row["seed"]),
+        activation=row["activation"],
+        learning_rate=float(row["learning_rate"]),
+        l2=float(row["l2"]),
+        dropout=float(row["dropout"]),
+        optimizer=row["optimizer"],
+        initialiser=row["initialiser"],
+        initialiser_scale=float(row["initialiser_scale"]),
+        train_fraction=float(row["train_fraction"]),
+        batch_size=int(row["batch_size"]),
+    )
+    return ZooRow(
+        file=row["file"],
+        index=int(row["index"]) if row["index"] else None,
+        epoch=int(row["epoch"]),
+        test_accuracy=float(row["test_accuracy"]),
+        train_accuracy=float(row["train_accuracy"]),
+        test_loss=float(row["test_loss"]),
+        hyperparameters=run,
+    )

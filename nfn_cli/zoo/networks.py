@@ -40,7 +40,12 @@ class LabelledNetworks:
 
 
 def read_networks(
-    data: Path, labels: Path | None = None, *, column: str = "test_accuracy", activation: str | None = None
+    data: Path,
+    labels: Path | None = None,
+    *,
+    column: str = "test_accuracy",
+    activation: str | None = None,
+    default_activation: str | None = None,
 ) -> LabelledNetworks:
     """Read the checkpoints that a CSV file lists.
 
@@ -48,22 +53,22 @@ def read_networks(
         data: a folder of checkpoints or packed files, or one packed file.
         labels: the CSV file; by default `labels.csv` in the folder (or beside the packed file).
         column: the column that holds the accuracy.
-        activation: the networks' activation where their files do not tell it.
+        activation: of all networks, over what their files say.
+        default_activation: where neither `activation` nor the files tell it.
 
     Raises:
         DataError: labels or data are unusable, or the networks are of several architectures.
         CheckpointError, ArchitectureError: a listed checkpoint cannot be read.
     """
+    if not data.exists():
+        raise DataError(data, "no such file or folder", "give a zoo, or a folder of checkpoints")
     folder = data if data.is_dir() else data.parent
-    rows = read_labels(labels or folder / LABELS_FILE, column)
+    table = labels or folder / LABELS_FILE
+    rows = read_labels(table, column)
     if not data.is_dir():
-        rows = [row for row in rows if Path(row.file).name == data.name]
+        rows = [row for row in rows if _is_file(row.file, data, table)]
         if not rows:
-            raise DataError(
-                data,
-                f"{labels or folder / LABELS_FILE} has no row for this file",
-                "give the CSV of this file",
-            )
+            raise DataError(data, f"{table} has no row for this file", "give the CSV of this file")
     by_file: dict[str, list[int]] = {}
     for position, row in enumerate(rows):
         by_file.setdefault(row.file, []).append(position)
@@ -71,7 +76,8 @@ def read_networks(
     order: list[int] = []
     for name, positions in by_file.items():
         members = [rows[position] for position in positions]
-        points.append(_read_members(_confined(folder, name), members, activation))
+        path = _confined(folder, name) if data.is_dir() else data
+        points.append(_read_members(path, members, activation, default_activation))
         order += positions
     point = _joined(points, list(by_file))
     return LabelledNetworks(
@@ -82,50 +88,71 @@ def read_networks(
     )
 
 
+def _is_file(name: str, data: Path, table: Path) -> bool:
+    """Whether a row means the one file that was given: by its path from the table's folder, or by its bare name."""
+    return name == data.name or (table.parent / name).resolve() == data.resolve()
+
+
 def _confined(folder: Path, name: str) -> Path:
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
         raise DataError(name, f"the labels point outside {folder}", "list files by their path inside the folder")
     return path
 
 
-def _read_members(path: Path, members: Sequence[Label], activation: str | None) -> WeightSpace:
+def _read_members(
+    path: Path, members: Sequence[Label], activation: str | None, default_activation: str | None
+) -> WeightSpace:
     """The members of one file, [len(members), *shape]."""
-    if members[0].index is None:
-        point = stack([read_weight_space(read_checkpoint(path), activation=activation).weight_space])
-        return _selected(point, [0] * len(members))
-    count, metadata, tensors = _read_packed(path)
     indices = [member.index for member in members if member.index is not None]
+    if not indices:
+        read = read_weight_space(
+            read_checkpoint(path), activation=activation, default_activation=default_activation
+        ).weight_space
+        return _selected(stack([read]), [0] * len(members))
+    count, metadata, tensors = _read_packed(path)
     if len(indices) < len(members) or not all(0 <= index < count for index in indices):
         raise DataError(path, f"the labels give an index outside 0 ... {count - 1}", "write the labels anew")
     first = Checkpoint(path, "safetensors", {name: tensor[0] for name, tensor in tensors.items()}, metadata, False)
-    architecture = read_weight_space(first, activation=activation).weight_space.architecture
+    architecture = read_weight_space(
+        first, activation=activation, default_activation=default_activation
+    ).weight_space.architecture
     if {spec.name for spec in architecture.tensors} != set(tensors):
         raise DataError(
             path, "its members need conversion (folded layers or missing biases)", "store one file a network"
         )
     chosen = torch.tensor(indices)
-    return WeightSpace(architecture, {spec.name: tensors[spec.name][chosen] for spec in architecture.tensors})
+    selected = {spec.name: tensors[spec.name][chosen] for spec in architecture.tensors}
+    broken = [name for name, tensor in selected.items() if not tensor.isfinite().all()]
+    if broken:
+        raise DataError(path, f"tensor {broken[0]!r} of some member is not finite", "remove the rows of that member")
+    return WeightSpace(
+        architecture,
+        {name: tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for name, tensor in selected.items()},
+    )
 
 
 def _read_packed(path: Path) -> tuple[int, dict[str, str], dict[str, Tensor]]:
+    remedy = "leave `index` empty for single checkpoints"
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
         count = int(metadata[POPULATION_KEY])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise DataError(
-            path, f"not a packed population ({error})", "leave `index` empty for single checkpoints"
-        ) from error
+    except FileNotFoundError as error:
+        raise DataError(path, "no such file, though the labels list it", "restore it or remove its rows") from error
+    except KeyError as error:
+        raise DataError(path, "not a packed population, though the labels give an index", remedy) from error
+    except (OSError, SafetensorError, ValueError) as error:
+        raise DataError(path, f"not a packed population ({error})", remedy) from error
     bad = [name for name, tensor in tensors.items() if tensor.ndim == 0 or len(tensor) != count]
-    if bad or not count:
+    if bad or count < 1:
         raise DataError(path, f"{', '.join(bad) or 'it'} has no population axis of {count}", "generate the zoo again")
     return count, metadata, tensors
 
 
 def _selected(point: WeightSpace, indices: Sequence[int]) -> WeightSpace:
-    chosen = torch.tensor(indices)
+    chosen = torch.tensor(indices, dtype=torch.int64)
     return WeightSpace(point.architecture, {name: tensor[chosen] for name, tensor in point.tensors.items()})
 
 

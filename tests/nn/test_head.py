@@ -26,10 +26,13 @@ def head(small_cnn: Callable[..., Architecture], random_point) -> Head:  # type:
     torch.manual_seed(0)
     model = Ensemble(config).eval()
     with torch.no_grad():
+        fields = read_fields(model.layout, random_point(small_cnn("relu"), 60, dtype=torch.float32))
         for member in model.members:
             # A fresh network says nearly the same of everything; a fitted one does not.
-            member.readout[-1].weight.mul_(100)
-        _, invariants = model(read_fields(model.layout, random_point(small_cnn("relu"), 60, dtype=torch.float32)))
+            logits, last = member(fields), member.readout[-1]
+            last.bias.copy_((last.bias - logits.mean()) / logits.std())
+            last.weight.div_(logits.std())
+        _, invariants = model(fields)
         model.population.fit(invariants[:40], invariants[40:])
         model.radius.fill_(0.125)
     return Head("mine", config, model)
