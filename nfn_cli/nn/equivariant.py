@@ -46,11 +46,19 @@ class MonomialLinear(nn.Module):
 
 
 class EquivariantActivation(nn.Module):
-    """A nonlinearity that commutes with the group: ReLU with d > 0, tanh with d = ±1."""
+    """A nonlinearity that commutes with the group: ReLU with d > 0, tanh with d = ±1.
 
-    def __init__(self, kind: DiagonalKind) -> None:
+    Args:
+        inplace: overwrite the fields that come in.
+    """
+
+    def __init__(self, kind: DiagonalKind, *, inplace: bool = False) -> None:
         super().__init__()
-        self.function = {DiagonalKind.POSITIVE: torch.relu, DiagonalKind.SIGN: torch.tanh}[kind]
+        functions = {
+            DiagonalKind.POSITIVE: (torch.relu, torch.relu_),
+            DiagonalKind.SIGN: (torch.tanh, torch.tanh_),
+        }
+        self.function = functions[kind][inplace]
 
     def forward(self, fields: Sequence[Tensor]) -> list[Tensor]:
         """Apply it to every entry."""

@@ -20,21 +20,24 @@ def read_fields(
 ) -> list[Tensor]:
     """The fields of a batch of networks, [batch, neurons..., features] each, with entries of unit norm under scalings.
 
-    Norms are taken in float64: strong weight decay leaves weights among the subnormal numbers of float32.
+    A point in float32 or float64 is normalised as such and only then converted, so that nothing leaves float32's range.
     """
     sized = layout.kind is DiagonalKind.POSITIVE
     fields = zip(layout.fields, layout.pack(point), strict=True)
     return [
-        (degree_zero(values.double()) if sized and field.groups else values).to(dtype).to(device)
-        for field, values in fields
+        (degree_zero(values) if sized and field.groups else values).to(dtype).to(device) for field, values in fields
     ]
 
 
 def degree_zero(values: Tensor) -> Tensor:
-    """x / ‖x‖ over the last axis, and 0 where x = 0: unchanged when x is multiplied by any d > 0.
+    """x / ‖x‖ over the last axis, and 0 where x = 0: unchanged when x is multiplied by any d > 0."""
+    norms = torch.linalg.vector_norm(values, dim=-1, keepdim=True)
+    if norms.numel() and not (norms.min() > _LEAST and norms.max() < _MOST):
+        # A square may have left the range (strong weight decay leaves subnormal numbers): divide by the largest first.
+        largest = values.abs().amax(-1, keepdim=True)
+        values = values / torch.where(largest > 0, largest, 1.0)
+        norms = torch.linalg.vector_norm(values, dim=-1, keepdim=True).clamp_min(1.0)
+    return values / norms
 
-    The largest entry is divided out first, so that no scale leaves the range of the numbers.
-    """
-    largest = values.abs().amax(-1, keepdim=True)
-    scaled = values / torch.where(largest > 0, largest, 1.0)
-    return scaled / torch.linalg.vector_norm(scaled, dim=-1, keepdim=True).clamp_min(1.0)
+
+_LEAST, _MOST = 1e-15, 1e15

@@ -38,6 +38,6 @@ class MonomialInvariant(nn.Module):
         """Map fields [batch, neurons..., inputs] to [batch, out_features]."""
         pooled = []
         for values, axes, affine in zip(fields, self.pooled_axes, self.affine, strict=True):
-            entries = torch.relu(affine(values.abs() if axes and self.even else values))
+            entries = torch.relu_(affine(values.abs() if axes and self.even else values))
             pooled.append(entries.mean(axes) if axes else entries)
         return torch.cat(pooled, dim=-1)

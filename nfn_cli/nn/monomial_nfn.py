@@ -37,6 +37,9 @@ class MonomialNFNSizes:
             raise ValueError(f"dropout is {self.dropout!r}, not a share below 1")
 
 
+# Numbers of one intermediate field that are computed together on a CPU: a megabyte.
+_CACHED = 1 << 18
+
 _LARGEST = {"channels": 4096, "equivariant_layers": 64, "invariants": 4096, "hidden": 4096}
 
 
@@ -51,12 +54,13 @@ class MonomialNFN(nn.Module):
     def __init__(self, layout: Layout, sizes: MonomialNFNSizes) -> None:
         super().__init__()
         self.layout = layout
+        self.channels = sizes.channels
         features = [field.features for field in layout.fields]
         self.standardise = Standardise(layout)
         layers: list[nn.Module] = []
         for _ in range(sizes.equivariant_layers):
             outputs = [sizes.channels] * len(features)
-            layers += [MonomialLinear(layout, features, outputs), EquivariantActivation(layout.kind)]
+            layers += [MonomialLinear(layout, features, outputs), EquivariantActivation(layout.kind, inplace=True)]
             features = outputs
         self.equivariant = nn.Sequential(*layers)
         self.invariant = MonomialInvariant(layout, features, sizes.invariants)
@@ -77,6 +81,14 @@ class MonomialNFN(nn.Module):
 
     def invariants(self, fields: Sequence[Tensor]) -> Tensor:
         """The invariant layer's output [batch, out_features]: all that the readout knows of a network."""
+        if fields[0].device.type != "cpu" or torch.is_grad_enabled():
+            return self._invariants(fields)
+        # A few networks at a time, so that what stands between two layers stays in the processor's cache.
+        numbers = self.channels * max(values.shape[1:-1].numel() for values in fields)
+        networks = max(1, _CACHED // numbers)
+        return torch.cat([self._invariants(part) for part in zip(*(v.split(networks) for v in fields), strict=True)])
+
+    def _invariants(self, fields: Sequence[Tensor]) -> Tensor:
         return self.invariant(self.equivariant(self.standardise(fields)))  # type: ignore[no-any-return]
 
     def logits(self, invariants: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from nfn_cli.architectures import Architecture
+from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import HeadError
 from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, read_fields, read_head
 from nfn_cli.symmetry import act, sample_element
@@ -20,13 +20,22 @@ SIZES = MonomialNFNSizes(channels=4, invariants=3, hidden=8)
 
 
 @pytest.fixture
-def head(small_cnn: Callable[..., Architecture], random_point) -> Head:  # type: ignore[no-untyped-def]
-    """A head with random weights, whose population is random small CNNs."""
-    config = HeadConfig(Accepted.of(small_cnn("relu")), SIZES, members=2, fitted={"data": "zoo", "split_seed": 3})
+def population(random_point, small_cnn) -> WeightSpace:  # type: ignore[no-untyped-def]
+    """Sixty networks that differ: each has its weights shifted by a number of its own."""
+    point = random_point(small_cnn("relu"), 60)
+    shifts = torch.randn(60, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    shifted = {name: tensor + shifts.view(-1, *[1] * (tensor.ndim - 1)) for name, tensor in point.tensors.items()}
+    return WeightSpace(point.architecture, {name: tensor.float() for name, tensor in shifted.items()})
+
+
+@pytest.fixture
+def head(population: WeightSpace) -> Head:
+    """A head with random weights that tells the networks of its population apart."""
+    config = HeadConfig(Accepted.of(population.architecture), SIZES, members=2, fitted={"data": "zoo", "split_seed": 3})
     torch.manual_seed(0)
     model = Ensemble(config).eval()
     with torch.no_grad():
-        fields = read_fields(model.layout, random_point(small_cnn("relu"), 60, dtype=torch.float32))
+        fields = read_fields(model.layout, population)
         for member in model.members:
             # A fresh network says nearly the same of everything; a fitted one does not.
             logits, last = member(fields), member.readout[-1]
@@ -60,10 +69,9 @@ def test_predictions_are_fractions_inside_their_interval(head: Head, random_poin
     assert torch.allclose((found.accuracy - found.low).max(), torch.tensor(0.125, dtype=torch.float64))
 
 
-def test_nothing_a_head_says_changes_along_an_orbit(head: Head, random_point, small_cnn) -> None:  # type: ignore[no-untyped-def]
-    point = random_point(small_cnn("relu"), 50, dtype=torch.float32)
-    element = sample_element(point.architecture, torch.Generator().manual_seed(0), batch=(50,))
-    before, after = head.predict(point), head.predict(act(element, point))
+def test_nothing_a_head_says_changes_along_an_orbit(head: Head, population: WeightSpace) -> None:
+    element = sample_element(population.architecture, torch.Generator().manual_seed(0), batch=(60,))
+    before, after = head.predict(population), head.predict(act(element, population))
     spread = before.accuracy.std()
     assert ((after.accuracy - before.accuracy).abs() / spread).max() < 1e-5
     assert torch.equal(after.in_population, before.in_population)
@@ -87,11 +95,14 @@ def test_another_activation_is_refused(head: Head, random_point, small_cnn) -> N
         head.predict(random_point(small_cnn("tanh"), 2))
 
 
-def test_networks_unlike_the_population_are_found(head: Head, random_point, small_cnn) -> None:  # type: ignore[no-untyped-def]
-    point = random_point(small_cnn("relu"), 20)
-    assert head.predict(point).in_population.double().mean() > 0.8
-    strange = type(point)(point.architecture, {name: tensor.abs() for name, tensor in point.tensors.items()})
-    assert not head.predict(strange).in_population.any()
+def test_networks_unlike_the_population_are_found(head: Head, population: WeightSpace) -> None:
+    assert head.predict(population).in_population.double().mean() > 0.8
+    # The same directions of every neuron's weights in every network: nothing like sixty random draws.
+    strange = {
+        name: torch.ones_like(tensor) * (-1) ** torch.arange(tensor.shape[-1])
+        for name, tensor in population.tensors.items()
+    }
+    assert not head.predict(WeightSpace(population.architecture, strange)).in_population.any()
 
 
 def change(record: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:
