@@ -63,7 +63,6 @@ def plain_logits(model: MonomialNFN, tensors: dict[str, Tensor]) -> Tensor:
 
     # The second layer, channels to channels.
     maps = [linear.weight for linear in second.maps]
-    sums = ["bij", "bij", "bi"]
     specs = ["bcj", "bcjq", "bcj", "bcjq", "bcj", "bck", "bc"]
     hidden = [
         torch.einsum(f"dc,{spec}->{spec.replace('c', 'd')}", m, values)

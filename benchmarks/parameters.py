@@ -62,7 +62,9 @@ def table(title: str, points: Sequence[tuple[int, int]], label: Callable[[tuple[
         print(f"{label(point):>8} " + " ".join(f"{value:>22,}" for value in row))
     top = label(points[-1])
     half, whole = (next(row for point, row in counts.items() if label(point) == size) for size in (top // 2, top))
-    print(f"{'doubling':>8} " + " ".join(f"{'× ' + format(b / a, '.2f'):>22}" for a, b in zip(half, whole, strict=True)))
+    print(
+        f"{'doubling':>8} " + " ".join(f"{'× ' + format(b / a, '.2f'):>22}" for a, b in zip(half, whole, strict=True))
+    )
     print()
 
 
