@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nfn_cli.architectures.layer import Layer
 from nfn_cli.architectures.roles import AxisRole, Side
@@ -85,5 +85,7 @@ def chain(layers: Sequence[Layer], *, activation: str, omega_0: float = 30.0, po
         read = AxisRole(Side.IN, position - 1, layer.spatial) if position else AxisRole()
         kernel = (AxisRole(),) * len(layer.kernel)
         tensors.append(TensorSpec(f"{layer.name}.weight", layer.weight_shape, (listed, read, *kernel)))
-        tensors.append(TensorSpec(f"{layer.name}.bias", (layer.out_features,), (listed,)))
+        # The phase of a sine can only be shifted where the file has a bias to hold it.
+        added = replace(listed, bias=layer.has_bias) if position < last else listed
+        tensors.append(TensorSpec(f"{layer.name}.bias", (layer.out_features,), (added,)))
     return Architecture(tuple(layers), groups, tuple(tensors), activation, omega_0, pool)

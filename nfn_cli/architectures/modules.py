@@ -56,7 +56,9 @@ def gather_modules(path: Path, tensors: Mapping[str, Tensor]) -> list[Weighted |
         if tensor.is_floating_point() or part in _NORM_PARTS:
             parts.setdefault(module, {})[part] = tensor
     # A bias by itself is told last: what took its weight's place tells more.
-    modules = {name: _module(path, name, parts[name]) for name in sorted(parts, key=lambda n: set(parts[n]) == {"bias"})}
+    modules = {
+        name: _module(path, name, parts[name]) for name in sorted(parts, key=lambda n: set(parts[n]) == {"bias"})
+    }
     return [modules[name] for name in parts]
 
 

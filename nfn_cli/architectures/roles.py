@@ -21,8 +21,14 @@ class Side(Enum):
 
 @dataclass(frozen=True)
 class AxisRole:
-    """The role of one axis. On a flattened axis every neuron owns `repeat` consecutive entries."""
+    """The role of one axis.
+
+    Attributes:
+        repeat: on a flattened axis, how many consecutive entries every neuron owns.
+        bias: the tensor is what is added to each neuron, so a sine's phase can be shifted here.
+    """
 
     side: Side = Side.FIXED
     group: int | None = None
     repeat: int = 1
+    bias: bool = False

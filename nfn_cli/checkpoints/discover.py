@@ -66,19 +66,18 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    seen: set[str] = set()
+    seen: set[tuple[int, int]] = set()
     waiting = [folder]
     while waiting:
         path = waiting.pop()
         if not os.path.isdir(path):
             yield path
             continue
-        real = os.path.realpath(path)
-        if real in seen:
-            continue
-        seen.add(real)
         try:
-            waiting += reversed(_checkpoints_in(path, folders=True))
+            status = os.stat(path)
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                waiting += reversed(_checkpoints_in(path, folders=True))
         except OSError:
             yield path
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from nfn_cli.checkpoints.printable import is_utf8
+from nfn_cli.checkpoints.printable import is_utf8, printable
 from nfn_cli.errors import CheckpointError
 
 _COPY = "copy or save it again"
@@ -39,7 +39,7 @@ def read_torch(path: Path, *, mmap: bool) -> Any:
         raise CheckpointError(path, cause, remedy) from error
     except Exception as error:
         # A damaged pickle makes the unpickler fail in ways without number (KeyError, IndexError, struct.error ...).
-        raise CheckpointError(path, f"a truncated or damaged file ({type(error).__name__})", _COPY) from error
+        raise CheckpointError(path, f"a truncated, damaged or unknown kind of file ({type(error).__name__})", _COPY) from error
 
 
 def _can_be_mapped(path: Path) -> bool:
@@ -50,8 +50,8 @@ def _can_be_mapped(path: Path) -> bool:
 
 def _refusal(message: str) -> tuple[str, str]:
     """Cause and remedy, from what PyTorch's restricted unpickler says."""
-    if found := re.search(r"GLOBAL ([\w.]+)", message):
-        return f"it holds more than tensors ({found[1]}), which could run code; it was not loaded", _REMEDY
+    if found := re.search(r"GLOBAL (\S+)", message):
+        return f"it holds more than tensors ({printable(found[1])}), which could run code; it was not loaded", _REMEDY
     if re.search(r"reduce|create new object|only build|must be imported", message):
         return "it holds more than tensors, which could run code; it was not loaded", _REMEDY
     if found := re.search(r"Unsupported operand (\d+)", message):

@@ -78,7 +78,7 @@ def train_head(
     torch.manual_seed(settings.fit.seed)
     model = Ensemble(config).to(device)
     head = Head(out.resolve().name, config, model)
-    fields = read_fields(model.layout, train.point, device=device)
+    fields = _fields(model, train)
     on_start(settings.members * settings.fit.epochs)
     fit_ensemble(model, fields, train.accuracies.to(device, torch.float32), settings.fit, on_epoch)
     model.eval()
@@ -108,8 +108,7 @@ def _require_place(out: Path) -> None:
 
 
 def _fields(model: Ensemble, networks: LabelledNetworks) -> list[Tensor]:
-    device = model.radius.device
-    fields = [values.to(device, torch.float32) for values in model.layout.pack(networks.point)]
+    fields = read_fields(model.layout, networks.point, device=model.radius.device)
     finite = torch.stack([values.flatten(1).isfinite().all(1) for values in fields]).all(0)
     if not finite.all():
         file = networks.files[int((~finite).nonzero()[0])]
@@ -128,10 +127,8 @@ def _calibrate(head: Head, train: LabelledNetworks, calibration: LabelledNetwork
 
 
 def _logits_and_invariants(model: Ensemble, networks: LabelledNetworks) -> tuple[Tensor, Tensor]:
-    device = model.radius.device
     pairs: Sequence[tuple[Tensor, Tensor]] = [
-        model([values.to(device, torch.float32) for values in model.layout.pack(batch)])
-        for batch in batches(networks.point)
+        model(read_fields(model.layout, batch, device=model.radius.device)) for batch in batches(networks.point)
     ]
     return torch.cat([logits for logits, _ in pairs]), torch.cat([invariants for _, invariants in pairs])
 

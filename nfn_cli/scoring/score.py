@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-from nfn_cli.architectures import WeightSpace, read_weight_space, stack
+from nfn_cli.architectures import WeightSpace, canonical_activation, read_weight_space, stack
 from nfn_cli.checkpoints import read_checkpoint
-from nfn_cli.errors import NfnError
+from nfn_cli.errors import ArchitectureError, CheckpointError, HeadError, NfnError, UsageError
 from nfn_cli.nn import Head, choose_head, load_head, shipped_configs
 from nfn_cli.scoring.device import resolve_device
 from nfn_cli.scoring.rows import ScoreRow
 
-# Networks held in memory at once.
-_CHUNK = 512
+# What is held in memory at once, in networks and in weights; what goes through a head at once, in weights, for which a
+# head keeps some thirty channels each.
+_MOST_NETWORKS = 512
+_MOST_WEIGHTS = 1 << 25
+_LARGEST_BATCH = 1 << 21
 # Stands in for an unknown activation until the head that reads the layers decides it.
 _PLACEHOLDER = "identity"
 
@@ -44,8 +47,13 @@ def score(
         One row a path, in their order; a file that cannot be scored becomes a row with its error.
 
     Raises:
-        HeadError, UsageError: no such head or device. Both come before the first row.
+        HeadError, UsageError: no such head, device or activation. All come before the first row.
     """
+    if activation is not None:
+        try:
+            activation = canonical_activation(activation, f"--activation {activation}")
+        except ArchitectureError as error:
+            raise UsageError(error.subject, error.cause, error.remedy) from error
     heads = _Heads(head, resolve_device(device))
     return _rows(heads, paths, activation, on_row, on_note)
 
@@ -86,16 +94,22 @@ def _rows(
     on_note: Callable[[str], None],
 ) -> Iterator[ScoreRow]:
     assumptions: Counter[tuple[str, str]] = Counter()
-    remaining = iter(paths)
-    while chunk := list(islice(remaining, _CHUNK)):
-        results: list[_Read | ScoreRow] = []
-        for path in chunk:
-            result = _read(heads, path, activation)
-            if isinstance(result, _Read) and result.assumed:
+    chunk: list[Path] = []
+    results: list[_Read | ScoreRow] = []
+    weights = 0
+    for path in paths:
+        result = _read(heads, path, activation)
+        if isinstance(result, _Read):
+            weights += result.point.architecture.parameter_count
+            if result.assumed:
                 assumptions[result.assumed, result.head] += 1
-            results.append(result)
-            on_row()
-        yield from _predict(heads, chunk, results)
+        chunk.append(path)
+        results.append(result)
+        on_row()
+        if len(chunk) == _MOST_NETWORKS or weights >= _MOST_WEIGHTS:
+            yield from _predict(heads, chunk, results)
+            chunk, results, weights = [], [], 0
+    yield from _predict(heads, chunk, results)
     for (assumed, head), count in sorted(assumptions.items()):
         files = "1 file that does" if count == 1 else f"{count} files that do"
         on_note(f"activation {assumed} assumed, as head {head} reads it, for {files} not tell; see --activation")
@@ -108,24 +122,48 @@ def _read(heads: _Heads, path: Path, activation: str | None) -> _Read | ScoreRow
         point = network.weight_space
         head, architecture = choose_head(point.architecture, heads.configs, assume_activation=assumed)
     except NfnError as error:
-        return ScoreRow(str(path), error=str(error))
+        return _failed(path, error)
     point = WeightSpace(architecture, point.tensors)
     return _Read(point, head, architecture.activation if assumed else None)
 
 
-def _predict(heads: _Heads, paths: Sequence[Path], results: Sequence[_Read | ScoreRow]) -> Iterator[ScoreRow]:
+def _predict(heads: _Heads, paths: Sequence[Path], results: Sequence[_Read | ScoreRow]) -> list[ScoreRow]:
     """Turn every network into its row; those of one architecture go through their head together."""
-    rows = [result if isinstance(result, ScoreRow) else None for result in results]
-    batches: defaultdict[tuple[object, str], list[int]] = defaultdict(list)
+    rows = {position: result for position, result in enumerate(results) if isinstance(result, ScoreRow)}
+    alike: defaultdict[tuple[object, str], list[int]] = defaultdict(list)
     for position, result in enumerate(results):
         if isinstance(result, _Read):
-            batches[result.point.architecture.signature, result.head].append(position)
-    for (_, name), positions in batches.items():
-        point = stack([result.point for i in positions if isinstance(result := results[i], _Read)])
-        predictions = heads.get(name).predict(point)
+            alike[result.point.architecture.signature, result.head].append(position)
+    for (_, name), positions in alike.items():
+        points = [result.point for i in positions if isinstance(result := results[i], _Read)]
+        predicted = _predict_alike(heads, name, [paths[position] for position in positions], points)
+        rows.update(zip(positions, predicted, strict=True))
+    return [rows[position] for position in range(len(results))]
+
+
+def _predict_alike(heads: _Heads, name: str, paths: Sequence[Path], points: Sequence[WeightSpace]) -> list[ScoreRow]:
+    """Rows of networks of one architecture."""
+    try:
+        head = heads.get(name)
+    except HeadError as error:
+        return [_failed(path, error) for path in paths]
+    size = max(1, _LARGEST_BATCH // points[0].architecture.parameter_count)
+    rows = []
+    for start in range(0, len(points), size):
+        predictions = head.predict(stack(points[start : start + size]))
         columns = (predictions.accuracy, predictions.low, predictions.high, predictions.in_population)
-        for position, accuracy, low, high, known in zip(
-            positions, *(column.tolist() for column in columns), strict=True
-        ):
-            rows[position] = ScoreRow(str(paths[position]), accuracy, low, high, name, known)
-    return (row for row in rows if row is not None)
+        values = zip(*(column.tolist() for column in columns), strict=True)
+        for path, (accuracy, low, high, known) in zip(paths[start : start + size], values, strict=True):
+            if math.isfinite(accuracy):
+                rows.append(ScoreRow(str(path), accuracy, low, high, name, known))
+            else:
+                cause = "the weights are too large for the head, which computes in float32"
+                rows.append(_failed(path, CheckpointError(path, cause, "check that the network works")))
+    return rows
+
+
+def _failed(path: Path, error: NfnError) -> ScoreRow:
+    """The row of a file without a prediction; its line begins with the file, whatever the error is about."""
+    if error.subject.startswith(str(path)):
+        return ScoreRow(str(path), error=str(error))
+    return ScoreRow(str(path), error=" ".join(f"{path}: {error}".split()))

@@ -10,6 +10,16 @@
 from nfn_cli.symmetry.action import act
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind
+from nfn_cli.symmetry.normal_form import NormalForm, NormalFormSettings, normal_form
 from nfn_cli.symmetry.sampling import sample_element
 
-__all__ = ["DiagonalKind", "GroupElement", "act", "diagonal_kind", "sample_element"]
+__all__ = [
+    "DiagonalKind",
+    "GroupElement",
+    "NormalForm",
+    "NormalFormSettings",
+    "act",
+    "diagonal_kind",
+    "normal_form",
+    "sample_element",
+]

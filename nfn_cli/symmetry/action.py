@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -29,7 +31,7 @@ def act(element: GroupElement, point: WeightSpace) -> WeightSpace:
         dtype = tensor.dtype
         for axis, role in enumerate(spec.roles):
             if role.group is not None:
-                tensor = _act_along(tensor, axis - len(spec.roles), role, element)
+                tensor = act_along(tensor, axis - len(spec.roles), role, element, point.architecture.omega_0)
         tensors[spec.name] = tensor.to(dtype)
     return WeightSpace(point.architecture, tensors)
 
@@ -48,19 +50,42 @@ def _check(element: GroupElement, point: WeightSpace) -> None:
             raise ValueError(f"an element of batch {tuple(part.shape[:-1])} cannot act on a batch {tuple(batch)}")
 
 
-def _act_along(tensor: Tensor, axis: int, role: AxisRole, element: GroupElement) -> Tensor:
+def act_along(tensor: Tensor, axis: int, role: AxisRole, element: GroupElement, omega_0: float = 1.0) -> Tensor:
+    """The part of the action on one axis that belongs to a group.
+
+    Args:
+        tensor: [*batch, *shape], any dtype.
+        axis: counted from the end, so negative.
+        omega_0: of a sine, to which half-turns of phase refer.
+
+    Returns:
+        float64, or the tensor's own dtype where it is only permuted.
+    """
     assert role.group is not None
-    permutation, diagonal = element.permutations[role.group], element.diagonals[role.group]
-    if role.repeat > 1:
-        offsets = torch.arange(role.repeat, device=permutation.device)
-        permutation = (permutation[..., None] * role.repeat + offsets).flatten(-2)
-        diagonal = diagonal.repeat_interleave(role.repeat, dim=-1)
-    # Trailing axes of size one line the neurons up with `axis`; leading ones stand for batch axes and broadcast.
-    trailing = (1,) * (-axis - 1)
-    leading = tensor.ndim + axis - permutation.ndim + 1
-    shape = (*permutation.shape[:-1], *(1,) * leading, permutation.shape[-1], *trailing)
-    permuted = torch.take_along_dim(tensor, permutation.reshape(shape), dim=axis)
+    group = role.group
+    permutation = _along(element.permutations[group], tensor, axis, role.repeat, listing=True)
+    permuted = torch.take_along_dim(tensor, permutation, dim=axis)
     if role.side is Side.INDEX:
         return permuted
-    scale = diagonal.reshape(shape)
-    return permuted.double() * scale if role.side is Side.OUT else permuted.double() / scale
+    if role.side is Side.IN:
+        return permuted.double() / _along(element.factors[group], tensor, axis, role.repeat)
+    scaled = permuted.double() * _along(element.diagonals[group], tensor, axis, role.repeat)
+    turns = element.turns[group]
+    if role.bias and bool(turns.any()):
+        scaled = scaled + _along(turns.double(), tensor, axis, role.repeat) * (math.pi / omega_0)
+    return scaled
+
+
+def _along(values: Tensor, tensor: Tensor, axis: int, repeat: int, *, listing: bool = False) -> Tensor:
+    """Values [*batch, n] of neurons, repeated for a flattened axis, in a shape that broadcasts along that axis.
+
+    With `listing`, the values are places of neurons and become places of their entries.
+    """
+    if repeat > 1:
+        if listing:
+            values = (values[..., None] * repeat + torch.arange(repeat, device=values.device)).flatten(-2)
+        else:
+            values = values.repeat_interleave(repeat, dim=-1)
+    # Trailing axes of size one line the neurons up with `axis`; leading ones stand for batch axes and broadcast.
+    leading = tensor.ndim + axis - values.ndim + 1
+    return values.reshape(*values.shape[:-1], *(1,) * leading, values.shape[-1], *(1,) * (-axis - 1))

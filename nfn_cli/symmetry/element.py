@@ -1,9 +1,9 @@
-"""An element of the monomial group: per neuron group a permutation and a diagonal."""
+"""An element of the monomial group: per neuron group a permutation, a diagonal, and under sines half-turns of phase."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -11,17 +11,26 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class GroupElement:
-    """g = (π, d) per neuron group; neuron i of g·U is neuron π[i] of U, multiplied by d[i].
+    """g = (π, d, k) per neuron group; neuron i of g·U is neuron π[i] of U, multiplied by d[i].
+
+    Behind a sine, k[i] half-turns are added to the neuron's phase as well, b ↦ d b + k π/ω₀, which multiplies its
+    output by (−1)ᵏ: an affine symmetry, for |d| = 1.
 
     Attributes:
         permutations: per group, int64 [*batch, n].
         diagonals: per group, float64 [*batch, n]; never zero.
+        turns: per group, k, int64 [*batch, n]; all zero by default.
 
     Leading batch axes hold one element for each network of a population.
     """
 
     permutations: tuple[Tensor, ...]
     diagonals: tuple[Tensor, ...]
+    turns: tuple[Tensor, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if not self.turns:
+            object.__setattr__(self, "turns", tuple(torch.zeros_like(order) for order in self.permutations))
 
     @classmethod
     def identity(cls, sizes: Sequence[int]) -> GroupElement:
@@ -31,17 +40,37 @@ class GroupElement:
             tuple(torch.ones(size, dtype=torch.float64) for size in sizes),
         )
 
+    @property
+    def factors(self) -> tuple[Tensor, ...]:
+        """What each neuron's output is multiplied by, d (−1)ᵏ, and what reads it divided by."""
+        return tuple(d * (1 - 2 * (k % 2)) for d, k in zip(self.diagonals, self.turns, strict=True))
+
+    def replace(self, group: int, permutation: Tensor, diagonal: Tensor, turns: Tensor) -> GroupElement:
+        """The same element but for its part on one group."""
+
+        def put(parts: tuple[Tensor, ...], part: Tensor) -> tuple[Tensor, ...]:
+            return (*parts[:group], part, *parts[group + 1 :])
+
+        return GroupElement(put(self.permutations, permutation), put(self.diagonals, diagonal), put(self.turns, turns))
+
     def compose(self, other: GroupElement) -> GroupElement:
         """g∘h, so that (g∘h)·U = g·(h·U) where g is this element and h is `other`."""
-        permutations = zip(other.permutations, self.permutations, strict=True)
-        diagonals = zip(self.diagonals, other.diagonals, self.permutations, strict=True)
+        orders = self.permutations
+        theirs = [
+            tuple(part.gather(-1, order) for part, order in zip(parts, orders, strict=True))
+            for parts in (other.permutations, other.diagonals, other.turns)
+        ]
+        diagonals = zip(self.diagonals, theirs[1], strict=True)
+        turns = zip(self.turns, self.diagonals, theirs[2], strict=True)
         return GroupElement(
-            tuple(theirs.gather(-1, mine) for theirs, mine in permutations),
-            tuple(mine * theirs.gather(-1, order) for mine, theirs, order in diagonals),
+            theirs[0],
+            tuple(mine * d for mine, d in diagonals),
+            tuple(mine + d.sign().long() * k for mine, d, k in turns),
         )
 
     def inverse(self) -> GroupElement:
         """g⁻¹, so that g⁻¹·(g·U) = U."""
-        permutations = tuple(permutation.argsort(-1) for permutation in self.permutations)
-        pairs = zip(self.diagonals, permutations, strict=True)
-        return GroupElement(permutations, tuple(1 / diagonal.gather(-1, inverse) for diagonal, inverse in pairs))
+        orders = tuple(permutation.argsort(-1) for permutation in self.permutations)
+        parts = zip(self.diagonals, self.turns, orders, strict=True)
+        back = [(d.gather(-1, order), k.gather(-1, order)) for d, k, order in parts]
+        return GroupElement(orders, tuple(1 / d for d, _ in back), tuple(-d.sign().long() * k for d, k in back))

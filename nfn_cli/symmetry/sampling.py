@@ -22,6 +22,7 @@ def sample_element(
     scale: bool = True,
     flip: bool = True,
     permute: bool = True,
+    phase: bool = False,
 ) -> GroupElement:
     """Draw an element: log-uniform scales, fair signs and uniform permutations, each where the activation allows it.
 
@@ -29,11 +30,15 @@ def sample_element(
         batch: leading axes, one independent element each.
         scale_range: lowest and highest |d| where the group has scalings.
         scale, flip, permute: switch each part off.
+        phase: behind sines with a bias, shift phases too, by −1, 0 or 1 half-turns (whole turns where a sign may not
+            change).
     """
     low, high = (math.log(bound) for bound in scale_range)
     permutations: list[Tensor] = []
     diagonals: list[Tensor] = []
-    for group in architecture.groups:
+    turns: list[Tensor] = []
+    biased = {role.group for spec in architecture.tensors for role in spec.roles if role.bias}
+    for position, group in enumerate(architecture.groups):
         shape = (*batch, group.size)
         kind = diagonal_kind(group.activation, architecture.pool)
         order = torch.rand(shape, generator=generator, dtype=torch.float64).argsort(-1)
@@ -45,4 +50,9 @@ def sample_element(
         if flip and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):
             diagonal = diagonal * (2 * torch.randint(2, shape, generator=generator) - 1)
         diagonals.append(diagonal)
-    return GroupElement(tuple(permutations), tuple(diagonals))
+        shifts = torch.zeros(shape, dtype=torch.int64)
+        if phase and group.activation == "sin" and position in biased:
+            step = 1 if kind is DiagonalKind.SIGN else 2
+            shifts = step * torch.randint(-1, 2, shape, generator=generator)
+        turns.append(shifts)
+    return GroupElement(tuple(permutations), tuple(diagonals), tuple(turns))

@@ -1,0 +1,40 @@
+"""Sort neurons by their rows, entry by entry, so that rounding does not decide.
+
+>>> rows = torch.tensor([[1.0, 5.0], [1.0 + 1e-16, 2.0], [0.5, 9.0]], dtype=torch.float64)
+>>> lexicographic_order(rows, 1e-12)[0].tolist()
+[2, 1, 0]
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def lexicographic_order(rows: Tensor, tolerance: float) -> tuple[Tensor, list[Tensor]]:
+    """The order of neurons by their rows, smallest first entry first.
+
+    Args:
+        rows: float64 [n, entries].
+        tolerance: relative difference up to which two entries of a column count as equal.
+
+    Returns:
+        The permutation [n], and the places in it, [k] each, of sets of neurons whose rows are equal throughout.
+    """
+    ranks = _ranks(rows, tolerance)
+    order = torch.from_numpy(np.lexsort(ranks.numpy().T[::-1])) if len(rows) else torch.arange(0)
+    ordered = ranks[order]
+    differs = (ordered[1:] != ordered[:-1]).any(1)
+    sets = torch.arange(len(rows)).tensor_split((differs.nonzero()[:, 0] + 1).tolist())
+    return order, [places for places in sets if len(places) > 1]
+
+
+def _ranks(rows: Tensor, tolerance: float) -> Tensor:
+    """The place of every entry among the different values of its column, int64 [n, entries]."""
+    values, order = rows.sort(dim=0)
+    sizes = torch.maximum(values[1:].abs(), values[:-1].abs())
+    steps = (values[1:] - values[:-1]) > tolerance * sizes
+    ranks = torch.zeros_like(order)
+    ranks[1:] = steps.cumsum(0)
+    return torch.empty_like(order).scatter_(0, order, ranks)

@@ -1,0 +1,104 @@
+"""The flatten, the pooling before it, and the activation between the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nfn_cli.architectures import FUNCTIONS, ReadNetwork, WeightSpace, chain, functional_forward
+
+Read = Callable[..., ReadNetwork]
+Deviation = Callable[[Tensor, Tensor], float]
+
+MODULES: dict[str, nn.Module] = {
+    "relu": nn.ReLU(),
+    "leaky_relu": nn.LeakyReLU(),
+    "tanh": nn.Tanh(),
+    "softsign": nn.Softsign(),
+    "identity": nn.Identity(),
+    "elu": nn.ELU(),
+    "selu": nn.SELU(),
+    "gelu": nn.GELU(),
+    "silu": nn.SiLU(),
+    "mish": nn.Mish(),
+    "sigmoid": nn.Sigmoid(),
+    "softplus": nn.Softplus(),
+    "hardswish": nn.Hardswish(),
+    "relu6": nn.ReLU6(),
+}
+
+
+@pytest.mark.parametrize("activation", MODULES)
+def test_an_activation_is_that_of_torch(activation: str, read: Read, deviation: Deviation) -> None:
+    network = nn.Sequential(nn.Linear(3, 16), MODULES[activation], nn.Linear(16, 2)).double()
+    inputs = 3 * torch.randn(64, 3, dtype=torch.float64)
+    found = functional_forward(read(network, activation=activation).weight_space, inputs)
+    assert deviation(found, network(inputs)) < 1e-12
+
+
+def test_every_other_activation_is_tested_elsewhere_in_this_file() -> None:
+    assert set(FUNCTIONS) - set(MODULES) == {"sin", "erf"}
+
+
+def test_a_sine_has_its_frequency(read: Read, deviation: Deviation) -> None:
+    network = nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 8), nn.Linear(8, 1)).double()
+    inputs = torch.rand(16, 2, dtype=torch.float64)
+    first, second, last = network
+    expected = last(torch.sin(7.5 * second(torch.sin(7.5 * first(inputs)))))
+    point = read(network, activation="sin").weight_space
+    architecture = chain(point.architecture.layers, activation="sin", omega_0=7.5)
+    assert deviation(functional_forward(WeightSpace(architecture, point.tensors), inputs), expected) < 1e-12
+
+
+def test_erf_is_the_error_function(read: Read, deviation: Deviation) -> None:
+    network = nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 1)).double()
+    inputs = torch.randn(16, 2, dtype=torch.float64)
+    expected = network[1](torch.erf(network[0](inputs)))
+    assert deviation(functional_forward(read(network, activation="erf").weight_space, inputs), expected) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("convolution", "space"),
+    [(nn.Conv1d(1, 3, 2), (5,)), (nn.Conv2d(1, 3, 2), (4, 3)), (nn.Conv3d(1, 3, 2), (3, 4, 2))],
+)
+def test_a_flatten_is_found_by_the_size_of_the_linear_layer(
+    convolution: nn.Module, space: tuple[int, ...], read: Read, deviation: Deviation
+) -> None:
+    inputs = torch.randn(8, 1, *space, dtype=torch.float64)
+    positions = torch.Size(size - 1 for size in space).numel()
+    network = nn.Sequential(convolution, nn.ReLU(), nn.Flatten(), nn.Linear(3 * positions, 4)).double()
+    point = read(network).weight_space
+    assert [layer.spatial for layer in point.architecture.layers] == [1, positions]
+    assert point.architecture.tensors[2].roles[1].repeat == positions
+    assert deviation(functional_forward(point, inputs), network(inputs)) < 1e-12
+
+
+@pytest.mark.parametrize(("pool", "pooling"), [(None, F.adaptive_avg_pool2d), ("max", F.adaptive_max_pool2d)])
+@pytest.mark.parametrize("side", [1, 2])
+def test_a_pooling_makes_a_flatten_fit(
+    side: int, pool: str | None, pooling: Callable[[Tensor, int], Tensor], read: Read, deviation: Deviation
+) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Linear(3 * side**2, 4)).double()
+    inputs = torch.randn(8, 1, 8, 8, dtype=torch.float64)
+    point = read(network).weight_space
+    architecture = chain(point.architecture.layers, activation="relu", pool=pool)
+    expected = network[1](pooling(torch.relu(network[0](inputs)), side).flatten(1))
+    assert deviation(functional_forward(WeightSpace(architecture, point.tensors), inputs), expected) < 1e-12
+
+
+def test_stride_and_padding_are_those_of_every_convolution(read: Read, deviation: Deviation) -> None:
+    layers = [nn.Conv2d(1, 3, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(3, 2, 3, stride=2, padding=1)]
+    network = nn.Sequential(*layers).double()
+    inputs = torch.randn(4, 1, 9, 9, dtype=torch.float64)
+    found = functional_forward(read(network).weight_space, inputs, stride=2, padding=1)
+    assert deviation(found, network(inputs)) < 1e-12
+
+
+def test_positions_that_form_no_square_are_refused(read: Read) -> None:
+    point = read(nn.Sequential(nn.Conv2d(1, 3, 3), nn.Linear(3 * 6, 4))).weight_space
+    with pytest.raises(ValueError, match="1 reads 6 positions"):
+        functional_forward(point, torch.randn(2, 1, 8, 8))
