@@ -77,7 +77,9 @@ def canonical_activation(name: str, subject: str) -> str:
     return short
 
 
-def resolve_activation(checkpoint: Checkpoint, given: str | None, default: str | None) -> Activation:
+def resolve_activation(
+    checkpoint: Checkpoint, given: str | None, default: str | None, pool: str | None = None
+) -> Activation:
     """Who knows the activation decides it: the caller, then a sidecar `<name>.yaml`, the file itself, the default.
 
     Raises:
@@ -91,7 +93,8 @@ def resolve_activation(checkpoint: Checkpoint, given: str | None, default: str |
     sidecar, told = _sidecar(checkpoint.path)
     facts |= {key: (value, str(sidecar), "sidecar") for key, value in told.items() if value is not None}
     omega_0 = _omega_0(*facts["omega_0"][:2]) if "omega_0" in facts else DEFAULT_OMEGA_0
-    pool = _pool(*facts["pool"][:2]) if "pool" in facts else None
+    if pool is None and "pool" in facts:
+        pool = _pool(*facts["pool"][:2])
     if given is not None:
         return Activation(canonical_activation(given, "--activation"), "option", omega_0, pool)
     if "activation" in facts:
@@ -131,10 +134,10 @@ def _omega_0(value: Any, subject: str) -> float:
     return omega_0
 
 
-def _pool(value: Any, subject: str) -> str | None:
+def _pool(value: Any, subject: str) -> str:
     if value not in POOLS:
         raise ArchitectureError(subject, f"pool is {_shown(value)}", f"give one of: {', '.join(POOLS)}")
-    return None if value == "none" else str(value)
+    return str(value)
 
 
 def _shown(value: Any) -> str:

@@ -67,5 +67,5 @@ def _flattened(hidden: Tensor, layer: Layer, pool: str | None) -> Tensor:
         side = round(layer.spatial ** (1 / dimensions))
         if side**dimensions != layer.spatial:
             raise ValueError(f"{layer.name} reads {layer.spatial} positions, which form no grid of equal sides")
-        hidden = _ADAPTIVE[pool or "avg"][dimensions](hidden, side)
+        hidden = _ADAPTIVE["max" if pool == "max" else "avg"][dimensions](hidden, side)
     return hidden.flatten(1)

@@ -19,11 +19,18 @@ _REMEDY = "nfn reads chains of Linear, Conv1d/2d/3d and BatchNorm layers"
 
 @dataclass(frozen=True)
 class Weighted:
-    """A Linear or convolution: weight [out, in, *kernel], bias [out] or None."""
+    """A Linear or convolution: weight [out, in, *kernel], bias [out] or None.
+
+    Attributes:
+        prefix: what stands before `weight` and `bias` in the file; empty for a bare layer.
+        merged: the weight was multiplied out of a weight normalisation, so the file has no tensor of its own for it.
+    """
 
     name: str
     weight: Tensor
     bias: Tensor | None
+    prefix: str = ""
+    merged: bool = False
 
     def describe(self) -> str:
         """Such as `fc1 400->120`."""
@@ -66,6 +73,7 @@ def _module(path: Path, name: str, parts: dict[str, Tensor]) -> Weighted | Batch
     for part, tensor in parts.items():
         if not tensor.is_floating_point():
             raise _refusal(path, name, part, tensor)
+    stored = parts
     parts = _without_weight_norm(path, name, parts)
     weight, bias = parts.get("weight"), parts.get("bias")
     if "running_mean" in parts and "running_var" in parts and set(parts) <= _NORM_PARTS:
@@ -78,7 +86,7 @@ def _module(path: Path, name: str, parts: dict[str, Tensor]) -> Weighted | Batch
         raise _refusal(path, name, part, parts[part])
     if bias is not None and bias.shape != weight.shape[:1]:
         raise _refusal(path, name, "bias", bias)
-    return Weighted(name or "layer", weight, bias)
+    return Weighted(name or "layer", weight, bias, f"{name}." if name else "", merged=parts is not stored)
 
 
 def _norm(path: Path, name: str, parts: dict[str, Tensor]) -> BatchNorm:

@@ -9,6 +9,7 @@ from nfn_cli.checkpoints.atomic import require_writable, save_tensors, write_ato
 from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact, Format
 from nfn_cli.checkpoints.discover import find_checkpoints, natural_key
 from nfn_cli.checkpoints.read import read_checkpoint
+from nfn_cli.checkpoints.rewrite import rewrite_checkpoint
 from nfn_cli.checkpoints.safetensors_format import POPULATION_KEY
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "natural_key",
     "read_checkpoint",
     "require_writable",
+    "rewrite_checkpoint",
     "save_tensors",
     "write_atomically",
     "write_text_atomically",

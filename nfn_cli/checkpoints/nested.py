@@ -39,8 +39,17 @@ _DEEPEST = 8
 def find_state_dict(path: Path, loaded: Any) -> dict[str, Tensor]:
     """The model's tensors in a loaded object, with their names as in the file.
 
-    The first of these that holds a weight matrix: what stands under the known names of `STATE_DICT_KEYS`, the object's
-    own tensors, what stands under a single unknown name. Without any matrix, the first that holds tensors. Optimizer
+    Raises:
+        CheckpointError: as `find_container`.
+    """
+    return _tensors(find_container(path, loaded))
+
+
+def find_container(path: Path, loaded: Any) -> dict[Any, Any]:
+    """The dictionary in a loaded object that holds the model's tensors.
+
+    The first of these that holds a weight matrix: what stands under the known names of `STATE_DICT_KEYS`, the object
+    itself, what stands under a single unknown name. Without any matrix, the first that holds tensors. Optimizer
     states, histories and other entries are passed over.
 
     Raises:
@@ -81,23 +90,23 @@ class _Search:
     def __init__(self, path: Path, enough: Callable[[dict[str, Tensor]], bool]) -> None:
         self.path = path
         self.enough = enough
-        self.known: dict[int, dict[str, Tensor] | None] = {}
+        self.known: dict[int, dict[Any, Any] | None] = {}
 
-    def below(self, value: Any, depth: int = 0) -> dict[str, Tensor] | None:
+    def below(self, value: Any, depth: int = 0) -> dict[Any, Any] | None:
         if not isinstance(value, dict) or depth > _DEEPEST:
             return None
         if id(value) not in self.known:
             self.known[id(value)] = None
-            self.known[id(value)] = self._enter(_entries(value), depth)
+            self.known[id(value)] = self._enter(value, depth)
         return self.known[id(value)]
 
-    def _enter(self, entries: dict[str, Any], depth: int) -> dict[str, Tensor] | None:
+    def _enter(self, value: dict[Any, Any], depth: int) -> dict[Any, Any] | None:
+        entries = _entries(value)
         for key in STATE_DICT_KEYS:
             if (found := self.below(entries.get(key), depth + 1)) is not None:
                 return found
-        own = {name: _plain(item) for name, item in entries.items() if isinstance(item, Tensor)}
-        if self.enough(own):
-            return own
+        if self.enough(_tensors(value)):
+            return value
         below = {name: self.below(item, depth + 1) for name, item in entries.items() if not _is_bookkeeping(name)}
         # The same dictionary under two names is one candidate.
         candidates = {id(found): (name, found) for name, found in below.items() if found is not None}
@@ -106,6 +115,10 @@ class _Search:
             cause = f"several entries could be the model ({listed})"
             raise CheckpointError(self.path, cause, "save the one you mean by itself")
         return next((found for _, found in candidates.values()), None)
+
+
+def _tensors(value: dict[Any, Any]) -> dict[str, Tensor]:
+    return {name: _plain(item) for name, item in _entries(value).items() if isinstance(item, Tensor)}
 
 
 def _entries(value: Any) -> dict[str, Any]:

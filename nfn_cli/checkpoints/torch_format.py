@@ -39,7 +39,9 @@ def read_torch(path: Path, *, mmap: bool) -> Any:
         raise CheckpointError(path, cause, remedy) from error
     except Exception as error:
         # A damaged pickle makes the unpickler fail in ways without number (KeyError, IndexError, struct.error ...).
-        raise CheckpointError(path, f"a truncated, damaged or unknown kind of file ({type(error).__name__})", _COPY) from error
+        raise CheckpointError(
+            path, f"a truncated, damaged or unknown kind of file ({type(error).__name__})", _COPY
+        ) from error
 
 
 def _can_be_mapped(path: Path) -> bool:

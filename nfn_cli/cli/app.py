@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from nfn_cli import __version__
+from nfn_cli.cli.apply import apply
+from nfn_cli.cli.canonicalize import canonicalize
 from nfn_cli.cli.evaluate import evaluate
 from nfn_cli.cli.predict_accuracy import predict_accuracy
 from nfn_cli.cli.program import Program
@@ -24,6 +26,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(predict_accuracy)
+app.command()(canonicalize)
+app.command()(apply)
 app.command()(train)
 app.command()(evaluate)
 app.add_typer(zoo, name="zoo")

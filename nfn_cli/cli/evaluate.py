@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, complete_head
+from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, checked_scale_range, complete_head
 
 
 class Split(str, Enum):
@@ -67,17 +67,12 @@ def evaluate(
     over training runs.
     """
     from nfn_cli.cli.report import print_report
-    from nfn_cli.errors import UsageError
     from nfn_cli.learning import EvaluateSettings, evaluate_head
     from nfn_cli.scoring.device import resolve_device
 
-    if not 0 < scale_range[0] <= scale_range[1]:
-        raise UsageError(
-            "--scale-range", f"{scale_range[0]:g} to {scale_range[1]:g} is no range", "give 0 < LOW <= HIGH"
-        )
     settings = EvaluateSettings(
         split="all" if split is Split.all else "test",
-        scale_range=scale_range,
+        scale_range=checked_scale_range(scale_range),
         samples=samples,
         seed=seed,
         column=target,

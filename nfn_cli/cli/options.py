@@ -30,6 +30,14 @@ class Format(str, Enum):
     csv = "csv"
 
 
+class Pool(str, Enum):
+    """Pooling behind activations."""
+
+    max = "max"
+    avg = "avg"
+    none = "none"
+
+
 def complete_head(incomplete: str) -> list[str]:
     """Names of shipped heads, for the shell's completion."""
     return [name for name in shipped_heads() if name.startswith(incomplete)]
@@ -45,8 +53,24 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise UsageError(path, "exists already", "pass --overwrite to replace it")
 
 
+def checked_scale_range(scale_range: tuple[float, float]) -> tuple[float, float]:
+    """The range itself.
+
+    Raises:
+        UsageError: it is none.
+    """
+    low, high = scale_range
+    if not 0 < low <= high < float("inf"):
+        raise UsageError("--scale-range", f"{low:g} to {high:g} is no range", "give 0 < LOW <= HIGH")
+    return scale_range
+
+
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute; auto takes a GPU where there is one.")]
 ActivationOption = Annotated[
     str | None,
     typer.Option(help="Activation of the networks, over what their files say: relu, tanh, sin, ..."),
+]
+PoolOption = Annotated[
+    Pool | None,
+    typer.Option(help="Pooling behind activations, over what the files say.", show_default=False),
 ]

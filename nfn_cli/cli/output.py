@@ -6,57 +6,72 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from nfn_cli.cli.options import Format
-from nfn_cli.scoring import ScoreRow
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
-def write_rows(rows: Iterable[ScoreRow], format: Format | None, stream: TextIO) -> None:
-    """Write rows to a stream as they come.
+def write_rows(
+    rows: Sequence[Any], kind: type, table: Callable[[Iterable[Any]], Table], format: Format | None, stream: TextIO
+) -> None:
+    """Write rows to a stream.
 
-    Without a format, a terminal gets a table and anything else plain lines, separated by tabs.
+    Args:
+        rows: instances of the dataclass `kind`, whose fields are the columns.
+        table: lays the rows out for people.
+        format: by default, a table on a terminal and lines of cells separated by tabs elsewhere.
     """
-    if format is None:
-        _write_table(rows, stream) if stream.isatty() else _write_plain(rows, stream)
-    elif format is Format.table:
-        _write_table(rows, stream)
+    names = [field.name for field in fields(kind)]
+    if format is Format.table or (format is None and stream.isatty()):
+        from rich.console import Console
+
+        Console(file=stream, width=None if stream.isatty() else 120).print(table(rows))
+    elif format is None:
+        _write_plain(rows, names, stream)
     elif format is Format.json:
         stream.write(json.dumps([_rounded(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
     elif format is Format.jsonl:
         for row in rows:
             stream.write(json.dumps(_rounded(row), ensure_ascii=False) + "\n")
     else:
-        _write_csv(rows, stream)
+        _write_csv(rows, names, stream)
 
 
-def render_rows(rows: Iterable[ScoreRow], format: Format | None) -> str:
+def render_rows(rows: Sequence[Any], kind: type, table: Callable[[Iterable[Any]], Table], format: Format | None) -> str:
     """The rows as text, for a file."""
     text = io.StringIO()
-    write_rows(rows, format, text)
+    write_rows(rows, kind, table, format, text)
     # A file's name need not be text: what UTF-8 cannot hold is written as an escape, as on stdout.
     return text.getvalue().encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _rounded(row: ScoreRow) -> dict[str, object]:
-    """Six digits: beyond them a float32 prediction means nothing, and devices differ."""
-    return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(row).items()}
+def _rounded(row: Any) -> dict[str, object]:
+    """Six digits after the point, or, of smaller numbers, six in all.
+
+    Beyond them a float32 prediction means nothing, and devices differ.
+    """
+    values = asdict(row)
+    for name, value in values.items():
+        if isinstance(value, float):
+            values[name] = round(value, 6) if abs(value) >= 1e-3 else float(f"{value:.6g}")
+    return values
 
 
-def _write_csv(rows: Iterable[ScoreRow], stream: TextIO) -> None:
-    writer = csv.DictWriter(stream, [field.name for field in fields(ScoreRow)], lineterminator="\n")
+def _write_csv(rows: Iterable[Any], names: Sequence[str], stream: TextIO) -> None:
+    writer = csv.DictWriter(stream, names, lineterminator="\n")
     writer.writeheader()
     for row in rows:
         values = _rounded(row)
-        if row.in_population is not None:
-            values["in_population"] = str(row.in_population).lower()
-        writer.writerow(values)
+        writer.writerow({n: str(v).lower() if isinstance(v, bool) else v for n, v in values.items()})
 
 
-def _write_plain(rows: Iterable[ScoreRow], stream: TextIO) -> None:
-    stream.write("\t".join(field.name for field in fields(ScoreRow)) + "\n")
+def _write_plain(rows: Iterable[Any], names: Sequence[str], stream: TextIO) -> None:
+    stream.write("\t".join(names) + "\n")
     for row in rows:
         values = [_cell(value) for value in asdict(row).values()]
         stream.write("\t".join(values) + "\n")
@@ -68,28 +83,6 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return f"{value:.4f}"
+        return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2e}"
     # A tab or line break in a file's name would break the row.
     return re.sub(r"\s", " ", str(value))
-
-
-def _write_table(rows: Iterable[ScoreRow], stream: TextIO) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("checkpoint", overflow="fold")
-    table.add_column("accuracy", justify="right", no_wrap=True)
-    table.add_column("90 % interval", no_wrap=True)
-    table.add_column("head", no_wrap=True)
-    table.add_column("note", overflow="fold")
-    for row in rows:
-        if row.error is not None:
-            cause = row.error.removeprefix(f"{row.path}: ")
-            table.add_row(escape(row.path), "[red]-[/]", "", "", f"[red]{escape(cause)}[/]")
-            continue
-        interval = f"{row.low:.1%} to {row.high:.1%}"
-        note = "" if row.in_population else "[yellow]unlike the head's training networks[/]"
-        table.add_row(escape(row.path), f"{row.accuracy:.1%}", interval, escape(row.head or ""), note)
-    Console(file=stream, width=None if stream.isatty() else 120).print(table)

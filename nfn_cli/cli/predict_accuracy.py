@@ -41,7 +41,8 @@ def predict_accuracy(
 
     from nfn_cli.checkpoints import find_checkpoints, require_writable, write_text_atomically
     from nfn_cli.cli.output import render_rows, write_rows
-    from nfn_cli.scoring import score
+    from nfn_cli.cli.predictions_table import predictions_table
+    from nfn_cli.scoring import ScoreRow, score
 
     if output is not None:
         refuse_existing(output, overwrite=overwrite)
@@ -60,10 +61,10 @@ def predict_accuracy(
             )
         )
     if output is None:
-        write_rows(rows, format, sys.stdout)
+        write_rows(rows, ScoreRow, predictions_table, format, sys.stdout)
         sys.stdout.flush()
     else:
-        write_text_atomically(output, render_rows(rows, format), overwrite=overwrite)
+        write_text_atomically(output, render_rows(rows, ScoreRow, predictions_table, format), overwrite=overwrite)
     failed = [row for row in rows if row.error is not None]
     for line in notes + [str(row.error) for row in failed]:
         print(f"nfn: {line}", file=sys.stderr)

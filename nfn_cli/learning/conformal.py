@@ -15,6 +15,6 @@ from torch import Tensor
 def interval_radius(truth: Tensor, predicted: Tensor, level: float) -> float:
     """Half-width of the interval, from calibration networks [n]; 1 (everything) where n is too small for the level."""
     residuals = (truth - predicted).abs().sort().values
-    # 10 × 0.7 is 7 in arithmetic, but could be a little more in floating point, and its ceiling 8.
+    # In floating point, 100 × 0.55 is a little more than 55; its ceiling shall not be 56.
     rank = math.ceil((len(residuals) + 1) * level - 1e-9)
     return float(residuals[rank - 1]) if rank <= len(residuals) else 1.0

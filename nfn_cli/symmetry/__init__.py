@@ -9,17 +9,27 @@
 
 from nfn_cli.symmetry.action import act
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind
+from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind, group_kind
 from nfn_cli.symmetry.normal_form import NormalForm, NormalFormSettings, normal_form
 from nfn_cli.symmetry.sampling import sample_element
+from nfn_cli.symmetry.stored_element import load_element, save_element
+from nfn_cli.symmetry.transform import Moved, Source, move, named_places, read_source
 
 __all__ = [
     "DiagonalKind",
     "GroupElement",
+    "Moved",
     "NormalForm",
     "NormalFormSettings",
+    "Source",
     "act",
     "diagonal_kind",
+    "group_kind",
+    "load_element",
+    "move",
+    "named_places",
     "normal_form",
+    "read_source",
     "sample_element",
+    "save_element",
 ]

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import AxisRole, Side, WeightSpace
+from nfn_cli.architectures import AxisRole, Side, TensorSpec, WeightSpace
 from nfn_cli.symmetry.element import GroupElement
 
 
@@ -28,12 +28,16 @@ def act(element: GroupElement, point: WeightSpace) -> WeightSpace:
     tensors = {}
     for spec in point.architecture.tensors:
         tensor = point.tensors[spec.name]
-        dtype = tensor.dtype
-        for axis, role in enumerate(spec.roles):
-            if role.group is not None:
-                tensor = act_along(tensor, axis - len(spec.roles), role, element, point.architecture.omega_0)
-        tensors[spec.name] = tensor.to(dtype)
+        tensors[spec.name] = act_on_tensor(element, tensor, spec, point.architecture.omega_0).to(tensor.dtype)
     return WeightSpace(point.architecture, tensors)
+
+
+def act_on_tensor(element: GroupElement, tensor: Tensor, spec: TensorSpec, omega_0: float) -> Tensor:
+    """The action on one tensor [*batch, *spec.shape]; float64, or its own dtype where it is only permuted."""
+    for axis, role in enumerate(spec.roles):
+        if role.group is not None:
+            tensor = act_along(tensor, axis - len(spec.roles), role, element, omega_0)
+    return tensor
 
 
 def _check(element: GroupElement, point: WeightSpace) -> None:

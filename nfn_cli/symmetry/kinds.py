@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from nfn_cli.architectures import Architecture
+
 
 class DiagonalKind(Enum):
     """The diagonals of a neuron group: d > 0, d = ±1, d ≠ 0, or d = 1."""
@@ -46,3 +48,9 @@ def diagonal_kind(activation: str, pool: str | None = None) -> DiagonalKind:
     if pool == "max" and kind is DiagonalKind.NONZERO:
         return DiagonalKind.POSITIVE
     return kind
+
+
+def group_kind(architecture: Architecture, group: int) -> DiagonalKind:
+    """The diagonals that act on one neuron group of a network."""
+    neurons = architecture.groups[group]
+    return DiagonalKind.TRIVIAL if neurons.rigid else diagonal_kind(neurons.activation, architecture.pool)

@@ -25,7 +25,7 @@ from torch import Tensor
 from nfn_cli.architectures import Side, WeightSpace
 from nfn_cli.symmetry.balance import balance
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind
+from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 from nfn_cli.symmetry.neurons import neuron_rows
 from nfn_cli.symmetry.order import lexicographic_order
 
@@ -160,8 +160,7 @@ class _Builder:
         return NormalForm(self.element, tuple(dead), tuple(map(tuple, self.duplicates)), self.residual)
 
     def _kind(self, group: int) -> DiagonalKind:
-        architecture = self.point.architecture
-        return diagonal_kind(architecture.groups[group].activation, architecture.pool)
+        return group_kind(self.point.architecture, group)
 
     def _has_phase(self, group: int) -> bool:
         architecture = self.point.architecture

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nfn_cli.architectures import Architecture
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind
+from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 
 
 def sample_element(
@@ -40,7 +40,7 @@ def sample_element(
     biased = {role.group for spec in architecture.tensors for role in spec.roles if role.bias}
     for position, group in enumerate(architecture.groups):
         shape = (*batch, group.size)
-        kind = diagonal_kind(group.activation, architecture.pool)
+        kind = group_kind(architecture, position)
         order = torch.rand(shape, generator=generator, dtype=torch.float64).argsort(-1)
         permutations.append(order if permute else torch.arange(group.size).expand(shape).clone())
         diagonal = torch.ones(shape, dtype=torch.float64)

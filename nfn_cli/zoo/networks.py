@@ -143,7 +143,7 @@ def _read_packed(path: Path) -> tuple[int, dict[str, str], dict[str, Tensor]]:
         raise DataError(path, "no such file, though the labels list it", "restore it or remove its rows") from error
     except KeyError as error:
         raise DataError(path, "not a packed population, though the labels give an index", remedy) from error
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RuntimeError, AttributeError, TypeError) as error:
         raise DataError(path, f"not a packed population ({error})", remedy) from error
     bad = [name for name, tensor in tensors.items() if tensor.ndim == 0 or len(tensor) != count]
     if bad or count < 1:

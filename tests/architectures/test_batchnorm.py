@@ -198,7 +198,7 @@ def test_a_norm_whose_place_and_name_disagree_is_refused(make_network: MakeNetwo
 def test_a_norm_that_is_defined_before_every_layer_is_refused(make_network: MakeNetwork, read: Read) -> None:
     # It normalises the inputs; by its name it would belong to fc1.
     network = make_network(perceptron("bn1", "fc1", "fc2"))
-    with pytest.raises(ArchitectureError, match="bn1 .* stands directly behind no layer"):
+    with pytest.raises(ArchitectureError, match=r"bn1 .* stands directly behind no layer"):
         read(network, "torch")
 
 

@@ -34,6 +34,8 @@ def test_a_lower_number_is_before_a_higher_one(first: str, second: str) -> None:
 @pytest.mark.parametrize(
     ("first", "second"),
     [
+        ("encoder.fc", "middle.fc"),
+        ("middle.fc", "decoder.fc"),
         ("encoder.fc", "decoder.fc"),
         ("input_layer", "hidden.0"),
         ("hidden.0", "fc_out"),

@@ -10,6 +10,7 @@ import pytest
 
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import render_rows, write_rows
+from nfn_cli.cli.predictions_table import predictions_table
 from nfn_cli.scoring import ScoreRow
 
 FIELDS = ["path", "accuracy", "low", "high", "head", "in_population", "error"]
@@ -17,6 +18,10 @@ INSIDE = ScoreRow("zoo/a.pt", 0.612345678, 0.5, 0.7, "small-cnn-relu", True)
 OUTSIDE = ScoreRow("zoo/b.pt", 0.1, 0.0, 0.2, "small-cnn-relu", False)
 FAILED = ScoreRow("zoo/c.pt", error="zoo/c.pt: the file is empty; copy or save it again")
 ROWS = [INSIDE, OUTSIDE, FAILED]
+
+
+def rendered(rows: list[ScoreRow], format: Format | None) -> str:
+    return render_rows(rows, ScoreRow, predictions_table, format)
 
 
 class Terminal(io.StringIO):
@@ -27,7 +32,7 @@ class Terminal(io.StringIO):
 
 
 def test_json_is_a_list_of_objects_with_the_documented_fields() -> None:
-    records = json.loads(render_rows(ROWS, Format.json))
+    records = json.loads(rendered(ROWS, Format.json))
     assert [list(record) for record in records] == [FIELDS] * 3
     assert list(records[0].values()) == ["zoo/a.pt", 0.612346, 0.5, 0.7, "small-cnn-relu", True, None]
     assert records[1]["in_population"] is False
@@ -35,16 +40,16 @@ def test_json_is_a_list_of_objects_with_the_documented_fields() -> None:
 
 
 def test_json_of_no_rows_is_an_empty_list() -> None:
-    assert json.loads(render_rows([], Format.json)) == []
+    assert json.loads(rendered([], Format.json)) == []
 
 
 def test_json_lines_hold_the_objects_of_json_one_a_line() -> None:
-    lines = render_rows(ROWS, Format.jsonl).splitlines()
-    assert [json.loads(line) for line in lines] == json.loads(render_rows(ROWS, Format.json))
+    lines = rendered(ROWS, Format.jsonl).splitlines()
+    assert [json.loads(line) for line in lines] == json.loads(rendered(ROWS, Format.json))
 
 
 def test_csv_has_the_documented_columns_and_empty_cells_for_what_is_not_known() -> None:
-    records = list(csv.DictReader(io.StringIO(render_rows(ROWS, Format.csv))))
+    records = list(csv.DictReader(io.StringIO(rendered(ROWS, Format.csv))))
     assert [list(record) for record in records] == [FIELDS] * 3
     assert list(records[0].values()) == ["zoo/a.pt", "0.612346", "0.5", "0.7", "small-cnn-relu", "true", ""]
     assert records[1]["in_population"] == "false"
@@ -53,12 +58,12 @@ def test_csv_has_the_documented_columns_and_empty_cells_for_what_is_not_known() 
 
 def test_csv_quotes_what_needs_quoting() -> None:
     row = ScoreRow('a,"b".pt', error="a comma, and\na line break")
-    record = next(csv.DictReader(io.StringIO(render_rows([row], Format.csv), newline="")))
+    record = next(csv.DictReader(io.StringIO(rendered([row], Format.csv), newline="")))
     assert (record["path"], record["error"]) == (row.path, row.error)
 
 
 def test_a_pipe_gets_a_header_and_lines_of_tab_separated_cells() -> None:
-    header, *lines = render_rows(ROWS, None).splitlines()
+    header, *lines = rendered(ROWS, None).splitlines()
     assert header.split("\t") == FIELDS
     assert [line.split("\t") for line in lines] == [
         ["zoo/a.pt", "0.6123", "0.5000", "0.7000", "small-cnn-relu", "true", ""],
@@ -69,19 +74,19 @@ def test_a_pipe_gets_a_header_and_lines_of_tab_separated_cells() -> None:
 
 @pytest.mark.parametrize("name", ["a\tb.pt", "a\nb.pt", "a\rb.pt"])
 def test_a_plain_line_stays_one_line_of_seven_cells(name: str) -> None:
-    text = render_rows([ScoreRow(name, error="bad")], None)
+    text = rendered([ScoreRow(name, error="bad")], None)
     assert [len(line.split("\t")) for line in text.splitlines()] == [7, 7]
 
 
 def test_a_terminal_gets_a_table_by_default() -> None:
     stream = Terminal()
-    write_rows(ROWS, None, stream)
+    write_rows(ROWS, ScoreRow, predictions_table, None, stream)
     assert "\t" not in stream.getvalue()
     assert "61.2%" in stream.getvalue()
 
 
 def test_the_table_shows_percentages_the_head_and_what_is_wrong() -> None:
-    header, inside, outside, failed = render_rows(ROWS, Format.table).splitlines()
+    header, inside, outside, failed = rendered(ROWS, Format.table).splitlines()
     assert header.split() == ["checkpoint", "accuracy", "90", "%", "interval", "head", "note"]
     assert inside.split() == ["zoo/a.pt", "61.2%", "50.0%", "to", "70.0%", "small-cnn-relu"]
     assert "unlike the head's training networks" in outside
@@ -91,13 +96,13 @@ def test_the_table_shows_percentages_the_head_and_what_is_wrong() -> None:
 
 
 def test_brackets_in_a_path_are_no_markup() -> None:
-    text = render_rows([ScoreRow("[red]a[/].pt", error="[red]a[/].pt: [bold] is not a key; rename it")], Format.table)
+    text = rendered([ScoreRow("[red]a[/].pt", error="[red]a[/].pt: [bold] is not a key; rename it")], Format.table)
     assert "[red]a[/].pt" in text
     assert "[bold] is not a key" in text
 
 
 @pytest.mark.parametrize("format", [None, *Format])
 def test_a_name_that_is_no_text_is_written_as_an_escape(format: Format | None) -> None:
-    text = render_rows([ScoreRow("a-\udcff.pt", error="bad")], format)
+    text = rendered([ScoreRow("a-\udcff.pt", error="bad")], format)
     assert "a-\\udcff.pt" in text
     text.encode("utf-8")

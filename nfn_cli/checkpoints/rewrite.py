@@ -1,0 +1,92 @@
+"""Write a checkpoint back as it was, with other numbers in its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nfn_cli.checkpoints.atomic import require_writable, save_tensors, write_atomically, write_text_atomically
+from nfn_cli.checkpoints.checkpoint import Checkpoint
+from nfn_cli.checkpoints.index import read_weight_map
+from nfn_cli.checkpoints.nested import find_container, strip_wrappers
+from nfn_cli.checkpoints.safetensors_format import read_safetensors
+from nfn_cli.checkpoints.sniff import sniff
+from nfn_cli.checkpoints.torch_format import read_torch
+
+
+def rewrite_checkpoint(
+    checkpoint: Checkpoint, tensors: Mapping[str, Tensor], out: Path, *, overwrite: bool = False
+) -> None:
+    """Write a checkpoint in its own container and layout: names, nesting, dtypes, metadata, other entries, shards.
+
+    Args:
+        checkpoint: as read; its file is read once more for what the checkpoint does not keep.
+        tensors: new values, by the checkpoint's names and of its shapes; tensors left out stay as they are.
+        out: the new file; for a sharded checkpoint the new index, beside which the shards go under their own names.
+        overwrite: replace files that are there.
+
+    A PyTorch file comes out in the zip format, whatever it was, and loads with `weights_only=True`.
+
+    Raises:
+        CheckpointError: a file exists (without `overwrite`) or cannot be written. No file is left half-written.
+    """
+    if checkpoint.format == "sharded":
+        _rewrite_shards(checkpoint, tensors, out, overwrite=overwrite)
+    else:
+        _rewrite_file(checkpoint.path, tensors, strip_wrappers, out, overwrite=overwrite)
+
+
+_Naming = Callable[[Mapping[str, Tensor]], Iterable[str]]
+
+
+def _rewrite_file(source: Path, tensors: Mapping[str, Tensor], naming: _Naming, out: Path, *, overwrite: bool) -> None:
+    """Rewrite one file; `naming` gives the checkpoint's name for each of the file's tensors, in their order."""
+    format = sniff(source)
+    if format == "safetensors":
+        raw, metadata = read_safetensors(source)
+        pairs = zip(raw.items(), naming(raw), strict=True)
+        changed = {own: _changed(old, tensors.get(name)) for (own, old), name in pairs}
+        save_tensors(out, changed, metadata, overwrite=overwrite)
+        return
+    loaded = read_torch(source, mmap=format == "torch")
+    container = find_container(source, loaded)
+    keys = {str(key): key for key, value in dict.items(container) if isinstance(value, Tensor)}
+    raw = {own: container[key] for own, key in keys.items()}
+    for (own, old), name in zip(raw.items(), naming(raw), strict=True):
+        dict.__setitem__(container, keys[own], _changed(old, tensors.get(name)))
+
+    def write(temporary: Path) -> None:
+        try:
+            torch.save(loaded, temporary)
+        except RuntimeError as error:  # such as a full disk
+            raise OSError(str(error)) from error
+
+    write_atomically(out, write, overwrite=overwrite)
+
+
+def _changed(old: Tensor, new: Tensor | None) -> Tensor:
+    if new is None:
+        return old
+    value = new.to(old.dtype)
+    return torch.nn.Parameter(value, requires_grad=old.requires_grad) if isinstance(old, torch.nn.Parameter) else value
+
+
+def _rewrite_shards(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], out: Path, *, overwrite: bool) -> None:
+    """Shards first, the index last, so that a folder with an index is whole."""
+    weight_map = read_weight_map(checkpoint.path)
+    names = dict(zip(weight_map, checkpoint.tensors, strict=True))
+    shards = list(dict.fromkeys(weight_map.values()))
+    for name in (*shards, out.name):
+        require_writable(out.parent / name, overwrite=overwrite)
+    for shard in shards:
+
+        def naming(raw: Mapping[str, Tensor]) -> list[str]:
+            # A shard may hold more than the index lists; that has no name in the checkpoint.
+            return [names.get(own, "") for own in raw]
+
+        source = checkpoint.path.parent / shard
+        _rewrite_file(source, tensors, naming, out.parent / shard, overwrite=overwrite)
+    write_text_atomically(out, checkpoint.path.read_text(encoding="utf-8"), overwrite=overwrite)

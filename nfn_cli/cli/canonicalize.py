@@ -1,0 +1,78 @@
+"""`nfn canonicalize`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nfn_cli.cli.moving import MovedRow, move_files
+from nfn_cli.cli.options import ActivationOption, Format, PoolOption
+from nfn_cli.errors import UsageError
+
+
+class Scale(str, Enum):
+    """Normal scales."""
+
+    unit = "unit"
+    balanced = "balanced"
+    none = "none"
+
+
+def canonicalize(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="IN", help="Checkpoints, or folders of them.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write, or folder for several.", show_default=False)
+    ],
+    scale: Annotated[
+        Scale,
+        typer.Option(help="unit: incoming norms of 1. balanced: least sum of squares. none: scales stay."),
+    ] = Scale.unit,
+    sign: Annotated[bool, typer.Option("--sign/--no-sign", help="Normal signs, and phases of sines.")] = True,
+    permute: Annotated[bool, typer.Option("--permute/--no-permute", help="Normal order of neurons.")] = True,
+    save_element: Annotated[
+        Path | None, typer.Option(help="Save the group element that was applied.", show_default=False)
+    ] = None,
+    activation: ActivationOption = None,
+    pool: PoolOption = None,
+    format: Annotated[
+        Format | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+) -> None:
+    """Bring networks to the normal form of their orbit: the same function, and the same weights for the whole orbit.
+
+    Scales, signs and order of hidden neurons are settled layer by layer. The new file has the layout, names and dtype
+    of the old one; through a BatchNorm the group acts on its weight and bias.
+    """
+    if save_element is not None and (len(paths) > 1 or paths[0].is_dir()):
+        raise UsageError("--save-element", "there is one element for each file", "give a single file")
+
+    def work(path: Path, target: Path) -> MovedRow:
+        from nfn_cli.checkpoints import rewrite_checkpoint
+        from nfn_cli.symmetry import NormalFormSettings, move, named_places, normal_form, read_source
+        from nfn_cli.symmetry import save_element as save
+
+        source = read_source(path, activation=activation, pool=pool.value if pool else None)
+        form = normal_form(
+            source.network.weight_space, NormalFormSettings(scale.value, sign, permute), precision=source.precision
+        )
+        moved = move(source, form.element)
+        rewrite_checkpoint(source.checkpoint, moved.tensors, target, overwrite=overwrite)
+        if save_element is not None:
+            save(save_element, form.element, source.stored, overwrite=overwrite)
+        duplicates = tuple(tuple(place for places in group for place in places.tolist()) for group in form.duplicates)
+        return MovedRow(
+            str(path),
+            str(target),
+            rounding=moved.rounding,
+            residual=form.residual if scale is Scale.balanced else None,
+            dead=named_places(source.stored, [places.tolist() for places in form.dead]),
+            duplicates=named_places(source.stored, duplicates),
+        )
+
+    move_files(paths, output, work, format)

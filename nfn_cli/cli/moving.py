@@ -1,0 +1,113 @@
+"""What `nfn canonicalize` and `nfn apply` share: where each file goes, and what is said of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from nfn_cli.cli.options import Format
+from nfn_cli.errors import NfnError, UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class MovedRow:
+    """One file acted on.
+
+    Attributes:
+        rounding: largest error of rounding to the file's dtype, relative to the largest entry of its tensor.
+        residual: of a balanced scale, the largest |incoming norm / outgoing norm − 1| of a neuron.
+        dead, duplicates: neurons that nothing feeds or nothing reads, and those that read the same as another, as
+            `layer:place` in the new file.
+    """
+
+    path: str
+    output: str
+    rounding: float | None = None
+    residual: float | None = None
+    dead: str | None = None
+    duplicates: str | None = None
+    error: str | None = None
+
+
+def planned_outputs(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """Every checkpoint among the inputs, with the file to write.
+
+    One file goes to `out` itself, or into it where it is a folder; a folder's checkpoints keep their places in it.
+
+    Raises:
+        UsageError: two inputs would go to one file.
+        CheckpointError: a folder without a checkpoint.
+    """
+    from nfn_cli.checkpoints import find_checkpoints
+
+    if len(inputs) == 1 and not inputs[0].is_dir() and not out.is_dir() and not str(out).endswith(os.sep):
+        return [(inputs[0], out)]
+    planned: dict[Path, Path] = {}
+    for given in inputs:
+        for path in find_checkpoints([given]):
+            target = out / (path.relative_to(given) if given.is_dir() else path.name)
+            if target in planned:
+                raise UsageError(target, f"both {planned[target]} and {path} would go there", "give them one by one")
+            planned[target] = path
+    return [(path, target) for target, path in planned.items()]
+
+
+def move_files(
+    inputs: Sequence[Path], out: Path, work: Callable[[Path, Path], MovedRow], format: Format | None
+) -> None:
+    """Do the work on every file, print a row for each, and leave with the documented exit code."""
+    from tqdm import tqdm
+
+    from nfn_cli.cli.output import write_rows
+
+    planned = planned_outputs(inputs, out)
+    rows: list[MovedRow] = []
+    silent = len(planned) < 2 or not sys.stderr.isatty()
+    for path, target in tqdm(planned, unit="file", file=sys.stderr, disable=silent, leave=False):
+        try:
+            if target != out:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            rows.append(work(path, target))
+        except NfnError as error:
+            rows.append(MovedRow(str(path), str(target), error=str(error)))
+    write_rows(rows, MovedRow, _table, format, sys.stdout)
+    sys.stdout.flush()
+    failed = [row for row in rows if row.error is not None]
+    for row in failed:
+        print(f"nfn: {row.error}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(3 if len(failed) == len(rows) else 1)
+
+
+def _table(rows: Iterable[MovedRow]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    rows = list(rows)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("checkpoint", "written to"):
+        table.add_column(name, overflow="fold")
+    table.add_column("rounding", no_wrap=True)
+    balanced = any(row.residual is not None for row in rows)
+    if balanced:
+        table.add_column("residual", no_wrap=True)
+    table.add_column("note", overflow="fold")
+    for row in rows:
+        notes = [f"dead {row.dead}" if row.dead else "", f"duplicates {row.duplicates}" if row.duplicates else ""]
+        note = escape("; ".join(note for note in notes if note))
+        output, rounding = escape(row.output), "0" if not row.rounding else f"{row.rounding:.1e}"
+        if row.error is not None:
+            output, rounding = "[red]-[/]", ""
+            note = f"[red]{escape(row.error.removeprefix(f'{row.path}: '))}[/]"
+        residual = [f"{row.residual:.1e}" if row.residual is not None else ""] if balanced else []
+        table.add_row(escape(row.path), output, rounding, *residual, note)
+    return table

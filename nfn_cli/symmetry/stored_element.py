@@ -1,0 +1,89 @@
+"""Group elements as files: safetensors, with the fingerprint of the architecture that they act on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from nfn_cli.architectures import Architecture
+from nfn_cli.checkpoints import save_tensors
+from nfn_cli.errors import CheckpointError
+from nfn_cli.symmetry.element import GroupElement
+from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
+
+_KIND = "nfn.element"
+_FINGERPRINT = "nfn.fingerprint"
+_PARTS = ("permutation", "diagonal", "turns")
+_REMEDY = "give an element that nfn saved for this network"
+
+
+def save_element(path: Path, element: GroupElement, architecture: Architecture, *, overwrite: bool = False) -> None:
+    """Write an element, without batch axes, for networks of an architecture.
+
+    Raises:
+        CheckpointError: the file exists (without `overwrite`) or cannot be written.
+    """
+    columns = zip(element.permutations, element.diagonals, element.turns, strict=True)
+    tensors = {
+        f"{position}.{part}": tensor
+        for position, parts in enumerate(columns)
+        for part, tensor in zip(_PARTS, parts, strict=True)
+    }
+    save_tensors(path, tensors, {"kind": _KIND, _FINGERPRINT: architecture.fingerprint}, overwrite=overwrite)
+
+
+def load_element(path: Path, architecture: Architecture) -> GroupElement:
+    """Read an element that acts on an architecture.
+
+    Raises:
+        CheckpointError: no element, one of another architecture, or one that would change the network's function.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+    except Exception as error:
+        # SafetensorError, OSError, and what torch raises for a kind of number that it lacks.
+        raise CheckpointError(path, f"not a readable element ({error})", _REMEDY) from error
+    if metadata.get("kind") != _KIND:
+        raise CheckpointError(path, "this is no group element", _REMEDY)
+    if metadata.get(_FINGERPRINT) != architecture.fingerprint:
+        raise CheckpointError(path, "an element of another architecture", _REMEDY)
+    parts: list[tuple[Tensor, ...]] = []
+    for position, group in enumerate(architecture.groups):
+        found = tuple(tensors.get(f"{position}.{part}", torch.empty(0)) for part in _PARTS)
+        reason = _wrong(architecture, position, *found)
+        if reason:
+            raise CheckpointError(path, f"group {group.name}: {reason}", _REMEDY)
+        parts.append(found)
+    permutations, diagonals, turns = zip(*parts, strict=True) if parts else ((), (), ())
+    return GroupElement(tuple(permutations), tuple(diagonals), tuple(turns))
+
+
+def _wrong(architecture: Architecture, group: int, permutation: Tensor, diagonal: Tensor, turns: Tensor) -> str | None:
+    """Why these parts do not act on a group, or None."""
+    size = architecture.groups[group].size
+    if permutation.dtype != torch.int64 or not torch.equal(permutation.sort().values, torch.arange(size)):
+        return f"its permutation is none of {size} neurons"
+    if diagonal.dtype != torch.float64 or diagonal.shape != (size,) or not bool(diagonal.isfinite().all()):
+        return f"its diagonal is not {size} finite numbers"
+    if turns.dtype != torch.int64 or turns.shape != (size,):
+        return f"its turns are not {size} whole numbers"
+    kind, activation = group_kind(architecture, group), architecture.groups[group].activation
+    allowed = {
+        DiagonalKind.POSITIVE: diagonal > 0,
+        DiagonalKind.SIGN: diagonal.abs() == 1,
+        DiagonalKind.NONZERO: diagonal != 0,
+        DiagonalKind.TRIVIAL: diagonal == 1,
+    }[kind]
+    if not bool(allowed.all()):
+        factor = diagonal[~allowed][0].item()
+        return f"a factor of {factor:g} would change the function of a network with {activation}"
+    biased = any(role.bias and role.group == group for spec in architecture.tensors for role in spec.roles)
+    step = 1 if kind is DiagonalKind.SIGN else 2
+    if bool(turns.any()) and (activation != "sin" or not biased or bool((turns % step).any())):
+        return f"a shift of phase would change the function of a network with {activation}"
+    return None

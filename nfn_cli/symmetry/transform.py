@@ -1,0 +1,94 @@
+"""Act on a whole checkpoint: from file to file, in the file's own layout and dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import Architecture, ReadNetwork, read_weight_space
+from nfn_cli.checkpoints import Checkpoint, read_checkpoint
+from nfn_cli.errors import ArchitectureError, CheckpointError
+from nfn_cli.symmetry.action import act_on_tensor
+from nfn_cli.symmetry.element import GroupElement
+from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint that the group can act on: the file, the network in it, and the roles of the file's own tensors."""
+
+    checkpoint: Checkpoint
+    network: ReadNetwork
+    stored: Architecture
+
+    @property
+    def precision(self) -> torch.dtype:
+        """The coarsest dtype among the tensors that the group acts on."""
+        dtypes = {self.checkpoint.tensors[spec.name].dtype for spec in self.stored.tensors}
+        return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A checkpoint's tensors after an element, by their names in the checkpoint and in the file's dtype.
+
+    `rounding` is the largest error of rounding to that dtype, relative to the largest entry of the same tensor.
+    """
+
+    tensors: dict[str, Tensor]
+    rounding: float
+
+
+def read_source(path: Path, *, activation: str | None = None, pool: str | None = None) -> Source:
+    """Read a checkpoint for the group to act on.
+
+    Raises:
+        CheckpointError, ArchitectureError: it cannot be read as a chain, nobody tells its activation, or an odd
+            activation behind a convolution may stand before a max-pooling, which does not commute with signs.
+    """
+    checkpoint = read_checkpoint(path)
+    network = read_weight_space(checkpoint, activation=activation, pool=pool)
+    architecture = network.weight_space.architecture
+    if architecture.pool is None and any(layer.kind == "conv" for layer in architecture.layers[:-1]):
+        kind = diagonal_kind(architecture.activation)
+        if kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):
+            cause = f"max-pooling would forbid sign flips of {architecture.activation}, and the file tells no pooling"
+            raise ArchitectureError(checkpoint.path, cause, "say which it is: --pool max, avg or none")
+    return Source(checkpoint, network, network.stored())
+
+
+def move(source: Source, element: GroupElement) -> Moved:
+    """Act on a checkpoint's tensors in float64 and round them to the file's dtype.
+
+    Raises:
+        CheckpointError: a number leaves the range of the dtype.
+    """
+    tensors: dict[str, Tensor] = {}
+    rounding = 0.0
+    for spec in source.stored.tensors:
+        old = source.checkpoint.tensors[spec.name]
+        exact = act_on_tensor(element, old, spec, source.stored.omega_0)
+        new = exact.to(old.dtype)
+        if exact.dtype != old.dtype and old.numel():
+            if not bool(new.isfinite().all()):
+                kind = str(old.dtype).removeprefix("torch.")
+                cause = f"tensor {spec.name!r} would leave the range of {kind}"
+                raise CheckpointError(source.checkpoint.path, cause, "convert the checkpoint to float32 first")
+            largest = exact.abs().max().clamp_min(torch.finfo(torch.float64).tiny)
+            rounding = max(rounding, ((new.double() - exact).abs().max() / largest).item())
+        tensors[spec.name] = new
+    return Moved(tensors, rounding)
+
+
+def named_places(architecture: Architecture, places: Sequence[Sequence[int]]) -> str | None:
+    """Neurons by layer, such as `conv1:3,7 fc1:0`; None where there are none."""
+    named = [
+        f"{group.name}:{','.join(map(str, own))}"
+        for group, own in zip(architecture.groups, places, strict=True)
+        if len(own)
+    ]
+    return " ".join(named) or None

@@ -1,0 +1,203 @@
+"""Each format is told from the bytes and gives back what was saved."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from nfn_cli.checkpoints import read_checkpoint
+from nfn_cli.errors import CheckpointError
+
+Write = Callable[..., Path]
+StateDict = OrderedDict[str, Tensor]
+
+
+def same(read: object, saved: dict[str, Tensor]) -> bool:
+    """Same names, kinds of number and entries, bit for bit."""
+    assert isinstance(read, dict)
+    return set(read) == set(saved) and all(
+        read[name].dtype == tensor.dtype and torch.equal(read[name], tensor) for name, tensor in saved.items()
+    )
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".index.json", ".txt", ""])
+def test_the_bytes_tell_the_format_whatever_the_suffix(
+    suffix: str, format: str, tmp_path: Path, state_dict: StateDict, write: Write
+) -> None:
+    path = write(tmp_path / f"model{suffix}", state_dict, format)
+    checkpoint = read_checkpoint(path)
+    assert (checkpoint.path, checkpoint.format) == (path, format)
+    assert same(checkpoint.tensors, state_dict)
+
+
+# A header of 19280 bytes begins with "PK", as a zip file does.
+@pytest.mark.parametrize(
+    "beginning", [b"PK", b"\x08\x07\x12", b"\x08\x08\x12", b"\x1f\x8b", b"\x80\x02", b"<!", b"{", b" {", b"\n{"]
+)
+def test_the_length_of_a_safetensors_header_may_begin_like_another_format(
+    beginning: bytes, tmp_path: Path, raw_safetensors: Callable[..., bytes]
+) -> None:
+    (length,) = struct.unpack("<Q", beginning.ljust(8, b"\0"))
+    header = {"fc.weight": {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, 4]}}
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(raw_safetensors(header, struct.pack("<f", 2.5), pad_to=length))
+    assert path.read_bytes().startswith(beginning)
+    assert read_checkpoint(path).tensors["fc.weight"].item() == 2.5
+
+
+def test_an_index_with_a_brace_as_its_ninth_byte_is_no_safetensors_file(
+    tmp_path: Path, state_dict: StateDict, write: Write
+) -> None:
+    write(tmp_path / "a.bin", state_dict, "torch")
+    path = tmp_path / "model.index.json"
+    path.write_text('{"meta":{}, "weight_map": {"stem.weight": "a.bin"}}')
+    assert path.read_bytes()[8:9] == b"{"
+    assert list(read_checkpoint(path).tensors) == ["stem.weight"]
+
+
+def test_a_path_may_be_a_string(format: str, tmp_path: Path, state_dict: StateDict, write: Write) -> None:
+    path = write(tmp_path / "model", state_dict, format)
+    assert same(read_checkpoint(str(path)).tensors, state_dict)
+
+
+def test_only_pytorch_files_keep_the_order_of_the_module(
+    format: str, tmp_path: Path, state_dict: StateDict, write: Write
+) -> None:
+    checkpoint = read_checkpoint(write(tmp_path / "model", state_dict, format))
+    assert checkpoint.ordered == (format != "safetensors")
+    assert (list(checkpoint.tensors) == list(state_dict)) or not checkpoint.ordered
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_every_real_precision_is_read_as_it_is(
+    dtype: torch.dtype, format: str, tmp_path: Path, state_dict: StateDict, write: Write
+) -> None:
+    saved = {name: tensor.to(dtype) for name, tensor in state_dict.items()}
+    assert same(read_checkpoint(write(tmp_path / "model", saved, format)).tensors, saved)
+
+
+def test_integers_truth_values_scalars_and_empty_tensors_may_stand_beside_weights(
+    format: str, tmp_path: Path, write: Write
+) -> None:
+    saved = {
+        "fc.weight": torch.eye(3),
+        "position_ids": torch.arange(4).reshape(2, 2),
+        "mask": torch.tensor([True, False]),
+        "num_batches_tracked": torch.tensor(7),
+        "temperature": torch.tensor(0.5),
+        "bytes": torch.arange(3, dtype=torch.uint8),
+        "empty": torch.zeros(0, 5),
+    }
+    assert same(read_checkpoint(write(tmp_path / "model", saved, format)).tensors, saved)
+
+
+def test_names_may_be_any_unicode(format: str, tmp_path: Path, write: Write) -> None:
+    saved = {"слой.вес": torch.eye(2), "層.重み": torch.eye(3), "🧠": torch.ones(1), "a b\tc": torch.ones(2)}
+    assert same(read_checkpoint(write(tmp_path / "模型", saved, format)).tensors, saved)
+
+
+def test_tied_tensors_are_read_under_each_name(torch_format: str, tmp_path: Path, write: Write) -> None:
+    tied = torch.randn(3, 3)
+    saved = {"encoder.weight": tied, "decoder.weight": tied, "part.weight": tied[1:], "turned.weight": tied.T}
+    assert same(read_checkpoint(write(tmp_path / "model.pt", saved, torch_format)).tensors, saved)
+
+
+def test_parameters_become_plain_tensors_without_gradient(torch_format: str, tmp_path: Path, write: Write) -> None:
+    weight = torch.nn.Parameter(torch.eye(2))
+    read = read_checkpoint(write(tmp_path / "model.pt", {"fc.weight": weight}, torch_format)).tensors["fc.weight"]
+    assert type(read) is Tensor
+    assert not read.requires_grad
+    assert torch.equal(read, torch.eye(2))
+
+
+def test_a_file_of_a_big_endian_machine_is_read(tmp_path: Path, write: Write) -> None:
+    little = write(tmp_path / "little.pt", {"fc.weight": torch.tensor([[1.5, -2.0]])}, "torch")
+    big = tmp_path / "big.pt"
+    with zipfile.ZipFile(little) as source, zipfile.ZipFile(big, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name.endswith("/byteorder"):
+                content = b"big"
+            elif name.endswith("/data/0"):
+                content = struct.pack(">2f", *struct.unpack("<2f", content))
+            target.writestr(name, content)
+    assert read_checkpoint(big).tensors["fc.weight"].tolist() == [[1.5, -2.0]]
+    # The swap happens in memory: the file stays as it was.
+    assert read_checkpoint(big).tensors["fc.weight"].tolist() == [[1.5, -2.0]]
+
+
+@pytest.mark.parametrize("format", ["safetensors", "torch"])
+def test_tensors_are_memory_mapped(format: str, tmp_path: Path, state_dict: StateDict, write: Write) -> None:
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("this system does not tell what is mapped")
+    path = write(tmp_path / "model", state_dict, format)
+    checkpoint = read_checkpoint(path)
+    assert str(path) in maps.read_text()
+    assert same(checkpoint.tensors, state_dict)
+
+
+def test_pytorch_files_are_always_read_with_weights_only(
+    torch_format: str, tmp_path: Path, state_dict: StateDict, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[dict[str, Any]] = []
+    load = torch.load
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        calls.append(options)
+        return load(*arguments, **options)
+
+    # PyTorch would take this as a wish to load everything where a caller does not say.
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    monkeypatch.setattr(torch, "load", spy)
+    read_checkpoint(write(tmp_path / "model.pt", state_dict, torch_format))
+    read_checkpoint(write(tmp_path / "model.safetensors", state_dict, torch_format))
+    assert [call["weights_only"] for call in calls] == [True, True]
+
+
+def test_known_metadata_of_a_safetensors_file_is_kept(tmp_path: Path, state_dict: StateDict) -> None:
+    known = {"activation": "sin", "arch": "siren", "omega_0": "30", "pool": "max"}
+    path = tmp_path / "model.safetensors"
+    save_file(dict(state_dict), path, metadata={**known, "format": "pt", "author": "somebody"})
+    assert read_checkpoint(path).metadata == known
+
+
+def test_without_metadata_nothing_is_invented(format: str, tmp_path: Path, state_dict: StateDict, write: Write) -> None:
+    assert read_checkpoint(write(tmp_path / "model", state_dict, format)).metadata == {}
+
+
+def unencodable(folder: Path, suffix: str) -> Path:
+    """A path whose name is not UTF-8, where the system has such."""
+    path = folder / (os.fsdecode(b"model-\xff") + suffix)
+    try:
+        path.touch()
+    except OSError:
+        pytest.skip("this file system takes only names that are UTF-8")
+    return path
+
+
+def test_a_name_that_is_not_utf8_is_no_obstacle_to_a_pytorch_file(
+    torch_format: str, tmp_path: Path, state_dict: StateDict, write: Write
+) -> None:
+    path = unencodable(tmp_path, ".pt")
+    write(tmp_path / "model.pt", state_dict, torch_format).replace(path)
+    assert same(read_checkpoint(path).tensors, state_dict)
+
+
+def test_a_name_that_is_not_utf8_is_told_as_what_is_wrong_with_a_safetensors_file(
+    tmp_path: Path, state_dict: StateDict, write: Write
+) -> None:
+    path = unencodable(tmp_path, ".safetensors")
+    write(tmp_path / "model", state_dict, "safetensors").replace(path)
+    with pytest.raises(CheckpointError, match=r"name is not UTF-8.*rename it"):
+        read_checkpoint(path)

@@ -1,0 +1,99 @@
+"""The model card says what was measured, on what, and how to do it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from nfn_cli.cli.app import app
+from nfn_cli.learning import EvaluationReport
+from nfn_cli.learning.card import model_card
+from nfn_cli.nn import Head, load_head
+
+Fitted = tuple[Path, EvaluationReport]
+Card = Callable[..., str]
+ZOO = {
+    "recipe": "small-cnn",
+    "data": "cifar10_gray.npz",
+    "activation": "relu",
+    "seed": 3,
+    "epochs": [2, 8],
+    "batch_size": 32,
+    "image_limit": 500,
+    "packed": True,
+    "precision": "bfloat16",
+    "count": 80,
+    "diverged": [7],
+}
+
+
+@pytest.fixture
+def card(fitted: Fitted) -> Card:
+    """The fitted head's card, had it been fitted otherwise."""
+
+    def write(**record: Any) -> str:
+        folder, report = fitted
+        head = load_head(str(folder))
+        config = replace(head.config, fitted={**head.config.fitted, **record})
+        return model_card(Head("my-head", config, head.model), report)
+
+    return write
+
+
+def commands(card: str) -> list[str]:
+    return card.split("## Reproduce\n\n```\n")[1].split("\n```")[0].splitlines()
+
+
+def test_the_card_of_a_folder_is_the_card_of_its_head(fitted: Fitted, card: Card) -> None:
+    assert (fitted[0] / "README.md").read_text() == card()
+
+
+def test_the_card_gives_the_figures_of_the_report(fitted: Fitted, card: Card) -> None:
+    _, report = fitted
+    text = card()
+    for name in ("tau", "r_squared", "mean_absolute_error", "coverage", "flagged"):
+        assert f"| {getattr(report.plain, name)} | {getattr(report.moved, name)} |" in text
+    assert f"{report.networks} checkpoints of {report.runs} test runs" in text
+    assert "160 checkpoints of 80 training runs (relu)" in text
+    assert "**Reads** relu networks of these layers, with any hidden widths: linear from 3, linear to 2." in text
+
+
+def test_the_card_of_a_zoo_tells_its_recipe(card: Card) -> None:
+    text = card(zoo=ZOO)
+    assert "on `cifar10_gray.npz`,\n80 runs with activation relu, saved after epochs 2, 8 of\n8" in text
+    assert "batches of 32 images; 1 runs diverged." in text
+
+
+def test_commands_repeat_what_was_done(card: Card) -> None:
+    assert commands(card(data="my-zoo", zoo=ZOO)) == [
+        "nfn zoo cnn --data cifar10_gray.npz --activation relu --count 80 --seed 3 --epochs 2 --epochs 8"
+        " --batch-size 32 --images 500 --precision bfloat16 --packed --out my-zoo",
+        "nfn train my-zoo --out my-head --epochs 40 --members 2 --seed 0",
+        "nfn evaluate my-head my-zoo",
+    ]
+
+
+def test_commands_without_a_zoo_name_every_option_that_was_given(card: Card) -> None:
+    assert commands(card(labels="mine.csv", column="val_acc", activation="relu")) == [
+        "nfn train relu --out my-head --epochs 40 --members 2 --seed 0"
+        " --labels mine.csv --target val_acc --activation relu",
+        "nfn evaluate my-head relu --labels mine.csv --target val_acc --activation relu",
+    ]
+
+
+@pytest.mark.parametrize("record", [{"zoo": ZOO}, {"labels": "a.csv", "column": "b", "activation": "relu"}])
+def test_commands_are_ones_that_nfn_has(record: dict[str, Any], card: Card) -> None:
+    for line in commands(card(**record)):
+        program, *arguments = shlex.split(line)
+        assert program == "nfn"
+        command: Any = typer.main.get_command(app)
+        while hasattr(command, "commands"):
+            command = command.commands[arguments.pop(0)]
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert known.issuperset(argument for argument in arguments if argument.startswith("--"))

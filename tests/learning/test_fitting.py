@@ -1,0 +1,80 @@
+"""Fitting a head's members."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from nfn_cli.learning import FitSettings, TrainSettings
+from nfn_cli.learning.fitting import fit_ensemble
+from nfn_cli.nn import Accepted, Ensemble, HeadConfig, read_fields
+from nfn_cli.zoo import LabelledNetworks, read_networks
+
+
+@pytest.fixture(scope="module")
+def networks(population: Path) -> LabelledNetworks:
+    return read_networks(population)
+
+
+@pytest.fixture
+def make(networks: LabelledNetworks, quick: TrainSettings) -> Callable[[], tuple[Ensemble, list[Tensor]]]:
+    """A fresh ensemble of two, the same each time, and the networks' fields."""
+
+    def call() -> tuple[Ensemble, list[Tensor]]:
+        torch.manual_seed(0)
+        model = Ensemble(HeadConfig(Accepted.of(networks.point.architecture), quick.sizes, members=2))
+        return model, read_fields(model.layout, networks.point)
+
+    return call
+
+
+def test_every_epoch_of_every_member_is_reported_and_the_loss_falls(
+    make: Callable[[], tuple[Ensemble, list[Tensor]]], networks: LabelledNetworks
+) -> None:
+    model, fields = make()
+    losses: list[float] = []
+    settings = FitSettings(epochs=15, batch_size=16, learning_rate=1e-2)
+    fit_ensemble(model, fields, networks.accuracies, settings, losses.append)
+    assert len(losses) == 30
+    for member in (losses[:15], losses[15:]):
+        assert member[-1] < member[0] - 0.02
+    assert not model.members[0].training
+
+
+def test_a_fit_follows_from_its_seed(
+    make: Callable[[], tuple[Ensemble, list[Tensor]]], networks: LabelledNetworks
+) -> None:
+    def fit(seed: int) -> list[Tensor]:
+        model, fields = make()
+        fit_ensemble(model, fields, networks.accuracies, FitSettings(epochs=2, seed=seed))
+        return [parameter.detach() for parameter in model.members[1].parameters()]
+
+    one, again, other = fit(0), fit(0), fit(1)
+    assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_members_see_the_networks_in_different_orders(
+    make: Callable[[], tuple[Ensemble, list[Tensor]]], networks: LabelledNetworks
+) -> None:
+    model, fields = make()
+    model.members[1].load_state_dict(model.members[0].state_dict())
+    fit_ensemble(model, fields, networks.accuracies, FitSettings(epochs=2, batch_size=16))
+    first, second = (member.readout[1].weight for member in model.members)  # type: ignore[index, union-attr]
+    assert not torch.allclose(first, second)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_fewer_networks_than_a_batch_are_one_batch(
+    count: int, make: Callable[[], tuple[Ensemble, list[Tensor]]], networks: LabelledNetworks
+) -> None:
+    model, fields = make()
+    before = model.members[0].readout[1].weight.detach().clone()  # type: ignore[index, union-attr]
+    few = [values[:count] for values in fields]
+    fit_ensemble(model, few, networks.accuracies[:count], FitSettings(epochs=1, batch_size=64))
+    after = model.members[0].readout[1].weight  # type: ignore[index, union-attr]
+    assert after.isfinite().all() and not torch.equal(before, after)

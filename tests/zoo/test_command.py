@@ -1,0 +1,71 @@
+"""`nfn zoo cnn` from end to end. These start processes, so they are few."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nfn_cli.zoo import read_networks
+
+Nfn = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(archive: Path, tmp_path: Path) -> list[object]:
+    """A small zoo's command, without --count."""
+    options = [
+        "--data",
+        archive,
+        "--activation",
+        "tanh",
+        "--epochs",
+        2,
+        "--epochs",
+        1,
+        "--epochs",
+        2,
+        "--batch-size",
+        8,
+    ]
+    return ["zoo", "cnn", *options, "--out", tmp_path / "new" / "zoo", "--workers", 1, "--device", "cpu"]
+
+
+def test_a_zoo_is_made_and_grows_by_the_same_command(nfn: Nfn, command: list[object], tmp_path: Path) -> None:
+    code, out, err = nfn(*command, "--count", 4)
+    assert (code, out) == (0, "")
+    told = r"nfn: .*/zoo: 8 checkpoints of 4 runs \(4 trained now, 0 found, 0 diverged\) in \d+ s, [\d,]+ network-\w+/s"
+    assert re.fullmatch(told, err.strip())
+    networks = read_networks(tmp_path / "new" / "zoo")
+    assert len(networks) == 8
+    assert networks.point.architecture.activation == "tanh"
+    code, _, err = nfn(*command, "--count", 5)
+    assert code == 0
+    assert "10 checkpoints of 5 runs (1 trained now, 4 found, 0 diverged)" in err
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_digits_need_no_file(nfn: Nfn, tmp_path: Path) -> None:
+    options = ["--activation", "relu", "--count", 2, "--epochs", 1, "--images", 100, "--packed", "--out", tmp_path]
+    assert nfn("zoo", "cnn", "--data", "digits", *options)[0] == 0
+    assert read_networks(tmp_path).point.tensors["fc.weight"].shape == (2, 10, 16)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_another_zoo_in_the_folder_is_refused_in_one_line(nfn: Nfn, command: list[object], tmp_path: Path) -> None:
+    assert nfn(*command, "--count", 1)[0] == 0
+    code, out, err = nfn(*command, "--count", 1, "--seed", 1, "--packed")
+    assert (code, out) == (3, "")
+    assert err == f"nfn: {tmp_path / 'new' / 'zoo'}: holds a zoo of another seed, packed; choose another folder\n"
+
+
+def test_unusable_data_is_refused_in_one_line(nfn: Nfn, tmp_path: Path) -> None:
+    (tmp_path / "bad.npz").write_bytes(b"PK")
+    options = ["--activation", "relu", "--count", 1, "--out", tmp_path / "zoo"]
+    code, out, err = nfn("zoo", "cnn", "--data", tmp_path / "bad.npz", *options)
+    assert (code, out) == (3, "")
+    assert err.startswith(f"nfn: {tmp_path / 'bad.npz'}: not a readable NumPy archive")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "zoo").exists()

@@ -1,0 +1,135 @@
+"""Labels: a zoo's own, and those that users write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nfn_cli.errors import DataError
+from nfn_cli.zoo import Label, draw_hyperparameters, read_labels
+from nfn_cli.zoo.labels import ZooRow, read_zoo_rows, write_labels
+
+Write = Callable[[str | bytes], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a CSV file."""
+
+    def call(content: str | bytes) -> Path:
+        path = tmp_path / "labels.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return call
+
+
+def refusal(path: Path, column: str = "test_accuracy") -> str:
+    """The one line that refuses a CSV file, without its path."""
+    with pytest.raises(DataError) as refused:
+        read_labels(path, column)
+    line = str(refused.value)
+    assert len(line.splitlines()) == 1
+    assert line.startswith(str(path))
+    return line.removeprefix(str(path))
+
+
+def test_a_zoos_rows_survive_writing_and_reading(tmp_path: Path) -> None:
+    rows = [
+        ZooRow(
+            file=f'odd, "name" {run}.safetensors',
+            index=index,
+            epoch=3,
+            test_accuracy=1 / 3,
+            train_accuracy=0.1 + 0.2,
+            test_loss=1e-30,
+            hyperparameters=draw_hyperparameters(seed=1, run=run, activation="tanh"),
+        )
+        for run, index in [(0, None), (1, 0), (2, 12)]
+    ]
+    write_labels(tmp_path, rows)
+    assert read_zoo_rows(tmp_path / "labels.csv") == rows
+    assert read_labels(tmp_path / "labels.csv") == [
+        Label(row.file, row.index, str(i), 1 / 3) for i, row in enumerate(rows)
+    ]
+
+
+def test_file_and_accuracy_are_all_that_is_needed(write: Write) -> None:
+    # Without a run, each file counts as a run of its own.
+    assert read_labels(write("file,test_accuracy\na.pt,0.5\nb.pt,1\n")) == [
+        Label("a.pt", None, "a.pt", 0.5),
+        Label("b.pt", None, "b.pt", 1.0),
+    ]
+
+
+def test_other_columns_are_passed_over_in_any_order(write: Write) -> None:
+    text = "note,run,test_accuracy,file,index\nhello,7,0.25,a.pt,\n,,0,b.pt,3\n"
+    assert read_labels(write(text)) == [Label("a.pt", None, "7", 0.25), Label("b.pt", 3, "b.pt", 0.0)]
+
+
+def test_another_column_may_hold_the_accuracy(write: Write) -> None:
+    assert read_labels(write("file,val_acc\na.pt,0.5\n"), "val_acc")[0].accuracy == 0.5
+
+
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b""], ids=["byte order mark", "plain"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_what_spreadsheets_write_is_read(before: bytes, end: bytes, write: Write) -> None:
+    content = before + end.join([b"file,test_accuracy", b'"caf\xc3\xa9, 1.pt",0.5', b""])
+    assert read_labels(write(content)) == [Label("café, 1.pt", None, "café, 1.pt", 0.5)]
+
+
+@pytest.mark.parametrize("value", ["1.01", "-0.01", "91.5", "nan", "inf"])
+def test_an_accuracy_outside_0_to_1_is_refused_by_its_line(value: str, write: Write) -> None:
+    message = refusal(write(f"file,test_accuracy\na.pt,0.5\n\nb.pt,{value}\n"))
+    assert message.startswith(f":4: test_accuracy is {float(value)}; ")
+    assert message.endswith("give accuracies as fractions between 0 and 1")
+
+
+@pytest.mark.parametrize("row", ["b.pt,", "b.pt,high", "b.pt", "b.pt,0.5,one", "b.pt,0.5,1.5"])
+def test_what_is_no_number_is_refused_by_its_line(row: str, write: Write) -> None:
+    assert refusal(write(f"file,test_accuracy,index\na.pt,0.5,\n{row}\n")).startswith(":3: not a number (")
+
+
+def test_a_row_without_a_file_is_refused_by_its_line(write: Write) -> None:
+    assert refusal(write("file,test_accuracy\n,0.5\n")).startswith(":2: names no file;")
+
+
+@pytest.mark.parametrize("name", ["file", "test_accuracy"])
+def test_a_missing_column_is_named_with_those_that_are_there(name: str, write: Write) -> None:
+    header = "file,test_accuracy,epoch".replace(name, "other")
+    has = header.replace(",", ", ")
+    assert (
+        refusal(write(f"{header}\na,0.5,1\n")) == f": no column {name!r} (it has {has}); add it, or name another column"
+    )
+
+
+@pytest.mark.parametrize("content", ["", "file,test_accuracy\n"])
+def test_a_file_without_rows_is_refused(content: str, write: Write) -> None:
+    assert refusal(write(content)).startswith(": the CSV file has no rows; ")
+
+
+@pytest.mark.parametrize("content", [b"file,test_accuracy\n\xff\xfe,0.5\n", b'file\n"' + b"x" * 200_000 + b'"\n'])
+def test_what_is_no_csv_is_refused(content: bytes, write: Write) -> None:
+    assert refusal(write(content)).startswith(": not a readable CSV file (")
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "labels.csv").startswith(": no such file; ")
+    assert refusal(tmp_path).startswith(": not a readable CSV file (")
+
+
+def test_an_interrupted_write_leaves_the_old_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = ZooRow("a", None, 1, 0.5, 0.5, 1.0, draw_hyperparameters(seed=1, run=0, activation="tanh"))
+    write_labels(tmp_path, [row])
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_labels(tmp_path, [row, row])
+    monkeypatch.undo()
+    assert read_zoo_rows(tmp_path / "labels.csv") == [row]
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.csv"]
