@@ -13,7 +13,7 @@ from nfn_cli.architectures.names import precedes, shared_tokens, tokens
 from nfn_cli.errors import ArchitectureError
 
 _MOST_LAYERS = 500  # whose names are compared in pairs
-_MOST_STEPS = 20_000  # of a search; names that tell the order need one a layer
+_MOST_STEPS = 5_000  # of a search; names that tell the order need one a layer
 _SHOWN = 12
 _NUMBERED = re.compile(r"[^\d.](\d{1,18})$")
 
@@ -102,6 +102,7 @@ def _orders(modules: Sequence[Weighted], *, by_convention: bool, by_shape: bool)
     while branches and len(found) < 2:
         if steps > _MOST_STEPS:  # too many to look at: no order can be said to be the only one
             return [list(modules)] * 2
+        steps += 1
         placed, before, remaining = branches.pop()
         if not remaining:
             found.append([modules[i] for i in placed])
@@ -113,7 +114,6 @@ def _orders(modules: Sequence[Weighted], *, by_convention: bool, by_shape: bool)
             most = max(likeness.values())
             left = [i for i in left if likeness[i] == most]
         for i in reversed(left):
-            steps += 1
             layer = _behind(before, modules[i]) if by_shape else None
             misplaced = isinstance(layer, Layer) and layer.kernel and before and not before.kernel
             if not (required[i] & remaining or isinstance(layer, str) or misplaced):

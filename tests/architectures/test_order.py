@@ -226,6 +226,12 @@ def test_more_layers_than_can_be_ordered_are_refused_at_once(read: Read) -> None
     assert len(read(tensors, "torch").weight_space.architecture.layers) == 501
 
 
+def test_hundreds_of_numbered_layers_are_ordered(read: Read) -> None:
+    tensors = {f"layers.{i}.weight": torch.ones(2, 2) for i in range(500)}
+    layers = read(tensors).weight_space.architecture.layers
+    assert [layer.name for layer in layers] == [f"layers.{i}" for i in range(500)]
+
+
 def test_digits_without_end_are_no_crash(read: Read) -> None:
     number = "9" * 5000  # int() refuses these
     layers = read({f"{number}.weight": torch.ones(2, 3), "0.weight": torch.ones(3, 4)}).weight_space.architecture.layers
