@@ -40,6 +40,32 @@ def act_on_tensor(element: GroupElement, tensor: Tensor, spec: TensorSpec, omega
     return tensor
 
 
+def act_on_rows(
+    element: GroupElement, tensor: Tensor, spec: TensorSpec, omega_0: float, start: int, stop: int
+) -> Tensor:
+    """Rows `start` to `stop` of what `act_on_tensor` gives, for one network and float64 throughout."""
+    first, *others = spec.roles
+    if first.side is Side.IN:
+        return act_on_tensor(element, tensor, spec, omega_0)[start:stop]
+    rows = tensor[start:stop]
+    if first.group is not None:
+        # On its own axis a row is taken from where the permutation says; what is left is to scale and shift it.
+        order, diagonal, turns = (
+            parts[first.group] for parts in (element.permutations, element.diagonals, element.turns)
+        )
+        rows = tensor.index_select(0, order[start:stop])
+    part = rows.double()
+    for axis, role in enumerate(others, start=1):
+        if role.group is not None:
+            part = act_along(part, axis - len(spec.roles), role, element, omega_0)
+    if first.side is Side.OUT:
+        shape = (-1, *[1] * len(others))
+        part = part * diagonal[start:stop].view(shape)
+        if first.bias and bool(turns.any()):
+            part = part + turns[start:stop].double().view(shape) * (math.pi / omega_0)
+    return part
+
+
 def _check(element: GroupElement, point: WeightSpace) -> None:
     # A permutation of fewer neurons than there are would cut the others off without an error.
     sizes = [group.size for group in point.architecture.groups]
@@ -67,8 +93,12 @@ def act_along(tensor: Tensor, axis: int, role: AxisRole, element: GroupElement, 
     """
     assert role.group is not None
     group = role.group
-    permutation = _along(element.permutations[group], tensor, axis, role.repeat, listing=True)
-    permuted = torch.take_along_dim(tensor, permutation, dim=axis)
+    order = element.permutations[group]
+    permutation = _along(order, tensor, axis, role.repeat, listing=True)
+    if order.ndim == 1:  # one element for all: much faster than looking every entry up
+        permuted = tensor.index_select(axis, permutation.flatten())
+    else:
+        permuted = torch.take_along_dim(tensor, permutation, dim=axis)
     if role.side is Side.INDEX:
         return permuted
     if role.side is Side.IN:

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import Side, TensorSpec, WeightSpace
-from nfn_cli.symmetry.action import act_along
 from nfn_cli.symmetry.element import GroupElement
 
-_CHUNK = 1 << 22  # numbers held in float64 at once
+_CHUNK = 1 << 18  # numbers held in float64 at once: two megabytes stay in a processor's cache
 
 
 def neuron_rows(
@@ -24,6 +23,9 @@ def neuron_rows(
     element: GroupElement,
     silent: Sequence[Tensor | None] = (),
     neurons: Tensor | None = None,
+    *,
+    ordered: bool = True,
+    positions: int | None = None,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """The weights on one side of a group's neurons, as the other groups' parts of `element` leave them.
 
@@ -34,6 +36,8 @@ def neuron_rows(
         silent: per group, which neurons (in their order in `point`) always put out zero; weights that read them count
             as zero. None, and groups beyond the end, have no such neurons.
         neurons: which neurons, in this order; all by default.
+        ordered: whether the other groups are permuted as well as scaled. Without it, entries come in another order.
+        positions: of the first of the other axes, how many positions; all by default.
 
     Yields:
         Neurons [chunk], their weights [chunk, entries] flattened over all tensors in the architecture's order, and
@@ -50,11 +54,26 @@ def neuron_rows(
     entries = max(1, sum(point.tensors[spec.name].numel() // size for spec, _, _ in parts))
     for some in chosen.split(max(1, _CHUNK // entries)):
         moved = [
-            (_moved(point.tensors[spec.name], spec, axis, some, element, silent), bias) for spec, axis, bias in parts
+            (_moved(point.tensors[spec.name], spec, axis, some, element, silent, ordered, positions), bias)
+            for spec, axis, bias in parts
         ]
         weights = [values.flatten(1) for values, bias in moved if not bias]
         biases = [values[:, 0] for values, bias in moved if bias]
-        yield some, torch.cat(weights, dim=1), sum(biases[1:], biases[0]) if biases else None
+        joined = weights[0] if len(weights) == 1 else torch.cat(weights, dim=1)
+        yield some, joined, sum(biases[1:], biases[0]) if biases else None
+
+
+def unread_neurons(point: WeightSpace, group: int) -> Tensor:
+    """Which neurons of a group are read by zero weights alone, bool [n]."""
+    unread = torch.ones(point.architecture.groups[group].size, dtype=torch.bool)
+    for spec in point.architecture.tensors:
+        for axis, role in enumerate(spec.roles):
+            if (role.group, role.side) == (group, Side.IN):
+                reads = point.tensors[spec.name] != 0
+                for other in reversed(range(reads.ndim)):
+                    reads = reads if other == axis else reads.any(other, keepdim=True)
+                unread &= ~reads.flatten().unflatten(0, (-1, role.repeat)).any(1)
+    return unread
 
 
 def _moved(
@@ -64,18 +83,32 @@ def _moved(
     neurons: Tensor,
     element: GroupElement,
     silent: Sequence[Tensor | None],
+    ordered: bool,
+    positions: int | None,
 ) -> Tensor:
     """The neurons' part of a tensor, [neurons, repeat, other axes], with every other group's axis acted on."""
     own = spec.roles[axis]
     part = tensor.unflatten(axis, (-1, own.repeat)).movedim((axis, axis + 1), (0, 1))
-    part = part.index_select(0, neurons).double()
+    part = part.index_select(0, neurons)
     others = [role for place, role in enumerate(spec.roles) if place != axis]
     for place, role in enumerate(others):
+        along = place - len(others)
+        kept = positions if place == 0 else None
         if role.group is None:
+            part = part if kept is None else part.narrow(along, 0, min(kept, part.shape[along]))
             continue
-        quiet = silent[role.group] if role.group < len(silent) else None
-        if quiet is not None and role.side is Side.IN:
-            mask = quiet.repeat_interleave(role.repeat).view(-1, *[1] * (len(others) - place - 1))
-            part = part.masked_fill(mask, 0.0)
-        part = act_along(part, place - len(others), role, element)
-    return part
+        order = element.permutations[role.group]
+        factors = element.factors[role.group]
+        if role.side is Side.IN:
+            quiet = silent[role.group] if role.group < len(silent) else None
+            # An element keeps its factors in the new order.
+            factors = 1 / factors if quiet is None else (1 / factors).masked_fill(quiet[order], 0.0)
+        if ordered:
+            places = (order[:, None] * role.repeat + torch.arange(role.repeat)).flatten()[:kept]
+            factors = factors.repeat_interleave(role.repeat)[:kept]
+            part = part if bool((places.diff() == 1).all()) and kept is None else part.index_select(along, places)
+        else:
+            factors = torch.empty_like(factors).scatter_(0, order, factors).repeat_interleave(role.repeat)
+        if bool((factors != 1).any()):
+            part = part.double() * factors.view(-1, *[1] * (-along - 1))
+    return part.double()

@@ -16,6 +16,7 @@ scale and sign come last, from the weights that read it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,7 +27,7 @@ from nfn_cli.architectures import Side, WeightSpace
 from nfn_cli.symmetry.balance import balance
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
-from nfn_cli.symmetry.neurons import neuron_rows
+from nfn_cli.symmetry.neurons import neuron_rows, unread_neurons
 from nfn_cli.symmetry.order import lexicographic_order
 
 Scale = Literal["unit", "balanced", "none"]
@@ -105,18 +106,20 @@ class _Builder:
         kind, size = self._kind(group), self.point.architecture.groups[group].size
         norms, signs = torch.zeros(size, dtype=torch.float64), torch.ones(size, dtype=torch.float64)
         biases = torch.zeros(size, dtype=torch.float64)
-        leading = []
-        for neurons, weights, bias in self._rows(group):
-            whole = weights if bias is None else torch.cat([weights, bias[:, None]], dim=1)
-            norms[neurons] = torch.linalg.vector_norm(whole, dim=1)
-            signs[neurons] = _sign_of_largest(weights, bias)
-            biases[neurons] = 0.0 if bias is None else bias
-            leading.append(whole[:, :_LEADING])
+        signed = self.settings.sign and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
+        # Of entries of one size the first decides the sign, so only there their order matters.
+        for neurons, weights, bias in self._rows(group, ordered=signed):
+            sizes = torch.linalg.vector_norm(weights, dim=1)
+            norms[neurons] = sizes if bias is None else torch.hypot(sizes, bias)
+            if signed:
+                signs[neurons] = _sign_of_largest(weights, bias)
+            if bias is not None:
+                biases[neurons] = bias
         silent = norms == 0 if kind is not DiagonalKind.TRIVIAL else torch.zeros(size, dtype=torch.bool)
         diagonal = torch.ones_like(norms)
         if kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO):
             diagonal = self._scale(group, norms)
-        if self.settings.sign and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):
+        if signed:
             diagonal = diagonal * signs
         turns = torch.zeros(size, dtype=torch.int64)
         if self.settings.sign and self._has_phase(group):
@@ -153,9 +156,7 @@ class _Builder:
         """What was found."""
         dead = []
         for group, silent in enumerate(self.silent):
-            unread = torch.ones_like(silent)
-            for neurons, weights, _ in neuron_rows(self.point, group, Side.IN, self.element):
-                unread[neurons] = (weights == 0).all(1)
+            unread = unread_neurons(self.point, group)
             dead.append((silent | unread)[self.element.permutations[group]].nonzero()[:, 0])
         return NormalForm(self.element, tuple(dead), tuple(map(tuple, self.duplicates)), self.residual)
 
@@ -168,8 +169,12 @@ class _Builder:
             role.bias and role.group == group for spec in architecture.tensors for role in spec.roles
         )
 
-    def _rows(self, group: int, neurons: Tensor | None = None):  # type: ignore[no-untyped-def]
-        return neuron_rows(self.point, group, Side.OUT, self.element, self.silent, neurons)
+    def _rows(
+        self, group: int, neurons: Tensor | None = None, *, ordered: bool = True, positions: int | None = None
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        return neuron_rows(
+            self.point, group, Side.OUT, self.element, self.silent, neurons, ordered=ordered, positions=positions
+        )
 
     def _set(self, group: int, permutation: Tensor, diagonal: Tensor, turns: Tensor) -> None:
         self.element = self.element.replace(group, permutation, diagonal, turns)
@@ -194,7 +199,7 @@ class _Builder:
 
         def normal_rows(neurons: Tensor, entries: int | None = None) -> Tensor:
             found = []
-            for some, weights, bias in self._rows(group, neurons):
+            for some, weights, bias in self._rows(group, neurons, positions=entries):
                 columns = [weights * diagonal[some, None]]
                 if bias is not None:  # None, too, where the file has none: a phase then has nowhere to go
                     shift = turns[some].double() * (math.pi / self.point.architecture.omega_0)

@@ -9,12 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, ReadNetwork, read_weight_space
+from nfn_cli.architectures import Architecture, ReadNetwork, TensorSpec, read_weight_space
 from nfn_cli.checkpoints import Checkpoint, read_checkpoint
 from nfn_cli.errors import ArchitectureError, CheckpointError
-from nfn_cli.symmetry.action import act_on_tensor
+from nfn_cli.symmetry.action import act_on_rows
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind
+
+_CHUNK = 1 << 18  # numbers held in float64 at once: two megabytes stay in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -71,17 +73,32 @@ def move(source: Source, element: GroupElement) -> Moved:
     rounding = 0.0
     for spec in source.stored.tensors:
         old = source.checkpoint.tensors[spec.name]
-        exact = act_on_tensor(element, old, spec, source.stored.omega_0)
-        new = exact.to(old.dtype)
-        if exact.dtype != old.dtype and old.numel():
-            if not bool(new.isfinite().all()):
-                kind = str(old.dtype).removeprefix("torch.")
-                cause = f"tensor {spec.name!r} would leave the range of {kind}"
-                raise CheckpointError(source.checkpoint.path, cause, "convert the checkpoint to float32 first")
-            largest = exact.abs().max().clamp_min(torch.finfo(torch.float64).tiny)
-            rounding = max(rounding, ((new.double() - exact).abs().max() / largest).item())
+        new, largest, lost = _moved(old, spec, element, source.stored.omega_0)
+        if largest > torch.finfo(old.dtype).max:
+            kind = str(old.dtype).removeprefix("torch.")
+            cause = f"tensor {spec.name!r} would leave the range of {kind}"
+            raise CheckpointError(source.checkpoint.path, cause, "convert the checkpoint to float32 first")
+        rounding = max(rounding, lost / largest if largest else 0.0)
         tensors[spec.name] = new
     return Moved(tensors, rounding)
+
+
+def _moved(old: Tensor, spec: TensorSpec, element: GroupElement, omega_0: float) -> tuple[Tensor, float, float]:
+    """The tensor in its dtype, its largest exact number, and the largest error of rounding.
+
+    A few rows at a time, so that a large tensor is never held in float64.
+    """
+    new = torch.empty(old.shape, dtype=old.dtype)
+    largest = lost = 0.0
+    rows = max(1, _CHUNK // max(1, old[:1].numel()))
+    for start in range(0, len(old), rows):
+        exact = act_on_rows(element, old, spec, omega_0, start, start + rows)
+        part = new[start : start + rows]
+        part.copy_(exact)
+        if exact.numel():
+            largest = max(largest, exact.abs().max().item())
+            lost = max(lost, (part.double() - exact).abs().max().item())
+    return new, largest, lost
 
 
 def named_places(architecture: Architecture, places: Sequence[Sequence[int]]) -> str | None:
