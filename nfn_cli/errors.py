@@ -24,8 +24,9 @@ class NfnError(Exception):
         super().__init__(self.subject, cause, remedy)
 
     def __str__(self) -> str:
-        # A name or a nested exception may hold line breaks; the message stays one line.
-        return " ".join(f"{self.subject}: {self.cause}; {self.remedy}".split())
+        # A name or a nested exception may hold line breaks, or characters that command a terminal.
+        line = " ".join(f"{self.subject}: {self.cause}; {self.remedy}".split())
+        return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else ascii(c)[1:-1] for c in line)
 
 
 class CheckpointError(NfnError):

@@ -54,7 +54,7 @@ def act_on_rows(
             parts[first.group] for parts in (element.permutations, element.diagonals, element.turns)
         )
         rows = tensor.index_select(0, order[start:stop])
-    part = rows.double()
+    part = rows.to(torch.float64, copy=True)
     for axis, role in enumerate(others, start=1):
         if role.group is not None:
             part = act_along(part, axis - len(spec.roles), role, element, omega_0)

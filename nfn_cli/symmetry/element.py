@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -40,7 +41,7 @@ class GroupElement:
             tuple(torch.ones(size, dtype=torch.float64) for size in sizes),
         )
 
-    @property
+    @cached_property
     def factors(self) -> tuple[Tensor, ...]:
         """What each neuron's output is multiplied by, d (−1)ᵏ, and what reads it divided by."""
         return tuple(d * (1 - 2 * (k % 2)) for d, k in zip(self.diagonals, self.turns, strict=True))

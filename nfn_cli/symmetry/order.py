@@ -26,6 +26,8 @@ def lexicographic_order(rows: Tensor, tolerance: float) -> tuple[Tensor, list[Te
     order = torch.from_numpy(np.lexsort(ranks.numpy().T[::-1])) if len(rows) else torch.arange(0)
     ordered = ranks[order]
     differs = (ordered[1:] != ordered[:-1]).any(1)
+    if bool(differs.all()):
+        return order, []
     sets = torch.arange(len(rows)).tensor_split((differs.nonzero()[:, 0] + 1).tolist())
     return order, [places for places in sets if len(places) > 1]
 

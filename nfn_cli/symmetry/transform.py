@@ -96,9 +96,14 @@ def _moved(old: Tensor, spec: TensorSpec, element: GroupElement, omega_0: float)
         part = new[start : start + rows]
         part.copy_(exact)
         if exact.numel():
-            largest = max(largest, exact.abs().max().item())
-            lost = max(lost, (part.double() - exact).abs().max().item())
+            largest = max(largest, _size(exact))
+            lost = max(lost, _size(exact.sub_(part.double())))
     return new, largest, lost
+
+
+def _size(values: Tensor) -> float:
+    low, high = values.aminmax()
+    return max(-low.item(), high.item())
 
 
 def named_places(architecture: Architecture, places: Sequence[Sequence[int]]) -> str | None:

@@ -184,6 +184,6 @@ def test_what_is_no_json_is_no_index(text: str, tmp_path: Path) -> None:
 def test_a_giant_is_not_parsed_as_an_index(tmp_path: Path) -> None:
     path = tmp_path / "model.index.json"
     path.write_text('{"weight_map": {"fc.weight": "a"}}')
-    os.truncate(path, 1 << 33)  # a hole, which takes no room
+    os.truncate(path, 1 << 25)
     with pytest.raises(CheckpointError, match="larger than any index"):
         read_checkpoint(path)

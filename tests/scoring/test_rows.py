@@ -86,7 +86,9 @@ def test_predictions_are_the_heads_own_and_differ(mixed: list[Path], shipped: Pa
 
 
 @pytest.mark.usefixtures("shipped")
-@pytest.mark.parametrize(("networks", "weights", "batch"), [(1, 1 << 25, 1 << 21), (3, 1 << 25, 1), (512, 50, 80)])
+@pytest.mark.parametrize(
+    ("networks", "weights", "batch"), [(1, 1 << 25, 1 << 21), (3, 50, 1), (512, 1 << 25, 80), (512, 1 << 25, 1)]
+)
 def test_how_many_are_held_and_computed_at_once_does_not_matter(
     networks: int, weights: int, batch: int, mixed: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
