@@ -1,0 +1,77 @@
+"""The README's outputs are what its commands print."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]\d+)?")
+
+
+def shown(name: str) -> list[str]:
+    """The lines of the block behind an output mark."""
+    found = re.search(rf"<!-- output: {re.escape(name)} -->\n```\n(.*?)```", README, re.DOTALL)
+    assert found, f"the README shows no output {name}"
+    return found.group(1).splitlines()
+
+
+def printed(folder: Path, *arguments: str) -> list[str]:
+    """What `nfn` prints in a folder that has the samples where the README expects them."""
+    (folder / "tests").mkdir(exist_ok=True)
+    if not (folder / "tests" / "samples").exists():
+        (folder / "tests" / "samples").symlink_to(ROOT / "tests" / "samples")
+    command = [sys.executable, "-m", "nfn_cli", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    return [line.rstrip() for line in done.stdout.splitlines()]
+
+
+def assert_alike(found: list[str], expected: list[str]) -> None:
+    """Equal but for the last digits of numbers, in which processors differ."""
+    assert [NUMBER.sub("#", line).split() for line in found] == [NUMBER.sub("#", line).split() for line in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        for one, other in zip(NUMBER.findall(ours), NUMBER.findall(theirs), strict=True):
+            assert float(one) == pytest.approx(float(other), rel=0.5 if "e" in one else 0.01)
+
+
+def test_predict_accuracy(tmp_path: Path) -> None:
+    assert_alike(printed(tmp_path, "predict-accuracy", "tests/samples", "--format", "table"), shown("predict-accuracy"))
+
+
+def test_canonicalize(tmp_path: Path) -> None:
+    arguments = ("canonicalize", "tests/samples/relu-3.pt", "-o", "normal.pt", "--format", "table")
+    assert_alike(printed(tmp_path, *arguments), shown("canonicalize"))
+
+
+def test_apply(tmp_path: Path) -> None:
+    sample = "tests/samples/relu-3.pt"
+    forth = printed(
+        tmp_path,
+        "apply",
+        sample,
+        "--seed",
+        "1",
+        "-o",
+        "moved.pt",
+        "--save-element",
+        "g.safetensors",
+        "--format",
+        "table",
+    )
+    back = printed(
+        tmp_path, "apply", "moved.pt", "--element", "g.safetensors", "--inverse", "-o", "back.pt", "--format", "table"
+    )
+    assert_alike(forth + back, shown("apply"))
+
+
+@pytest.mark.parametrize("command", ["install", "test"])
+def test_set_up_is_one_line(command: str) -> None:
+    found = re.search(rf"<!-- command: {command} -->\n```\n(.*?)```", README, re.DOTALL)
+    assert found and found.group(1).count("\n") == 1

@@ -1,0 +1,75 @@
+"""The shipped heads: complete, honest in their cards, and blind to the group on real networks."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from nfn_cli.architectures import WeightSpace, read_weight_space, stack
+from nfn_cli.checkpoints import find_checkpoints, read_checkpoint
+from nfn_cli.nn import Head, load_head, models_folder, shipped_heads
+from nfn_cli.scoring import score
+from nfn_cli.symmetry import act, sample_element
+
+SAMPLES = Path(__file__).parent / "samples"
+# The spread of a head's predictions over its test networks, at least; samples are too few to measure it.
+SPREAD = 0.03
+
+
+@pytest.fixture(params=["small-cnn-relu", "small-cnn-tanh"])
+def head(request: pytest.FixtureRequest) -> Head:
+    return load_head(request.param)
+
+
+@pytest.fixture
+def samples(head: Head) -> WeightSpace:
+    """The samples that the head reads, as one batch."""
+    activation = head.config.accepted.activation
+    paths = [path for path in find_checkpoints([SAMPLES]) if path.name.startswith(activation)]
+    return stack([read_weight_space(read_checkpoint(path)).weight_space for path in paths])
+
+
+def test_both_heads_are_shipped() -> None:
+    assert shipped_heads() == ["small-cnn-relu", "small-cnn-tanh"]
+
+
+def test_a_head_has_its_card_and_is_small(head: Head) -> None:
+    folder = models_folder() / head.name
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"Kendall's τ \| ([\d.]+)", card)
+    assert found and 0.5 < float(found.group(1)) < 1
+    assert "nfn zoo cnn" in card and f"nfn evaluate {head.name}" in card
+    assert (folder / "model.safetensors").stat().st_size < 2e6
+
+
+def test_predictions_do_not_move_along_the_orbit(head: Head, samples: WeightSpace) -> None:
+    plain = head.predict(samples)
+    exact = WeightSpace(samples.architecture, {name: tensor.double() for name, tensor in samples.tensors.items()})
+    count = len(plain.accuracy)
+    for seed in range(20):
+        element = sample_element(samples.architecture, torch.Generator().manual_seed(seed), batch=(count,))
+        moved = head.predict(act(element, exact))
+        assert ((moved.accuracy - plain.accuracy).abs() / SPREAD).max() <= 1e-5
+        assert torch.equal(moved.in_population, plain.in_population)
+
+
+def test_samples_are_predicted_near_the_truth_and_inside_the_population() -> None:
+    with (SAMPLES / "labels.csv").open(newline="") as file:
+        truth = {row["file"]: float(row["test_accuracy"]) for row in csv.DictReader(file)}
+    rows = {Path(row.path).name: row for row in score(find_checkpoints([SAMPLES]), device="cpu")}
+    assert rows.keys() == truth.keys()
+    for name, row in rows.items():
+        assert row.error is None and row.in_population
+        assert row.accuracy == pytest.approx(truth[name], abs=0.1)
+
+
+def test_networks_of_noise_are_outside_the_population(head: Head, samples: WeightSpace) -> None:
+    generator = torch.Generator().manual_seed(0)
+    noise = {
+        name: torch.randn(tensor.shape, generator=generator) * tensor.std() for name, tensor in samples.tensors.items()
+    }
+    assert not head.predict(WeightSpace(samples.architecture, noise)).in_population.any()
