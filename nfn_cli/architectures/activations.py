@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def resolve_activation(
 def _sidecar(path: Path) -> tuple[Path, dict[str, Any]]:
     """The sidecar (`model.safetensors.yaml`, or else `model.yaml`) and its facts; none if there is no sidecar."""
     for candidate in (path.with_name(f"{path.name}.yaml"), path.with_suffix(".yaml")):
-        if not candidate.is_file():
+        if not os.path.isfile(candidate):
             continue
         try:
             facts = yaml.safe_load(candidate.read_text(encoding="utf-8"))

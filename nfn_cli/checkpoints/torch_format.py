@@ -15,6 +15,7 @@ import torch
 from nfn_cli.checkpoints.printable import is_utf8, printable
 from nfn_cli.errors import CheckpointError
 
+_SAFE = (2, 6)  # before it, `weights_only=True` could be got round
 _COPY = "copy or save it again"
 _REMEDY = "save the state dict instead: torch.save(model.state_dict(), ...)"
 _OPCODES = {ord(opcode.code): opcode for opcode in pickletools.opcodes}
@@ -29,6 +30,11 @@ def read_torch(path: Path, *, mmap: bool) -> Any:
     Raises:
         CheckpointError: anything else is in it, or the file is damaged.
     """
+    if _version() < _SAFE:
+        cause = (
+            f"PyTorch {torch.__version__} can be made to run code by a file even so (CVE-2025-32434); it was not loaded"
+        )
+        raise CheckpointError(path, cause, "update torch to 2.6 or newer, or convert the file to safetensors")
     mmap = mmap and _can_be_mapped(path)
     try:
         with warnings.catch_warnings(), path.open("rb") as file:
@@ -42,6 +48,10 @@ def read_torch(path: Path, *, mmap: bool) -> Any:
         raise CheckpointError(
             path, f"a truncated, damaged or unknown kind of file ({type(error).__name__})", _COPY
         ) from error
+
+
+def _version() -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2])
 
 
 def _can_be_mapped(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -49,7 +50,7 @@ def canonicalize(
     Scales, signs and order of hidden neurons are settled layer by layer. The new file has the layout, names and dtype
     of the old one; through a BatchNorm the group acts on its weight and bias.
     """
-    if save_element is not None and (len(paths) > 1 or paths[0].is_dir()):
+    if save_element is not None and (len(paths) > 1 or os.path.isdir(paths[0])):
         raise UsageError("--save-element", "there is one element for each file", "give a single file")
 
     def work(path: Path, target: Path) -> MovedRow:

@@ -49,12 +49,12 @@ def planned_outputs(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]
     """
     from nfn_cli.checkpoints import find_checkpoints
 
-    if len(inputs) == 1 and not inputs[0].is_dir() and not out.is_dir() and not str(out).endswith(os.sep):
+    if len(inputs) == 1 and not os.path.isdir(inputs[0]) and not os.path.isdir(out) and not str(out).endswith(os.sep):
         return [(inputs[0], out)]
     planned: dict[Path, Path] = {}
     for given in inputs:
         for path in find_checkpoints([given]):
-            target = out / (path.relative_to(given) if given.is_dir() else path.name)
+            target = out / (path.relative_to(given) if os.path.isdir(given) else path.name)
             if target in planned:
                 raise UsageError(target, f"both {planned[target]} and {path} would go there", "give them one by one")
             planned[target] = path

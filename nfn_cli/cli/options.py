@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -49,7 +50,7 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     Raises:
         UsageError: the path exists, and the user has not passed --overwrite.
     """
-    if path.exists() and not overwrite:
+    if os.path.exists(path) and not overwrite:
         raise UsageError(path, "exists already", "pass --overwrite to replace it")
 
 

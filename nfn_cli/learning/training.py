@@ -102,8 +102,8 @@ def _part(networks: LabelledNetworks, part: Part, seed: int, data: Path) -> Labe
 
 def _require_place(out: Path) -> None:
     """Check, before long work, that the head's folder can be made or written to."""
-    there = next(place for place in (out, *out.resolve().parents) if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
+    there = next(place for place in (out, *out.resolve().parents) if os.path.exists(place))
+    if not os.path.isdir(there) or not os.access(there, os.W_OK):
         raise DataError(out, f"{there} is no folder that can be written to", "choose another place")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def head_folder(name: str) -> Path:
     """
     if name in shipped_heads():
         return models_folder() / name
-    if Path(name).is_dir():
+    if os.path.isdir(name):
         return Path(name)
     remedy = f"give a head's folder or one of: {', '.join(shipped_heads()) or '(no head is shipped)'}"
     raise HeadError(name, "no such head", remedy)

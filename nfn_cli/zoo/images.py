@@ -6,6 +6,7 @@ An archive holds `x_train`, `y_train`, `x_test`, `y_test` (the layout of Keras' 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def load_images(source: str, *, smallest: int = 1, limit: int | None = None, roo
         arrays = _sklearn_digits()
     elif source in _TORCHVISION:
         arrays = _torchvision(source, root or Path.home() / ".cache" / "nfn")
-    elif source.endswith(".npz") or Path(source).exists():
+    elif source.endswith(".npz") or os.path.exists(source):
         arrays = _read_archive(Path(source))
     else:
         known = ", ".join(["digits", *_TORCHVISION])

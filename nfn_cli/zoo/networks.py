@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,12 +61,12 @@ def read_networks(
         DataError: labels or data are unusable, or the networks are of several architectures.
         CheckpointError, ArchitectureError: a listed checkpoint cannot be read.
     """
-    if not data.exists():
+    if not os.path.exists(data):
         raise DataError(data, "no such file or folder", "give a zoo, or a folder of checkpoints")
-    folder = data if data.is_dir() else data.parent
+    folder = data if os.path.isdir(data) else data.parent
     table = labels or folder / LABELS_FILE
     rows = read_labels(table, column)
-    if not data.is_dir():
+    if not os.path.isdir(data):
         rows = [row for row in rows if _is_file(row.file, data, table)]
         if not rows:
             raise DataError(data, f"{table} has no row for this file", "give the CSV of this file")
@@ -76,7 +77,7 @@ def read_networks(
     order: list[int] = []
     for name, positions in by_file.items():
         members = [rows[position] for position in positions]
-        path = _confined(folder, name) if data.is_dir() else data
+        path = _confined(folder, name) if os.path.isdir(data) else data
         points.append(_read_members(path, members, activation, default_activation))
         order += positions
     point = _joined(points, list(by_file))

@@ -1,0 +1,117 @@
+"""A checkpoint written back: its own container and layout, other numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from nfn_cli.checkpoints import read_checkpoint, rewrite_checkpoint
+from nfn_cli.errors import CheckpointError
+
+
+def state() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "fc1.weight": torch.randn(4, 3, generator=generator),
+        "fc1.bias": torch.randn(4, generator=generator),
+        "fc2.weight": torch.randn(2, 4, generator=generator).half(),
+        "steps": torch.tensor(7),
+    }
+
+
+def doubled(path: Path) -> dict[str, Tensor]:
+    return {
+        name: tensor.double() * 2
+        for name, tensor in read_checkpoint(path).tensors.items()
+        if tensor.is_floating_point()
+    }
+
+
+def assert_doubled(found: dict[str, Tensor], prefix: str = "") -> None:
+    assert list(found) == [prefix + name for name in found_order(found, prefix)]
+    for name, tensor in state().items():
+        expected = tensor * 2 if tensor.is_floating_point() else tensor
+        assert found[prefix + name].dtype == tensor.dtype
+        assert torch.equal(found[prefix + name], expected)
+
+
+def found_order(found: dict[str, Tensor], prefix: str) -> list[str]:
+    assert {name.removeprefix(prefix) for name in found} == set(state())
+    return [name.removeprefix(prefix) for name in found]
+
+
+def test_safetensors_keep_names_dtypes_and_metadata(tmp_path: Path) -> None:
+    path, out = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    save_file({f"model.{name}": tensor for name, tensor in state().items()}, path, metadata={"note": "kept"})
+    rewrite_checkpoint(read_checkpoint(path), doubled(path), out)
+    assert_doubled(load_file(out), "model.")
+    with safe_open(out, "pt") as file:
+        assert file.metadata() == {"note": "kept"}
+
+
+@pytest.mark.parametrize("new_format", [True, False], ids=["zip", "legacy"])
+def test_torch_files_keep_nesting_order_parameters_and_other_entries(tmp_path: Path, new_format: bool) -> None:
+    path, out = tmp_path / "in.pt", tmp_path / "out.pt"
+    tensors: dict[str, Tensor] = {f"module.{name}": tensor for name, tensor in state().items()}
+    tensors["module.fc1.weight"] = torch.nn.Parameter(tensors["module.fc1.weight"])
+    whole = {"epoch": 3, "nested": {"state_dict": tensors}, "optimizer": {"lr": 0.1, "moments": torch.ones(3)}}
+    torch.save(whole, path, _use_new_zipfile_serialization=new_format)
+    rewrite_checkpoint(read_checkpoint(path), doubled(path), out)
+    found = torch.load(out, weights_only=True)
+    assert list(found) == ["epoch", "nested", "optimizer"] and found["epoch"] == 3
+    assert torch.equal(found["optimizer"]["moments"], torch.ones(3))
+    assert list(found["nested"]["state_dict"]) == list(tensors)
+    assert isinstance(found["nested"]["state_dict"]["module.fc1.weight"], torch.nn.Parameter)
+    assert_doubled({name: tensor.detach() for name, tensor in found["nested"]["state_dict"].items()}, "module.")
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+def test_shards_stay_shards(tmp_path: Path, suffix: str) -> None:
+    tensors, source = state(), tmp_path / "in"
+    source.mkdir()
+    shards = {f"part-1.{suffix}": ["fc1.weight", "fc1.bias"], f"part-2.{suffix}": ["fc2.weight", "steps"]}
+    for shard, names in shards.items():
+        part = {name: tensors[name] for name in names}
+        save_file(part, source / shard) if suffix == "safetensors" else torch.save(part, source / shard)
+    index = source / f"model.{suffix}.index.json"
+    weight_map = {name: shard for shard, names in shards.items() for name in names}
+    index.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": weight_map}))
+    out = tmp_path / "out" / index.name
+    out.parent.mkdir()
+    rewrite_checkpoint(read_checkpoint(source), doubled(source), out)
+    assert json.loads(out.read_text()) == json.loads(index.read_text())
+    found: dict[str, Tensor] = {}
+    for shard, names in shards.items():
+        file = out.parent / shard
+        part = load_file(file) if suffix == "safetensors" else torch.load(file, weights_only=True)
+        assert set(part) == set(names)
+        found |= part
+    assert_doubled(found)
+
+
+def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
+    path, out = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    save_file(state(), path)
+    out.write_text("precious")
+    with pytest.raises(CheckpointError, match="exists already"):
+        rewrite_checkpoint(read_checkpoint(path), doubled(path), out)
+    assert out.read_text() == "precious"
+    rewrite_checkpoint(read_checkpoint(path), doubled(path), path, overwrite=True)
+    assert_doubled(load_file(path))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["in.safetensors", "out.safetensors"]
+
+
+def test_pytorch_files_are_refused_where_reading_them_is_unsafe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "in.pt"
+    torch.save(state(), path)
+    monkeypatch.setattr(torch, "__version__", "2.5.1+cpu")
+    with pytest.raises(CheckpointError, match="CVE-2025-32434"):
+        read_checkpoint(path)
