@@ -31,9 +31,7 @@ def read_torch(path: Path, *, mmap: bool) -> Any:
         CheckpointError: anything else is in it, or the file is damaged.
     """
     if _version() < _SAFE:
-        cause = (
-            f"PyTorch {torch.__version__} can be made to run code by a file even so (CVE-2025-32434); it was not loaded"
-        )
+        cause = f"not loaded, since a file can make PyTorch {torch.__version__} run code (CVE-2025-32434)"
         raise CheckpointError(path, cause, "update torch to 2.6 or newer, or convert the file to safetensors")
     mmap = mmap and _can_be_mapped(path)
     try:

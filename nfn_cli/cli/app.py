@@ -12,6 +12,7 @@ from nfn_cli import __version__
 from nfn_cli.cli.apply import apply
 from nfn_cli.cli.canonicalize import canonicalize
 from nfn_cli.cli.evaluate import evaluate
+from nfn_cli.cli.inspect import inspect_checkpoints
 from nfn_cli.cli.predict_accuracy import predict_accuracy
 from nfn_cli.cli.program import Program
 from nfn_cli.cli.train import train
@@ -26,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(predict_accuracy)
+app.command("inspect")(inspect_checkpoints)
 app.command()(canonicalize)
 app.command()(apply)
 app.command()(train)

@@ -11,6 +11,7 @@ import typer
 
 from nfn_cli.cli.moving import MovedRow, move_files
 from nfn_cli.cli.options import ActivationOption, Format, PoolOption
+from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
 from nfn_cli.errors import UsageError
 
 
@@ -40,6 +41,7 @@ def canonicalize(
     ] = None,
     activation: ActivationOption = None,
     pool: PoolOption = None,
+    plot: PlotOption = None,
     format: Annotated[
         Format | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
     ] = None,
@@ -52,6 +54,8 @@ def canonicalize(
     """
     if save_element is not None and (len(paths) > 1 or os.path.isdir(paths[0])):
         raise UsageError("--save-element", "there is one element for each file", "give a single file")
+    if plot is not None:
+        check_plot(plot, paths, overwrite=overwrite)
 
     def work(path: Path, target: Path) -> MovedRow:
         from nfn_cli.checkpoints import rewrite_checkpoint
@@ -63,9 +67,17 @@ def canonicalize(
             source.network.weight_space, NormalFormSettings(scale.value, sign, permute), precision=source.precision
         )
         moved = move(source, form.element)
+        # Drawn before anything is written: a file that cannot be drawn leaves nothing behind.
+        panels = []
+        for module in source.network.modules if plot is not None else ():
+            after = moved.tensors[f"{module.prefix}weight"]
+            panels += [Panel(f"{module.name} before", module.weight), Panel(f"{module.name} after", after)]
+        picture = draw(panels, f"{path.name}: normal form", columns=2) if plot is not None else None
         rewrite_checkpoint(source.checkpoint, moved.tensors, target, overwrite=overwrite)
         if save_element is not None:
             save(save_element, form.element, source.stored, overwrite=overwrite)
+        if plot is not None and picture is not None:
+            write_plot(plot, picture, overwrite=overwrite)
         duplicates = tuple(tuple(place for places in group for place in places.tolist()) for group in form.duplicates)
         return MovedRow(
             str(path),

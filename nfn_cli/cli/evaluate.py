@@ -66,7 +66,7 @@ def evaluate(
     Kendall's tau, R2, mean absolute error, coverage of the interval and share flagged, with 95 % bootstrap intervals
     over training runs.
     """
-    from nfn_cli.cli.report import print_report
+    from nfn_cli.cli.report import print_report, without_nan
     from nfn_cli.learning import EvaluateSettings, evaluate_head
     from nfn_cli.scoring.device import resolve_device
 
@@ -80,6 +80,6 @@ def evaluate(
     )
     report = evaluate_head(head, data, labels, settings, resolve_device(device.value))
     if format is ReportFormat.json:
-        print(json.dumps(asdict(report), indent=2))
+        print(json.dumps(without_nan(asdict(report)), indent=2))
     else:
         print_report(report, sys.stdout)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+import math
+from typing import Any, TextIO
 
 from nfn_cli.learning import Agreement, EvaluationReport
 
@@ -38,6 +39,13 @@ def print_report(report: EvaluationReport, stream: TextIO) -> None:
         f"true accuracies {low:.3f} to {high:.3f}, {report.chance_share:.1%} at chance: {_bars(report.histogram)}",
         soft_wrap=True,
     )
+
+
+def without_nan(value: Any) -> Any:
+    """The same nested values with None for NaN, which JSON does not know."""
+    if isinstance(value, dict):
+        return {name: without_nan(item) for name, item in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _shown(agreement: Agreement, attribute: str) -> str:

@@ -117,11 +117,12 @@ class Head:
             raise HeadError(point.architecture.describe(), reason, f"choose another head than {self.name}")
         fields = read_fields(self.model.layout, point, device=self.model.radius.device)
         logits, invariants = self.model(fields)
-        accuracy, radius = logits.double().sigmoid(), self.model.radius.double()
+        # Back to the CPU first: not every device has float64.
+        accuracy, radius = logits.cpu().double().sigmoid(), self.model.radius.cpu().double()
         return Predictions(
-            accuracy=accuracy.cpu(),
-            low=(accuracy - radius).clamp(0, 1).cpu(),
-            high=(accuracy + radius).clamp(0, 1).cpu(),
+            accuracy=accuracy,
+            low=(accuracy - radius).clamp(0, 1),
+            high=(accuracy + radius).clamp(0, 1),
             in_population=self.model.population.contains(invariants).cpu(),
         )
 

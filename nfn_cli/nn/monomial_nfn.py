@@ -37,8 +37,8 @@ class MonomialNFNSizes:
             raise ValueError(f"dropout is {self.dropout!r}, not a share below 1")
 
 
-# Numbers of one intermediate field that are computed together on a CPU: a megabyte.
-_CACHED = 1 << 18
+# Numbers of one intermediate field that are computed together on a CPU: two megabytes.
+_CACHED = 1 << 19
 
 _LARGEST = {"channels": 4096, "equivariant_layers": 64, "invariants": 4096, "hidden": 4096}
 
@@ -119,7 +119,7 @@ class Standardise(nn.Module):
     def fit(self, fields: Sequence[Tensor]) -> None:
         """Set the constants from a training population; a feature that is always zero keeps its size."""
         for position, (values, tied) in enumerate(zip(fields, self.tied, strict=True)):
-            rows = values.flatten(0, -2).double()
+            rows = values.flatten(0, -2).cpu().double()  # not every device has float64
             shift = torch.zeros_like(rows[0]) if tied else rows.mean(0)
             spread = (rows - shift).square().mean(0).sqrt()
             self.get_buffer(f"shift_{position}").copy_(shift)

@@ -37,7 +37,7 @@ class Population(nn.Module):
         The covariance is shrunk towards its own diagonal by 0.1, and its diagonal by a thousandth of its mean, so that
         a population smaller than the number of features still has an inverse.
         """
-        rows = training.double()
+        rows = training.cpu().double()  # not every device has float64
         mean = rows.mean(0)
         covariance = torch.cov((rows - mean).T)
         variances = covariance.diagonal()

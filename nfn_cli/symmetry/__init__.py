@@ -9,6 +9,7 @@
 
 from nfn_cli.symmetry.action import act
 from nfn_cli.symmetry.element import GroupElement
+from nfn_cli.symmetry.inspection import GroupFacts, Inspection, LayerFacts, inspect_network, read_leniently
 from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind, group_kind
 from nfn_cli.symmetry.normal_form import NormalForm, NormalFormSettings, normal_form
 from nfn_cli.symmetry.sampling import sample_element
@@ -18,6 +19,9 @@ from nfn_cli.symmetry.transform import Moved, Source, move, named_places, read_s
 __all__ = [
     "DiagonalKind",
     "GroupElement",
+    "GroupFacts",
+    "Inspection",
+    "LayerFacts",
     "Moved",
     "NormalForm",
     "NormalFormSettings",
@@ -25,10 +29,12 @@ __all__ = [
     "act",
     "diagonal_kind",
     "group_kind",
+    "inspect_network",
     "load_element",
     "move",
     "named_places",
     "normal_form",
+    "read_leniently",
     "read_source",
     "sample_element",
     "save_element",

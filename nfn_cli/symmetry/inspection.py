@@ -1,0 +1,271 @@
+"""What there is to know of one network: its layers, the groups that act on its neurons, and neurons that are odd.
+
+Source of the groups and their names: arXiv 2409.11697, section 4. Nothing here changes a weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import FUNCTIONS, Architecture, Layer, ReadNetwork, WeightSpace, read_weight_space
+from nfn_cli.architectures.modules import BatchNorm, Weighted
+from nfn_cli.checkpoints import Checkpoint
+from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind, group_kind
+from nfn_cli.symmetry.links import Links
+from nfn_cli.symmetry.normal_form import NormalForm, NormalFormSettings, normal_form
+
+# Read in place of an activation that nobody tells: it has no symmetry but permutations, and every other has those.
+_STAND_IN = "gelu"
+_SYMBOLS = {
+    DiagonalKind.POSITIVE: "G_{}^{{>0}}",
+    DiagonalKind.SIGN: "G_{}^{{±1}}",
+    DiagonalKind.NONZERO: "G_{}",
+    DiagonalKind.TRIVIAL: "P_{}",
+}
+
+
+@dataclass(frozen=True)
+class GroupFacts:
+    """One neuron group, and the group of the literature that acts on it.
+
+    Attributes:
+        size: neurons n, so n! permutations.
+        kind: positive, sign, nonzero or trivial: the diagonals.
+        symbol: G_n^{>0}, G_n^{±1}, G_n or P_n.
+        scalings, signs, phases: how many of each act: none or one a neuron. Phases are those of a sine with a bias.
+        imbalance_median, imbalance_largest: of |log10(norm of what feeds a neuron / norm of what reads it)| over the
+            neurons that are not dead; None where there is none.
+        dead: places of neurons that nothing feeds or nothing reads.
+        duplicates: sets of places whose neurons compute the same but for a factor that the group allows.
+    """
+
+    size: int
+    kind: str
+    symbol: str
+    scalings: int
+    signs: int
+    phases: int
+    imbalance_median: float | None
+    imbalance_largest: float | None
+    dead: tuple[int, ...]
+    duplicates: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """One layer as the file has it.
+
+    Attributes:
+        kind: linear or conv.
+        inputs, outputs, kernel: sizes of the weight [outputs, inputs, *kernel].
+        flatten: positions that each neuron before the layer owns on its second axis; 1 where nothing is flattened.
+        bias: whether the layer has one of its own in the file.
+        batchnorm: name of the BatchNorm behind it.
+        weight_norm: whether the file has the weight under weight normalisation.
+        dtype: of weight and bias, such as float32.
+        parameters: numbers in weight and bias and those of its BatchNorm.
+        group: the neurons that it feeds; None for the last layer.
+    """
+
+    name: str
+    kind: Literal["linear", "conv"]
+    inputs: int
+    outputs: int
+    kernel: tuple[int, ...]
+    flatten: int
+    bias: bool
+    batchnorm: str | None
+    weight_norm: bool
+    dtype: str
+    parameters: int
+    group: GroupFacts | None
+
+    def describe(self) -> str:
+        """Such as `conv 6->16 5x5`."""
+        return Layer(self.name, self.kind, self.inputs, self.outputs, self.kernel).describe()
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """One checkpoint.
+
+    Attributes:
+        format: safetensors, torch, torch-legacy or sharded.
+        dtypes: of all its floating-point tensors.
+        parameters: of all layers.
+        activation: None where nobody tells it; the groups are then those of permutations only.
+        activation_source: option, sidecar, metadata or unknown.
+        omega_0: frequency of a sine; None for other activations.
+        pool: max, avg or none; None where nobody tells it.
+        orbit_dimension: continuous scalings of neurons that are not dead, each of which moves the weights its own way:
+            the dimension of the orbit of the network without its dead neurons.
+        hints: what to tell nfn so that it knows more, a line each.
+        architecture: as read; its activation is a stand-in where that is unknown.
+    """
+
+    path: str
+    format: str
+    dtypes: tuple[str, ...]
+    parameters: int
+    activation: str | None
+    activation_source: str
+    omega_0: float | None
+    pool: str | None
+    orbit_dimension: int
+    layers: tuple[LayerFacts, ...]
+    hints: tuple[str, ...]
+    architecture: Architecture = field(repr=False)
+
+    @property
+    def groups(self) -> tuple[GroupFacts, ...]:
+        """The neuron groups, in order."""
+        return tuple(layer.group for layer in self.layers if layer.group is not None)
+
+
+def read_leniently(checkpoint: Checkpoint, *, activation: str | None = None, pool: str | None = None) -> ReadNetwork:
+    """Read a network of which nobody need know the activation: its source is then `assumed`.
+
+    Raises:
+        ArchitectureError: no chain of known layers, or an activation that is told but not known.
+    """
+    return read_weight_space(checkpoint, activation=activation, default_activation=_STAND_IN, pool=pool)
+
+
+def inspect_network(checkpoint: Checkpoint, network: ReadNetwork) -> Inspection:
+    """Gather the facts of a network that `read_leniently` has read from a checkpoint."""
+    point = network.weight_space
+    architecture = point.architecture
+    known = network.activation.source != "assumed"
+    unpooled = _pool_matters(architecture)
+    # Under a max-pooling all that is claimed holds, whichever pooling there is.
+    point = replace(point, architecture=replace(architecture, pool="max")) if unpooled else point
+    floating = [tensor.dtype for tensor in checkpoint.tensors.values() if tensor.is_floating_point()]
+    groups, dimension = _groups(point, max(floating, key=lambda dtype: torch.finfo(dtype).eps), known)
+    layers = tuple(
+        _layer(layer, module, network.norms.get(layer.name), group)
+        for layer, module, group in zip(architecture.layers, network.modules, [*groups, None], strict=True)
+    )
+    return Inspection(
+        path=str(checkpoint.path),
+        format=checkpoint.format,
+        dtypes=tuple(sorted({_named(dtype) for dtype in floating})),
+        parameters=sum(layer.parameters for layer in layers),
+        activation=architecture.activation if known else None,
+        activation_source=network.activation.source if known else "unknown",
+        omega_0=architecture.omega_0 if known and architecture.activation == "sin" else None,
+        pool=architecture.pool,
+        orbit_dimension=dimension,
+        layers=layers,
+        hints=tuple(_hints(checkpoint, network, known, unpooled)),
+        architecture=architecture,
+    )
+
+
+def _layer(layer: Layer, module: Weighted, norm: BatchNorm | None, group: GroupFacts | None) -> LayerFacts:
+    own = [module.weight] if module.bias is None else [module.weight, module.bias]
+    affine = [] if norm is None else [part for part in (norm.weight, norm.bias) if part is not None]
+    return LayerFacts(
+        name=layer.name,
+        kind=layer.kind,
+        inputs=layer.in_features,
+        outputs=layer.out_features,
+        kernel=layer.kernel,
+        flatten=layer.spatial,
+        bias=module.bias is not None,
+        batchnorm=None if norm is None else norm.name,
+        weight_norm=module.merged,
+        dtype=", ".join(sorted({_named(tensor.dtype) for tensor in own})),
+        parameters=sum(tensor.numel() for tensor in own + affine),
+        group=group,
+    )
+
+
+def _groups(point: WeightSpace, precision: torch.dtype, known: bool) -> tuple[list[GroupFacts], int]:
+    """The facts of every neuron group, and the dimension of the orbit."""
+    architecture = point.architecture
+    links = _links(point, known)
+    form = normal_form(point, NormalFormSettings(), precision=precision)
+    level = [torch.zeros(group.size, dtype=torch.float64) for group in architecture.groups]
+    biased = {role.group for spec in architecture.tensors for role in spec.roles if role.bias}
+    found, dimension = [], 0
+    for position, group in enumerate(architecture.groups):
+        kind = group_kind(architecture, position)
+        alive = links.alive(position)
+        fed, read = (squares[alive] for squares in links.squared_norms(position, level))
+        # Squares of norms, so half of the logarithm. Where a neuron lives on constants alone, no norm is left of it.
+        imbalance = ((fed.log10() - read.log10()) / 2).abs()
+        imbalance = imbalance[imbalance.isfinite()]
+        scales = kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO)
+        dimension += int(alive.sum()) if scales else 0
+        signed = kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
+        facts = GroupFacts(
+            size=group.size,
+            kind=kind.value,
+            symbol=_SYMBOLS[kind].format(group.size),
+            scalings=group.size if scales else 0,
+            signs=group.size if signed else 0,
+            phases=group.size if known and group.activation == "sin" and position in biased else 0,
+            imbalance_median=imbalance.quantile(0.5).item() if len(imbalance) else None,
+            imbalance_largest=imbalance.max().item() if len(imbalance) else None,
+            dead=tuple((~alive).nonzero()[:, 0].tolist()),
+            duplicates=_duplicates(form, position, links.fed[position]),
+        )
+        found.append(facts)
+    return found, dimension
+
+
+def _links(point: WeightSpace, known: bool) -> Links:
+    """The links, where a neuron that nothing feeds silences others only if its output is then zero."""
+    links = Links.of(point)
+    zero = torch.zeros(1, dtype=torch.float64)
+    if known and not bool(FUNCTIONS[point.architecture.activation](zero).any()):
+        return links
+    fed = [torch.zeros(group.size, dtype=torch.bool) for group in point.architecture.groups]
+    for link in links.links:
+        if link.feeds is not None:
+            fed[link.feeds] |= link.squares.sum(1) > 0
+    return replace(links, fed=tuple(fed))
+
+
+def _duplicates(form: NormalForm, group: int, fed: Tensor) -> tuple[tuple[int, ...], ...]:
+    """Sets of places in the file; neurons that nothing feeds are dead, and not duplicates of one another."""
+    sets = [form.element.permutations[group][places] for places in form.duplicates[group]]
+    sets = [places.sort().values for places in sets if bool(fed[places].any())]
+    return tuple(sorted(tuple(places.tolist()) for places in sets))
+
+
+def _pool_matters(architecture: Architecture) -> bool:
+    """Whether signs behind convolutions hang on a pooling that nobody tells."""
+    convolved = any(layer.kind == "conv" for layer in architecture.layers[:-1])
+    odd = diagonal_kind(architecture.activation) in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
+    return architecture.pool is None and convolved and odd
+
+
+def _hints(checkpoint: Checkpoint, network: ReadNetwork, known: bool, unpooled: bool) -> list[str]:
+    hints = []
+    if not known:
+        stem = checkpoint.path.stem
+        hints.append(
+            "nobody tells the activation, so only permutations are shown; tell it by --activation, or in a file "
+            f"{stem}.yaml beside it (activation: relu)"
+        )
+    if unpooled:
+        hints.append(
+            "nobody tells the pooling, and a max-pooling would forbid sign flips, so none are shown; "
+            "say which it is: --pool max, avg or none"
+        )
+    merged = [module.name for module in network.modules if module.merged]
+    if merged:
+        hints.append(
+            f"{merged[0]} is stored under weight normalisation; remove it (remove_weight_norm) before "
+            "`nfn canonicalize` or `nfn apply`"
+        )
+    return hints
+
+
+def _named(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
