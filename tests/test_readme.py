@@ -45,6 +45,11 @@ def test_predict_accuracy(tmp_path: Path) -> None:
     assert_alike(printed(tmp_path, "predict-accuracy", "tests/samples", "--format", "table"), shown("predict-accuracy"))
 
 
+def test_inspect(tmp_path: Path) -> None:
+    arguments = ("inspect", "tests/samples/relu-1.safetensors", "--format", "table")
+    assert_alike(printed(tmp_path, *arguments), shown("inspect"))
+
+
 def test_canonicalize(tmp_path: Path) -> None:
     arguments = ("canonicalize", "tests/samples/relu-3.pt", "-o", "normal.pt", "--format", "table")
     assert_alike(printed(tmp_path, *arguments), shown("canonicalize"))

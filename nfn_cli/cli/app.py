@@ -16,6 +16,7 @@ from nfn_cli.cli.inspect import inspect_checkpoints
 from nfn_cli.cli.predict_accuracy import predict_accuracy
 from nfn_cli.cli.program import Program
 from nfn_cli.cli.train import train
+from nfn_cli.cli.verify import verify
 from nfn_cli.cli.zoo import zoo
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app.command()(predict_accuracy)
 app.command("inspect")(inspect_checkpoints)
 app.command()(canonicalize)
 app.command()(apply)
+app.command()(verify)
 app.command()(train)
 app.command()(evaluate)
 app.add_typer(zoo, name="zoo")

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from nfn_cli.checkpoints.printable import printable
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import write_rows
 from nfn_cli.nn import Accepted
@@ -170,7 +169,7 @@ def _heading(path: str, facts: Inspection) -> str:
     from rich.markup import escape
 
     parts = [facts.format, ", ".join(facts.dtypes), f"{facts.parameters:,} parameters"]
-    return f"[bold]{escape(printable(path))}[/]  {'  '.join(parts)}"
+    return f"[bold]{escape(_clean(path))}[/]  {'  '.join(parts)}"
 
 
 def _layer_table(layers: Iterable[LayerFacts]) -> Table:
@@ -184,10 +183,10 @@ def _layer_table(layers: Iterable[LayerFacts]) -> Table:
     table.add_column("parameters", justify="right", no_wrap=True)
     table.add_column("group", no_wrap=True)
     table.add_column("of", overflow="fold")
-    table.add_column("imbalance", no_wrap=True)
+    table.add_column("|log10 in/out|", no_wrap=True)
     for layer in layers:
         group = layer.group
-        cells = [printable(layer.name), layer.describe(), _extras(layer), f"{layer.parameters:,}"]
+        cells = [_clean(layer.name), layer.describe(), _extras(layer), f"{layer.parameters:,}"]
         cells += [group.symbol, _generators(group), _imbalance(group)] if group else ["", "", ""]
         table.add_row(*map(escape, cells))
     return table
@@ -196,7 +195,7 @@ def _layer_table(layers: Iterable[LayerFacts]) -> Table:
 def _extras(layer: LayerFacts) -> str:
     parts = [
         "bias" if layer.bias else "",
-        f"BatchNorm {printable(layer.batchnorm)}" if layer.batchnorm is not None else "",
+        f"BatchNorm {_clean(layer.batchnorm)}" if layer.batchnorm is not None else "",
         "weight norm" if layer.weight_norm else "",
         f"flatten {layer.flatten}" if layer.flatten > 1 else "",
     ]
@@ -234,12 +233,14 @@ def _summary(facts: Inspection, heads: Sequence[HeadFacts]) -> Table:
         if places:
             table.add_row(name, f"[yellow]{escape(places)}[/]")
     for head in heads:
-        verdict = "[green]reads it[/]" if head.accepts else f"does not: {escape(printable(head.reason))}"
+        verdict = "[green]reads it[/]"
+        if head.reason is not None:
+            verdict = f"does not: {escape(_clean(head.reason))}"
         if head.assumes is not None:
             verdict += f", if its activation is {head.assumes}"
         table.add_row("head", f"{escape(head.name)} {verdict}")
     for hint in facts.hints:
-        table.add_row("hint", f"[yellow]{escape(printable(hint))}[/]")
+        table.add_row("hint", f"[yellow]{escape(_clean(hint))}[/]")
     return table
 
 
@@ -257,5 +258,10 @@ def _placed(facts: Inspection, places: Iterable[Sequence[str]]) -> str:
     for layer, own in zip(facts.layers, places, strict=False):
         if own:
             more = f",... ({len(own)} in all)" if len(own) > _MOST_PLACES else ""
-            shown.append(f"{printable(layer.name)}:{','.join(own[:_MOST_PLACES])}{more}")
+            shown.append(f"{_clean(layer.name)}:{','.join(own[:_MOST_PLACES])}{more}")
     return " ".join(shown)
+
+
+def _clean(text: str) -> str:
+    """Names from a file, whole, but without characters that could command a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

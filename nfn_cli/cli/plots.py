@@ -63,8 +63,7 @@ def draw(panels: Sequence[Panel], title: str, columns: int | None = None) -> byt
     columns = columns or min(4, math.ceil(math.sqrt(len(panels))))
     rows = math.ceil(len(panels) / columns)
     height = min(2.9, _MOST_INCHES / rows)
-    style = _default_style()
-    with style:
+    with _default_style():
         # Without pyplot there is no window, no state, and no backend to choose: saving a PNG takes Agg.
         figure = _figure_class()(figsize=(4.4 * columns, height * rows + 0.5), layout="constrained", dpi=100)
         figure.suptitle(_text(title), parse_math=False)
@@ -86,11 +85,10 @@ def write_plot(path: Path, picture: bytes, *, overwrite: bool) -> None:
     """
     from nfn_cli.checkpoints import write_atomically
 
-    write_atomically(path, lambda temporary: _write(temporary, picture), overwrite=overwrite)
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(picture)
 
-
-def _write(path: Path, picture: bytes) -> None:
-    path.write_bytes(picture)
+    write_atomically(path, write, overwrite=overwrite)
 
 
 def _draw_panel(figure: Any, axes: Any, panel: Panel) -> None:
@@ -106,7 +104,7 @@ def _draw_panel(figure: Any, axes: Any, panel: Panel) -> None:
         interpolation="nearest",
         extent=(-0.5, columns - 0.5, rows - 0.5, -0.5),
     )
-    figure.colorbar(image, ax=axes)
+    figure.colorbar(image, ax=axes).ax.tick_params(labelsize=7)
     shape = "×".join(map(str, panel.weight.shape))
     axes.set_title(_text(f"{panel.title}  {shape}"), fontsize=10, parse_math=False)
     axes.set_xlabel("in · kernel" if panel.weight.ndim > 2 else "in", fontsize=8)
@@ -117,18 +115,14 @@ def _draw_panel(figure: Any, axes: Any, panel: Panel) -> None:
 
 
 def _shrunk(matrix: Tensor) -> Tensor:
-    """A float32 matrix of no more entries a side than can be seen; each is the largest in magnitude of its block."""
-    from torch.nn.functional import pad
+    """As many entries a side as can be seen, every k-th of a larger matrix.
 
-    for axis in (0, 1):
-        size = matrix.shape[axis]
-        block = math.ceil(size / _MOST_ENTRIES)
-        if block > 1:
-            turned = matrix.movedim(axis, -1)
-            blocks = pad(turned, (0, -size % block)).unflatten(-1, (-1, block))
-            place = blocks.abs().argmax(-1, keepdim=True)
-            matrix = blocks.gather(-1, place)[..., 0].movedim(-1, axis)
-    return matrix.double() if matrix.dtype.itemsize == 8 else matrix.float()
+    Means of blocks would bleach a large matrix, and their extremes saturate it: both would show its size, not its
+    weights.
+    """
+    rows, columns = (math.ceil(size / _MOST_ENTRIES) for size in matrix.shape)
+    part = matrix[::rows, ::columns]
+    return part if part.dtype.itemsize == 8 else part.float()
 
 
 def _text(text: str) -> str:

@@ -8,15 +8,26 @@
 """
 
 from nfn_cli.symmetry.action import act
+from nfn_cli.symmetry.alignment import Alignment, align, architecture_difference, orbit_tolerance
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.inspection import GroupFacts, Inspection, LayerFacts, inspect_network, read_leniently
 from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind, group_kind
 from nfn_cli.symmetry.normal_form import NormalForm, NormalFormSettings, normal_form
+from nfn_cli.symmetry.preservation import (
+    Check,
+    check_outputs,
+    compare,
+    fitting_shape,
+    output_tolerance,
+    random_inputs,
+)
 from nfn_cli.symmetry.sampling import sample_element
 from nfn_cli.symmetry.stored_element import load_element, save_element
 from nfn_cli.symmetry.transform import Moved, Source, move, named_places, read_source
 
 __all__ = [
+    "Alignment",
+    "Check",
     "DiagonalKind",
     "GroupElement",
     "GroupFacts",
@@ -27,13 +38,21 @@ __all__ = [
     "NormalFormSettings",
     "Source",
     "act",
+    "align",
+    "architecture_difference",
+    "check_outputs",
+    "compare",
     "diagonal_kind",
+    "fitting_shape",
     "group_kind",
     "inspect_network",
     "load_element",
     "move",
     "named_places",
     "normal_form",
+    "orbit_tolerance",
+    "output_tolerance",
+    "random_inputs",
     "read_leniently",
     "read_source",
     "sample_element",

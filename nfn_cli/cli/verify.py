@@ -1,0 +1,167 @@
+"""`nfn verify`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nfn_cli.cli.options import ActivationOption, Format, PoolOption, complete_head, refuse_existing
+from nfn_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer of two networks A and B.
+
+    Attributes:
+        permuted: ‖g·A − B‖ / ‖B‖ with the best permutations found; None where SciPy is missing for it.
+        aligned: the same with scales, signs and phases as well.
+        deviation: of the latter, the largest of one entry, relative to its size.
+        same: whether that is rounding.
+    """
+
+    layer: str
+    permuted: float | None
+    aligned: float
+    deviation: float
+    tolerance: float
+    same: bool
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """One thing that has to stay as it is under the group: the largest deviation over all sampled elements."""
+
+    check: str
+    samples: int
+    deviation: float
+    tolerance: float
+    passed: bool
+
+
+def verify(
+    path: Annotated[Path, typer.Argument(metavar="A", help="A checkpoint.", show_default=False)],
+    other: Annotated[
+        Path | None, typer.Argument(metavar="B", help="Another one, to be compared with it.", show_default=False)
+    ] = None,
+    save_element: Annotated[
+        Path | None, typer.Option(help="Save the element that brings A to B, or nearest to it.", show_default=False)
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            help="A shipped head's name or a head's folder. [default: the shipped one that reads A, if any]",
+            autocompletion=complete_head,
+            show_default=False,
+        ),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Random group elements, for A alone.")] = 8,
+    seed: Annotated[int, typer.Option(help="Decides the random elements and inputs, for A alone.")] = 0,
+    input_shape: Annotated[
+        str | None,
+        typer.Option(help="Shape of one input, such as 3,32,32. [default: one that fits]", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FACTORY",
+            help="Run your own module: a function of the current directory that makes it.",
+            show_default=False,
+        ),
+    ] = None,
+    activation: ActivationOption = None,
+    pool: PoolOption = None,
+    format: Annotated[
+        Format | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+) -> None:
+    """Test whether B is A in other coordinates; or, without B, whether A computes the same along its orbit.
+
+    With B, the element that brings A to B is recovered, and what is left of every layer is printed: with permutations
+    alone, and with scales and signs as well. Without B, A is moved by random elements; its outputs must stay, and so
+    must the prediction of a head that reads it. The exit code is 3 if the answer is no.
+    """
+    from nfn_cli.cli.output import write_rows
+    from nfn_cli.cli.verifying import check_orbit, compare_checkpoints, parsed_shape
+    from nfn_cli.symmetry import read_source
+    from nfn_cli.symmetry import save_element as save
+
+    pooling = pool.value if pool else None
+    if other is None:
+        if save_element is not None:
+            raise UsageError("--save-element", "there is no checkpoint to bring this one to", "give A and B")
+        shape = parsed_shape(input_shape)
+        source = read_source(path, activation=activation, pool=pooling)
+        checks = check_orbit(source, samples=samples, seed=seed, head=head, shape=shape, model=model)
+        rows = [CheckRow(c.name, c.samples, c.deviation, c.tolerance, c.passed) for c in checks]
+        write_rows(rows, CheckRow, _check_table, format, sys.stdout)
+        failed = ", ".join(row.check for row in rows if not row.passed)
+        _finish(f"not preserved: {failed}" if failed else "preserved", passed=not failed)
+        return
+    for option, value in (("--head", head), ("--input-shape", input_shape), ("--model", model)):
+        if value is not None:
+            raise UsageError(option, "says nothing about two checkpoints", "leave it out, or give A alone")
+    if save_element is not None:
+        refuse_existing(save_element, overwrite=overwrite)
+    source = read_source(path, activation=activation, pool=pooling)
+    found = compare_checkpoints(source, read_source(other, activation=activation, pool=pooling))
+    if save_element is not None:
+        save(save_element, found.element, source.stored, overwrite=overwrite)
+    permuted = [left.distance for left in found.permuted] if found.permuted else [None] * len(found.residuals)
+    layers = [
+        LayerRow(left.layer, alone, left.distance, left.deviation, found.tolerance, left.deviation <= found.tolerance)
+        for alone, left in zip(permuted, found.residuals, strict=True)
+    ]
+    write_rows(layers, LayerRow, _layer_table, format, sys.stdout)
+    worst = max(layers, key=lambda row: row.deviation)
+    told = f"largest deviation {worst.deviation:.1e}, in {worst.layer}; tolerance {worst.tolerance:.0e}"
+    _finish(f"{'same orbit' if found.same_orbit else 'not the same orbit'} ({told})", passed=found.same_orbit)
+
+
+def _finish(verdict: str, *, passed: bool) -> None:
+    """Say the verdict where it does not mix with the rows, and leave with it."""
+    sys.stdout.flush()
+    print(f"nfn: {verdict}", file=sys.stderr)
+    if not passed:
+        raise typer.Exit(3)
+
+
+def _layer_table(rows: Iterable[LayerRow]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("layer", overflow="fold")
+    for name in ("permuted", "aligned", "deviation", "same"):
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        alone = f"{row.permuted:.1e}" if row.permuted is not None else "-"
+        table.add_row(escape(row.layer), alone, f"{row.aligned:.1e}", f"{row.deviation:.1e}", _yes(row.same))
+    return table
+
+
+def _check_table(rows: Iterable[CheckRow]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("check", overflow="fold")
+    for name in ("samples", "deviation", "tolerance", "passed"):
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        numbers = (str(row.samples), f"{row.deviation:.1e}", f"{row.tolerance:.0e}")
+        table.add_row(escape(row.check), *numbers, _yes(row.passed))
+    return table
+
+
+def _yes(passed: bool) -> str:
+    return "[green]yes[/]" if passed else "[red]no[/]"

@@ -1,0 +1,144 @@
+"""What `nfn verify` calls: two checkpoints compared, or one held against its own orbit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from nfn_cli.errors import ArchitectureError, HeadError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from nfn_cli.nn import Head
+    from nfn_cli.symmetry import Alignment, Check, GroupElement, Source
+
+_SCALES = (0.1, 10.0)
+
+
+def compare_checkpoints(source: Source, target: Source) -> Alignment:
+    """Find the element that brings one checkpoint's network to the other's, by the coarser of their dtypes.
+
+    Raises:
+        ArchitectureError: no element can.
+        UsageError: SciPy is needed and missing.
+    """
+    import torch
+
+    from nfn_cli.symmetry import align, architecture_difference
+
+    ours, theirs = source.network.weight_space, target.network.weight_space
+    reason = architecture_difference(ours.architecture, theirs.architecture)
+    if reason:
+        remedy = f"compare it with a checkpoint of its own kind, not {source.checkpoint.path}"
+        raise ArchitectureError(target.checkpoint.path, reason, remedy)
+    return align(ours, theirs, max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps))
+
+
+def check_orbit(
+    source: Source,
+    *,
+    samples: int,
+    seed: int,
+    head: str | None = None,
+    shape: tuple[int, ...] | None = None,
+    model: str | None = None,
+) -> list[Check]:
+    """Move a checkpoint by random elements; its outputs must stay, and the prediction of a head that reads it.
+
+    Args:
+        head: a head's name; by default a shipped one that reads the network, if there is one.
+        shape: of one input; by default one that fits.
+        model: `module:factory` of the module to run; by default the chain itself, without strides and padding.
+
+    Raises:
+        UsageError: inputs of this shape do not fit, or the module is unusable.
+        HeadError: the named head does not read the network.
+    """
+    import torch
+
+    from nfn_cli.architectures import stack
+    from nfn_cli.symmetry import act, compare, output_tolerance, sample_element
+
+    generator = torch.Generator().manual_seed(seed)
+    point = source.network.weight_space
+
+    def elements(phase: bool) -> list[GroupElement]:
+        return [sample_element(source.stored, generator, scale_range=_SCALES, phase=phase) for _ in range(samples)]
+
+    reader = _reader(source, head)
+    checks = [_check_outputs(source, elements(True), shape, model, generator)]
+    if reader is not None:
+        # A head computes in float32, and knows scales, signs and permutations but no phases.
+        before = reader.predict(stack([point])).accuracy
+        after = (reader.predict(stack([act(element, point)])).accuracy for element in elements(False))
+        checks.append(compare(f"prediction of {reader.name}", before, after, output_tolerance(torch.float32)))
+    return checks
+
+
+def _check_outputs(
+    source: Source,
+    elements: Sequence[GroupElement],
+    shape: tuple[int, ...] | None,
+    model: str | None,
+    generator: torch.Generator,
+) -> Check:
+    from nfn_cli.symmetry import check_outputs, compare, fitting_shape, output_tolerance, random_inputs
+
+    point = source.network.weight_space
+    fitting = shape or fitting_shape(point.architecture)
+    if model is None:
+        return check_outputs(point, elements, random_inputs(fitting, generator))
+
+    from nfn_cli.cli.user_model import UserModel, candidate_shapes
+    from nfn_cli.symmetry import move
+
+    module = UserModel(model, source.precision)
+    stored = source.checkpoint.tensors
+    module.load(stored)
+    if shape is None:
+        shape = next(filter(module.runs, candidate_shapes(fitting)), fitting)
+    inputs = random_inputs(shape, generator)
+    before = module.run(inputs)
+
+    def after() -> Iterator[Tensor]:
+        for element in elements:
+            module.load({**stored, **move(source, element).tensors})
+            yield module.run(inputs)
+
+    return compare(f"outputs of {model}", before, after(), output_tolerance(source.precision))
+
+
+def _reader(source: Source, name: str | None) -> Head | None:
+    """The head that was asked for, or a shipped one that reads the network; None if there is none."""
+    from nfn_cli.nn import choose_head, load_head, shipped_configs
+
+    architecture = source.network.weight_space.architecture
+    if name is None:
+        try:
+            return load_head(choose_head(architecture, shipped_configs())[0])
+        except HeadError:
+            return None
+    head = load_head(name)
+    reason = head.config.accepted.mismatch(architecture)
+    if reason:
+        raise HeadError(source.checkpoint.path, reason, f"choose another head than {name}")
+    return head
+
+
+def parsed_shape(text: str | None) -> tuple[int, ...] | None:
+    """Sizes from `3,32,32` or `3x32x32`.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if text is None:
+        return None
+    try:
+        sizes = tuple(int(size) for size in text.replace("x", ",").split(","))
+    except ValueError:
+        sizes = (0,)
+    if min(sizes) < 1:
+        raise UsageError("--input-shape", f"{text!r} is no shape", "write one such as 3,32,32")
+    return sizes

@@ -1,0 +1,86 @@
+"""How far a network that has been moved by an element is from another one, layer by layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import Side, TensorSpec, WeightSpace
+from nfn_cli.symmetry.action import act_on_tensor
+from nfn_cli.symmetry.element import GroupElement
+
+# A weight is compared with itself down to this share of its neuron's norm: rounding leaves each near its own size.
+_FLOOR = 0.01
+
+
+@dataclass(frozen=True)
+class Residual:
+    """What is left of one layer.
+
+    Attributes:
+        layer: its name.
+        distance: ‖g·A − B‖ / ‖B‖ over its weight and bias.
+        deviation: the largest difference of one entry. A weight's is relative to the weight, or to 0.01 of its neuron's
+            norm where that is more; a bias's to its neuron's norm, and to the phase that it was shifted by.
+    """
+
+    layer: str
+    distance: float
+    deviation: float
+
+
+def residuals(element: GroupElement, ours: WeightSpace, theirs: WeightSpace) -> tuple[Residual, ...]:
+    """Compare g·A with B, one layer at a time.
+
+    Args:
+        ours, theirs: A and B, of one architecture and with the same names.
+    """
+    return tuple(_residual(layer, specs, element, ours, theirs) for layer, specs in _by_layer(theirs))
+
+
+def _by_layer(point: WeightSpace) -> Iterator[tuple[str, list[TensorSpec]]]:
+    layers: dict[str, list[TensorSpec]] = {}
+    for spec in point.architecture.tensors:
+        layers.setdefault(spec.name.rpartition(".")[0], []).append(spec)
+    yield from layers.items()
+
+
+def _residual(
+    layer: str, specs: list[TensorSpec], element: GroupElement, ours: WeightSpace, theirs: WeightSpace
+) -> Residual:
+    omega_0 = theirs.architecture.omega_0
+    found, wanted = [], []
+    for spec in specs:
+        axis = next((axis for axis, role in enumerate(spec.roles) if role.side is Side.OUT), 0)
+        moved = act_on_tensor(element, ours.tensors[spec.name], spec, omega_0).double()
+        found.append(moved.movedim(axis, 0).flatten(1) if moved.ndim > 1 else moved[:, None])
+        tensor = theirs.tensors[spec.name].double()
+        wanted.append(tensor.movedim(axis, 0).flatten(1) if tensor.ndim > 1 else tensor[:, None])
+    rows = torch.maximum(_norms(torch.cat(found, 1)), _norms(torch.cat(wanted, 1)))
+    deviation = 0.0
+    for spec, mine, other in zip(specs, found, wanted, strict=True):
+        if len(spec.shape) > 1:
+            size = torch.maximum(other.abs(), _FLOOR * rows)
+        else:
+            group = spec.roles[0].group
+            turns = element.turns[group].abs().double() * (math.pi / omega_0) if group is not None else 0.0
+            size = (rows[:, 0] + turns)[:, None]
+        difference = (mine - other).abs()
+        # 0/0 is no deviation, and a number that is no number is the largest.
+        relative = torch.where(difference == 0, 0.0, difference / size).nan_to_num(math.inf)
+        deviation = max(deviation, relative.max().item() if relative.numel() else 0.0)
+    difference = _norms(torch.cat([mine - other for mine, other in zip(found, wanted, strict=True)], 1).view(1, -1))
+    total = _norms(torch.cat(wanted, 1).view(1, -1))
+    distance = difference / total if total else torch.where(difference == 0, 0.0, math.inf)
+    return Residual(layer, distance.item(), deviation)
+
+
+def _norms(rows: Tensor) -> Tensor:
+    """Norms [n, 1] of rows, also where squares would leave float64."""
+    sizes = rows.abs().amax(1, keepdim=True) if rows.shape[1] else rows.new_zeros(len(rows), 1)
+    sizes = torch.where(sizes > 0, sizes, 1.0)
+    return torch.linalg.vector_norm(rows / sizes, dim=1, keepdim=True) * sizes

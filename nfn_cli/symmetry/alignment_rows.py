@@ -1,0 +1,159 @@
+"""How well the neurons of one network fit those of another, after the best scale, sign and phase that the group allows.
+
+>>> import torch
+>>> ours = Rows(torch.tensor([[1.0, 2.0]]).double(), torch.tensor([0.0]).double())
+>>> theirs = Rows(torch.tensor([[-3.0, -6.0]]).double(), torch.tensor([0.0]).double())
+>>> fit(ours, theirs, Freedom(DiagonalKind.NONZERO))[0].tolist()
+[-3.0]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nfn_cli.symmetry.kinds import DiagonalKind
+
+
+@dataclass(frozen=True)
+class Freedom:
+    """What the group may do to a single neuron.
+
+    Attributes:
+        kind: its diagonal.
+        step: half-turns by which a phase moves at once: 1, 2 where a sign may not change, 0 where there is no phase.
+        half_turn: what half a turn adds to a bias, π/ω₀.
+    """
+
+    kind: DiagonalKind
+    step: int = 0
+    half_turn: float = 1.0
+
+    @property
+    def scaled(self) -> bool:
+        """Whether any positive factor is allowed."""
+        return self.kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO)
+
+    @property
+    def signed(self) -> bool:
+        """Whether −1 is allowed."""
+        return self.kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
+
+    def wrapped(self, shifts: Tensor) -> Tensor:
+        """What is left of differences of biases after the best shift of phase."""
+        return shifts - self.turned(shifts) * self.half_turn
+
+    def turned(self, shifts: Tensor) -> Tensor:
+        """The half-turns nearest to differences of biases, as float64; 0 where there is no phase."""
+        if not self.step:
+            return torch.zeros_like(shifts)
+        return self.step * (shifts / (self.step * self.half_turn)).round()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What neurons read.
+
+    Attributes:
+        weights: float64 [n, entries].
+        biases: float64 [n]; zeros where there are none.
+    """
+
+    weights: Tensor
+    biases: Tensor
+
+    def __getitem__(self, neurons: Tensor) -> Rows:
+        return Rows(self.weights[neurons], self.biases[neurons])
+
+    @property
+    def joined(self) -> Tensor:
+        """Weights and biases side by side, [n, entries + 1]."""
+        return torch.cat([self.weights, self.biases[:, None]], dim=1)
+
+
+def costs(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
+    """Squared distances between their neurons and ours, each after the best factor and phase.
+
+    Where any scale is allowed, rows of norm 1 are compared, so that a neuron's own scale does not weigh.
+
+    Returns:
+        float64 [theirs, ours] up to a common factor, and the squared size that each is to be compared with.
+    """
+    if freedom.step:
+        # The phase moves the bias alone, so a sign is settled by the weights and by what the bias has left.
+        a, b = ours.weights, theirs.weights
+    else:
+        a, b = ours.joined, theirs.joined
+    if freedom.scaled:
+        a, b = _unit(a), _unit(b)
+    elif not freedom.step:  # squares of very small or large numbers leave float64
+        level = max((rows.abs().amax().item() for rows in (a, b) if rows.numel()), default=0.0) or 1.0
+        a, b = a / level, b / level
+    sizes = b.square().sum(1)[:, None] + a.square().sum(1)
+    inner = b @ a.T
+    if not freedom.step:
+        return (sizes - 2 * (inner.abs() if freedom.signed else inner)).clamp_min(0), sizes
+    distance = torch.full_like(inner, torch.inf)
+    for sign in (1, -1) if freedom.signed else (1,):
+        left = freedom.wrapped(theirs.biases[:, None] - sign * ours.biases)
+        distance = torch.minimum(distance, (sizes - 2 * sign * inner).clamp_min(0) + left.square())
+    return distance, sizes + freedom.half_turn**2
+
+
+def fit(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
+    """The diagonal, float64 [n], and turns, int64 [n], that bring each of our rows next to the same one of theirs.
+
+    A scale is the ratio of norms. Least squares would agree where the rows do, but of rows that hardly fit it makes
+    very small scales, and very large weights of what reads them. What is all zero gets 1.
+    """
+    ones = torch.ones(len(ours.biases), dtype=torch.float64)
+    if freedom.step:
+        if freedom.signed:
+            misses = [
+                (theirs.weights - sign * ours.weights).square().sum(1)
+                + freedom.wrapped(theirs.biases - sign * ours.biases).square()
+                for sign in (1, -1)
+            ]
+            ones = torch.where(misses[1] < misses[0], -ones, ones)
+        return ones, freedom.turned(theirs.biases - ones * ours.biases).long()
+    turns = torch.zeros(len(ones), dtype=torch.int64)
+    if freedom.kind is DiagonalKind.TRIVIAL:
+        return ones, turns
+    # The largest entries are divided out first: squares of very small or large numbers leave float64.
+    (a, a_size), (b, b_size) = _leveled(ours.joined), _leveled(theirs.joined)
+    inner, square = (a * b).sum(1), a.square().sum(1)
+    if freedom.kind is DiagonalKind.SIGN:
+        return torch.where(inner < 0, -ones, ones), turns
+    alive = (a_size > 0) & (b_size > 0)
+    factor = (b.square().sum(1) / torch.where(alive, square, 1.0)).sqrt() * (b_size / torch.where(alive, a_size, 1.0))
+    if freedom.signed:
+        factor = torch.where(inner < 0, -factor, factor)
+    return torch.where(alive & factor.isfinite() & (factor != 0), factor, 1.0), turns
+
+
+def silent(rows: Rows, freedom: Freedom, tolerance: float) -> Tensor:
+    """Which neurons always put out zero, bool [n]: nothing feeds them, and zero stays zero under their activation.
+
+    With a phase, a bias of half-turns counts as none; it is off by at most `tolerance`, relative to its size.
+    """
+    if freedom.kind is DiagonalKind.TRIVIAL:
+        return torch.zeros(len(rows.biases), dtype=torch.bool)
+    left = rows.biases
+    if freedom.step:
+        left = freedom.wrapped(left)
+        left = torch.where(left.abs() <= tolerance * rows.biases.abs(), 0.0, left)
+    return (rows.weights == 0).all(1) & (left == 0)
+
+
+def _unit(rows: Tensor) -> Tensor:
+    """Rows of norm 1; those of zeros stay."""
+    rows, _ = _leveled(rows)
+    return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min(0.5)
+
+
+def _leveled(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows whose largest entry is ±1, and what they were divided by; rows of zeros stay, with 0."""
+    sizes = rows.abs().amax(1)
+    return rows / torch.where(sizes > 0, sizes, 1.0)[:, None], sizes

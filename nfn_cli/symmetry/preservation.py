@@ -1,0 +1,112 @@
+"""Does a network compute the same after elements of its group have acted on it?
+
+>>> import torch
+>>> compare("outputs", torch.tensor([2.0]), [torch.tensor([2.5])], tolerance=0.1).passed
+False
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import Architecture, WeightSpace, functional_forward
+from nfn_cli.errors import UsageError
+from nfn_cli.symmetry.action import act
+from nfn_cli.symmetry.element import GroupElement
+
+# Of outputs: what many layers make of one rounding of every weight.
+_TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 0.2}
+_BATCH = 16
+_LARGEST_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that has to stay.
+
+    Attributes:
+        name: what was compared.
+        samples: elements that acted.
+        deviation: the largest difference, relative to the largest value before; infinite where something is no number.
+        tolerance: the deviation that still counts as rounding.
+    """
+
+    name: str
+    samples: int
+    deviation: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether it stayed."""
+        return self.deviation <= self.tolerance
+
+
+def output_tolerance(dtype: torch.dtype) -> float:
+    """The deviation of outputs that rounding of weights to a dtype explains."""
+    return _TOLERANCES.get(dtype, 0.2)
+
+
+def compare(name: str, before: Tensor, after: Iterable[Tensor], tolerance: float) -> Check:
+    """Measure how far values came from what they were."""
+    largest, samples = 0.0, 0
+    before = before.double()
+    size = before.abs().max()
+    for values in after:
+        difference = (values.double() - before).abs().max()
+        relative = difference if difference == 0 else difference / size
+        largest = max(largest, relative.nan_to_num(math.inf).item())
+        samples += 1
+    return Check(name, samples, largest, tolerance)
+
+
+def check_outputs(point: WeightSpace, elements: Sequence[GroupElement], inputs: Tensor) -> Check:
+    """Run a chain, without strides and padding, before and after each element; all in float64.
+
+    Args:
+        inputs: float64 [batch, channels, *space] or [batch, features].
+
+    Raises:
+        UsageError: the inputs do not fit.
+    """
+    exact = WeightSpace(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
+    try:
+        before = functional_forward(exact, inputs)
+    except (RuntimeError, ValueError) as error:
+        shape = ",".join(map(str, inputs.shape[1:]))
+        raise UsageError("--input-shape", f"inputs of {shape} do not fit ({error})", "give another shape") from error
+    after = (functional_forward(act(element, exact), inputs) for element in elements)
+    return compare("outputs", before, after, output_tolerance(torch.float64))
+
+
+def random_inputs(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Standard normal inputs, float64 [16, *shape]."""
+    return torch.randn(_BATCH, *shape, generator=generator, dtype=torch.float64)
+
+
+def fitting_shape(architecture: Architecture) -> tuple[int, ...]:
+    """A shape of inputs that a network's layers fit when nothing pools: channels and equal sides, or features.
+
+    Where no size fits its flatten, and where that has a single position, a pooling is taken to stand before it and
+    some positions are left for that.
+    """
+    first = architecture.layers[0]
+    if first.kind != "conv":
+        return (first.in_features,)
+    shrinks = [0] * len(first.kernel)
+    spatial = 1
+    for layer in architecture.layers:
+        if layer.kind != "conv" or len(layer.kernel) != len(first.kernel):
+            spatial = layer.spatial
+            break
+        shrinks = [shrink + size - 1 for shrink, size in zip(shrinks, layer.kernel, strict=True)]
+    for side in range(max(shrinks) + 1, _LARGEST_SIDE if spatial > 1 else 0):
+        if math.prod(side - shrink for shrink in shrinks) == spatial:
+            return (first.in_features, *[side] * len(shrinks))
+    positions = math.ceil(spatial ** (1 / len(shrinks)))
+    return (first.in_features, *[max(shrinks) + positions + 3] * len(shrinks))

@@ -1,0 +1,303 @@
+"""`nfn verify`: exit codes, rows, the saved element, and every way in which a network can fail."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from nfn_cli.architectures import Layer, chain
+from nfn_cli.nn import Ensemble, Head, HeadConfig
+from nfn_cli.nn.accepted import Accepted
+
+Nfn = Callable[..., Any]
+Factory = Callable[[], nn.Module]
+
+
+def mlp() -> nn.Sequential:
+    return nn.Sequential(
+        OrderedDict(a=nn.Linear(4, 9), f=nn.Identity(), b=nn.Linear(9, 7), g=nn.Identity(), c=nn.Linear(7, 3))
+    )
+
+
+def cnn() -> nn.Sequential:
+    return nn.Sequential(
+        OrderedDict(a=nn.Conv2d(2, 6, 3), b=nn.Conv2d(6, 5, 3), f=nn.Flatten(), c=nn.Linear(45, 8), d=nn.Linear(8, 3))
+    )
+
+
+def batchnorm() -> nn.Sequential:
+    module = nn.Sequential(
+        OrderedDict(a=nn.Conv2d(2, 6, 3), n=nn.BatchNorm2d(6), f=nn.ReLU(), b=nn.Conv2d(6, 4, 1), g=nn.Flatten())
+    )
+    with torch.no_grad():
+        for tensor in (module.n.running_mean, module.n.bias, module.n.weight):
+            tensor.normal_()
+        module.n.running_var.uniform_(0.5, 2)
+    return module
+
+
+def saved(path: Path, factory: Factory, activation: str, dtype: torch.dtype = torch.float32, seed: int = 0) -> Path:
+    torch.manual_seed(seed)
+    state = {n: t.to(dtype) if t.is_floating_point() else t for n, t in factory().state_dict().items()}
+    save_file(state, path, {"activation": activation, "pool": "none"})
+    return path
+
+
+def rewritten(path: Path, out: Path, change: Callable[[dict[str, Tensor]], None], activation: str = "relu") -> Path:
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, out, {"activation": activation, "pool": "none"})
+    return out
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sin", "gelu", "identity"])
+@pytest.mark.parametrize("factory", [mlp, cnn])
+def test_what_apply_wrote_is_on_the_orbit(
+    tmp_path: Path, nfn: Nfn, factory: Factory, activation: str, dtype: torch.dtype
+) -> None:
+    one, two = saved(tmp_path / "one.safetensors", factory, activation, dtype), tmp_path / "two.safetensors"
+    applied, recovered = tmp_path / "applied.safetensors", tmp_path / "recovered.safetensors"
+    assert nfn("apply", one, "--seed", 3, "-o", two, "--save-element", applied).code == 0
+    finished = nfn("verify", one, two, "--save-element", recovered)
+    assert finished.code == 0
+    assert finished.err.startswith("nfn: same orbit (largest deviation ")
+    expected, found = load_file(applied), load_file(recovered)
+    for name, tensor in expected.items():
+        if name.endswith("diagonal"):
+            to = 1e-2 if dtype is torch.float16 else 1e-6
+            assert torch.allclose(found[name], tensor, rtol=to, atol=0)
+        else:
+            assert torch.equal(found[name], tensor)
+    assert nfn("apply", one, "--element", recovered, "-o", tmp_path / "three.safetensors").code == 0
+
+
+def test_one_weight_changed_by_a_hundredth_is_another_orbit(tmp_path: Path, nfn: Nfn) -> None:
+    one, two = saved(tmp_path / "one.safetensors", cnn, "relu"), tmp_path / "two.safetensors"
+    nfn("apply", one, "--seed", 3, "-o", two)
+
+    def change(tensors: dict[str, Tensor]) -> None:
+        tensors["c.weight"][2, 20] *= 1.01
+
+    finished = nfn("verify", one, rewritten(two, tmp_path / "three.safetensors", change), "--format", "json")
+    assert finished.code == 3
+    assert [row["layer"] for row in json.loads(finished.out) if not row["same"]] == ["c"]
+    assert "not the same orbit" in finished.err
+    assert "in c;" in finished.err
+
+
+def test_batchnorm_is_compared_folded_and_the_element_acts_on_the_file(tmp_path: Path, nfn: Nfn) -> None:
+    one, two = saved(tmp_path / "one.safetensors", batchnorm, "relu"), tmp_path / "two.safetensors"
+    element, three = tmp_path / "element.safetensors", tmp_path / "three.safetensors"
+    nfn("apply", one, "--seed", 3, "-o", two)
+    assert nfn("verify", one, two, "--save-element", element).code == 0
+    assert nfn("apply", one, "--element", element, "-o", three).code == 0
+    for name, tensor in load_file(two).items():
+        assert torch.allclose(load_file(three)[name], tensor, rtol=1e-5, atol=1e-7)
+
+
+def test_a_fine_tuned_network_tells_its_distance(tmp_path: Path, nfn: Nfn) -> None:
+    one, two = saved(tmp_path / "one.safetensors", mlp, "relu"), tmp_path / "two.safetensors"
+    nfn("apply", one, "--seed", 3, "-o", two)
+
+    def tune(tensors: dict[str, Tensor]) -> None:
+        for tensor in tensors.values():
+            tensor *= 1 + 0.01 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(5))
+
+    finished = nfn("verify", one, rewritten(two, tmp_path / "three.safetensors", tune), "--format", "json")
+    assert finished.code == 3
+    for row in json.loads(finished.out):
+        assert 1e-3 < row["aligned"] < 0.05 < row["permuted"]
+
+
+def test_plain_lines_and_a_table_have_a_row_for_each_layer(tmp_path: Path, nfn: Nfn) -> None:
+    one = saved(tmp_path / "one.safetensors", mlp, "tanh")
+    plain = nfn("verify", one, one).out.splitlines()
+    assert plain[0].split("\t") == ["layer", "permuted", "aligned", "deviation", "tolerance", "same"]
+    assert [line.split("\t")[0] for line in plain[1:]] == ["a", "b", "c"]
+    assert plain[1].endswith("true")
+    assert "permuted" in nfn("verify", one, one, "--format", "table").out
+
+
+@pytest.mark.parametrize(
+    ("factory", "activation", "told"),
+    [(mlp, "tanh", "its activation is tanh"), (cnn, "relu", "it has 4 layers, the other 3")],
+    ids=["activation", "layers"],
+)
+def test_other_architectures_are_refused_in_a_line(
+    tmp_path: Path, nfn: Nfn, factory: Factory, activation: str, told: str
+) -> None:
+    one, two = saved(tmp_path / "one.safetensors", mlp, "relu"), tmp_path / "two.safetensors"
+    finished = nfn("verify", one, saved(two, factory, activation))
+    assert finished.code == 3
+    assert finished.out == ""
+    assert finished.err.startswith(f"nfn: {two}: {told}")
+    assert finished.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["B", "--head", "x"], "--head"),
+        (["B", "--model", "a:b"], "--model"),
+        (["B", "--input-shape", "3"], "--input-shape"),
+        (["--save-element", "x"], "--save-element"),
+        (["--input-shape", "3,b"], "'3,b' is no shape"),
+        (["--input-shape", "5"], "inputs of 5 do not fit"),
+        (["--model", "nothing"], "names no factory"),
+        (["--model", "no_such_module_of_ours:make"], "cannot be made (ModuleNotFoundError"),
+    ],
+    ids=str,
+)
+def test_wrong_usage_is_told_in_a_line(tmp_path: Path, nfn: Nfn, arguments: list[str], told: str) -> None:
+    one = saved(tmp_path / "one.safetensors", mlp, "relu")
+    finished = nfn("verify", one, *[one if argument == "B" else argument for argument in arguments])
+    assert finished.code == 2
+    assert told in finished.err
+    assert finished.err.count("\n") == 1
+
+
+def test_an_element_is_not_replaced_unasked(tmp_path: Path, nfn: Nfn) -> None:
+    one = saved(tmp_path / "one.safetensors", mlp, "relu")
+    assert nfn("verify", one, one, "--save-element", one).code == 2
+    element = tmp_path / "element.safetensors"
+    for _ in range(2):
+        assert nfn("verify", one, one, "--save-element", element, "--overwrite").code == 0
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sin", "gelu", "identity"])
+@pytest.mark.parametrize("factory", [mlp, cnn])
+def test_a_network_is_preserved(tmp_path: Path, nfn: Nfn, factory: Factory, activation: str) -> None:
+    one = saved(tmp_path / "one.safetensors", factory, activation)
+    finished = nfn("verify", one, "--samples", 3, "--format", "json")
+    assert finished.code == 0
+    assert finished.err == "nfn: preserved\n"
+    (row,) = json.loads(finished.out)
+    assert (row["check"], row["samples"], row["passed"]) == ("outputs", 3, True)
+    assert row["deviation"] < 1e-10
+
+
+SAMPLE = Path(__file__).parents[1] / "samples" / "relu-1.safetensors"
+
+
+def test_the_prediction_of_a_shipped_head_is_preserved(nfn: Nfn) -> None:
+    finished = nfn("verify", SAMPLE, "--samples", 2)
+    assert finished.code == 0
+    assert "prediction of small-cnn-relu" in finished.out
+    assert nfn("verify", SAMPLE, "--samples", 2, "--head", "small-cnn-relu").out == finished.out
+
+
+def test_a_head_that_does_not_read_the_network_is_refused(tmp_path: Path, nfn: Nfn) -> None:
+    finished = nfn("verify", saved(tmp_path / "one.safetensors", mlp, "relu"), "--head", "small-cnn-relu")
+    assert finished.code == 3
+    assert "small-cnn-relu" in finished.err
+
+
+def test_a_head_for_another_group_fails(tmp_path: Path, nfn: Nfn, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = saved(tmp_path / "one.safetensors", mlp, "relu")
+    # A head for GELU knows permutations alone; scales change what it says.
+    layers = [Layer("a", "linear", 4, 9), Layer("b", "linear", 9, 7), Layer("c", "linear", 7, 3)]
+    config = HeadConfig(Accepted.of(chain(layers, activation="gelu")))
+    torch.manual_seed(0)
+    Head("permutations", config, Ensemble(config)).save(tmp_path / "permutations", "")
+    monkeypatch.setattr(Accepted, "mismatch", lambda *_: None)
+    finished = nfn("verify", one, "--head", tmp_path / "permutations")
+    assert finished.code == 3
+    assert finished.err == "nfn: not preserved: prediction of permutations\n"
+
+
+MODULES = """
+import torch
+from torch import nn
+
+def good():
+    return nn.Sequential(nn.Linear(4, 9), nn.ReLU(), nn.Dropout(), nn.Linear(9, 3))
+
+def bent():
+    return nn.Sequential(nn.Linear(4, 9), nn.GELU(), nn.Dropout(), nn.Linear(9, 3))
+
+def other():
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 3))
+
+def convolutions():
+    return nn.Sequential(
+        nn.Conv2d(2, 6, 3, stride=2), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(294, 3)
+    )
+
+class Nan(nn.Sequential):
+    def forward(self, inputs):
+        return super().forward(inputs) * float("nan")
+
+def broken():
+    return Nan(*good())
+
+class Pair(nn.Sequential):
+    def forward(self, inputs):
+        return super().forward(inputs), None
+
+def pair():
+    return Pair(*good())
+
+def number():
+    return 7
+
+def failing():
+    raise RuntimeError("no\\nluck")
+"""
+
+
+class TestModel:
+    """The user's own module."""
+
+    @pytest.fixture(autouse=True)
+    def modules(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "nfn_test_modules.py").write_text(MODULES)
+        monkeypatch.chdir(tmp_path)
+
+    @staticmethod
+    def checkpoint(name: str, dtype: torch.dtype = torch.float32) -> Path:
+        space: dict[str, Any] = {}
+        exec(MODULES, space)
+        return saved(Path("one.safetensors"), space[name], "relu", dtype)
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16], ids=str)
+    @pytest.mark.parametrize("name", ["good", "convolutions"])
+    def test_a_module_computes_the_same(self, nfn: Nfn, name: str, dtype: torch.dtype) -> None:
+        finished = nfn("verify", self.checkpoint(name, dtype), "--model", f"nfn_test_modules:{name}")
+        assert finished.err == "nfn: preserved\n"
+        assert finished.code == 0
+
+    def test_an_activation_that_the_file_does_not_tell_fails(self, nfn: Nfn) -> None:
+        finished = nfn("verify", self.checkpoint("good"), "--model", "nfn_test_modules:bent", "--format", "json")
+        assert finished.code == 3
+        assert finished.err == "nfn: not preserved: outputs of nfn_test_modules:bent\n"
+        assert json.loads(finished.out)[0]["deviation"] > 0.01
+
+    def test_outputs_that_are_no_numbers_fail(self, nfn: Nfn) -> None:
+        finished = nfn("verify", self.checkpoint("good"), "--model", "nfn_test_modules:broken")
+        assert finished.code == 3
+        assert "not preserved" in finished.err
+
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [
+            ("other", "size mismatch"),
+            ("pair", "computes a tuple"),
+            ("number", "returns a int"),
+            ("failing", "RuntimeError: no luck"),
+            ("missing", "AttributeError"),
+        ],
+    )
+    def test_unusable_modules_are_told_in_a_line(self, nfn: Nfn, name: str, told: str) -> None:
+        finished = nfn("verify", self.checkpoint("good"), "--model", f"nfn_test_modules:{name}")
+        assert finished.code == 2
+        assert told in finished.err
+        assert finished.err.count("\n") == 1

@@ -1,0 +1,258 @@
+"""Alignment: the element that moved a network is found again, and what no element explains is told."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import Layer, WeightSpace, chain
+from nfn_cli.errors import ArchitectureError, UsageError
+from nfn_cli.symmetry import Alignment, GroupElement, act, align, sample_element
+
+MLP = [Layer("a", "linear", 3, 7), Layer("b", "linear", 7, 6), Layer("c", "linear", 6, 2)]
+CNN = [
+    Layer("a", "conv", 2, 4, (3, 3)),
+    Layer("b", "conv", 4, 5, (2, 2)),
+    Layer("c", "linear", 20, 6, (), 4),
+    Layer("d", "linear", 6, 3),
+]
+UNBIASED = [Layer("a", "linear", 3, 5, has_bias=False), Layer("b", "linear", 5, 2)]
+LAYERS = {"mlp": MLP, "cnn": CNN, "unbiased": UNBIASED}
+ACTIVATIONS = ["relu", "tanh", "sin", "identity", "gelu"]
+DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
+SCALES_TO = {torch.float64: 1e-12, torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 2e-2}
+
+
+def network(
+    layers: Sequence[Layer], activation: str, seed: int = 0, pool: str | None = None, dtype: torch.dtype = torch.float64
+) -> WeightSpace:
+    architecture = chain(layers, activation=activation, omega_0=3.0, pool=pool)
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {
+        spec.name: torch.randn(spec.shape, generator=generator, dtype=torch.float64).to(dtype)
+        for spec in architecture.tensors
+    }
+    for layer in layers:
+        if not layer.has_bias:
+            tensors[f"{layer.name}.bias"].zero_()
+    return WeightSpace(architecture, tensors)
+
+
+def element_for(point: WeightSpace, seed: int = 1, scales: tuple[float, float] = (0.1, 10.0)) -> GroupElement:
+    return sample_element(point.architecture, torch.Generator().manual_seed(seed), scale_range=scales, phase=True)
+
+
+def changed(point: WeightSpace, change: Callable[[dict[str, Tensor]], None]) -> WeightSpace:
+    tensors = {name: tensor.clone() for name, tensor in point.tensors.items()}
+    change(tensors)
+    return WeightSpace(point.architecture, tensors)
+
+
+def assert_equal(found: GroupElement, expected: GroupElement, to: float) -> None:
+    for mine, other in zip(found.permutations, expected.permutations, strict=True):
+        assert torch.equal(mine, other)
+    for mine, other in zip(found.turns, expected.turns, strict=True):
+        assert torch.equal(mine, other)
+    for mine, other in zip(found.diagonals, expected.diagonals, strict=True):
+        assert torch.equal(mine.sign(), other.sign())
+        assert ((mine - other).abs() / other.abs()).max() <= to
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("layers", LAYERS)
+def test_the_element_is_recovered(layers: str, activation: str, dtype: torch.dtype) -> None:
+    point = network(LAYERS[layers], activation, dtype=dtype)
+    for seed in range(3):
+        element = element_for(point, seed)
+        found = align(point, act(element, point))
+        assert found.same_orbit
+        assert_equal(found.element, element, SCALES_TO[dtype])
+        if activation in ("tanh", "sin", "gelu"):
+            assert all((diagonal.abs() == 1).all() for diagonal in found.element.diagonals)
+
+
+def test_max_pooling_leaves_whole_turns() -> None:
+    point = network(CNN, "sin", pool="max")
+    element = element_for(point)
+    assert any(turns.any() for turns in element.turns)
+    assert_equal(align(point, act(element, point)).element, element, 0)
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e-45, 1e38, 1e200], ids=str)
+def test_extreme_numbers_do_no_harm(factor: float) -> None:
+    point = network(MLP, "relu")
+    point = WeightSpace(point.architecture, {name: tensor * factor for name, tensor in point.tensors.items()})
+    element = element_for(point)
+    found = align(point, act(element, point))
+    assert found.same_orbit
+    assert_equal(found.element, element, 1e-12)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("layers", ["mlp", "cnn"])
+def test_one_weight_changed_by_a_hundredth_is_told(layers: str, activation: str) -> None:
+    point = network(LAYERS[layers], activation, dtype=torch.float32)
+    moved = act(element_for(point), point)
+    for name in moved.tensors:
+        for place in (0, -1):
+
+            def change(tensors: dict[str, Tensor], name: str = name, place: int = place) -> None:
+                tensors[name].view(-1)[place] *= 1.01
+
+            found = align(point, changed(moved, change))
+            assert not found.same_orbit, (name, place, found.deviation)
+
+
+def test_other_networks_are_on_other_orbits() -> None:
+    assert not align(network(MLP, "relu"), network(MLP, "relu", seed=5)).same_orbit
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+def test_a_network_of_zeros_is_on_its_own_orbit(activation: str) -> None:
+    zeros = changed(network(MLP, activation), lambda tensors: [t.zero_() for t in tensors.values()] and None)
+    assert align(zeros, zeros).same_orbit
+    assert not align(zeros, network(MLP, activation)).same_orbit
+    assert not align(network(MLP, activation), zeros).same_orbit
+
+
+def silence(tensors: dict[str, Tensor]) -> None:
+    """Neurons 2 and 5 of the first layer get no input; 3 of the second is not read, 4 reads only a silent one."""
+    for neuron in (2, 5):
+        tensors["a.weight"][neuron] = 0
+        tensors["a.bias"][neuron] = 0
+    tensors["c.weight"][:, 3] = 0
+    kept = tensors["b.weight"][4, 2].clone()
+    tensors["b.weight"][4] = 0
+    tensors["b.weight"][4, 2] = kept
+    tensors["b.bias"][4] = 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_dead_neurons_do_no_harm(activation: str, dtype: torch.dtype) -> None:
+    point = changed(network(MLP, activation, dtype=dtype), silence)
+    for seed in range(4):
+        element = element_for(point, seed)
+        found = align(point, act(element, point))
+        assert found.same_orbit, found.deviation
+        # On a neuron that is always zero, every factor is one; the weights tell which one it was.
+        assert torch.equal(found.element.permutations[0], element.permutations[0])
+
+
+def double(tensors: dict[str, Tensor]) -> None:
+    """Three of the first layer's neurons read the same, and two of the second's."""
+    for copy in (3, 5):
+        tensors["a.weight"][copy] = tensors["a.weight"][1]
+        tensors["a.bias"][copy] = tensors["a.bias"][1]
+    tensors["b.weight"][4] = tensors["b.weight"][0]
+    tensors["b.bias"][4] = tensors["b.bias"][0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_copies_are_told_apart_by_what_reads_them(activation: str, dtype: torch.dtype) -> None:
+    point = changed(network(MLP, activation, dtype=dtype), double)
+    for seed in range(4):
+        element = element_for(point, seed)
+        found = align(point, act(element, point))
+        assert found.same_orbit, found.deviation
+        assert_equal(found.element, element, SCALES_TO[dtype])
+
+
+def test_rows_of_one_entry_are_copies_of_one_another() -> None:
+    layers = [Layer("a", "linear", 1, 40, has_bias=False), Layer("b", "linear", 40, 30), Layer("c", "linear", 30, 2)]
+    point = network(layers, "relu")
+    element = element_for(point)
+    found = align(point, act(element, point))
+    assert found.same_orbit
+    assert_equal(found.element, element, 1e-10)
+
+
+def test_a_fine_tuned_network_is_near_after_alignment() -> None:
+    wide = [Layer("a", "linear", 20, 32), Layer("b", "linear", 32, 24), Layer("c", "linear", 24, 5)]
+    point = network(wide, "relu", dtype=torch.float32)
+    element = element_for(point)
+    noise = torch.Generator().manual_seed(3)
+    tuned = WeightSpace(
+        point.architecture,
+        {name: t * (1 + 0.01 * torch.randn(t.shape, generator=noise)) for name, t in point.tensors.items()},
+    )
+    found = align(point, act(element, tuned))
+    assert not found.same_orbit
+    assert all(torch.equal(*pair) for pair in zip(found.element.permutations, element.permutations, strict=True))
+    assert found.permuted is not None
+    for alone, left in zip(found.permuted, found.residuals, strict=True):
+        assert 0.002 < left.distance < 0.03
+        assert alone.distance > 0.3
+
+
+def test_without_scales_permutations_alone_do_as_well() -> None:
+    point = network(MLP, "relu")
+    element = sample_element(point.architecture, torch.Generator().manual_seed(1), scale=False)
+    found = align(point, act(element, point))
+    assert found.permuted is not None
+    assert max(left.distance for left in found.permuted) == 0
+
+
+def test_names_may_differ() -> None:
+    point = network(MLP, "tanh")
+    renamed = chain(
+        [Layer("xyz"[i], "linear", *sizes) for i, sizes in enumerate([(3, 7), (7, 6), (6, 2)])], activation="tanh"
+    )
+    moved = act(element_for(point), point)
+    values = zip(renamed.tensors, moved.tensors.values(), strict=True)
+    found = align(point, WeightSpace(renamed, {spec.name: tensor for spec, tensor in values}))
+    assert found.same_orbit
+    assert [left.layer for left in found.residuals] == ["x", "y", "z"]
+
+
+def test_the_coarser_dtype_decides() -> None:
+    point = network(MLP, "relu")
+    moved = act(element_for(point), WeightSpace(point.architecture, {n: t.half() for n, t in point.tensors.items()}))
+    found = align(point, moved)
+    assert found.same_orbit
+    assert found.tolerance == 2e-3
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (network(MLP, "tanh"), "activation is tanh"),
+        (network(UNBIASED, "relu"), "2 layers"),
+        (network([MLP[0], Layer("b", "linear", 7, 9), Layer("c", "linear", 9, 2)], "relu"), "layer b is linear 7->9"),
+    ],
+    ids=["activation", "layers", "width"],
+)
+def test_other_architectures_are_refused(other: WeightSpace, message: str) -> None:
+    with pytest.raises(ArchitectureError, match=message):
+        align(network(MLP, "relu"), other)
+
+
+class TestWithoutScipy:
+    """SciPy is an extra."""
+
+    @pytest.fixture(autouse=True)
+    def no_scipy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        importing = builtins.__import__
+
+        def refuse(name: str, *rest: Any, **more: Any) -> Any:
+            if name.partition(".")[0] == "scipy":
+                raise ImportError(name)
+            return importing(name, *rest, **more)
+
+        monkeypatch.setattr(builtins, "__import__", refuse)
+
+    def test_one_orbit_is_recognised(self) -> None:
+        point = changed(network(MLP, "relu"), double)
+        found: Alignment = align(point, act(element_for(point), point))
+        assert found.same_orbit
+
+    def test_a_pair_without_partners_asks_for_it(self) -> None:
+        with pytest.raises(UsageError, match="match"):
+            align(network(CNN, "relu"), network(CNN, "relu", seed=2))
