@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.checkpoints.atomic import require_writable, save_tensors, write_atomically, write_text_atomically
+from nfn_cli.checkpoints.atomic import require_writable, write_atomically, write_text_atomically
 from nfn_cli.checkpoints.checkpoint import Checkpoint
 from nfn_cli.checkpoints.index import read_weight_map
 from nfn_cli.checkpoints.nested import find_container, strip_wrappers
-from nfn_cli.checkpoints.safetensors_format import read_safetensors
+from nfn_cli.checkpoints.safetensors_format import read_safetensors, rewrite_safetensors
 from nfn_cli.checkpoints.sniff import sniff
 from nfn_cli.checkpoints.torch_format import read_torch
 
@@ -24,7 +24,8 @@ def rewrite_checkpoint(
 
     Args:
         checkpoint: as read; its file is read once more for what the checkpoint does not keep.
-        tensors: new values, by the checkpoint's names and of its shapes; tensors left out stay as they are.
+        tensors: new values, by the checkpoint's names and of its shapes; tensors left out stay as they are. From a
+            safetensors file each is asked for once, when it is written.
         out: the new file; for a sharded checkpoint the new index, beside which the shards go under their own names.
         overwrite: replace files that are there.
 
@@ -46,10 +47,9 @@ def _rewrite_file(source: Path, tensors: Mapping[str, Tensor], naming: _Naming, 
     """Rewrite one file; `naming` gives the checkpoint's name for each of the file's tensors, in their order."""
     format = sniff(source)
     if format == "safetensors":
-        raw, metadata = read_safetensors(source)
-        pairs = zip(raw.items(), naming(raw), strict=True)
-        changed = {own: _changed(old, tensors.get(name)) for (own, old), name in pairs}
-        save_tensors(out, changed, metadata, overwrite=overwrite)
+        raw, _ = read_safetensors(source)
+        names = dict(zip(raw, naming(raw), strict=True))
+        rewrite_safetensors(source, raw, lambda own: tensors.get(names[own]), out, overwrite=overwrite)
         return
     loaded = read_torch(source, mmap=format == "torch")
     container = find_container(source, loaded)

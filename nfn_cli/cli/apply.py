@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nfn_cli.cli.moving import MovedRow, move_files
-from nfn_cli.cli.options import ActivationOption, Format, PoolOption, checked_scale_range
+from nfn_cli.cli.options import ActivationOption, Format, PoolOption, checked_scale_range, refuse_existing
 from nfn_cli.errors import UsageError
 
 
@@ -41,6 +41,8 @@ def apply(
     if (seed is None) == (element is None):
         raise UsageError("nfn apply", "needs one element", "pass either --seed or --element")
     checked_scale_range(scale_range)
+    if save_element is not None:
+        refuse_existing(save_element, overwrite=overwrite)
 
     def work(source_path: Path, target: Path) -> MovedRow:
         import torch
@@ -66,7 +68,7 @@ def apply(
         if inverse:
             chosen = chosen.inverse()
         moved = move(source, chosen)
-        rewrite_checkpoint(source.checkpoint, moved.tensors, target, overwrite=overwrite)
+        rewrite_checkpoint(source.checkpoint, moved, target, overwrite=overwrite)
         if save_element is not None:
             save(save_element, chosen, source.stored, overwrite=overwrite)
         return MovedRow(str(source_path), str(target), rounding=moved.rounding)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from nfn_cli.cli.moving import MovedRow, move_files
-from nfn_cli.cli.options import ActivationOption, Format, PoolOption
+from nfn_cli.cli.options import ActivationOption, Format, PoolOption, refuse_existing
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
 from nfn_cli.errors import UsageError
 
@@ -54,6 +54,8 @@ def canonicalize(
     """
     if save_element is not None and (len(paths) > 1 or os.path.isdir(paths[0])):
         raise UsageError("--save-element", "there is one element for each file", "give a single file")
+    if save_element is not None:
+        refuse_existing(save_element, overwrite=overwrite)
     if plot is not None:
         check_plot(plot, paths, overwrite=overwrite)
 
@@ -70,10 +72,10 @@ def canonicalize(
         # Drawn before anything is written: a file that cannot be drawn leaves nothing behind.
         panels = []
         for module in source.network.modules if plot is not None else ():
-            after = moved.tensors[f"{module.prefix}weight"]
+            after = moved[f"{module.prefix}weight"]
             panels += [Panel(f"{module.name} before", module.weight), Panel(f"{module.name} after", after)]
         picture = draw(panels, f"{path.name}: normal form", columns=2) if plot is not None else None
-        rewrite_checkpoint(source.checkpoint, moved.tensors, target, overwrite=overwrite)
+        rewrite_checkpoint(source.checkpoint, moved, target, overwrite=overwrite)
         if save_element is not None:
             save(save_element, form.element, source.stored, overwrite=overwrite)
         if plot is not None and picture is not None:

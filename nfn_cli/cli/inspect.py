@@ -44,32 +44,30 @@ def inspect_checkpoints(
     from tqdm import tqdm
 
     from nfn_cli.architectures import canonical_activation
-    from nfn_cli.checkpoints import find_checkpoints
+    from nfn_cli.checkpoints import find_checkpoints, read_checkpoint
     from nfn_cli.cli.inspection_table import Inspected, write_inspections
     from nfn_cli.nn import shipped_configs
+    from nfn_cli.symmetry import inspect_network, read_leniently
 
     if plot is not None:
         check_plot(plot, paths, overwrite=overwrite)
     if activation is not None:
         canonical_activation(activation, "--activation")  # wrong for one file is wrong for all
-    configs = shipped_configs()
-    accepted = {name: config.accepted for name, config in configs.items()}
+    accepted = {name: config.accepted for name, config in shipped_configs().items()}
     found = find_checkpoints(paths)
     rows: list[Inspected] = []
     silent = len(found) < 2 or not sys.stderr.isatty()
     for path in tqdm(found, unit="file", file=sys.stderr, disable=silent, leave=False):
         try:
-            from nfn_cli.checkpoints import read_checkpoint
-            from nfn_cli.symmetry import inspect_network, read_leniently
-
             checkpoint = read_checkpoint(path)
             network = read_leniently(checkpoint, activation=activation, pool=pool.value if pool else None)
-            rows.append(Inspected.of(path, inspect_network(checkpoint, network), accepted))
+            row = Inspected.of(path, inspect_network(checkpoint, network), accepted)
             if plot is not None:
                 panels = [Panel(module.name, module.weight) for module in network.modules]
                 write_plot(plot, draw(panels, path.name), overwrite=overwrite)
         except NfnError as error:
-            rows.append(Inspected(str(path), error=str(error)))
+            row = Inspected(str(path), error=str(error))
+        rows.append(row)
     write_inspections(rows, Format(format.value) if format else None, sys.stdout)
     sys.stdout.flush()
     failed = [row for row in rows if row.error is not None]

@@ -183,7 +183,7 @@ def _layer_table(layers: Iterable[LayerFacts]) -> Table:
     table.add_column("parameters", justify="right", no_wrap=True)
     table.add_column("group", no_wrap=True)
     table.add_column("of", overflow="fold")
-    table.add_column("|log10 in/out|", no_wrap=True)
+    table.add_column("imbalance", no_wrap=True)
     for layer in layers:
         group = layer.group
         cells = [_clean(layer.name), layer.describe(), _extras(layer), f"{layer.parameters:,}"]

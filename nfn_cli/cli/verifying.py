@@ -104,7 +104,7 @@ def _check_outputs(
 
     def after() -> Iterator[Tensor]:
         for element in elements:
-            module.load({**stored, **move(source, element).tensors})
+            module.load({**stored, **move(source, element)})
             yield module.run(inputs)
 
     return compare(f"outputs of {model}", before, after(), output_tolerance(source.precision))

@@ -23,7 +23,7 @@ from nfn_cli.symmetry.preservation import (
 )
 from nfn_cli.symmetry.sampling import sample_element
 from nfn_cli.symmetry.stored_element import load_element, save_element
-from nfn_cli.symmetry.transform import Moved, Source, move, named_places, read_source
+from nfn_cli.symmetry.transform import MovedTensors, Source, move, named_places, read_source
 
 __all__ = [
     "Alignment",
@@ -33,7 +33,7 @@ __all__ = [
     "GroupFacts",
     "Inspection",
     "LayerFacts",
-    "Moved",
+    "MovedTensors",
     "NormalForm",
     "NormalFormSettings",
     "Source",

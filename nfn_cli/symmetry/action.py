@@ -54,10 +54,11 @@ def act_on_rows(
             parts[first.group] for parts in (element.permutations, element.diagonals, element.turns)
         )
         rows = tensor.index_select(0, order[start:stop])
-    part = rows.to(torch.float64, copy=True)
+    part = rows  # permuting comes before float64, which is twice as large
     for axis, role in enumerate(others, start=1):
         if role.group is not None:
             part = act_along(part, axis - len(spec.roles), role, element, omega_0)
+    part = part.double()
     if first.side is Side.OUT:
         shape = (-1, *[1] * len(others))
         part = part * diagonal[start:stop].view(shape)

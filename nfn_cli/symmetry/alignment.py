@@ -21,6 +21,7 @@ from torch import Tensor
 from nfn_cli.architectures import Architecture, Side, WeightSpace
 from nfn_cli.errors import ArchitectureError, UsageError
 from nfn_cli.symmetry.alignment_assignment import assign
+from nfn_cli.symmetry.alignment_cleared import cleared
 from nfn_cli.symmetry.alignment_copies import Copies, copied_places, merged
 from nfn_cli.symmetry.alignment_residuals import Residual, residuals
 from nfn_cli.symmetry.alignment_rows import Freedom, Rows, costs, fit, silent
@@ -30,6 +31,8 @@ from nfn_cli.symmetry.neurons import neuron_rows
 
 # Three roundings apart, at most: of the entry, of its neuron's scale and of the scale of the neuron that it reads.
 _TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
+_PASSES = 40  # to and fro, at most; scales come nearer by a factor a pass
+_PATIENCE = 4  # passes that need not help
 _EXACT = 1e-13  # of float64's own rounding in a squared distance, relative
 
 
@@ -135,6 +138,8 @@ class _Aligner:
     def __init__(self, ours: WeightSpace, theirs: WeightSpace, freedoms: Sequence[Freedom], tolerance: float) -> None:
         sizes = [group.size for group in theirs.architecture.groups]
         self.whole = (ours, theirs)
+        # Without the neurons that neither their own group nor a later one tells apart.
+        self.readers = (ours, theirs)
         self.ours, self.theirs = ours, theirs  # with copies merged, as far as they are known
         self.freedoms = freedoms
         self.tolerance = tolerance
@@ -145,14 +150,42 @@ class _Aligner:
         self.copies: list[list[Copies]] = []
 
     def run(self) -> GroupElement:
+        """The element."""
         groups = range(len(self.freedoms))
         for group in groups:
             self._match(group)
         for group in reversed(groups):
-            self._settle_silent(group)
-            for copies in self.copies[group]:
-                self._settle_copies(group, copies)
+            self._settle(group, joint=False)
+        if any(bool(places.any()) for places in self.silent[1]) or any(self.copies):
+            self._refine()
         return self.element
+
+    def _refine(self) -> None:
+        """Settle again what no output depends on, such as what reads silent neurons alone.
+
+        On both of its sides stand neurons that had to be settled without it, so passes to and fro improve on each
+        other; the best of a few stays.
+        """
+        groups = range(len(self.freedoms))
+        best, least, idle = self.element, self._deviation(), 0
+        for direction in (groups[::-1], groups) * _PASSES:
+            if least <= self.tolerance or idle == _PATIENCE:
+                break
+            for group in direction:
+                self._settle(group, joint=True)
+            found = self._deviation()
+            idle = 0 if found < 0.9 * least else idle + 1
+            if found < least:
+                best, least = self.element, found
+        self.element = best
+
+    def _deviation(self) -> float:
+        return max(left.deviation for left in residuals(self.element, *self.whole))
+
+    def _settle(self, group: int, *, joint: bool) -> None:
+        self._settle_silent(group, joint=joint)
+        for copies in self.copies[group]:
+            self._settle_copies(group, copies, joint=joint)
 
     def _match(self, group: int) -> None:
         freedom = self.freedoms[group]
@@ -179,37 +212,49 @@ class _Aligner:
         self.copies.append(found)
         self.ours, self.theirs = merged(self.ours, group, at_home), merged(self.theirs, group, found)
 
-    def _settle_silent(self, group: int) -> None:
-        """What nothing feeds is told apart, and scaled, by what reads it."""
+    def _settle_silent(self, group: int, *, joint: bool) -> None:
+        """What nothing feeds is told apart, and scaled, by what reads it; with `joint`, by what it reads as well."""
         places = self.silent[1][group].nonzero()[:, 0]
         if not len(places):
             return
         freedom, order = self.freedoms[group], self.element.permutations[group].clone()
-        ours, theirs = self._outgoing(group, order[places], places)
+        ours, theirs = self._outgoing(group, order[places], places, self.whole if joint else self.readers)
         plain = Freedom(freedom.kind)
-        cost, size = costs(ours, theirs, plain)
-        chosen = assign(cost, cost <= self.tied * size)
+        cost = _relative(*costs(ours, theirs, plain))
+        mine, other = self._whole_incoming(group, order[places], places)
+        if joint:
+            cost = cost + _relative(*costs(mine, other, freedom))
+        chosen = assign(cost, cost <= self.tied)
         order[places] = order[places][chosen]
-        read, _ = fit(ours[chosen], theirs, plain)
+        ours, mine = ours[chosen], mine[chosen]
+        read, _ = fit(ours, theirs, plain)
         diagonal, turns = self.element.diagonals[group].clone(), self.element.turns[group].clone()
         diagonal[places] = 1 / read
+        unread = ~(ours.weights.any(1) & theirs.weights.any(1))
+        if not joint:
+            mine_cleared = cleared(self.readers[0], group, order[places][unread])
+            self.readers = (mine_cleared, cleared(self.readers[1], group, places[unread]))
+        else:
+            diagonal[places] = torch.where(unread, fit(mine, other, freedom)[0], diagonal[places])
         if freedom.step:
             # The factor on what reads it is d (−1)ᵏ, and k's parity does not depend on d where sin(ω₀ b) = 0.
-            mine, other = (rows.biases for rows in self._incoming(group))
-            shifts = other[places] - mine[order[places]]
-            diagonal[places] *= 1 - 2 * (freedom.turned(shifts) % 2)
-            turns[places] = freedom.turned(other[places] - diagonal[places] * mine[order[places]]).long()
+            parity = 1 - 2 * (freedom.turned(other.biases - mine.biases) % 2)
+            diagonal[places] *= torch.where(unread & joint, 1.0, parity)
+            turns[places] = freedom.turned(other.biases - diagonal[places] * mine.biases).long()
         self._set(group, order, diagonal, turns)
 
-    def _settle_copies(self, group: int, copies: Copies) -> None:
-        """Which copy is which, by what reads them, in the first one's scale."""
+    def _settle_copies(self, group: int, copies: Copies, *, joint: bool) -> None:
+        """Which copy is which, by what reads them, in the first one's scale; with `joint`, by what they read, too."""
         places, order = copies.places, self.element.permutations[group].clone()
-        ours, theirs = self._outgoing(group, order[places], places)
+        ours, theirs = self._outgoing(group, order[places], places, self.whole if joint else self.readers)
         share = copies.factors[:, None]
         plain = Freedom(DiagonalKind.TRIVIAL)
         mine = Rows(ours.weights * (share / self.element.factors[group][places][:, None]), ours.biases)
-        cost, size = costs(mine, Rows(theirs.weights * share, theirs.biases), plain)
-        order[places] = order[places][assign(cost, cost <= self.tied * size)]
+        cost = _relative(*costs(mine, Rows(theirs.weights * share, theirs.biases), plain))
+        if joint:
+            whole = self._whole_incoming(group, order[places], places)
+            cost = cost + _relative(*costs(*whole, self.freedoms[group]))
+        order[places] = order[places][assign(cost, cost <= self.tied)]
         diagonal, turns = self.element.diagonals[group].clone(), self.element.turns[group].clone()
         incoming = self._incoming(group)
         diagonal[places], turns[places] = fit(incoming[0][order[places]], incoming[1][places], self.freedoms[group])
@@ -221,16 +266,29 @@ class _Aligner:
             _rows(self.theirs, group, Side.OUT, self.identity, self.silent[1]),
         )
 
-    def _outgoing(self, group: int, mine: Tensor, other: Tensor) -> tuple[Rows, Rows]:
+    def _whole_incoming(self, group: int, mine: Tensor, other: Tensor) -> tuple[Rows, Rows]:
+        """What the neurons read, nothing merged and nothing left out."""
+        return (
+            _rows(self.whole[0], group, Side.OUT, self.element, neurons=mine),
+            _rows(self.whole[1], group, Side.OUT, self.identity, neurons=other),
+        )
+
+    def _outgoing(
+        self, group: int, mine: Tensor, other: Tensor, points: tuple[WeightSpace, WeightSpace]
+    ) -> tuple[Rows, Rows]:
         # What reads a neuron feeds another, whose turns move its bias and not these weights.
         unturned = GroupElement(self.element.permutations, self.element.diagonals)
         return (
-            _rows(self.whole[0], group, Side.IN, unturned, neurons=mine),
-            _rows(self.whole[1], group, Side.IN, self.identity, neurons=other),
+            _rows(points[0], group, Side.IN, unturned, neurons=mine),
+            _rows(points[1], group, Side.IN, self.identity, neurons=other),
         )
 
     def _set(self, group: int, order: Tensor, diagonal: Tensor, turns: Tensor) -> None:
         self.element = self.element.replace(group, order, diagonal, turns)
+
+
+def _relative(cost: Tensor, size: Tensor) -> Tensor:
+    return cost / torch.where(size > 0, size, 1.0)
 
 
 def _rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from nfn_cli.symmetry.action import act_on_rows
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind
 
-_CHUNK = 1 << 18  # numbers held in float64 at once: two megabytes stay in a processor's cache
+_CHUNK = 1 << 19  # numbers held in float64 at once: four megabytes stay in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,40 @@ class Source:
         return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
 
 
-@dataclass(frozen=True)
-class Moved:
+class MovedTensors(Mapping[str, Tensor]):
     """A checkpoint's tensors after an element, by their names in the checkpoint and in the file's dtype.
 
-    `rounding` is the largest error of rounding to that dtype, relative to the largest entry of the same tensor.
+    Each is computed in float64 when it is asked for, rounded, and not kept: a large network is never there twice.
+
+    Attributes:
+        rounding: the largest error of rounding among the tensors asked for, relative to the largest entry of the same
+            tensor.
+
+    Raises:
+        CheckpointError: on asking, where a number leaves the range of the dtype.
     """
 
-    tensors: dict[str, Tensor]
-    rounding: float
+    def __init__(self, source: Source, element: GroupElement) -> None:
+        self.source = source
+        self.element = element
+        self.specs = {spec.name: spec for spec in source.stored.tensors}
+        self.rounding = 0.0
+
+    def __getitem__(self, name: str) -> Tensor:
+        old = self.source.checkpoint.tensors[name]
+        new, largest, lost = _moved(old, self.specs[name], self.element, self.source.stored.omega_0)
+        if largest > torch.finfo(old.dtype).max:
+            kind = str(old.dtype).removeprefix("torch.")
+            cause = f"tensor {name!r} would leave the range of {kind}"
+            raise CheckpointError(self.source.checkpoint.path, cause, "convert the checkpoint to float32 first")
+        self.rounding = max(self.rounding, lost / largest if largest else 0.0)
+        return new
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.specs)
+
+    def __len__(self) -> int:
+        return len(self.specs)
 
 
 def read_source(path: Path, *, activation: str | None = None, pool: str | None = None) -> Source:
@@ -63,28 +88,13 @@ def read_source(path: Path, *, activation: str | None = None, pool: str | None =
     return Source(checkpoint, network, network.stored())
 
 
-def move(source: Source, element: GroupElement) -> Moved:
-    """Act on a checkpoint's tensors in float64 and round them to the file's dtype.
-
-    Raises:
-        CheckpointError: a number leaves the range of the dtype.
-    """
-    tensors: dict[str, Tensor] = {}
-    rounding = 0.0
-    for spec in source.stored.tensors:
-        old = source.checkpoint.tensors[spec.name]
-        new, largest, lost = _moved(old, spec, element, source.stored.omega_0)
-        if largest > torch.finfo(old.dtype).max:
-            kind = str(old.dtype).removeprefix("torch.")
-            cause = f"tensor {spec.name!r} would leave the range of {kind}"
-            raise CheckpointError(source.checkpoint.path, cause, "convert the checkpoint to float32 first")
-        rounding = max(rounding, lost / largest if largest else 0.0)
-        tensors[spec.name] = new
-    return Moved(tensors, rounding)
+def move(source: Source, element: GroupElement) -> MovedTensors:
+    """Act on a checkpoint."""
+    return MovedTensors(source, element)
 
 
 def _moved(old: Tensor, spec: TensorSpec, element: GroupElement, omega_0: float) -> tuple[Tensor, float, float]:
-    """The tensor in its dtype, its largest exact number, and the largest error of rounding.
+    """The tensor in its dtype, its largest number, and the largest error of rounding.
 
     A few rows at a time, so that a large tensor is never held in float64.
     """
@@ -96,8 +106,8 @@ def _moved(old: Tensor, spec: TensorSpec, element: GroupElement, omega_0: float)
         part = new[start : start + rows]
         part.copy_(exact)
         if exact.numel():
-            largest = max(largest, _size(exact))
-            lost = max(lost, _size(exact.sub_(part.double())))
+            largest = max(largest, _size(part))
+            lost = max(lost, _size(exact - part) if part.dtype != exact.dtype else 0.0)
     return new, largest, lost
 
 

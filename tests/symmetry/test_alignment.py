@@ -145,6 +145,38 @@ def test_dead_neurons_do_no_harm(activation: str, dtype: torch.dtype) -> None:
         assert torch.equal(found.element.permutations[0], element.permutations[0])
 
 
+def detach(tensors: dict[str, Tensor]) -> None:
+    """Neurons that read silent ones alone and that nothing reads: no output depends on them."""
+    silence(tensors)
+    tensors["b.weight"][0] = 0
+    tensors["b.bias"][0] = 0
+    tensors["b.weight"][0, 5] = 0.7
+    tensors["c.weight"][:, 0] = 0
+    tensors["c.weight"][:, 4] = 0
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sin", "identity"])
+def test_neurons_that_no_output_depends_on_are_compared_too(activation: str) -> None:
+    point = changed(network(MLP, activation), detach)
+    for seed in range(4):
+        moved = act(element_for(point, seed), point)
+        assert align(point, moved).same_orbit
+        place = (moved.tensors["b.weight"] == 0).sum(1).argmax()
+
+        def change(tensors: dict[str, Tensor], place: Tensor = place) -> None:
+            tensors["b.weight"][place, (tensors["b.weight"][place] == 0).int().argmax()] = 1.0
+
+        assert not align(point, changed(moved, change)).same_orbit
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_weights_that_are_one_or_minus_one_are_matched(activation: str) -> None:
+    for seed in range(5):
+        point = network(MLP, activation, seed)
+        point = WeightSpace(point.architecture, {name: tensor.sign() for name, tensor in point.tensors.items()})
+        assert align(point, act(element_for(point, seed), point)).same_orbit
+
+
 def double(tensors: dict[str, Tensor]) -> None:
     """Three of the first layer's neurons read the same, and two of the second's."""
     for copy in (3, 5):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def inspected(tmp_path: Path) -> Inspect:
 def mlp(*sizes: int, bias: bool = True, seed: int = 0) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
-    for position, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for position, (inputs, outputs) in enumerate(pairwise(sizes)):
         tensors[f"fc{position + 1}.weight"] = torch.randn(outputs, inputs, generator=generator)
         if bias:
             tensors[f"fc{position + 1}.bias"] = torch.randn(outputs, generator=generator)

@@ -172,7 +172,7 @@ class Network:
     def rewritten(self, element_of: Callable[..., GroupElement], out: Path, source: Path | None = None) -> Path:
         read = read_source(source or self.path, activation=self.case.activation, pool=self.case.pool)
         moved = move(read, element_of(read))
-        rewrite_checkpoint(read.checkpoint, moved.tensors, out, overwrite=True)
+        rewrite_checkpoint(read.checkpoint, moved, out, overwrite=True)
         return out
 
 

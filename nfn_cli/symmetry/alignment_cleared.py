@@ -1,0 +1,19 @@
+"""A network without what feeds some neurons."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from nfn_cli.architectures import Side, WeightSpace
+
+
+def cleared(point: WeightSpace, group: int, neurons: Tensor) -> WeightSpace:
+    """Zeros for all that feeds these neurons of a group; the rest shares memory with the old network."""
+    if not len(neurons):
+        return point
+    tensors = dict(point.tensors)
+    for spec in point.architecture.tensors:
+        for axis, role in enumerate(spec.roles):
+            if (role.group, role.side) == (group, Side.OUT):
+                tensors[spec.name] = tensors[spec.name].index_fill(axis, neurons, 0)
+    return WeightSpace(point.architecture, tensors)
