@@ -98,8 +98,9 @@ def _moved(
             part = part if kept is None else part.narrow(along, 0, min(kept, part.shape[along]))
             continue
         order = element.permutations[role.group]
-        factors = element.factors[role.group]
+        factors = element.diagonals[role.group]  # half-turns move biases and readers, not a neuron's own weights
         if role.side is Side.IN:
+            factors = element.factors[role.group]
             quiet = silent[role.group] if role.group < len(silent) else None
             # An element keeps its factors in the new order.
             factors = 1 / factors if quiet is None else (1 / factors).masked_fill(quiet[order], 0.0)

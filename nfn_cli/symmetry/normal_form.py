@@ -104,18 +104,17 @@ class _Builder:
     def settle(self, group: int) -> None:
         """Bring one group to its normal form; those before it are."""
         kind, size = self._kind(group), self.point.architecture.groups[group].size
-        norms, signs = torch.zeros(size, dtype=torch.float64), torch.ones(size, dtype=torch.float64)
+        fed, signs = torch.zeros(size, dtype=torch.float64), torch.ones(size, dtype=torch.float64)
         biases = torch.zeros(size, dtype=torch.float64)
         signed = self.settings.sign and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
         # Of entries of one size the first decides the sign, so only there their order matters.
         for neurons, weights, bias in self._rows(group, ordered=signed):
-            sizes = torch.linalg.vector_norm(weights, dim=1)
-            norms[neurons] = sizes if bias is None else torch.hypot(sizes, bias)
+            fed[neurons] = torch.linalg.vector_norm(weights, dim=1)
             if signed:
                 signs[neurons] = _sign_of_largest(weights, bias)
             if bias is not None:
                 biases[neurons] = bias
-        silent = norms == 0 if kind is not DiagonalKind.TRIVIAL else torch.zeros(size, dtype=torch.bool)
+        norms = torch.hypot(fed, biases)
         diagonal = torch.ones_like(norms)
         if kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO):
             diagonal = self._scale(group, norms)
@@ -124,8 +123,15 @@ class _Builder:
         turns = torch.zeros(size, dtype=torch.int64)
         if self.settings.sign and self._has_phase(group):
             turns = self._phase(kind, diagonal * biases)
+            if signed:
+                # A neuron without weights has its sign from its bias, once that is in its interval.
+                flipped = (fed == 0) & (self._added(diagonal, biases, turns) < 0)
+                diagonal, turns = (torch.where(flipped, -part, part) for part in (diagonal, turns))
         self._set(group, torch.arange(size), diagonal, turns)
-        self.silent.append(silent)
+        # Of sin(ω₀ b) = 0, every half-turn is a solution; the normal phase leaves b = 0 but for rounding.
+        zero = 1e-9 / self.point.architecture.omega_0 if self._has_phase(group) else 0.0
+        silent = (fed == 0) & (self._added(diagonal, biases, turns).abs() <= zero)
+        self.silent.append(silent & (kind is not DiagonalKind.TRIVIAL))
         self.duplicates.append([])
         if self.settings.permute:
             self._sort(group)
@@ -141,7 +147,7 @@ class _Builder:
             if not len(neurons) or kind is DiagonalKind.TRIVIAL:
                 continue
             permutation, diagonal = self.element.permutations[group], self.element.diagonals[group].clone()
-            place = permutation.argsort()
+            turns, place = self.element.turns[group].clone(), permutation.argsort()
             for some, weights, _ in neuron_rows(self.point, group, Side.IN, self.element, neurons=neurons):
                 norms = torch.linalg.vector_norm(weights, dim=1)
                 chosen = torch.ones_like(norms)
@@ -149,8 +155,14 @@ class _Builder:
                     chosen = _snapped(torch.where(norms > 0, norms, 1.0))
                 if self.settings.sign and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):
                     chosen = chosen * _sign_of_largest(weights, None)
+                if self.settings.sign and self._has_phase(group):
+                    # sin(ω₀ b) = 0: as many half-turns back as b has, each of which flips the sign.
+                    half = torch.cat([bias for _, _, bias in self._rows(group, some) if bias is not None])
+                    half = torch.round(half * self.point.architecture.omega_0 / math.pi).long()
+                    chosen = chosen * (1 - 2 * (half % 2))
+                    turns[place[some]] = -chosen.long() * half
                 diagonal[place[some]] = chosen
-            self._set(group, permutation, diagonal, self.element.turns[group])
+            self._set(group, permutation, diagonal, turns)
 
     def result(self) -> NormalForm:
         """What was found."""
@@ -186,6 +198,10 @@ class _Builder:
             return self.scales[group]
         return _snapped(torch.where(norms > 0, 1 / torch.where(norms > 0, norms, 1.0), 1.0))
 
+    def _added(self, diagonal: Tensor, biases: Tensor, turns: Tensor) -> Tensor:
+        """The biases under a diagonal and half-turns."""
+        return diagonal * biases + turns.double() * (math.pi / self.point.architecture.omega_0)
+
     def _phase(self, kind: DiagonalKind, biases: Tensor) -> Tensor:
         """The half-turns that bring ω₀ b into (−π/2, π/2]; whole turns into (−π, π] where no sign may change."""
         step = 1 if kind is DiagonalKind.SIGN else 2
@@ -202,8 +218,7 @@ class _Builder:
             for some, weights, bias in self._rows(group, neurons, positions=entries):
                 columns = [weights * diagonal[some, None]]
                 if bias is not None:  # None, too, where the file has none: a phase then has nowhere to go
-                    shift = turns[some].double() * (math.pi / self.point.architecture.omega_0)
-                    columns.append((bias * diagonal[some] + shift)[:, None])
+                    columns.append(self._added(diagonal[some], bias, turns[some])[:, None])
                 found.append(torch.cat(columns, dim=1)[:, :entries])
             return torch.cat(found)
 

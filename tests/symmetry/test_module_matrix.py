@@ -16,6 +16,7 @@ from nfn_cli.checkpoints import rewrite_checkpoint
 from nfn_cli.symmetry import (
     GroupElement,
     NormalFormSettings,
+    align,
     load_element,
     move,
     normal_form,
@@ -284,6 +285,28 @@ def test_a_random_element_keeps_the_function_and_its_inverse_restores_the_file(
     assert output_deviation(network.outputs(moved), network.outputs(network.path)) < OUTPUTS[network.dtype]
     restored = network.rewritten(back, tmp_path / f"restored{suffix}", moved)
     assert weight_deviation(restored, network.path) < WEIGHTS[network.dtype]
+
+
+def test_verifying_recovers_the_element_that_was_applied(network: Network, tmp_path: Path) -> None:
+    drawn: list[GroupElement] = []
+
+    def forth(source) -> GroupElement:  # type: ignore[no-untyped-def]
+        drawn.append(random(4, 10.0)(source))
+        return drawn[0]
+
+    moved = network.rewritten(forth, tmp_path / f"moved{network.path.suffix}")
+    before, after = (
+        read_source(path, activation=network.case.activation, pool=network.case.pool) for path in (network.path, moved)
+    )
+    found = align(before.network.weight_space, after.network.weight_space, precision=before.precision)
+    assert found.same_orbit
+    for ours, theirs in zip(found.element.permutations, drawn[0].permutations, strict=True):
+        assert torch.equal(ours, theirs)
+    for ours, theirs in zip(found.element.factors, drawn[0].factors, strict=True):
+        assert torch.allclose(ours, theirs, rtol=WEIGHTS[network.dtype])
+    for ours, theirs in zip(found.element.turns, drawn[0].turns, strict=True):
+        # A half-turn and a sign flip may stand for one another where a bias is next to zero.
+        assert network.dtype is torch.float16 or torch.equal(ours, theirs)
 
 
 def test_only_what_the_group_moves_changes_in_the_file(tmp_path: Path) -> None:
