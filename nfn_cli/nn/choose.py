@@ -63,8 +63,9 @@ def choose_head(
         if reason is None:
             return name, candidate
         reasons.append(f"{name}: {reason}")
+    layers = ", ".join(layer.describe() for layer in architecture.layers)
     raise HeadError(
-        architecture.describe(),
+        layers if assume_activation else architecture.describe(),
         f"no head reads this network ({'; '.join(reasons)})" if reasons else "no head is shipped",
         "fit one of your own with `nfn train` and name it with --head",
     )

@@ -1,51 +1,23 @@
-"""Files that the tests of this room share, and the program."""
+"""Files that the tests of this room share."""
 
 from __future__ import annotations
 
 import json
 import struct
-import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nfn_cli.cli.app import main
-
 FORMATS = ("safetensors", "torch", "torch-legacy")
 
 Write = Callable[..., Path]
 RawSafetensors = Callable[..., bytes]
-
-
-class Finished(NamedTuple):
-    """How a call of `nfn` ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Nfn = Callable[..., Finished]
-
-
-@pytest.fixture
-def nfn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nfn:
-    """Call `nfn` with arguments."""
-
-    def call(*arguments: object) -> Finished:
-        monkeypatch.setattr(sys, "argv", ["nfn", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return Finished(int(ended.value.code or 0), captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture(scope="session")

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nfn_cli.cli.app import main
 from nfn_cli.learning import EvaluationReport, FitSettings, TrainSettings, train_head
 from nfn_cli.nn import MonomialNFNSizes
 
 RUNS, EPOCHS = 80, 2
-
-
-class Finished(NamedTuple):
-    """How a call of `nfn` ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def nfn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
-    """Call `nfn` with arguments, as the shell would."""
-
-    def call(*arguments: object) -> Finished:
-        monkeypatch.setattr(sys, "argv", ["nfn", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return Finished(int(ended.value.code or 0), captured.out, captured.err)
-
-    return call
 
 
 def _network(strength: float, activation: str, generator: torch.Generator) -> tuple[dict[str, Tensor], float]:

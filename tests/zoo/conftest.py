@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,34 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nfn_cli.zoo.generate
-from nfn_cli.cli.app import main
 from nfn_cli.zoo import Hyperparameters, ZooReport, ZooSettings, draw_hyperparameters, generate_zoo
 from nfn_cli.zoo.small_cnn import SmallCnn
 from nfn_cli.zoo.trainer import Snapshot, TrainingImages, train_group
 
 CLASSES = 4
-
-
-class Finished(NamedTuple):
-    """How a call of `nfn` ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def nfn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
-    """Call `nfn` with arguments, as the shell would."""
-
-    def call(*arguments: object) -> Finished:
-        monkeypatch.setattr(sys, "argv", ["nfn", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return Finished(int(ended.value.code or 0), captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture(scope="session")
