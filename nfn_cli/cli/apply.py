@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from nfn_cli.cli.moving import MovedRow, move_files
-from nfn_cli.cli.options import ActivationOption, Format, PoolOption, checked_scale_range, refuse_existing
+from nfn_cli.cli.options import (
+    ActivationOption,
+    FormatOption,
+    OverwriteOption,
+    PoolOption,
+    checked_scale_range,
+    refuse_existing,
+)
 from nfn_cli.errors import UsageError
 
 
@@ -29,10 +36,8 @@ def apply(
     ] = None,
     activation: ActivationOption = None,
     pool: PoolOption = None,
-    format: Annotated[
-        Format | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+    format: FormatOption = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Move a network along its orbit: other weights, the same function.
 

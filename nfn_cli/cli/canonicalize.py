@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from nfn_cli.cli.moving import MovedRow, move_files
-from nfn_cli.cli.options import ActivationOption, Format, PoolOption, refuse_existing
+from nfn_cli.cli.options import ActivationOption, FormatOption, OverwriteOption, PoolOption, refuse_existing
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
 from nfn_cli.errors import UsageError
 
@@ -42,10 +42,8 @@ def canonicalize(
     activation: ActivationOption = None,
     pool: PoolOption = None,
     plot: PlotOption = None,
-    format: Annotated[
-        Format | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+    format: FormatOption = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Bring networks to the normal form of their orbit: the same function, and the same weights for the whole orbit.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nfn_cli.cli.failures import leave_with
 from nfn_cli.cli.options import ActivationOption, Format, PoolOption
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
 from nfn_cli.errors import NfnError
@@ -69,9 +70,4 @@ def inspect_checkpoints(
             row = Inspected(str(path), error=str(error))
         rows.append(row)
     write_inspections(rows, Format(format.value) if format else None, sys.stdout)
-    sys.stdout.flush()
-    failed = [row for row in rows if row.error is not None]
-    for row in failed:
-        print(f"nfn: {row.error}", file=sys.stderr)
-    if failed:
-        raise typer.Exit(3 if len(failed) == len(rows) else 1)
+    leave_with([row.error for row in rows])

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
+from nfn_cli.cli.failures import leave_with
 from nfn_cli.cli.options import Format
 from nfn_cli.errors import NfnError, UsageError
 
@@ -80,12 +79,7 @@ def move_files(
         except NfnError as error:
             rows.append(MovedRow(str(path), str(target), error=str(error)))
     write_rows(rows, MovedRow, _table, format, sys.stdout)
-    sys.stdout.flush()
-    failed = [row for row in rows if row.error is not None]
-    for row in failed:
-        print(f"nfn: {row.error}", file=sys.stderr)
-    if failed:
-        raise typer.Exit(3 if len(failed) == len(rows) else 1)
+    leave_with([row.error for row in rows])
 
 
 def _table(rows: Iterable[MovedRow]) -> Table:

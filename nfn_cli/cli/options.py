@@ -75,3 +75,7 @@ PoolOption = Annotated[
     Pool | None,
     typer.Option(help="Pooling behind activations, over what the files say.", show_default=False),
 ]
+FormatOption = Annotated[
+    Format | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]

@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, Format, complete_head, refuse_existing
+from nfn_cli.cli.failures import leave_with
+from nfn_cli.cli.options import (
+    ActivationOption,
+    Device,
+    DeviceOption,
+    FormatOption,
+    complete_head,
+    refuse_existing,
+)
 from nfn_cli.cli.progress import advance
 
 
@@ -26,9 +34,7 @@ def predict_accuracy(
     ] = None,
     device: DeviceOption = Device.auto,
     activation: ActivationOption = None,
-    format: Annotated[
-        Format | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
-    ] = None,
+    format: FormatOption = None,
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output file.")] = False,
 ) -> None:
@@ -62,14 +68,9 @@ def predict_accuracy(
         )
     if output is None:
         write_rows(rows, ScoreRow, predictions_table, format, sys.stdout)
-        sys.stdout.flush()
     else:
         write_text_atomically(output, render_rows(rows, ScoreRow, predictions_table, format), overwrite=overwrite)
-    failed = [row for row in rows if row.error is not None]
-    for line in notes + [str(row.error) for row in failed]:
-        print(f"nfn: {line}", file=sys.stderr)
-    if failed:
-        raise typer.Exit(3 if len(failed) == len(rows) else 1)
+    leave_with([row.error for row in rows], notes)
 
 
 def _silent(files: int) -> bool:

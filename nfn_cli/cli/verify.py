@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nfn_cli.cli.options import ActivationOption, Format, PoolOption, complete_head, refuse_existing
+from nfn_cli.cli.options import (
+    ActivationOption,
+    FormatOption,
+    OverwriteOption,
+    PoolOption,
+    complete_head,
+    refuse_existing,
+)
 from nfn_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -79,10 +86,8 @@ def verify(
     ] = None,
     activation: ActivationOption = None,
     pool: PoolOption = None,
-    format: Annotated[
-        Format | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+    format: FormatOption = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Test whether B is A in other coordinates; or, without B, whether A computes the same along its orbit.
 

@@ -276,10 +276,8 @@ class _Aligner:
     def _outgoing(
         self, group: int, mine: Tensor, other: Tensor, points: tuple[WeightSpace, WeightSpace]
     ) -> tuple[Rows, Rows]:
-        # What reads a neuron feeds another, whose turns move its bias and not these weights.
-        unturned = GroupElement(self.element.permutations, self.element.diagonals)
         return (
-            _rows(points[0], group, Side.IN, unturned, neurons=mine),
+            _rows(points[0], group, Side.IN, self.element, neurons=mine),
             _rows(points[1], group, Side.IN, self.identity, neurons=other),
         )
 

@@ -209,9 +209,7 @@ class _Builder:
 
     def _sort(self, group: int) -> None:
         """Permute a group whose diagonal and turns are settled."""
-        _, diagonal, turns = (
-            part[group] for part in (self.element.permutations, self.element.diagonals, self.element.turns)
-        )
+        diagonal, turns = self.element.diagonals[group], self.element.turns[group]
 
         def normal_rows(neurons: Tensor, entries: int | None = None) -> Tensor:
             found = []
