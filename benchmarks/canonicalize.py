@@ -1,7 +1,7 @@
 """Time and memory of `nfn canonicalize`, against loading and saving the same files with safetensors.
 
 Two loads: one multilayer perceptron of about a gigabyte, and many small files in one call. Every side runs in a process
-of its own, start-up included on both; memory is the largest resident set.
+of its own, start-up included on both; memory is the largest resident set. Only `nfn` waits for the disk.
 
     python benchmarks/canonicalize.py [--gigabytes 1] [--files 1000]
 """

@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from scipy.stats import ks_2samp
 from torch import nn
 
-from nfn_cli.zoo import ZooSettings, fastest_precision, generate_zoo, load_images
+from nfn_cli.precision import fastest_precision
+from nfn_cli.zoo import ZooSettings, generate_zoo, load_images
 from nfn_cli.zoo.small_cnn import SMALLEST_IMAGE
 
 BATCH = 64

@@ -14,7 +14,7 @@ from nfn_cli.architectures.architecture import Architecture
 from nfn_cli.architectures.layer import Layer
 from nfn_cli.architectures.weight_space import WeightSpace
 
-_CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _ADAPTIVE: dict[str, dict[int, Callable[[Tensor, int], Tensor]]] = {
     "avg": {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d},
     "max": {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d},
@@ -45,15 +45,16 @@ def functional_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, p
         if layer.kind == "conv":
             if hidden.ndim == 2:  # a convolution behind a linear layer sees one position
                 hidden = hidden.view(*hidden.shape, *[1] * len(layer.kernel))
-            hidden = _CONVOLUTIONS[len(layer.kernel)](hidden, weight, bias, stride, padding)
+            hidden = CONVOLUTIONS[len(layer.kernel)](hidden, weight, bias, stride, padding)
         else:
             hidden = F.linear(_flattened(hidden, layer, architecture.pool), weight, bias)
         if position < len(architecture.layers) - 1:
-            hidden = _activate(hidden, architecture)
+            hidden = activate(hidden, architecture)
     return hidden
 
 
-def _activate(hidden: Tensor, architecture: Architecture) -> Tensor:
+def activate(hidden: Tensor, architecture: Architecture) -> Tensor:
+    """What stands behind every layer but the last."""
     if architecture.activation == "sin":
         return torch.sin(architecture.omega_0 * hidden)
     return FUNCTIONS[architecture.activation](hidden)
@@ -62,10 +63,19 @@ def _activate(hidden: Tensor, architecture: Architecture) -> Tensor:
 def _flattened(hidden: Tensor, layer: Layer, pool: str | None) -> Tensor:
     if hidden.ndim == 2:
         return hidden
-    dimensions = hidden.ndim - 2
     if math.prod(hidden.shape[2:]) != layer.spatial:
-        side = round(layer.spatial ** (1 / dimensions))
-        if side**dimensions != layer.spatial:
-            raise ValueError(f"{layer.name} reads {layer.spatial} positions, which form no grid of equal sides")
-        hidden = _ADAPTIVE["max" if pool == "max" else "avg"][dimensions](hidden, side)
+        hidden = fitted_to_flatten(hidden, layer, pool)
     return hidden.flatten(1)
+
+
+def fitted_to_flatten(hidden: Tensor, layer: Layer, pool: str | None) -> Tensor:
+    """Pool [batch, channels, *space] to the positions that the layer behind a flatten reads.
+
+    Raises:
+        ValueError: these form no grid of equal sides.
+    """
+    dimensions = hidden.ndim - 2
+    side = round(layer.spatial ** (1 / dimensions))
+    if side**dimensions != layer.spatial:
+        raise ValueError(f"{layer.name} reads {layer.spatial} positions, which form no grid of equal sides")
+    return _ADAPTIVE["max" if pool == "max" else "avg"][dimensions](hidden, side)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -34,6 +34,8 @@ FACTS = ("activation", "arch", "omega_0", "pool")
 _CONFIGURATIONS = ("config", "hparams", "hyper_parameters", "args", "meta", "metadata")
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.")
 _DEEPEST = 8
+
+_Value = TypeVar("_Value")
 
 
 def find_state_dict(path: Path, loaded: Any) -> dict[str, Tensor]:
@@ -73,8 +75,8 @@ def find_facts(loaded: Any) -> dict[str, Fact]:
     return facts
 
 
-def strip_wrappers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Remove the prefixes that DataParallel, torch.compile and Lightning put before every name, in any order."""
+def strip_wrappers(tensors: Mapping[str, _Value]) -> dict[str, _Value]:
+    """The same without the prefixes that DataParallel, torch.compile and Lightning put before every name."""
     names = list(tensors)
     while names:
         prefix = next((p for p in _WRAPPERS if all(name.startswith(p) and name != p for name in names)), None)

@@ -12,7 +12,8 @@ from nfn_cli.checkpoints.atomic import require_writable, write_atomically, write
 from nfn_cli.checkpoints.checkpoint import Checkpoint
 from nfn_cli.checkpoints.index import read_weight_map
 from nfn_cli.checkpoints.nested import find_container, strip_wrappers
-from nfn_cli.checkpoints.safetensors_format import read_safetensors, rewrite_safetensors
+from nfn_cli.checkpoints.parted import parts_of
+from nfn_cli.checkpoints.safetensors_format import Change, rewrite_safetensors
 from nfn_cli.checkpoints.sniff import sniff
 from nfn_cli.checkpoints.torch_format import read_torch
 
@@ -24,8 +25,8 @@ def rewrite_checkpoint(
 
     Args:
         checkpoint: as read; its file is read once more for what the checkpoint does not keep.
-        tensors: new values, by the checkpoint's names and of its shapes; tensors left out stay as they are. From a
-            safetensors file each is asked for once, when it is written.
+        tensors: new values, by the checkpoint's names and of its shapes; tensors left out stay as they are. For a
+            safetensors file each is asked for once, when it is written, and in parts where it comes in them.
         out: the new file; for a sharded checkpoint the new index, beside which the shards go under their own names.
         overwrite: replace files that are there.
 
@@ -37,19 +38,28 @@ def rewrite_checkpoint(
     if checkpoint.format == "sharded":
         _rewrite_shards(checkpoint, tensors, out, overwrite=overwrite)
     else:
-        _rewrite_file(checkpoint.path, tensors, strip_wrappers, out, overwrite=overwrite)
+        _rewrite_file(checkpoint, checkpoint.path, tensors, strip_wrappers, out, overwrite=overwrite)
 
 
-_Naming = Callable[[Mapping[str, Tensor]], Iterable[str]]
+# Gives the checkpoint's name for each name in a file, in their order.
+_Naming = Callable[[Mapping[str, object]], Iterable[str]]
 
 
-def _rewrite_file(source: Path, tensors: Mapping[str, Tensor], naming: _Naming, out: Path, *, overwrite: bool) -> None:
-    """Rewrite one file; `naming` gives the checkpoint's name for each of the file's tensors, in their order."""
-    format = sniff(source)
+def _rewrite_file(
+    checkpoint: Checkpoint, source: Path, tensors: Mapping[str, Tensor], naming: _Naming, out: Path, *, overwrite: bool
+) -> None:
+    format = sniff(source) if checkpoint.format == "sharded" else checkpoint.format
     if format == "safetensors":
-        raw, _ = read_safetensors(source)
-        names = dict(zip(raw, naming(raw), strict=True))
-        rewrite_safetensors(source, raw, lambda own: tensors.get(names[own]), out, overwrite=overwrite)
+
+        def changes(in_file: Mapping[str, object]) -> dict[str, Change]:
+            names = dict(zip(in_file, naming(in_file), strict=True))
+            return {
+                own: (checkpoint.tensors[name], parts_of(tensors, name))
+                for own, name in names.items()
+                if name in tensors
+            }
+
+        rewrite_safetensors(source, changes, out, overwrite=overwrite)
         return
     loaded = read_torch(source, mmap=format == "torch")
     container = find_container(source, loaded)
@@ -81,12 +91,12 @@ def _rewrite_shards(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], out: 
     shards = list(dict.fromkeys(weight_map.values()))
     for name in (*shards, out.name):
         require_writable(out.parent / name, overwrite=overwrite)
+
+    def naming(in_file: Mapping[str, object]) -> list[str]:
+        # A shard may hold more than the index lists; that has no name in the checkpoint.
+        return [names.get(own, "") for own in in_file]
+
     for shard in shards:
-
-        def naming(raw: Mapping[str, Tensor]) -> list[str]:
-            # A shard may hold more than the index lists; that has no name in the checkpoint.
-            return [names.get(own, "") for own in raw]
-
         source = checkpoint.path.parent / shard
-        _rewrite_file(source, tensors, naming, out.parent / shard, overwrite=overwrite)
+        _rewrite_file(checkpoint, source, tensors, naming, out.parent / shard, overwrite=overwrite)
     write_text_atomically(out, checkpoint.path.read_text(encoding="utf-8"), overwrite=overwrite)

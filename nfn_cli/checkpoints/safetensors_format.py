@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from safetensors import safe_open
@@ -17,6 +18,10 @@ from nfn_cli.errors import CheckpointError
 
 # A file whose tensors have a leading axis of networks carries this key in its metadata.
 POPULATION_KEY = "nfn.population"
+_COPIED = 1 << 20  # bytes copied at once
+
+# A tensor as it was read, and the rows of the new one in parts.
+Change = tuple[Tensor, Iterable[Tensor]]
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -45,34 +50,57 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def rewrite_safetensors(
     source: Path,
-    tensors: Mapping[str, Tensor],
-    new_value: Callable[[str], Tensor | None],
+    changes: Callable[[Mapping[str, object]], Mapping[str, Change]],
     out: Path,
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write a file with the header of another one, tensor by tensor, so that the values are never all in memory.
+    """Write a file with the header of another one, part by part, so that the values are never all in memory.
 
     Args:
         source: a file that `read_safetensors` has read.
-        tensors: its tensors, by name.
-        new_value: the new value of a tensor, of its shape, or None where it stays; asked once for each.
+        changes: of a mapping with the names in the file, those that change. They are asked for in the file's order;
+            all other tensors are copied.
 
     Raises:
-        CheckpointError: the file exists (without `overwrite`) or cannot be written; and whatever `new_value` raises.
-            Nothing is left behind.
+        CheckpointError: the file exists (without `overwrite`), cannot be written, or `source` is no longer what was
+            read; and whatever the parts raise. Nothing is left behind.
     """
 
     def write(temporary: Path) -> None:
         with source.open("rb") as old, temporary.open("wb") as file:
             length = old.read(8)
-            header = old.read(int.from_bytes(length, "little"))
+            size = int.from_bytes(length, "little")
+            if size > source.stat().st_size:  # never make room for what is not there
+                raise _changed_since(source)
+            header = old.read(size)
+            try:
+                entries = json.loads(header)
+                # The data follow the header in the order of their offsets, without holes.
+                ranges = {name: entries[name]["data_offsets"] for name in entries if name != "__metadata__"}
+            except (ValueError, TypeError, KeyError) as error:
+                raise _changed_since(source) from error
+            changing = changes(ranges)
             file.write(length + header)
-            entries = json.loads(header)
-            # The data follow the header in the order of their offsets, without holes.
-            for name in sorted(tensors, key=lambda name: entries[name]["data_offsets"]):
-                value = new_value(name)
-                value = tensors[name] if value is None else value.to(tensors[name].dtype)
-                file.write(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            for name, (start, stop) in sorted(ranges.items(), key=lambda item: item[1]):
+                if name not in changing:
+                    old.seek(8 + len(header) + start)
+                    _copy(old, file, stop - start)
+                    continue
+                tensor, parts = changing[name]
+                if tensor.numel() * tensor.element_size() != stop - start:
+                    raise _changed_since(source)
+                for part in parts:
+                    file.write(part.to(tensor.dtype).contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
     write_atomically(out, write, overwrite=overwrite)
+
+
+def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
+    while size > 0 and (data := source.read(min(size, _COPIED))):
+        target.write(data)
+        size -= len(data)
+
+
+def _changed_since(path: Path) -> CheckpointError:
+    return CheckpointError(path, "the file has changed since it was read", "try again once nothing writes it")

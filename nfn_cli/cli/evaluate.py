@@ -44,11 +44,15 @@ def evaluate(
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="CSV with columns file and --target, and run. [default: labels.csv in the folder]",
+            help="CSV with columns file and --target, and --run-column. [default: labels.csv in the folder]",
             show_default=False,
         ),
     ] = None,
     target: Annotated[str, typer.Option(help="Column with the true accuracy.")] = "test_accuracy",
+    run_column: Annotated[
+        str | None,
+        typer.Option(help="Column with the training run. [default: the one of the head's fit]", show_default=False),
+    ] = None,
     split: Annotated[
         Split, typer.Option(help="Only runs that the head's split keeps for testing, or all.")
     ] = Split.test,
@@ -76,6 +80,7 @@ def evaluate(
         samples=samples,
         seed=seed,
         column=target,
+        run_column=run_column,
         activation=activation,
     )
     report = evaluate_head(head, data, labels, settings, resolve_device(device.value))

@@ -14,6 +14,8 @@ from nfn_cli.nn import Accepted
 from nfn_cli.symmetry import GroupFacts, Inspection, LayerFacts
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
+    from rich.measure import Measurement
     from rich.table import Table
 
 _MOST_PLACES = 12  # named in the table; JSON and the lines of a pipe have all
@@ -160,7 +162,12 @@ def _tables(rows: Sequence[Inspected]) -> Table:
         if number:
             whole.add_row("")
         whole.add_row(_heading(row.path, row.inspection))
-        whole.add_row(_layer_table(row.inspection.layers))
+        layers = row.inspection.layers
+        whole.add_row(
+            _Fitting(
+                (_layer_table(layers), _layer_table(layers, short=True), _layer_table(layers, short=True, bare=True))
+            )
+        )
         whole.add_row(_summary(row.inspection, row.heads))
     return whole
 
@@ -172,7 +179,31 @@ def _heading(path: str, facts: Inspection) -> str:
     return f"[bold]{escape(_clean(path))}[/]  {'  '.join(parts)}"
 
 
-def _layer_table(layers: Iterable[LayerFacts]) -> Table:
+@dataclass(frozen=True)
+class _Fitting:
+    """The first of some tables that a terminal is wide enough for; the last one folds its cells if it must."""
+
+    tables: tuple[Table, ...]
+
+    def _chosen(self, console: Console, options: ConsoleOptions) -> Table:
+        from rich.measure import Measurement
+
+        room = options.max_width
+        wide = options.update(max_width=10_000)
+        fitting = (table for table in self.tables if Measurement.get(console, wide, table).maximum <= room)
+        return next(fitting, self.tables[-1])
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        yield self._chosen(console, options)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        from rich.measure import Measurement
+
+        return Measurement.get(console, options, self._chosen(console, options))
+
+
+def _layer_table(layers: Sequence[LayerFacts], *, short: bool = False, bare: bool = False) -> Table:
+    """With `short` in fewer words; `bare` leaves out of what a group consists, which its symbol tells, too."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -180,14 +211,16 @@ def _layer_table(layers: Iterable[LayerFacts]) -> Table:
     table.add_column("layer", overflow="fold")
     table.add_column("size", no_wrap=True)
     table.add_column("with", overflow="fold")
-    table.add_column("parameters", justify="right", no_wrap=True)
+    table.add_column("params" if short else "parameters", justify="right", no_wrap=True)
     table.add_column("group", no_wrap=True)
-    table.add_column("of", overflow="fold")
+    if not bare:
+        table.add_column("of", overflow="fold")
     table.add_column("imbalance", no_wrap=True)
     for layer in layers:
         group = layer.group
         cells = [_clean(layer.name), layer.describe(), _extras(layer), f"{layer.parameters:,}"]
-        cells += [group.symbol, _generators(group), _imbalance(group)] if group else ["", "", ""]
+        if group is not None:
+            cells += [group.symbol, *([] if bare else [_generators(group, short)]), _imbalance(group, short)]
         table.add_row(*map(escape, cells))
     return table
 
@@ -202,16 +235,17 @@ def _extras(layer: LayerFacts) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _generators(group: GroupFacts) -> str:
+def _generators(group: GroupFacts, short: bool) -> str:
+    """Such as `16 scalings, 16! permutations`; n! stands for itself where it must be short."""
     counts = {"scalings": group.scalings, "signs": group.signs, "phases": group.phases}
     parts = [f"{count} {name}" for name, count in counts.items() if count]
-    return ", ".join([*parts, f"{group.size}! permutations"])
+    return ", ".join([*parts, f"{group.size}!" if short else f"{group.size}! permutations"])
 
 
-def _imbalance(group: GroupFacts) -> str:
+def _imbalance(group: GroupFacts, short: bool) -> str:
     if group.imbalance_median is None or group.imbalance_largest is None:
         return ""
-    return f"{group.imbalance_median:.2f}, at most {group.imbalance_largest:.2f}"
+    return f"{group.imbalance_median:.2f}{' ≤ ' if short else ', at most '}{group.imbalance_largest:.2f}"
 
 
 def _summary(facts: Inspection, heads: Sequence[HeadFacts]) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,18 +67,23 @@ def move_files(
     """Do the work on every file, print a row for each, and leave with the documented exit code."""
     from tqdm import tqdm
 
+    from nfn_cli.checkpoints import synced_together
     from nfn_cli.cli.output import write_rows
 
     planned = planned_outputs(inputs, out)
     rows: list[MovedRow] = []
-    silent = len(planned) < 2 or not sys.stderr.isatty()
-    for path, target in tqdm(planned, unit="file", file=sys.stderr, disable=silent, leave=False):
-        try:
-            if target != out:
-                target.parent.mkdir(parents=True, exist_ok=True)
-            rows.append(work(path, target))
-        except NfnError as error:
-            rows.append(MovedRow(str(path), str(target), error=str(error)))
+    made: set[Path] = set()
+    several = len(planned) > 1
+    silent = not several or not sys.stderr.isatty()
+    with synced_together() if several else nullcontext():
+        for path, target in tqdm(planned, unit="file", file=sys.stderr, disable=silent, leave=False):
+            try:
+                if target != out and target.parent not in made:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    made.add(target.parent)
+                rows.append(work(path, target))
+            except NfnError as error:
+                rows.append(MovedRow(str(path), str(target), error=str(error)))
     write_rows(rows, MovedRow, _table, format, sys.stdout)
     leave_with([row.error for row in rows])
 

@@ -14,8 +14,10 @@ import typer
 
 from nfn_cli.cli.options import Device, DeviceOption
 from nfn_cli.cli.progress import advance
+from nfn_cli.cli.zoo_import import imports
 
 zoo = typer.Typer(help="Make populations of trained networks, to fit and measure heads on.", no_args_is_help=True)
+zoo.add_typer(imports, name="import")
 
 
 @zoo.callback()
@@ -52,6 +54,7 @@ def cnn(
         list[int] | None,
         typer.Option(min=1, help="Save after this epoch; repeat. [default: 1 2 4 8]", show_default=False),
     ] = None,
+    width: Annotated[int, typer.Option(min=1, help="Channels of every convolution.")] = 16,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a step and network.")] = 64,
     images: Annotated[int | None, typer.Option(min=1, help="Use this many training images.")] = None,
     packed: Annotated[bool, typer.Option("--packed", help="Many checkpoints a file, along a population axis.")] = False,
@@ -69,13 +72,15 @@ def cnn(
 ) -> None:
     """Train small CNNs by the recipe of the Small CNN Zoo (Unterthiner et al. 2020), many at once.
 
-    Three 3x3 convolutions of 16 channels with stride 2, global average pooling and a linear layer, with hyperparameters
-    drawn anew for every run. Writes checkpoints and labels.csv, and continues where a stopped sitting ended.
+    Three 3x3 convolutions of 16 channels (or --width) with stride 2, global average pooling and a linear layer, with
+    hyperparameters drawn anew for every run. Writes checkpoints and labels.csv, and continues where a stopped sitting
+    ended.
     """
     from tqdm import tqdm
 
+    from nfn_cli.precision import fastest_precision
     from nfn_cli.scoring.device import resolve_device
-    from nfn_cli.zoo import ZooSettings, fastest_precision, generate_zoo
+    from nfn_cli.zoo import ZooSettings, generate_zoo
 
     resolved = resolve_device(device.value)
     settings = ZooSettings(
@@ -88,6 +93,7 @@ def cnn(
         image_limit=images,
         packed=packed,
         precision=fastest_precision(resolved) if precision is Precision.auto else precision.value,
+        width=width,
     )
     started = time.monotonic()
     with tqdm(unit="sample", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:

@@ -7,7 +7,8 @@ True
 
 from nfn_cli.learning.conformal import interval_radius
 from nfn_cli.learning.evaluation import Agreement, EvaluateSettings, EvaluationReport, evaluate_head, measure
-from nfn_cli.learning.fitting import FitSettings
+from nfn_cli.learning.fit_state import has_state, is_unfinished
+from nfn_cli.learning.fitting import FitOutcome, FitSettings, Member, fit_member
 from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, mean_absolute_error, r_squared
 from nfn_cli.learning.splits import part_of
 from nfn_cli.learning.training import TrainSettings, train_head
@@ -17,11 +18,16 @@ __all__ = [
     "Estimate",
     "EvaluateSettings",
     "EvaluationReport",
+    "FitOutcome",
     "FitSettings",
+    "Member",
     "TrainSettings",
     "bootstrap",
     "evaluate_head",
+    "fit_member",
+    "has_state",
     "interval_radius",
+    "is_unfinished",
     "kendall_tau",
     "mean_absolute_error",
     "measure",

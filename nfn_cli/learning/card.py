@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any
 
 from nfn_cli.learning.evaluation import Agreement, EvaluationReport
-from nfn_cli.nn import Head
+from nfn_cli.nn import Head, HeadConfig, kind_of
 
 
 def model_card(head: Head, report: EvaluationReport) -> str:
@@ -16,16 +17,16 @@ def model_card(head: Head, report: EvaluationReport) -> str:
     moved = f"scalings {scales}" if accepted.activation in _SCALED else "sign flips"
     return f"""# {head.name}
 
-Predicts the test accuracy of a network from its weights alone. An ensemble of {head.config.members} Monomial-NFNs
-(arXiv 2409.11697) with {sum(parameter.numel() for parameter in head.model.parameters()):,} parameters in all.
+Predicts the test accuracy of a network from its weights alone. Kind: {head.config.kind.title}. An ensemble of
+{head.config.members} with {sum(parameter.numel() for parameter in head.model.parameters()):,} parameters in all.
 
 **Reads** {accepted.activation} networks of these layers, with any hidden widths: {layers}.
-
+{_running(head.config)}
 ## Data
 
 {fitted["networks"]:,} checkpoints of {fitted["runs"]:,} training runs ({fitted["data"]}), split by run with seed
 {fitted["split_seed"]}: 70 % train, 12 % calibration, 18 % test.
-{_zoo(fitted)}
+{_stopping(fitted)}{_zoo(fitted)}
 ## Measured on {report.networks:,} checkpoints of {report.runs} test runs
 
 95 % intervals by bootstrap over runs. *Moved*: each network after a random element of its symmetry group
@@ -55,6 +56,18 @@ Outside it a prediction means little.
 """
 
 
+def _running(config: HeadConfig) -> str:
+    if not config.kind.runs:
+        return ""
+    forward_pass = config.forward_pass
+    if not forward_pass.space:
+        return "It runs them on learned inputs.\n"
+    size = "x".join(map(str, forward_pass.space))
+    return f"""It runs them on learned inputs of {size}, with stride {forward_pass.stride} and padding
+{forward_pass.padding} in every convolution.
+"""
+
+
 _SCALED = ("relu", "leaky_relu", "prelu")
 
 
@@ -74,23 +87,41 @@ def _rows(report: EvaluationReport) -> str:
     return "\n".join(row(name, attribute) for attribute, name in names.items())
 
 
+def _stopping(fitted: dict[str, Any]) -> str:
+    if not fitted.get("validation"):
+        return ""
+    patience = f", stopped after {fitted['patience']} epochs without a better one" if fitted.get("patience") else ""
+    return f"""
+Each member left out {fitted["validation"]:.0%} of the training runs, others each, to validate{patience}.
+Of at most {fitted["epochs"]} epochs, the weights are those after epochs {", ".join(map(str, fitted["kept_epochs"]))}.
+"""
+
+
 def _zoo(fitted: dict[str, Any]) -> str:
     zoo = fitted.get("zoo")
     if not zoo:
         return ""
     return f"""
 The zoo: the recipe of the Small CNN Zoo (Unterthiner et al. 2020, arXiv 2002.11448) on `{zoo["data"]}`,
-{zoo["count"]} runs with activation {zoo["activation"]}, saved after epochs {", ".join(map(str, zoo["epochs"]))} of
+{fitted["runs"]} runs with activation {zoo["activation"]}, saved after epochs {", ".join(map(str, zoo["epochs"]))} of
 {max(zoo["epochs"])}, batches of {zoo["batch_size"]} images; {len(zoo["diverged"])} runs diverged.
 """
 
 
 def _commands(head: Head, fitted: dict[str, Any]) -> str:
-    zoo, data = fitted.get("zoo"), fitted["data"]
-    labels = f" --labels {fitted['labels']}" if fitted.get("labels") else ""
-    target = f" --target {fitted['column']}" if fitted["column"] != "test_accuracy" else ""
+    zoo, data, name = fitted.get("zoo"), quote(fitted["data"]), quote(head.name)
+    labels = f" --labels {quote(fitted['labels'])}" if fitted.get("labels") else ""
+    target = f" --target {quote(fitted['column'])}" if fitted["column"] != "test_accuracy" else ""
     activation = f" --activation {fitted['activation']}" if fitted.get("activation") else ""
-    options = f"{labels}{target}{activation}"
+    running = head.config.forward_pass
+    kind = f" --kind {kind_of(head.config.sizes)}"
+    if head.config.kind.runs and running.space and not zoo:
+        size = "x".join(map(str, running.space))
+        kind += f" --input-size {size} --stride {running.stride} --padding {running.padding}"
+    runs = f" --run-column {quote(fitted['run_column'])}" if fitted.get("run_column", "run") != "run" else ""
+    options = f"{labels}{target}{runs}{activation}"
+    patience = f" --patience {fitted['patience']}" if fitted.get("patience") else ""
+    validation = f" --validation {fitted['validation']:g}" if fitted.get("validation") else ""
     lines = []
     if zoo:
         epochs = " ".join(f"--epochs {epoch}" for epoch in zoo["epochs"])
@@ -101,8 +132,8 @@ def _commands(head: Head, fitted: dict[str, Any]) -> str:
             f" --precision {zoo['precision']}{' --packed' if zoo['packed'] else ''} --out {data}"
         )
     lines.append(
-        f"nfn train {data} --out {head.name} --epochs {fitted['epochs']} --members {head.config.members}"
-        f" --seed {fitted['seed']}{options}"
+        f"nfn train {data} --out {name}{kind} --epochs {fitted['epochs']} --members {head.config.members}"
+        f" --seed {fitted['seed']}{patience}{validation}{options}"
     )
-    lines.append(f"nfn evaluate {head.name} {data}{options}")
+    lines.append(f"nfn evaluate {name} {data}{options}")
     return "\n".join(lines)

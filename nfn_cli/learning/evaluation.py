@@ -18,6 +18,7 @@ from nfn_cli.learning.splits import positions
 from nfn_cli.nn import Head, Predictions, load_head
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo import LabelledNetworks, read_networks
+from nfn_cli.zoo.labels import RUN_COLUMN
 
 _CHANCE_MARGIN = 0.005
 _HISTOGRAM_BINS = 10
@@ -32,6 +33,7 @@ class EvaluateSettings:
     samples: int = 1
     seed: int = 0
     column: str = "test_accuracy"
+    run_column: str | None = None  # None: the one that the head was fitted with
     activation: str | None = None
 
 
@@ -100,6 +102,7 @@ def evaluate_head(
         data,
         labels,
         column=settings.column,
+        run_column=settings.run_column or head.config.fitted.get("run_column", RUN_COLUMN),
         activation=settings.activation,
         default_activation=head.config.accepted.activation,
     )

@@ -1,28 +1,40 @@
-"""Fit a head's members to labelled networks."""
+"""Fit a head's members to labelled networks, one after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.nn import Ensemble, MonomialNFN
+from nfn_cli.learning.fit_state import FitState, StateKeeper
+from nfn_cli.learning.member_fit import FitOutcome, FitSettings, Member, MemberFit
+from nfn_cli.learning.splits import validation_positions
+from nfn_cli.nn import Ensemble
 
-_LARGEST_GRADIENT = 1.0
+__all__ = ["FitOutcome", "FitSettings", "Member", "fit_ensemble", "fit_member"]
 
 
-@dataclass(frozen=True)
-class FitSettings:
-    """The budget of a fit; the defaults are what the shipped heads were fitted with."""
+def fit_member(
+    member: nn.Module,
+    inputs: Sequence[Tensor],
+    accuracies: Tensor,
+    settings: FitSettings,
+    seed: int,
+    on_epoch: Callable[[float], None] = lambda loss: None,
+    validation: Sequence[int] = (),
+) -> FitOutcome:
+    """Fit one network from its first epoch to its last.
 
-    epochs: int = 60
-    batch_size: int = 64
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-4
-    seed: int = 0
+    Args:
+        member, inputs, accuracies, settings, seed, validation: as in `MemberFit`; the member is left in evaluation
+            mode.
+        on_epoch: told the mean loss after every epoch.
+    """
+    fit = MemberFit(member, inputs, accuracies, settings, seed, validation)
+    while not fit.finished:
+        on_epoch(fit.run_epoch())
+    return fit.finish()
 
 
 def fit_ensemble(
@@ -31,8 +43,12 @@ def fit_ensemble(
     accuracies: Tensor,
     settings: FitSettings,
     on_epoch: Callable[[float], None] = lambda loss: None,
-) -> None:
-    """Fit every member on its own, by the cross entropy of the predicted and the true accuracy.
+    *,
+    runs: Sequence[str] = (),
+    on_skip: Callable[[int], None] = lambda epochs: None,
+    keeper: StateKeeper | None = None,
+) -> list[FitOutcome]:
+    """Fit every member on its own.
 
     Args:
         model: freshly made; its members start from different random weights.
@@ -40,42 +56,43 @@ def fit_ensemble(
             device.
         accuracies: [networks], in [0, 1].
         on_epoch: told the mean loss after every epoch of every member.
+        runs: the training run of each network; by these, each member holds out validation runs of its own.
+        on_skip: told of epochs that are not run: because a saved state has them, or a member stopped early.
+        keeper: keeps the state on disk, and gives that of an earlier sitting.
 
-    AdamW under a one-cycle learning rate, gradients clipped to norm 1. No augmentation: the members are invariant.
+    Returns:
+        How the fit of each member ended.
     """
+    saved = keeper.saved if keeper else None
+    outcomes = [FitOutcome(**values) for values in saved.values["outcomes"]] if saved else []
     for number, member in enumerate(model.members):
-        assert isinstance(member, MonomialNFN)
-        member.standardise.fit(fields)
-        _fit(member, fields, accuracies.float(), settings, settings.seed * 1_000 + number, on_epoch)
+        seed = settings.seed * 1_000 + number
+        validation = validation_positions(runs, settings.validation, seed)
+        fit = MemberFit(member, fields, accuracies, settings, seed, validation)
+        if saved is not None and number < len(saved.values["outcomes"]):
+            member.load_state_dict(saved.part(f"members.{number}."))
+            member.eval()
+            on_skip(fit.epochs)
+            continue
+        if saved is not None and number == len(saved.values["outcomes"]):
+            fit.restore(FitState(saved.part("member."), saved.values["member"]))
+            on_skip(fit.epoch)
+        while not fit.finished:
+            on_epoch(fit.run_epoch())
+            if keeper and keeper.due():
+                keeper.save(_state(model, outcomes, fit))
+        on_skip(fit.epochs - fit.epoch)
+        outcomes.append(fit.finish())
+    return outcomes
 
 
-def _fit(
-    member: MonomialNFN,
-    fields: Sequence[Tensor],
-    accuracies: Tensor,
-    settings: FitSettings,
-    seed: int,
-    on_epoch: Callable[[float], None],
-) -> None:
-    count, device = len(accuracies), accuracies.device
-    batch = min(settings.batch_size, count)
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(member.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=settings.epochs * (count // batch)
-    )
-    member.train()
-    for _ in range(settings.epochs):
-        order = torch.randperm(count, generator=generator).to(device)
-        total = 0.0
-        for start in range(0, count - batch + 1, batch):
-            chosen = order[start : start + batch]
-            loss = F.binary_cross_entropy_with_logits(member([values[chosen] for values in fields]), accuracies[chosen])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(member.parameters(), _LARGEST_GRADIENT)
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
-        on_epoch(total / (count // batch))
-    member.eval()
+def _state(model: Ensemble, outcomes: Sequence[FitOutcome], fit: MemberFit) -> FitState:
+    """The finished members' weights, and the state of the fit under way."""
+    tensors = {
+        f"members.{number}.{name}": tensor
+        for number in range(len(outcomes))
+        for name, tensor in model.members[number].state_dict().items()
+    }
+    now = fit.state()
+    tensors |= {f"member.{name}": tensor for name, tensor in now.tensors.items()}
+    return FitState(tensors, {"outcomes": [asdict(outcome) for outcome in outcomes], "member": now.values})

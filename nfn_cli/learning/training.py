@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nfn_cli.errors import DataError
+from nfn_cli.errors import DataError, HeadError
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.card import model_card
 from nfn_cli.learning.conformal import interval_radius
 from nfn_cli.learning.evaluation import EvaluateSettings, EvaluationReport, measure, require_spread
-from nfn_cli.learning.fitting import FitSettings, fit_ensemble
-from nfn_cli.learning.splits import Part, positions
-from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, read_fields
+from nfn_cli.learning.fit_state import StateKeeper
+from nfn_cli.learning.fitting import FitOutcome, FitSettings, fit_ensemble
+from nfn_cli.learning.running import known_pass
+from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, positions
+from nfn_cli.nn import KINDS, Accepted, Ensemble, ForwardPass, Head, HeadConfig, Sizes, kind_of
 from nfn_cli.zoo import LabelledNetworks, read_networks, read_record
-
-_SMALLEST_PART = 5
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How to fit a head. `split_seed` decides which runs are held out, `fit.seed` everything else."""
+    """How to fit a head. `fit.seed` decides everything but the split.
 
-    sizes: MonomialNFNSizes = field(default_factory=MonomialNFNSizes)
+    Attributes:
+        split_seed: decides which runs are held out; None takes 0, or for a small population the first seed that gives
+            each part enough runs.
+        column, run_column: of the CSV file, with the accuracy and the training run.
+        sizes: of each member; None takes the defaults of `kind`.
+        kind: a name in `KINDS`; None takes that of `sizes`, or else Monomial-Probe where it is known how the networks
+            are run, and Monomial-NFN otherwise.
+        forward_pass: how the networks are run; None where the data or their layers tell.
+    """
+
+    sizes: Sizes | None = None
+    kind: str | None = None
+    forward_pass: ForwardPass | None = None
     members: int = 4
     level: float = 0.9
     fit: FitSettings = field(default_factory=FitSettings)
-    split_seed: int = 0
+    split_seed: int | None = None
     column: str = "test_accuracy"
+    run_column: str = "run"
     activation: str | None = None
 
 
@@ -44,60 +58,120 @@ def train_head(
     settings: TrainSettings | None = None,
     *,
     device: str = "cpu",
+    overwrite: bool = False,
     on_start: Callable[[int], None] = lambda epochs: None,
     on_epoch: Callable[[float], None] = lambda loss: None,
+    on_skip: Callable[[int], None] = lambda epochs: None,
 ) -> EvaluationReport:
     """Fit a head, calibrate its interval and population on held-out runs, measure it on others, and write its folder.
+
+    While it is being fitted, the folder holds the fit's state. A fit that was stopped goes on from there when it is
+    called again with the same data and settings, and ends in the same head, bit for bit.
 
     Args:
         data, labels: as in `read_networks`.
         out: the head's folder.
+        overwrite: begin anew where the folder holds the state of another fit.
         on_start: told the number of epochs over all members.
         on_epoch: told the mean loss after each.
+        on_skip: told of epochs that are not run: because a state has them, or a member stopped early.
 
     Returns:
         The measurement on test runs, which the model card also gives.
 
     Raises:
-        DataError: unusable data, too few runs in a part of the split, or a folder that cannot be written.
+        DataError: unusable data, too few runs in a part of the split, a folder that cannot be written or that holds
+            the state of another fit.
         HeadError: an architecture without scalings or signs.
     """
     settings = settings or TrainSettings()
-    networks = read_networks(data, labels, column=settings.column, activation=settings.activation)
-    train, calibration, test = (_part(networks, part, settings.split_seed, data) for part in _PARTS)
+    if labels is None and data.suffix.lower() == ".csv":
+        raise DataError(data, "is a CSV file", f"give the folder of checkpoints, and this file as --labels {data.name}")
+    networks = read_networks(
+        data,
+        labels,
+        column=settings.column,
+        run_column=settings.run_column,
+        unique=True,
+        activation=settings.activation,
+    )
+    settings = replace(settings, split_seed=_split_seed(networks, settings, data))
+    train, calibration, test = (_part(networks, part, settings, data) for part in _PARTS)
     require_spread(train, data)
     require_spread(test, data)
     _require_place(out)
+    sizes, forward_pass = _members(settings, networks, data)
+    settings = replace(settings, sizes=sizes, kind=kind_of(sizes), forward_pass=forward_pass)
+    epochs = settings.fit.epochs_for(len(train), KINDS[kind_of(sizes)].epochs)
+    settings = replace(settings, fit=replace(settings.fit, epochs=epochs))
     config = HeadConfig(
         accepted=Accepted.of(networks.point.architecture),
-        sizes=settings.sizes,
+        sizes=sizes,
+        forward_pass=forward_pass or ForwardPass(),
         members=settings.members,
         level=settings.level,
         fitted=_record(data, labels, networks, settings),
     )
     torch.manual_seed(settings.fit.seed)
-    model = Ensemble(config).to(device)
-    head = Head(out.resolve().name, config, model)
+    model = _ensemble(config, networks).to(device)
     fields = _fields(model, train)
-    on_start(settings.members * settings.fit.epochs)
-    fit_ensemble(model, fields, train.accuracies.to(device, torch.float32), settings.fit, on_epoch)
+    keeper = StateKeeper(out, _made_of(networks, settings, model.radius.device), overwrite=overwrite)
+    on_start(settings.members * epochs)
+    accuracies = train.accuracies.to(device, torch.float32)
+    outcomes = fit_ensemble(
+        model, fields, accuracies, settings.fit, on_epoch, runs=train.runs, on_skip=on_skip, keeper=keeper
+    )
     model.eval()
+    head = Head(out.resolve().name, _with_outcomes(config, outcomes), model)
     _calibrate(head, train, calibration)
     report = measure(head, test, EvaluateSettings(seed=settings.fit.seed))
     head.save(out, model_card(head, report))
+    keeper.remove()
     return report
+
+
+def _members(settings: TrainSettings, networks: LabelledNetworks, data: Path) -> tuple[Sizes, ForwardPass | None]:
+    """The members' sizes, and how they run the networks if they do."""
+    known = settings.forward_pass or known_pass(data, networks.point.architecture)
+    name = settings.kind or ("monomial-probe" if known is not None else "monomial-nfn")
+    sizes = KINDS[name].sizes() if settings.sizes is None else settings.sizes
+    if not KINDS[kind_of(sizes)].runs:
+        return sizes, None
+    if known is None:
+        cause = f"a {kind_of(sizes)} head runs the networks, and nothing tells how"
+        raise DataError(data, cause, "give --input-size, --stride and --padding of their convolutions")
+    return sizes, known
 
 
 _PARTS: tuple[Part, Part, Part] = ("train", "calibration", "test")
 
 
-def _part(networks: LabelledNetworks, part: Part, seed: int, data: Path) -> LabelledNetworks:
-    chosen = positions(networks.runs, part, seed)
+def _split_seed(networks: LabelledNetworks, settings: TrainSettings, data: Path) -> int:
+    if settings.split_seed is not None:
+        return settings.split_seed
+    seed = first_seed(networks.runs, settings.level)
+    if seed is None:
+        runs = len(set(networks.runs))
+        parts = ", ".join(f"{least} for {part}" for part, least in FEWEST_RUNS.items())
+        cause = f"{len(networks)} checkpoints of only {runs} runs cannot be split by run (at least {parts})"
+        if runs < len(networks):
+            remedy = f"give checkpoints of more runs (30 or more), or a --run-column other than {settings.run_column!r}"
+            raise DataError(data, cause, f"{remedy} if more runs than these were trained")
+        raise DataError(data, cause, "give checkpoints of more runs (30 or more; a few hundred make a good head)")
+    return seed
+
+
+def _part(networks: LabelledNetworks, part: Part, settings: TrainSettings, data: Path) -> LabelledNetworks:
+    assert settings.split_seed is not None
+    chosen = positions(networks.runs, part, settings.split_seed)
     runs = len({networks.runs[position] for position in chosen})
     if runs < _SMALLEST_PART:
         cause = f"only {runs} of {len(set(networks.runs))} runs fall into the {part} part"
-        raise DataError(data, cause, "give checkpoints of more runs (a few dozen at least)")
+        raise DataError(data, cause, "give checkpoints of more runs (30 or more)")
     return networks.select(chosen)
+
+
+_SMALLEST_PART = min(FEWEST_RUNS.values())
 
 
 def _require_place(out: Path) -> None:
@@ -107,8 +181,16 @@ def _require_place(out: Path) -> None:
         raise DataError(out, f"{there} is no folder that can be written to", "choose another place")
 
 
+def _ensemble(config: HeadConfig, networks: LabelledNetworks) -> Ensemble:
+    try:
+        return Ensemble(config)
+    except HeadError as error:
+        # It was raised for the small network that a head is built from, of which the user knows nothing.
+        raise HeadError(networks.point.architecture.describe(), error.cause, error.remedy) from error
+
+
 def _fields(model: Ensemble, networks: LabelledNetworks) -> list[Tensor]:
-    fields = read_fields(model.layout, networks.point, device=model.radius.device)
+    fields = model.read(networks.point)
     finite = torch.stack([values.flatten(1).isfinite().all(1) for values in fields]).all(0)
     if not finite.all():
         file = networks.files[int((~finite).nonzero()[0])]
@@ -127,9 +209,7 @@ def _calibrate(head: Head, train: LabelledNetworks, calibration: LabelledNetwork
 
 
 def _logits_and_invariants(model: Ensemble, networks: LabelledNetworks) -> tuple[Tensor, Tensor]:
-    pairs: Sequence[tuple[Tensor, Tensor]] = [
-        model(read_fields(model.layout, batch, device=model.radius.device)) for batch in batches(networks.point)
-    ]
+    pairs: Sequence[tuple[Tensor, Tensor]] = [model(model.read(batch)) for batch in batches(networks.point)]
     return torch.cat([logits for logits, _ in pairs]), torch.cat([invariants for _, invariants in pairs])
 
 
@@ -141,6 +221,7 @@ def _record(data: Path, labels: Path | None, networks: LabelledNetworks, setting
         "networks": len(networks),
         "runs": len(set(networks.runs)),
         "column": settings.column,
+        "run_column": settings.run_column,
         "activation": settings.activation,
         "split_seed": settings.split_seed,
         **asdict(settings.fit),
@@ -149,3 +230,25 @@ def _record(data: Path, labels: Path | None, networks: LabelledNetworks, setting
     if zoo is not None:
         record["zoo"] = zoo
     return record
+
+
+def _with_outcomes(config: HeadConfig, outcomes: Sequence[FitOutcome]) -> HeadConfig:
+    """The configuration with the epoch that each member's weights are of."""
+    return replace(config, fitted={**config.fitted, "kept_epochs": [outcome.kept for outcome in outcomes]})
+
+
+def _made_of(networks: LabelledNetworks, settings: TrainSettings, device: torch.device) -> dict[str, Any]:
+    """All that a fit follows from, under names that a refusal can tell."""
+    contents = hashlib.sha256(repr((networks.runs, networks.files, networks.point.architecture.describe())).encode())
+    for tensor in (networks.accuracies, *networks.point.tensors.values()):
+        contents.update(tensor.contiguous().numpy().data)
+    return {
+        **asdict(settings.fit),
+        "members": settings.members,
+        "kind": settings.kind,
+        "sizes": None if settings.sizes is None else asdict(settings.sizes),
+        "forward pass": settings.forward_pass and settings.forward_pass.to_record(),
+        "split seed": settings.split_seed,
+        "device": device.type,
+        "data set": contents.hexdigest(),
+    }

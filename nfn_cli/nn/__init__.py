@@ -11,34 +11,45 @@
 from nfn_cli.nn.accepted import Accepted, AcceptedLayer
 from nfn_cli.nn.choose import choose_head, load_head, shipped_configs
 from nfn_cli.nn.equivariant import EquivariantActivation, MonomialLinear
+from nfn_cli.nn.forward_pass import ForwardPass
 from nfn_cli.nn.head import Ensemble, Head, HeadConfig, Predictions, read_head
 from nfn_cli.nn.inputs import read_fields
 from nfn_cli.nn.invariant import MonomialInvariant
+from nfn_cli.nn.kinds import KINDS, Kind, Sizes, kind_of
 from nfn_cli.nn.layout import Field, Layout
 from nfn_cli.nn.monomial_nfn import MonomialNFN, MonomialNFNSizes
+from nfn_cli.nn.monomial_probe import MonomialProbe, MonomialProbeSizes, read_unit_form
 from nfn_cli.nn.population import Population
 from nfn_cli.shipped import models_folder, shipped_heads
 
 __all__ = [
+    "KINDS",
     "Accepted",
     "AcceptedLayer",
     "Ensemble",
     "EquivariantActivation",
     "Field",
+    "ForwardPass",
     "Head",
     "HeadConfig",
+    "Kind",
     "Layout",
     "MonomialInvariant",
     "MonomialLinear",
     "MonomialNFN",
     "MonomialNFNSizes",
+    "MonomialProbe",
+    "MonomialProbeSizes",
     "Population",
     "Predictions",
+    "Sizes",
     "choose_head",
+    "kind_of",
     "load_head",
     "models_folder",
     "read_fields",
     "read_head",
+    "read_unit_form",
     "shipped_configs",
     "shipped_heads",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from nfn_cli.architectures import Architecture, Layer
+from nfn_cli.architectures import Architecture, Layer, chain
+from nfn_cli.architectures.activations import DEFAULT_OMEGA_0, POOLS
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,17 @@ class AcceptedLayer:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The architectures that one head reads: these layers with any hidden widths, and one activation."""
+    """The architectures that one head reads: these layers with any hidden widths, and one activation.
+
+    Attributes:
+        pool: which pooling follows activations; None where nobody said.
+        omega_0: of a sine; None for others.
+    """
 
     activation: str
     layers: tuple[AcceptedLayer, ...]
+    pool: str | None = None
+    omega_0: float | None = None
 
     @classmethod
     def of(cls, architecture: Architecture) -> Accepted:
@@ -45,6 +54,8 @@ class Accepted:
         return cls(
             architecture.activation,
             tuple(_seen(layer, first=i == 0, last=i == last) for i, layer in enumerate(architecture.layers)),
+            architecture.pool,
+            architecture.omega_0 if architecture.activation == "sin" else None,
         )
 
     def mismatch(self, architecture: Architecture) -> str | None:
@@ -57,12 +68,19 @@ class Accepted:
             return f"the network has {len(other.layers)} layers, the head reads {len(self.layers)}"
         if self.activation != other.activation:
             return f"the activation is {other.activation}, the head reads {self.activation}"
+        if self.omega_0 is not None and self.omega_0 != other.omega_0:
+            return f"omega_0 is {other.omega_0:g}, the head reads {self.omega_0:g}"
+        # Who says nothing of pooling is taken at the head's word.
+        if None not in (self.pool, other.pool) and (self.pool == "max") is not (other.pool == "max"):
+            return f"the pooling is {other.pool}, the head reads {self.pool}"
         return None
 
     def to_record(self) -> dict[str, Any]:
         """Plain values for `config.yaml`."""
+        told = {"pool": self.pool, "omega_0": self.omega_0}
         return {
             "activation": self.activation,
+            **{name: value for name, value in told.items() if value is not None},
             "layers": [
                 {
                     "kind": layer.kind,
@@ -98,7 +116,18 @@ class Accepted:
                 raise ValueError("the first layer alone has inputs, the last alone outputs")
         if not layers:
             raise ValueError("it accepts no layer")
-        return cls(str(record["activation"]), tuple(layers))
+        omega_0 = record.get("omega_0")
+        if omega_0 is not None and not (isinstance(omega_0, int | float) and 0 < omega_0 < math.inf):
+            raise ValueError(f"omega_0 is {omega_0!r}")
+        pool = record.get("pool")
+        if pool not in (None, *POOLS):
+            raise ValueError(f"pool is {pool!r}")
+        return cls(str(record["activation"]), tuple(layers), pool, None if omega_0 is None else float(omega_0))
+
+    def example_architecture(self) -> Architecture:
+        """The architecture of `example`."""
+        omega_0 = DEFAULT_OMEGA_0 if self.omega_0 is None else self.omega_0
+        return chain(self.example(), activation=self.activation, omega_0=omega_0, pool=self.pool)
 
     def example(self, width: int = 2) -> list[Layer]:
         """Layers of the smallest kind of network that is accepted, to build a head's modules from."""

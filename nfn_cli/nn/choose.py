@@ -36,8 +36,9 @@ def load_head(name: str, device: str = "cpu") -> Head:
 
 
 def shipped_configs() -> dict[str, HeadConfig]:
-    """The configuration of every shipped head, by name."""
-    return {name: read_config(models_folder() / name) for name in shipped_heads()}
+    """The configuration of every shipped head, by name; those that predict best come first."""
+    configs = {name: read_config(models_folder() / name) for name in shipped_heads()}
+    return dict(sorted(configs.items(), key=lambda item: not item[1].kind.runs))
 
 
 def choose_head(

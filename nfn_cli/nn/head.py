@@ -1,4 +1,4 @@
-"""A pretrained head: an ensemble of Monomial-NFNs, an interval, and the population it knows.
+"""A pretrained head: an ensemble of invariant networks, an interval, and the population it knows.
 
 On disk a head is a folder: `config.yaml` (what it accepts, sizes, how it was fitted), `model.safetensors` (every
 tensor) and `README.md` (its model card).
@@ -17,19 +17,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from nfn_cli.architectures import WeightSpace, chain
+from nfn_cli.architectures import WeightSpace
 from nfn_cli.checkpoints import save_tensors, write_text_atomically
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.accepted import Accepted
-from nfn_cli.nn.inputs import read_fields
-from nfn_cli.nn.layout import Layout
-from nfn_cli.nn.monomial_nfn import MonomialNFN, MonomialNFNSizes
+from nfn_cli.nn.forward_pass import ForwardPass
+from nfn_cli.nn.kinds import KINDS, HeadMember, Kind, Sizes, kind_of
+from nfn_cli.nn.monomial_nfn import MonomialNFNSizes
 from nfn_cli.nn.population import Population
 
 CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
 CARD_FILE = "README.md"
-_KIND = "monomial-nfn"
 _MOST_MEMBERS = 64
 
 
@@ -39,17 +38,24 @@ class HeadConfig:
 
     Attributes:
         accepted: the architectures it reads.
-        sizes: of each member.
+        sizes: of each member; their class decides the kind of head.
         members: networks in the ensemble; their logits are averaged.
         level: nominal coverage of the interval.
         fitted: how it was fitted (data, split seed, epochs ...), for the record and for `nfn evaluate`.
+        forward_pass: how the networks are run, by kinds that run them.
     """
 
     accepted: Accepted
-    sizes: MonomialNFNSizes = field(default_factory=MonomialNFNSizes)
+    sizes: Sizes = field(default_factory=MonomialNFNSizes)
     members: int = 1
     level: float = 0.9
     fitted: dict[str, Any] = field(default_factory=dict)
+    forward_pass: ForwardPass = field(default_factory=ForwardPass)
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of head."""
+        return KINDS[kind_of(self.sizes)]
 
     def __post_init__(self) -> None:
         # These come from a stranger's file too.
@@ -79,19 +85,24 @@ class Ensemble(nn.Module):
 
     def __init__(self, config: HeadConfig) -> None:
         super().__init__()
-        self.layout = Layout.of(chain(config.accepted.example(), activation=config.accepted.activation))
-        self.members = nn.ModuleList(MonomialNFN(self.layout, config.sizes) for _ in range(config.members))
-        first = self.members[0]
-        assert isinstance(first, MonomialNFN)
-        self.population = Population(first.invariant.out_features)
+        example = config.accepted.example_architecture()
+        self.members = nn.ModuleList(
+            config.kind.make(example, config.sizes, config.forward_pass) for _ in range(config.members)
+        )
+        self.population = Population(self._member(0).summary_features)
         self.register_buffer("radius", torch.tensor(1.0))
 
-    def forward(self, fields: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits [batch], averaged over members, and the first member's invariants [batch, features]."""
-        invariants = [member.invariants(fields) for member in self.members]  # type: ignore[operator]
-        pairs = zip(self.members, invariants, strict=True)
-        logits = torch.stack([member.logits(values) for member, values in pairs])  # type: ignore[operator]
-        return logits.mean(0), invariants[0]
+    def read(self, point: WeightSpace) -> list[Tensor]:
+        """What the members take of a batch of networks [batch, *shape] on the CPU: tensors [batch, ...]."""
+        return self._member(0).read(point, device=self.radius.device)
+
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Of what `read` gives: logits [batch], averaged over members, and the first one's summary [batch, n]."""
+        found = [self._member(number).logits_and_summary(inputs) for number in range(len(self.members))]
+        return torch.stack([logits for logits, _ in found]).mean(0), found[0][1]
+
+    def _member(self, number: int) -> HeadMember:
+        return self.members[number]  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -115,31 +126,33 @@ class Head:
         reason = self.config.accepted.mismatch(point.architecture)
         if reason:
             raise HeadError(point.architecture.describe(), reason, f"choose another head than {self.name}")
-        fields = read_fields(self.model.layout, point, device=self.model.radius.device)
-        logits, invariants = self.model(fields)
+        logits, summary = self.model(self.model.read(point))
         # Back to the CPU first: not every device has float64.
         accuracy, radius = logits.cpu().double().sigmoid(), self.model.radius.cpu().double()
         return Predictions(
             accuracy=accuracy,
             low=(accuracy - radius).clamp(0, 1),
             high=(accuracy + radius).clamp(0, 1),
-            in_population=self.model.population.contains(invariants).cpu(),
+            in_population=self.model.population.contains(summary).cpu(),
         )
 
     def save(self, folder: Path, card: str) -> None:
         """Write the head's folder; `config.yaml` comes last, so that a folder with one is complete."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
-        save_tensors(folder / MODEL_FILE, tensors, {"kind": _KIND}, overwrite=True)
+        kind = kind_of(self.config.sizes)
+        save_tensors(folder / MODEL_FILE, tensors, {"kind": kind}, overwrite=True)
         write_text_atomically(folder / CARD_FILE, card, overwrite=True)
         record = {
-            "kind": _KIND,
+            "kind": kind,
             "accepts": self.config.accepted.to_record(),
             "sizes": asdict(self.config.sizes),
             "members": self.config.members,
             "level": self.config.level,
             "fitted": self.config.fitted,
         }
+        if self.config.kind.runs:
+            record["forward_pass"] = self.config.forward_pass.to_record()
         write_text_atomically(folder / CONFIG_FILE, yaml.safe_dump(record, sort_keys=False), overwrite=True)
 
 
@@ -153,14 +166,16 @@ def read_config(folder: Path) -> HeadConfig:
     remedy = "give the folder of a head written by `nfn train`, or the name of a shipped one"
     try:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if record["kind"] != _KIND:
+        if record["kind"] not in KINDS:
             raise HeadError(path, f"unknown kind of head {record['kind']!r}", "update nfn-cli")
+        kind = KINDS[record["kind"]]
         return HeadConfig(
             accepted=Accepted.from_record(record["accepts"]),
-            sizes=MonomialNFNSizes(**record["sizes"]),
+            sizes=kind.sizes(**record["sizes"]),
             members=int(record["members"]),
             level=float(record["level"]),
             fitted=dict(record["fitted"]),
+            forward_pass=ForwardPass.from_record(record["forward_pass"]) if kind.runs else ForwardPass(),
         )
     except FileNotFoundError as error:
         raise HeadError(folder, f"no head here (there is no {CONFIG_FILE})", remedy) from error

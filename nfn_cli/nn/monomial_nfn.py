@@ -12,9 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nfn_cli.architectures import WeightSpace
 from nfn_cli.nn.equivariant import EquivariantActivation, MonomialLinear
+from nfn_cli.nn.inputs import read_fields
 from nfn_cli.nn.invariant import MonomialInvariant
 from nfn_cli.nn.layout import Layout
+from nfn_cli.nn.sizes import require_sizes
 
 
 @dataclass(frozen=True)
@@ -28,19 +31,11 @@ class MonomialNFNSizes:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        # These come from a stranger's file too.
-        for name in ("channels", "equivariant_layers", "invariants", "hidden"):
-            size = getattr(self, name)
-            if type(size) is not int or not 1 <= size <= _LARGEST[name]:
-                raise ValueError(f"{name} is {size!r}, not a whole number from 1 to {_LARGEST[name]}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout!r}, not a share below 1")
+        require_sizes(self, channels=4096, equivariant_layers=64, invariants=4096, hidden=4096)
 
 
 # Numbers of one intermediate field that are computed together on a CPU: two megabytes.
 _CACHED = 1 << 19
-
-_LARGEST = {"channels": 4096, "equivariant_layers": 64, "invariants": 4096, "hidden": 4096}
 
 
 class MonomialNFN(nn.Module):
@@ -75,9 +70,27 @@ class MonomialNFN(nn.Module):
             nn.Linear(sizes.hidden, 1),
         )
 
+    @property
+    def summary_features(self) -> int:
+        """Length of what tells a population."""
+        return self.invariant.out_features
+
+    def read(self, point: WeightSpace, device: str | torch.device = "cpu") -> list[Tensor]:
+        """The fields of a batch of networks, see `read_fields`."""
+        return read_fields(self.layout, point, device=device)
+
+    def prepare(self, fields: Sequence[Tensor]) -> None:
+        """Set the standardising constants from a training population [networks, neurons..., features]."""
+        self.standardise.fit(fields)
+
     def forward(self, fields: Sequence[Tensor]) -> Tensor:
         """Logits [batch] of fields [batch, neurons..., features] from `read_fields`."""
         return self.logits(self.invariants(fields))
+
+    def logits_and_summary(self, fields: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits [batch], and what tells a population: the invariants [batch, summary_features]."""
+        invariants = self.invariants(fields)
+        return self.logits(invariants), invariants
 
     def invariants(self, fields: Sequence[Tensor]) -> Tensor:
         """The invariant layer's output [batch, out_features]: all that the readout knows of a network."""

@@ -24,6 +24,7 @@ from nfn_cli.symmetry.preservation import (
 from nfn_cli.symmetry.sampling import sample_element
 from nfn_cli.symmetry.stored_element import load_element, save_element
 from nfn_cli.symmetry.transform import MovedTensors, Source, move, named_places, read_source
+from nfn_cli.symmetry.unit_scale import unit_scaled
 
 __all__ = [
     "Alignment",
@@ -57,4 +58,5 @@ __all__ = [
     "read_source",
     "sample_element",
     "save_element",
+    "unit_scaled",
 ]

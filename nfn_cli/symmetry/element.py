@@ -44,7 +44,12 @@ class GroupElement:
     @cached_property
     def factors(self) -> tuple[Tensor, ...]:
         """What each neuron's output is multiplied by, d (−1)ᵏ, and what reads it divided by."""
-        return tuple(d * (1 - 2 * (k % 2)) for d, k in zip(self.diagonals, self.turns, strict=True))
+        return tuple(self.factor(group) for group in range(len(self.diagonals)))
+
+    def factor(self, group: int) -> Tensor:
+        """The `factors` of one group, [*batch, n]."""
+        diagonal, turns = self.diagonals[group], self.turns[group]
+        return diagonal * (1 - 2 * (turns % 2)) if bool(turns.any()) else diagonal
 
     def replace(self, group: int, permutation: Tensor, diagonal: Tensor, turns: Tensor) -> GroupElement:
         """The same element but for its part on one group."""

@@ -224,11 +224,8 @@ def _links(point: WeightSpace, known: bool) -> Links:
     zero = torch.zeros(1, dtype=torch.float64)
     if known and not bool(FUNCTIONS[point.architecture.activation](zero).any()):
         return links
-    fed = [torch.zeros(group.size, dtype=torch.bool) for group in point.architecture.groups]
-    for link in links.links:
-        if link.feeds is not None:
-            fed[link.feeds] |= link.squares.sum(1) > 0
-    return replace(links, fed=tuple(fed))
+    fed = tuple(torch.stack([link.fed() > 0 for link in into]).any(0) for into in links.into)
+    return replace(links, fed=fed)
 
 
 def _duplicates(form: NormalForm, group: int, fed: Tensor) -> tuple[tuple[int, ...], ...]:

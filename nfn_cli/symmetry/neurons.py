@@ -6,6 +6,7 @@ A network of a gigabyte must not become two in float64, so nothing here holds mo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,7 +14,9 @@ from torch import Tensor
 from nfn_cli.architectures import Side, TensorSpec, WeightSpace
 from nfn_cli.symmetry.element import GroupElement
 
-_CHUNK = 1 << 18  # numbers held in float64 at once: two megabytes stay in a processor's cache
+# Numbers held in float64 at once. They stay in a processor's cache, and PyTorch leaves so few to one thread: on chunks
+# of this kind, threads would wait for one another longer than they work.
+CHUNK = (1 << 15) - 1
 
 
 def neuron_rows(
@@ -26,6 +29,7 @@ def neuron_rows(
     *,
     ordered: bool = True,
     positions: int | None = None,
+    lasting: bool = True,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """The weights on one side of a group's neurons, as the other groups' parts of `element` leave them.
 
@@ -37,79 +41,127 @@ def neuron_rows(
             as zero. None, and groups beyond the end, have no such neurons.
         neurons: which neurons, in this order; all by default.
         ordered: whether the other groups are permuted as well as scaled. Without it, entries come in another order.
-        positions: of the first of the other axes, how many positions; all by default.
+        positions: of the first of the other axes, how many positions; all by default. Needs `ordered`.
+        lasting: whether weights stay good when the next ones are asked for. Without it they may all come in one place
+            of memory, which is faster.
 
     Yields:
         Neurons [chunk], their weights [chunk, entries] flattened over all tensors in the architecture's order, and
         their biases [chunk], or None where there are none.
     """
-    chosen = torch.arange(point.architecture.groups[group].size) if neurons is None else neurons
+    size = point.architecture.groups[group].size
     parts = [
-        (spec, axis, role.bias)
+        _Part.of(point.tensors[spec.name], spec, axis, element, silent, ordered, positions)
         for spec in point.architecture.tensors
         for axis, role in enumerate(spec.roles)
         if (role.group, role.side) == (group, side)
     ]
-    size = point.architecture.groups[group].size
-    entries = max(1, sum(point.tensors[spec.name].numel() // size for spec, _, _ in parts))
-    for some in chosen.split(max(1, _CHUNK // entries)):
-        moved = [
-            (_moved(point.tensors[spec.name], spec, axis, some, element, silent, ordered, positions), bias)
-            for spec, axis, bias in parts
-        ]
-        weights = [values.flatten(1) for values, bias in moved if not bias]
-        biases = [values[:, 0] for values, bias in moved if bias]
+    count = size if neurons is None else len(neurons)
+    step = max(1, CHUNK // max(1, sum(part.view.numel() // size for part in parts)))
+    # Fresh memory for each chunk would go back to the system, and come from there, time and again.
+    places = [None if lasting else torch.empty(step, *part.view.shape[1:], dtype=torch.float64) for part in parts]
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        some = torch.arange(start, stop) if neurons is None else neurons[start:stop]
+        weights, biases = [], []
+        for part, place in zip(parts, places, strict=True):
+            chunk = part.view[start:stop] if neurons is None else part.view.index_select(0, some)
+            rows = part.rows(chunk, None if place is None else place[: len(chunk)])
+            if part.bias:
+                biases.append(rows[:, 0])
+            else:
+                weights.append(rows.flatten(1))
         joined = weights[0] if len(weights) == 1 else torch.cat(weights, dim=1)
         yield some, joined, sum(biases[1:], biases[0]) if biases else None
 
 
 def unread_neurons(point: WeightSpace, group: int) -> Tensor:
     """Which neurons of a group are read by zero weights alone, bool [n]."""
-    unread = torch.ones(point.architecture.groups[group].size, dtype=torch.bool)
+    size = point.architecture.groups[group].size
+    unread = torch.ones(size, dtype=torch.bool)
     for spec in point.architecture.tensors:
         for axis, role in enumerate(spec.roles):
-            if (role.group, role.side) == (group, Side.IN):
-                reads = point.tensors[spec.name] != 0
-                for other in reversed(range(reads.ndim)):
-                    reads = reads if other == axis else reads.any(other, keepdim=True)
-                unread &= ~reads.flatten().unflatten(0, (-1, role.repeat)).any(1)
+            if (role.group, role.side) != (group, Side.IN):
+                continue
+            tensor = point.tensors[spec.name]
+            step = len(tensor) if axis == 0 else max(1, CHUNK // max(1, tensor[:1].numel()))
+            for start in range(0, len(tensor), step):
+                # The first rows mostly read every neuron; the others need no look then.
+                if not bool(unread.any()):
+                    break
+                chunk = tensor[start : start + step].movedim(axis, 0)
+                unread &= (chunk.reshape(size, -1) == 0).all(1)
     return unread
 
 
-def _moved(
-    tensor: Tensor,
-    spec: TensorSpec,
-    axis: int,
-    neurons: Tensor,
-    element: GroupElement,
-    silent: Sequence[Tensor | None],
-    ordered: bool,
-    positions: int | None,
-) -> Tensor:
-    """The neurons' part of a tensor, [neurons, repeat, other axes], with every other group's axis acted on."""
-    own = spec.roles[axis]
-    part = tensor.unflatten(axis, (-1, own.repeat)).movedim((axis, axis + 1), (0, 1))
-    part = part.index_select(0, neurons)
-    others = [role for place, role in enumerate(spec.roles) if place != axis]
-    for place, role in enumerate(others):
-        along = place - len(others)
-        kept = positions if place == 0 else None
-        if role.group is None:
-            part = part if kept is None else part.narrow(along, 0, min(kept, part.shape[along]))
-            continue
-        order = element.permutations[role.group]
-        factors = element.diagonals[role.group]  # half-turns move biases and readers, not a neuron's own weights
-        if role.side is Side.IN:
-            factors = element.factors[role.group]
-            quiet = silent[role.group] if role.group < len(silent) else None
-            # An element keeps its factors in the new order.
-            factors = 1 / factors if quiet is None else (1 / factors).masked_fill(quiet[order], 0.0)
-        if ordered:
-            places = (order[:, None] * role.repeat + torch.arange(role.repeat)).flatten()[:kept]
-            factors = factors.repeat_interleave(role.repeat)[:kept]
-            part = part if bool((places.diff() == 1).all()) and kept is None else part.index_select(along, places)
-        else:
-            factors = torch.empty_like(factors).scatter_(0, order, factors).repeat_interleave(role.repeat)
-        if bool((factors != 1).any()):
-            part = part.double() * factors.view(-1, *[1] * (-along - 1))
-    return part.double()
+@dataclass(frozen=True)
+class _Part:
+    """One tensor with the neurons in front: what is done to each chunk of it, worked out once.
+
+    Attributes:
+        view: [neurons, repeat, other axes].
+        bias: whether it is what is added to each neuron.
+        places: axes of other groups, counted from the end, and the order in which their entries are taken.
+        factors: what chunks are multiplied by, in the shape that broadcasts, in float64.
+    """
+
+    view: Tensor
+    bias: bool
+    places: tuple[tuple[int, Tensor], ...]
+    factors: tuple[Tensor, ...]
+
+    @classmethod
+    def of(
+        cls,
+        tensor: Tensor,
+        spec: TensorSpec,
+        axis: int,
+        element: GroupElement,
+        silent: Sequence[Tensor | None],
+        ordered: bool,
+        positions: int | None,
+    ) -> _Part:
+        own = spec.roles[axis]
+        view = tensor.unflatten(axis, (-1, own.repeat)).movedim((axis, axis + 1), (0, 1))
+        others = [role for place, role in enumerate(spec.roles) if place != axis]
+        places: list[tuple[int, Tensor]] = []
+        factors: list[Tensor] = []
+        for place, role in enumerate(others):
+            along = place - len(others)
+            kept = positions if place == 0 else None
+            if role.group is None:
+                view = view if kept is None else view.narrow(along, 0, min(kept, view.shape[along]))
+                continue
+            order = element.permutations[role.group]
+            factor = element.diagonals[role.group]  # half-turns move biases and readers, not a neuron's own weights
+            if role.side is Side.IN:
+                factor = 1 / element.factor(role.group)
+                quiet = silent[role.group] if role.group < len(silent) else None
+                if quiet is not None:  # an element keeps its factors in the new order
+                    factor = factor.masked_fill(quiet[order], 0.0)
+            if not ordered:
+                factor = torch.empty_like(factor).scatter_(0, order, factor)
+            factor = factor.repeat_interleave(role.repeat)[:kept] if role.repeat > 1 else factor[:kept]
+            if ordered:
+                taken = order
+                if role.repeat > 1:
+                    taken = (order[:, None] * role.repeat + torch.arange(role.repeat)).flatten()
+                if kept is not None:
+                    view = view.index_select(along, taken[:kept])
+                elif not torch.equal(taken, torch.arange(len(taken))):
+                    places.append((along, taken))
+            if bool((factor != 1).any()):
+                factors.append(factor.view(-1, *[1] * (-along - 1)))
+        return cls(view, own.bias, tuple(places), tuple(factors))
+
+    def rows(self, chunk: Tensor, place: Tensor | None) -> Tensor:
+        """A chunk of the view, acted on, in float64; put into `place` where there is one."""
+        for along, order in self.places:
+            chunk = chunk.index_select(along, order)
+        if place is None and not self.factors:
+            return chunk.double()
+        # A copy, which may then be multiplied in place: faster than a product of two dtypes.
+        rows = chunk.to(torch.float64, copy=True) if place is None else place.copy_(chunk)
+        for factor in self.factors:
+            rows *= factor
+        return rows

@@ -10,24 +10,24 @@ looked at, so that every group sees the one before it as it will stay.
 - Order: neurons ascend by their incoming weights and bias, entry by entry; equal ones by what reads them.
 
 A neuron that nothing feeds puts out zero whatever its scale, so what reads it counts as zero in all of this; its own
-scale and sign come last, from the weights that read it.
+scale, sign and order come last, from the weights that read it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Side, WeightSpace
+from nfn_cli.architectures import AxisRole, Side, WeightSpace
 from nfn_cli.symmetry.balance import balance
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
-from nfn_cli.symmetry.neurons import neuron_rows, unread_neurons
+from nfn_cli.symmetry.neurons import CHUNK, neuron_rows, unread_neurons
 from nfn_cli.symmetry.order import lexicographic_order
 
 Scale = Literal["unit", "balanced", "none"]
@@ -35,6 +35,8 @@ Scale = Literal["unit", "balanced", "none"]
 _LEADING = 4  # entries of a row that are compared before whole rows are fetched
 # A scale this near to 1 is 1: what is normal already must come out bit for bit.
 _SNAP = 1e-12
+_MOST_TURNS = 2.0**31  # of phases beyond this, rounding leaves too little to be worth a shift
+_SQUARABLE = 1e-140, 1e150  # norms between these have lost nothing to squares that are no numbers of float64
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 0.02, torch.float16: 2e-3}
 
 
@@ -87,10 +89,11 @@ class _Builder:
     settings: NormalFormSettings
     precision: torch.dtype | None
     element: GroupElement = field(init=False)
-    silent: list[Tensor] = field(init=False, default_factory=list)
+    silent: list[Tensor | None] = field(init=False, default_factory=list)
     duplicates: list[list[Tensor]] = field(init=False, default_factory=list)
     scales: list[Tensor] | None = field(init=False, default=None)
     residual: float = field(init=False, default=0.0)
+    whole: tuple[Tensor, Tensor | None] | None = field(init=False, default=None)  # rows of a small group, while settled
 
     def __post_init__(self) -> None:
         architecture = self.point.architecture
@@ -103,73 +106,99 @@ class _Builder:
 
     def settle(self, group: int) -> None:
         """Bring one group to its normal form; those before it are."""
-        kind, size = self._kind(group), self.point.architecture.groups[group].size
-        fed, signs = torch.zeros(size, dtype=torch.float64), torch.ones(size, dtype=torch.float64)
-        biases = torch.zeros(size, dtype=torch.float64)
+        kind = self._kind(group)
+        phased = self.settings.sign and self._has_phase(group)
         signed = self.settings.sign and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
-        # Of entries of one size the first decides the sign, so only there their order matters.
-        for neurons, weights, bias in self._rows(group, ordered=signed):
-            fed[neurons] = torch.linalg.vector_norm(weights, dim=1)
-            if signed:
-                signs[neurons] = _sign_of_largest(weights, bias)
-            if bias is not None:
-                biases[neurons] = bias
-        norms = torch.hypot(fed, biases)
-        diagonal = torch.ones_like(norms)
+        fed, biases, signs = self._measured(group, signed=signed)
+        diagonal = torch.ones_like(fed)
         if kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO):
-            diagonal = self._scale(group, norms)
+            diagonal = self._scale(group, torch.hypot(fed, biases))
         if signed:
             diagonal = diagonal * signs
-        turns = torch.zeros(size, dtype=torch.int64)
-        if self.settings.sign and self._has_phase(group):
+        turns = self.element.turns[group]  # none so far
+        if phased:
             turns = self._phase(kind, diagonal * biases)
             if signed:
                 # A neuron without weights has its sign from its bias, once that is in its interval.
                 flipped = (fed == 0) & (self._added(diagonal, biases, turns) < 0)
                 diagonal, turns = (torch.where(flipped, -part, part) for part in (diagonal, turns))
-        self._set(group, torch.arange(size), diagonal, turns)
-        # Of sin(ω₀ b) = 0, every half-turn is a solution; the normal phase leaves b = 0 but for rounding.
-        zero = 1e-9 / self.point.architecture.omega_0 if self._has_phase(group) else 0.0
-        silent = (fed == 0) & (self._added(diagonal, biases, turns).abs() <= zero)
-        self.silent.append(silent & (kind is not DiagonalKind.TRIVIAL))
+        self._set(group, self.element.permutations[group], diagonal, turns)
+        silent = fed == 0
+        if bool(silent.any()):
+            # Of sin(ω₀ b) = 0, every half-turn is a solution; the normal phase leaves b = 0 but for rounding.
+            zero = 1e-9 / self.point.architecture.omega_0 if self._has_phase(group) else 0.0
+            silent &= self._added(diagonal, biases, turns).abs() <= zero
+        none = kind is DiagonalKind.TRIVIAL or not bool(silent.any())
+        self.silent.append(None if none else silent)
         self.duplicates.append([])
         if self.settings.permute:
             self._sort(group)
 
+    def _measured(self, group: int, *, signed: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each neuron the norm of its incoming weights, its bias (0 without one), its sign (1 if not `signed`)."""
+        fed, biases, signs = [], [], []
+        small, self.whole = self._is_small(group), None
+        # Of entries of one size the first decides the sign, so only there their order matters.
+        for neurons, weights, bias in self._rows(group, ordered=signed or small, lasting=small):
+            fed.append(_norms(weights))
+            biases.append(torch.zeros(len(neurons), dtype=torch.float64) if bias is None else bias.clone())
+            if signed:
+                signs.append(_sign_of_largest(weights, bias))
+            if small:
+                self.whole = weights, bias
+        norms = _joined(fed)
+        return norms, _joined(biases), _joined(signs) if signed else torch.ones_like(norms)
+
+    def _is_small(self, group: int) -> bool:
+        """Whether the rows of a group come in one chunk, and so may be kept from their measuring to their sorting."""
+        architecture = self.point.architecture
+        fed = [spec for spec in architecture.tensors if any(_lists(role, group) for role in spec.roles)]
+        return sum(math.prod(spec.shape) for spec in fed) <= CHUNK
+
     def settle_silent(self) -> None:
-        """Give the neurons that nothing feeds the scale and sign that make the weights that read them normal.
+        """Give the neurons that nothing feeds the scale, sign and order that make the weights that read them normal.
 
         Backwards: a silent neuron may be read by another one, whose scale must be known.
         """
         for group in reversed(range(len(self.silent))):
             kind, silent = self._kind(group), self.silent[group]
-            neurons = silent.nonzero()[:, 0]
-            if not len(neurons) or kind is DiagonalKind.TRIVIAL:
+            if silent is None:
                 continue
-            permutation, diagonal = self.element.permutations[group], self.element.diagonals[group].clone()
-            turns, place = self.element.turns[group].clone(), permutation.argsort()
+            neurons = silent.nonzero()[:, 0]
+            diagonals, turns, columns = [], [], []
             for some, weights, _ in neuron_rows(self.point, group, Side.IN, self.element, neurons=neurons):
-                norms = torch.linalg.vector_norm(weights, dim=1)
+                norms = _norms(weights)
                 chosen = torch.ones_like(norms)
                 if self.settings.scale != "none" and kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO):
-                    chosen = _snapped(torch.where(norms > 0, norms, 1.0))
+                    chosen = _snapped(_scalable(norms))
                 if self.settings.sign and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):
                     chosen = chosen * _sign_of_largest(weights, None)
+                columns.append(weights / chosen[:, None])
+                half = torch.zeros(len(some), dtype=torch.int64)
                 if self.settings.sign and self._has_phase(group):
                     # sin(ω₀ b) = 0: as many half-turns back as b has, each of which flips the sign.
-                    half = torch.cat([bias for _, _, bias in self._rows(group, some) if bias is not None])
-                    half = torch.round(half * self.point.architecture.omega_0 / math.pi).long()
+                    biases = torch.cat([bias for _, _, bias in self._rows(group, some) if bias is not None])
+                    half = torch.round(biases * self.point.architecture.omega_0 / math.pi).long()
                     chosen = chosen * (1 - 2 * (half % 2))
-                    turns[place[some]] = -chosen.long() * half
-                diagonal[place[some]] = chosen
-            self._set(group, permutation, diagonal, turns)
+                diagonals.append(chosen)
+                turns.append(-chosen.sign().long() * half)
+            order = torch.arange(len(neurons))
+            if self.settings.permute:  # by what reads them, now that its scales are known
+                order = lexicographic_order(_joined(columns), self.tolerance)[0]
+            places = self.element.permutations[group].argsort()[neurons]
+            places = places.sort().values if self.settings.permute else places
+            parts = (self.element.permutations[group], self.element.diagonals[group], self.element.turns[group])
+            found = (neurons, _joined(diagonals), _joined(turns))
+            settled = (old.index_copy(0, places, own[order]) for old, own in zip(parts, found, strict=True))
+            self._set(group, *settled)
 
     def result(self) -> NormalForm:
         """What was found."""
         dead = []
         for group, silent in enumerate(self.silent):
             unread = unread_neurons(self.point, group)
-            dead.append((silent | unread)[self.element.permutations[group]].nonzero()[:, 0])
+            found = unread if silent is None else silent | unread
+            dead.append(found[self.element.permutations[group]].nonzero()[:, 0])
         return NormalForm(self.element, tuple(dead), tuple(map(tuple, self.duplicates)), self.residual)
 
     def _kind(self, group: int) -> DiagonalKind:
@@ -182,11 +211,38 @@ class _Builder:
         )
 
     def _rows(
-        self, group: int, neurons: Tensor | None = None, *, ordered: bool = True, positions: int | None = None
+        self,
+        group: int,
+        neurons: Tensor | None = None,
+        *,
+        ordered: bool = True,
+        positions: int | None = None,
+        lasting: bool = True,
     ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         return neuron_rows(
-            self.point, group, Side.OUT, self.element, self.silent, neurons, ordered=ordered, positions=positions
+            self.point,
+            group,
+            Side.OUT,
+            self.element,
+            self.silent,
+            neurons,
+            ordered=ordered,
+            positions=positions,
+            lasting=lasting,
         )
+
+    def _chosen(
+        self, group: int, neurons: Tensor | None, positions: int | None
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """Rows of the group that is settled, as `_rows`; all their entries where they are there already."""
+        if self.whole is None:
+            yield from self._rows(group, neurons, positions=positions)
+            return
+        weights, bias = self.whole
+        if neurons is None:
+            yield torch.arange(len(weights)), weights, bias
+        else:
+            yield neurons, weights[neurons], None if bias is None else bias[neurons]
 
     def _set(self, group: int, permutation: Tensor, diagonal: Tensor, turns: Tensor) -> None:
         self.element = self.element.replace(group, permutation, diagonal, turns)
@@ -196,7 +252,7 @@ class _Builder:
             return torch.ones_like(norms)
         if self.scales is not None:
             return self.scales[group]
-        return _snapped(torch.where(norms > 0, 1 / torch.where(norms > 0, norms, 1.0), 1.0))
+        return _snapped(1 / _scalable(norms))
 
     def _added(self, diagonal: Tensor, biases: Tensor, turns: Tensor) -> Tensor:
         """The biases under a diagonal and half-turns."""
@@ -205,22 +261,24 @@ class _Builder:
     def _phase(self, kind: DiagonalKind, biases: Tensor) -> Tensor:
         """The half-turns that bring ω₀ b into (−π/2, π/2]; whole turns into (−π, π] where no sign may change."""
         step = 1 if kind is DiagonalKind.SIGN else 2
-        return step * torch.floor(0.5 - self.point.architecture.omega_0 * biases / (step * math.pi)).long()
+        turns = torch.floor(0.5 - self.point.architecture.omega_0 * biases / (step * math.pi))
+        return step * torch.where(turns.abs() <= _MOST_TURNS, turns, 0.0).long()
 
     def _sort(self, group: int) -> None:
         """Permute a group whose diagonal and turns are settled."""
         diagonal, turns = self.element.diagonals[group], self.element.turns[group]
 
-        def normal_rows(neurons: Tensor, entries: int | None = None) -> Tensor:
+        def normal_rows(neurons: Tensor | None = None, entries: int | None = None) -> Tensor:
             found = []
-            for some, weights, bias in self._rows(group, neurons, positions=entries):
-                columns = [weights * diagonal[some, None]]
-                if bias is not None:  # None, too, where the file has none: a phase then has nowhere to go
+            for some, weights, bias in self._chosen(group, neurons, entries):
+                columns = [weights[:, :entries] * diagonal[some, None]]
+                missing = entries is None or weights.shape[1] < entries
+                if missing and bias is not None:  # None, too, without one in the file: a phase has nowhere to go
                     columns.append(self._added(diagonal[some], bias, turns[some])[:, None])
-                found.append(torch.cat(columns, dim=1)[:, :entries])
-            return torch.cat(found)
+                found.append(torch.cat(columns, dim=1))
+            return _joined(found)
 
-        order, tied = lexicographic_order(normal_rows(torch.arange(len(diagonal)), _LEADING), self.tolerance)
+        order, tied = lexicographic_order(normal_rows(entries=_LEADING), self.tolerance)
         for places in tied:
             neurons = order[places]
             within, same = lexicographic_order(normal_rows(neurons), self.tolerance)
@@ -246,6 +304,14 @@ class _Builder:
         return lexicographic_order(sizes.sort(dim=1, descending=True).values, self.tolerance)[0]
 
 
+def _lists(role: AxisRole, group: int) -> bool:
+    return role.group == group and role.side is Side.OUT
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
 def _sign_of_largest(weights: Tensor, bias: Tensor | None) -> Tensor:
     """The sign [n] of each row's entry of largest magnitude; of the bias where all are zero; 1 where that is, too.
 
@@ -258,6 +324,23 @@ def _sign_of_largest(weights: Tensor, bias: Tensor | None) -> Tensor:
     if bias is not None:
         signs = torch.where(largest[:, 0] > 0, signs, bias.sign())
     return torch.where(signs == 0, 1.0, signs)
+
+
+def _norms(rows: Tensor) -> Tensor:
+    """Norms [n] of rows, also where squares would leave float64."""
+    norms = torch.linalg.vector_norm(rows, dim=1)
+    odd = ((norms < _SQUARABLE[0]) | (norms > _SQUARABLE[1])).nonzero()[:, 0]
+    if len(odd):
+        sizes = rows[odd].abs().amax(1)
+        levelled = rows[odd] / torch.where(sizes > 0, sizes, 1.0)[:, None]
+        norms[odd] = torch.linalg.vector_norm(levelled, dim=1) * sizes
+    return norms
+
+
+def _scalable(norms: Tensor) -> Tensor:
+    """Norms by which can be divided; 1 for the others: zero, and what is subnormal or too large for float64."""
+    limits = torch.finfo(torch.float64)
+    return torch.where((norms >= limits.tiny) & (norms <= limits.max), norms, 1.0)
 
 
 def _snapped(diagonal: Tensor) -> Tensor:

@@ -22,8 +22,11 @@ def lexicographic_order(rows: Tensor, tolerance: float) -> tuple[Tensor, list[Te
     Returns:
         The permutation [n], and the places in it, [k] each, of sets of neurons whose rows are equal throughout.
     """
+    values, order = rows[:, 0].sort()
+    if bool(_steps(values, tolerance).all()):  # mostly the first entries tell all neurons apart
+        return order, []
     ranks = _ranks(rows, tolerance)
-    order = torch.from_numpy(np.lexsort(ranks.numpy().T[::-1])) if len(rows) else torch.arange(0)
+    order = torch.from_numpy(np.lexsort(ranks.numpy().T[::-1]))
     ordered = ranks[order]
     differs = (ordered[1:] != ordered[:-1]).any(1)
     if bool(differs.all()):
@@ -35,8 +38,12 @@ def lexicographic_order(rows: Tensor, tolerance: float) -> tuple[Tensor, list[Te
 def _ranks(rows: Tensor, tolerance: float) -> Tensor:
     """The place of every entry among the different values of its column, int64 [n, entries]."""
     values, order = rows.sort(dim=0)
-    sizes = torch.maximum(values[1:].abs(), values[:-1].abs())
-    steps = (values[1:] - values[:-1]) > tolerance * sizes
     ranks = torch.zeros_like(order)
-    ranks[1:] = steps.cumsum(0)
+    ranks[1:] = _steps(values, tolerance).cumsum(0)
     return torch.empty_like(order).scatter_(0, order, ranks)
+
+
+def _steps(values: Tensor, tolerance: float) -> Tensor:
+    """Which of sorted values [n, ...] are larger than the one before, bool [n - 1, ...]."""
+    later, earlier = values[1:], values[:-1]
+    return (later - earlier) > tolerance * torch.maximum(later.abs(), earlier.abs())

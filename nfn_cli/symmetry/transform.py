@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, ReadNetwork, TensorSpec, read_weight_space
-from nfn_cli.checkpoints import Checkpoint, read_checkpoint
+from nfn_cli.architectures import Architecture, ReadNetwork, read_weight_space
+from nfn_cli.checkpoints import Checkpoint, PartedTensors, read_checkpoint
 from nfn_cli.errors import ArchitectureError, CheckpointError
-from nfn_cli.symmetry.action import act_on_rows
+from nfn_cli.symmetry.action import acted_rows
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind
-
-_CHUNK = 1 << 19  # numbers held in float64 at once: four megabytes stay in a processor's cache
+from nfn_cli.symmetry.neurons import CHUNK
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Source:
         return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
 
 
-class MovedTensors(Mapping[str, Tensor]):
+class MovedTensors(PartedTensors):
     """A checkpoint's tensors after an element, by their names in the checkpoint and in the file's dtype.
 
     Each is computed in float64 when it is asked for, rounded, and not kept: a large network is never there twice.
@@ -54,14 +53,29 @@ class MovedTensors(Mapping[str, Tensor]):
         self.rounding = 0.0
 
     def __getitem__(self, name: str) -> Tensor:
-        old = self.source.checkpoint.tensors[name]
-        new, largest, lost = _moved(old, self.specs[name], self.element, self.source.stored.omega_0)
-        if largest > torch.finfo(old.dtype).max:
-            kind = str(old.dtype).removeprefix("torch.")
-            cause = f"tensor {name!r} would leave the range of {kind}"
-            raise CheckpointError(self.source.checkpoint.path, cause, "convert the checkpoint to float32 first")
-        self.rounding = max(self.rounding, lost / largest if largest else 0.0)
+        new = torch.empty_like(self.source.checkpoint.tensors[name], memory_format=torch.contiguous_format)
+        start = 0
+        for part in self.parts(name):
+            new[start : start + len(part)] = part
+            start += len(part)
         return new
+
+    def parts(self, name: str) -> Iterator[Tensor]:
+        """The tensor's rows, a few at a time: they stay in a processor's cache from float64 to the file."""
+        spec, old = self.specs[name], self.source.checkpoint.tensors[name]
+        largest = lost = 0.0
+        count = max(1, CHUNK // max(1, old[:1].numel()))
+        for exact in acted_rows(self.element, old, spec, self.source.stored.omega_0, count):
+            part = exact.to(old.dtype)
+            largest = max(largest, _size(part))
+            if largest > torch.finfo(old.dtype).max:
+                kind = str(old.dtype).removeprefix("torch.")
+                cause = f"tensor {name!r} would leave the range of {kind}"
+                raise CheckpointError(self.source.checkpoint.path, cause, "convert the checkpoint to float32 first")
+            if part.dtype != exact.dtype:
+                lost = max(lost, _size(exact.sub_(part.double())))  # float64 of its own, used no more
+            yield part
+        self.rounding = max(self.rounding, lost / largest if largest else 0.0)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.specs)
@@ -91,24 +105,6 @@ def read_source(path: Path, *, activation: str | None = None, pool: str | None =
 def move(source: Source, element: GroupElement) -> MovedTensors:
     """Act on a checkpoint."""
     return MovedTensors(source, element)
-
-
-def _moved(old: Tensor, spec: TensorSpec, element: GroupElement, omega_0: float) -> tuple[Tensor, float, float]:
-    """The tensor in its dtype, its largest number, and the largest error of rounding.
-
-    A few rows at a time, so that a large tensor is never held in float64.
-    """
-    new = torch.empty(old.shape, dtype=old.dtype)
-    largest = lost = 0.0
-    rows = max(1, _CHUNK // max(1, old[:1].numel()))
-    for start in range(0, len(old), rows):
-        exact = act_on_rows(element, old, spec, omega_0, start, start + rows)
-        part = new[start : start + rows]
-        part.copy_(exact)
-        if exact.numel():
-            largest = max(largest, _size(part))
-            lost = max(lost, _size(exact - part) if part.dtype != exact.dtype else 0.0)
-    return new, largest, lost
 
 
 def _size(values: Tensor) -> float:

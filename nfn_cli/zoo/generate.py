@@ -46,14 +46,6 @@ class ZooReport:
     samples: int
 
 
-def fastest_precision(device: str) -> str:
-    """`bfloat16` where the processor computes in it, else `float32`."""
-    if device == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    on_cpu = device == "cpu" and torch.backends.mkldnn.is_available()
-    return "bfloat16" if on_cpu and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"
-
-
 def generate_zoo(
     folder: Path,
     settings: ZooSettings,
@@ -95,7 +87,7 @@ def generate_zoo(
     if int(len(images.train_labels) * min(TRAIN_FRACTIONS)) < 1:
         cause = f"only {len(images.train_labels)} training images, of which some runs take a tenth"
         raise DataError(settings.data, cause, "use at least 10")
-    network = SmallCnn(images.train_images.shape[1], images.classes)
+    network = SmallCnn(images.train_images.shape[1], images.classes, settings.width)
     groups = _groups(wanted, group_size or _GROUP_SIZE[device])
     samples = sum(_samples(group, len(images.train_labels), settings) for group in groups)
     on_start(samples)

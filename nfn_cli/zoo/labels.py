@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from nfn_cli.checkpoints import write_text_atomically
+from nfn_cli.checkpoints import write_atomically
 from nfn_cli.errors import DataError
 from nfn_cli.zoo.hyperparameters import Hyperparameters
 
 LABELS_FILE = "labels.csv"
+RUN_COLUMN = "run"
 _REMEDY = "give the CSV file with one row a checkpoint"
 
 
@@ -46,12 +47,24 @@ def write_labels(folder: Path, rows: Sequence[ZooRow]) -> None:
     """Write `labels.csv` in `folder`, replacing it in one step."""
     own = [field.name for field in fields(ZooRow) if field.name != "hyperparameters"]
     names = [*own, *(field.name for field in fields(Hyperparameters))]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: getattr(row, name) for name in own} | asdict(row.hyperparameters))
-    write_text_atomically(folder / LABELS_FILE, text.getvalue(), overwrite=True)
+    write_table(
+        folder, names, ({name: getattr(row, name) for name in own} | asdict(row.hyperparameters) for row in rows)
+    )
+
+
+def write_table(folder: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write `labels.csv` in `folder` from rows of any columns, replacing it in one step.
+
+    Rows are taken one at a time; what a row lacks is left empty.
+    """
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_atomically(folder / LABELS_FILE, write, overwrite=True)
 
 
 def read_zoo_rows(path: Path) -> list[ZooRow]:
@@ -69,26 +82,33 @@ def read_zoo_rows(path: Path) -> list[ZooRow]:
     return rows
 
 
-def read_labels(path: Path, column: str = "test_accuracy") -> list[Label]:
+def read_labels(
+    path: Path, column: str = "test_accuracy", run_column: str = RUN_COLUMN, *, unique: bool = False
+) -> list[Label]:
     """Read what a head is fitted to.
 
     Args:
         path: a CSV file with the columns `file` and `column`; `index` and `run` are optional. Without `run`, each
             file counts as a run of its own.
         column: the accuracy to predict, a number in [0, 1].
+        run_column: the column that names the training run; it must be there if it is not called `run`.
+        unique: refuse a network that is listed twice.
 
     Raises:
-        DataError: the file is unreadable or has no rows, a column is missing, or a value is no number in [0, 1].
+        DataError: the file is unreadable or has no rows, a column is missing, a value is no number in [0, 1], or with
+            `unique` a network is listed twice.
     """
     rows = _read_rows(path)
     if not rows:
         raise DataError(path, "the CSV file has no rows", _REMEDY)
     _, first = rows[0]
-    for name in ("file", column):
+    needed = ("file", column) if run_column == RUN_COLUMN else ("file", column, run_column)
+    for name in needed:
         if name not in first:
             has = ", ".join(str(other) for other in first if other)
             raise DataError(path, f"no column {name!r} (it has {has})", "add it, or name another column")
     labels = []
+    lines: dict[tuple[str, int | None], int] = {}
     for line, row in rows:
         try:
             accuracy = float(row[column])
@@ -96,10 +116,17 @@ def read_labels(path: Path, column: str = "test_accuracy") -> list[Label]:
         except (TypeError, ValueError) as error:
             raise DataError(f"{path}:{line}", f"not a number ({error})", "mend the row or remove it") from error
         if not 0 <= accuracy <= 1:
-            raise DataError(f"{path}:{line}", f"{column} is {accuracy}", "give accuracies as fractions between 0 and 1")
+            percent = "divide percentages by 100: " if 1 < accuracy <= 100 else ""
+            remedy = f"{percent}give accuracies as fractions between 0 and 1"
+            raise DataError(f"{path}:{line}", f"{column} is {accuracy}", remedy)
         if not row["file"]:
             raise DataError(f"{path}:{line}", "names no file", "mend the row or remove it")
-        labels.append(Label(row["file"], index, row.get("run") or row["file"], accuracy))
+        before = lines.setdefault((os.path.normpath(row["file"]), index), line)
+        if unique and before != line:
+            raise DataError(
+                f"{path}:{line}", f"lists {row['file']} again (after line {before})", "keep one of the rows"
+            )
+        labels.append(Label(row["file"], index, row.get(run_column) or row["file"], accuracy))
     return labels
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from nfn_cli.architectures import WeightSpace, read_weight_space, stack
 from nfn_cli.checkpoints import POPULATION_KEY, Checkpoint, read_checkpoint
 from nfn_cli.errors import DataError
-from nfn_cli.zoo.labels import LABELS_FILE, Label, read_labels
+from nfn_cli.zoo.labels import LABELS_FILE, RUN_COLUMN, Label, read_labels
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ def read_networks(
     labels: Path | None = None,
     *,
     column: str = "test_accuracy",
+    run_column: str = RUN_COLUMN,
+    unique: bool = False,
     activation: str | None = None,
     default_activation: str | None = None,
 ) -> LabelledNetworks:
@@ -54,6 +56,8 @@ def read_networks(
         data: a folder of checkpoints or packed files, or one packed file.
         labels: the CSV file; by default `labels.csv` in the folder (or beside the packed file).
         column: the column that holds the accuracy.
+        run_column: the column that names the training run.
+        unique: refuse a network that is listed twice.
         activation: of all networks, over what their files say.
         default_activation: where neither `activation` nor the files tell it.
 
@@ -65,7 +69,7 @@ def read_networks(
         raise DataError(data, "no such file or folder", "give a zoo, or a folder of checkpoints")
     folder = data if os.path.isdir(data) else data.parent
     table = labels or folder / LABELS_FILE
-    rows = read_labels(table, column)
+    rows = read_labels(table, column, run_column, unique=unique)
     if not os.path.isdir(data):
         rows = [row for row in rows if _is_file(row.file, data, table)]
         if not rows:
@@ -77,7 +81,7 @@ def read_networks(
     order: list[int] = []
     for name, positions in by_file.items():
         members = [rows[position] for position in positions]
-        path = _confined(folder, name) if os.path.isdir(data) else data
+        path = _confined(folder, name, table) if os.path.isdir(data) else data
         points.append(_read_members(path, members, activation, default_activation))
         order += positions
     point = _joined(points, list(by_file))
@@ -94,8 +98,11 @@ def _is_file(name: str, data: Path, table: Path) -> bool:
     return name == data.name or (table.parent / name).resolve() == data.resolve()
 
 
-def _confined(folder: Path, name: str) -> Path:
+def _confined(folder: Path, name: str, table: Path) -> Path:
+    """The listed file: by its path from the folder, or else from the table's own folder."""
     path = folder / name
+    if not os.path.exists(path) and os.path.exists(table.parent / name):
+        path = table.parent / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise DataError(name, f"the labels point outside {folder}", "list files by their path inside the folder")
     return path

@@ -1,9 +1,9 @@
-"""What a zoo's folder says of itself: its settings in `zoo.yaml`, and which of its runs are finished."""
+"""What a zoo's folder says of itself: its settings or its origin in `zoo.yaml`, and which of its runs are finished."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,13 @@ import yaml
 from nfn_cli.checkpoints import write_text_atomically
 from nfn_cli.errors import DataError
 from nfn_cli.zoo.labels import LABELS_FILE, ZooRow, read_zoo_rows
+from nfn_cli.zoo.small_cnn import WIDTH
 
 SETTINGS_FILE = "zoo.yaml"
+# What stands under `recipe` where the networks were trained elsewhere.
+_IMPORTED = "imported"
+# What older records do not say.
+_SINCE: dict[str, Any] = {"width": WIDTH}
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class ZooSettings:
     image_limit: int | None = None
     packed: bool = False
     precision: str = "bfloat16"
+    width: int = WIDTH
 
 
 @dataclass(frozen=True)
@@ -56,12 +62,39 @@ def write_record(folder: Path, settings: ZooSettings, diverged: Iterable[int]) -
     write_text_atomically(folder / SETTINGS_FILE, yaml.safe_dump(record, sort_keys=False), overwrite=True)
 
 
+def write_origin(folder: Path, origin: Mapping[str, Any]) -> None:
+    """Write `zoo.yaml` of a zoo that was imported: where its networks come from, and which were chosen."""
+    record = {"recipe": _IMPORTED, **origin}
+    write_text_atomically(folder / SETTINGS_FILE, yaml.safe_dump(record, sort_keys=False), overwrite=True)
+
+
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """`zoo.yaml` of a folder, None where there is none.
+    """`zoo.yaml` of a folder, None where there is none or the zoo was imported.
 
     Raises:
         DataError: it is damaged.
     """
+    record = _read(folder)
+    if record is None or _is_imported(record):
+        return None
+    if not _is_record(record):
+        raise DataError(folder / SETTINGS_FILE, "not a zoo's record", "restore it, or remove it")
+    return _SINCE | record
+
+
+def recipe_of(folder: Path) -> str | None:
+    """The recipe that a zoo's networks were trained by: `small-cnn`, an imported zoo's title, or None.
+
+    Raises:
+        DataError: `zoo.yaml` is unreadable.
+    """
+    record = _read(folder)
+    told = record.get("source" if _is_imported(record) else "recipe") if isinstance(record, dict) else None
+    return told if isinstance(told, str) else None
+
+
+def _read(folder: Path) -> Any:
+    """What `zoo.yaml` holds, None where there is none."""
     path = folder / SETTINGS_FILE
     try:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -69,15 +102,17 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         return None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(path, f"not a readable zoo record ({error})", "restore it, or remove it") from error
-    if not _is_record(record):
-        raise DataError(path, "not a zoo's record", "restore it, or remove it")
-    return dict(record)
+    return {} if record is None else record  # an empty file is a damaged one
+
+
+def _is_imported(record: Any) -> bool:
+    return isinstance(record, dict) and record.get("recipe") == _IMPORTED
 
 
 def _is_record(record: Any) -> bool:
     return (
         isinstance(record, dict)
-        and {field.name for field in fields(ZooSettings)} <= set(record)
+        and {field.name for field in fields(ZooSettings)} <= set(_SINCE | record)
         and isinstance(record["count"], int)
         and isinstance(record["epochs"], list)
         and isinstance(record.get("diverged"), list)
@@ -94,6 +129,8 @@ def read_state(folder: Path, settings: ZooSettings) -> ZooState:
     Raises:
         DataError: the folder holds another zoo, a larger one, or damaged records.
     """
+    if _is_imported(_read(folder)):
+        raise DataError(folder, "holds an imported zoo", "choose another folder")
     record = read_record(folder)
     if record is None:
         if (folder / LABELS_FILE).exists():
@@ -124,4 +161,5 @@ def _comparable(settings: ZooSettings) -> dict[str, Any]:
         "image_limit": settings.image_limit,
         "packed": settings.packed,
         "precision": settings.precision,
+        "width": settings.width,
     }

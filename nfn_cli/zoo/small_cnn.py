@@ -1,7 +1,7 @@
 """The Small CNN Zoo's network, run for a whole population at once.
 
-Three 3×3 convolutions of 16 channels with stride 2 and no padding, each followed by the activation and dropout,
-then global average pooling and a linear layer: 4,970 parameters on one input channel and ten classes.
+Three 3×3 convolutions of 16 channels, or another width, with stride 2 and no padding, each followed by the activation
+and dropout, then global average pooling and a linear layer: 4,970 parameters on one input channel and ten classes.
 A population of P networks is one grouped convolution with P groups per layer.
 """
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from nfn_cli.zoo.hyperparameters import Hyperparameters
 from nfn_cli.zoo.initialisers import initial_weight
 
-CHANNELS = 16
+WIDTH = 16  # of the published zoo
 KERNEL = 3
 STRIDE = 2
 SMALLEST_IMAGE = 15  # three unpadded 3×3 convolutions of stride 2 leave one pixel of it
@@ -33,19 +33,20 @@ class SmallCnn:
 
     in_channels: int = 1
     classes: int = 10
+    width: int = WIDTH
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every parameter's name and shape, in the order of the flat row."""
-        kernel = (KERNEL, KERNEL)
+        kernel, width = (KERNEL, KERNEL), self.width
         return {
-            "conv1.weight": (CHANNELS, self.in_channels, *kernel),
-            "conv1.bias": (CHANNELS,),
-            "conv2.weight": (CHANNELS, CHANNELS, *kernel),
-            "conv2.bias": (CHANNELS,),
-            "conv3.weight": (CHANNELS, CHANNELS, *kernel),
-            "conv3.bias": (CHANNELS,),
-            "fc.weight": (self.classes, CHANNELS),
+            "conv1.weight": (width, self.in_channels, *kernel),
+            "conv1.bias": (width,),
+            "conv2.weight": (width, width, *kernel),
+            "conv2.bias": (width,),
+            "conv3.weight": (width, width, *kernel),
+            "conv3.bias": (width,),
+            "fc.weight": (self.classes, width),
             "fc.bias": (self.classes,),
         }
 
@@ -106,9 +107,10 @@ def population_logits(
     Returns:
         Logits, float32 [P, batch, classes].
     """
-    networks, dtype = tensors["fc.weight"].shape[0], patches.dtype
+    networks, _, width = tensors["fc.weight"].shape
+    dtype = patches.dtype
     kernel = torch.cat([tensors["conv1.weight"].flatten(2), tensors["conv1.bias"][:, :, None]], dim=2)
-    hidden = _first_layer(patches, kernel.to(dtype))  # [batch, P × 16, rows, columns], channels last
+    hidden = _first_layer(patches, kernel.to(dtype))  # [batch, P × width, rows, columns], channels last
     for layer in ("conv2", "conv3"):
         hidden = _activate(hidden, activation, dropout)
         weight, bias = tensors[f"{layer}.weight"], tensors[f"{layer}.bias"]
@@ -118,20 +120,20 @@ def population_logits(
         weight, bias = weight.flatten(0, 1).to(dtype), bias.flatten().to(dtype)
         hidden = F.conv2d(hidden, weight, bias, stride=STRIDE, groups=networks)
     hidden = _activate(hidden, activation, dropout)
-    pooled = hidden.mean((2, 3), dtype=torch.float32).unflatten(1, (networks, CHANNELS))  # [batch, P, 16]
+    pooled = hidden.mean((2, 3), dtype=torch.float32).unflatten(1, (networks, width))  # [batch, P, width]
     weight = tensors["fc.weight"] if dropout is None else tensors["fc.weight"] * dropout.scale[:, None, None]
     return torch.baddbmm(tensors["fc.bias"][:, None], pooled.transpose(0, 1), weight.transpose(1, 2))
 
 
 def _first_layer(patches: Tensor, kernel: Tensor) -> Tensor:
-    """Patches [P or 1, batch, rows, columns, patch] times kernels [P, 16, patch]."""
-    networks = kernel.shape[0]
+    """Patches [P or 1, batch, rows, columns, patch] times kernels [P, width, patch]."""
+    networks, width, _ = kernel.shape
     shared, batch, rows, columns, _ = patches.shape
     if shared == 1:
         flat = patches[0].flatten(0, 2) @ kernel.flatten(0, 1).T
     else:
         flat = _BatchedProduct.apply(patches.flatten(1, 3), kernel.transpose(1, 2))  # type: ignore[no-untyped-call]
-    return flat.view(batch, rows, columns, networks * CHANNELS).permute(0, 3, 1, 2)
+    return flat.view(batch, rows, columns, networks * width).permute(0, 3, 1, 2)
 
 
 class _BatchedProduct(torch.autograd.Function):
@@ -159,16 +161,17 @@ def _activate(hidden: Tensor, activation: str, dropout: PopulationDropout | None
 
 
 class PopulationDropout:
-    """Dropout with one rate per network, on hidden activations of shape [batch, P × 16, height, width].
+    """Dropout with one rate per network, on hidden activations of shape [batch, P × channels, height, width].
 
     A rate is rounded to a multiple of 1/256, so that a mask costs one random byte a value.
     """
 
-    def __init__(self, rates: Sequence[float], generator: torch.Generator, device: torch.device) -> None:
+    def __init__(
+        self, rates: Sequence[float], generator: torch.Generator, device: torch.device, channels: int = WIDTH
+    ) -> None:
         thresholds = torch.tensor([round(256 * rate) for rate in rates], dtype=torch.float32)
         self.scale = (256 / (256 - thresholds)).to(device)  # [P]
-        channels = thresholds.to(torch.uint8).repeat_interleave(CHANNELS)
-        self.thresholds = channels.to(device)  # [P × 16]
+        self.thresholds = thresholds.to(torch.uint8).repeat_interleave(channels).to(device)  # [P × channels]
         self.generator = generator
 
     def __call__(self, hidden: Tensor, activation: str) -> Tensor:

@@ -77,7 +77,7 @@ def train_group(
     parameters = network.initial_parameters(runs).to(device)
     optimizer = PopulationOptimizer(parameters, runs)
     mask_generator = torch.Generator(device).manual_seed(runs[0].seed)
-    dropout = PopulationDropout([run.dropout for run in runs], mask_generator, device)
+    dropout = PopulationDropout([run.dropout for run in runs], mask_generator, device, network.width)
     decay = _kernel_decay(network, runs).to(device)
 
     for epoch in range(1, max(epochs) + 1):

@@ -12,7 +12,15 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from nfn_cli.checkpoints import read_checkpoint, require_writable, save_tensors, write_atomically, write_text_atomically
+from nfn_cli.checkpoints import (
+    atomic,
+    read_checkpoint,
+    require_writable,
+    save_tensors,
+    synced_together,
+    write_atomically,
+    write_text_atomically,
+)
 from nfn_cli.errors import CheckpointError
 
 
@@ -183,3 +191,59 @@ def test_a_disk_that_fails_under_a_checkpoint_is_told_in_one_line(
         save_tensors(path, {"w": torch.eye(2)}, overwrite=True)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def to_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was brought to the disk: `file` for one, `all` for everything."""
+    calls: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append("file"))
+    monkeypatch.setattr(os, "sync", lambda: calls.append("all"), raising=False)
+    return calls
+
+
+def test_a_file_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, to_disk: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda *paths: to_disk.append("named") or replace(*paths))
+    write_text_atomically(tmp_path / "a.txt", "text")
+    assert to_disk == ["file", "named"]
+
+
+def test_small_new_files_of_a_batch_are_brought_to_the_disk_together(tmp_path: Path, to_disk: list[str]) -> None:
+    with synced_together():
+        for name in "abc":
+            write_text_atomically(tmp_path / name, name)
+        assert to_disk == [] and len(list(tmp_path.iterdir())) == 3
+    assert to_disk == ["all"]
+    write_text_atomically(tmp_path / "d", "d")
+    assert to_disk == ["all", "file"]
+
+
+def test_a_batch_that_ends_in_an_error_is_brought_to_the_disk_too(tmp_path: Path, to_disk: list[str]) -> None:
+    with pytest.raises(Broken), synced_together():
+        write_text_atomically(tmp_path / "a", "a")
+        raise Broken
+    assert to_disk == ["all"]
+
+
+def test_files_that_replace_others_and_large_ones_do_not_wait_for_their_batch(
+    tmp_path: Path, to_disk: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "_LARGE", 100)
+    (tmp_path / "old").write_text("old")
+    with synced_together():
+        write_text_atomically(tmp_path / "old", "new", overwrite=True)
+        write_text_atomically(tmp_path / "large", 100 * "x")
+        assert to_disk == ["file", "file"]
+    assert to_disk == ["file", "file"]
+
+
+def test_files_do_not_wait_where_the_system_cannot_bring_all_to_the_disk(
+    tmp_path: Path, to_disk: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "sync")
+    with synced_together():
+        write_text_atomically(tmp_path / "a", "a")
+    assert to_disk == ["file"]

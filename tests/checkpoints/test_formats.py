@@ -201,3 +201,14 @@ def test_a_name_that_is_not_utf8_is_told_as_what_is_wrong_with_a_safetensors_fil
     write(tmp_path / "model", state_dict, "safetensors").replace(path)
     with pytest.raises(CheckpointError, match=r"name is not UTF-8.*rename it"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_finite_weights_are_read_however_large(dtype: torch.dtype, tmp_path: Path) -> None:
+    largest = torch.finfo(dtype).max
+    tensors = {
+        "fc.weight": torch.full((3, 4), largest, dtype=dtype),
+        "fc.bias": torch.full((3,), -largest, dtype=dtype),
+    }
+    save_file(tensors, tmp_path / "model.safetensors")
+    assert same(read_checkpoint(tmp_path / "model.safetensors").tensors, tensors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nfn_cli.checkpoints import read_checkpoint, rewrite_checkpoint
+from nfn_cli.checkpoints import PartedTensors, read_checkpoint, rewrite_checkpoint
 from nfn_cli.errors import CheckpointError
 
 
@@ -53,6 +54,51 @@ def test_safetensors_keep_names_dtypes_and_metadata(tmp_path: Path) -> None:
     assert_doubled(load_file(out), "model.")
     with safe_open(out, "pt") as file:
         assert file.metadata() == {"note": "kept"}
+
+
+class Rows(PartedTensors):
+    """Tensors row by row, and never whole."""
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        self.tensors = tensors
+
+    def __getitem__(self, name: str) -> Tensor:
+        raise AssertionError(f"{name} was asked for whole")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def parts(self, name: str) -> Iterator[Tensor]:
+        yield from self.tensors[name].split(1)
+
+
+def test_tensors_in_parts_are_never_made_whole(tmp_path: Path) -> None:
+    path, out = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    save_file(state(), path)
+    rewrite_checkpoint(read_checkpoint(path), Rows(doubled(path)), out)
+    assert_doubled(load_file(out))
+
+
+@pytest.mark.parametrize(
+    "other", [b"no safetensors at all", 9 * b"\0", None], ids=["huge header", "no header", "another network"]
+)
+def test_a_file_that_has_changed_since_it_was_read_is_not_mixed_with_what_was_read(
+    other: bytes | None, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    save_file(state(), path)
+    checkpoint, new = read_checkpoint(path), doubled(path)
+    path.unlink()
+    if other is None:
+        save_file(state() | {"fc1.weight": torch.ones(5, 3)}, path)
+    else:
+        path.write_bytes(other)
+    with pytest.raises(CheckpointError, match=r"in\.safetensors: the file has changed since it was read"):
+        rewrite_checkpoint(checkpoint, new, out)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("new_format", [True, False], ids=["zip", "legacy"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,23 @@ def test_a_folder_goes_to_a_folder_and_a_bad_file_stops_no_other(nfn: Nfn, save:
     assert finished.err.count("\n") == 1
     written = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert written == [Path("a.safetensors"), Path("deep/b.safetensors")]
+
+
+def test_files_of_a_folder_are_brought_to_the_disk_together(
+    nfn: Nfn, save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append("file"))
+    monkeypatch.setattr(os, "sync", lambda: calls.append("all"), raising=False)
+    for name in "abc":
+        one = save(f"in/{name}.safetensors")
+    assert nfn("canonicalize", one, "-o", tmp_path / "one.safetensors").code == 0
+    assert calls == ["file"]
+    assert nfn("canonicalize", tmp_path / "in", "-o", tmp_path / "out").code == 0
+    assert calls == ["file", "all"]
+    # What replaces a file must not wait.
+    assert nfn("canonicalize", tmp_path / "in", "-o", tmp_path / "out", "--overwrite").code == 0
+    assert calls == ["file", "all", "file", "file", "file"]
 
 
 def test_two_inputs_for_one_output_are_refused(nfn: Nfn, save: Save, tmp_path: Path) -> None:

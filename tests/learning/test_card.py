@@ -74,14 +74,14 @@ def test_commands_repeat_what_was_done(card: Card) -> None:
     assert commands(card(data="my-zoo", zoo=ZOO)) == [
         "nfn zoo cnn --data cifar10_gray.npz --activation relu --count 80 --seed 3 --epochs 2 --epochs 8"
         " --batch-size 32 --images 500 --precision bfloat16 --packed --out my-zoo",
-        "nfn train my-zoo --out my-head --epochs 40 --members 2 --seed 0",
+        "nfn train my-zoo --out my-head --kind monomial-nfn --epochs 40 --members 2 --seed 0",
         "nfn evaluate my-head my-zoo",
     ]
 
 
 def test_commands_without_a_zoo_name_every_option_that_was_given(card: Card) -> None:
     assert commands(card(labels="mine.csv", column="val_acc", activation="relu")) == [
-        "nfn train relu --out my-head --epochs 40 --members 2 --seed 0"
+        "nfn train relu --out my-head --kind monomial-nfn --epochs 40 --members 2 --seed 0"
         " --labels mine.csv --target val_acc --activation relu",
         "nfn evaluate my-head relu --labels mine.csv --target val_acc --activation relu",
     ]

@@ -102,7 +102,7 @@ def test_percentages_are_refused(nfn: Nfn, data: Path, tmp_path: Path) -> None:
 def test_too_few_runs_are_refused(nfn: Nfn, write: Write, tmp_path: Path) -> None:
     few = write(tmp_path / "few", "relu", runs=12)
     err = refused(nfn, "train", few, "--out", tmp_path / "head")
-    assert "of 12 runs fall into the" in err and "give checkpoints of more runs" in err
+    assert "24 checkpoints of only 12 runs cannot be split by run" in err and "give checkpoints of more runs" in err
 
 
 def test_a_file_listed_outside_the_folder_is_refused(nfn: Nfn, data: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nfn_cli.learning import FitSettings, TrainSettings
 from nfn_cli.learning.fitting import fit_ensemble
-from nfn_cli.nn import Accepted, Ensemble, HeadConfig, read_fields
+from nfn_cli.nn import Accepted, Ensemble, HeadConfig
 from nfn_cli.zoo import LabelledNetworks, read_networks
 
 
@@ -26,8 +26,9 @@ def make(networks: LabelledNetworks, quick: TrainSettings) -> Callable[[], tuple
 
     def call() -> tuple[Ensemble, list[Tensor]]:
         torch.manual_seed(0)
+        assert quick.sizes is not None
         model = Ensemble(HeadConfig(Accepted.of(networks.point.architecture), quick.sizes, members=2))
-        return model, read_fields(model.layout, networks.point)
+        return model, model.read(networks.point)
 
     return call
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from nfn_cli.learning import part_of
-from nfn_cli.learning.splits import positions
+from nfn_cli.learning.splits import first_seed, positions, validation_positions
 
 PARTS = ["train", "calibration", "test"]
 
@@ -44,3 +44,42 @@ def test_another_seed_is_another_split() -> None:
     runs = [str(run) for run in range(1_000)]
     one, other = (set(positions(runs, "test", seed)) for seed in (0, 1))
     assert len(one & other) / len(one) == pytest.approx(0.18, abs=0.08)
+
+
+def test_a_population_that_suffices_is_split_by_seed_0() -> None:
+    assert first_seed([str(run) for run in range(200)], 0.9) == 0
+
+
+@pytest.mark.parametrize("count", [30, 40, 50, 60])
+def test_small_populations_get_enough_runs_in_every_part(count: int) -> None:
+    runs = [str(run) for run in range(count)]
+    seed = first_seed(runs, 0.9)
+    assert seed is not None
+    counts = Counter(part_of(run, seed) for run in runs)
+    # At a level of 90 %, fewer than nine networks calibrate nothing.
+    assert counts["train"] >= 10 and counts["calibration"] >= 9 and counts["test"] >= 5
+    several = [run for run in runs for _ in range(3)]
+    fewer = first_seed(several, 0.9)
+    assert fewer is not None and fewer <= seed
+    assert Counter(part_of(run, fewer) for run in runs)["calibration"] >= 5
+
+
+def test_too_few_runs_have_no_split() -> None:
+    assert first_seed([str(run) for run in range(19)] * 10, 0.9) is None
+
+
+def test_validation_takes_whole_runs_of_their_share() -> None:
+    runs = [str(number % 40) for number in range(200)]
+    chosen = validation_positions(runs, 0.15, seed=3)
+    members = {runs[place] for place in chosen}
+    assert len(members) == 6
+    assert sorted(chosen) == [place for place, run in enumerate(runs) if run in members]
+    assert validation_positions(runs, 0.15, seed=3) == chosen
+    assert validation_positions(runs, 0.15, seed=4) != chosen
+
+
+@pytest.mark.parametrize(("runs", "share", "count"), [([], 0.2, 0), (["a"], 0.2, 0), (["a", "b"], 0.9, 1)])
+def test_validation_leaves_a_run_to_fit(runs: list[str], share: float, count: int) -> None:
+    assert len(validation_positions(runs, share, 0)) == count
+    assert validation_positions(["a", "b", "c"], 0.0, 0) == []
+    assert len(validation_positions(["a", "b", "c"], 0.01, 0)) == 1

@@ -25,7 +25,7 @@ from nfn_cli.learning import (
     part_of,
     train_head,
 )
-from nfn_cli.learning.splits import positions
+from nfn_cli.learning.splits import first_seed, positions
 from nfn_cli.nn import load_head
 from nfn_cli.zoo import read_networks
 
@@ -132,6 +132,7 @@ def test_the_folder_holds_configuration_tensors_and_card(fitted: Fitted) -> None
         "networks": 160,
         "runs": 80,
         "column": "test_accuracy",
+        "run_column": "run",
         "activation": None,
         "split_seed": 0,
         "epochs": 40,
@@ -139,6 +140,9 @@ def test_the_folder_holds_configuration_tensors_and_card(fitted: Fitted) -> None
         "learning_rate": 0.01,
         "weight_decay": 0.0001,
         "seed": 0,
+        "validation": 0.0,
+        "patience": None,
+        "kept_epochs": [40, 40],
     }
 
 
@@ -183,18 +187,36 @@ def test_labels_may_lie_elsewhere_and_name_another_column(
     table.write_text(text.replace("test_accuracy", "other").replace("file", "file", 1))
     train_head(population, table, tmp_path / "head", replace(brief, column="other"))
     card = (tmp_path / "head" / "README.md").read_text()
-    assert "nfn train relu --out head --epochs 1 --members 1 --seed 0 --labels mine.csv --target other\n" in card
+    options = "--labels mine.csv --target other"
+    assert f"nfn train relu --out head --kind monomial-nfn --epochs 1 --members 1 --seed 0 {options}\n" in card
     assert "nfn evaluate head relu --labels mine.csv --target other\n" in card
 
 
 def test_runs_and_not_checkpoints_are_counted(write: Write, brief: TrainSettings, tmp_path: Path) -> None:
     # Ten runs of twenty checkpoints: the few runs held out would be no measure.
     data = write(tmp_path / "few", "relu", runs=10, epochs=20)
-    message = refusal(DataError, data, tmp_path / "head", brief)
-    assert re.search(
-        r"few: only \d of 10 runs fall into the (calibration|test) part; give checkpoints of more", message
+    assert refusal(DataError, data, tmp_path / "head", brief) == (
+        f"{data}: 200 checkpoints of only 10 runs cannot be split by run (at least 10 for train, 5 for calibration, 5"
+        " for test); give checkpoints of more runs (30 or more), or a --run-column other than 'run' if more runs than"
+        " these were trained"
     )
+    message = refusal(DataError, data, tmp_path / "head", replace(brief, split_seed=0))
+    assert re.search(r"few: only \d of 10 runs fall into the (calibration|test) part; give checkpoints of", message)
     assert not (tmp_path / "head").exists()
+
+
+def test_a_small_population_is_split_by_the_first_seed_that_suits_it(
+    write: Write, brief: TrainSettings, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "small", "relu", runs=30, epochs=1)
+    report = train_head(data, None, tmp_path / "head", brief)
+    head = load_head(str(tmp_path / "head"))
+    seed = head.config.fitted["split_seed"]
+    assert seed == first_seed([str(run) for run in range(30)], 0.9) != 0
+    assert report.runs == sum(part_of(str(run), seed) == "test" for run in range(30)) >= 5
+    # Enough networks calibrate the interval for it to say something.
+    assert head.model.radius.item() < 1
+    assert evaluate_head(str(tmp_path / "head"), data) == report
 
 
 @pytest.mark.parametrize("part", ["train", "test"])

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import HeadError
-from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, read_fields, read_head
+from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, read_head
 from nfn_cli.symmetry import act, sample_element
 
 SIZES = MonomialNFNSizes(channels=4, invariants=3, hidden=8)
@@ -35,7 +35,7 @@ def head(population: WeightSpace) -> Head:
     torch.manual_seed(0)
     model = Ensemble(config).eval()
     with torch.no_grad():
-        fields = read_fields(model.layout, population)
+        fields = model.read(population)
         for member in model.members:
             # A fresh network says nearly the same of everything; a fitted one does not.
             logits, last = member(fields), member.readout[-1]

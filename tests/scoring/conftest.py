@@ -12,7 +12,7 @@ from torch import Tensor
 
 import nfn_cli.shipped
 from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
-from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, read_fields
+from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes
 
 SIZES = MonomialNFNSizes(channels=4, equivariant_layers=1, invariants=4, hidden=8, dropout=0.0)
 
@@ -41,7 +41,7 @@ def make_head(name: str, architecture: Architecture, seed: int) -> Head:
     head = Head(name, config, Ensemble(config))
     head.model.eval()
     with torch.no_grad():
-        fields = read_fields(head.model.layout, random_point(architecture, 200, 100))
+        fields = head.model.read(random_point(architecture, 200, 100))
         for member in head.model.members:
             member.standardise.fit(fields)  # type: ignore[operator, union-attr]
             member.readout[-1].weight.mul_(100)  # type: ignore[index, union-attr]

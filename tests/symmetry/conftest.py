@@ -5,7 +5,7 @@ The fixtures are functions without state, made once, so that property tests may 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -27,8 +27,21 @@ LAYERS = {
     "convolutions": [Layer("a", "conv", 2, 4, (3,)), Layer("b", "conv", 4, 3, (1,)), Layer("c", "conv", 3, 2, (2,))],
 }
 
+# Small chains whose weights are drawn with biases of their own size.
+CHAINS = {
+    "mlp": [Layer("a", "linear", 3, 7), Layer("b", "linear", 7, 6), Layer("c", "linear", 6, 2)],
+    "cnn": [
+        Layer("a", "conv", 2, 4, (3, 3)),
+        Layer("b", "conv", 4, 5, (2, 2)),
+        Layer("c", "linear", 20, 6, (), 4),
+        Layer("d", "linear", 6, 3),
+    ],
+    "unbiased": [Layer("a", "linear", 3, 5, has_bias=False), Layer("b", "linear", 5, 2)],
+}
+
 MakeArchitecture = Callable[..., Architecture]
 RandomPoint = Callable[..., WeightSpace]
+MakeNetwork = Callable[..., WeightSpace]
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +69,44 @@ def random_point() -> RandomPoint:
         return WeightSpace(architecture, {spec.name: draw(spec.shape).to(dtype) for spec in architecture.tensors})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def network() -> MakeNetwork:
+    """A chain, by its name or its layers, with standard normal weights and biases."""
+
+    def make(
+        layers: str | Sequence[Layer],
+        activation: str,
+        seed: int = 0,
+        pool: str | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> WeightSpace:
+        layers = CHAINS[layers] if isinstance(layers, str) else layers
+        architecture = chain(layers, activation=activation, omega_0=3.0, pool=pool)
+        generator = torch.Generator().manual_seed(seed)
+        tensors = {
+            spec.name: torch.randn(spec.shape, generator=generator, dtype=torch.float64).to(dtype)
+            for spec in architecture.tensors
+        }
+        for layer in layers:
+            if not layer.has_bias:
+                tensors[f"{layer.name}.bias"].zero_()
+        return WeightSpace(architecture, tensors)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def changed() -> Callable[[WeightSpace, Callable[[dict[str, Tensor]], object]], WeightSpace]:
+    """A copy of a network, with its tensors changed by a function."""
+
+    def copy(point: WeightSpace, change: Callable[[dict[str, Tensor]], object]) -> WeightSpace:
+        tensors = {name: tensor.clone() for name, tensor in point.tensors.items()}
+        change(tensors)
+        return WeightSpace(point.architecture, tensors)
+
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,43 +14,17 @@ from nfn_cli.architectures import Layer, WeightSpace, chain
 from nfn_cli.errors import ArchitectureError, UsageError
 from nfn_cli.symmetry import Alignment, GroupElement, act, align, sample_element
 
-MLP = [Layer("a", "linear", 3, 7), Layer("b", "linear", 7, 6), Layer("c", "linear", 6, 2)]
-CNN = [
-    Layer("a", "conv", 2, 4, (3, 3)),
-    Layer("b", "conv", 4, 5, (2, 2)),
-    Layer("c", "linear", 20, 6, (), 4),
-    Layer("d", "linear", 6, 3),
-]
-UNBIASED = [Layer("a", "linear", 3, 5, has_bias=False), Layer("b", "linear", 5, 2)]
-LAYERS = {"mlp": MLP, "cnn": CNN, "unbiased": UNBIASED}
+MakeNetwork = Callable[..., WeightSpace]
+Change = Callable[[WeightSpace, Callable[[dict[str, Tensor]], object]], WeightSpace]
+
+CHAINS = ["mlp", "cnn", "unbiased"]
 ACTIVATIONS = ["relu", "tanh", "sin", "identity", "gelu"]
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 SCALES_TO = {torch.float64: 1e-12, torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 
 
-def network(
-    layers: Sequence[Layer], activation: str, seed: int = 0, pool: str | None = None, dtype: torch.dtype = torch.float64
-) -> WeightSpace:
-    architecture = chain(layers, activation=activation, omega_0=3.0, pool=pool)
-    generator = torch.Generator().manual_seed(seed)
-    tensors = {
-        spec.name: torch.randn(spec.shape, generator=generator, dtype=torch.float64).to(dtype)
-        for spec in architecture.tensors
-    }
-    for layer in layers:
-        if not layer.has_bias:
-            tensors[f"{layer.name}.bias"].zero_()
-    return WeightSpace(architecture, tensors)
-
-
 def element_for(point: WeightSpace, seed: int = 1, scales: tuple[float, float] = (0.1, 10.0)) -> GroupElement:
     return sample_element(point.architecture, torch.Generator().manual_seed(seed), scale_range=scales, phase=True)
-
-
-def changed(point: WeightSpace, change: Callable[[dict[str, Tensor]], None]) -> WeightSpace:
-    tensors = {name: tensor.clone() for name, tensor in point.tensors.items()}
-    change(tensors)
-    return WeightSpace(point.architecture, tensors)
 
 
 def assert_equal(found: GroupElement, expected: GroupElement, to: float) -> None:
@@ -65,9 +39,9 @@ def assert_equal(found: GroupElement, expected: GroupElement, to: float) -> None
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("layers", LAYERS)
-def test_the_element_is_recovered(layers: str, activation: str, dtype: torch.dtype) -> None:
-    point = network(LAYERS[layers], activation, dtype=dtype)
+@pytest.mark.parametrize("layers", CHAINS)
+def test_the_element_is_recovered(layers: str, activation: str, dtype: torch.dtype, network: MakeNetwork) -> None:
+    point = network(layers, activation, dtype=dtype)
     for seed in range(3):
         element = element_for(point, seed)
         found = align(point, act(element, point))
@@ -77,16 +51,16 @@ def test_the_element_is_recovered(layers: str, activation: str, dtype: torch.dty
             assert all((diagonal.abs() == 1).all() for diagonal in found.element.diagonals)
 
 
-def test_max_pooling_leaves_whole_turns() -> None:
-    point = network(CNN, "sin", pool="max")
+def test_max_pooling_leaves_whole_turns(network: MakeNetwork) -> None:
+    point = network("cnn", "sin", pool="max")
     element = element_for(point)
     assert any(turns.any() for turns in element.turns)
     assert_equal(align(point, act(element, point)).element, element, 0)
 
 
 @pytest.mark.parametrize("factor", [1e-200, 1e-45, 1e38, 1e200], ids=str)
-def test_extreme_numbers_do_no_harm(factor: float) -> None:
-    point = network(MLP, "relu")
+def test_extreme_numbers_do_no_harm(factor: float, network: MakeNetwork) -> None:
+    point = network("mlp", "relu")
     point = WeightSpace(point.architecture, {name: tensor * factor for name, tensor in point.tensors.items()})
     element = element_for(point)
     found = align(point, act(element, point))
@@ -96,8 +70,10 @@ def test_extreme_numbers_do_no_harm(factor: float) -> None:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("layers", ["mlp", "cnn"])
-def test_one_weight_changed_by_a_hundredth_is_told(layers: str, activation: str) -> None:
-    point = network(LAYERS[layers], activation, dtype=torch.float32)
+def test_one_weight_changed_by_a_hundredth_is_told(
+    layers: str, activation: str, network: MakeNetwork, changed: Change
+) -> None:
+    point = network(layers, activation, dtype=torch.float32)
     moved = act(element_for(point), point)
     for name in moved.tensors:
         for place in (0, -1):
@@ -109,16 +85,16 @@ def test_one_weight_changed_by_a_hundredth_is_told(layers: str, activation: str)
             assert not found.same_orbit, (name, place, found.deviation)
 
 
-def test_other_networks_are_on_other_orbits() -> None:
-    assert not align(network(MLP, "relu"), network(MLP, "relu", seed=5)).same_orbit
+def test_other_networks_are_on_other_orbits(network: MakeNetwork) -> None:
+    assert not align(network("mlp", "relu"), network("mlp", "relu", seed=5)).same_orbit
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
-def test_a_network_of_zeros_is_on_its_own_orbit(activation: str) -> None:
-    zeros = changed(network(MLP, activation), lambda tensors: [t.zero_() for t in tensors.values()] and None)
+def test_a_network_of_zeros_is_on_its_own_orbit(activation: str, network: MakeNetwork, changed: Change) -> None:
+    zeros = changed(network("mlp", activation), lambda tensors: [t.zero_() for t in tensors.values()])
     assert align(zeros, zeros).same_orbit
-    assert not align(zeros, network(MLP, activation)).same_orbit
-    assert not align(network(MLP, activation), zeros).same_orbit
+    assert not align(zeros, network("mlp", activation)).same_orbit
+    assert not align(network("mlp", activation), zeros).same_orbit
 
 
 def silence(tensors: dict[str, Tensor]) -> None:
@@ -135,8 +111,8 @@ def silence(tensors: dict[str, Tensor]) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16], ids=str)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_dead_neurons_do_no_harm(activation: str, dtype: torch.dtype) -> None:
-    point = changed(network(MLP, activation, dtype=dtype), silence)
+def test_dead_neurons_do_no_harm(activation: str, dtype: torch.dtype, network: MakeNetwork, changed: Change) -> None:
+    point = changed(network("mlp", activation, dtype=dtype), silence)
     for seed in range(4):
         element = element_for(point, seed)
         found = align(point, act(element, point))
@@ -156,8 +132,10 @@ def detach(tensors: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sin", "identity"])
-def test_neurons_that_no_output_depends_on_are_compared_too(activation: str) -> None:
-    point = changed(network(MLP, activation), detach)
+def test_neurons_that_no_output_depends_on_are_compared_too(
+    activation: str, network: MakeNetwork, changed: Change
+) -> None:
+    point = changed(network("mlp", activation), detach)
     for seed in range(4):
         moved = act(element_for(point, seed), point)
         assert align(point, moved).same_orbit
@@ -170,9 +148,9 @@ def test_neurons_that_no_output_depends_on_are_compared_too(activation: str) -> 
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_weights_that_are_one_or_minus_one_are_matched(activation: str) -> None:
+def test_weights_that_are_one_or_minus_one_are_matched(activation: str, network: MakeNetwork) -> None:
     for seed in range(5):
-        point = network(MLP, activation, seed)
+        point = network("mlp", activation, seed)
         point = WeightSpace(point.architecture, {name: tensor.sign() for name, tensor in point.tensors.items()})
         assert align(point, act(element_for(point, seed), point)).same_orbit
 
@@ -188,8 +166,10 @@ def double(tensors: dict[str, Tensor]) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16], ids=str)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_copies_are_told_apart_by_what_reads_them(activation: str, dtype: torch.dtype) -> None:
-    point = changed(network(MLP, activation, dtype=dtype), double)
+def test_copies_are_told_apart_by_what_reads_them(
+    activation: str, dtype: torch.dtype, network: MakeNetwork, changed: Change
+) -> None:
+    point = changed(network("mlp", activation, dtype=dtype), double)
     for seed in range(4):
         element = element_for(point, seed)
         found = align(point, act(element, point))
@@ -197,7 +177,7 @@ def test_copies_are_told_apart_by_what_reads_them(activation: str, dtype: torch.
         assert_equal(found.element, element, SCALES_TO[dtype])
 
 
-def test_rows_of_one_entry_are_copies_of_one_another() -> None:
+def test_rows_of_one_entry_are_copies_of_one_another(network: MakeNetwork) -> None:
     layers = [Layer("a", "linear", 1, 40, has_bias=False), Layer("b", "linear", 40, 30), Layer("c", "linear", 30, 2)]
     point = network(layers, "relu")
     element = element_for(point)
@@ -206,7 +186,7 @@ def test_rows_of_one_entry_are_copies_of_one_another() -> None:
     assert_equal(found.element, element, 1e-10)
 
 
-def test_a_fine_tuned_network_is_near_after_alignment() -> None:
+def test_a_fine_tuned_network_is_near_after_alignment(network: MakeNetwork) -> None:
     wide = [Layer("a", "linear", 20, 32), Layer("b", "linear", 32, 24), Layer("c", "linear", 24, 5)]
     point = network(wide, "relu", dtype=torch.float32)
     element = element_for(point)
@@ -224,16 +204,16 @@ def test_a_fine_tuned_network_is_near_after_alignment() -> None:
         assert alone.distance > 0.3
 
 
-def test_without_scales_permutations_alone_do_as_well() -> None:
-    point = network(MLP, "relu")
+def test_without_scales_permutations_alone_do_as_well(network: MakeNetwork) -> None:
+    point = network("mlp", "relu")
     element = sample_element(point.architecture, torch.Generator().manual_seed(1), scale=False)
     found = align(point, act(element, point))
     assert found.permuted is not None
     assert max(left.distance for left in found.permuted) == 0
 
 
-def test_names_may_differ() -> None:
-    point = network(MLP, "tanh")
+def test_names_may_differ(network: MakeNetwork) -> None:
+    point = network("mlp", "tanh")
     renamed = chain(
         [Layer("xyz"[i], "linear", *sizes) for i, sizes in enumerate([(3, 7), (7, 6), (6, 2)])], activation="tanh"
     )
@@ -244,8 +224,8 @@ def test_names_may_differ() -> None:
     assert [left.layer for left in found.residuals] == ["x", "y", "z"]
 
 
-def test_the_coarser_dtype_decides() -> None:
-    point = network(MLP, "relu")
+def test_the_coarser_dtype_decides(network: MakeNetwork) -> None:
+    point = network("mlp", "relu")
     moved = act(element_for(point), WeightSpace(point.architecture, {n: t.half() for n, t in point.tensors.items()}))
     found = align(point, moved)
     assert found.same_orbit
@@ -253,17 +233,23 @@ def test_the_coarser_dtype_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "message"),
+    ("layers", "activation", "message"),
     [
-        (network(MLP, "tanh"), "activation is tanh"),
-        (network(UNBIASED, "relu"), "2 layers"),
-        (network([MLP[0], Layer("b", "linear", 7, 9), Layer("c", "linear", 9, 2)], "relu"), "layer b is linear 7->9"),
+        ("mlp", "tanh", "activation is tanh"),
+        ("unbiased", "relu", "2 layers"),
+        (
+            [Layer("a", "linear", 3, 7), Layer("b", "linear", 7, 9), Layer("c", "linear", 9, 2)],
+            "relu",
+            "layer b is linear 7->9",
+        ),
     ],
     ids=["activation", "layers", "width"],
 )
-def test_other_architectures_are_refused(other: WeightSpace, message: str) -> None:
+def test_other_architectures_are_refused(
+    layers: str | list[Layer], activation: str, message: str, network: MakeNetwork
+) -> None:
     with pytest.raises(ArchitectureError, match=message):
-        align(network(MLP, "relu"), other)
+        align(network("mlp", "relu"), network(layers, activation))
 
 
 class TestWithoutScipy:
@@ -280,11 +266,11 @@ class TestWithoutScipy:
 
         monkeypatch.setattr(builtins, "__import__", refuse)
 
-    def test_one_orbit_is_recognised(self) -> None:
-        point = changed(network(MLP, "relu"), double)
+    def test_one_orbit_is_recognised(self, network: MakeNetwork, changed: Change) -> None:
+        point = changed(network("mlp", "relu"), double)
         found: Alignment = align(point, act(element_for(point), point))
         assert found.same_orbit
 
-    def test_a_pair_without_partners_asks_for_it(self) -> None:
+    def test_a_pair_without_partners_asks_for_it(self, network: MakeNetwork) -> None:
         with pytest.raises(UsageError, match="match"):
-            align(network(CNN, "relu"), network(CNN, "relu", seed=2))
+            align(network("cnn", "relu"), network("cnn", "relu", seed=2))

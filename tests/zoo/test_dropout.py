@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.zoo.small_cnn import CHANNELS, PopulationDropout, SmallCnn, image_patches, population_logits
+from nfn_cli.zoo.small_cnn import WIDTH, PopulationDropout, SmallCnn, image_patches, population_logits
 
 RATES = [0.0, 0.3, 0.7]
 
@@ -21,18 +21,18 @@ def make(seed: int = 0, rates: Sequence[float] = RATES) -> PopulationDropout:
 
 def mask(dropout: PopulationDropout, batch: int, side: int) -> Tensor:
     """Whether each value is kept, [networks, batch, 16, side, side]."""
-    ones = torch.ones(batch, len(RATES) * CHANNELS, side, side).contiguous(memory_format=torch.channels_last)
-    return dropout(ones, "relu").unflatten(1, (len(RATES), CHANNELS)).transpose(0, 1)
+    ones = torch.ones(batch, len(RATES) * WIDTH, side, side).contiguous(memory_format=torch.channels_last)
+    return dropout(ones, "relu").unflatten(1, (len(RATES), WIDTH)).transpose(0, 1)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_a_kept_activation_is_as_it_was_and_a_dropped_one_zero(activation: str) -> None:
-    hidden = torch.randn(4, len(RATES) * CHANNELS, 6, 6, generator=torch.Generator().manual_seed(1))
+    hidden = torch.randn(4, len(RATES) * WIDTH, 6, 6, generator=torch.Generator().manual_seed(1))
     hidden = hidden.contiguous(memory_format=torch.channels_last)
     plain = {"relu": torch.relu, "tanh": torch.tanh}[activation](hidden)
     dropped = make()(hidden, activation)
     assert torch.equal(dropped, torch.where(dropped != 0, plain, 0.0))
-    assert torch.equal(dropped[:, :CHANNELS], plain[:, :CHANNELS])  # rate 0
+    assert torch.equal(dropped[:, :WIDTH], plain[:, :WIDTH])  # rate 0
 
 
 def test_each_network_loses_its_own_share() -> None:

@@ -136,14 +136,15 @@ def fit(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
 def silent(rows: Rows, freedom: Freedom, tolerance: float) -> Tensor:
     """Which neurons always put out zero, bool [n]: nothing feeds them, and zero stays zero under their activation.
 
-    With a phase, a bias of half-turns counts as none; it is off by at most `tolerance`, relative to its size.
+    With a phase, a bias of half-turns counts as none; it is off by at most `tolerance`, relative to its size or, since
+    the other network's may be shifted, to half a turn.
     """
     if freedom.kind is DiagonalKind.TRIVIAL:
         return torch.zeros(len(rows.biases), dtype=torch.bool)
     left = rows.biases
     if freedom.step:
         left = freedom.wrapped(left)
-        left = torch.where(left.abs() <= tolerance * rows.biases.abs(), 0.0, left)
+        left = torch.where(left.abs() <= tolerance * rows.biases.abs().clamp_min(freedom.half_turn), 0.0, left)
     return (rows.weights == 0).all(1) & (left == 0)
 
 

@@ -14,7 +14,7 @@ from nfn_cli.symmetry.action import act_on_tensor
 from nfn_cli.symmetry.element import GroupElement
 
 # A weight is compared with itself down to this share of its neuron's norm: rounding leaves each near its own size.
-_FLOOR = 0.01
+FLOOR = 0.01
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _residual(
     deviation = 0.0
     for spec, mine, other in zip(specs, found, wanted, strict=True):
         if len(spec.shape) > 1:
-            size = torch.maximum(other.abs(), _FLOOR * rows)
+            size = torch.maximum(other.abs(), FLOOR * rows)
         else:
             group = spec.roles[0].group
             turns = element.turns[group].abs().double() * (math.pi / omega_0) if group is not None else 0.0

@@ -1,0 +1,84 @@
+"""The rows of the table. A method more is one entry of `METHODS`.
+
+Learning rates are those of arXiv 2409.11697 for NP and HNP (1e-3), and for all others the better one of two on the
+calibration part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fitting import Fit, member, trees
+from torch import Tensor, nn
+
+from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.nn import (
+    ForwardPass,
+    Layout,
+    MonomialNFN,
+    MonomialNFNSizes,
+    MonomialProbe,
+    MonomialProbeSizes,
+    read_fields,
+    read_unit_form,
+)
+from nfn_cli.nn.baselines import PermutationNFN, VectorMLP, read_statistics, read_tensors, read_weights
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row.
+
+    Attributes:
+        title: at the head of the row.
+        fit: see `fitting`.
+        invariant: whether a network and its moved copy are the same to it, up to rounding. It is then fitted once for
+            each activation, to the networks as they are, and measured in every setting.
+    """
+
+    title: str
+    fit: Fit
+    invariant: bool = False
+
+
+def _statnn(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.Module:
+    return VectorMLP(inputs[0].shape[1])
+
+
+def _flat_mlp(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.Module:
+    # With 1000 hidden units it would have twice the parameters of HNP.
+    return VectorMLP(inputs[0].shape[1], hidden=256)
+
+
+def _np(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.Module:
+    return PermutationNFN(architecture, "NP")
+
+
+def _hnp(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.Module:
+    return PermutationNFN(architecture, "HNP")
+
+
+def _monomial_nfn(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.Module:
+    return MonomialNFN(Layout.of(architecture), MonomialNFNSizes())
+
+
+def _monomial_probe(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.Module:
+    return MonomialProbe(architecture, MonomialProbeSizes(), ForwardPass((32, 32), stride=2))
+
+
+def _fields(point: WeightSpace) -> list[Tensor]:
+    return read_fields(Layout.of(point.architecture), point)
+
+
+METHODS = {
+    "statnn-mlp": Method("STATNN, MLP", member(_statnn, read_statistics, 1e-3, 1e-4)),
+    "statnn-trees": Method("STATNN, boosted trees", trees(read_statistics, 0.1, 0.03)),
+    "flat-mlp": Method("MLP on all weights", member(_flat_mlp, read_weights, 1e-3, 1e-4)),
+    "np": Method("NP", member(_np, read_tensors, 1e-3)),
+    "hnp": Method("HNP", member(_hnp, read_tensors, 1e-3)),
+    "monomial-nfn": Method("Monomial-NFN", member(_monomial_nfn, _fields, 3e-3, 1e-3), invariant=True),
+    "monomial-probe": Method(
+        "Monomial-Probe (ours)", member(_monomial_probe, read_unit_form, 3e-3, 1e-3), invariant=True
+    ),
+}

@@ -1,0 +1,137 @@
+"""`nfn zoo import`: published zoos."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nfn_cli.cli.progress import advance
+from nfn_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from nfn_cli.zoo import ImportReport
+
+imports = typer.Typer(help="Turn published zoos into packed ones.", no_args_is_help=True)
+
+
+@imports.callback()
+def _imports() -> None:
+    """Turn published zoos into packed ones, which `nfn train` and `nfn evaluate` read."""
+
+
+FolderArgument = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The zoo as downloaded and unpacked.", show_default=False)
+]
+OutOption = Annotated[Path, typer.Option(help="Folder of the zoo to write, new or empty.")]
+ActivationChoice = Annotated[
+    str | None, typer.Option(help="Only networks of this activation; needed where there are several.")
+]
+CountOption = Annotated[int | None, typer.Option(min=1, help="This many training runs, drawn at random.")]
+SeedOption = Annotated[int, typer.Option(help="Decides which runs --count draws.")]
+
+
+@imports.command("small-cnn-zoo")
+def small_cnn_zoo(
+    folder: FolderArgument,
+    out: OutOption,
+    activation: ActivationChoice = None,
+    step: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="Only networks of this step (epoch); repeat. [default: all]", show_default=False),
+    ] = None,
+    last_step: Annotated[bool, typer.Option("--last-step", help="Only the last network of each run.")] = False,
+    count: CountOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Import the Small CNN Zoo: weights.npy, layout.csv and metrics.csv.gz.
+
+    That of Unterthiner et al. 2020, one data set at a time; its steps are epochs. Weights go from TensorFlow's order of
+    axes to PyTorch's. Networks that are not finite are dropped and counted.
+    """
+    from tqdm import tqdm
+
+    from nfn_cli.zoo import Selection, import_small_cnn_zoo
+
+    _refuse_both(step, last_step, "--step")
+    selection = Selection(activation, tuple(sorted(set(step or ()))), last_step, count, seed)
+    with tqdm(unit="network", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+        report = import_small_cnn_zoo(folder, out, selection, on_start=bar.reset, on_networks=partial(advance, bar))
+    _tell(out, report)
+
+
+@imports.command("model-zoo")
+def model_zoo(
+    folder: FolderArgument,
+    out: OutOption,
+    activation: ActivationChoice = None,
+    epoch: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="Only networks of this epoch; repeat. [default: all]", show_default=False),
+    ] = None,
+    last_epoch: Annotated[bool, typer.Option("--last-epoch", help="Only the last network of each trial.")] = False,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Only trials whose params.json says so, such as model::type=CNN; repeat.",
+            show_default=False,
+        ),
+    ] = None,
+    count: CountOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Import a model zoo: a folder of Ray Tune trials.
+
+    As published by Schürholt et al. 2022 (modelzoos.cc). Each trial has params.json, result.json and its checkpoints.
+    Trials that cannot be read are skipped and named, and the exit code is then 1; networks that are not finite are
+    dropped and counted.
+    """
+    from tqdm import tqdm
+
+    from nfn_cli.zoo import Selection, import_model_zoo
+
+    _refuse_both(epoch, last_epoch, "--epoch")
+    selection = Selection(activation, tuple(sorted(set(epoch or ()))), last_epoch, count, seed)
+    with tqdm(unit="trial", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+        report = import_model_zoo(
+            folder,
+            out,
+            selection,
+            _conditions(where or ()),
+            on_start=bar.reset,
+            on_trials=partial(advance, bar),
+        )
+    for line in report.skipped:
+        print(f"nfn: {line}", file=sys.stderr)
+    _tell(out, report)
+    if report.skipped:
+        raise typer.Exit(1)
+
+
+def _conditions(where: Sequence[str]) -> dict[str, str]:
+    conditions = {}
+    for condition in where:
+        key, equals, value = condition.partition("=")
+        if not (key and equals):
+            raise UsageError("--where", f"{condition} is no condition", "give KEY=VALUE")
+        conditions[key] = value
+    return conditions
+
+
+def _refuse_both(numbers: list[int] | None, last: bool, name: str) -> None:
+    if numbers and last:
+        raise UsageError(name, "says another thing than the last one", "give one of the two")
+
+
+def _tell(out: Path, report: ImportReport) -> None:
+    skipped = f", {len(report.skipped):,} trials skipped" if report.skipped else ""
+    print(
+        f"nfn: {out}: {report.networks:,} networks of {report.runs:,} runs"
+        f" ({report.dropped:,} not finite, dropped{skipped})",
+        file=sys.stderr,
+    )

@@ -1,0 +1,208 @@
+"""The fit of one member, an epoch at a time, so that it can be stopped, saved and taken up again between two epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nfn_cli.learning.fit_state import FitState, generator_states, restore_generators
+
+_LARGEST_GRADIENT = 1.0
+# So many networks are validated at once; a head carries some thirty channels for every weight.
+_VALIDATED_TOGETHER = 256
+
+
+class Member(Protocol):
+    """What a fit asks of a torch module: a network that reads a batch of networks.
+
+    Inputs are tensors with the batch first, on the member's device; what else they hold is between the member and
+    whoever reads them from weight space (the fields of `read_fields`, for a Monomial-NFN).
+    """
+
+    def prepare(self, inputs: Sequence[Tensor], /) -> None:
+        """Set the constants that follow from a training population, such as standardising ones."""
+
+    def __call__(self, inputs: Sequence[Tensor], /) -> Tensor:
+        """Logits [batch]; the sigmoid of one is an accuracy."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """The budget of a fit; the shipped heads were fitted with the defaults.
+
+    Attributes:
+        epochs: passes over the training networks, at most; None takes what is usual, or as many as make 400 steps.
+        validation: share of the training runs that are not fitted to; the weights of the epoch that predicts them best
+            are kept. 0 fits to all runs and keeps the last weights.
+        patience: with `validation`, stop after so many epochs without a better one; None never stops early.
+        seed: decides the order of the networks, and which runs validate.
+    """
+
+    epochs: int | None = None
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    seed: int = 0
+    validation: float = 0.0
+    patience: int | None = None
+
+    def epochs_for(self, networks: int, usual: int = 60) -> int:
+        """How many epochs a fit to so many networks takes at most; `usual` ones where nobody said.
+
+        With few networks an epoch has few steps, and the usual epochs end before the weights have moved far.
+        """
+        steps = max(1, networks // self.batch_size)
+        return self.epochs or max(usual, math.ceil(_FEWEST_STEPS / steps))
+
+
+_FEWEST_STEPS = 400
+
+
+@dataclass(frozen=True)
+class FitOutcome:
+    """How the fit of one member ended.
+
+    Attributes:
+        epochs: run in all.
+        kept: the epoch whose weights were kept.
+        validation_loss: of that epoch, None without validation.
+    """
+
+    epochs: int
+    kept: int
+    validation_loss: float | None
+
+
+class MemberFit:
+    """AdamW under a one-cycle learning rate, gradients clipped to norm 1, on the cross entropy of predicted and true
+    accuracy. No augmentation: members are invariant.
+
+    Args:
+        member: a freshly made module that is a `Member`.
+        inputs: of the training networks, [networks, ...] each, on the member's device.
+        accuracies: [networks], in [0, 1], on the member's device.
+        settings: the budget; its seed is not used.
+        seed: decides the order of the networks. Dropout draws from torch's global generator.
+        validation: positions of the networks that validate; the others are fitted to.
+    """
+
+    def __init__(
+        self,
+        member: nn.Module,
+        inputs: Sequence[Tensor],
+        accuracies: Tensor,
+        settings: FitSettings,
+        seed: int,
+        validation: Sequence[int] = (),
+    ) -> None:
+        self._member, self._patience = member, settings.patience
+        self._inputs, self._accuracies = list(inputs), accuracies.float()
+        self._device = accuracies.device
+        held_out = set(validation)
+        fitted = [position for position in range(len(accuracies)) if position not in held_out]
+        self._fitted = torch.tensor(fitted)
+        self._held_out = torch.tensor(sorted(held_out), dtype=torch.int64)
+        cast(Member, member).prepare(self._rows(self._fitted) if held_out else self._inputs)
+        self._batch = min(settings.batch_size, len(fitted))
+        self._steps = len(fitted) // self._batch
+        self.epochs = settings.epochs_for(len(accuracies))
+        self._generator = torch.Generator().manual_seed(seed)
+        self._optimizer = torch.optim.AdamW(
+            member.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimizer, settings.learning_rate, total_steps=self.epochs * self._steps
+        )
+        self.epoch = 0
+        self._kept, self._best = 0, math.inf
+        self._best_weights: dict[str, Tensor] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether no epoch is left to run, or patience has run out."""
+        patience = self._patience if len(self._held_out) else None
+        return self.epoch >= self.epochs or (patience is not None and self.epoch - self._kept >= patience)
+
+    def run_epoch(self) -> float:
+        """Show the member every network once, in a random order that fills whole batches; the mean loss."""
+        self._member.train()
+        order = self._fitted[torch.randperm(len(self._fitted), generator=self._generator)].to(self._device)
+        total = 0.0
+        for start in range(0, len(order) - self._batch + 1, self._batch):
+            chosen = order[start : start + self._batch]
+            loss = self._loss(chosen)
+            self._optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self._member.parameters(), _LARGEST_GRADIENT)
+            self._optimizer.step()
+            self._schedule.step()
+            total += loss.item()
+        self.epoch += 1
+        if len(self._held_out):
+            self._validate()
+        return total / self._steps
+
+    def finish(self) -> FitOutcome:
+        """Bring back the weights to keep, and leave the member in evaluation mode."""
+        if self._best_weights:
+            self._member.load_state_dict(self._best_weights)
+        self._member.eval()
+        if not len(self._held_out):
+            return FitOutcome(self.epoch, self.epoch, None)
+        return FitOutcome(self.epoch, self._kept, self._best)
+
+    def state(self) -> FitState:
+        """All that the coming epochs follow from, beside what the constructor was given."""
+        moments = self._optimizer.state_dict()
+        tensors = {f"weights.{name}": tensor for name, tensor in self._member.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self._best_weights.items()}
+        for parameter, entries in moments["state"].items():
+            tensors |= {f"moments.{parameter}.{name}": tensor for name, tensor in entries.items()}
+        tensors |= {f"generator.{name}": tensor for name, tensor in generator_states(self._device).items()}
+        tensors["order"] = self._generator.get_state()
+        values = {
+            "epoch": self.epoch,
+            "kept": self._kept,
+            "best": self._best if math.isfinite(self._best) else None,
+            "groups": moments["param_groups"],
+            "schedule": self._schedule.state_dict(),
+        }
+        return FitState(tensors, values)
+
+    def restore(self, state: FitState) -> None:
+        """Take up the state of a fit that was given the same; torch's global generators are set as well."""
+        values = state.values
+        self._member.load_state_dict(state.part("weights."))
+        self._best_weights = state.part("best.")
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in state.part("moments.").items():
+            parameter, name = key.split(".")
+            moments.setdefault(int(parameter), {})[name] = tensor
+        self._optimizer.load_state_dict({"state": moments, "param_groups": values["groups"]})
+        self._schedule.load_state_dict(values["schedule"])
+        self._generator.set_state(state.tensors["order"])
+        restore_generators(state.part("generator."), self._device)
+        self.epoch, self._kept = int(values["epoch"]), int(values["kept"])
+        self._best = math.inf if values["best"] is None else float(values["best"])
+
+    def _loss(self, chosen: Tensor, reduction: str = "mean") -> Tensor:
+        logits: Any = self._member(self._rows(chosen))
+        return F.binary_cross_entropy_with_logits(logits, self._accuracies[chosen], reduction=reduction)
+
+    def _rows(self, chosen: Tensor) -> list[Tensor]:
+        return [values[chosen] for values in self._inputs]
+
+    @torch.no_grad()
+    def _validate(self) -> None:
+        self._member.eval()
+        parts = self._held_out.to(self._device).split(_VALIDATED_TOGETHER)
+        loss = sum(self._loss(part, "sum").item() for part in parts) / len(self._held_out)
+        if loss < self._best:
+            self._best, self._kept = loss, self.epoch
+            self._best_weights = {name: tensor.clone() for name, tensor in self._member.state_dict().items()}

@@ -1,0 +1,44 @@
+"""A multilayer perceptron on one vector a network: STATNN on statistics, the plainest of all baselines on weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nfn_cli.nn.baselines.readout import readout
+
+# Spreads below are those of a feature that never changes.
+_LEAST_SPREAD = 1e-12
+
+
+class VectorMLP(nn.Module):
+    """Standardises a vector and turns it into a logit.
+
+    Args:
+        features: length of the vector.
+        hidden: units of each of the two hidden layers.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, features: int, hidden: int = 1000) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.zeros(features))
+        self.register_buffer("scale", torch.ones(features))
+        self.readout = readout(features, hidden)
+
+    def prepare(self, inputs: Sequence[Tensor]) -> None:
+        """Set mean and spread of every feature from a training population, one tensor [networks, features]."""
+        (rows,) = inputs
+        rows = rows.cpu().double()  # not every device has float64
+        spread = rows.std(0, correction=0)
+        self.shift.copy_(rows.mean(0))
+        self.scale.copy_(torch.where(spread > _LEAST_SPREAD, 1 / spread, 1.0))
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits [batch] of one tensor [batch, features]."""
+        (rows,) = inputs
+        return self.readout((rows - self.shift) * self.scale)[:, 0]  # type: ignore[no-any-return]

@@ -1,0 +1,164 @@
+"""Monomial-Probe: an invariant head that runs the network on learned probes and looks at the statistics of its weights.
+
+Both are exactly invariant to scalings, signs and permutations, and neither has what the linear equivariant layers of a
+Monomial-NFN lack: a probe's answer follows from how the entries of all layers play together, and the statistics of the
+`unit` form keep how the entries of a row compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nfn_cli.architectures import Architecture, WeightSpace, population_outputs
+from nfn_cli.nn.forward_pass import ForwardPass
+from nfn_cli.nn.probes import Probes
+from nfn_cli.nn.sizes import require_sizes
+from nfn_cli.nn.weight_statistics import statistics_count, weight_statistics
+from nfn_cli.precision import fastest_precision
+from nfn_cli.symmetry import unit_scaled
+
+# Networks run at once on a CPU; more only fall out of its cache.
+_TOGETHER = 64
+_LARGEST_FEATURE = 5.0
+_LARGEST_OUTPUT = 1e4
+_LARGEST_WEIGHT = 1e12
+_TINY = 1e-8
+_ROUNDED = 0.01
+
+
+@dataclass(frozen=True)
+class MonomialProbeSizes:
+    """Sizes that no input fixes: learned probes, hidden units of the MLP, and its dropout."""
+
+    probes: int = 32
+    hidden: int = 80
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        require_sizes(self, probes=1024, hidden=4096)
+
+
+def read_unit_form(point: WeightSpace, device: str | torch.device = "cpu") -> list[Tensor]:
+    """The statistics of the `unit` form, and its tensors, float32 [batch, ...] each.
+
+    Args:
+        point: tensors [batch, *shape] on the CPU.
+    """
+    unit = unit_scaled(point)
+    values = [weight_statistics(unit), *(unit.tensors[spec.name] for spec in point.architecture.tensors)]
+    # The last layer takes all scales, which may leave the range of float32; such answers are cut off anyway.
+    return [value.clamp(-_LARGEST_WEIGHT, _LARGEST_WEIGHT).float().to(device) for value in values]
+
+
+class MonomialProbe(nn.Module):
+    """Maps a batch of networks to one logit each.
+
+    Args:
+        architecture: of a network that it reads; hidden widths are free.
+        sizes: everything else.
+        forward_pass: how the networks are run.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, architecture: Architecture, sizes: MonomialProbeSizes, forward_pass: ForwardPass) -> None:
+        super().__init__()
+        self.architecture, self.forward_pass = architecture, forward_pass
+        self.probes = Probes(architecture.layers[0], forward_pass.space, sizes.probes)
+        outputs = architecture.layers[-1].out_features
+        self.summary_features = statistics_count(architecture) + _SUMMARIES
+        count = self.summary_features + sizes.probes * (2 * outputs + 1)
+        self.register_buffer("mean", torch.zeros(count))
+        self.register_buffer("scale", torch.ones(count))
+        self.readout = nn.Sequential(
+            nn.Linear(count, sizes.hidden),
+            nn.GELU(),
+            nn.Dropout(sizes.dropout),
+            nn.Linear(sizes.hidden, sizes.hidden),
+            nn.GELU(),
+            nn.Dropout(sizes.dropout),
+            nn.Linear(sizes.hidden, 1),
+        )
+
+    def read(self, point: WeightSpace, device: str | torch.device = "cpu") -> list[Tensor]:
+        """What the forward pass takes, see `read_unit_form`."""
+        return read_unit_form(point, device)
+
+    @torch.no_grad()
+    def prepare(self, inputs: Sequence[Tensor]) -> None:
+        """Standardise every feature by the training population, as the first probes see it."""
+        self.mean.zero_()
+        self.scale.fill_(1.0)
+        rows = self._features(inputs).cpu().double()  # not every device has float64
+        spread = rows.std(0, correction=0)
+        self.mean.copy_(rows.mean(0))
+        self.scale.copy_(torch.where(spread > _TINY, 1 / spread, 1.0))
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits [batch] of what `read` gives."""
+        return self.logits_and_summary(inputs)[0]
+
+    def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits [batch], and what tells a population, statistics and summaries [batch, summary_features]."""
+        features = self._features(inputs)
+        near = features.clamp(-_LARGEST_FEATURE, _LARGEST_FEATURE)
+        return self.readout(near)[:, 0], features[:, : self.summary_features]
+
+    def _features(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Statistics, summaries of the answers, and the answers themselves, standardised [batch, features]."""
+        statistics, *tensors = inputs
+        probes = self.probes()
+        if torch.is_grad_enabled():
+            answers = self._answers(tensors, probes)
+        else:
+            parts = zip(*(tensor.split(_TOGETHER) for tensor in tensors), strict=True)
+            answers = torch.cat([self._answers(part, probes) for part in parts])
+        features = torch.cat([statistics, *_described(answers)], dim=1)
+        return (features - self.mean) * self.scale
+
+    def _answers(self, tensors: Sequence[Tensor], probes: Tensor) -> Tensor:
+        """Outputs [batch, probes, outputs] of the networks on the probes."""
+        specs = self.architecture.tensors
+        point = WeightSpace(self.architecture, {spec.name: own for spec, own in zip(specs, tensors, strict=True)})
+        device = probes.device.type
+        # Half as many digits are enough to learn by, and several times as fast where the processor has them.
+        short = self.training and device in ("cpu", "cuda") and fastest_precision(device) == "bfloat16"
+        with torch.autocast(device, torch.bfloat16, enabled=short):
+            found = population_outputs(
+                point, probes, stride=self.forward_pass.stride, padding=self.forward_pass.padding
+            )
+        return found.float().nan_to_num(0.0).clamp(-_LARGEST_OUTPUT, _LARGEST_OUTPUT)
+
+
+_SUMMARIES = 5
+
+
+def _described(answers: Tensor) -> list[Tensor]:
+    """Five summaries, then every answer as class shares, as what is special about the probe, and as an entropy.
+
+    Args:
+        answers: [batch, probes, outputs], taken for logits where there are several.
+    """
+    several = answers.shape[2] > 1
+    log_shares = answers.log_softmax(2) if several else torch.nn.functional.logsigmoid(answers)
+    shares = log_shares.exp()
+    entropy = -(shares * log_shares).sum(2)  # [batch, probes]
+    centred = answers - answers.mean(1, keepdim=True)
+    spread = (centred.square().mean((1, 2)) + _TINY).sqrt()
+    mean_shares = shares.mean(1)
+    summaries = [
+        spread.log(),
+        entropy.mean(1),
+        (entropy.var(1, correction=0) + _TINY).sqrt(),
+        shares.amax(2).mean(1),
+        -(mean_shares * mean_shares.clamp_min(_TINY).log()).sum(1),
+    ]
+    # Of a network that answers the same to every probe, only rounding is left: it must not be blown up.
+    sizes = spread + _ROUNDED * (answers.square().mean((1, 2)) + _TINY).sqrt()
+    special = centred / sizes[:, None, None]
+    return [torch.stack(summaries, dim=1), shares.flatten(1), special.flatten(1), entropy]

@@ -1,0 +1,60 @@
+"""Learned inputs on which a head runs the networks that it reads.
+
+What a network answers to an input is invariant to every symmetry of its weights. Probes are the parameters of a linear
+generator, as in deep linear probe generators (Kahana et al. 2024, arXiv 2410.10811): here a Fourier series whose
+amplitudes fall with the frequency as those of natural images do, so that gradients move large structures first.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nfn_cli.architectures import Layer
+
+_FALL = 1.3  # amplitude ∝ frequency^−1.3; natural images have about −1, learning works best a little above
+_SIZE = 0.5  # standard deviation of the first probes, of pixels in [−1, 1]
+# One step of Adam moves a parameter by the learning rate; probes have to move farther than weights.
+_SPEED = 20.0
+
+
+class Probes(nn.Module):
+    """Learned inputs of a network's first layer.
+
+    Args:
+        first: the layer that will read them.
+        space: sides of an input of convolutions, () of a linear layer.
+        count: how many.
+    """
+
+    amplitudes: Tensor
+
+    def __init__(self, first: Layer, space: tuple[int, ...], count: int) -> None:
+        super().__init__()
+        self.space = space
+        channels = first.in_features
+        # The amplitudes follow from the sides alone, but are kept, so that a head's numbers are all in its file.
+        self.register_buffer("amplitudes", _amplitudes(space))
+        self.series = nn.Parameter(torch.randn(count, channels, *space) / _SPEED)
+
+    def forward(self) -> Tensor:
+        """The probes, [count, channels, *space], or [count, features] for a linear layer."""
+        white = self.series * _SPEED
+        if not self.space:
+            return white * self.amplitudes
+        axes = tuple(range(2, 2 + len(self.space)))
+        return torch.fft.irfftn(torch.fft.rfftn(white, dim=axes) * self.amplitudes, s=self.space, dim=axes)
+
+
+def _amplitudes(space: tuple[int, ...]) -> Tensor:
+    """Amplitudes [*half spectrum] that give white noise of unit variance the spectrum and size of first probes."""
+    if not space:
+        return torch.tensor(_SIZE)
+    squares = torch.zeros(())
+    for axis, side in enumerate(space):
+        own = torch.fft.rfftfreq(side) if axis == len(space) - 1 else torch.fft.fftfreq(side)
+        squares = squares[..., None] + own.square()
+    lowest = max(space) ** -2.0
+    amplitudes = squares.clamp_min(lowest) ** (-_FALL / 2)
+    whole = torch.fft.irfftn(amplitudes.to(torch.complex64), s=space)  # its energy is the variance of a pixel
+    return amplitudes * _SIZE / whole.square().sum().sqrt()

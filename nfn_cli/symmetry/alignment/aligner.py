@@ -1,0 +1,181 @@
+"""The search for the element that brings one network to another.
+
+Going forward through the groups, with A's groups before already as B's: each neuron of B gets the neuron of A whose
+incoming weights and bias fit best after the best scale, sign and phase, by linear assignment. On one orbit that finds
+the element itself; for other pairs it is a good alignment (weight matching in the manner of arXiv 2209.04836, with
+scales and signs as well).
+
+What incoming weights cannot tell is settled on the way back, when the groups behind are known: which copy is which of
+neurons that read the same, and the scale and order of neurons that nothing feeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import Side, WeightSpace
+from nfn_cli.symmetry.alignment.assignment import assign
+from nfn_cli.symmetry.alignment.cleared import cleared
+from nfn_cli.symmetry.alignment.completion import complete
+from nfn_cli.symmetry.alignment.copies import Copies, copied_places, merged
+from nfn_cli.symmetry.alignment.residuals import residuals
+from nfn_cli.symmetry.alignment.rows import Freedom, Rows, costs, fit, silent
+from nfn_cli.symmetry.element import GroupElement
+from nfn_cli.symmetry.kinds import DiagonalKind
+from nfn_cli.symmetry.neurons import neuron_rows
+
+_EXACT = 1e-13  # of float64's own rounding in a squared distance, relative
+
+
+class Aligner:
+    """One pass forward and one back; A and B share one architecture."""
+
+    def __init__(self, ours: WeightSpace, theirs: WeightSpace, freedoms: Sequence[Freedom], tolerance: float) -> None:
+        sizes = [group.size for group in theirs.architecture.groups]
+        self.whole = (ours, theirs)
+        # Without the neurons that neither their own group nor a later one tells apart.
+        self.readers = (ours, theirs)
+        self.ours, self.theirs = ours, theirs  # with copies merged, as far as they are known
+        self.freedoms = freedoms
+        self.tolerance = tolerance
+        self.tied = max(tolerance**2, _EXACT)
+        self.element = self.identity = GroupElement.identity(sizes)
+        # Neurons that put out zero in both networks and were given to each other, in the order of A and of B.
+        self.silent: tuple[list[Tensor], list[Tensor]] = ([], [])
+        self.copies: list[list[Copies]] = []
+
+    def run(self) -> GroupElement:
+        """The element."""
+        groups = range(len(self.freedoms))
+        for group in groups:
+            self._match(group)
+        for group in reversed(groups):
+            self._settle(group)
+        free = [self._free(group) for group in groups]
+        if any(map(len, free)) and self._deviation() > self.tolerance:
+            return complete(self.element, *self.whole, free, self.freedoms, self.tolerance) or self.element
+        return self.element
+
+    def _free(self, group: int) -> Tensor:
+        """The places in B of neurons of which their inputs do not tell all."""
+        copies = [copies.places for copies in self.copies[group]]
+        return torch.cat([self.silent[1][group].nonzero()[:, 0], *copies])
+
+    def _deviation(self) -> float:
+        return max(left.deviation for left in residuals(self.element, *self.whole))
+
+    def _settle(self, group: int) -> None:
+        self._settle_silent(group)
+        for copies in self.copies[group]:
+            self._settle_copies(group, copies)
+
+    def _match(self, group: int) -> None:
+        freedom = self.freedoms[group]
+        ours, theirs = self._incoming(group)
+        cost, size = costs(ours, theirs, freedom)
+        mute, other_mute = silent(ours, freedom, self.tolerance), silent(theirs, freedom, self.tolerance)
+        # Next to the phase that rounding leaves of a silent neuron, small weights are nothing; yet they are weights.
+        cost = torch.where(other_mute[:, None] == mute, cost, torch.inf)
+        tied = cost <= self.tied * size
+        order = assign(cost, tied)
+        both = other_mute & mute[order]
+        self._set(group, order, *fit(ours[order], theirs, freedom))
+        mine = torch.zeros_like(both)
+        mine[order[both]] = True
+        self.silent[0].append(mine)
+        self.silent[1].append(both)
+        tied = tied[:, order] & ~both & ~both[:, None]
+        factors = self.element.factors[group]
+        found, at_home = [], []
+        for places in copied_places(tied):
+            first = places[:1].expand(len(places))
+            diagonal, turns = fit(theirs[first], theirs[places], freedom)
+            share = diagonal * (1 - 2 * (turns % 2))
+            found.append(Copies(places, share))
+            # A's own copies are in A's scale and order: B's, with the element undone.
+            at_home.append(Copies(order[places], share * factors[first] / factors[places]))
+        self.copies.append(found)
+        self.ours, self.theirs = merged(self.ours, group, at_home), merged(self.theirs, group, found)
+
+    def _settle_silent(self, group: int) -> None:
+        """What nothing feeds is told apart, and scaled, by what reads it."""
+        places = self.silent[1][group].nonzero()[:, 0]
+        if not len(places):
+            return
+        freedom, order = self.freedoms[group], self.element.permutations[group].clone()
+        ours, theirs = self._outgoing(group, order[places], places)
+        plain = Freedom(freedom.kind)
+        cost = _relative(*costs(ours, theirs, plain))
+        chosen = assign(cost, cost <= self.tied)
+        order[places] = order[places][chosen]
+        ours = ours[chosen]
+        read, _ = fit(ours, theirs, plain)
+        diagonal, turns = self.element.diagonals[group].clone(), self.element.turns[group].clone()
+        diagonal[places] = 1 / read
+        unread = ~(ours.weights.any(1) & theirs.weights.any(1))
+        mine_cleared = cleared(self.readers[0], group, order[places][unread])
+        self.readers = (mine_cleared, cleared(self.readers[1], group, places[unread]))
+        if freedom.step:
+            # The factor on what reads it is d (−1)ᵏ, and k's parity does not depend on d where sin(ω₀ b) = 0.
+            mine, other = self._whole_incoming(group, order[places], places)
+            parity = 1 - 2 * (freedom.turned(other.biases - mine.biases) % 2)
+            diagonal[places] *= parity
+            turns[places] = freedom.turned(other.biases - diagonal[places] * mine.biases).long()
+        self._set(group, order, diagonal, turns)
+
+    def _settle_copies(self, group: int, copies: Copies) -> None:
+        """Which copy is which, by what reads them, in the first one's scale."""
+        places, order = copies.places, self.element.permutations[group].clone()
+        ours, theirs = self._outgoing(group, order[places], places)
+        share = copies.factors[:, None]
+        mine = Rows(ours.weights * (share / self.element.factors[group][places][:, None]), ours.biases)
+        other = Rows(theirs.weights * share, theirs.biases)
+        cost = _relative(*costs(mine, other, Freedom(DiagonalKind.TRIVIAL)))
+        order[places] = order[places][assign(cost, cost <= self.tied)]
+        diagonal, turns = self.element.diagonals[group].clone(), self.element.turns[group].clone()
+        incoming = self._incoming(group)
+        diagonal[places], turns[places] = fit(incoming[0][order[places]], incoming[1][places], self.freedoms[group])
+        self._set(group, order, diagonal, turns)
+
+    def _incoming(self, group: int) -> tuple[Rows, Rows]:
+        return (
+            _rows(self.ours, group, Side.OUT, self.element, self.silent[0]),
+            _rows(self.theirs, group, Side.OUT, self.identity, self.silent[1]),
+        )
+
+    def _whole_incoming(self, group: int, mine: Tensor, other: Tensor) -> tuple[Rows, Rows]:
+        """What the neurons read, nothing merged and nothing left out."""
+        return (
+            _rows(self.whole[0], group, Side.OUT, self.element, neurons=mine),
+            _rows(self.whole[1], group, Side.OUT, self.identity, neurons=other),
+        )
+
+    def _outgoing(self, group: int, mine: Tensor, other: Tensor) -> tuple[Rows, Rows]:
+        return (
+            _rows(self.readers[0], group, Side.IN, self.element, neurons=mine),
+            _rows(self.readers[1], group, Side.IN, self.identity, neurons=other),
+        )
+
+    def _set(self, group: int, order: Tensor, diagonal: Tensor, turns: Tensor) -> None:
+        self.element = self.element.replace(group, order, diagonal, turns)
+
+
+def _relative(cost: Tensor, size: Tensor) -> Tensor:
+    return cost / torch.where(size > 0, size, 1.0)
+
+
+def _rows(
+    point: WeightSpace,
+    group: int,
+    side: Side,
+    element: GroupElement,
+    quiet: Sequence[Tensor] = (),
+    neurons: Tensor | None = None,
+) -> Rows:
+    parts = list(neuron_rows(point, group, side, element, quiet, neurons))
+    weights = torch.cat([part for _, part, _ in parts])
+    biases = [bias if bias is not None else part.new_zeros(len(part)) for _, part, bias in parts]
+    return Rows(weights, torch.cat(biases))

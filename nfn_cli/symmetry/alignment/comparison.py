@@ -1,0 +1,115 @@
+"""Are two networks on one orbit? Find the element that brings one to the other, or as near as the group can."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.errors import ArchitectureError, UsageError
+from nfn_cli.symmetry.alignment.aligner import Aligner
+from nfn_cli.symmetry.alignment.residuals import Residual, residuals
+from nfn_cli.symmetry.alignment.rows import Freedom
+from nfn_cli.symmetry.element import GroupElement
+from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
+
+# Three roundings apart, at most: of the entry, of its neuron's scale and of the scale of the neuron that it reads.
+_TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The best element found, and how well it does.
+
+    Attributes:
+        element: g; g·A is next to B.
+        residuals: of g·A − B, by layer.
+        permuted: the same with the best permutations and nothing else; None where SciPy is wanted for it and missing.
+        tolerance: the deviation that still counts as rounding.
+    """
+
+    element: GroupElement
+    residuals: tuple[Residual, ...]
+    permuted: tuple[Residual, ...] | None
+    tolerance: float
+
+    @property
+    def deviation(self) -> float:
+        """The largest deviation of any layer."""
+        return max(residual.deviation for residual in self.residuals)
+
+    @property
+    def same_orbit(self) -> bool:
+        """Whether g·A is B but for rounding."""
+        return self.deviation <= self.tolerance
+
+
+def orbit_tolerance(*dtypes: torch.dtype) -> float:
+    """The deviation that rounding explains in the coarsest of these dtypes."""
+    return max(_TOLERANCES.get(dtype, 2e-2) for dtype in dtypes)
+
+
+def align(ours: WeightSpace, theirs: WeightSpace, precision: torch.dtype | None = None) -> Alignment:
+    """Find g such that g·A is next to B.
+
+    Args:
+        ours, theirs: A and B, without batch axes; computation is float64 whatever their dtypes.
+        precision: the coarsest dtype that the weights were stored in; that of the tensors by default.
+
+    Raises:
+        ArchitectureError: the networks differ in more than their weights.
+        UsageError: SciPy is needed and missing.
+    """
+    reason = architecture_difference(ours.architecture, theirs.architecture)
+    if reason:
+        raise ArchitectureError(theirs.architecture.describe(), reason, "compare networks of one architecture")
+    tolerance = orbit_tolerance(
+        *[precision] if precision else [t.dtype for point in (ours, theirs) for t in point.tensors.values()]
+    )
+    freedoms = [
+        _freedom(ours.architecture, theirs.architecture, group) for group in range(len(theirs.architecture.groups))
+    ]
+    # Names may differ; from here on they are B's.
+    pairs = zip(ours.architecture.tensors, theirs.architecture.tensors, strict=True)
+    ours = WeightSpace(theirs.architecture, {their.name: ours.tensors[our.name] for our, their in pairs})
+    element = Aligner(ours, theirs, freedoms, tolerance).run()
+    permuted: tuple[Residual, ...] | None
+    try:
+        fixed = [Freedom(DiagonalKind.TRIVIAL)] * len(freedoms)
+        alone = element if freedoms == fixed else Aligner(ours, theirs, fixed, tolerance).run()
+        permuted = residuals(alone, ours, theirs)
+    except UsageError:
+        permuted = None
+    return Alignment(element, residuals(element, ours, theirs), permuted, tolerance)
+
+
+def architecture_difference(ours: Architecture, theirs: Architecture) -> str | None:
+    """Why no element can lead from one architecture to another: the first thing that differs; None if one can."""
+    if ours.activation != theirs.activation:
+        return f"its activation is {theirs.activation}, the other's {ours.activation}"
+    if ours.activation == "sin" and ours.omega_0 != theirs.omega_0:
+        return f"its omega_0 is {theirs.omega_0:g}, the other's {ours.omega_0:g}"
+    if len(ours.layers) != len(theirs.layers):
+        return f"it has {len(theirs.layers)} layers, the other {len(ours.layers)}"
+    for mine, other in zip(ours.layers, theirs.layers, strict=True):
+        if (mine.kind, mine.weight_shape, mine.spatial) != (other.kind, other.weight_shape, other.spatial):
+            return f"its layer {other.name} is {other.describe()}, the other's {mine.describe()}"
+    for group, neurons in enumerate(theirs.groups):
+        kinds = group_kind(theirs, group).value, group_kind(ours, group).value
+        if kinds[0] != kinds[1]:
+            return f"layer {neurons.name} allows {kinds[0]} scales here and {kinds[1]} ones in the other"
+    return None
+
+
+def _freedom(ours: Architecture, theirs: Architecture, group: int) -> Freedom:
+    kind = group_kind(theirs, group)
+    step = 0
+    if theirs.groups[group].activation == "sin" and _biased(ours, group) and _biased(theirs, group):
+        step = 1 if kind is DiagonalKind.SIGN else 2
+    return Freedom(kind, step, math.pi / theirs.omega_0)
+
+
+def _biased(architecture: Architecture, group: int) -> bool:
+    return any(role.bias and role.group == group for spec in architecture.tensors for role in spec.roles)

@@ -1,0 +1,184 @@
+"""Monomial-Probe: what it makes of a network is the same along the whole orbit, for every kind of chain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
+from nfn_cli.errors import HeadError
+from nfn_cli.nn import Accepted, Ensemble, ForwardPass, Head, HeadConfig, MonomialProbe, MonomialProbeSizes, read_head
+from nfn_cli.symmetry import GroupElement, act, sample_element, unit_scaled
+
+SIZES = MonomialProbeSizes(probes=6, hidden=16)
+
+CHAINS: dict[str, tuple[Sequence[Layer], ForwardPass]] = {
+    "mlp": ([Layer("0", "linear", 5, 8), Layer("1", "linear", 8, 6), Layer("2", "linear", 6, 3)], ForwardPass()),
+    "one output": ([Layer("0", "linear", 2, 8), Layer("1", "linear", 8, 1)], ForwardPass()),
+    "signal": (
+        [Layer("a", "conv", 2, 4, (3,)), Layer("b", "linear", 20, 6, (), 5), Layer("c", "linear", 6, 2)],
+        ForwardPass((12,), stride=2),
+    ),
+    "image": (
+        [Layer("a", "conv", 1, 5, (3, 3)), Layer("b", "conv", 5, 4, (3, 3)), Layer("c", "linear", 4, 10)],
+        ForwardPass((15, 15), stride=2, padding=1),
+    ),
+    "volume": ([Layer("a", "conv", 1, 4, (2, 2, 2)), Layer("b", "conv", 4, 2, (1, 1, 1))], ForwardPass((5, 4, 3))),
+}
+ACTIVATIONS = ("relu", "leaky_relu", "tanh", "sin", "identity", "gelu")
+
+
+def architecture_and_pass(name: str, activation: str, pool: str | None = None) -> tuple[Architecture, ForwardPass]:
+    layers, forward_pass = CHAINS[name]
+    return chain(layers, activation=activation, omega_0=2.0, pool=pool), forward_pass
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("pool", [None, "max"])
+def test_answers_and_summaries_are_invariant(
+    name: str,
+    activation: str,
+    pool: str | None,
+    random_point: Callable[..., WeightSpace],
+) -> None:
+    architecture, forward_pass = architecture_and_pass(name, activation, pool)
+    point = random_point(architecture, 12)
+    torch.manual_seed(0)
+    network = MonomialProbe(architecture, SIZES, forward_pass).eval()
+    network.prepare(network.read(point))
+    element = sample_element(architecture, torch.Generator().manual_seed(1), batch=(12,), scale_range=(1e-4, 1e4))
+    with torch.no_grad():
+        logits, summary = network.logits_and_summary(network.read(point))
+        moved = network.logits_and_summary(network.read(act(element, point)))
+    # A summary of 1,000 spreads would hide that a logit follows it.
+    assert (moved[0] - logits).abs().max() <= 1e-4 * logits.std()
+    assert (moved[1] - summary).abs().max() <= 1e-3
+    assert logits.std() > 1e-3  # it tells networks apart
+
+
+def test_half_turns_of_a_sine_change_nothing(random_point: Callable[..., WeightSpace]) -> None:
+    architecture, forward_pass = architecture_and_pass("mlp", "sin")
+    point = random_point(architecture, 4)
+    network = MonomialProbe(architecture, SIZES, forward_pass).eval()
+    still = GroupElement.identity([group.size for group in architecture.groups])
+    turns = tuple(torch.arange(group.size) - 3 for group in architecture.groups)
+    moved = act(GroupElement(still.permutations, still.diagonals, turns), point)
+    with torch.no_grad():
+        logits, logits_of_moved = network(network.read(point)), network(network.read(moved))
+    assert torch.allclose(logits, logits_of_moved, atol=1e-4)
+    assert not torch.allclose(point.tensors["0.bias"], moved.tensors["0.bias"])
+
+
+def test_a_change_of_the_function_is_seen(random_point: Callable[..., WeightSpace]) -> None:
+    architecture, forward_pass = architecture_and_pass("image", "relu")
+    point = random_point(architecture, 4)
+    network = MonomialProbe(architecture, SIZES, forward_pass).eval()
+    flipped = dict(point.tensors) | {"b.weight": -point.tensors["b.weight"]}
+    with torch.no_grad():
+        change = network(network.read(point)) - network(network.read(WeightSpace(architecture, flipped)))
+    assert change.abs().min() > 1e-3
+
+
+def test_gradients_reach_the_probes(random_point: Callable[..., WeightSpace]) -> None:
+    architecture, forward_pass = architecture_and_pass("image", "relu")
+    network = MonomialProbe(architecture, SIZES, forward_pass).train()
+    inputs = network.read(random_point(architecture, 8))
+    network.prepare(inputs)
+    network(inputs).sum().backward()
+    gradient = network.probes.series.grad
+    assert gradient is not None and gradient.isfinite().all() and gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-38, 1e-45, 3e38], ids=str)
+def test_zero_tiny_and_huge_weights_give_finite_logits(
+    value: float, random_point: Callable[..., WeightSpace], small_cnn: Callable[..., Architecture]
+) -> None:
+    point = random_point(small_cnn("relu", 3), 3, dtype=torch.float32)
+    network = MonomialProbe(point.architecture, SIZES, ForwardPass((15, 15), 2))
+    for tensor in point.tensors.values():
+        tensor[0] = value
+    network.prepare(network.read(point))
+    logits = network(network.read(point))
+    logits.sum().backward()
+    assert logits.isfinite().all()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in network.parameters())
+
+
+def test_hidden_widths_are_free(
+    random_point: Callable[..., WeightSpace], small_cnn: Callable[..., Architecture]
+) -> None:
+    network = MonomialProbe(
+        Accepted.of(small_cnn("relu")).example_architecture(), SIZES, ForwardPass((32, 32), 2)
+    ).eval()
+    with torch.no_grad():
+        assert network(network.read(random_point(small_cnn("relu", 7), 3))).shape == (3,)
+
+
+def test_the_unit_form_is_the_same_function_and_unit(random_point: Callable[..., WeightSpace]) -> None:
+    architecture, _ = architecture_and_pass("signal", "relu")
+    point = random_point(architecture, 3)
+    unit = unit_scaled(point)
+    weight, bias = unit.tensors["b.weight"], unit.tensors["b.bias"]
+    norms = torch.cat([weight, bias[:, :, None]], dim=2).norm(dim=2)
+    assert torch.allclose(norms, torch.ones_like(norms))
+    again = unit_scaled(unit)
+    assert all(torch.allclose(again.tensors[name], unit.tensors[name], rtol=1e-14) for name in unit.tensors)
+
+
+def test_the_unit_form_of_a_neuron_that_nothing_feeds_is_finite(random_point: Callable[..., WeightSpace]) -> None:
+    architecture, _ = architecture_and_pass("mlp", "relu")
+    point = random_point(architecture, 2)
+    point.tensors["0.weight"][0, 3] = 0
+    point.tensors["0.bias"][0, 3] = 0
+    assert all(tensor.isfinite().all() for tensor in unit_scaled(point).tensors.values())
+
+
+@pytest.fixture
+def head(random_point: Callable[..., WeightSpace]) -> Head:
+    architecture, forward_pass = architecture_and_pass("image", "tanh")
+    config = HeadConfig(Accepted.of(architecture), SIZES, members=2, forward_pass=forward_pass)
+    model = Ensemble(config).eval()
+    with torch.no_grad():
+        summaries = model(model.read(random_point(architecture, 60)))[1]
+    model.population.fit(summaries[:40], summaries[40:])
+    return Head("probe", config, model)
+
+
+def test_a_saved_head_predicts_as_before(head: Head, tmp_path: Path, random_point: Callable[..., WeightSpace]) -> None:
+    head.save(tmp_path / "probe", "# card\n")
+    loaded = read_head(tmp_path / "probe")
+    point = random_point(architecture_and_pass("image", "tanh")[0], 5, seed=7)
+    for ours, theirs in zip(vars(loaded.predict(point)).values(), vars(head.predict(point)).values(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert loaded.config == head.config
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("space", [15, "15"]),
+        ("space", [70000, 70000]),
+        ("space", [2, 2]),
+        ("space", [15]),
+        ("stride", 0),
+        ("stride", 1.5),
+        ("padding", -1),
+        ("padding", True),
+    ],
+    ids=str,
+)
+def test_a_forward_pass_that_cannot_be_is_refused(head: Head, tmp_path: Path, name: str, value: object) -> None:
+    head.save(tmp_path / "probe", "# card\n")
+    config = tmp_path / "probe" / "config.yaml"
+    record = yaml.safe_load(config.read_text())
+    record["forward_pass"][name] = value
+    if value == [2, 2]:
+        record["forward_pass"]["padding"] = 0
+    config.write_text(yaml.safe_dump(record))
+    with pytest.raises(HeadError, match=r"config\.yaml"):
+        read_head(tmp_path / "probe")
