@@ -11,45 +11,30 @@ a table, mean and range over seeds, and writes a figure (extra `nfn-cli[plot]`).
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, WeightSpace
-from nfn_cli.learning import FitSettings, fit_member, kendall_tau
+from nfn_cli.learning import FitSettings, kendall_tau
 from nfn_cli.learning.batches import batches
-from nfn_cli.learning.splits import positions, validation_positions
-from nfn_cli.nn import Layout, MonomialNFN, MonomialNFNSizes, read_fields
+from nfn_cli.learning.fitting import fit_ensemble
+from nfn_cli.learning.running import known_pass
+from nfn_cli.learning.splits import positions
+from nfn_cli.nn import KINDS, Accepted, Ensemble, ForwardPass, HeadConfig
 from nfn_cli.zoo import LabelledNetworks, read_networks
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of head: how a member is made for an architecture, and what it reads of networks, the batch first."""
-
-    make: Callable[[Architecture], nn.Module]
-    read: Callable[[Architecture, WeightSpace], list[Tensor]]
-
-
-# Every kind of head that can be compared; a new one is one more line.
-KINDS = {
-    "monomial": Kind(
-        make=lambda architecture: MonomialNFN(Layout.of(architecture), MonomialNFNSizes()),
-        read=lambda architecture, point: read_fields(Layout.of(architecture), point),
-    ),
-}
-
-
-@dataclass(frozen=True)
 class Point:
-    """Heads fitted to `networks` networks (of `runs` runs, on average over seeds), a tau for each seed."""
+    """Heads of a kind fitted to `networks` networks (of `runs` runs, on average over seeds), a tau for each seed."""
 
+    kind: str
     networks: int
     runs: float
     taus: tuple[float, ...]
@@ -67,40 +52,41 @@ def draw(networks: LabelledNetworks, pool: Sequence[int], size: int, seed: int) 
 
 
 def tau_of(
-    kind: Kind, train: LabelledNetworks, test: LabelledNetworks, members: int, settings: FitSettings, device: str
+    kind: str,
+    forward_pass: ForwardPass,
+    train: LabelledNetworks,
+    test: LabelledNetworks,
+    members: int,
+    settings: FitSettings,
+    device: str,
 ) -> float:
     """Kendall's tau, on `test`, of an ensemble fitted to `train`."""
-    architecture = train.point.architecture
+    sizes = KINDS[kind].sizes()
     torch.manual_seed(settings.seed)
-    fitted = [kind.make(architecture).to(device) for _ in range(members)]
-    inputs = [values.to(device) for values in kind.read(architecture, train.point)]
+    config = HeadConfig(Accepted.of(train.point.architecture), sizes, members, forward_pass=forward_pass)
+    model = Ensemble(config).to(device)
+    settings = replace(settings, epochs=settings.epochs_for(len(train), KINDS[kind].epochs))
     accuracies = train.accuracies.to(device, torch.float32)
-    for number, member in enumerate(fitted):
-        seed = settings.seed * 1_000 + number
-        validation = validation_positions(train.runs, settings.validation, seed)
-        fit_member(member, inputs, accuracies, settings, seed, validation=validation)
+    fit_ensemble(model, model.read(train.point), accuracies, settings, runs=train.runs)
     with torch.inference_mode():
-        logits = torch.cat(
-            [
-                torch.stack([member([values.to(device) for values in read]) for member in fitted]).mean(0).cpu()
-                for read in (kind.read(architecture, batch) for batch in batches(test.point))
-            ]
-        )
+        logits = torch.cat([model(model.read(batch))[0].cpu() for batch in batches(test.point)])
     return float(kendall_tau(test.accuracies, logits.double(), None))
 
 
-def draw_figure(points: Sequence[Point], name: str, path: Path) -> None:
-    """Tau against the number of networks, a band from the lowest to the highest seed."""
+def draw_figure(points: Sequence[Point], path: Path) -> None:
+    """Tau against the number of networks, a line for each kind and a band from the lowest to the highest seed."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
-    sizes = [point.networks for point in points]
-    axes.plot(sizes, [statistics.mean(point.taus) for point in points], marker="o", label=name)
-    lows, highs = [min(point.taus) for point in points], [max(point.taus) for point in points]
-    axes.fill_between(sizes, lows, highs, alpha=0.2)
+    for kind in dict.fromkeys(point.kind for point in points):
+        own = [point for point in points if point.kind == kind]
+        sizes = [point.networks for point in own]
+        axes.plot(sizes, [statistics.mean(point.taus) for point in own], marker="o", label=kind)
+        lows, highs = [min(point.taus) for point in own], [max(point.taus) for point in own]
+        axes.fill_between(sizes, lows, highs, alpha=0.2)
     axes.set_xscale("log")
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()
@@ -117,7 +103,7 @@ def main() -> None:
     parser.add_argument("--zoo", type=Path, required=True, help="a zoo, or a folder of checkpoints with labels.csv")
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 100, 200, 400, 800])
     parser.add_argument("--seeds", type=int, default=3, help="heads for each size, on other networks each")
-    parser.add_argument("--kind", choices=sorted(KINDS), default="monomial")
+    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=list(KINDS), help="default: all")
     parser.add_argument("--members", type=int, default=1)
     parser.add_argument("--epochs", type=int, help="default: as `nfn train`")
     parser.add_argument("--validation", type=float, default=0.0, help="share of the training runs that validate")
@@ -134,26 +120,27 @@ def main() -> None:
     pool = [position for position in range(len(networks)) if position not in apart]
     if max(options.sizes) > len(pool):
         parser.error(f"only {len(pool)} networks are left to train on")
-    print(f"{options.kind}, {options.members} members; tau on {len(test)} networks of {len(set(test.runs))} test runs")
-    print(f"{'networks':>8}  {'runs':>6}  {'tau':>6}  {'lowest to highest':>17}  {'seconds a head':>14}")
+    forward_pass = known_pass(options.zoo, networks.point.architecture) or ForwardPass()
+    print(f"{options.members} members; tau on {len(test)} networks of {len(set(test.runs))} test runs")
+    print(
+        f"{'kind':>14}  {'networks':>8}  {'runs':>6}  {'tau':>6}  {'lowest to highest':>17}  {'processor seconds':>17}"
+    )
     points = []
-    for size in sorted(options.sizes):
-        taus, runs, started = [], [], time.monotonic()
+    for kind, size in itertools.product(options.kinds, sorted(options.sizes)):
+        taus, runs, started = [], [], time.process_time()
         for seed in range(options.seeds):
             train = networks.select(draw(networks, pool, size, seed))
             settings = FitSettings(
                 epochs=options.epochs, seed=seed, validation=options.validation, patience=options.patience
             )
-            taus.append(tau_of(KINDS[options.kind], train, test, options.members, settings, options.device))
+            taus.append(tau_of(kind, forward_pass, train, test, options.members, settings, options.device))
             runs.append(len(set(train.runs)))
-        seconds = (time.monotonic() - started) / options.seeds
-        point = Point(size, statistics.mean(runs), tuple(taus), seconds)
+        seconds = (time.process_time() - started) / options.seeds
+        point = Point(kind, size, statistics.mean(runs), tuple(taus), seconds)
         points.append(point)
-        spread = f"{min(taus):.3f} to {max(taus):.3f}"
-        print(
-            f"{size:>8}  {point.runs:>6.0f}  {statistics.mean(taus):>6.3f}  {spread:>17}  {seconds:>14.1f}", flush=True
-        )
-    draw_figure(points, options.kind, options.figure)
+        mean, spread = statistics.mean(taus), f"{min(taus):.3f} to {max(taus):.3f}"
+        print(f"{kind:>14}  {size:>8}  {point.runs:>6.0f}  {mean:>6.3f}  {spread:>17}  {seconds:>17.1f}", flush=True)
+    draw_figure(points, options.figure)
     print(f"figure: {options.figure}")
 
 

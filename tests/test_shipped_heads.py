@@ -11,7 +11,8 @@ import torch
 
 from nfn_cli.architectures import WeightSpace, read_weight_space, stack
 from nfn_cli.checkpoints import find_checkpoints, read_checkpoint
-from nfn_cli.nn import Head, load_head, models_folder, shipped_heads
+from nfn_cli.learning import evaluate_head
+from nfn_cli.nn import Head, load_head, models_folder, shipped_configs, shipped_heads
 from nfn_cli.scoring import score
 from nfn_cli.symmetry import act, sample_element
 
@@ -20,7 +21,12 @@ SAMPLES = Path(__file__).parent / "samples"
 SPREAD = 0.03
 
 
-@pytest.fixture(params=["small-cnn-relu", "small-cnn-tanh"])
+POPULATION = Path(__file__).parent / "population"
+DEFAULT = ["small-cnn-relu", "small-cnn-tanh"]
+PAPERS = ["monomial-nfn-relu", "monomial-nfn-tanh"]
+
+
+@pytest.fixture(params=[*DEFAULT, *PAPERS])
 def head(request: pytest.FixtureRequest) -> Head:
     return load_head(request.param)
 
@@ -33,8 +39,22 @@ def samples(head: Head) -> WeightSpace:
     return stack([read_weight_space(read_checkpoint(path)).weight_space for path in paths])
 
 
-def test_both_heads_are_shipped() -> None:
-    assert shipped_heads() == ["small-cnn-relu", "small-cnn-tanh"]
+def test_all_are_shipped_and_those_that_predict_best_come_first() -> None:
+    assert shipped_heads() == sorted([*DEFAULT, *PAPERS])
+    assert list(shipped_configs()) == [*DEFAULT, *PAPERS]
+
+
+def test_the_population_in_the_repository_gives_the_figures_of_the_card(head: Head) -> None:
+    report = evaluate_head(head.name, POPULATION / head.config.accepted.activation, device="cpu")
+    card = (models_folder() / head.name / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"Kendall's τ \| ([\d.]+)", card)
+    assert found is not None
+    assert report.plain.tau.low <= float(found.group(1)) <= report.plain.tau.high
+    assert abs(report.tau_drop) <= 0.002
+    assert report.drift <= 1e-5
+    assert report.flags_changed == 0
+    # The Monomial-NFN for ReLU flags more, as its card says.
+    assert (report.plain.flagged.value if head.name in DEFAULT else report.plain.flagged.low) <= 0.05
 
 
 def test_a_head_has_its_card_and_is_small(head: Head) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, checked_scale_range, complete_head
+from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
 
 
 class Split(str, Enum):
@@ -61,6 +62,7 @@ def evaluate(
     ] = (1.0, 1e4),
     samples: Annotated[int, typer.Option(min=1, help="Random group elements a network.")] = 1,
     seed: Annotated[int, typer.Option(help="Decides the random elements.")] = 0,
+    outsiders: OutsidersOption = None,
     activation: ActivationOption = None,
     device: DeviceOption = Device.auto,
     format: Annotated[ReportFormat, typer.Option(help="How the report is written.")] = ReportFormat.table,
@@ -68,7 +70,7 @@ def evaluate(
     """Measure a head on labelled checkpoints: as they are, and moved by random elements of their symmetry group.
 
     Kendall's tau, R2, mean absolute error, coverage of the interval and share flagged, with 95 % bootstrap intervals
-    over training runs.
+    over training runs; then the share flagged of outsiders made of these networks, and of those given.
     """
     from nfn_cli.cli.report import print_report, without_nan
     from nfn_cli.learning import EvaluateSettings, evaluate_head
@@ -82,6 +84,7 @@ def evaluate(
         column=target,
         run_column=run_column,
         activation=activation,
+        outsiders=parsed_outsiders(outsiders),
     )
     report = evaluate_head(head, data, labels, settings, resolve_device(device.value))
     if format is ReportFormat.json:

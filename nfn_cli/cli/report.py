@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from nfn_cli.learning import Agreement, EvaluationReport
+from nfn_cli.learning import Agreement, EvaluationReport, OutsiderReport
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _NAMES = {
     "tau": "Kendall's tau",
@@ -29,6 +32,7 @@ def print_report(report: EvaluationReport, stream: TextIO) -> None:
         table.add_row(name, _shown(report.plain, attribute), _shown(report.moved, attribute))
     console = Console(file=stream, highlight=False, width=None if stream.isatty() else 120)
     console.print(table)
+    console.print(_outsiders(report))
     low, high = report.histogram_range
     console.print(
         f"{report.networks} networks of {report.runs} runs; tau falls by {report.tau_drop:.4f}; largest drift"
@@ -41,10 +45,28 @@ def print_report(report: EvaluationReport, stream: TextIO) -> None:
     )
 
 
+def _outsiders(report: EvaluationReport) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("outsiders flagged", no_wrap=True)
+    table.add_column("all", no_wrap=True)
+    table.add_column("of those that have learned", no_wrap=True)
+    for outsiders in report.outsiders:
+        table.add_row(outsiders.kind, str(outsiders.flagged), _learned(outsiders))
+    return table
+
+
+def _learned(outsiders: OutsiderReport) -> str:
+    return "" if outsiders.trained_flagged is None else f"{outsiders.trained_flagged} ({outsiders.trained})"
+
+
 def without_nan(value: Any) -> Any:
     """The same nested values with None for NaN, which JSON does not know."""
     if isinstance(value, dict):
         return {name: without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

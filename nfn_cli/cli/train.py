@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, refuse_existing
+from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
 from nfn_cli.cli.progress import advance
 from nfn_cli.errors import UsageError
 
@@ -90,6 +91,7 @@ def train(
     ] = None,
     members: Annotated[int, typer.Option(min=1, help="Networks in the head's ensemble.")] = 4,
     seed: Annotated[int, typer.Option(help="Decides initial weights and batches.")] = 0,
+    outsiders: OutsidersOption = None,
     device: DeviceOption = Device.auto,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a head or another unfinished fit that is there.")
@@ -118,6 +120,7 @@ def train(
         column=target,
         run_column=run_column,
         activation=activation,
+        outsiders=parsed_outsiders(outsiders),
     )
     try:
         with tqdm(unit="epoch", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:

@@ -10,6 +10,7 @@ from nfn_cli.learning.evaluation import Agreement, EvaluateSettings, EvaluationR
 from nfn_cli.learning.fit_state import has_state, is_unfinished
 from nfn_cli.learning.fitting import FitOutcome, FitSettings, Member, fit_member
 from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, mean_absolute_error, r_squared
+from nfn_cli.learning.outsiders import OutsiderReport
 from nfn_cli.learning.splits import part_of
 from nfn_cli.learning.training import TrainSettings, train_head
 
@@ -21,6 +22,7 @@ __all__ = [
     "FitOutcome",
     "FitSettings",
     "Member",
+    "OutsiderReport",
     "TrainSettings",
     "bootstrap",
     "evaluate_head",

@@ -7,6 +7,7 @@ from typing import Any
 
 from nfn_cli.learning.evaluation import Agreement, EvaluationReport
 from nfn_cli.nn import Head, HeadConfig, kind_of
+from nfn_cli.zoo.small_cnn import WIDTH
 
 
 def model_card(head: Head, report: EvaluationReport) -> str:
@@ -44,9 +45,18 @@ Predicts the test accuracy of a network from its weights alone. Kind: {head.conf
 ## Interval and population
 
 The interval is split-conformal: ± {head.model.radius.item():.4f}, the {report.level:.0%} quantile of the absolute
-error on calibration runs, cut to [0, 1]. A network is in the population if the Mahalanobis distance of its invariants
-from the training mean is at most {head.model.population.limit.item():.1f}, the 99 % quantile over calibration runs.
-Outside it a prediction means little.
+error on calibration runs, cut to [0, 1]. A network is outside the population, and its prediction means little, if
+either the Mahalanobis distance of its invariants from the training mean exceeds {_limit(head)}, the 99.5 % quantile
+over calibration runs, or a small network finds them stranger than 99 % of calibration runs. That network has learned to
+tell training networks from outsiders made of them: entries shuffled within each tensor, Gaussian weights of the same
+variances, one layer times 10, a random half of the neurons.
+
+Outsiders made of the test networks, and other populations of which the rule knows nothing. *Learned*: those with an
+accuracy of more than 0.1 above chance, or made of such a network; what is made of others can hardly be told apart.
+
+| outsiders | networks | flagged | learned | flagged of these |
+|---|---|---|---|---|
+{_outsider_rows(report)}
 
 ## Reproduce
 
@@ -87,6 +97,17 @@ def _rows(report: EvaluationReport) -> str:
     return "\n".join(row(name, attribute) for attribute, name in names.items())
 
 
+def _limit(head: Head) -> str:
+    return f"{head.model.population.limit.item():.1f}"
+
+
+def _outsider_rows(report: EvaluationReport) -> str:
+    return "\n".join(
+        f"| {own.kind} | {own.networks:,} | {own.flagged} | {own.trained:,} | {own.trained_flagged or ''} |"
+        for own in report.outsiders
+    )
+
+
 def _stopping(fitted: dict[str, Any]) -> str:
     if not fitted.get("validation"):
         return ""
@@ -101,9 +122,11 @@ def _zoo(fitted: dict[str, Any]) -> str:
     zoo = fitted.get("zoo")
     if not zoo:
         return ""
+    width = f" of width {zoo['width']}" if zoo.get("width", WIDTH) != WIDTH else ""
+    epochs = ", ".join(map(str, zoo["epochs"]))
     return f"""
 The zoo: the recipe of the Small CNN Zoo (Unterthiner et al. 2020, arXiv 2002.11448) on `{zoo["data"]}`,
-{fitted["runs"]} runs with activation {zoo["activation"]}, saved after epochs {", ".join(map(str, zoo["epochs"]))} of
+{fitted["runs"]} runs{width} with activation {zoo["activation"]}, saved after epochs {epochs} of
 {max(zoo["epochs"])}, batches of {zoo["batch_size"]} images; {len(zoo["diverged"])} runs diverged.
 """
 
@@ -124,16 +147,26 @@ def _commands(head: Head, fitted: dict[str, Any]) -> str:
     validation = f" --validation {fitted['validation']:g}" if fitted.get("validation") else ""
     lines = []
     if zoo:
-        epochs = " ".join(f"--epochs {epoch}" for epoch in zoo["epochs"])
-        images = f" --images {zoo['image_limit']}" if zoo["image_limit"] else ""
-        lines.append(
-            f"nfn zoo cnn --data {zoo['data']} --activation {zoo['activation']} --count {zoo['count']}"
-            f" --seed {zoo['seed']} {epochs} --batch-size {zoo['batch_size']}{images}"
-            f" --precision {zoo['precision']}{' --packed' if zoo['packed'] else ''} --out {data}"
-        )
+        lines.append(_zoo_command(zoo, data))
+    outsiders = ""
+    for named, other in fitted.get("outsiders", {}).items():
+        if other["zoo"]:
+            lines.append(_zoo_command(other["zoo"], quote(other["data"])))
+        outsiders += f" --outsiders {quote(named + '=' + other['data'])}"
     lines.append(
         f"nfn train {data} --out {name}{kind} --epochs {fitted['epochs']} --members {head.config.members}"
-        f" --seed {fitted['seed']}{patience}{validation}{options}"
+        f" --seed {fitted['seed']}{patience}{validation}{options}{outsiders}"
     )
-    lines.append(f"nfn evaluate {name} {data}{options}")
+    lines.append(f"nfn evaluate {name} {data}{options}{outsiders}")
     return "\n".join(lines)
+
+
+def _zoo_command(zoo: dict[str, Any], out: str) -> str:
+    epochs = " ".join(f"--epochs {epoch}" for epoch in zoo["epochs"])
+    images = f" --images {zoo['image_limit']}" if zoo["image_limit"] else ""
+    width = f" --width {zoo['width']}" if zoo.get("width", WIDTH) != WIDTH else ""
+    return (
+        f"nfn zoo cnn --data {quote(zoo['data'])} --activation {zoo['activation']} --count {zoo['count']}"
+        f" --seed {zoo['seed']} {epochs} --batch-size {zoo['batch_size']}{width}{images}"
+        f" --precision {zoo['precision']}{' --packed' if zoo['packed'] else ''} --out {out}"
+    )

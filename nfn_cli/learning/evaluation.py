@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import DataError, HeadError
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, mean_absolute_error, r_squared, share
+from nfn_cli.learning.outsiders import OutsiderReport, made_outsiders, read_outsiders
 from nfn_cli.learning.splits import positions
 from nfn_cli.nn import Head, Predictions, load_head
 from nfn_cli.symmetry import act, sample_element
@@ -21,12 +22,16 @@ from nfn_cli.zoo import LabelledNetworks, read_networks
 from nfn_cli.zoo.labels import RUN_COLUMN
 
 _CHANCE_MARGIN = 0.005
+_LEARNED_MARGIN = 0.1
 _HISTOGRAM_BINS = 10
 
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """What to measure. `samples` elements are drawn for each network, scales log-uniform in `scale_range`."""
+    """What to measure. `samples` elements are drawn for each network, scales log-uniform in `scale_range`.
+
+    `outsiders` are folders of other populations by their names, see `read_outsiders`.
+    """
 
     split: Literal["test", "all"] = "test"
     scale_range: tuple[float, float] = (1.0, 1e4)
@@ -35,6 +40,7 @@ class EvaluateSettings:
     column: str = "test_accuracy"
     run_column: str | None = None  # None: the one that the head was fitted with
     activation: str | None = None
+    outsiders: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class EvaluationReport:
         flags_changed: networks whose population flag differs after an element.
         chance_share: share of networks no better than chance (within 0.005 of 1 / classes, or below).
         histogram: counts of true accuracies in ten equal bins from `histogram_range[0]` to `histogram_range[1]`.
+        outsiders: shares flagged of networks made of these, then of the other populations that were given.
     """
 
     head: str
@@ -79,6 +86,7 @@ class EvaluationReport:
     chance_share: float
     histogram: tuple[int, ...]
     histogram_range: tuple[float, float]
+    outsiders: tuple[OutsiderReport, ...]
 
 
 def evaluate_head(
@@ -98,6 +106,9 @@ def evaluate_head(
     """
     settings = settings or EvaluateSettings()
     head = load_head(name, device)
+    others = read_outsiders(
+        settings.outsiders, head.config.accepted, column=settings.column, activation=settings.activation
+    )
     networks = read_networks(
         data,
         labels,
@@ -112,7 +123,7 @@ def evaluate_head(
             raise DataError(data, "none of its runs belong to the head's test split", "use --split all")
         networks = networks.select(chosen)
     require_spread(networks, data)
-    return measure(head, networks, settings)
+    return measure(head, networks, settings, others)
 
 
 def require_spread(networks: LabelledNetworks, data: Path) -> None:
@@ -133,8 +144,16 @@ def _split_seed(head: Head) -> int:
     return seed
 
 
-def measure(head: Head, networks: LabelledNetworks, settings: EvaluateSettings) -> EvaluationReport:
+def measure(
+    head: Head,
+    networks: LabelledNetworks,
+    settings: EvaluateSettings,
+    others: Mapping[str, LabelledNetworks] | None = None,
+) -> EvaluationReport:
     """Measure a loaded head on networks in memory.
+
+    Args:
+        others: outsiders from other populations by their names; those of `settings` are not read here.
 
     Raises:
         DataError: a network for which the head gives no finite prediction.
@@ -176,6 +195,29 @@ def measure(head: Head, networks: LabelledNetworks, settings: EvaluateSettings) 
         chance_share=(truth <= chance + _CHANCE_MARGIN).double().mean().item(),
         histogram=tuple(int(count) for count in torch.histc(truth, _HISTOGRAM_BINS, low, high).tolist()),
         histogram_range=(low, high),
+        outsiders=_outsiders(head, networks, others or {}, settings.seed),
+    )
+
+
+def _outsiders(
+    head: Head, networks: LabelledNetworks, others: Mapping[str, LabelledNetworks], seed: int
+) -> tuple[OutsiderReport, ...]:
+    made = {kind: replace(networks, point=point) for kind, point in made_outsiders(networks.point, seed).items()}
+    return tuple(_flagged(head, kind, outsiders) for kind, outsiders in (made | dict(others)).items())
+
+
+def _flagged(head: Head, kind: str, outsiders: LabelledNetworks) -> OutsiderReport:
+    flags = torch.cat([~head.predict(batch).in_population for batch in batches(outsiders.point)])
+    chance = 1 / outsiders.point.architecture.layers[-1].out_features
+    trained = (outsiders.accuracies > chance + _LEARNED_MARGIN).nonzero()[:, 0].tolist()
+    runs = [outsiders.runs[position] for position in trained]
+    return OutsiderReport(
+        kind=kind,
+        networks=len(outsiders),
+        runs=len(set(outsiders.runs)),
+        flagged=bootstrap(share, outsiders.accuracies, flags, outsiders.runs),
+        trained=len(trained),
+        trained_flagged=bootstrap(share, outsiders.accuracies[trained], flags[trained], runs) if trained else None,
     )
 
 
@@ -191,7 +233,7 @@ def _predict(head: Head, point: WeightSpace, files: Sequence[str]) -> Prediction
 
 
 def _concatenated(parts: Sequence[Predictions]) -> Predictions:
-    return Predictions(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Predictions)))
+    return Predictions(*(torch.cat([getattr(part, own.name) for part in parts]) for own in fields(Predictions)))
 
 
 def _agreement(truth: Tensor, predictions: Predictions, runs: Sequence[str]) -> Agreement:

@@ -1,19 +1,45 @@
 """Networks that do not belong to a head's population: made from ones that do, or another population's.
 
-What is made keeps the architecture and is as close to trained weights as its kind allows, so that a head has something
-to find.
+What is made is as close to trained weights as its kind allows, so that a head has something to find.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import WeightSpace, chain
+from nfn_cli.errors import DataError
+from nfn_cli.learning.metrics import Estimate
+from nfn_cli.nn import Accepted
+from nfn_cli.zoo import LABELS_FILE, LabelledNetworks, read_networks, read_unlabelled
 
 SCALED_BY = 10.0
+
+
+@dataclass(frozen=True)
+class OutsiderReport:
+    """What share of some outsiders a head flags, with 95 % bootstrap intervals over runs.
+
+    Attributes:
+        kind: of outsider.
+        networks, runs: how many there are.
+        flagged: the share of all.
+        trained: how many have learned something: they, or the networks that they are made of, have a known accuracy of
+            more than 0.1 above chance. Of others, made outsiders can hardly be told apart by anybody.
+        trained_flagged: the share of those, None if there are none.
+    """
+
+    kind: str
+    networks: int
+    runs: int
+    flagged: Estimate
+    trained: int
+    trained_flagged: Estimate | None
 
 
 def shuffled(point: WeightSpace, generator: torch.Generator) -> WeightSpace:
@@ -53,8 +79,7 @@ def scaled_layer(point: WeightSpace, generator: torch.Generator) -> WeightSpace:
         point: tensors [networks, *shape].
     """
     layers = point.architecture.layers
-    networks = len(next(iter(point.tensors.values())))
-    chosen = torch.randint(len(layers), (networks,), generator=generator)
+    chosen = torch.randint(len(layers), (_count(point),), generator=generator)
     tensors = dict(point.tensors)
     for number, layer in enumerate(layers):
         for name in (f"{layer.name}.weight", f"{layer.name}.bias"):
@@ -63,12 +88,101 @@ def scaled_layer(point: WeightSpace, generator: torch.Generator) -> WeightSpace:
     return WeightSpace(point.architecture, tensors)
 
 
-MADE: dict[str, Callable[[WeightSpace, torch.Generator], WeightSpace]] = {
-    "shuffled entries": shuffled,
-    "Gaussian weights": gaussian,
-    "one layer x10": scaled_layer,
-}
+def thinned(point: WeightSpace, generator: torch.Generator) -> WeightSpace:
+    """A random half of the neurons of every hidden layer, other ones for each network: networks of another width.
+
+    Args:
+        point: tensors [networks, *shape].
+    """
+    architecture = point.architecture
+    kept = [
+        torch.rand(_count(point), group.size, generator=generator).argsort(1)[:, : -(-group.size // 2)]
+        for group in architecture.groups
+    ]
+    tensors = {}
+    for spec in architecture.tensors:
+        tensor = point.tensors[spec.name]
+        for axis, role in enumerate(spec.roles, start=1):
+            if role.group is not None:
+                # A neuron before a flatten owns several entries in a row.
+                owned = kept[role.group][:, :, None] * role.repeat + torch.arange(role.repeat)
+                tensor = _taken(tensor, axis, owned.flatten(1))
+        tensors[spec.name] = tensor
+    layers = [
+        replace(layer, out_features=weight.shape[1], in_features=weight.shape[2])
+        for layer in architecture.layers
+        for weight in [tensors[f"{layer.name}.weight"]]
+    ]
+    narrow = chain(
+        layers,
+        activation=architecture.activation,
+        omega_0=architecture.omega_0,
+        pool=architecture.pool,
+        rigid={group.name for group in architecture.groups if group.rigid},
+    )
+    return WeightSpace(narrow, tensors)
+
+
+Maker = Callable[[WeightSpace, torch.Generator], WeightSpace]
+
+# Those that every head is measured on, and those that a head's population is taught to tell.
+MADE: dict[str, Maker] = {"shuffled entries": shuffled, "Gaussian weights": gaussian, "one layer x10": scaled_layer}
+_TAUGHT: tuple[Maker, ...] = (*MADE.values(), thinned)
+
+
+def made_outsiders(point: WeightSpace, seed: int) -> dict[str, WeightSpace]:
+    """One outsider of each kind for every network of a test population, by the name of the kind."""
+    generator = torch.Generator().manual_seed(seed)
+    return {kind: make(point, generator) for kind, make in MADE.items()}
+
+
+def taught_outsiders(point: WeightSpace, seed: int) -> list[WeightSpace]:
+    """What the population of a head is taught to tell from training networks: made of these, several of each."""
+    generator = torch.Generator().manual_seed(seed)
+    return [make(point, generator) for make in _TAUGHT]
+
+
+def read_outsiders(
+    folders: Mapping[str, Path], accepted: Accepted, *, column: str = "test_accuracy", activation: str | None = None
+) -> dict[str, LabelledNetworks]:
+    """Read other populations, all of each.
+
+    Args:
+        folders: zoos or folders of checkpoints, by their names. Without a `labels.csv` in one, each of its checkpoints
+            is a run of its own, of unknown accuracy.
+        accepted: what the head reads.
+        column, activation: as in `read_networks`.
+
+    Raises:
+        DataError, CheckpointError, ArchitectureError: one cannot be read, or not by the head.
+    """
+    found = {}
+    for kind, folder in folders.items():
+        if (folder / LABELS_FILE).is_file():
+            networks = read_networks(
+                folder, column=column, activation=activation, default_activation=accepted.activation
+            )
+        else:
+            networks = read_unlabelled(folder, activation=activation, default_activation=accepted.activation)
+        reason = accepted.mismatch(networks.point.architecture)
+        if reason:
+            raise DataError(folder, reason, "give outsiders that the head reads")
+        found[kind] = networks
+    return found
 
 
 def _mapped(point: WeightSpace, change: Callable[[Tensor], Tensor]) -> WeightSpace:
     return WeightSpace(point.architecture, {name: change(tensor) for name, tensor in point.tensors.items()})
+
+
+def _count(point: WeightSpace) -> int:
+    return len(next(iter(point.tensors.values())))
+
+
+def _taken(tensor: Tensor, axis: int, indices: Tensor) -> Tensor:
+    """Of each network, the entries at its own indices [networks, n] along an axis."""
+    shape = [1] * tensor.ndim
+    shape[0], shape[axis] = indices.shape
+    wanted = list(tensor.shape)
+    wanted[axis] = indices.shape[1]
+    return tensor.gather(axis, indices.view(shape).expand(wanted))

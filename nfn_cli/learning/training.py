@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from nfn_cli.learning.conformal import interval_radius
 from nfn_cli.learning.evaluation import EvaluateSettings, EvaluationReport, measure, require_spread
 from nfn_cli.learning.fit_state import StateKeeper
 from nfn_cli.learning.fitting import FitOutcome, FitSettings, fit_ensemble
+from nfn_cli.learning.outsiders import read_outsiders, taught_outsiders
 from nfn_cli.learning.running import known_pass
 from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, positions
 from nfn_cli.nn import KINDS, Accepted, Ensemble, ForwardPass, Head, HeadConfig, Sizes, kind_of
@@ -37,6 +38,7 @@ class TrainSettings:
         kind: a name in `KINDS`; None takes that of `sizes`, or else Monomial-Probe where it is known how the networks
             are run, and Monomial-NFN otherwise.
         forward_pass: how the networks are run; None where the data or their layers tell.
+        outsiders: folders of other populations by their names, to measure the head on; they do not change the head.
     """
 
     sizes: Sizes | None = None
@@ -49,6 +51,7 @@ class TrainSettings:
     column: str = "test_accuracy"
     run_column: str = "run"
     activation: str | None = None
+    outsiders: Mapping[str, Path] = field(default_factory=dict)
 
 
 def train_head(
@@ -100,12 +103,14 @@ def train_head(
     require_spread(train, data)
     require_spread(test, data)
     _require_place(out)
+    accepted = Accepted.of(networks.point.architecture)
+    others = read_outsiders(settings.outsiders, accepted, column=settings.column, activation=settings.activation)
     sizes, forward_pass = _members(settings, networks, data)
     settings = replace(settings, sizes=sizes, kind=kind_of(sizes), forward_pass=forward_pass)
     epochs = settings.fit.epochs_for(len(train), KINDS[kind_of(sizes)].epochs)
     settings = replace(settings, fit=replace(settings.fit, epochs=epochs))
     config = HeadConfig(
-        accepted=Accepted.of(networks.point.architecture),
+        accepted=accepted,
         sizes=sizes,
         forward_pass=forward_pass or ForwardPass(),
         members=settings.members,
@@ -123,8 +128,8 @@ def train_head(
     )
     model.eval()
     head = Head(out.resolve().name, _with_outcomes(config, outcomes), model)
-    _calibrate(head, train, calibration)
-    report = measure(head, test, EvaluateSettings(seed=settings.fit.seed))
+    _calibrate(head, train, calibration, settings.fit.seed)
+    report = measure(head, test, EvaluateSettings(seed=settings.fit.seed), others)
     head.save(out, model_card(head, report))
     keeper.remove()
     return report
@@ -199,11 +204,14 @@ def _fields(model: Ensemble, networks: LabelledNetworks) -> list[Tensor]:
 
 
 @torch.no_grad()
-def _calibrate(head: Head, train: LabelledNetworks, calibration: LabelledNetworks) -> None:
+def _calibrate(head: Head, train: LabelledNetworks, calibration: LabelledNetworks, seed: int) -> None:
     model = head.model
     _, invariants = _logits_and_invariants(model, train)
     logits, held_out = _logits_and_invariants(model, calibration)
-    model.population.fit(invariants, held_out)
+    outsiders = [
+        model(model.read(batch))[1] for point in taught_outsiders(train.point, seed) for batch in batches(point)
+    ]
+    model.population.fit(invariants, held_out, torch.cat(outsiders), seed)
     predicted = logits.cpu().double().sigmoid()
     model.radius.fill_(interval_radius(calibration.accuracies, predicted, head.config.level))
 
@@ -229,6 +237,11 @@ def _record(data: Path, labels: Path | None, networks: LabelledNetworks, setting
     zoo = read_record(data)
     if zoo is not None:
         record["zoo"] = zoo
+    if settings.outsiders:
+        record["outsiders"] = {
+            kind: {"data": folder.resolve().name, "zoo": read_record(folder)}
+            for kind, folder in settings.outsiders.items()
+        }
     return record
 
 

@@ -8,6 +8,7 @@ Monomial-NFN lack: a probe's answer follows from how the entries of all layers p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -71,7 +72,7 @@ class MonomialProbe(nn.Module):
         self.architecture, self.forward_pass = architecture, forward_pass
         self.probes = Probes(architecture.layers[0], forward_pass.space, sizes.probes)
         outputs = architecture.layers[-1].out_features
-        self.summary_features = statistics_count(architecture) + _SUMMARIES
+        self.summary_features = statistics_count(architecture) + _SUMMARIES + 2 * outputs
         count = self.summary_features + sizes.probes * (2 * outputs + 1)
         self.register_buffer("mean", torch.zeros(count))
         self.register_buffer("scale", torch.ones(count))
@@ -128,7 +129,7 @@ class MonomialProbe(nn.Module):
         device = probes.device.type
         # Half as many digits are enough to learn by, and several times as fast where the processor has them.
         short = self.training and device in ("cpu", "cuda") and fastest_precision(device) == "bfloat16"
-        with torch.autocast(device, torch.bfloat16, enabled=short):
+        with torch.autocast(device, torch.bfloat16) if short else nullcontext():
             found = population_outputs(
                 point, probes, stride=self.forward_pass.stride, padding=self.forward_pass.padding
             )
@@ -139,7 +140,7 @@ _SUMMARIES = 5
 
 
 def _described(answers: Tensor) -> list[Tensor]:
-    """Five summaries, then every answer as class shares, as what is special about the probe, and as an entropy.
+    """Five summaries and two of every class; then every answer as class shares, as what is special, and as an entropy.
 
     Args:
         answers: [batch, probes, outputs], taken for logits where there are several.
@@ -161,4 +162,6 @@ def _described(answers: Tensor) -> list[Tensor]:
     # Of a network that answers the same to every probe, only rounding is left: it must not be blown up.
     sizes = spread + _ROUNDED * (answers.square().mean((1, 2)) + _TINY).sqrt()
     special = centred / sizes[:, None, None]
-    return [torch.stack(summaries, dim=1), shares.flatten(1), special.flatten(1), entropy]
+    # Little of it is news to the readout, but they tell a population.
+    by_class = [mean_shares, (shares.var(1, correction=0) + _TINY).sqrt()]
+    return [torch.stack(summaries, dim=1), *by_class, shares.flatten(1), special.flatten(1), entropy]

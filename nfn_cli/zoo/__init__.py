@@ -9,7 +9,7 @@ from nfn_cli.zoo.generate import ZooReport, generate_zoo
 from nfn_cli.zoo.hyperparameters import Hyperparameters, draw_hyperparameters
 from nfn_cli.zoo.images import ImageSet, load_images
 from nfn_cli.zoo.labels import LABELS_FILE, Label, read_labels
-from nfn_cli.zoo.networks import LabelledNetworks, read_networks
+from nfn_cli.zoo.networks import LabelledNetworks, read_networks, read_unlabelled
 from nfn_cli.zoo.published import ImportReport, Selection, import_model_zoo, import_small_cnn_zoo
 from nfn_cli.zoo.published.small_cnn_zoo import SMALL_CNN_ZOO
 from nfn_cli.zoo.record import SETTINGS_FILE, ZooSettings, read_record, recipe_of
@@ -34,5 +34,6 @@ __all__ = [
     "read_labels",
     "read_networks",
     "read_record",
+    "read_unlabelled",
     "recipe_of",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nfn_cli.architectures import WeightSpace, read_weight_space, stack
-from nfn_cli.checkpoints import POPULATION_KEY, Checkpoint, read_checkpoint
+from nfn_cli.checkpoints import POPULATION_KEY, Checkpoint, find_checkpoints, read_checkpoint
 from nfn_cli.errors import DataError
 from nfn_cli.zoo.labels import LABELS_FILE, RUN_COLUMN, Label, read_labels
 
@@ -74,6 +75,51 @@ def read_networks(
         rows = [row for row in rows if _is_file(row.file, data, table)]
         if not rows:
             raise DataError(data, f"{table} has no row for this file", "give the CSV of this file")
+    return _read_rows(
+        rows,
+        lambda name: _confined(folder, name, table) if os.path.isdir(data) else data,
+        activation,
+        default_activation,
+    )
+
+
+def read_unlabelled(
+    data: Path, *, activation: str | None = None, default_activation: str | None = None
+) -> LabelledNetworks:
+    """Read all checkpoints of a folder, packed or not, of which nobody knows more: accuracies are NaN, and every
+    network is a run of its own.
+
+    Args:
+        data: a folder, walked with its subfolders, or a file.
+        activation, default_activation: as in `read_networks`.
+
+    Raises:
+        DataError: no such folder, or networks of several architectures.
+        CheckpointError, ArchitectureError: no checkpoint, or one that cannot be read.
+    """
+    if not os.path.exists(data):
+        raise DataError(data, "no such file or folder", "give a zoo, or a folder of checkpoints")
+    rows: list[Label] = []
+    for path in find_checkpoints([data]):
+        count = _population_of(path)
+        if count is None:
+            rows.append(Label(str(path), None, str(path), math.nan))
+        rows += [Label(str(path), index, f"{path}:{index}", math.nan) for index in range(count or 0)]
+    return _read_rows(rows, Path, activation, default_activation)
+
+
+def _population_of(path: Path) -> int | None:
+    """How many networks a packed file holds, None for a single checkpoint; a damaged file is left to its reader."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return int((file.metadata() or {})[POPULATION_KEY])
+    except (KeyError, ValueError, OSError, SafetensorError):
+        return None
+
+
+def _read_rows(
+    rows: Sequence[Label], path_of: Callable[[str], Path], activation: str | None, default_activation: str | None
+) -> LabelledNetworks:
     by_file: dict[str, list[int]] = {}
     for position, row in enumerate(rows):
         by_file.setdefault(row.file, []).append(position)
@@ -81,8 +127,7 @@ def read_networks(
     order: list[int] = []
     for name, positions in by_file.items():
         members = [rows[position] for position in positions]
-        path = _confined(folder, name, table) if os.path.isdir(data) else data
-        points.append(_read_members(path, members, activation, default_activation))
+        points.append(_read_members(path_of(name), members, activation, default_activation))
         order += positions
     point = _joined(points, list(by_file))
     return LabelledNetworks(

@@ -79,6 +79,28 @@ def test_commands_repeat_what_was_done(card: Card) -> None:
     ]
 
 
+def test_another_width_and_other_populations_are_in_the_commands(card: Card) -> None:
+    outsiders = {
+        "mnist": {"data": "zoo-mnist", "zoo": {**ZOO, "data": "mnist.npz"}},
+        "two words": {"data": "x", "zoo": None},
+    }
+    text = card(data="my-zoo", zoo={**ZOO, "width": 8}, outsiders=outsiders)
+    assert "80 runs of width 8 with activation relu" in text
+    made, other, train, evaluate = commands(text)
+    assert "--batch-size 32 --width 8 --images 500" in made
+    assert other.startswith("nfn zoo cnn --data mnist.npz") and other.endswith("--out zoo-mnist")
+    assert train.startswith("nfn train my-zoo --out my-head --kind monomial-nfn --epochs 40")
+    assert train.endswith(" --outsiders mnist=zoo-mnist --outsiders 'two words=x'")
+    assert evaluate == "nfn evaluate my-head my-zoo --outsiders mnist=zoo-mnist --outsiders 'two words=x'"
+
+
+def test_the_card_gives_the_share_flagged_of_every_kind_of_outsider(fitted: Fitted, card: Card) -> None:
+    text = card()
+    assert len(fitted[1].outsiders) == 3
+    for own in fitted[1].outsiders:
+        assert f"| {own.kind} | {own.networks} | {own.flagged} | {own.trained} | {own.trained_flagged or ''} |" in text
+
+
 def test_commands_without_a_zoo_name_every_option_that_was_given(card: Card) -> None:
     assert commands(card(labels="mine.csv", column="val_acc", activation="relu")) == [
         "nfn train relu --out my-head --kind monomial-nfn --epochs 40 --members 2 --seed 0"

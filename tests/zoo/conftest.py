@@ -95,11 +95,11 @@ class PlainNetwork(nn.Module):
 
     def __init__(self, tensors: dict[str, Tensor], activation: str) -> None:
         super().__init__()
-        in_channels, classes = tensors["conv1.weight"].shape[1], tensors["fc.weight"].shape[0]
-        self.conv1 = nn.Conv2d(in_channels, 16, 3, stride=2)
-        self.conv2 = nn.Conv2d(16, 16, 3, stride=2)
-        self.conv3 = nn.Conv2d(16, 16, 3, stride=2)
-        self.fc = nn.Linear(16, classes)
+        in_channels, (classes, width) = tensors["conv1.weight"].shape[1], tensors["fc.weight"].shape
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride=2)
+        self.conv2 = nn.Conv2d(width, width, 3, stride=2)
+        self.conv3 = nn.Conv2d(width, width, 3, stride=2)
+        self.fc = nn.Linear(width, classes)
         self.activation = {"relu": torch.relu, "tanh": torch.tanh}[activation]
         self.load_state_dict(tensors)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from nfn_cli.zoo import read_networks
 
@@ -51,6 +52,15 @@ def test_digits_need_no_file(nfn: Nfn, tmp_path: Path) -> None:
     options = ["--activation", "relu", "--count", 2, "--epochs", 1, "--images", 100, "--packed", "--out", tmp_path]
     assert nfn("zoo", "cnn", "--data", "digits", *options)[0] == 0
     assert read_networks(tmp_path).point.tensors["fc.weight"].shape == (2, 10, 16)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_zoo_may_have_another_width(nfn: Nfn, command: list[object], tmp_path: Path) -> None:
+    assert nfn(*command, "--count", 2, "--width", 3)[0] == 0
+    tensors = read_networks(tmp_path / "new" / "zoo").point.tensors
+    assert tensors["conv2.weight"].shape == (4, 3, 3, 3, 3)
+    assert not torch.equal(tensors["conv2.weight"][0], tensors["conv2.weight"][1])
+    assert tensors["fc.weight"].shape[2] == 3
 
 
 @pytest.mark.usefixtures("in_this_process")

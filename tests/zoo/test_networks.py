@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nfn_cli.errors import ArchitectureError, CheckpointError, DataError, NfnError
-from nfn_cli.zoo import read_networks
+from nfn_cli.zoo import read_networks, read_unlabelled
 
 Tensors = dict[str, Tensor]
 Rows = Sequence[tuple[object, ...]]
@@ -252,3 +252,23 @@ def test_packed_members_that_need_conversion_are_refused(
 def test_a_damaged_packed_file_is_refused(content: bytes, write_labels: WriteLabels, tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(content)
     refusal(DataError, write_labels([("a.safetensors", 0, 0, 0.5)]))
+
+
+def test_without_labels_every_network_counts_and_is_a_run_of_its_own(tmp_path: Path) -> None:
+    save_packed(tmp_path / "packed.safetensors", [mlp(1), mlp(2)])
+    save(tmp_path / "deep" / "single.safetensors", mlp(3))
+    networks = read_unlabelled(tmp_path)
+    assert networks.accuracies.isnan().all()
+    assert len(set(networks.runs)) == len(networks) == 3
+    first = sorted(networks.point.tensors["0.weight"][:, 0, 0].tolist())
+    assert first == sorted(mlp(seed)["0.weight"][0, 0].item() for seed in (1, 2, 3))
+
+
+def test_a_folder_that_cannot_be_read_without_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file or folder"):
+        read_unlabelled(tmp_path / "none")
+    with pytest.raises(CheckpointError, match="no checkpoint in this folder"):
+        read_unlabelled(tmp_path)
+    (tmp_path / "cut.safetensors").write_bytes(b"\x10\0")
+    with pytest.raises(CheckpointError, match=r"cut\.safetensors"):
+        read_unlabelled(tmp_path)

@@ -53,9 +53,10 @@ def test_shared_images_give_every_networks_own_logits(activation: str, channels:
         torch.testing.assert_close(logits[position], expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("width", [5, 16])
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_every_network_sees_its_own_images(activation: str, plain: Plain) -> None:
-    network = SmallCnn()
+def test_every_network_sees_its_own_images(activation: str, width: int, plain: Plain) -> None:
+    network = SmallCnn(width=width)
     parameters, images = random_population(network), random_images(NETWORKS * BATCH)
     patches = image_patches(images).unflatten(0, (NETWORKS, BATCH))
     logits = population_logits(network.split(parameters), patches, activation)

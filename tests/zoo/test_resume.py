@@ -164,6 +164,7 @@ def test_a_smaller_count_ends_a_zoo_early_but_drops_no_run(
         {"image_limit": 40},
         {"packed": True},
         {"precision": "bfloat16"},
+        {"width": 8},
         {"data": "other.npz"},
     ],
     ids=lambda change: next(iter(change)),
@@ -183,6 +184,19 @@ def test_an_archive_may_have_moved(generate: Generate, settings: Settings, archi
     moved = tmp_path / archive.name
     moved.write_bytes(archive.read_bytes())
     assert generate(tmp_path / "zoo", settings(count=2, data=str(moved))).found == 1
+
+
+def test_a_zoo_whose_record_knows_no_width_has_the_published_one(
+    generate: Generate, settings: Settings, tmp_path: Path
+) -> None:
+    generate(tmp_path, settings(count=1))
+    record = yaml.safe_load((tmp_path / "zoo.yaml").read_text())
+    assert record.pop("width") == 16
+    (tmp_path / "zoo.yaml").write_text(yaml.safe_dump(record))
+    with pytest.raises(DataError, match="holds a zoo of another width"):
+        generate(tmp_path, settings(count=2, width=8))
+    assert generate(tmp_path, settings(count=2)).found == 1
+    assert yaml.safe_load((tmp_path / "zoo.yaml").read_text())["width"] == 16
 
 
 def test_diverged_runs_are_not_trained_again(

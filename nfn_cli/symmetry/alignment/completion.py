@@ -70,6 +70,8 @@ class _Option:
 
 
 class _Search:
+    """Depth first through the free neurons; A's are numbered as in A, B's as in B."""
+
     def __init__(
         self,
         element: GroupElement,
@@ -79,7 +81,7 @@ class _Search:
         freedoms: Sequence[Freedom],
         tolerance: float,
     ) -> None:
-        self.element, self.freedoms, self.allowed = element, freedoms, _SLACK * tolerance
+        self.freedoms, self.allowed = freedoms, _SLACK * tolerance
         self.pairs = []
         for spec in theirs.architecture.tensors:
             feeds, reads, mine = pair_weights(ours.tensors[spec.name], spec)
@@ -94,7 +96,7 @@ class _Search:
         self.turns = [k[place] for k, place in zip(element.turns, self.places, strict=True)]
         self.first = [place.clone() for place in self.places]  # partners to be tried first
         self.open = [torch.zeros(len(place), dtype=torch.bool) for place in self.places]  # in B's order
-        self.left = {(g, u) for g, own in enumerate(free) for u in element.permutations[g][own].tolist()}
+        self.count = sum(map(len, free))
         for group, own in enumerate(free):
             self.open[group][own] = True
             self.places[group][element.permutations[group][own]] = -1
@@ -141,7 +143,7 @@ class _Search:
                     joined[group][mine] += (pair.ours[self._settled(pair.feeds)[0]][:, mine] != 0).sum((0, 2))
         waiting = [place < 0 for place in self.places]
         found = []
-        for _ in range(len(self.left)):
+        for _ in range(self.count):
             best = [torch.where(own, counts, -1).max(0) for own, counts in zip(waiting, joined, strict=True)]
             group = max(range(len(best)), key=lambda g: int(best[g].values))
             neuron = int(best[group].indices)

@@ -1,0 +1,37 @@
+"""The option `--outsiders NAME=DIR`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nfn_cli.errors import UsageError
+
+OutsidersOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=DIR",
+        help="Networks of another population, to measure how many of them the head flags; repeat.",
+        show_default=False,
+    ),
+]
+
+
+def parsed_outsiders(given: Sequence[str] | None) -> dict[str, Path]:
+    """Folders by their names.
+
+    Raises:
+        UsageError: not of the form NAME=DIR, or a name twice.
+    """
+    folders: dict[str, Path] = {}
+    for text in given or ():
+        name, equals, folder = text.partition("=")
+        if not (name and equals and folder):
+            raise UsageError("--outsiders", f"{text} is not of the form NAME=DIR", "give such as mnist=zoo-mnist")
+        if name in folders:
+            raise UsageError("--outsiders", f"the name {name} is given twice", "give each folder its own name")
+        folders[name] = Path(folder)
+    return folders
