@@ -46,10 +46,10 @@ Predicts the test accuracy of a network from its weights alone. Kind: {head.conf
 
 The interval is split-conformal: ± {head.model.radius.item():.4f}, the {report.level:.0%} quantile of the absolute
 error on calibration runs, cut to [0, 1]. A network is outside the population, and its prediction means little, if
-either the Mahalanobis distance of its invariants from the training mean exceeds {_limit(head)}, the 99.5 % quantile
-over calibration runs, or a small network finds them stranger than 99 % of calibration runs. That network has learned to
-tell training networks from outsiders made of them: entries shuffled within each tensor, Gaussian weights of the same
-variances, one layer times 10, a random half of the neurons.
+either the Mahalanobis distance of its invariants from the training mean exceeds {_limit(head)}, or a small network
+finds them strange that has learned to tell training networks from outsiders made of them: entries shuffled within each
+tensor, Gaussian weights of the same variances, one layer times 10, a random half of the neurons. The limits are the
+99.5 % and the 99 % quantile over calibration runs and cross-validated training runs.
 
 Outsiders made of the test networks, and other populations of which the rule knows nothing. *Learned*: those with an
 accuracy of more than 0.1 above chance, or made of such a network; what is made of others can hardly be told apart.

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import DataError, HeadError
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.card import model_card
@@ -206,18 +207,16 @@ def _fields(model: Ensemble, networks: LabelledNetworks) -> list[Tensor]:
 @torch.no_grad()
 def _calibrate(head: Head, train: LabelledNetworks, calibration: LabelledNetworks, seed: int) -> None:
     model = head.model
-    _, invariants = _logits_and_invariants(model, train)
-    logits, held_out = _logits_and_invariants(model, calibration)
-    outsiders = [
-        model(model.read(batch))[1] for point in taught_outsiders(train.point, seed) for batch in batches(point)
-    ]
-    model.population.fit(invariants, held_out, torch.cat(outsiders), seed)
+    _, invariants = _logits_and_invariants(model, train.point)
+    logits, held_out = _logits_and_invariants(model, calibration.point)
+    made = [_logits_and_invariants(model, point)[1] for point in taught_outsiders(train.point, seed)]
+    model.population.fit(invariants, held_out, torch.stack(made), train.runs, seed)
     predicted = logits.cpu().double().sigmoid()
     model.radius.fill_(interval_radius(calibration.accuracies, predicted, head.config.level))
 
 
-def _logits_and_invariants(model: Ensemble, networks: LabelledNetworks) -> tuple[Tensor, Tensor]:
-    pairs: Sequence[tuple[Tensor, Tensor]] = [model(model.read(batch)) for batch in batches(networks.point)]
+def _logits_and_invariants(model: Ensemble, point: WeightSpace) -> tuple[Tensor, Tensor]:
+    pairs: Sequence[tuple[Tensor, Tensor]] = [model(model.read(batch)) for batch in batches(point)]
     return torch.cat([logits for logits, _ in pairs]), torch.cat([invariants for _, invariants in pairs])
 
 

@@ -49,10 +49,10 @@ class Discriminator(nn.Module):
 
         Both weigh the same, however many there are. The same invariants and seed give the same weights.
         """
-        own, other = training.cpu().float(), outsiders.cpu().float()
-        rows = torch.cat([own, other]).clamp(-_LARGEST, _LARGEST)
-        strange = torch.cat([torch.zeros(len(own)), torch.ones(len(other))])
-        shares = torch.cat([torch.full((len(own),), 1 / len(own)), torch.full((len(other),), 1 / len(other))])
+        rows = torch.cat([training, outsiders]).nan_to_num().clamp(-_LARGEST, _LARGEST)
+        counts = torch.tensor([len(training), len(outsiders)])
+        strange = torch.tensor([0.0, 1.0]).repeat_interleave(counts)
+        shares = (1 / counts).repeat_interleave(counts)
         for number, layer in enumerate(self._learnt(rows, strange, shares, torch.Generator().manual_seed(seed))):
             self.get_buffer(f"weight_{number}").copy_(layer.weight.detach())
             self.get_buffer(f"bias_{number}").copy_(layer.bias.detach())

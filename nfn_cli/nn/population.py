@@ -3,12 +3,15 @@
 The rule looks at a network's invariants, the vector that the head gives as its summary, in two ways. Their Mahalanobis
 distance from the training networks' mean finds what lies far out. A small network, which has learned to tell training
 networks from outsiders made of them, finds what lies in their midst, but in no combination that training leads to. A
-network is in the population if neither figure exceeds its limit, a quantile over held-out calibration runs (99.5 % of
-the distance, 99 % of the other). Being computed from invariants, the answer is the same along the whole orbit.
+network is in the population if neither figure exceeds its limit, a quantile (99.5 % of the distance, 99 % of the other)
+over networks that the figure was not fitted to: held-out calibration runs, and the training runs by fourfold
+cross-validation, since a few dozen runs alone do not tell where so high a quantile is. Being computed from invariants,
+the answer is the same along the whole orbit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +21,7 @@ from nfn_cli.nn.discriminator import Discriminator
 
 _SHRINKAGE = 0.1
 _FAR, _STRANGE = 0.995, 0.99
+_FOLDS = 4
 # An invariant further out than so many spreads counts as if it were there: some populations have heavy tails.
 _REACH = 10.0
 _MIDDLE = (0.16, 0.5, 0.84)  # of a normal distribution: the mean, and one standard deviation to both sides
@@ -52,40 +56,33 @@ class Population(nn.Module):
         self.register_buffer("strangeness_limit", torch.tensor(0.0))
 
     @torch.no_grad()
-    def fit(self, training: Tensor, calibration: Tensor, outsiders: Tensor | None = None, seed: int = 0) -> None:
-        """Set the rule from invariants [networks, features] of training and of calibration runs.
-
-        The covariance is shrunk towards its own diagonal by 0.1, and its diagonal by a thousandth of its mean, so that
-        a population smaller than the number of features still has an inverse.
+    def fit(
+        self,
+        training: Tensor,
+        calibration: Tensor,
+        outsiders: Tensor | None = None,
+        runs: Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Set the rule from invariants [networks, features] of training and of calibration runs, on the CPU.
 
         Args:
-            outsiders: invariants of networks that are to be told from the training ones; None for the distance alone.
-            seed: of what is learnt from them.
+            outsiders: invariants [kinds, networks, features] of what was made of each training network, to be told
+                from it; None for the distance alone.
+            runs: of the training networks, which cross-validation keeps together; None if each has its own.
+            seed: of what is learnt from outsiders.
         """
-        own = training.cpu().double()  # not every device has float64
-        # A column at a time: torch.quantile takes 16 million entries at most.
-        levels = torch.tensor(_MIDDLE, dtype=torch.float64)
-        low, middle, high = torch.stack([torch.quantile(column, levels) for column in own.T], dim=1)
-        spread = torch.maximum((high - low) / 2, _LEAST_SPREAD * own.std(0, correction=0))
-        self.centre.copy_(middle)
-        self.scale.copy_(torch.where(spread > _TINY, 1 / spread, 0.0))
-        self.reach.fill_(_REACH)
-        rows = self._standardised(training).cpu().double()
-        mean = rows.mean(0)
-        covariance = torch.cov((rows - mean).T)
-        variances = covariance.diagonal()
-        covariance = (1 - _SHRINKAGE) * covariance + torch.diag(
-            _SHRINKAGE * variances + 1e-3 * variances.mean() + 1e-12
-        )
-        # ‖Cᵀx‖ with C Cᵀ the inverse covariance is the Mahalanobis distance of x.
-        whitening = torch.linalg.cholesky(torch.linalg.inv(covariance))
-        self.mean.copy_(mean)
-        self.whitening.copy_(whitening)
-        self.limit.copy_(torch.quantile(self.distance(calibration), _FAR))
-        if outsiders is not None:
-            self.discriminator.fit(self._standardised(training), self._standardised(outsiders), seed)
-            strangeness = self.discriminator(self._standardised(calibration))
-            self.strangeness_limit.copy_(torch.quantile(strangeness, _STRANGE))
+        own, held_out = training.cpu(), calibration.cpu()
+        made = None if outsiders is None else outsiders.cpu()
+        whole = _learnt(own, made, seed)
+        scores = [whole._scores(held_out)]
+        for left_out in _folds(runs or [str(number) for number in range(len(own))]):
+            part = _learnt(own[~left_out], None if made is None else made[:, ~left_out], seed)
+            scores.append(part._scores(own[left_out]))
+        distances, strangeness = torch.cat(scores).unbind(1)
+        whole.limit.copy_(torch.quantile(distances, _FAR))
+        whole.strangeness_limit.copy_(torch.quantile(strangeness, _STRANGE))
+        self.load_state_dict(whole.state_dict())
 
     def distance(self, invariants: Tensor) -> Tensor:
         """Mahalanobis distance [networks] of invariants [networks, features], in units of standard deviations."""
@@ -93,8 +90,12 @@ class Population(nn.Module):
 
     def contains(self, invariants: Tensor) -> Tensor:
         """Whether each network is within both limits, bool [networks]."""
-        near = self.distance(invariants) <= self.limit
-        return near & (self.discriminator(self._standardised(invariants)) <= self.strangeness_limit)
+        distance, strangeness = self._scores(invariants).unbind(1)
+        return (distance <= self.limit) & (strangeness <= self.strangeness_limit)
+
+    def _scores(self, invariants: Tensor) -> Tensor:
+        """Distance and strangeness [networks, 2]."""
+        return torch.stack([self.distance(invariants), self.discriminator(self._standardised(invariants))], dim=1)
 
     def _standardised(self, invariants: Tensor) -> Tensor:
         return ((invariants - self.centre) * self.scale).clamp(-self.reach, self.reach)
@@ -110,3 +111,38 @@ class Population(nn.Module):
                 if name not in ("mean", "whitening", "limit")
             }
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _learnt(training: Tensor, outsiders: Tensor | None, seed: int) -> Population:
+    """The rule but for its limits.
+
+    The covariance is shrunk towards its own diagonal by 0.1, and its diagonal by a thousandth of its mean, so that a
+    population smaller than the number of features still has an inverse.
+    """
+    rule = Population(training.shape[1])
+    own = training.double()
+    # A column at a time: torch.quantile takes 16 million entries at most.
+    levels = torch.tensor(_MIDDLE, dtype=torch.float64)
+    low, middle, high = torch.stack([torch.quantile(column, levels) for column in own.T], dim=1)
+    spread = torch.maximum((high - low) / 2, _LEAST_SPREAD * own.std(0, correction=0))
+    rule.centre.copy_(middle)
+    rule.scale.copy_(torch.where(spread > _TINY, 1 / spread, 0.0))
+    rows = rule._standardised(training).double()
+    mean = rows.mean(0)
+    covariance = torch.cov((rows - mean).T)
+    variances = covariance.diagonal()
+    covariance = (1 - _SHRINKAGE) * covariance + torch.diag(_SHRINKAGE * variances + 1e-3 * variances.mean() + 1e-12)
+    rule.mean.copy_(mean)
+    # ‖Cᵀx‖ with C Cᵀ the inverse covariance is the Mahalanobis distance of x.
+    rule.whitening.copy_(torch.linalg.cholesky(torch.linalg.inv(covariance)))
+    if outsiders is not None:
+        rule.discriminator.fit(rule._standardised(training), rule._standardised(outsiders.flatten(0, 1)), seed)
+    return rule
+
+
+def _folds(runs: Sequence[str]) -> Iterator[Tensor]:
+    """Which networks each fold leaves out, bool [networks]; none at all where there are too few runs."""
+    names = {name: number for number, name in enumerate(sorted(set(runs)))}
+    fold = torch.tensor([names[run] % _FOLDS for run in runs])
+    for number in range(_FOLDS if len(names) >= 2 * _FOLDS else 0):
+        yield fold == number

@@ -27,7 +27,7 @@ def mixed(count: int, seed: int) -> Tensor:
 
 def fitted(outsiders: Tensor | None) -> Population:
     rule = Population(FEATURES)
-    rule.fit(drawn(1_000, 0), drawn(400, 1), outsiders)
+    rule.fit(drawn(1_000, 0), drawn(400, 1), None if outsiders is None else outsiders.view(-1, 1_000, FEATURES))
     return rule
 
 
@@ -51,11 +51,11 @@ def test_outsiders_in_its_midst_are_told_by_what_was_learned_of_others_alone() -
 
 def test_the_same_seed_gives_the_same_rule_and_leaves_the_global_stream_alone() -> None:
     torch.manual_seed(0)
-    first = fitted(mixed(500, 4)).state_dict()
+    first = fitted(mixed(1_000, 4)).state_dict()
     after = torch.rand(1)
     torch.manual_seed(0)
     assert torch.equal(after, torch.rand(1))
-    second = fitted(mixed(500, 4)).state_dict()
+    second = fitted(mixed(1_000, 4)).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -63,7 +63,7 @@ def test_a_constant_invariant_tells_nothing() -> None:
     rule = Population(FEATURES)
     training, calibration = drawn(200, 0), drawn(100, 1)
     training[:, 3] = calibration[:, 3] = 2.0
-    rule.fit(training, calibration, mixed(500, 4))
+    rule.fit(training, calibration, mixed(200, 4)[None])
     changed = calibration.clone()
     changed[:, 3] += 1e-6  # rounding
     assert torch.equal(rule.contains(changed), rule.contains(calibration))
@@ -73,7 +73,7 @@ def test_a_constant_invariant_tells_nothing() -> None:
 def test_what_is_no_number_is_outside(value: float) -> None:
     rows = drawn(3, 2)
     rows[1, 2] = value
-    assert not fitted(mixed(500, 4)).contains(rows)[1]
+    assert not fitted(mixed(1_000, 4)).contains(rows)[1]
 
 
 def test_heads_of_before_keep_their_rule() -> None:
@@ -89,7 +89,7 @@ def test_heads_of_before_keep_their_rule() -> None:
 
 
 def test_a_head_that_lacks_part_of_the_rule_is_refused() -> None:
-    tensors = fitted(mixed(500, 4)).state_dict()
+    tensors = fitted(mixed(1_000, 4)).state_dict()
     tensors.pop("discriminator.weight_1")
     with pytest.raises(RuntimeError, match=r"discriminator\.weight_1"):
         Population(FEATURES).load_state_dict(tensors)
