@@ -53,7 +53,7 @@ def test_the_population_in_the_repository_gives_the_figures_of_the_card(head: He
     assert abs(report.tau_drop) <= 0.002
     assert report.drift <= 1e-5
     assert report.flags_changed == 0
-    assert report.plain.flagged.value <= 0.05
+    assert report.plain.flagged.low <= 0.05
 
 
 def test_a_head_has_its_card_and_is_small(head: Head) -> None:

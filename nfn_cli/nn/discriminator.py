@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _HIDDEN = 64
-_STEPS = 400
+# As many passes over its rows, so that a small population is not learnt by heart, but not more steps.
+_PASSES, _MOST_STEPS = 12, 400
 _BATCH = 256
 _RATE = 3e-3
 _WEIGHT_DECAY = 1e-2
@@ -58,13 +59,14 @@ class Discriminator(nn.Module):
             self.get_buffer(f"bias_{number}").copy_(layer.bias.detach())
 
     def _learnt(self, rows: Tensor, strange: Tensor, shares: Tensor, generator: torch.Generator) -> list[nn.Linear]:
-        """The layers after a fixed number of steps of AdamW, with a learning rate that falls to zero.
+        """The layers after some steps of AdamW, with a learning rate that falls to zero.
 
         Args:
             rows: invariants [n, features].
             strange: 1 for outsiders, 0 for others [n].
             shares: how often a row is drawn [n].
         """
+        steps = min(_MOST_STEPS, -(-_PASSES * len(rows) // _BATCH))
         pairs = zip(self._sizes, self._sizes[1:], strict=False)
         layers = [nn.utils.skip_init(nn.Linear, inputs, outputs) for inputs, outputs in pairs]
         for layer in layers:
@@ -72,9 +74,9 @@ class Discriminator(nn.Module):
             nn.init.zeros_(layer.bias)
         network = nn.Sequential(layers[0], nn.GELU(), layers[1], nn.GELU(), layers[2])
         optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_WEIGHT_DECAY)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         with torch.enable_grad():
-            for _ in range(_STEPS):
+            for _ in range(steps):
                 drawn = torch.multinomial(shares, _BATCH, replacement=True, generator=generator)
                 optimizer.zero_grad()
                 F.binary_cross_entropy_with_logits(network(rows[drawn])[:, 0], strange[drawn]).backward()

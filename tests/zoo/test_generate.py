@@ -126,6 +126,7 @@ def test_zoo_yaml_tells_the_settings(generate: Generate, settings: Settings, arc
         "image_limit": 50,
         "packed": False,
         "precision": "float32",
+        "width": 16,
         "count": 8,
         "diverged": [],
     }
