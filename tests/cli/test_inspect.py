@@ -85,7 +85,7 @@ def test_a_pipe_gets_a_line_a_layer(nfn: Nfn) -> None:
     assert [row["layer"] for row in rows] == ["conv1", "conv2", "conv3", "fc"] * 2
     assert rows[0]["kernel"] == "3x3"
     assert rows[0]["group"] == "G_16^{>0}"
-    assert rows[0]["heads"] == "small-cnn-relu"
+    assert rows[0]["heads"] == "small-cnn-relu,monomial-nfn-relu"
     assert rows[0]["bias"] == "true"
     assert rows[3]["group"] == ""
     assert rows[4]["activation_source"] == "sidecar"

@@ -44,7 +44,7 @@ def test_few_of_its_own_and_all_far_ones_are_flagged() -> None:
 def test_outsiders_in_its_midst_are_told_by_what_was_learned_of_others_alone() -> None:
     assert flagged(fitted(None), mixed(1_000, 3)) < 0.1
     rule = fitted(mixed(3_000, 4))
-    assert flagged(rule, mixed(1_000, 3)) > 0.4
+    assert flagged(rule, mixed(1_000, 3)) > 0.3
     assert flagged(rule, drawn(1_000, 2)) < 0.04
     assert flagged(rule, 100 * drawn(100, 5)) > 0.9  # far beyond all that was learnt from
 
