@@ -7,9 +7,8 @@
 
 from nfn_cli.architectures.activations import FUNCTIONS, Activation, canonical_activation
 from nfn_cli.architectures.architecture import Architecture, NeuronGroup, TensorSpec, chain
-from nfn_cli.architectures.forward import functional_forward
+from nfn_cli.architectures.forward import functional_forward, population_forward
 from nfn_cli.architectures.layer import Layer
-from nfn_cli.architectures.population import population_outputs
 from nfn_cli.architectures.read import ReadNetwork, read_weight_space
 from nfn_cli.architectures.roles import AxisRole, Side
 from nfn_cli.architectures.weight_space import WeightSpace, stack
@@ -28,7 +27,7 @@ __all__ = [
     "canonical_activation",
     "chain",
     "functional_forward",
-    "population_outputs",
+    "population_forward",
     "read_weight_space",
     "stack",
 ]

@@ -1,4 +1,7 @@
-"""Run a chain on inputs, from its weight space alone."""
+"""Run chains on inputs, from their weight space alone: one network, or a batch of them on the same inputs.
+
+A batch is one grouped convolution, or one batched matrix product, a layer.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from nfn_cli.architectures.architecture import Architecture
 from nfn_cli.architectures.layer import Layer
 from nfn_cli.architectures.weight_space import WeightSpace
 
-CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _ADAPTIVE: dict[str, dict[int, Callable[[Tensor, int], Tensor]]] = {
     "avg": {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d},
     "max": {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d},
@@ -22,15 +25,32 @@ _ADAPTIVE: dict[str, dict[int, Callable[[Tensor, int], Tensor]]] = {
 
 
 def functional_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, padding: int = 0) -> Tensor:
-    """Outputs of the network on `inputs`.
+    """Outputs of one network on `inputs`.
 
     Args:
         point: one network, without batch axes.
-        inputs: [batch, channels, *space] for a network that starts with a convolution, else [batch, features].
-        stride, padding: of every convolution; a state dict does not hold them.
+        inputs, stride, padding: as in `population_forward`.
 
     Returns:
         [batch, outputs], or [batch, channels, *space] if the last layer is a convolution.
+
+    Raises:
+        ValueError: as `population_forward`.
+    """
+    alone = {name: tensor[None] for name, tensor in point.tensors.items()}
+    return population_forward(WeightSpace(point.architecture, alone), inputs, stride=stride, padding=padding)[0]
+
+
+def population_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, padding: int = 0) -> Tensor:
+    """Outputs of every network of a batch on the same inputs.
+
+    Args:
+        point: tensors [networks, *shape].
+        inputs: [batch, channels, *space] for networks that start with a convolution, else [batch, features].
+        stride, padding: of every convolution; a state dict does not hold them.
+
+    Returns:
+        [networks, batch, outputs], or [networks, batch, channels, *space] if the last layer is a convolution.
 
     Where a flatten does not fit the space that is left, an adaptive pooling (the architecture's `pool`, average by
     default) makes it fit; for one position that is global pooling.
@@ -39,22 +59,29 @@ def functional_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, p
         ValueError: the space before a flatten has positions that no grid of equal sides gives.
     """
     architecture = point.architecture
-    hidden = inputs
+    networks = len(point.tensors[architecture.tensors[0].name])
+    hidden = inputs  # of all networks, and from the first layer on [batch, networks × channels, *space]
     for position, layer in enumerate(architecture.layers):
         weight, bias = point.tensors[f"{layer.name}.weight"], point.tensors[f"{layer.name}.bias"]
+        groups = networks if position else 1
         if layer.kind == "conv":
             if hidden.ndim == 2:  # a convolution behind a linear layer sees one position
                 hidden = hidden.view(*hidden.shape, *[1] * len(layer.kernel))
-            hidden = CONVOLUTIONS[len(layer.kernel)](hidden, weight, bias, stride, padding)
+            convolve = _CONVOLUTIONS[len(layer.kernel)]
+            hidden = convolve(hidden, weight.flatten(0, 1), bias.flatten(), stride, padding, groups=groups)
         else:
-            hidden = F.linear(_flattened(hidden, layer, architecture.pool), weight, bias)
+            rows = _flattened(hidden, layer, architecture.pool)
+            if groups == 1:
+                hidden = F.linear(rows, weight.flatten(0, 1), bias.flatten())
+            else:
+                each = rows.unflatten(1, (networks, -1)).transpose(0, 1)  # [networks, batch, features]
+                hidden = torch.baddbmm(bias[:, None], each, weight.transpose(1, 2)).transpose(0, 1).flatten(1)
         if position < len(architecture.layers) - 1:
-            hidden = activate(hidden, architecture)
-    return hidden
+            hidden = _activate(hidden, architecture)
+    return hidden.unflatten(1, (networks, -1)).transpose(0, 1)
 
 
-def activate(hidden: Tensor, architecture: Architecture) -> Tensor:
-    """What stands behind every layer but the last."""
+def _activate(hidden: Tensor, architecture: Architecture) -> Tensor:
     if architecture.activation == "sin":
         return torch.sin(architecture.omega_0 * hidden)
     return FUNCTIONS[architecture.activation](hidden)
@@ -63,19 +90,10 @@ def activate(hidden: Tensor, architecture: Architecture) -> Tensor:
 def _flattened(hidden: Tensor, layer: Layer, pool: str | None) -> Tensor:
     if hidden.ndim == 2:
         return hidden
-    if math.prod(hidden.shape[2:]) != layer.spatial:
-        hidden = fitted_to_flatten(hidden, layer, pool)
-    return hidden.flatten(1)
-
-
-def fitted_to_flatten(hidden: Tensor, layer: Layer, pool: str | None) -> Tensor:
-    """Pool [batch, channels, *space] to the positions that the layer behind a flatten reads.
-
-    Raises:
-        ValueError: these form no grid of equal sides.
-    """
     dimensions = hidden.ndim - 2
-    side = round(layer.spatial ** (1 / dimensions))
-    if side**dimensions != layer.spatial:
-        raise ValueError(f"{layer.name} reads {layer.spatial} positions, which form no grid of equal sides")
-    return _ADAPTIVE["max" if pool == "max" else "avg"][dimensions](hidden, side)
+    if math.prod(hidden.shape[2:]) != layer.spatial:
+        side = round(layer.spatial ** (1 / dimensions))
+        if side**dimensions != layer.spatial:
+            raise ValueError(f"{layer.name} reads {layer.spatial} positions, which form no grid of equal sides")
+        hidden = _ADAPTIVE["max" if pool == "max" else "avg"][dimensions](hidden, side)
+    return hidden.flatten(1)

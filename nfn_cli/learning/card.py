@@ -51,8 +51,9 @@ finds them strange that has learned to tell training networks from outsiders mad
 tensor, Gaussian weights of the same variances, one layer times 10, a random half of the neurons. The limits are the
 99.5 % and the 99 % quantile over calibration runs and cross-validated training runs.
 
-Outsiders made of the test networks, and other populations of which the rule knows nothing. *Learned*: those with an
-accuracy of more than 0.1 above chance, or made of such a network; what is made of others can hardly be told apart.
+Outsiders made of the test networks, and other populations, none of whose networks the rule has learned from. *Learned*:
+those with an accuracy of more than 0.1 above chance, or made of such a network; what is made of others can hardly be
+told apart.
 
 | outsiders | networks | flagged | learned | flagged of these |
 |---|---|---|---|---|

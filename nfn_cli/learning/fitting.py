@@ -66,14 +66,14 @@ def fit_ensemble(
     saved = keeper.saved if keeper else None
     outcomes = [FitOutcome(**values) for values in saved.values["outcomes"]] if saved else []
     for number, member in enumerate(model.members):
-        seed = settings.seed * 1_000 + number
-        validation = validation_positions(runs, settings.validation, seed)
-        fit = MemberFit(member, fields, accuracies, settings, seed, validation)
         if saved is not None and number < len(saved.values["outcomes"]):
             member.load_state_dict(saved.part(f"members.{number}."))
             member.eval()
-            on_skip(fit.epochs)
+            on_skip(settings.epochs_for(len(accuracies)))
             continue
+        seed = settings.seed * 1_000 + number
+        validation = validation_positions(runs, settings.validation, seed)
+        fit = MemberFit(member, fields, accuracies, settings, seed, validation)
         if saved is not None and number == len(saved.values["outcomes"]):
             fit.restore(FitState(saved.part("member."), saved.values["member"]))
             on_skip(fit.epoch)

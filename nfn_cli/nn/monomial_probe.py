@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, WeightSpace, population_outputs
+from nfn_cli.architectures import Architecture, WeightSpace, population_forward
 from nfn_cli.nn.forward_pass import ForwardPass
 from nfn_cli.nn.probes import Probes
 from nfn_cli.nn.sizes import require_sizes
@@ -130,9 +130,11 @@ class MonomialProbe(nn.Module):
         # Half as many digits are enough to learn by, and several times as fast where the processor has them.
         short = self.training and device in ("cpu", "cuda") and fastest_precision(device) == "bfloat16"
         with torch.autocast(device, torch.bfloat16) if short else nullcontext():
-            found = population_outputs(
+            found = population_forward(
                 point, probes, stride=self.forward_pass.stride, padding=self.forward_pass.padding
             )
+        if found.ndim > 3:  # a last convolution answers at every position
+            found = found.flatten(3).mean(3)
         return found.float().nan_to_num(0.0).clamp(-_LARGEST_OUTPUT, _LARGEST_OUTPUT)
 
 

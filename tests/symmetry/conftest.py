@@ -138,3 +138,21 @@ def deviation() -> Callable[[Tensor, Tensor], float]:
         return float((found.double() - expected.double()).abs().max() / expected.double().abs().max())
 
     return measure
+
+
+@pytest.fixture(scope="session")
+def silence() -> Callable[[dict[str, Tensor]], None]:
+    """A change of the small `mlp` that leaves it dead neurons."""
+
+    def apply(tensors: dict[str, Tensor]) -> None:
+        """Neurons 2 and 5 of the first layer get no input; 3 of the second is not read, 4 reads only a silent one."""
+        for neuron in (2, 5):
+            tensors["a.weight"][neuron] = 0
+            tensors["a.bias"][neuron] = 0
+        tensors["c.weight"][:, 3] = 0
+        kept = tensors["b.weight"][4, 2].clone()
+        tensors["b.weight"][4] = 0
+        tensors["b.weight"][4, 2] = kept
+        tensors["b.bias"][4] = 0
+
+    return apply

@@ -139,22 +139,10 @@ def test_each_part_can_be_left_alone(switch: str, network: MakeNetwork) -> None:
     assert all(orders) is (switch == "permute")
 
 
-def silence(tensors: dict[str, Tensor]) -> None:
-    """Neurons 2 and 5 of the first layer get no input; 3 of the second is not read, 4 reads only a silent one."""
-    for neuron in (2, 5):
-        tensors["a.weight"][neuron] = 0
-        tensors["a.bias"][neuron] = 0
-    tensors["c.weight"][:, 3] = 0
-    kept = tensors["b.weight"][4, 2].clone()
-    tensors["b.weight"][4] = 0
-    tensors["b.weight"][4, 2] = kept
-    tensors["b.bias"][4] = 0
-
-
 @pytest.mark.parametrize("scale", ["unit", "balanced"])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sin"])
 def test_dead_neurons_do_no_harm_and_are_named(
-    activation: str, scale: str, network: MakeNetwork, changed: Change
+    activation: str, scale: str, network: MakeNetwork, changed: Change, silence: Callable[[dict[str, Tensor]], None]
 ) -> None:
     point = changed(network("mlp", activation), silence)
     settings = NormalFormSettings(scale)  # type: ignore[arg-type]
