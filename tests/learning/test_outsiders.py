@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nfn_cli.architectures import Layer, WeightSpace, chain, population_outputs
+from nfn_cli.architectures import Layer, WeightSpace, chain, population_forward
 from nfn_cli.errors import DataError
 from nfn_cli.learning import EvaluateSettings, EvaluationReport, evaluate_head
 from nfn_cli.learning.outsiders import MADE, gaussian, made_outsiders, read_outsiders, scaled_layer, shuffled, thinned
@@ -43,7 +43,7 @@ def generator(seed: int = 1) -> torch.Generator:
 
 def outputs(point: WeightSpace) -> Tensor:
     images = torch.randn(7, 2, 6, generator=generator())
-    return population_outputs(point, images, stride=1, padding=0)
+    return population_forward(point, images, stride=1, padding=0)
 
 
 def test_shuffling_keeps_every_tensors_entries_and_moves_them_differently_in_each_network(point: WeightSpace) -> None:
