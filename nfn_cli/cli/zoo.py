@@ -15,9 +15,11 @@ import typer
 from nfn_cli.cli.options import Device, DeviceOption
 from nfn_cli.cli.progress import advance
 from nfn_cli.cli.zoo_import import imports
+from nfn_cli.cli.zoo_inr import inr
 
 zoo = typer.Typer(help="Make populations of trained networks, to fit and measure heads on.", no_args_is_help=True)
 zoo.add_typer(imports, name="import")
+zoo.command()(inr)
 
 
 @zoo.callback()

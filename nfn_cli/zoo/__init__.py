@@ -8,6 +8,7 @@
 from nfn_cli.zoo.generate import ZooReport, generate_zoo
 from nfn_cli.zoo.hyperparameters import Hyperparameters, draw_hyperparameters
 from nfn_cli.zoo.images import ImageSet, load_images
+from nfn_cli.zoo.inr import InrReport, InrRow, InrSettings, LabelledInrs, Siren, generate_inrs, read_inrs
 from nfn_cli.zoo.labels import LABELS_FILE, Label, read_labels
 from nfn_cli.zoo.networks import LabelledNetworks, read_networks, read_unlabelled
 from nfn_cli.zoo.published import ImportReport, Selection, import_model_zoo, import_small_cnn_zoo
@@ -21,16 +22,23 @@ __all__ = [
     "Hyperparameters",
     "ImageSet",
     "ImportReport",
+    "InrReport",
+    "InrRow",
+    "InrSettings",
     "Label",
+    "LabelledInrs",
     "LabelledNetworks",
     "Selection",
+    "Siren",
     "ZooReport",
     "ZooSettings",
     "draw_hyperparameters",
+    "generate_inrs",
     "generate_zoo",
     "import_model_zoo",
     "import_small_cnn_zoo",
     "load_images",
+    "read_inrs",
     "read_labels",
     "read_networks",
     "read_record",

@@ -74,7 +74,7 @@ def read_zoo_rows(path: Path) -> list[ZooRow]:
         DataError: the file is unreadable, or a row is not one of a zoo.
     """
     rows = []
-    for line, row in _read_rows(path):
+    for line, row in read_table(path):
         try:
             rows.append(_zoo_row(row))
         except (KeyError, TypeError, ValueError) as error:
@@ -98,7 +98,7 @@ def read_labels(
         DataError: the file is unreadable or has no rows, a column is missing, a value is no number in [0, 1], or with
             `unique` a network is listed twice.
     """
-    rows = _read_rows(path)
+    rows = read_table(path)
     if not rows:
         raise DataError(path, "the CSV file has no rows", _REMEDY)
     _, first = rows[0]
@@ -130,8 +130,12 @@ def read_labels(
     return labels
 
 
-def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Every row under the header line, with the number of its line."""
+def read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Every row under the header line, with the number of its line.
+
+    Raises:
+        DataError: the file is unreadable.
+    """
     try:
         # Spreadsheets put a byte order mark before the header, which "utf-8-sig" takes off.
         with path.open(newline="", encoding="utf-8-sig") as file:

@@ -18,6 +18,7 @@ from nfn_cli.zoo.small_cnn import WIDTH
 SETTINGS_FILE = "zoo.yaml"
 # What stands under `recipe` where the networks were trained elsewhere.
 _IMPORTED = "imported"
+_OTHERS = ("siren",)
 # What older records do not say.
 _SINCE: dict[str, Any] = {"width": WIDTH}
 
@@ -69,13 +70,13 @@ def write_origin(folder: Path, origin: Mapping[str, Any]) -> None:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """`zoo.yaml` of a folder, None where there is none or the zoo was imported.
+    """`zoo.yaml` of a zoo of CNNs, None where there is none, the zoo was imported, or it is of another recipe.
 
     Raises:
         DataError: it is damaged.
     """
-    record = _read(folder)
-    if record is None or _is_imported(record):
+    record = read_yaml(folder)
+    if record is None or _is_other(record):
         return None
     if not _is_record(record):
         raise DataError(folder / SETTINGS_FILE, "not a zoo's record", "restore it, or remove it")
@@ -88,13 +89,17 @@ def recipe_of(folder: Path) -> str | None:
     Raises:
         DataError: `zoo.yaml` is unreadable.
     """
-    record = _read(folder)
+    record = read_yaml(folder)
     told = record.get("source" if _is_imported(record) else "recipe") if isinstance(record, dict) else None
     return told if isinstance(told, str) else None
 
 
-def _read(folder: Path) -> Any:
-    """What `zoo.yaml` holds, None where there is none."""
+def read_yaml(folder: Path) -> Any:
+    """What `zoo.yaml` of a folder holds, None where there is none.
+
+    Raises:
+        DataError: it is unreadable.
+    """
     path = folder / SETTINGS_FILE
     try:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -107,6 +112,11 @@ def _read(folder: Path) -> Any:
 
 def _is_imported(record: Any) -> bool:
     return isinstance(record, dict) and record.get("recipe") == _IMPORTED
+
+
+def _is_other(record: Any) -> bool:
+    """Whether it is a zoo's of another recipe than that of CNNs."""
+    return isinstance(record, dict) and record.get("recipe") in (_IMPORTED, *_OTHERS)
 
 
 def _is_record(record: Any) -> bool:
@@ -129,8 +139,10 @@ def read_state(folder: Path, settings: ZooSettings) -> ZooState:
     Raises:
         DataError: the folder holds another zoo, a larger one, or damaged records.
     """
-    if _is_imported(_read(folder)):
+    if _is_imported(read_yaml(folder)):
         raise DataError(folder, "holds an imported zoo", "choose another folder")
+    if _is_other(read_yaml(folder)):
+        raise DataError(folder, "holds another kind of zoo", "choose another folder")
     record = read_record(folder)
     if record is None:
         if (folder / LABELS_FILE).exists():

@@ -1,0 +1,19 @@
+"""Populations of implicit neural representations: one SIREN a picture."""
+
+from nfn_cli.zoo.inr.generate import InrReport, generate_inrs
+from nfn_cli.zoo.inr.labels import InrRow, read_inr_rows
+from nfn_cli.zoo.inr.read import LabelledInrs, read_inrs
+from nfn_cli.zoo.inr.record import RECIPE, InrSettings
+from nfn_cli.zoo.inr.siren import Siren
+
+__all__ = [
+    "RECIPE",
+    "InrReport",
+    "InrRow",
+    "InrSettings",
+    "LabelledInrs",
+    "Siren",
+    "generate_inrs",
+    "read_inr_rows",
+    "read_inrs",
+]

@@ -1,0 +1,76 @@
+"""`labels.csv` of a zoo of INRs: one row a network, with the picture that it represents and the class of that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from nfn_cli.errors import DataError
+from nfn_cli.zoo.labels import read_table, write_table
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class InrRow:
+    """One network.
+
+    Attributes:
+        file, index: where it is: a file, and its place along a packed file's population axis (else None).
+        split: the part of the image set that the picture is from, "train" or "test".
+        image: the picture's place in that part; None where nobody tells.
+        fit: which of several independent fits to the picture.
+        label: the picture's class.
+        psnr: of the network's picture, in dB; None where nobody tells.
+    """
+
+    file: str
+    index: int | None
+    split: str
+    image: int | None
+    fit: int
+    label: int
+    psnr: float | None
+
+    @property
+    def run(self) -> str:
+        """Equal for fits to one picture, which no split may part."""
+        return self.file if self.image is None else f"{self.split}-{self.image}"
+
+
+def write_inr_rows(folder: Path, rows: Sequence[InrRow]) -> None:
+    """Write `labels.csv` in `folder`, replacing it in one step."""
+    names = [field.name for field in fields(InrRow)]
+    write_table(folder, [*names, "run"], (asdict(row) | {"run": row.run} for row in rows))
+
+
+def read_inr_rows(path: Path) -> list[InrRow]:
+    """Read what `write_inr_rows` wrote, or a table of one's own with the columns `file` and `label`; `split` is
+    `train` where it is missing.
+
+    Raises:
+        DataError: the file is unreadable, has no rows, or a row is not one of INRs.
+    """
+    rows = []
+    for line, row in read_table(path):
+        try:
+            psnr, image = row.get("psnr"), row.get("image")
+            found = InrRow(
+                file=row["file"],
+                index=int(row["index"]) if row.get("index") else None,
+                split=row.get("split") or "train",
+                image=int(image) if image else None,
+                fit=int(row.get("fit") or 0),
+                label=int(row["label"]),
+                psnr=float(psnr) if psnr else None,
+            )
+            if found.split not in SPLITS or not found.file or found.label < 0:
+                raise ValueError(f"split {found.split!r}, file {found.file!r}, label {found.label}")
+        except (KeyError, TypeError, ValueError) as error:
+            cause = f"not a row of a zoo of INRs ({error})"
+            raise DataError(f"{path}:{line}", cause, "give the columns file, label and split (train, test)") from error
+        rows.append(found)
+    if not rows:
+        raise DataError(path, "the CSV file has no rows", "give the CSV file with one row a network")
+    return rows

@@ -1,0 +1,76 @@
+"""SIREN: an implicit neural representation whose activations are sines (Sitzmann et al. 2020, arXiv 2006.09661)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+COORDINATES = 2
+
+
+@dataclass(frozen=True)
+class Siren:
+    """A network from the place of a pixel, (row, column) in [-1, 1]², to its channels, which are in [-1, 1] too.
+
+    >>> Siren(channels=1).parameter_count
+    1185
+    """
+
+    channels: int
+    width: int = 32
+    hidden_layers: int = 2
+    omega_0: float = 30.0
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the tensors, by their name in a state dict: weight and bias of every layer, in order."""
+        sizes = [COORDINATES, *[self.width] * self.hidden_layers, self.channels]
+        shapes: dict[str, tuple[int, ...]] = {}
+        for position, (inputs, outputs) in enumerate(pairwise(sizes)):
+            shapes[f"layers.{position}.weight"] = (outputs, inputs)
+            shapes[f"layers.{position}.bias"] = (outputs,)
+        return shapes
+
+    @property
+    def parameter_count(self) -> int:
+        """Numbers in a network."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Parameters [parameter_count] of a new network, float32.
+
+        Weights as in the paper (section 3.2): U(±1/inputs) in the first layer, U(±√(6/inputs)/ω₀) in the others.
+        Biases as in PyTorch, U(±1/√inputs).
+        """
+        values = torch.rand(self.parameter_count, generator=generator) * 2 - 1
+        for name, part in self.split(values).items():
+            if name.endswith("weight"):
+                inputs = part.shape[-1]
+                first = name == "layers.0.weight"
+                bound = 1 / inputs if first else math.sqrt(6 / inputs) / self.omega_0
+            else:
+                bound = 1 / math.sqrt(inputs)  # of the weight before it
+            part *= bound
+        return values
+
+    def split(self, parameters: Tensor) -> dict[str, Tensor]:
+        """Views [*batch, *shape] of parameters [*batch, parameter_count], by name."""
+        parts = parameters.split([math.prod(shape) for shape in self.shapes.values()], dim=-1)
+        return {name: part.unflatten(-1, shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+
+
+def grid(height: int, width: int) -> Tensor:
+    """Places of the pixels of a picture, float32 [height × width, 2], row by row: (row, column), each from -1 to 1.
+
+    >>> grid(2, 2)
+    tensor([[-1., -1.],
+            [-1.,  1.],
+            [ 1., -1.],
+            [ 1.,  1.]])
+    """
+    rows, columns = (torch.linspace(-1, 1, size) if size > 1 else torch.zeros(1) for size in (height, width))
+    return torch.cartesian_prod(rows, columns)

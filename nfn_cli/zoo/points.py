@@ -1,0 +1,153 @@
+"""Read many networks of one architecture as one point in weight space, from files of one network or of many."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from nfn_cli.architectures import WeightSpace, read_weight_space, stack
+from nfn_cli.checkpoints import POPULATION_KEY, Checkpoint, read_checkpoint
+from nfn_cli.errors import DataError
+
+
+class Placed(Protocol):
+    """Where a network is: a file, and its place along a packed file's population axis, None for a file of its own."""
+
+    @property
+    def file(self) -> str:
+        """As the labels list it."""
+
+    @property
+    def index(self) -> int | None:
+        """In a packed file."""
+
+
+def read_points(
+    rows: Sequence[Placed],
+    path_of: Callable[[str], Path],
+    *,
+    activation: str | None = None,
+    default_activation: str | None = None,
+) -> WeightSpace:
+    """The networks of the rows, in their order, [len(rows), *shape].
+
+    Args:
+        rows: at least one.
+        path_of: the path of a listed file.
+        activation, default_activation: as in `read_weight_space`.
+
+    Raises:
+        DataError: a file is no packed population though its rows say so, or networks of several architectures.
+        CheckpointError, ArchitectureError: a listed checkpoint cannot be read.
+    """
+    by_file: dict[str, list[int]] = {}
+    for position, row in enumerate(rows):
+        by_file.setdefault(row.file, []).append(position)
+    points: list[WeightSpace] = []
+    order: list[int] = []
+    for name, positions in by_file.items():
+        members = [rows[position] for position in positions]
+        points.append(_read_members(path_of(name), members, activation, default_activation))
+        order += positions
+    return selected(_joined(points, list(by_file)), torch.tensor(order).argsort().tolist())
+
+
+def selected(point: WeightSpace, indices: Sequence[int]) -> WeightSpace:
+    """The networks of a batch at these positions."""
+    chosen = torch.tensor(indices, dtype=torch.int64)
+    return WeightSpace(point.architecture, {name: tensor[chosen] for name, tensor in point.tensors.items()})
+
+
+def confined(folder: Path, name: str, table: Path) -> Path:
+    """The listed file: by its path from the folder, or else from the table's own folder.
+
+    Raises:
+        DataError: it lies outside the folder.
+    """
+    path = folder / name
+    if not os.path.exists(path) and os.path.exists(table.parent / name):
+        path = table.parent / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise DataError(name, f"the labels point outside {folder}", "list files by their path inside the folder")
+    return path
+
+
+def population_of(path: Path) -> int | None:
+    """How many networks a packed file holds, None for a single checkpoint; a damaged file is left to its reader."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return int((file.metadata() or {})[POPULATION_KEY])
+    except (KeyError, ValueError, OSError, SafetensorError):
+        return None
+
+
+def _read_members(
+    path: Path, members: Sequence[Placed], activation: str | None, default_activation: str | None
+) -> WeightSpace:
+    """The members of one file, [len(members), *shape]."""
+    indices = [member.index for member in members if member.index is not None]
+    if not indices:
+        read = read_weight_space(
+            read_checkpoint(path), activation=activation, default_activation=default_activation
+        ).weight_space
+        return selected(stack([read]), [0] * len(members))
+    count, metadata, tensors = _read_packed(path)
+    if len(indices) < len(members) or not all(0 <= index < count for index in indices):
+        raise DataError(path, f"the labels give an index outside 0 ... {count - 1}", "write the labels anew")
+    first = Checkpoint(path, "safetensors", {name: tensor[0] for name, tensor in tensors.items()}, metadata, False)
+    architecture = read_weight_space(
+        first, activation=activation, default_activation=default_activation
+    ).weight_space.architecture
+    if {spec.name for spec in architecture.tensors} != set(tensors):
+        raise DataError(
+            path, "its members need conversion (folded layers or missing biases)", "store one file a network"
+        )
+    chosen = torch.tensor(indices)
+    chosen_tensors = {spec.name: tensors[spec.name][chosen] for spec in architecture.tensors}
+    broken = [name for name, tensor in chosen_tensors.items() if not tensor.isfinite().all()]
+    if broken:
+        raise DataError(path, f"tensor {broken[0]!r} of some member is not finite", "remove the rows of that member")
+    return WeightSpace(
+        architecture,
+        {name: tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for name, tensor in chosen_tensors.items()},
+    )
+
+
+def _read_packed(path: Path) -> tuple[int, dict[str, str], dict[str, Tensor]]:
+    remedy = "leave `index` empty for single checkpoints"
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+        count = int(metadata[POPULATION_KEY])
+    except FileNotFoundError as error:
+        raise DataError(path, "no such file, though the labels list it", "restore it or remove its rows") from error
+    except KeyError as error:
+        raise DataError(path, "not a packed population, though the labels give an index", remedy) from error
+    except (OSError, SafetensorError, ValueError, RuntimeError, AttributeError, TypeError) as error:
+        raise DataError(path, f"not a packed population ({error})", remedy) from error
+    bad = [name for name, tensor in tensors.items() if tensor.ndim == 0 or len(tensor) != count]
+    if bad or count < 1:
+        raise DataError(path, f"{', '.join(bad) or 'it'} has no population axis of {count}", "generate the zoo again")
+    return count, metadata, tensors
+
+
+def _joined(points: Sequence[WeightSpace], names: Sequence[str]) -> WeightSpace:
+    first = points[0].architecture
+    for name, point in zip(names, points, strict=True):
+        if point.architecture.signature != first.signature:
+            cause = f"is {point.architecture.describe()}, while {names[0]} is {first.describe()}"
+            raise DataError(name, cause, "fit one head to networks of one architecture")
+    specs = [[spec.name for spec in point.architecture.tensors] for point in points]
+    columns = zip(first.tensors, zip(*specs, strict=True), strict=True)
+    tensors = {
+        spec.name: torch.cat([point.tensors[own] for point, own in zip(points, owns, strict=True)])
+        for spec, owns in columns
+    }
+    return WeightSpace(first, tensors)
