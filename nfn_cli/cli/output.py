@@ -67,7 +67,17 @@ def _write_csv(rows: Iterable[Any], names: Sequence[str], stream: TextIO) -> Non
     writer.writeheader()
     for row in rows:
         values = _rounded(row)
-        writer.writerow({n: str(v).lower() if isinstance(v, bool) else v for n, v in values.items()})
+        writer.writerow({n: _csv_cell(v) for n, v in values.items()})
+
+
+def _csv_cell(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _pairs(value) if isinstance(value, dict) else value
+
+
+def _pairs(values: dict[str, float]) -> str:
+    return " ".join(f"{name}:{value:g}" for name, value in values.items())
 
 
 def _write_plain(rows: Iterable[Any], names: Sequence[str], stream: TextIO) -> None:
@@ -82,6 +92,8 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        value = _pairs({name: float(f"{share:.4f}") for name, share in value.items()})
     if isinstance(value, float):
         return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2e}"
     # A tab or line break in a file's name would break the row.

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from nfn_cli.checkpoints import save_tensors
 from nfn_cli.errors import DataError
-from nfn_cli.nn.head import CONFIG_FILE
+from nfn_cli.nn.head_folder import CONFIG_FILE
 
 STATE_FILE = ".fit.safetensors"
 SECONDS_BETWEEN = 5.0

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import Protocol
 
 from torch import Tensor, nn
 
 from nfn_cli.learning.fit_state import FitState, StateKeeper
-from nfn_cli.learning.member_fit import FitOutcome, FitSettings, Member, MemberFit
+from nfn_cli.learning.member_fit import FitOutcome, FitSettings, Member, MemberFit, accuracy_loss
 from nfn_cli.learning.splits import validation_positions
-from nfn_cli.nn import Ensemble
 
 __all__ = ["FitOutcome", "FitSettings", "Member", "fit_ensemble", "fit_member"]
+
+
+class Members(Protocol):
+    """A model of several members, such as `nfn_cli.nn.Ensemble`."""
+
+    @property
+    def members(self) -> nn.ModuleList:
+        """Freshly made modules, each a `Member`."""
 
 
 def fit_member(
@@ -38,12 +46,13 @@ def fit_member(
 
 
 def fit_ensemble(
-    model: Ensemble,
+    model: Members,
     fields: Sequence[Tensor],
-    accuracies: Tensor,
+    targets: Tensor,
     settings: FitSettings,
     on_epoch: Callable[[float], None] = lambda loss: None,
     *,
+    loss: Callable[[Tensor, Tensor, str], Tensor] = accuracy_loss,
     runs: Sequence[str] = (),
     on_skip: Callable[[int], None] = lambda epochs: None,
     keeper: StateKeeper | None = None,
@@ -52,9 +61,9 @@ def fit_ensemble(
 
     Args:
         model: freshly made; its members start from different random weights.
-        fields: of the training networks, from `read_fields`, [networks, neurons..., features] each, on the model's
-            device.
-        accuracies: [networks], in [0, 1].
+        fields: what the members take of the training networks, from `model.read`, [networks, ...] each, on the
+            model's device.
+        targets, loss: as in `MemberFit`.
         on_epoch: told the mean loss after every epoch of every member.
         runs: the training run of each network; by these, each member holds out validation runs of its own.
         on_skip: told of epochs that are not run: because a saved state has them, or a member stopped early.
@@ -69,11 +78,11 @@ def fit_ensemble(
         if saved is not None and number < len(saved.values["outcomes"]):
             member.load_state_dict(saved.part(f"members.{number}."))
             member.eval()
-            on_skip(settings.epochs_for(len(accuracies)))
+            on_skip(settings.epochs_for(len(targets)))
             continue
         seed = settings.seed * 1_000 + number
         validation = validation_positions(runs, settings.validation, seed)
-        fit = MemberFit(member, fields, accuracies, settings, seed, validation)
+        fit = MemberFit(member, fields, targets, settings, seed, validation, loss)
         if saved is not None and number == len(saved.values["outcomes"]):
             fit.restore(FitState(saved.part("member."), saved.values["member"]))
             on_skip(fit.epoch)
@@ -86,7 +95,7 @@ def fit_ensemble(
     return outcomes
 
 
-def _state(model: Ensemble, outcomes: Sequence[FitOutcome], fit: MemberFit) -> FitState:
+def _state(model: Members, outcomes: Sequence[FitOutcome], fit: MemberFit) -> FitState:
     """The finished members' weights, and the state of the fit under way."""
     tensors = {
         f"members.{number}.{name}": tensor

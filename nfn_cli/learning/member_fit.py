@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -79,39 +79,51 @@ class FitOutcome:
     validation_loss: float | None
 
 
+def accuracy_loss(logits: Tensor, accuracies: Tensor, reduction: str) -> Tensor:
+    """Cross entropy of predicted and true accuracy, of logits and accuracies [batch]."""
+    return F.binary_cross_entropy_with_logits(logits, accuracies.float(), reduction=reduction)
+
+
+def class_loss(logits: Tensor, classes: Tensor, reduction: str) -> Tensor:
+    """Cross entropy of logits [batch, classes] and classes [batch]."""
+    return F.cross_entropy(logits, classes, reduction=reduction)
+
+
 class MemberFit:
-    """AdamW under a one-cycle learning rate, gradients clipped to norm 1, on the cross entropy of predicted and true
-    accuracy. No augmentation: members are invariant.
+    """AdamW under a one-cycle learning rate, gradients clipped to norm 1. No augmentation by the group: members are
+    invariant.
 
     Args:
         member: a freshly made module that is a `Member`.
         inputs: of the training networks, [networks, ...] each, on the member's device.
-        accuracies: [networks], in [0, 1], on the member's device.
+        targets: [networks], on the member's device: accuracies in [0, 1], or classes.
         settings: the budget; its seed is not used.
         seed: decides the order of the networks. Dropout draws from torch's global generator.
         validation: positions of the networks that validate; the others are fitted to.
+        loss: of what the member gives, the targets, and how to reduce over the batch ("mean" or "sum").
     """
 
     def __init__(
         self,
         member: nn.Module,
         inputs: Sequence[Tensor],
-        accuracies: Tensor,
+        targets: Tensor,
         settings: FitSettings,
         seed: int,
         validation: Sequence[int] = (),
+        loss: Callable[[Tensor, Tensor, str], Tensor] = accuracy_loss,
     ) -> None:
         self._member, self._patience = member, settings.patience
-        self._inputs, self._accuracies = list(inputs), accuracies.float()
-        self._device = accuracies.device
+        self._inputs, self._targets, self._loss_of = list(inputs), targets, loss
+        self._device = targets.device
         held_out = set(validation)
-        fitted = [position for position in range(len(accuracies)) if position not in held_out]
+        fitted = [position for position in range(len(targets)) if position not in held_out]
         self._fitted = torch.tensor(fitted)
         self._held_out = torch.tensor(sorted(held_out), dtype=torch.int64)
         cast(Member, member).prepare(self._rows(self._fitted) if held_out else self._inputs)
         self._batch = min(settings.batch_size, len(fitted))
         self._steps = len(fitted) // self._batch
-        self.epochs = settings.epochs_for(len(accuracies))
+        self.epochs = settings.epochs_for(len(targets))
         self._generator = torch.Generator().manual_seed(seed)
         self._optimizer = torch.optim.AdamW(
             member.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -193,7 +205,7 @@ class MemberFit:
 
     def _loss(self, chosen: Tensor, reduction: str = "mean") -> Tensor:
         logits: Any = self._member(self._rows(chosen))
-        return F.binary_cross_entropy_with_logits(logits, self._accuracies[chosen], reduction=reduction)
+        return self._loss_of(logits, self._targets[chosen], reduction)
 
     def _rows(self, chosen: Tensor) -> list[Tensor]:
         return [values[chosen] for values in self._inputs]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from nfn_cli.learning.evaluation import EvaluateSettings, EvaluationReport, meas
 from nfn_cli.learning.fit_state import StateKeeper
 from nfn_cli.learning.fitting import FitOutcome, FitSettings, fit_ensemble
 from nfn_cli.learning.outsiders import read_outsiders, taught_outsiders
+from nfn_cli.learning.places import require_place
 from nfn_cli.learning.running import known_pass
 from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, positions
 from nfn_cli.nn import KINDS, Accepted, Ensemble, ForwardPass, Head, HeadConfig, Sizes, kind_of
@@ -103,7 +103,7 @@ def train_head(
     train, calibration, test = (_part(networks, part, settings, data) for part in _PARTS)
     require_spread(train, data)
     require_spread(test, data)
-    _require_place(out)
+    require_place(out)
     accepted = Accepted.of(networks.point.architecture)
     others = read_outsiders(settings.outsiders, accepted, column=settings.column, activation=settings.activation)
     sizes, forward_pass = _members(settings, networks, data)
@@ -178,13 +178,6 @@ def _part(networks: LabelledNetworks, part: Part, settings: TrainSettings, data:
 
 
 _SMALLEST_PART = min(FEWEST_RUNS.values())
-
-
-def _require_place(out: Path) -> None:
-    """Check, before long work, that the head's folder can be made or written to."""
-    there = next(place for place in (out, *out.resolve().parents) if os.path.exists(place))
-    if not os.path.isdir(there) or not os.access(there, os.W_OK):
-        raise DataError(out, f"{there} is no folder that can be written to", "choose another place")
 
 
 def _ensemble(config: HeadConfig, networks: LabelledNetworks) -> Ensemble:

@@ -9,7 +9,7 @@
 """
 
 from nfn_cli.nn.accepted import Accepted, AcceptedLayer
-from nfn_cli.nn.choose import choose_head, load_head, shipped_configs
+from nfn_cli.nn.choose import Reads, choose_head, load_classifier, load_head, shipped_classifiers, shipped_configs
 from nfn_cli.nn.equivariant import EquivariantActivation, MonomialLinear
 from nfn_cli.nn.forward_pass import ForwardPass
 from nfn_cli.nn.head import Ensemble, Head, HeadConfig, Predictions, read_head
@@ -42,14 +42,17 @@ __all__ = [
     "MonomialProbeSizes",
     "Population",
     "Predictions",
+    "Reads",
     "Sizes",
     "choose_head",
     "kind_of",
+    "load_classifier",
     "load_head",
     "models_folder",
     "read_fields",
     "read_head",
     "read_unit_form",
+    "shipped_classifiers",
     "shipped_configs",
     "shipped_heads",
 ]

@@ -5,10 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from nfn_cli.architectures import Architecture
 from nfn_cli.errors import HeadError
+from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.head import Head, HeadConfig, read_config, read_head
+from nfn_cli.nn.head_folder import ACCURACY, read_record, task_of
+from nfn_cli.nn.inr.classifier import (
+    CLASSIFY,
+    Classifier,
+    ClassifierConfig,
+    read_classifier,
+    read_classifier_config,
+)
 from nfn_cli.shipped import models_folder, shipped_heads
 
 
@@ -35,14 +45,42 @@ def load_head(name: str, device: str = "cpu") -> Head:
     return read_head(head_folder(name), device)
 
 
+def load_classifier(name: str, device: str = "cpu") -> Classifier:
+    """Load a shipped head that classifies INRs by name, or any such head by folder.
+
+    Raises:
+        HeadError: it does not exist, cannot be read, or is for something else.
+    """
+    return read_classifier(head_folder(name), device)
+
+
+def shipped_classifiers() -> dict[str, ClassifierConfig]:
+    """The configuration of every shipped head that classifies INRs, by name; those that are right most often first."""
+    configs = {name: read_classifier_config(models_folder() / name) for name in shipped_for(CLASSIFY)}
+    return dict(sorted(configs.items(), key=lambda item: item[1].kind.rank))
+
+
+def shipped_for(task: str) -> list[str]:
+    """Names of the shipped heads for a command."""
+    return [name for name in shipped_heads() if task_of(read_record(models_folder() / name)) == task]
+
+
 def shipped_configs() -> dict[str, HeadConfig]:
-    """The configuration of every shipped head, by name; those that predict best come first."""
-    configs = {name: read_config(models_folder() / name) for name in shipped_heads()}
+    """The configuration of every shipped head that predicts accuracies, by name; those that predict best come first."""
+    configs = {name: read_config(models_folder() / name) for name in shipped_for(ACCURACY)}
     return dict(sorted(configs.items(), key=lambda item: not item[1].kind.runs))
 
 
+class Reads(Protocol):
+    """A head's configuration, as far as it tells which networks it reads."""
+
+    @property
+    def accepted(self) -> Accepted:
+        """The architectures that it reads."""
+
+
 def choose_head(
-    architecture: Architecture, configs: Mapping[str, HeadConfig], *, assume_activation: bool = False
+    architecture: Architecture, configs: Mapping[str, Reads], *, assume_activation: bool = False
 ) -> tuple[str, Architecture]:
     """The first head that reads an architecture.
 

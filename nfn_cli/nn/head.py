@@ -1,8 +1,5 @@
-"""A pretrained head: an ensemble of invariant networks, an interval, and the population it knows.
-
-On disk a head is a folder: `config.yaml` (what it accepts, sizes, how it was fitted), `model.safetensors` (every
-tensor) and `README.md` (its model card).
-"""
+"""A pretrained head that predicts accuracies: an ensemble of invariant networks, an interval, and the population it
+knows."""
 
 from __future__ import annotations
 
@@ -12,24 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from nfn_cli.architectures import WeightSpace
-from nfn_cli.checkpoints import save_tensors, write_text_atomically
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.forward_pass import ForwardPass
+from nfn_cli.nn.head_folder import ACCURACY, MOST_MEMBERS, load_model, parse_record, write_folder
 from nfn_cli.nn.kinds import KINDS, HeadMember, Kind, Sizes, kind_of
 from nfn_cli.nn.monomial_nfn import MonomialNFNSizes
 from nfn_cli.nn.population import Population
-
-CONFIG_FILE = "config.yaml"
-MODEL_FILE = "model.safetensors"
-CARD_FILE = "README.md"
-_MOST_MEMBERS = 64
 
 
 @dataclass(frozen=True)
@@ -59,8 +48,8 @@ class HeadConfig:
 
     def __post_init__(self) -> None:
         # These come from a stranger's file too.
-        if not 1 <= self.members <= _MOST_MEMBERS:
-            raise ValueError(f"members is {self.members}, not from 1 to {_MOST_MEMBERS}")
+        if not 1 <= self.members <= MOST_MEMBERS:
+            raise ValueError(f"members is {self.members}, not from 1 to {MOST_MEMBERS}")
         if not 0 < self.level < 1:
             raise ValueError(f"level is {self.level}, not between 0 and 1")
 
@@ -138,13 +127,8 @@ class Head:
 
     def save(self, folder: Path, card: str) -> None:
         """Write the head's folder; `config.yaml` comes last, so that a folder with one is complete."""
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
-        kind = kind_of(self.config.sizes)
-        save_tensors(folder / MODEL_FILE, tensors, {"kind": kind}, overwrite=True)
-        write_text_atomically(folder / CARD_FILE, card, overwrite=True)
         record = {
-            "kind": kind,
+            "kind": kind_of(self.config.sizes),
             "accepts": self.config.accepted.to_record(),
             "sizes": asdict(self.config.sizes),
             "members": self.config.members,
@@ -153,34 +137,28 @@ class Head:
         }
         if self.config.kind.runs:
             record["forward_pass"] = self.config.forward_pass.to_record()
-        write_text_atomically(folder / CONFIG_FILE, yaml.safe_dump(record, sort_keys=False), overwrite=True)
+        write_folder(folder, record, self.model, card)
 
 
 def read_config(folder: Path) -> HeadConfig:
     """Read a head's `config.yaml`.
 
     Raises:
-        HeadError: there is none, or it is not a head's.
+        HeadError: there is none, or it is not that of a head that predicts accuracies.
     """
-    path = folder / CONFIG_FILE
-    remedy = "give the folder of a head written by `nfn train`, or the name of a shipped one"
-    try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if record["kind"] not in KINDS:
-            raise HeadError(path, f"unknown kind of head {record['kind']!r}", "update nfn-cli")
-        kind = KINDS[record["kind"]]
-        return HeadConfig(
-            accepted=Accepted.from_record(record["accepts"]),
-            sizes=kind.sizes(**record["sizes"]),
-            members=int(record["members"]),
-            level=float(record["level"]),
-            fitted=dict(record["fitted"]),
-            forward_pass=ForwardPass.from_record(record["forward_pass"]) if kind.runs else ForwardPass(),
-        )
-    except FileNotFoundError as error:
-        raise HeadError(folder, f"no head here (there is no {CONFIG_FILE})", remedy) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
-        raise HeadError(path, f"not a head's configuration ({error})", remedy) from error
+    return parse_record(folder, KINDS, ACCURACY, _config)
+
+
+def _config(record: dict[str, Any]) -> HeadConfig:
+    kind = KINDS[record["kind"]]
+    return HeadConfig(
+        accepted=Accepted.from_record(record["accepts"]),
+        sizes=kind.sizes(**record["sizes"]),
+        members=int(record["members"]),
+        level=float(record["level"]),
+        fitted=dict(record["fitted"]),
+        forward_pass=ForwardPass.from_record(record["forward_pass"]) if kind.runs else ForwardPass(),
+    )
 
 
 def read_head(folder: Path, device: str = "cpu") -> Head:
@@ -190,19 +168,4 @@ def read_head(folder: Path, device: str = "cpu") -> Head:
         HeadError: the folder holds no head, or its tensors do not fit its configuration.
     """
     config = read_config(folder)
-    path = folder / MODEL_FILE
-    try:
-        # On the meta device nothing is allocated, so a configuration that lies about sizes costs no memory.
-        with torch.device("meta"):
-            model = Ensemble(config)
-        tensors = load_file(path)
-        model.load_state_dict(tensors, assign=True)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        cause = f"unreadable tensors, or not those of {CONFIG_FILE} ({error})"
-        raise HeadError(path, cause, "fetch the head again") from error
-    except HeadError as error:
-        raise HeadError(folder / CONFIG_FILE, f"{error.subject}: {error.cause}", "fetch the head again") from error
-    for name, tensor in tensors.items():
-        if tensor.dtype is not torch.float32 or not bool(tensor.isfinite().all()):
-            raise HeadError(path, f"tensor {name!r} is not finite float32", "fetch the head again")
-    return Head(folder.resolve().name, config, model.eval().to(device))
+    return Head(folder.resolve().name, config, load_model(folder, lambda: Ensemble(config), device))

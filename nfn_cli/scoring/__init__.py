@@ -5,7 +5,7 @@
 True
 """
 
-from nfn_cli.scoring.rows import ScoreRow
-from nfn_cli.scoring.score import score
+from nfn_cli.scoring.rows import ClassRow, ScoreRow
+from nfn_cli.scoring.score import classify, score
 
-__all__ = ["ScoreRow", "score"]
+__all__ = ["ClassRow", "ScoreRow", "classify", "score"]

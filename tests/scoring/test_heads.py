@@ -13,7 +13,7 @@ from nfn_cli.scoring import ScoreRow, score
 
 Save = Callable[..., Path]
 # The package's `score` is the function of this module.
-MODULE = importlib.import_module("nfn_cli.scoring.score")
+MODULE = importlib.import_module("nfn_cli.scoring.tasks")
 
 
 def read(paths: list[Path], **options: str) -> tuple[list[ScoreRow], list[str]]:

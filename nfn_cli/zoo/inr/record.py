@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,20 @@ def write_inr_record(folder: Path, settings: InrSettings, diverged: Iterable[Fit
     """Write `zoo.yaml` in `folder`, replacing it in one step."""
     record = {"recipe": RECIPE, **_plain(settings), "diverged": [list(fit) for fit in sorted(diverged)]}
     write_text_atomically(folder / SETTINGS_FILE, yaml.safe_dump(record, sort_keys=False), overwrite=True)
+
+
+def read_inr_record(folder: Path) -> dict[str, Any] | None:
+    """`zoo.yaml` of a zoo of INRs, None where there is none or it is of another kind.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    record = read_yaml(folder)
+    if not isinstance(record, dict) or record.get("recipe") != RECIPE:
+        return None
+    if not {field.name for field in fields(InrSettings)} <= set(record):
+        raise DataError(folder / SETTINGS_FILE, "not a zoo's record", "restore it, or remove it")
+    return record
 
 
 def read_inr_state(folder: Path, settings: InrSettings) -> InrState:

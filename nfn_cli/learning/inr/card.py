@@ -1,0 +1,99 @@
+"""The model card of a head that classifies INRs."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import Any
+
+from nfn_cli.learning.inr.evaluation import ClassReport
+from nfn_cli.nn.inr import Classifier, CoordinateProbeSizes, inr_kind_of
+
+
+def classifier_card(head: Classifier, report: ClassReport) -> str:
+    """Markdown for `README.md` in the head's folder."""
+    config, fitted = head.config, head.config.fitted
+    layers = ", ".join(str(layer) for layer in config.accepted.layers)
+    omega_0 = f", ω₀ = {config.accepted.omega_0:g}" if config.accepted.omega_0 else ""
+    parameters = sum(parameter.numel() for parameter in head.model.parameters())
+    members = "One network" if config.members == 1 else f"An ensemble of {config.members} networks"
+    return f"""# {head.name}
+
+Classifies implicit neural representations from their weights alone. Kind: {config.kind.title}. {members}, with
+{parameters:,} parameters in all.
+
+**Reads** {config.accepted.activation} networks{omega_0} of these layers, with any hidden widths: {layers}.
+**Classes**: {", ".join(config.classes)}.
+
+## Data
+
+Fitted to {fitted["networks"]:,} networks ({fitted["data"]}) for {fitted["epochs"]} epochs; one in twenty pictures of
+the training part set the temperature instead.
+{_zoo(fitted)}
+## Measured on {report.networks:,} networks of {report.pictures:,} test pictures
+
+95 % intervals by bootstrap over pictures. *Moved*: each network after a random element of its symmetry group
+(permutations, signs, phases).
+
+| | as they are | moved |
+|---|---|---|
+| accuracy | {report.accuracy} | {report.moved_accuracy} |
+| among the three most probable | {report.top3} | |
+| cross entropy | {report.loss:.4f} | |
+| expected calibration error | {report.calibration_error:.4f} | |
+
+- No logit changes by more than {report.drift:.1e} of the logits' spread when a network is moved, and {report.changed}
+  predicted classes change.
+- Share right by class: {", ".join(f"{name} {value:.3f}" for name, value in report.by_class.items())}.
+- Commonest mistakes: {"; ".join(f"{true} as {guess} ({count})" for true, guess, count in report.confused) or "none"}.
+
+The probabilities mean nothing for a network that is no picture of these classes: nothing here tells whether it is one.
+
+## Reproduce
+
+```
+{_commands(head, fitted)}
+```
+"""
+
+
+def _zoo(fitted: dict[str, Any]) -> str:
+    zoo = fitted.get("zoo")
+    if not zoo:
+        return ""
+    return f"""
+The zoo: a SIREN of {zoo["hidden_layers"]} hidden layers of {zoo["width"]} neurons for each of {zoo["count"]:,}
+training and {zoo["test_count"]:,} test pictures of `{zoo["data"]}`, {zoo["fits"]} independent fit(s) each of
+{zoo["steps"]} full-batch steps of Adam.
+"""
+
+
+def _commands(head: Classifier, fitted: dict[str, Any]) -> str:
+    zoo, data, name = fitted.get("zoo"), quote(fitted["data"]), quote(head.name)
+    labels = f" --labels {quote(fitted['labels'])}" if fitted.get("labels") else ""
+    activation = f" --activation {fitted['activation']}" if fitted.get("activation") else ""
+    lines = []
+    if zoo:
+        lines.append(
+            f"nfn zoo inr --data {quote(zoo['data'])} --count {zoo['count']} --test-count {zoo['test_count']}"
+            f" --fits {zoo['fits']} --width {zoo['width']} --hidden-layers {zoo['hidden_layers']}"
+            f" --omega-0 {zoo['omega_0']:g} --steps {zoo['steps']} --learning-rate {zoo['learning_rate']:g}"
+            f" --seed {zoo['seed']}{' --packed' if zoo['packed'] else ''} --out {data}"
+        )
+    count = f" --count {fitted['count']}" if fitted.get("count") else ""
+    names = head.config.classes
+    classes = "" if names == tuple(map(str, range(len(names)))) else f" --classes {quote(','.join(names))}"
+    lines.append(
+        f"nfn train-inr {data} --out {name} --kind {inr_kind_of(head.config.sizes)}{_options(head)} --epochs"
+        f" {fitted['epochs']} --members {head.config.members} --seed {fitted['seed']}{count}{classes}{labels}"
+        f"{activation}"
+    )
+    lines.append(f"nfn evaluate-inr {name} {data}{labels}{activation}")
+    return "\n".join(lines)
+
+
+def _options(head: Classifier) -> str:
+    sizes = head.config.sizes
+    if not isinstance(sizes, CoordinateProbeSizes):
+        return ""
+    mirror = " --mirror" if sizes.mirror else ""
+    return f" --side {sizes.side} --channels {sizes.channels}{mirror}"

@@ -1,0 +1,114 @@
+"""A head on disk: a folder with `config.yaml` (what it reads, its sizes, how it was fitted), `model.safetensors` (every
+tensor) and `README.md` (its model card)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from nfn_cli.checkpoints import save_tensors, write_text_atomically
+from nfn_cli.errors import HeadError
+
+CONFIG_FILE = "config.yaml"
+MODEL_FILE = "model.safetensors"
+CARD_FILE = "README.md"
+# What a head does, where its configuration says nothing of it.
+ACCURACY = "predict-accuracy"
+MOST_MEMBERS = 64
+
+Module = TypeVar("Module", bound=nn.Module)
+Config = TypeVar("Config")
+
+
+def write_folder(folder: Path, record: Mapping[str, Any], model: nn.Module, card: str) -> None:
+    """Write a head's folder; `config.yaml` comes last, so that a folder with one is complete.
+
+    Args:
+        record: plain values for `config.yaml`; `kind` among them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_tensors(folder / MODEL_FILE, tensors, {"kind": record["kind"]}, overwrite=True)
+    write_text_atomically(folder / CARD_FILE, card, overwrite=True)
+    write_text_atomically(folder / CONFIG_FILE, yaml.safe_dump(dict(record), sort_keys=False), overwrite=True)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """`config.yaml` of a head's folder.
+
+    Raises:
+        HeadError: there is none, or it is not a head's.
+    """
+    path = folder / CONFIG_FILE
+    remedy = "give the folder of a head written by `nfn train`, or the name of a shipped one"
+    try:
+        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise HeadError(folder, f"no head here (there is no {CONFIG_FILE})", remedy) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise HeadError(path, f"not a head's configuration ({error})", remedy) from error
+    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
+        raise HeadError(path, "not a head's configuration (it names no kind)", remedy)
+    return record
+
+
+def task_of(record: Mapping[str, Any]) -> str:
+    """The command that a head serves."""
+    return str(record.get("task", ACCURACY))
+
+
+def parse_record(
+    folder: Path,
+    kinds: Mapping[str, Any],
+    task: str,
+    parse: Callable[[dict[str, Any]], Config],
+) -> Config:
+    """A head's configuration from its folder.
+
+    Args:
+        kinds: known kinds of heads for the task.
+        parse: makes the configuration of the record; its KeyError, TypeError or ValueError mean that it is none.
+
+    Raises:
+        HeadError: there is no head, one for another task, or one of an unknown kind.
+    """
+    record, path = read_record(folder), folder / CONFIG_FILE
+    if task_of(record) != task:
+        raise HeadError(folder, f"a head for `nfn {task_of(record)}`", f"give one for `nfn {task}`")
+    if record["kind"] not in kinds:
+        raise HeadError(path, f"unknown kind of head {record['kind']!r}", "update nfn-cli")
+    try:
+        return parse(record)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise HeadError(path, f"not a head's configuration ({error})", "fetch the head again") from error
+
+
+def load_model(folder: Path, make: Callable[[], Module], device: str) -> Module:
+    """The tensors of a head in the module that its configuration asks for, in evaluation mode on a device.
+
+    Raises:
+        HeadError: they do not fit the configuration, or are not finite float32.
+    """
+    path = folder / MODEL_FILE
+    try:
+        # On the meta device nothing is allocated, so a configuration that lies about sizes costs no memory.
+        with torch.device("meta"):
+            model = make()
+        tensors = load_file(path)
+        model.load_state_dict(tensors, assign=True)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        cause = f"unreadable tensors, or not those of {CONFIG_FILE} ({error})"
+        raise HeadError(path, cause, "fetch the head again") from error
+    except HeadError as error:
+        raise HeadError(folder / CONFIG_FILE, f"{error.subject}: {error.cause}", "fetch the head again") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and (tensor.dtype is not torch.float32 or not bool(tensor.isfinite().all())):
+            raise HeadError(path, f"tensor {name!r} is not finite float32", "fetch the head again")
+    return model.eval().to(device)

@@ -1,0 +1,189 @@
+"""Coordinate-Probe: an invariant head that asks an implicit neural representation for its values at learned places.
+
+A value is unchanged by every symmetry (permutations, signs, phases), whatever the width, so anything may follow: the
+places start as a grid, the values on it are a picture, and a small convolutional network reads that. While it is being
+fitted, each network is asked on a grid that is turned, stretched and moved at random, which is augmentation of the
+picture without a pixel being resampled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nfn_cli.architectures import FUNCTIONS, Architecture, WeightSpace
+from nfn_cli.errors import HeadError
+from nfn_cli.nn.sizes import require_sizes
+
+COORDINATES = 2
+# Networks asked at once on a CPU; more only fall out of its cache.
+_TOGETHER = 64
+_LARGEST_VALUE = 1e4
+
+
+@dataclass(frozen=True)
+class CoordinateProbeSizes:
+    """Sizes that no input fixes, and what is known of the pictures.
+
+    Attributes:
+        side: places along each side of the grid.
+        channels: of the first convolutions; the second stage has twice, the third four times as many.
+        turn, stretch, move: the random grids of a fit: largest angle (radians), largest change of a side's length and
+            of the aspect (shares), and largest move (of the grid's half side).
+        mirror: whether a picture mirrored left to right keeps its class; grids are mirrored at random, and an answer is
+            the mean over both.
+    """
+
+    side: int = 24
+    channels: int = 16
+    dropout: float = 0.1
+    turn: float = 0.2
+    stretch: float = 0.15
+    move: float = 0.12
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        require_sizes(self, side=256, channels=1024)
+        for name in ("turn", "stretch", "move"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and 0 <= value < 1):
+                raise ValueError(f"{name} is {value!r}, not a number from 0 to below 1")
+        if type(self.mirror) is not bool or self.side < 8:
+            raise ValueError(f"mirror is {self.mirror!r}, side {self.side}: not true or false, or below 8")
+
+
+class CoordinateProbe(nn.Module):
+    """Maps a batch of INRs to logits.
+
+    Args:
+        architecture: of an INR that it reads: linear layers from two coordinates; hidden widths are free.
+        sizes: everything else.
+        classes: number of logits.
+
+    Raises:
+        HeadError: another architecture.
+    """
+
+    grid: Tensor
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, architecture: Architecture, sizes: CoordinateProbeSizes, classes: int) -> None:
+        super().__init__()
+        first = architecture.layers[0]
+        if first.in_features != COORDINATES or any(layer.kind != "linear" for layer in architecture.layers):
+            raise HeadError(
+                architecture.describe(),
+                "it is no picture, which takes two coordinates through linear layers",
+                "classify implicit neural representations of pictures",
+            )
+        self.sizes = sizes
+        self.names = [(f"{layer.name}.weight", f"{layer.name}.bias") for layer in architecture.layers]
+        self.activation, self.omega_0 = architecture.activation, architecture.omega_0
+        values, width = architecture.layers[-1].out_features, sizes.channels
+        # What is learned is the difference from the grid, so that weight decay leads back to it.
+        self.register_buffer("grid", _grid(sizes.side))
+        self.moved = nn.Parameter(torch.zeros(sizes.side**2, COORDINATES))
+        self.register_buffer("shift", torch.zeros(values))
+        self.register_buffer("scale", torch.ones(values))
+        self.reader = nn.Sequential(
+            *_convolution(values, width),
+            *_convolution(width, width),
+            nn.MaxPool2d(2),
+            *_convolution(width, 2 * width),
+            *_convolution(2 * width, 2 * width),
+            nn.MaxPool2d(2),
+            *_convolution(2 * width, 4 * width),
+            *_convolution(4 * width, 4 * width),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(1),
+            nn.Dropout(sizes.dropout),
+            nn.Linear(4 * width, classes),
+        )
+
+    def read(self, point: WeightSpace, device: str | torch.device = "cpu") -> list[Tensor]:
+        """The tensors of a batch of networks, float32 [batch, *shape] each: first weight, first bias, ...
+
+        The phases of sines are brought to one turn first, in which float32 is finest.
+        """
+        tensors = []
+        for position, spec in enumerate(point.architecture.tensors):
+            values = point.tensors[spec.name]
+            inner_bias = position % 2 == 1 and position + 1 < len(point.architecture.tensors)
+            if inner_bias and self.activation == "sin":
+                turn = 2 * math.pi / self.omega_0
+                values = values.double() - turn * (values.double() / turn).round()
+            tensors.append(values.float().to(device))
+        return tensors
+
+    @torch.no_grad()
+    def prepare(self, inputs: Sequence[Tensor]) -> None:
+        """Set mean and spread of every channel of the pictures, from a training population [networks, *shape]."""
+        some = [values[:4096] for values in inputs]
+        pictures = torch.cat([self._values(part, self.grid) for part in _parts(some)]).cpu().double()
+        spread = pictures.std((0, 1), correction=0)
+        self.shift.copy_(pictures.mean((0, 1)))
+        self.scale.copy_(torch.where(spread > 0, 1 / spread, 1.0))
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits [batch, classes] of tensors [batch, *shape] from `read`."""
+        places = self.grid + self.moved
+        if self.training:
+            return self._logits(inputs, self._augmented(places, len(inputs[0])))
+        parts = [list(inputs)] if torch.is_grad_enabled() else _parts(inputs)
+        if not self.sizes.mirror:
+            return torch.cat([self._logits(part, places) for part in parts])
+        mirrored = places * places.new_tensor([1.0, -1.0])
+        return torch.cat([(self._logits(part, places) + self._logits(part, mirrored)) / 2 for part in parts])
+
+    def _logits(self, inputs: Sequence[Tensor], places: Tensor) -> Tensor:
+        values = self._values(inputs, places).clamp(-_LARGEST_VALUE, _LARGEST_VALUE)
+        standard = (values - self.shift) * self.scale
+        return self.reader(standard.mT.unflatten(2, (self.sizes.side, self.sizes.side)))  # type: ignore[no-any-return]
+
+    def _values(self, inputs: Sequence[Tensor], places: Tensor) -> Tensor:
+        """[batch, places, channels] at places [places, 2], or [batch, places, 2]."""
+        hidden = places.expand(len(inputs[0]), -1, -1) if places.ndim == 2 else places
+        last = len(self.names) - 1
+        for layer in range(len(self.names)):
+            weight, bias = inputs[2 * layer], inputs[2 * layer + 1]
+            if layer < last and self.activation == "sin":
+                phase = torch.baddbmm(bias[:, None], hidden, weight.mT, beta=self.omega_0, alpha=self.omega_0)
+                hidden = torch.sin(phase)
+            else:
+                hidden = torch.baddbmm(bias[:, None], hidden, weight.mT)
+                hidden = FUNCTIONS[self.activation](hidden) if layer < last else hidden
+        return hidden
+
+    def _augmented(self, places: Tensor, networks: int) -> Tensor:
+        """A grid for each network, turned, stretched and moved at random, [networks, places, 2]."""
+        sizes = self.sizes
+        uniform = torch.rand(networks, 6, device=places.device) * 2 - 1
+        angle, longer, aspect, rows, columns, side = uniform.unbind(1)
+        turn = angle * sizes.turn
+        cosine, sine = turn.cos(), turn.sin()
+        height = (1 + longer * sizes.stretch) * (1 + aspect * sizes.stretch / 2)
+        width = (1 + longer * sizes.stretch) * (1 - aspect * sizes.stretch / 2)
+        if sizes.mirror:
+            width = width * side.sign()
+        affine = torch.stack([cosine * height, -sine * width, sine * height, cosine * width], 1).view(-1, 2, 2)
+        moved = torch.stack([rows, columns], 1)[:, None] * sizes.move
+        return places @ affine.mT + moved
+
+
+def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+
+
+def _grid(side: int) -> Tensor:
+    """Places [side², 2] evenly over [-1, 1]², row by row."""
+    line = torch.linspace(-1, 1, side)
+    return torch.cartesian_prod(line, line)
+
+
+def _parts(inputs: Sequence[Tensor]) -> list[list[Tensor]]:
+    return [list(part) for part in zip(*(values.split(_TOGETHER) for values in inputs), strict=True)]
