@@ -22,6 +22,9 @@ Source = Literal["option", "sidecar", "metadata", "assumed"]
 
 DEFAULT_OMEGA_0 = 30.0  # Sitzmann et al. 2020 (SIREN)
 POOLS = ("max", "avg", "none")
+_KNOWN = ("activation", "omega_0", "pool", "value_range")
+# Nesting takes YAML time that grows with its square.
+_LARGEST_SIDECAR = 64_000  # bytes
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -56,12 +59,17 @@ _ALIASES = {
 
 @dataclass(frozen=True)
 class Activation:
-    """What stands between the layers, and who said so."""
+    """What stands between the layers, and who said so.
+
+    Attributes:
+        value_range: what a network that is a picture gives for black and for white; None where nobody says.
+    """
 
     name: str
     source: Source
     omega_0: float = DEFAULT_OMEGA_0
     pool: str | None = None
+    value_range: tuple[float, float] | None = None
 
 
 def canonical_activation(name: str, subject: str) -> str:
@@ -96,15 +104,16 @@ def resolve_activation(
     omega_0 = _omega_0(*facts["omega_0"][:2]) if "omega_0" in facts else DEFAULT_OMEGA_0
     if pool is None and "pool" in facts:
         pool = _pool(*facts["pool"][:2])
+    shown = _value_range(*facts["value_range"][:2]) if "value_range" in facts else None
     if given is not None:
-        return Activation(canonical_activation(given, "--activation"), "option", omega_0, pool)
+        return Activation(canonical_activation(given, "--activation"), "option", omega_0, pool, shown)
     if "activation" in facts:
         value, place, source = facts["activation"]
         if not isinstance(value, str):
             raise ArchitectureError(place, f"activation is {_shown(value)}", "name it, such as `activation: relu`")
-        return Activation(canonical_activation(value, place), source, omega_0, pool)
+        return Activation(canonical_activation(value, place), source, omega_0, pool, shown)
     if default is not None:
-        return Activation(canonical_activation(default, subject), "assumed", omega_0, pool)
+        return Activation(canonical_activation(default, subject), "assumed", omega_0, pool, shown)
     remedy = f"tell it by --activation, or in a file {checkpoint.path.stem}.yaml beside it (activation: relu)"
     raise ArchitectureError(subject, "the file does not tell its activation", remedy)
 
@@ -115,13 +124,17 @@ def _sidecar(path: Path) -> tuple[Path, dict[str, Any]]:
         if not os.path.isfile(candidate):
             continue
         try:
-            facts = yaml.safe_load(candidate.read_text(encoding="utf-8"))
+            with candidate.open("rb") as file:
+                content = file.read(_LARGEST_SIDECAR + 1)
+            if len(content) > _LARGEST_SIDECAR:
+                raise ValueError(f"larger than {_LARGEST_SIDECAR:,} bytes")
+            facts = yaml.safe_load(content.decode("utf-8"))
         except Exception as error:
             # Besides its own errors, YAML fails with those of int(), datetime() and the stack on odd values.
             raise ArchitectureError(candidate, f"not readable YAML ({error})", "mend or remove it") from error
         if not isinstance(facts, dict):
             raise ArchitectureError(candidate, "holds no facts", "write lines such as `activation: relu`")
-        return candidate, {key: facts[key] for key in ("activation", "omega_0", "pool") if key in facts}
+        return candidate, {key: facts[key] for key in _KNOWN if key in facts}
     return path, {}
 
 
@@ -139,6 +152,18 @@ def _pool(value: Any, subject: str) -> str:
     if value not in POOLS:
         raise ArchitectureError(subject, f"pool is {_shown(value)}", f"give one of: {', '.join(POOLS)}")
     return str(value)
+
+
+def _value_range(value: Any, subject: str) -> tuple[float, float]:
+    """Two different numbers, as a text such as `-1 1` or a list."""
+    try:
+        parts = value.split() if isinstance(value, str) else list(value)
+        low, high = (float(part) for part in parts)
+    except (TypeError, ValueError, OverflowError):
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low != high):
+        raise ArchitectureError(subject, f"value_range is {_shown(value)}", "give two numbers, such as -1 1")
+    return low, high
 
 
 def _shown(value: Any) -> str:

@@ -5,6 +5,7 @@
 ['conv2', 'conv10']
 """
 
+from nfn_cli.checkpoints.address import RemoteFacts, StoreError, fetched, is_address, list_address, remote_facts
 from nfn_cli.checkpoints.atomic import (
     require_writable,
     save_tensors,
@@ -13,25 +14,36 @@ from nfn_cli.checkpoints.atomic import (
     write_text_atomically,
 )
 from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact, Format
-from nfn_cli.checkpoints.discover import find_checkpoints, natural_key
+from nfn_cli.checkpoints.discover import find_checkpoints, natural_key, walk_checkpoints
 from nfn_cli.checkpoints.parted import PartedTensors
+from nfn_cli.checkpoints.population import population_of, read_members
 from nfn_cli.checkpoints.read import read_checkpoint
 from nfn_cli.checkpoints.rewrite import rewrite_checkpoint
-from nfn_cli.checkpoints.safetensors_format import POPULATION_KEY
+from nfn_cli.checkpoints.safetensors_format import POPULATION_KEY, PackedError
 
 __all__ = [
     "POPULATION_KEY",
     "Checkpoint",
     "Fact",
     "Format",
+    "PackedError",
     "PartedTensors",
+    "RemoteFacts",
+    "StoreError",
+    "fetched",
     "find_checkpoints",
+    "is_address",
+    "list_address",
     "natural_key",
+    "population_of",
     "read_checkpoint",
+    "read_members",
+    "remote_facts",
     "require_writable",
     "rewrite_checkpoint",
     "save_tensors",
     "synced_together",
+    "walk_checkpoints",
     "write_atomically",
     "write_text_atomically",
 ]

@@ -21,7 +21,7 @@ class Checkpoint:
         path: the file that was read; the index, for a sharded checkpoint.
         format: told from the bytes.
         tensors: by name, in the file's order, without the prefixes that wrappers add.
-        metadata: the known facts `activation`, `arch`, `omega_0` and `pool`, where the file tells them.
+        metadata: the known facts `activation`, `arch`, `omega_0`, `pool` and `value_range`, where the file tells them.
         ordered: whether the file's order is the module's. PyTorch keeps it; safetensors sorts tensors by its own rule.
     """
 

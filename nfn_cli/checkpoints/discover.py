@@ -26,7 +26,7 @@ def find_checkpoints(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     found: list[Path] = []
     for given in paths:
         path = Path(given)
-        below = list(_walk(path)) if os.path.isdir(path) else [path]
+        below = list(walk_checkpoints(path)) if os.path.isdir(path) else [path]
         if not below:
             raise CheckpointError(
                 path, "no checkpoint in this folder", f"looked for {', '.join(SUFFIXES)} and *{INDEX_SUFFIX}"
@@ -65,7 +65,8 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     ]
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk_checkpoints(folder: Path) -> Iterator[Path]:
+    """The checkpoints below a folder, as `find_checkpoints` gives them, one folder's listing in memory at a time."""
     seen: set[tuple[int, int]] = set()
     waiting = [folder]
     while waiting:

@@ -30,7 +30,7 @@ STATE_DICT_KEYS = (
 )
 # Tensors that are not the model's weights.
 _NOT_MODEL = ("optim", "sched", "scaler", "history", "rng", "loss", "metric", "callbacks")
-FACTS = ("activation", "arch", "omega_0", "pool")
+FACTS = ("activation", "arch", "omega_0", "pool", "value_range")
 _CONFIGURATIONS = ("config", "hparams", "hyper_parameters", "args", "meta", "metadata")
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.")
 _DEEPEST = 8

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import load
 from torch import Tensor
 
 from nfn_cli.checkpoints.atomic import write_atomically
@@ -19,15 +20,22 @@ from nfn_cli.errors import CheckpointError
 # A file whose tensors have a leading axis of networks carries this key in its metadata.
 POPULATION_KEY = "nfn.population"
 _COPIED = 1 << 20  # bytes copied at once
+# A map of a file that somebody cuts short ends the process. What is read in no time is not mapped: it gains nothing.
+MAPPED_FROM = 1 << 26  # bytes
 
 # A tensor as it was read, and the rows of the new one in parts.
 Change = tuple[Tensor, Iterable[Tensor]]
 
 
+class PackedError(CheckpointError):
+    """The file holds a population of networks, and one was asked for."""
+
+
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors, memory-mapped, and the metadata.
+    """The tensors, those of a large file memory-mapped, and the metadata.
 
     Raises:
+        PackedError: it holds a population.
         CheckpointError: a header that does not describe the file, or a truncated file.
     """
     if not is_utf8(os.fspath(path)):
@@ -35,17 +43,28 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             path, "its name is not UTF-8, and the safetensors library opens no such file", "rename it"
         )
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+        tensors, metadata = _read(path) if path.stat().st_size < MAPPED_FROM else _mapped(path)
     except Exception as error:
         # SafetensorError, and what torch raises for a kind of number that it lacks.
         cause = f"the safetensors header does not fit the file ({printable(error)})"
         raise CheckpointError(path, cause, "copy or save it again") from error
     if POPULATION_KEY in metadata:
         cause = f"a packed population of {printable(metadata[POPULATION_KEY])} networks"
-        raise CheckpointError(path, cause, "read it with `nfn train` or `nfn evaluate`, or generate without --packed")
+        raise PackedError(path, cause, "read it with `nfn train` or `nfn evaluate`, or generate without --packed")
     return tensors, metadata
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    content = path.read_bytes()
+    tensors = load(content)  # checks the header first of all
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return {name: tensors[name] for name in sorted(tensors)}, header.get("__metadata__") or {}
+
+
+def _mapped(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+        return tensors, dict(file.metadata() or {})
 
 
 def rewrite_safetensors(

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from nfn_cli.checkpoints.printable import is_utf8, printable
+from nfn_cli.checkpoints.safetensors_format import MAPPED_FROM
 from nfn_cli.errors import CheckpointError
 
 _SAFE = (2, 6)  # before it, `weights_only=True` could be got round
@@ -25,7 +26,7 @@ def read_torch(path: Path, *, mmap: bool) -> Any:
     """The object that a PyTorch file holds, made of tensors and plain containers only (`weights_only=True`).
 
     Args:
-        mmap: map the tensors instead of reading them; zip files only.
+        mmap: map the tensors of a large file instead of reading them; zip files only.
 
     Raises:
         CheckpointError: anything else is in it, or the file is damaged.
@@ -55,7 +56,11 @@ def _version() -> tuple[int, ...]:
 def _can_be_mapped(path: Path) -> bool:
     # PyTorch opens what it maps by name, and takes one suffix for another format.
     name = os.fspath(path)
-    return is_utf8(name) and not name.endswith(".safetensors")
+    try:
+        large = path.stat().st_size >= MAPPED_FROM
+    except OSError:
+        return False  # opening it tells why
+    return large and is_utf8(name) and not name.endswith(".safetensors")
 
 
 def _refusal(message: str) -> tuple[str, str]:

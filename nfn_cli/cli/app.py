@@ -12,11 +12,14 @@ from nfn_cli import __version__
 from nfn_cli.cli.apply import apply
 from nfn_cli.cli.canonicalize import canonicalize
 from nfn_cli.cli.classify_inr import classify_inr
+from nfn_cli.cli.edit_inr import edit_inr
 from nfn_cli.cli.evaluate import evaluate
 from nfn_cli.cli.evaluate_inr import evaluate_inr
 from nfn_cli.cli.inspect import inspect_checkpoints
 from nfn_cli.cli.predict_accuracy import predict_accuracy
 from nfn_cli.cli.program import Program
+from nfn_cli.cli.rank import rank
+from nfn_cli.cli.render import render
 from nfn_cli.cli.train import train
 from nfn_cli.cli.train_inr import train_inr
 from nfn_cli.cli.verify import verify
@@ -31,7 +34,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(predict_accuracy)
+app.command()(rank)
 app.command("classify-inr")(classify_inr)
+app.command()(render)
+app.command("edit-inr")(edit_inr)
 app.command("inspect")(inspect_checkpoints)
 app.command()(canonicalize)
 app.command()(apply)

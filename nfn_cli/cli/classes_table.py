@@ -24,8 +24,8 @@ def classes_table(rows: Iterable[ClassRow]) -> Table:
     table.add_column("entropy", justify="right", no_wrap=True)
     table.add_column("next", no_wrap=True)
     table.add_column("head", no_wrap=True)
-    failed = any(row.error is not None for row in rows)
-    if failed:
+    noted = any(row.error is not None or row.in_population is False for row in rows)
+    if noted:
         table.add_column("note", overflow="fold")
     for row in rows:
         if row.error is not None:
@@ -40,6 +40,6 @@ def classes_table(rows: Iterable[ClassRow]) -> Table:
             f"{row.entropy:.2f} bit",
             escape(", ".join(f"{name} {share:.1%}" for name, share in following)),
             escape(row.head or ""),
-            *([""] if failed else []),
+            *(["" if row.in_population else "[yellow]unlike the head's training networks[/]"] if noted else []),
         )
     return table

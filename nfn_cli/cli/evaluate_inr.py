@@ -13,6 +13,7 @@ import typer
 
 from nfn_cli.cli.evaluate import ReportFormat
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, complete_head
+from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
 
 
 class InrSplit(str, Enum):
@@ -41,7 +42,8 @@ def evaluate_inr(
         ),
     ] = None,
     split: Annotated[InrSplit, typer.Option(help="Networks that count, by the column split.")] = InrSplit.test,
-    seed: Annotated[int, typer.Option(help="Decides the random group elements.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides the random group elements.")] = 0,
+    outsiders: OutsidersOption = None,
     activation: ActivationOption = None,
     device: DeviceOption = Device.auto,
     format: Annotated[ReportFormat, typer.Option(help="How the report is written.")] = ReportFormat.table,
@@ -59,6 +61,7 @@ def evaluate_inr(
         split=split.value,
         seed=seed,
         activation=activation,
+        outsiders=parsed_outsiders(outsiders),
         device=resolve_device(device.value),
     )
     if format is ReportFormat.json:

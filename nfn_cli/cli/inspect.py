@@ -47,14 +47,14 @@ def inspect_checkpoints(
     from nfn_cli.architectures import canonical_activation
     from nfn_cli.checkpoints import find_checkpoints, read_checkpoint
     from nfn_cli.cli.inspection_table import Inspected, write_inspections
-    from nfn_cli.nn import shipped_configs
+    from nfn_cli.nn import shipped_classifiers, shipped_configs
     from nfn_cli.symmetry import inspect_network, read_leniently
 
     if plot is not None:
         check_plot(plot, paths, overwrite=overwrite)
     if activation is not None:
         canonical_activation(activation, "--activation")  # wrong for one file is wrong for all
-    accepted = {name: config.accepted for name, config in shipped_configs().items()}
+    accepted = {name: config.accepted for name, config in (shipped_configs() | shipped_classifiers()).items()}
     found = find_checkpoints(paths)
     rows: list[Inspected] = []
     silent = len(found) < 2 or not sys.stderr.isatty()

@@ -28,12 +28,14 @@ class HeadFacts:
     Attributes:
         reason: why it does not.
         assumes: the activation under which it does, where nobody tells the network's.
+        other_layers: whether it is for networks of other layers, which where some head reads this one says little.
     """
 
     name: str
     accepts: bool
     reason: str | None = None
     assumes: str | None = None
+    other_layers: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ def _head(name: str, accepted: Accepted, inspection: Inspection) -> HeadFacts:
         architecture = architecture.with_activation(accepted.activation)
     reason = accepted.mismatch(architecture)
     assumes = accepted.activation if reason is None and inspection.activation is None else None
-    return HeadFacts(name, reason is None, reason, assumes)
+    alike = Accepted.of(architecture).layers == accepted.layers
+    return HeadFacts(name, reason is None, reason, assumes, not alike)
 
 
 def _layer_rows(rows: Iterable[Inspected]) -> Iterator[LayerRow]:
@@ -266,7 +269,10 @@ def _summary(facts: Inspection, heads: Sequence[HeadFacts]) -> Table:
     for name, places in (("dead", _dead(facts)), ("duplicates", _duplicates(facts))):
         if places:
             table.add_row(name, f"[yellow]{escape(places)}[/]")
+    some = any(head.accepts for head in heads)
     for head in heads:
+        if some and head.other_layers:
+            continue
         verdict = "[green]reads it[/]"
         if head.reason is not None:
             verdict = f"does not: {escape(_clean(head.reason))}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -11,13 +10,20 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nfn_cli.cli.options import Format
+from nfn_cli.scoring.formats import as_utf8, csv_lines, json_line, pairs, plain_values
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
 def write_rows(
-    rows: Sequence[Any], kind: type, table: Callable[[Iterable[Any]], Table], format: Format | None, stream: TextIO
+    rows: Sequence[Any],
+    kind: type,
+    table: Callable[[Iterable[Any]], Table],
+    format: Format | None,
+    stream: TextIO,
+    *,
+    header: bool = True,
 ) -> None:
     """Write rows to a stream.
 
@@ -25,6 +31,7 @@ def write_rows(
         rows: instances of the dataclass `kind`, whose fields are the columns.
         table: lays the rows out for people.
         format: by default, a table on a terminal and lines of cells separated by tabs elsewhere.
+        header: of plain lines and CSV, begin with the columns' names.
     """
     names = [field.name for field in fields(kind)]
     if format is Format.table or (format is None and stream.isatty()):
@@ -32,56 +39,33 @@ def write_rows(
 
         Console(file=stream, width=None if stream.isatty() else 120).print(table(rows))
     elif format is None:
-        _write_plain(rows, names, stream)
+        _write_plain(rows, names, stream, header=header)
     elif format is Format.json:
-        stream.write(json.dumps([_rounded(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
+        stream.write(json.dumps([plain_values(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
     elif format is Format.jsonl:
         for row in rows:
-            stream.write(json.dumps(_rounded(row), ensure_ascii=False) + "\n")
+            stream.write(json_line(plain_values(row)))
     else:
-        _write_csv(rows, names, stream)
+        stream.write(csv_lines([plain_values(row) for row in rows], names, header=header))
 
 
-def render_rows(rows: Sequence[Any], kind: type, table: Callable[[Iterable[Any]], Table], format: Format | None) -> str:
+def render_rows(
+    rows: Sequence[Any],
+    kind: type,
+    table: Callable[[Iterable[Any]], Table],
+    format: Format | None,
+    *,
+    header: bool = True,
+) -> str:
     """The rows as text, for a file."""
     text = io.StringIO()
-    write_rows(rows, kind, table, format, text)
-    # A file's name need not be text: what UTF-8 cannot hold is written as an escape, as on stdout.
-    return text.getvalue().encode("utf-8", "backslashreplace").decode("utf-8")
+    write_rows(rows, kind, table, format, text, header=header)
+    return as_utf8(text.getvalue()).decode("utf-8")
 
 
-def _rounded(row: Any) -> dict[str, object]:
-    """Six digits after the point, or, of smaller numbers, six in all.
-
-    Beyond them a float32 prediction means nothing, and devices differ.
-    """
-    values = asdict(row)
-    for name, value in values.items():
-        if isinstance(value, float):
-            values[name] = round(value, 6) if abs(value) >= 1e-3 else float(f"{value:.6g}")
-    return values
-
-
-def _write_csv(rows: Iterable[Any], names: Sequence[str], stream: TextIO) -> None:
-    writer = csv.DictWriter(stream, names, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        values = _rounded(row)
-        writer.writerow({n: _csv_cell(v) for n, v in values.items()})
-
-
-def _csv_cell(value: object) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return _pairs(value) if isinstance(value, dict) else value
-
-
-def _pairs(values: dict[str, float]) -> str:
-    return " ".join(f"{name}:{value:g}" for name, value in values.items())
-
-
-def _write_plain(rows: Iterable[Any], names: Sequence[str], stream: TextIO) -> None:
-    stream.write("\t".join(names) + "\n")
+def _write_plain(rows: Iterable[Any], names: Sequence[str], stream: TextIO, *, header: bool) -> None:
+    if header:
+        stream.write("\t".join(names) + "\n")
     for row in rows:
         values = [_cell(value) for value in asdict(row).values()]
         stream.write("\t".join(values) + "\n")
@@ -93,7 +77,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        value = _pairs({name: float(f"{share:.4f}") for name, share in value.items()})
+        value = pairs({name: float(f"{share:.4f}") for name, share in value.items()})
     if isinstance(value, float):
         return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2e}"
     # A tab or line break in a file's name would break the row.

@@ -89,8 +89,8 @@ def train(
             show_default=False,
         ),
     ] = None,
-    members: Annotated[int, typer.Option(min=1, help="Networks in the head's ensemble.")] = 4,
-    seed: Annotated[int, typer.Option(help="Decides initial weights and batches.")] = 0,
+    members: Annotated[int, typer.Option(min=1, max=64, help="Networks in the head's ensemble.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides initial weights and batches.")] = 0,
     outsiders: OutsidersOption = None,
     device: DeviceOption = Device.auto,
     overwrite: Annotated[

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, refuse_existing
+from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
 from nfn_cli.cli.progress import advance
 from nfn_cli.errors import UsageError
 
@@ -55,8 +56,9 @@ def train_inr(
     count: Annotated[
         int | None, typer.Option(min=1, help="Fit to this many networks. [default: all]", show_default=False)
     ] = None,
-    members: Annotated[int, typer.Option(min=1, help="Networks in the head's ensemble.")] = 1,
-    seed: Annotated[int, typer.Option(help="Decides initial weights and batches.")] = 0,
+    members: Annotated[int, typer.Option(min=1, max=64, help="Networks in the head's ensemble.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides initial weights and batches.")] = 0,
+    outsiders: OutsidersOption = None,
     activation: ActivationOption = None,
     device: DeviceOption = Device.auto,
     overwrite: Annotated[
@@ -88,6 +90,7 @@ def train_inr(
         count=count,
         class_names=_names(classes),
         activation=activation,
+        outsiders=parsed_outsiders(outsiders),
     )
     try:
         with tqdm(unit="epoch", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
@@ -120,6 +123,6 @@ def _names(classes: str | None) -> tuple[str, ...] | None:
     if classes is None:
         return None
     names = tuple(name.strip() for name in classes.split(","))
-    if len(set(names)) < len(names) or not all(names) or len(names) < 2:
+    if len(set(names)) < len(names) or not all(name and name.isprintable() for name in names) or len(names) < 2:
         raise UsageError("--classes", f"{classes} does not name several different classes", "give such as cat,dog,bird")
     return names

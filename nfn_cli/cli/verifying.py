@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nfn_cli.errors import ArchitectureError, HeadError, UsageError
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from nfn_cli.nn import Head
+    from nfn_cli.architectures import WeightSpace
     from nfn_cli.symmetry import Alignment, Check, GroupElement, Source
 
 _SCALES = (0.1, 10.0)
@@ -70,9 +71,9 @@ def check_orbit(
     reader = _reader(source, head)
     checks = [_check_outputs(source, elements(True), shape, model, generator)]
     if reader is not None:
-        # A head computes in float32, and knows scales, signs and permutations but no phases.
-        before = reader.predict(stack([point])).accuracy
-        after = (reader.predict(stack([act(element, point)])).accuracy for element in elements(False))
+        # A head computes in float32, and one that predicts accuracies knows nothing of phases.
+        before = reader.says(stack([point]))
+        after = (reader.says(stack([act(element, point)])) for element in elements(reader.phases))
         checks.append(compare(f"prediction of {reader.name}", before, after, output_tolerance(torch.float32)))
     return checks
 
@@ -110,21 +111,39 @@ def _check_outputs(
     return compare(f"outputs of {model}", before, after(), output_tolerance(source.precision))
 
 
-def _reader(source: Source, name: str | None) -> Head | None:
+@dataclass(frozen=True)
+class _Reader:
+    """A head that reads the network: what it says of one, and whether it knows the phases of sines."""
+
+    name: str
+    says: Callable[[WeightSpace], Tensor]
+    phases: bool
+
+
+def _reader(source: Source, name: str | None) -> _Reader | None:
     """The head that was asked for, or a shipped one that reads the network; None if there is none."""
-    from nfn_cli.nn import choose_head, load_head, shipped_configs
+    from nfn_cli.nn import choose_head, load_classifier, load_head, shipped_classifiers, shipped_configs, task_of_head
+    from nfn_cli.nn.inr import CLASSIFY
 
     architecture = source.network.weight_space.architecture
-    if name is None:
+    chosen = name
+    if chosen is None:
         try:
-            return load_head(choose_head(architecture, shipped_configs())[0])
+            chosen = choose_head(architecture, {**shipped_configs(), **shipped_classifiers()})[0]
         except HeadError:
             return None
-    head = load_head(name)
-    reason = head.config.accepted.mismatch(architecture)
+    if task_of_head(chosen) == CLASSIFY:
+        classifier = load_classifier(chosen)
+        accepted = classifier.config.accepted
+        reader = _Reader(classifier.name, lambda point: classifier.classify(point).logits, phases=True)
+    else:
+        head = load_head(chosen)
+        accepted = head.config.accepted
+        reader = _Reader(head.name, lambda point: head.predict(point).accuracy, phases=False)
+    reason = accepted.mismatch(architecture)
     if reason:
         raise HeadError(source.checkpoint.path, reason, f"choose another head than {name}")
-    return head
+    return reader
 
 
 def parsed_shape(text: str | None) -> tuple[int, ...] | None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from enum import Enum
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +24,14 @@ imports = typer.Typer(help="Turn published zoos into packed ones.", no_args_is_h
 
 @imports.callback()
 def _imports() -> None:
-    """Turn published zoos into packed ones, which `nfn train` and `nfn evaluate` read."""
+    """Turn published zoos into packed ones, which `nfn train` and `nfn train-inr` and their like read."""
+
+
+class Places(str, Enum):
+    """In which order networks take a place."""
+
+    row_first = "row-first"
+    column_first = "column-first"
 
 
 FolderArgument = Annotated[
@@ -109,6 +119,93 @@ def model_zoo(
     for line in report.skipped:
         print(f"nfn: {line}", file=sys.stderr)
     _tell(out, report)
+    if report.skipped:
+        raise typer.Exit(1)
+
+
+@imports.command("siren")
+def siren(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The set as downloaded and unpacked.", show_default=False)
+    ],
+    out: OutOption,
+    split: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A split file (JSON): only what it lists, divided and labelled as it says."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Name of the set, such as mnist or randinit_smaller; needed where DIR holds several."),
+    ] = None,
+    fits: Annotated[
+        int | None,
+        typer.Option(min=1, help="At most so many fits to one picture. [default: all]", show_default=False),
+    ] = None,
+    test_from: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="The files net<N>.pth from this N on are the test part. [default: 50000]", show_default=False
+        ),
+    ] = None,
+    omega_0: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-3, max=1e4, help="Frequency of the sines. [default: as the files say, else 30]", show_default=False
+        ),
+    ] = None,
+    value_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="LOW HIGH",
+            help="What the networks give for black and white. [default: as the set has it]",
+            show_default=False,
+        ),
+    ] = None,
+    places: Annotated[
+        Places | None,
+        typer.Option(help="Order of the networks' inputs. [default: as the set has it]", show_default=False),
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="This many pictures, drawn at random.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides which pictures --count draws.")] = 0,
+) -> None:
+    """Import a published set of SIRENs, for nfn train-inr.
+
+    Either folders of one class each (randinit_smaller_7s/net123.pth, Zhou et al. 2023), or of one network each
+    (mnist_png_training_7_123/checkpoints/model_final.pth, Navon et al. 2023). The networks come to take (row, column).
+    Files that cannot be read are skipped and named, and the exit code is then 1.
+    """
+    from tqdm import tqdm
+
+    from nfn_cli.zoo import InrSelection, import_sirens
+
+    for value, name in ((data, "--data"), (test_from, "--test-from")):
+        if split is not None and value is not None:
+            raise UsageError(name, "says what the split file says already", "give one of the two")
+    if value_range is not None and not (isfinite(sum(value_range)) and value_range[0] != value_range[1]):
+        raise UsageError("--value-range", "is no range", "give two different numbers, such as -1 1")
+    column_first = None if places is None else places is Places.column_first
+    selection = InrSelection(
+        split_file=split,
+        data=data,
+        count=count,
+        seed=seed,
+        fits=fits,
+        omega_0=omega_0,
+        value_range=value_range,
+        column_first=column_first,
+    )
+    if test_from is not None:
+        selection = replace(selection, test_from=test_from)
+    with tqdm(unit="network", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+        report = import_sirens(folder, out, selection, on_start=bar.reset, on_networks=partial(advance, bar))
+    for line in report.skipped:
+        print(f"nfn: {line}", file=sys.stderr)
+    skipped = f", {len(report.skipped):,} skipped" if report.skipped else ""
+    print(
+        f"nfn: {out}: {report.networks:,} networks of {report.pictures:,} pictures"
+        f" ({report.networks - report.test:,} to train on, {report.test:,} to test on{skipped})",
+        file=sys.stderr,
+    )
     if report.skipped:
         raise typer.Exit(1)
 

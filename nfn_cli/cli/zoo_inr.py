@@ -29,7 +29,7 @@ def inr(
     omega_0: Annotated[float, typer.Option(min=1e-3, max=1e4, help="Frequency of the sines.")] = 30.0,
     steps: Annotated[int, typer.Option(min=1, help="Full-batch steps of Adam a network.")] = 100,
     learning_rate: Annotated[float, typer.Option(min=0.0, help="Highest learning rate.")] = 6e-3,
-    seed: Annotated[int, typer.Option(help="Decides the pictures and the initial weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides the pictures and the initial weights.")] = 0,
     packed: Annotated[bool, typer.Option("--packed", help="Many networks a file, along a population axis.")] = False,
     device: DeviceOption = Device.auto,
     workers: Annotated[
@@ -75,9 +75,10 @@ def inr(
             on_steps=partial(advance, bar),
         )
     seconds = time.monotonic() - started
+    networks = report.fitted + report.found - report.diverged
+    psnr = f", mean PSNR {report.psnr:.1f} dB" if networks else ""
     print(
-        f"nfn: {out}: {report.fitted + report.found - report.diverged:,} networks ({report.fitted:,} fitted now,"
-        f" {report.found:,} found, {report.diverged:,} diverged), mean PSNR {report.psnr:.1f} dB, in {seconds:.0f} s,"
-        f" {report.fitted / seconds:,.0f} networks/s",
+        f"nfn: {out}: {networks:,} networks ({report.fitted:,} fitted now, {report.found:,} found,"
+        f" {report.diverged:,} diverged){psnr}, in {seconds:.0f} s, {report.fitted / seconds:,.0f} networks/s",
         file=sys.stderr,
     )

@@ -44,12 +44,14 @@ Predicts the test accuracy of a network from its weights alone. Kind: {head.conf
 
 ## Interval and population
 
-The interval is split-conformal: ± {head.model.radius.item():.4f}, the {report.level:.0%} quantile of the absolute
-error on calibration runs, cut to [0, 1]. A network is outside the population, and its prediction means little, if
-either the Mahalanobis distance of its invariants from the training mean exceeds {_limit(head)}, or a small network
-finds them strange that has learned to tell training networks from outsiders made of them: entries shuffled within each
-tensor, Gaussian weights of the same variances, one layer times 10, a random half of the neurons. The limits are the
-99.5 % and the 99 % quantile over calibration runs and cross-validated training runs.
+The interval is conformal: ± {head.model.radius.item():.4f}, the {report.level:.0%} quantile of the absolute
+error on calibration runs{_left_out(fitted)}, cut to [0, 1].
+
+A network is outside the population, and its prediction means little, if {_widths(head.config)}the Mahalanobis distance
+of its invariants from the training mean exceeds {_limit(head)}, or if a small network finds them strange that has
+learned to tell training networks from outsiders made of them: entries shuffled within each tensor, Gaussian weights of
+the same variances, one layer times 10, a random half of the neurons. The limits are the 99.5 % and the 99 % quantile
+over calibration runs and cross-validated training runs.
 
 Outsiders made of the test networks, and other populations, none of whose networks the rule has learned from. *Learned*:
 those with an accuracy of more than 0.1 above chance, or made of such a network; what is made of others can hardly be
@@ -96,6 +98,20 @@ def _rows(report: EvaluationReport) -> str:
         "flagged": "outside the population",
     }
     return "\n".join(row(name, attribute) for attribute, name in names.items())
+
+
+def _left_out(fitted: dict[str, Any]) -> str:
+    if not fitted.get("folds"):
+        return ""
+    return f""", and of each member on the {1 / fitted["folds"]:.1%} of the training
+runs that it was not fitted to, scaled to the ensemble's error"""
+
+
+def _widths(config: HeadConfig) -> str:
+    if not config.widths:
+        return ""
+    return f"""its hidden widths are not
+{", ".join(map(str, config.widths))}, as those of all networks that it was fitted to, or if """
 
 
 def _limit(head: Head) -> str:

@@ -54,6 +54,7 @@ def fit_ensemble(
     *,
     loss: Callable[[Tensor, Tensor, str], Tensor] = accuracy_loss,
     runs: Sequence[str] = (),
+    left_out: Sequence[Sequence[int]] = (),
     on_skip: Callable[[int], None] = lambda epochs: None,
     keeper: StateKeeper | None = None,
 ) -> list[FitOutcome]:
@@ -66,6 +67,7 @@ def fit_ensemble(
         targets, loss: as in `MemberFit`.
         on_epoch: told the mean loss after every epoch of every member.
         runs: the training run of each network; by these, each member holds out validation runs of its own.
+        left_out: positions of the networks that the first member, the second, ... is not fitted to; none by default.
         on_skip: told of epochs that are not run: because a saved state has them, or a member stopped early.
         keeper: keeps the state on disk, and gives that of an earlier sitting.
 
@@ -81,8 +83,9 @@ def fit_ensemble(
             on_skip(settings.epochs_for(len(targets)))
             continue
         seed = settings.seed * 1_000 + number
-        validation = validation_positions(runs, settings.validation, seed)
-        fit = MemberFit(member, fields, targets, settings, seed, validation, loss)
+        absent = left_out[number] if number < len(left_out) else ()
+        validation = _validation(runs, absent, settings.validation, seed)
+        fit = MemberFit(member, fields, targets, settings, seed, validation, loss, absent)
         if saved is not None and number == len(saved.values["outcomes"]):
             fit.restore(FitState(saved.part("member."), saved.values["member"]))
             on_skip(fit.epoch)
@@ -93,6 +96,13 @@ def fit_ensemble(
         on_skip(fit.epochs - fit.epoch)
         outcomes.append(fit.finish())
     return outcomes
+
+
+def _validation(runs: Sequence[str], left_out: Sequence[int], share: float, seed: int) -> list[int]:
+    """Positions of the networks that validate a member, which are among those that it does not leave out."""
+    absent = set(left_out)
+    present = [position for position in range(len(runs)) if position not in absent]
+    return [present[place] for place in validation_positions([runs[position] for position in present], share, seed)]
 
 
 def _state(model: Members, outcomes: Sequence[FitOutcome], fit: MemberFit) -> FitState:

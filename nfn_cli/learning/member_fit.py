@@ -101,6 +101,7 @@ class MemberFit:
         seed: decides the order of the networks. Dropout draws from torch's global generator.
         validation: positions of the networks that validate; the others are fitted to.
         loss: of what the member gives, the targets, and how to reduce over the batch ("mean" or "sum").
+        left_out: positions of networks that have no part in the fit at all.
     """
 
     def __init__(
@@ -112,15 +113,17 @@ class MemberFit:
         seed: int,
         validation: Sequence[int] = (),
         loss: Callable[[Tensor, Tensor, str], Tensor] = accuracy_loss,
+        left_out: Sequence[int] = (),
     ) -> None:
         self._member, self._patience = member, settings.patience
         self._inputs, self._targets, self._loss_of = list(inputs), targets, loss
         self._device = targets.device
         held_out = set(validation)
-        fitted = [position for position in range(len(targets)) if position not in held_out]
+        unseen = held_out.union(left_out)
+        fitted = [position for position in range(len(targets)) if position not in unseen]
         self._fitted = torch.tensor(fitted)
         self._held_out = torch.tensor(sorted(held_out), dtype=torch.int64)
-        cast(Member, member).prepare(self._rows(self._fitted) if held_out else self._inputs)
+        cast(Member, member).prepare(self._rows(self._fitted) if unseen else self._inputs)
         self._batch = min(settings.batch_size, len(fitted))
         self._steps = len(fitted) // self._batch
         self.epochs = settings.epochs_for(len(targets))

@@ -70,6 +70,18 @@ def validation_positions(runs: Sequence[str], share: float, seed: int) -> list[i
     return [position for position, run in enumerate(runs) if run in chosen]
 
 
+def left_out_positions(runs: Sequence[str], folds: int, seed: int) -> list[list[int]]:
+    """Where in `runs`, those that a head is fitted to, the networks of each fold are; no run is divided.
+
+    Args:
+        folds: as many as are given back; of more folds than runs, some are empty.
+        seed: another seed deals the runs otherwise.
+    """
+    names = sorted(set(runs), key=lambda run: _place(f"fold:{seed}:{run}"))
+    fold_of = {name: number % folds for number, name in enumerate(names)}
+    return [[position for position, run in enumerate(runs) if fold_of[run] == fold] for fold in range(folds)]
+
+
 def _place(name: str) -> float:
     """A number in [0, 1) that follows from a name."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64

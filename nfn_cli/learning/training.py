@@ -15,15 +15,16 @@ from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import DataError, HeadError
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.card import model_card
-from nfn_cli.learning.conformal import interval_radius
+from nfn_cli.learning.conformal import crossed_radius
 from nfn_cli.learning.evaluation import EvaluateSettings, EvaluationReport, measure, require_spread
 from nfn_cli.learning.fit_state import StateKeeper
 from nfn_cli.learning.fitting import FitOutcome, FitSettings, fit_ensemble
 from nfn_cli.learning.outsiders import read_outsiders, taught_outsiders
 from nfn_cli.learning.places import require_place
 from nfn_cli.learning.running import known_pass
-from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, positions
+from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, left_out_positions, positions
 from nfn_cli.nn import KINDS, Accepted, Ensemble, ForwardPass, Head, HeadConfig, Sizes, kind_of
+from nfn_cli.nn.head import hidden_widths
 from nfn_cli.zoo import LabelledNetworks, read_networks, read_record
 
 
@@ -116,6 +117,7 @@ def train_head(
         forward_pass=forward_pass or ForwardPass(),
         members=settings.members,
         level=settings.level,
+        widths=hidden_widths(networks.point.architecture),
         fitted=_record(data, labels, networks, settings),
     )
     torch.manual_seed(settings.fit.seed)
@@ -124,12 +126,21 @@ def train_head(
     keeper = StateKeeper(out, _made_of(networks, settings, model.radius.device), overwrite=overwrite)
     on_start(settings.members * epochs)
     accuracies = train.accuracies.to(device, torch.float32)
+    left_out = left_out_positions(train.runs, _folds(settings), settings.fit.seed)[: settings.members]
     outcomes = fit_ensemble(
-        model, fields, accuracies, settings.fit, on_epoch, runs=train.runs, on_skip=on_skip, keeper=keeper
+        model,
+        fields,
+        accuracies,
+        settings.fit,
+        on_epoch,
+        runs=train.runs,
+        left_out=left_out,
+        on_skip=on_skip,
+        keeper=keeper,
     )
     model.eval()
     head = Head(out.resolve().name, _with_outcomes(config, outcomes), model)
-    _calibrate(head, train, calibration, settings.fit.seed)
+    _calibrate(head, train, calibration, left_out, settings.fit.seed)
     report = measure(head, test, EvaluateSettings(seed=settings.fit.seed), others)
     head.save(out, model_card(head, report))
     keeper.remove()
@@ -197,15 +208,46 @@ def _fields(model: Ensemble, networks: LabelledNetworks) -> list[Tensor]:
     return fields
 
 
+# Each member leaves out one in eight of the training runs, which calibrate the interval together with the calibration
+# runs. Fewer left out steady it less; of 530 runs, this many cost an ensemble of four about 0.002 of Kendall's τ.
+_FEWEST_FOLDS = 8
+
+
+def _folds(settings: TrainSettings) -> int:
+    """How many folds the training runs are dealt into, so that each member leaves out one of its own."""
+    return max(_FEWEST_FOLDS, settings.members)
+
+
 @torch.no_grad()
-def _calibrate(head: Head, train: LabelledNetworks, calibration: LabelledNetworks, seed: int) -> None:
+def _calibrate(
+    head: Head,
+    train: LabelledNetworks,
+    calibration: LabelledNetworks,
+    left_out: Sequence[Sequence[int]],
+    seed: int,
+) -> None:
+    """Set the population and the interval.
+
+    Args:
+        left_out: positions of the training networks that each member was not fitted to.
+    """
     model = head.model
     _, invariants = _logits_and_invariants(model, train.point)
     logits, held_out = _logits_and_invariants(model, calibration.point)
     made = [_logits_and_invariants(model, point)[1] for point in taught_outsiders(train.point, seed)]
     model.population.fit(invariants, held_out, torch.stack(made), train.runs, seed)
-    predicted = logits.cpu().double().sigmoid()
-    model.radius.fill_(interval_radius(calibration.accuracies, predicted, head.config.level))
+    ensemble = (calibration.accuracies - logits.cpu().double().sigmoid()).abs()
+    members = _residuals(model, range(head.config.members), calibration)
+    fresh = [_residuals(model, [number], train.select(chosen)) for number, chosen in enumerate(left_out) if chosen]
+    single = torch.cat([members.new_zeros(0, 1), *fresh])[:, 0]
+    model.radius.fill_(crossed_radius(ensemble, members, single, head.config.level))
+
+
+def _residuals(model: Ensemble, members: Sequence[int], networks: LabelledNetworks) -> Tensor:
+    """Absolute errors of single members, float64 [networks, members]."""
+    fields = (model.read(batch) for batch in batches(networks.point))
+    logits = torch.cat([torch.stack([model.members[number](own) for number in members], dim=1) for own in fields])
+    return (networks.accuracies[:, None] - logits.cpu().double().sigmoid()).abs()
 
 
 def _logits_and_invariants(model: Ensemble, point: WeightSpace) -> tuple[Tensor, Tensor]:
@@ -224,6 +266,7 @@ def _record(data: Path, labels: Path | None, networks: LabelledNetworks, setting
         "run_column": settings.run_column,
         "activation": settings.activation,
         "split_seed": settings.split_seed,
+        "folds": _folds(settings),
         **asdict(settings.fit),
     }
     zoo = read_record(data)
@@ -254,6 +297,7 @@ def _made_of(networks: LabelledNetworks, settings: TrainSettings, device: torch.
         "sizes": None if settings.sizes is None else asdict(settings.sizes),
         "forward pass": settings.forward_pass and settings.forward_pass.to_record(),
         "split seed": settings.split_seed,
+        "number of folds": _folds(settings),
         "device": device.type,
         "data set": contents.hexdigest(),
     }

@@ -9,7 +9,16 @@
 """
 
 from nfn_cli.nn.accepted import Accepted, AcceptedLayer
-from nfn_cli.nn.choose import Reads, choose_head, load_classifier, load_head, shipped_classifiers, shipped_configs
+from nfn_cli.nn.choose import (
+    Reads,
+    choose_head,
+    load_classifier,
+    load_classifier_config,
+    load_head,
+    shipped_classifiers,
+    shipped_configs,
+    task_of_head,
+)
 from nfn_cli.nn.equivariant import EquivariantActivation, MonomialLinear
 from nfn_cli.nn.forward_pass import ForwardPass
 from nfn_cli.nn.head import Ensemble, Head, HeadConfig, Predictions, read_head
@@ -47,6 +56,7 @@ __all__ = [
     "choose_head",
     "kind_of",
     "load_classifier",
+    "load_classifier_config",
     "load_head",
     "models_folder",
     "read_fields",
@@ -55,4 +65,5 @@ __all__ = [
     "shipped_classifiers",
     "shipped_configs",
     "shipped_heads",
+    "task_of_head",
 ]

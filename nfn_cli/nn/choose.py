@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from nfn_cli.architectures import Architecture
 from nfn_cli.errors import HeadError
@@ -36,6 +36,15 @@ def head_folder(name: str) -> Path:
     raise HeadError(name, "no such head", remedy)
 
 
+def task_of_head(name: str) -> str:
+    """The command that a shipped head, or the one in a folder, serves, such as `predict-accuracy`.
+
+    Raises:
+        HeadError: it does not exist or cannot be read.
+    """
+    return task_of(read_record(head_folder(name)))
+
+
 def load_head(name: str, device: str = "cpu") -> Head:
     """Load a shipped head by name, or any head by folder.
 
@@ -54,20 +63,30 @@ def load_classifier(name: str, device: str = "cpu") -> Classifier:
     return read_classifier(head_folder(name), device)
 
 
+def load_classifier_config(name: str) -> ClassifierConfig:
+    """The configuration of a shipped head that classifies INRs by name, or of one in a folder.
+
+    Raises:
+        HeadError: it does not exist, cannot be read, or is for something else.
+    """
+    return read_classifier_config(head_folder(name))
+
+
 def shipped_classifiers() -> dict[str, ClassifierConfig]:
     """The configuration of every shipped head that classifies INRs, by name; those that are right most often first."""
-    configs = {name: read_classifier_config(models_folder() / name) for name in shipped_for(CLASSIFY)}
+    configs = {name: read_classifier_config(models_folder() / name, own) for name, own in shipped_for(CLASSIFY).items()}
     return dict(sorted(configs.items(), key=lambda item: item[1].kind.rank))
 
 
-def shipped_for(task: str) -> list[str]:
-    """Names of the shipped heads for a command."""
-    return [name for name in shipped_heads() if task_of(read_record(models_folder() / name)) == task]
+def shipped_for(task: str) -> dict[str, dict[str, Any]]:
+    """What `config.yaml` holds of the shipped heads for a command, by name."""
+    records = {name: read_record(models_folder() / name) for name in shipped_heads()}
+    return {name: record for name, record in records.items() if task_of(record) == task}
 
 
 def shipped_configs() -> dict[str, HeadConfig]:
     """The configuration of every shipped head that predicts accuracies, by name; those that predict best come first."""
-    configs = {name: read_config(models_folder() / name) for name in shipped_for(ACCURACY)}
+    configs = {name: read_config(models_folder() / name, own) for name, own in shipped_for(ACCURACY).items()}
     return dict(sorted(configs.items(), key=lambda item: not item[1].kind.runs))
 
 
@@ -80,13 +99,18 @@ class Reads(Protocol):
 
 
 def choose_head(
-    architecture: Architecture, configs: Mapping[str, Reads], *, assume_activation: bool = False
+    architecture: Architecture,
+    configs: Mapping[str, Reads],
+    *,
+    assume_activation: bool = False,
+    fitted_by: str = "nfn train",
 ) -> tuple[str, Architecture]:
     """The first head that reads an architecture.
 
     Args:
         configs: the heads to choose from.
         assume_activation: nobody knows the network's activation; take that of the first head that reads its layers.
+        fitted_by: the command that fits heads of this sort, for the error.
 
     Returns:
         The head's name, and the architecture with the activation under which it is read.
@@ -106,5 +130,5 @@ def choose_head(
     raise HeadError(
         layers if assume_activation else architecture.describe(),
         f"no head reads this network ({'; '.join(reasons)})" if reasons else "no head is shipped",
-        "fit one of your own with `nfn train` and name it with --head",
+        f"fit one of your own with `{fitted_by}` and name it with --head",
     )

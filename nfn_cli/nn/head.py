@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import Architecture, WeightSpace
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.forward_pass import ForwardPass
@@ -29,6 +29,7 @@ class HeadConfig:
         accepted: the architectures it reads.
         sizes: of each member; their class decides the kind of head.
         members: networks in the ensemble; their logits are averaged.
+        widths: hidden widths of the networks that it was fitted to, which are its population's; None where nobody said.
         level: nominal coverage of the interval.
         fitted: how it was fitted (data, split seed, epochs ...), for the record and for `nfn evaluate`.
         forward_pass: how the networks are run, by kinds that run them.
@@ -40,6 +41,7 @@ class HeadConfig:
     level: float = 0.9
     fitted: dict[str, Any] = field(default_factory=dict)
     forward_pass: ForwardPass = field(default_factory=ForwardPass)
+    widths: tuple[int, ...] | None = None
 
     @property
     def kind(self) -> Kind:
@@ -52,6 +54,11 @@ class HeadConfig:
             raise ValueError(f"members is {self.members}, not from 1 to {MOST_MEMBERS}")
         if not 0 < self.level < 1:
             raise ValueError(f"level is {self.level}, not between 0 and 1")
+        if self.widths is not None and not (
+            len(self.widths) == len(self.accepted.layers) - 1
+            and all(type(width) is int and width > 0 for width in self.widths)
+        ):
+            raise ValueError(f"widths are {self.widths}, not one for each hidden layer")
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class Predictions:
 class Ensemble(nn.Module):
     """The tensors of a head.
 
-    `radius` is the half-width of the interval, the split-conformal quantile of the absolute error on calibration runs.
+    `radius` is the half-width of the interval, a conformal quantile of absolute errors on runs that were not fitted to.
     """
 
     radius: Tensor
@@ -116,13 +123,14 @@ class Head:
         if reason:
             raise HeadError(point.architecture.describe(), reason, f"choose another head than {self.name}")
         logits, summary = self.model(self.model.read(point))
+        known_widths = self.config.widths in (None, hidden_widths(point.architecture))
         # Back to the CPU first: not every device has float64.
         accuracy, radius = logits.cpu().double().sigmoid(), self.model.radius.cpu().double()
         return Predictions(
             accuracy=accuracy,
             low=(accuracy - radius).clamp(0, 1),
             high=(accuracy + radius).clamp(0, 1),
-            in_population=self.model.population.contains(summary).cpu(),
+            in_population=self.model.population.contains(summary).cpu() & known_widths,
         )
 
     def save(self, folder: Path, card: str) -> None:
@@ -131,6 +139,7 @@ class Head:
             "kind": kind_of(self.config.sizes),
             "accepts": self.config.accepted.to_record(),
             "sizes": asdict(self.config.sizes),
+            **({} if self.config.widths is None else {"widths": list(self.config.widths)}),
             "members": self.config.members,
             "level": self.config.level,
             "fitted": self.config.fitted,
@@ -140,13 +149,18 @@ class Head:
         write_folder(folder, record, self.model, card)
 
 
-def read_config(folder: Path) -> HeadConfig:
-    """Read a head's `config.yaml`.
+def hidden_widths(architecture: Architecture) -> tuple[int, ...]:
+    """How many neurons each hidden layer has."""
+    return tuple(layer.out_features for layer in architecture.layers[:-1])
+
+
+def read_config(folder: Path, record: dict[str, Any] | None = None) -> HeadConfig:
+    """Read a head's `config.yaml`, or take what `read_record` gave of it.
 
     Raises:
         HeadError: there is none, or it is not that of a head that predicts accuracies.
     """
-    return parse_record(folder, KINDS, ACCURACY, _config)
+    return parse_record(folder, KINDS, ACCURACY, _config, record)
 
 
 def _config(record: dict[str, Any]) -> HeadConfig:
@@ -158,6 +172,7 @@ def _config(record: dict[str, Any]) -> HeadConfig:
         level=float(record["level"]),
         fitted=dict(record["fitted"]),
         forward_pass=ForwardPass.from_record(record["forward_pass"]) if kind.runs else ForwardPass(),
+        widths=tuple(record["widths"]) if "widths" in record else None,
     )
 
 

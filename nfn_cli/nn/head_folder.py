@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from nfn_cli.checkpoints import save_tensors, write_text_atomically
-from nfn_cli.errors import HeadError
+from nfn_cli.errors import HeadError, NfnError
 
 CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
@@ -22,6 +22,11 @@ CARD_FILE = "README.md"
 # What a head does, where its configuration says nothing of it.
 ACCURACY = "predict-accuracy"
 MOST_MEMBERS = 64
+# Nesting takes YAML time that grows with its square.
+_LARGEST_CONFIG = 256_000  # bytes
+
+# The safe loader in C, where PyYAML was built with it: ten times as fast.
+_SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Module = TypeVar("Module", bound=nn.Module)
 Config = TypeVar("Config")
@@ -49,10 +54,15 @@ def read_record(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     remedy = "give the folder of a head written by `nfn train`, or the name of a shipped one"
     try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_CONFIG + 1)
+        if len(content) > _LARGEST_CONFIG:
+            raise ValueError(f"larger than {_LARGEST_CONFIG:,} bytes")
+        record = yaml.load(content.decode("utf-8"), Loader=_SAFE_LOADER)
     except FileNotFoundError as error:
         raise HeadError(folder, f"no head here (there is no {CONFIG_FILE})", remedy) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        # Besides its own errors, YAML fails with those of int(), datetime() and the stack on odd values.
         raise HeadError(path, f"not a head's configuration ({error})", remedy) from error
     if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
         raise HeadError(path, "not a head's configuration (it names no kind)", remedy)
@@ -69,24 +79,27 @@ def parse_record(
     kinds: Mapping[str, Any],
     task: str,
     parse: Callable[[dict[str, Any]], Config],
+    record: dict[str, Any] | None = None,
 ) -> Config:
     """A head's configuration from its folder.
 
     Args:
         kinds: known kinds of heads for the task.
-        parse: makes the configuration of the record; its KeyError, TypeError or ValueError mean that it is none.
+        parse: makes the configuration of the record; its KeyError, TypeError, ValueError or OverflowError mean that it
+            is none.
+        record: what `read_record` gave, if it was read already.
 
     Raises:
         HeadError: there is no head, one for another task, or one of an unknown kind.
     """
-    record, path = read_record(folder), folder / CONFIG_FILE
+    record, path = read_record(folder) if record is None else record, folder / CONFIG_FILE
     if task_of(record) != task:
         raise HeadError(folder, f"a head for `nfn {task_of(record)}`", f"give one for `nfn {task}`")
     if record["kind"] not in kinds:
         raise HeadError(path, f"unknown kind of head {record['kind']!r}", "update nfn-cli")
     try:
         return parse(record)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
         raise HeadError(path, f"not a head's configuration ({error})", "fetch the head again") from error
 
 
@@ -94,21 +107,24 @@ def load_model(folder: Path, make: Callable[[], Module], device: str) -> Module:
     """The tensors of a head in the module that its configuration asks for, in evaluation mode on a device.
 
     Raises:
-        HeadError: they do not fit the configuration, or are not finite float32.
+        HeadError: they do not fit the configuration, or are not finite numbers of the type that they should be.
     """
     path = folder / MODEL_FILE
     try:
         # On the meta device nothing is allocated, so a configuration that lies about sizes costs no memory.
         with torch.device("meta"):
             model = make()
+        types = {name: tensor.dtype for name, tensor in model.state_dict().items()}
         tensors = load_file(path)
         model.load_state_dict(tensors, assign=True)
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError, RuntimeError, TypeError, OverflowError) as error:
+        # The last two are those of sizes beyond 64 bits.
         cause = f"unreadable tensors, or not those of {CONFIG_FILE} ({error})"
         raise HeadError(path, cause, "fetch the head again") from error
-    except HeadError as error:
+    except NfnError as error:
         raise HeadError(folder / CONFIG_FILE, f"{error.subject}: {error.cause}", "fetch the head again") from error
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and (tensor.dtype is not torch.float32 or not bool(tensor.isfinite().all())):
-            raise HeadError(path, f"tensor {name!r} is not finite float32", "fetch the head again")
+        if tensor.dtype is not types[name] or not bool(tensor.isfinite().all()):
+            wanted = str(types[name]).removeprefix("torch.")
+            raise HeadError(path, f"tensor {name!r} is not finite {wanted}", "fetch the head again")
     return model.eval().to(device)

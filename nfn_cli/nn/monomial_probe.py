@@ -72,12 +72,14 @@ class MonomialProbe(nn.Module):
         self.architecture, self.forward_pass = architecture, forward_pass
         self.probes = Probes(architecture.layers[0], forward_pass.space, sizes.probes)
         outputs = architecture.layers[-1].out_features
-        self.summary_features = statistics_count(architecture) + _SUMMARIES + 2 * outputs
+        self.summary_features = 2 * outputs + statistics_count(architecture) + _SUMMARIES
         count = self.summary_features + sizes.probes * (2 * outputs + 1)
         self.register_buffer("mean", torch.zeros(count))
         self.register_buffer("scale", torch.ones(count))
+        # The summaries by class come first. They tell a population, but a prediction is worse for them.
+        self._unread = 2 * outputs
         self.readout = nn.Sequential(
-            nn.Linear(count, sizes.hidden),
+            nn.Linear(count - self._unread, sizes.hidden),
             nn.GELU(),
             nn.Dropout(sizes.dropout),
             nn.Linear(sizes.hidden, sizes.hidden),
@@ -105,13 +107,13 @@ class MonomialProbe(nn.Module):
         return self.logits_and_summary(inputs)[0]
 
     def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits [batch], and what tells a population, statistics and summaries [batch, summary_features]."""
+        """Logits [batch], and what tells a population: summaries and statistics [batch, summary_features]."""
         features = self._features(inputs)
-        near = features.clamp(-_LARGEST_FEATURE, _LARGEST_FEATURE)
+        near = features[:, self._unread :].clamp(-_LARGEST_FEATURE, _LARGEST_FEATURE)
         return self.readout(near)[:, 0], features[:, : self.summary_features]
 
     def _features(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Statistics, summaries of the answers, and the answers themselves, standardised [batch, features]."""
+        """Summaries by class, statistics, other summaries, and the answers, standardised [batch, features]."""
         statistics, *tensors = inputs
         probes = self.probes()
         if torch.is_grad_enabled():
@@ -119,7 +121,8 @@ class MonomialProbe(nn.Module):
         else:
             parts = zip(*(tensor.split(_TOGETHER) for tensor in tensors), strict=True)
             answers = torch.cat([self._answers(part, probes) for part in parts])
-        features = torch.cat([statistics, *_described(answers)], dim=1)
+        by_class, summaries, described = _described(answers)
+        features = torch.cat([by_class, statistics, summaries, described], dim=1)
         return (features - self.mean) * self.scale
 
     def _answers(self, tensors: Sequence[Tensor], probes: Tensor) -> Tensor:
@@ -141,11 +144,14 @@ class MonomialProbe(nn.Module):
 _SUMMARIES = 5
 
 
-def _described(answers: Tensor) -> list[Tensor]:
-    """Five summaries and two of every class; then every answer as class shares, as what is special, and as an entropy.
+def _described(answers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Two summaries of every class; five of all; and every answer as class shares, as what is special, as an entropy.
 
     Args:
         answers: [batch, probes, outputs], taken for logits where there are several.
+
+    Returns:
+        Of each network [batch, 2 × outputs], [batch, 5] and [batch, probes × (2 × outputs + 1)].
     """
     several = answers.shape[2] > 1
     log_shares = answers.log_softmax(2) if several else torch.nn.functional.logsigmoid(answers)
@@ -164,6 +170,6 @@ def _described(answers: Tensor) -> list[Tensor]:
     # Of a network that answers the same to every probe, only rounding is left: it must not be blown up.
     sizes = spread + _ROUNDED * (answers.square().mean((1, 2)) + _TINY).sqrt()
     special = centred / sizes[:, None, None]
-    # Little of it is news to the readout, but they tell a population.
-    by_class = [mean_shares, (shares.var(1, correction=0) + _TINY).sqrt()]
-    return [torch.stack(summaries, dim=1), *by_class, shares.flatten(1), special.flatten(1), entropy]
+    by_class = torch.cat([mean_shares, (shares.var(1, correction=0) + _TINY).sqrt()], dim=1)
+    described = torch.cat([shares.flatten(1), special.flatten(1), entropy], dim=1)
+    return by_class, torch.stack(summaries, dim=1), described

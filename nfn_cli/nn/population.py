@@ -50,7 +50,7 @@ class Population(nn.Module):
         self.register_buffer("scale", torch.ones(features))
         self.register_buffer("reach", torch.tensor(_REACH))
         self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("whitening", torch.eye(features))
+        self.register_buffer("whitening", torch.zeros(features, features).fill_diagonal_(1.0))
         self.register_buffer("limit", torch.tensor(0.0))
         self.discriminator = Discriminator(features)
         self.register_buffer("strangeness_limit", torch.tensor(0.0))
@@ -87,6 +87,10 @@ class Population(nn.Module):
     def distance(self, invariants: Tensor) -> Tensor:
         """Mahalanobis distance [networks] of invariants [networks, features], in units of standard deviations."""
         return torch.linalg.vector_norm((self._standardised(invariants) - self.mean) @ self.whitening, dim=-1)
+
+    def relative_distance(self, invariants: Tensor) -> Tensor:
+        """Mahalanobis distance [networks] as a share of its limit."""
+        return self.distance(invariants) / self.limit.clamp_min(_TINY)
 
     def contains(self, invariants: Tensor) -> Tensor:
         """Whether each network is within both limits, bool [networks]."""

@@ -35,7 +35,9 @@ class Probes(nn.Module):
         channels = first.in_features
         # The amplitudes follow from the sides alone, but are kept, so that a head's numbers are all in its file.
         self.register_buffer("amplitudes", _amplitudes(space))
-        self.series = nn.Parameter(torch.randn(count, channels, *space) / _SPEED)
+        series = torch.empty(count, channels, *space)
+        # A head that is being built without memory gets its values later, and would load torch's compiler for these.
+        self.series = nn.Parameter(series if series.is_meta else series.normal_() / _SPEED)
 
     def forward(self) -> Tensor:
         """The probes, [count, channels, *space], or [count, features] for a linear layer."""
@@ -48,11 +50,13 @@ class Probes(nn.Module):
 
 def _amplitudes(space: tuple[int, ...]) -> Tensor:
     """Amplitudes [*half spectrum] that give white noise of unit variance the spectrum and size of first probes."""
+    # On the CPU even where a head is being built without memory: elsewhere torch would load its compiler for this.
     if not space:
-        return torch.tensor(_SIZE)
-    squares = torch.zeros(())
+        return torch.tensor(_SIZE, device="cpu")
+    squares = torch.zeros((), device="cpu")
     for axis, side in enumerate(space):
-        own = torch.fft.rfftfreq(side) if axis == len(space) - 1 else torch.fft.fftfreq(side)
+        frequencies = torch.fft.rfftfreq if axis == len(space) - 1 else torch.fft.fftfreq
+        own = frequencies(side, device="cpu")
         squares = squares[..., None] + own.square()
     lowest = max(space) ** -2.0
     amplitudes = squares.clamp_min(lowest) ** (-_FALL / 2)

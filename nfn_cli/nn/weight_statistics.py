@@ -18,8 +18,6 @@ QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _OF_ENTRIES = 2 + len(QUANTILES)
 _OF_SPECTRUM = 3 + len(QUANTILES)
 _TINY = 1e-20
-# torch.quantile takes no more at once.
-_MOST_SORTED = 1 << 24
 
 
 def statistics_count(architecture: Architecture) -> int:
@@ -62,7 +60,7 @@ def _of_entries(rows: Tensor) -> list[Tensor]:
 
 def _of_spectrum(matrices: Tensor) -> list[Tensor]:
     sizes = torch.linalg.matrix_norm(matrices)[:, None]
-    values = torch.linalg.svdvals(matrices / torch.where(sizes > 0, sizes, 1.0)[:, :, None])
+    values = _singular_values(matrices / torch.where(sizes > 0, sizes, 1.0)[:, :, None])
     shares = values.square().clamp_min(_TINY)
     largest = values[:, :1].clamp_min(_TINY)
     return [
@@ -73,11 +71,17 @@ def _of_spectrum(matrices: Tensor) -> list[Tensor]:
     ]
 
 
+def _singular_values(matrices: Tensor) -> Tensor:
+    """Falling, [batch, the smaller side]. From the eigenvalues of the smaller Gram matrix, which is many times as fast
+    for a batch; in float64 that costs values below 10⁻⁸ of the largest, which mean nothing in float32 weights."""
+    wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
+    return torch.linalg.eigvalsh(wide @ wide.mT).clamp_min(0).sqrt().flip(1)
+
+
 def _quantiles(rows: Tensor) -> Tensor:
-    levels = torch.tensor(QUANTILES, dtype=rows.dtype, device=rows.device)
-    together = max(1, _MOST_SORTED // rows.shape[1])
-    if rows.shape[1] > _MOST_SORTED:
-        # Evenly spaced entries of the sorted rows; a row of so many has no use for interpolation.
-        places = (levels * (rows.shape[1] - 1)).round().long()
-        return rows.sort(dim=1).values[:, places]
-    return torch.cat([torch.quantile(part, levels, dim=1).T for part in rows.split(together)])
+    """Quantiles [batch, levels] with linear interpolation, as torch.quantile gives them, of any number of entries."""
+    ordered = rows.sort(dim=1).values
+    places = torch.tensor(QUANTILES, dtype=torch.float64) * (rows.shape[1] - 1)
+    low, share = places.floor().long(), (places - places.floor()).to(rows)
+    high = (low + 1).clamp_max(rows.shape[1] - 1)
+    return ordered[:, low].lerp(ordered[:, high], share)

@@ -5,7 +5,30 @@
 True
 """
 
-from nfn_cli.scoring.rows import ClassRow, ScoreRow
-from nfn_cli.scoring.score import classify, score
+from nfn_cli.scoring.inputs import Inputs, found
+from nfn_cli.scoring.local import EngineSettings, Scored, Tally, run
+from nfn_cli.scoring.rank import Ranking, RankRow
+from nfn_cli.scoring.rows import ClassRow, ScoreRow, Stamp
+from nfn_cli.scoring.score import assumption_notes, classify, engine_settings, run_engine, score
+from nfn_cli.scoring.tasks import AccuracyTask, ClassTask
 
-__all__ = ["ClassRow", "ScoreRow", "classify", "score"]
+__all__ = [
+    "AccuracyTask",
+    "ClassRow",
+    "ClassTask",
+    "EngineSettings",
+    "Inputs",
+    "RankRow",
+    "Ranking",
+    "ScoreRow",
+    "Scored",
+    "Stamp",
+    "Tally",
+    "assumption_notes",
+    "classify",
+    "engine_settings",
+    "found",
+    "run",
+    "run_engine",
+    "score",
+]

@@ -1,192 +1,211 @@
-"""Many checkpoints through a head: read, group by architecture, predict in batches, give rows in the order of input."""
+"""Many checkpoints through a head, from Python: rows in the order of the inputs, as they are made."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
-from nfn_cli.architectures import WeightSpace, canonical_activation, read_weight_space, stack
-from nfn_cli.checkpoints import read_checkpoint
-from nfn_cli.errors import ArchitectureError, HeadError, NfnError, UsageError
-from nfn_cli.nn import choose_head
+from nfn_cli.architectures import canonical_activation
+from nfn_cli.errors import ArchitectureError, UsageError
+from nfn_cli.nn import Head
+from nfn_cli.nn.inr import Classifier
 from nfn_cli.scoring.device import resolve_device
+from nfn_cli.scoring.inputs import Inputs, found
+from nfn_cli.scoring.local import EngineSettings, Scored, Tally, run
 from nfn_cli.scoring.rows import ClassRow, ScoreRow
 from nfn_cli.scoring.tasks import AccuracyTask, ClassTask, Row, Task
 
-# What is held in memory at once, in networks and in weights; what goes through a head at once, in weights, for which a
-# head keeps some thirty channels each.
-_MOST_NETWORKS = 512
-_MOST_WEIGHTS = 1 << 25
-_LARGEST_BATCH = 1 << 21
-# Stands in for an unknown activation until the head that reads the layers decides it.
-_PLACEHOLDER = "identity"
+Path = str | os.PathLike[str]
+
+# Networks that go through a head at once.
+_TOGETHER = {"cpu": 512, "cuda": 4096, "mps": 1024}
 
 
 def score(
-    paths: Sequence[Path],
+    paths: Path | Iterable[Path],
     *,
-    head: str | None = None,
+    head: Path | Head | None = None,
     device: str = "auto",
     activation: str | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    limit: int | None = None,
+    jobs: int | None = None,
+    ordered: bool = True,
+    batch_size: int | None = None,
+    dtype: str = "float32",
+    engine: str = "local",
     on_row: Callable[[], None] = lambda: None,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> Iterator[ScoreRow]:
-    """Predict the accuracy of the network in each file.
+    """Predict the accuracy of every network in some files: what `nfn predict-accuracy` does.
+
+    Files are read ahead, checked, grouped by architecture and put through the head in batches. Memory is bounded,
+    however many there are; rows come as they are made. Closing the iterator, or leaving it to be collected, ends the
+    processes behind it.
 
     Args:
-        paths: checkpoint files.
-        head: a shipped head's name or a head's folder; without it, each network is read by the shipped head that fits.
-        device: auto, cpu, cuda or mps.
+        paths: checkpoints, folders, globs, or addresses such as `s3://bucket/zoo`; a packed file has a row for each of
+            its networks, called `path#place`.
+        head: a shipped head's name, a head's folder, or a loaded head (see `nfn_cli.load_head`); without it, each
+            network is read by the shipped head that fits.
+        device: auto, cpu, cuda or mps; a loaded head computes where it is.
         activation: of all networks, over what their files say.
-        on_row: called once a file, when it has been read.
+        include, exclude: patterns for names or paths of checkpoints in folders, as in `fnmatch`.
+        limit: score so many files, the first ones.
+        jobs: processes; 0 works in this one, None decides by the number of networks.
+        ordered: rows in the order of the inputs, else as they are finished.
+        batch_size: networks that go through a head at once, at most; None takes what suits the device.
+        dtype: arithmetic of the head, "float32" or "bfloat16".
+        engine: "local", or "ray" for the cluster that `RAY_ADDRESS` names.
+        on_row: called before every row.
         on_note: told every assumption made, after the last row.
 
     Yields:
-        One row a path, in their order; a file that cannot be scored becomes a row with its error.
+        One row a network: `accuracy`, `low` and `high` are fractions between 0 and 1, with the digits of the head's
+        arithmetic. A file that cannot be scored becomes a row with its `error`, one line, and None elsewhere.
 
     Raises:
-        HeadError, UsageError: no such head, device or activation. All come before the first row.
+        HeadError, UsageError, DataError: no such head, device, activation, arithmetic or engine. All come before the
+            first row.
+        CheckpointError: a folder, glob or address without a checkpoint; comes once it is met, which may be some
+            hundred files ahead of the rows.
     """
-    return _scored(AccuracyTask(), paths, head, device, activation, on_row, on_note)
+    settings = engine_settings(head, device, activation, jobs, ordered, batch_size, dtype, engine=engine)
+    inputs = Inputs(_listed(paths), None, include, exclude, limit)
+    return _rows(AccuracyTask(), inputs, settings, engine, device, on_row, on_note)
 
 
 def classify(
-    paths: Sequence[Path],
+    paths: Path | Iterable[Path],
     *,
-    head: str | None = None,
+    head: Path | Classifier | None = None,
     top: int = 3,
     device: str = "auto",
     activation: str | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    limit: int | None = None,
+    jobs: int | None = None,
+    ordered: bool = True,
+    batch_size: int | None = None,
+    dtype: str = "float32",
+    engine: str = "local",
     on_row: Callable[[], None] = lambda: None,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> Iterator[ClassRow]:
-    """Classify the implicit neural representation in each file.
+    """Classify every implicit neural representation in some files: what `nfn classify-inr` does.
 
     Args:
+        head: as in `score`, but a head that classifies; loaded by `nfn_cli.load_classifier`.
         top: number of classes that a row tells the probability of.
+
+    Yields:
+        One row an INR: probabilities are fractions, the entropy is in bits.
 
     Everything else is as in `score`.
     """
-    return _scored(ClassTask(top), paths, head, device, activation, on_row, on_note)
+    settings = engine_settings(head, device, activation, jobs, ordered, batch_size, dtype, engine=engine)
+    inputs = Inputs(_listed(paths), None, include, exclude, limit)
+    return _rows(ClassTask(top), inputs, settings, engine, device, on_row, on_note)
 
 
-def _scored(
-    task: Task[Row],
-    paths: Sequence[Path],
-    head: str | None,
+def engine_settings(
+    head: Path | Head | Classifier | None,
     device: str,
     activation: str | None,
-    on_row: Callable[[], None],
-    on_note: Callable[[str], None],
-) -> Iterator[Row]:
+    jobs: int | None,
+    ordered: bool,
+    batch_size: int | None,
+    dtype: str,
+    *,
+    engine: str = "local",
+) -> EngineSettings:
+    """Settings of an engine, checked. On a cluster, its devices count rather than this machine's.
+
+    Raises:
+        UsageError: no such device, activation, arithmetic or engine, or a number that is too small.
+    """
     if activation is not None:
         try:
             activation = canonical_activation(activation, f"--activation {activation}")
         except ArchitectureError as error:
             raise UsageError(error.subject, error.cause, error.remedy) from error
-    heads = _Heads(task, head, resolve_device(device))
-    return _rows(task, heads, paths, activation, on_row, on_note)
+    if dtype not in ("float32", "bfloat16"):
+        raise UsageError(f"--dtype {dtype}", "heads compute in no such numbers", "use float32 or bfloat16")
+    for name, number, least in (("jobs", jobs, 0), ("batch_size", batch_size, 1)):
+        if number is not None and number < least:
+            raise UsageError(f"{name} {number}", "too small", f"give {least} or more")
+    if engine not in ("local", "ray"):
+        raise UsageError(f"--engine {engine}", "there is no such engine", "use local or ray")
+    if isinstance(head, Head | Classifier):
+        resolved = next(head.model.parameters()).device.type
+    else:
+        head = None if head is None else os.fspath(head)
+        resolved = "cpu" if engine == "ray" else resolve_device(device)
+    return EngineSettings(
+        head=head,
+        device=resolved,
+        activation=activation,
+        jobs=jobs,
+        ordered=ordered,
+        batch_size=batch_size or _TOGETHER[resolved],
+        dtype=dtype,
+    )
 
 
-@dataclass(frozen=True)
-class _Read:
-    """A network, the head that will read it, and the activation if it was assumed."""
+def run_engine(
+    task: Task[Row], paths: Iterable[str], settings: EngineSettings, tally: Tally, *, engine: str, device: str
+) -> Generator[list[Scored[Row]], None, None]:
+    """Score files with an engine, see `nfn_cli.scoring.local.run` and `nfn_cli.scoring.ray_engine.run_ray`."""
+    if engine == "local":
+        return run(task, paths, settings, tally)
+    from nfn_cli.scoring.ray_engine import run_ray
 
-    point: WeightSpace
-    head: str
-    assumed: str | None
+    return _all_of(run_ray(task, paths, settings, tally, device=device))
 
 
-class _Heads:
-    """The heads of one call: the one that was named, or the shipped ones, each loaded when first needed."""
+def assumption_notes(tally: Tally) -> list[str]:
+    """What was assumed, a line each."""
+    notes = []
+    for (assumed, head), count in sorted(tally.assumed.items()):
+        files = "1 file that does" if count == 1 else f"{count} files that do"
+        notes.append(f"activation {assumed} assumed, as head {head} reads it, for {files} not tell; see --activation")
+    return notes
 
-    def __init__(self, task: Task[Any], named: str | None, device: str) -> None:
-        self._task, self._device = task, device
-        self._loaded: dict[str, Any] = {}
-        if named is None:
-            self.configs = task.configs()
-        else:
-            head = task.load(named, device)
-            self._loaded[head.name] = head
-            self.configs = {head.name: head.config}
 
-    def get(self, name: str) -> Any:
-        if name not in self._loaded:
-            self._loaded[name] = self._task.load(name, self._device)
-        return self._loaded[name]
+def _all_of(parts: Iterator[list[Scored[Row]]]) -> Generator[list[Scored[Row]], None, None]:
+    yield from parts
+
+
+def _listed(paths: Path | Iterable[Path]) -> list[str]:
+    if isinstance(paths, str | os.PathLike):
+        return [os.fspath(paths)]
+    return [os.fspath(path) for path in paths]
 
 
 def _rows(
     task: Task[Row],
-    heads: _Heads,
-    paths: Sequence[Path],
-    activation: str | None,
+    inputs: Inputs,
+    settings: EngineSettings,
+    engine: str,
+    device: str,
     on_row: Callable[[], None],
     on_note: Callable[[str], None],
 ) -> Iterator[Row]:
-    assumptions: Counter[tuple[str, str]] = Counter()
-    chunk: list[Path] = []
-    results: list[_Read | NfnError] = []
-    weights = 0
-    for path in paths:
-        result = _read(heads, path, activation)
-        if isinstance(result, _Read):
-            weights += result.point.architecture.parameter_count
-            if result.assumed:
-                assumptions[result.assumed, result.head] += 1
-        chunk.append(path)
-        results.append(result)
-        on_row()
-        if len(chunk) == _MOST_NETWORKS or weights >= _MOST_WEIGHTS:
-            yield from _predict(task, heads, chunk, results)
-            chunk, results, weights = [], [], 0
-    yield from _predict(task, heads, chunk, results)
-    for (assumed, head), count in sorted(assumptions.items()):
-        files = "1 file that does" if count == 1 else f"{count} files that do"
-        on_note(f"activation {assumed} assumed, as head {head} reads it, for {files} not tell; see --activation")
+    tally = Tally()
+    files: Any = found(inputs) if inputs.paths else iter(())
+    parts = run_engine(task, files, settings, tally, engine=engine, device=device)
 
+    def rows() -> Iterator[Row]:
+        with closing(parts):
+            for part in parts:
+                for scored in part:
+                    on_row()
+                    yield scored.row
+        for note in assumption_notes(tally):
+            on_note(note)
 
-def _read(heads: _Heads, path: Path, activation: str | None) -> _Read | NfnError:
-    try:
-        network = read_weight_space(read_checkpoint(path), activation=activation, default_activation=_PLACEHOLDER)
-        assumed = network.activation.source == "assumed"
-        point = network.weight_space
-        head, architecture = choose_head(point.architecture, heads.configs, assume_activation=assumed)
-    except NfnError as error:
-        return error
-    point = WeightSpace(architecture, point.tensors)
-    return _Read(point, head, architecture.activation if assumed else None)
-
-
-def _predict(task: Task[Row], heads: _Heads, paths: Sequence[Path], results: Sequence[_Read | NfnError]) -> list[Row]:
-    """Turn every network into its row; those of one architecture go through their head together."""
-    rows: dict[int, Row] = {}
-    alike: defaultdict[tuple[object, str], list[int]] = defaultdict(list)
-    for position, result in enumerate(results):
-        if isinstance(result, _Read):
-            alike[result.point.architecture.signature, result.head].append(position)
-        else:
-            rows[position] = task.failed(paths[position], result)
-    for (_, name), positions in alike.items():
-        points = [result.point for i in positions if isinstance(result := results[i], _Read)]
-        predicted = _predict_alike(task, heads, name, [paths[position] for position in positions], points)
-        rows.update(zip(positions, predicted, strict=True))
-    return [rows[position] for position in range(len(results))]
-
-
-def _predict_alike(
-    task: Task[Row], heads: _Heads, name: str, paths: Sequence[Path], points: Sequence[WeightSpace]
-) -> list[Row]:
-    """Rows of networks of one architecture."""
-    try:
-        head = heads.get(name)
-    except HeadError as error:
-        return [task.failed(path, error) for path in paths]
-    size = max(1, _LARGEST_BATCH // points[0].architecture.parameter_count)
-    rows: list[Row] = []
-    for start in range(0, len(points), size):
-        rows += task.rows(head, paths[start : start + size], stack(points[start : start + size]))
-    return rows
+    return rows()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from nfn_cli.architectures import WeightSpace
@@ -17,7 +16,16 @@ Row = TypeVar("Row", ScoreRow, ClassRow)
 
 
 class Task(Protocol[Row]):
-    """One command's part of scoring."""
+    """One command's part of scoring.
+
+    Attributes:
+        seeks: whether a network is shown to all heads that read it, where the user has named none, and the one whose
+            population it is nearest to is asked; rows have a `distance` then.
+        fitted_by: the command that fits heads for it.
+    """
+
+    seeks: bool
+    fitted_by: str
 
     def configs(self) -> Mapping[str, Reads]:
         """The shipped heads, the one to prefer first."""
@@ -29,15 +37,19 @@ class Task(Protocol[Row]):
             HeadError: there is none, or it is for something else.
         """
 
-    def rows(self, head: Any, paths: Sequence[Path], point: WeightSpace) -> list[Row]:
-        """One row a network of a batch [len(paths), *shape]."""
+    def rows(self, head: Any, names: Sequence[str], point: WeightSpace) -> list[Row]:
+        """One row a network of a batch [len(names), *shape]."""
 
-    def failed(self, path: Path, error: NfnError) -> Row:
+    def failed(self, name: str, error: NfnError) -> Row:
         """The row of a file that could not be scored."""
 
 
 class AccuracyTask:
     """`nfn predict-accuracy`."""
+
+    # Heads of one architecture know one population.
+    seeks = False
+    fitted_by = "nfn train"
 
     def configs(self) -> Mapping[str, Reads]:
         """See `Task`."""
@@ -47,21 +59,21 @@ class AccuracyTask:
         """See `Task`."""
         return load_head(name, device)
 
-    def rows(self, head: Head, paths: Sequence[Path], point: WeightSpace) -> list[ScoreRow]:
+    def rows(self, head: Head, names: Sequence[str], point: WeightSpace) -> list[ScoreRow]:
         """See `Task`."""
         predictions = head.predict(point)
         columns = (predictions.accuracy, predictions.low, predictions.high, predictions.in_population)
         values = zip(*(column.tolist() for column in columns), strict=True)
         return [
-            ScoreRow(str(path), accuracy, low, high, head.name, known)
+            ScoreRow(name, accuracy, low, high, head.name, known)
             if math.isfinite(accuracy)
-            else self.failed(path, _too_large(path))
-            for path, (accuracy, low, high, known) in zip(paths, values, strict=True)
+            else self.failed(name, _too_large(name))
+            for name, (accuracy, low, high, known) in zip(names, values, strict=True)
         ]
 
-    def failed(self, path: Path, error: NfnError) -> ScoreRow:
+    def failed(self, name: str, error: NfnError) -> ScoreRow:
         """See `Task`."""
-        return ScoreRow(str(path), error=error_line(path, error))
+        return ScoreRow(name, error=error_line(name, error))
 
 
 class ClassTask:
@@ -70,6 +82,10 @@ class ClassTask:
     Args:
         top: number of classes that a row tells the probability of.
     """
+
+    # A picture of a digit and one of a ship are of one architecture.
+    seeks = True
+    fitted_by = "nfn train-inr"
 
     def __init__(self, top: int) -> None:
         self._top = top
@@ -82,38 +98,47 @@ class ClassTask:
         """See `Task`."""
         return load_classifier(name, device)
 
-    def rows(self, head: Classifier, paths: Sequence[Path], point: WeightSpace) -> list[ClassRow]:
+    def rows(self, head: Classifier, names: Sequence[str], point: WeightSpace) -> list[ClassRow]:
         """See `Task`."""
         found = head.classify(point)
-        names = head.config.classes
-        best, places = found.probabilities.nan_to_num(-1.0).topk(min(self._top, len(names)))
-        values = zip(best.tolist(), places.tolist(), found.entropy.tolist(), strict=True)
+        classes = head.config.classes
+        best, places = found.probabilities.nan_to_num(-1.0).topk(min(self._top, len(classes)))
+        columns = (best, places, found.entropy, found.in_population, found.distance)
+        values = zip(*(column.tolist() for column in columns), strict=True)
         return [
             ClassRow(
-                path=str(path),
-                label=names[where[0]],
+                path=name,
+                label=classes[where[0]],
                 probability=shares[0],
                 entropy=entropy,
-                probabilities={names[place]: round(share, 6) for place, share in zip(where, shares, strict=True)},
+                probabilities={classes[place]: round(share, 6) for place, share in zip(where, shares, strict=True)},
                 head=head.name,
+                in_population=known,
+                distance=distance,
             )
             if math.isfinite(entropy)
-            else self.failed(path, _too_large(path))
-            for path, (shares, where, entropy) in zip(paths, values, strict=True)
+            else self.failed(name, _too_large(name))
+            for name, (shares, where, entropy, known, distance) in zip(names, values, strict=True)
         ]
 
-    def failed(self, path: Path, error: NfnError) -> ClassRow:
+    def failed(self, name: str, error: NfnError) -> ClassRow:
         """See `Task`."""
-        return ClassRow(str(path), error=error_line(path, error))
+        return ClassRow(name, error=error_line(name, error))
 
 
-def error_line(path: Path, error: NfnError) -> str:
-    """One line that begins with the file, whatever the error is about."""
-    if error.subject.startswith(str(path)):
+def error_line(name: str, error: NfnError) -> str:
+    """One line that begins with the row's name, whatever the error is about.
+
+    >>> error_line("zoo.safetensors#3", CheckpointError("zoo.safetensors", "it is damaged", "copy it again"))
+    'zoo.safetensors#3: it is damaged; copy it again'
+    """
+    if error.subject.startswith(name):
         return str(error)
-    return " ".join(f"{path}: {error}".split())
+    if name.startswith(f"{error.subject}#"):
+        return str(type(error)(name, error.cause, error.remedy))
+    return " ".join(f"{name}: {error}".split())
 
 
-def _too_large(path: Path) -> CheckpointError:
+def _too_large(name: str) -> CheckpointError:
     cause = "the weights are too large for the head, which computes in float32"
-    return CheckpointError(path, cause, "check that the network works")
+    return CheckpointError(name, cause, "check that the network works")

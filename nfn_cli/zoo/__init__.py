@@ -8,7 +8,18 @@
 from nfn_cli.zoo.generate import ZooReport, generate_zoo
 from nfn_cli.zoo.hyperparameters import Hyperparameters, draw_hyperparameters
 from nfn_cli.zoo.images import ImageSet, load_images
-from nfn_cli.zoo.inr import InrReport, InrRow, InrSettings, LabelledInrs, Siren, generate_inrs, read_inrs
+from nfn_cli.zoo.inr import (
+    InrImportReport,
+    InrReport,
+    InrRow,
+    InrSelection,
+    InrSettings,
+    LabelledInrs,
+    Siren,
+    generate_inrs,
+    import_sirens,
+    read_inrs,
+)
 from nfn_cli.zoo.labels import LABELS_FILE, Label, read_labels
 from nfn_cli.zoo.networks import LabelledNetworks, read_networks, read_unlabelled
 from nfn_cli.zoo.published import ImportReport, Selection, import_model_zoo, import_small_cnn_zoo
@@ -22,8 +33,10 @@ __all__ = [
     "Hyperparameters",
     "ImageSet",
     "ImportReport",
+    "InrImportReport",
     "InrReport",
     "InrRow",
+    "InrSelection",
     "InrSettings",
     "Label",
     "LabelledInrs",
@@ -36,6 +49,7 @@ __all__ = [
     "generate_inrs",
     "generate_zoo",
     "import_model_zoo",
+    "import_sirens",
     "import_small_cnn_zoo",
     "load_images",
     "read_inrs",

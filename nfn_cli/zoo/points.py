@@ -68,12 +68,16 @@ def confined(folder: Path, name: str, table: Path) -> Path:
     """The listed file: by its path from the folder, or else from the table's own folder.
 
     Raises:
-        DataError: it lies outside the folder.
+        DataError: it lies outside the folder, or is no name that a file can have.
     """
     path = folder / name
     if not os.path.exists(path) and os.path.exists(table.parent / name):
         path = table.parent / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # no text, or links that go round in a circle
+        raise DataError(name, f"names no file ({error})", "mend the labels") from error
+    if not inside:
         raise DataError(name, f"the labels point outside {folder}", "list files by their path inside the folder")
     return path
 

@@ -105,7 +105,8 @@ def read_yaml(folder: Path) -> Any:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        # Besides its own errors, YAML fails with those of int(), datetime() and the stack on odd values.
         raise DataError(path, f"not a readable zoo record ({error})", "restore it, or remove it") from error
     return {} if record is None else record  # an empty file is a damaged one
 

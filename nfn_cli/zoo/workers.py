@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
+from nfn_cli.processes import in_processes
 from nfn_cli.zoo.hyperparameters import Hyperparameters
-from nfn_cli.zoo.processes import in_processes
 from nfn_cli.zoo.small_cnn import SmallCnn
 from nfn_cli.zoo.trainer import Snapshot, TrainingImages, train_group
 

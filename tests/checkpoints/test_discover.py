@@ -131,7 +131,7 @@ def test_a_folder_of_no_checkpoint_is_told_as_such(tmp_path: Path) -> None:
 def test_one_bad_file_of_a_folder_leaves_the_rows_of_the_others(tmp_path: Path, nfn: Nfn) -> None:
     torch.save({"note": "no tensors"}, tmp_path / "a.pt")
     touch(tmp_path, "b.pt")
-    code, out, err = nfn("predict-accuracy", tmp_path, "--format", "jsonl", "--device", "cpu")
+    code, out, err = nfn("predict-accuracy", tmp_path, "--format", "jsonl", "--device", "cpu", "--quiet")
     assert code == 3
     assert [json.loads(line)["path"] for line in out.splitlines()] == [str(tmp_path / "a.pt"), str(tmp_path / "b.pt")]
     assert [line.split(": ")[1] for line in err.splitlines()] == [str(tmp_path / "a.pt"), str(tmp_path / "b.pt")]

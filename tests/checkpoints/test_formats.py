@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nfn_cli.checkpoints import read_checkpoint
+from nfn_cli.checkpoints import read_checkpoint, safetensors_format, torch_format
 from nfn_cli.errors import CheckpointError
 
 Write = Callable[..., Path]
@@ -136,15 +136,30 @@ def test_a_file_of_a_big_endian_machine_is_read(tmp_path: Path, write: Write) ->
     assert read_checkpoint(big).tensors["fc.weight"].tolist() == [[1.5, -2.0]]
 
 
+@pytest.mark.parametrize("large", [True, False])
 @pytest.mark.parametrize("format", ["safetensors", "torch"])
-def test_tensors_are_memory_mapped(format: str, tmp_path: Path, state_dict: StateDict, write: Write) -> None:
+def test_tensors_of_large_files_are_memory_mapped(
+    format: str, large: bool, tmp_path: Path, state_dict: StateDict, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     maps = Path("/proc/self/maps")
     if not maps.exists():
         pytest.skip("this system does not tell what is mapped")
     path = write(tmp_path / "model", state_dict, format)
+    for module in (safetensors_format, torch_format):
+        monkeypatch.setattr(module, "MAPPED_FROM", path.stat().st_size + (not large))
     checkpoint = read_checkpoint(path)
-    assert str(path) in maps.read_text()
+    assert (str(path) in maps.read_text()) is large
     assert same(checkpoint.tensors, state_dict)
+
+
+@pytest.mark.parametrize("format", ["safetensors", "torch"])
+def test_a_file_that_is_cut_short_after_it_was_read_stays_read(
+    format: str, tmp_path: Path, state_dict: StateDict, write: Write
+) -> None:
+    path = write(tmp_path / "model", state_dict, format)
+    checkpoint = read_checkpoint(path)
+    os.truncate(path, 0)
+    assert same(checkpoint.tensors, state_dict)  # a map would end this process
 
 
 def test_pytorch_files_are_always_read_with_weights_only(

@@ -57,10 +57,10 @@ def test_wrong_usage_is_told_on_stderr_with_exit_code_2(arguments: list[str], nf
 def test_bad_input_is_one_line_on_stderr(
     error: type[NfnError], code: int, nfn: Nfn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def score(*_: object, **__: object) -> None:
+    def run_engine(*_: object, **__: object) -> None:
         raise error("the [bold]subject[/bold]", "a cause\nof two lines", "a remedy")
 
-    monkeypatch.setattr(nfn_cli.scoring, "score", score)
+    monkeypatch.setattr(nfn_cli.scoring, "run_engine", run_engine)
     assert nfn("predict-accuracy", tmp_path / "a.pt") == (
         code,
         "",
@@ -69,18 +69,20 @@ def test_bad_input_is_one_line_on_stderr(
 
 
 def test_an_interrupt_ends_with_130_and_one_line(nfn: Nfn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def score(*_: object, **__: object) -> None:
+    def run_engine(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(nfn_cli.scoring, "score", score)
-    assert nfn("predict-accuracy", tmp_path / "a.pt") == (130, "", "nfn: interrupted\n")
+    monkeypatch.setattr(nfn_cli.scoring, "run_engine", run_engine)
+    code, out, err = nfn("predict-accuracy", tmp_path / "a.pt")
+    assert (code, out) == (130, "")
+    assert err.startswith("nfn: interrupted; ") and err.count("\n") == 1
 
 
 def test_a_bug_is_not_disguised_as_bad_input(nfn: Nfn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def score(*_: object, **__: object) -> None:
+    def run_engine(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(nfn_cli.scoring, "score", score)
+    monkeypatch.setattr(nfn_cli.scoring, "run_engine", run_engine)
     with pytest.raises(ZeroDivisionError):
         nfn("predict-accuracy", tmp_path / "a.pt")
 

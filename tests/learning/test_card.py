@@ -46,6 +46,14 @@ def card(fitted: Fitted) -> Card:
     return write
 
 
+def test_the_card_tells_what_calibrated_the_interval_and_which_widths_are_known(fitted: Fitted, card: Card) -> None:
+    text = " ".join(card().split())
+    radius = load_head(str(fitted[0])).model.radius.item()
+    assert f"± {radius:.4f}, the 90% quantile of the absolute error on calibration runs, and of each member" in text
+    assert "on the 12.5% of the training runs that it was not fitted to" in text
+    assert "if its hidden widths are not 6, as those of all networks" in text
+
+
 def commands(card: str) -> list[str]:
     return card.split("## Reproduce\n\n```\n")[1].split("\n```")[0].splitlines()
 

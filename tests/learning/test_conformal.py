@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from nfn_cli.learning import interval_radius
+from nfn_cli.learning.conformal import crossed_radius, interval_radius
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
@@ -13,7 +15,7 @@ from nfn_cli.learning import interval_radius
 def test_coverage_is_at_least_the_level_and_little_more(level: float, count: int) -> None:
     generator = torch.Generator().manual_seed(0)
     residuals = torch.randn(4_000, count + 1, generator=generator).abs()
-    covered = [row[count].item() <= interval_radius(torch.zeros(count), row[:count], level) for row in residuals]
+    covered = [row[count].item() <= interval_radius(row[:count], level) for row in residuals]
     share = sum(covered) / len(covered)
     # Exactly, coverage lies between the level and the level + 1 / (count + 1); the rest is chance.
     assert level - 0.02 < share < level + 1 / (count + 1) + 0.02
@@ -23,11 +25,9 @@ def test_coverage_is_at_least_the_level_and_little_more(level: float, count: int
     ("count", "level", "rank"), [(9, 0.9, 9), (10, 0.9, 10), (19, 0.9, 18), (99, 0.95, 95), (3, 0.5, 2)]
 )
 def test_the_radius_is_the_residual_of_the_conformal_rank(count: int, level: float, rank: int) -> None:
-    truth = torch.zeros(count)
     residuals = torch.arange(1, count + 1) / 1000
     shuffled = residuals[torch.randperm(count, generator=torch.Generator().manual_seed(0))]
-    signs = torch.tensor([1.0, -1.0]).repeat(count)[:count]
-    assert interval_radius(truth, signs * shuffled, level) == pytest.approx(rank / 1000)
+    assert interval_radius(shuffled, level) == pytest.approx(rank / 1000)
 
 
 @pytest.mark.parametrize("level", [0.55, 0.9, 0.95])
@@ -35,9 +35,49 @@ def test_a_whole_rank_is_not_raised_by_rounding(level: float) -> None:
     for hundreds in range(1, 30):
         count = 100 * hundreds - 1
         residuals = torch.arange(1, count + 1, dtype=torch.float64)
-        assert interval_radius(torch.zeros(count), residuals, level) == round(100 * level) * hundreds
+        assert interval_radius(residuals, level) == round(100 * level) * hundreds
 
 
 @pytest.mark.parametrize(("count", "level"), [(0, 0.5), (8, 0.9), (1, 0.9), (18, 0.95)])
 def test_too_few_networks_give_an_interval_of_everything(count: int, level: float) -> None:
-    assert interval_radius(torch.zeros(count), torch.full((count,), 0.01), level) == 1.0
+    assert interval_radius(torch.full((count,), 0.01), level) == 1.0
+
+
+def test_what_members_left_out_counts_at_the_scale_of_the_ensemble() -> None:
+    # On calibration networks a member errs twice as much as the ensemble.
+    ensemble = torch.tensor([0.01, 0.02, 0.03])
+    members = torch.stack([1.5 * ensemble, 2.5 * ensemble], dim=1)
+    left_out = torch.tensor([0.02 * number for number in range(4, 20)])
+    # Residuals 0.01 to 0.19, of which the conformal rank of 90 % is the 18th.
+    assert crossed_radius(ensemble, members, left_out, 0.9) == pytest.approx(0.18)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_nothing_left_out_is_split_conformal(members: int) -> None:
+    residuals = torch.rand(50, generator=torch.Generator().manual_seed(0))
+    whole = crossed_radius(residuals, residuals[:, None].repeat(1, members), torch.empty(0), 0.9)
+    assert whole == interval_radius(residuals, 0.9)
+
+
+def test_members_that_never_err_are_taken_as_they_are() -> None:
+    assert crossed_radius(torch.zeros(5), torch.zeros(5, 2), torch.full((14,), 0.1), 0.9) == pytest.approx(0.1)
+
+
+def test_few_calibration_networks_scatter_less_with_what_members_left_out() -> None:
+    generator = torch.Generator().manual_seed(0)
+    plain, crossed = [], []
+    for _ in range(300):
+        # Members err as the ensemble does, and by as much again of their own.
+        shared = torch.randn(30 + 200, generator=generator)
+        own = torch.randn(30 + 200, 4, generator=generator)
+        ensemble = (shared + own.mean(1)).abs()
+        members = (shared[:, None] + own).abs()
+        left_out = members[30:, 0]
+        for radii, radius in (
+            (plain, interval_radius(ensemble[:30], 0.9)),
+            (crossed, crossed_radius(ensemble[:30], members[:30], left_out, 0.9)),
+        ):
+            radii.append(math.erf(radius / math.sqrt(2 * 1.25)))
+    before, after = torch.tensor(plain), torch.tensor(crossed)
+    assert abs(after.mean().item() - 0.9) < 0.01
+    assert after.std() < 0.7 * before.std()

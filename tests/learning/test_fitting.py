@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nfn_cli.learning import FitSettings, TrainSettings
 from nfn_cli.learning.fitting import fit_ensemble
+from nfn_cli.learning.splits import left_out_positions
 from nfn_cli.nn import Accepted, Ensemble, HeadConfig
 from nfn_cli.zoo import LabelledNetworks, read_networks
 
@@ -67,6 +68,28 @@ def test_members_see_the_networks_in_different_orders(
     fit_ensemble(model, fields, networks.accuracies, FitSettings(epochs=2, batch_size=16))
     first, second = (member.readout[1].weight for member in model.members)  # type: ignore[index, union-attr]
     assert not torch.allclose(first, second)
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.3])
+def test_a_member_knows_nothing_of_what_it_leaves_out(
+    validation: float, make: Callable[[], tuple[Ensemble, list[Tensor]]], networks: LabelledNetworks
+) -> None:
+    def fit(targets: Tensor, change: float = 1.0) -> list[dict[str, Tensor]]:
+        model, fields = make()
+        places = torch.tensor(left_out[1])
+        fields = [values.index_copy(0, places, change * values[places]) for values in fields]
+        settings = FitSettings(epochs=3, batch_size=16, validation=validation)
+        outcomes = fit_ensemble(model, fields, targets, settings, runs=networks.runs, left_out=left_out)
+        assert [outcome.validation_loss is not None for outcome in outcomes] == [validation > 0] * 2
+        return [member.state_dict() for member in model.members]
+
+    left_out = left_out_positions(networks.runs, 8, 0)[:2]
+    other = networks.accuracies.clone()
+    other[left_out[1]] = 1 - other[left_out[1]]
+    whole, changed = fit(networks.accuracies), fit(other, 3.0)
+    # The second member left them out, the first did not.
+    assert all(torch.equal(whole[1][name], changed[1][name]) for name in whole[1])
+    assert not all(torch.equal(whole[0][name], changed[0][name]) for name in whole[0])
 
 
 @pytest.mark.parametrize("count", [1, 5])

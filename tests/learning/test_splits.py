@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from nfn_cli.learning import part_of
-from nfn_cli.learning.splits import first_seed, positions, validation_positions
+from nfn_cli.learning.splits import first_seed, left_out_positions, positions, validation_positions
 
 PARTS = ["train", "calibration", "test"]
 
@@ -83,3 +83,16 @@ def test_validation_leaves_a_run_to_fit(runs: list[str], share: float, count: in
     assert len(validation_positions(runs, share, 0)) == count
     assert validation_positions(["a", "b", "c"], 0.0, 0) == []
     assert len(validation_positions(["a", "b", "c"], 0.01, 0)) == 1
+
+
+@pytest.mark.parametrize("folds", [1, 8, 50])
+def test_folds_divide_the_networks_and_no_run(folds: int) -> None:
+    runs = [str(number % 40) for number in range(200)]
+    found = left_out_positions(runs, folds, seed=0)
+    assert len(found) == folds
+    assert sorted(place for fold in found for place in fold) == list(range(200))
+    members = [{runs[place] for place in fold} for fold in found]
+    assert sum(map(len, members)) == 40
+    assert max(map(len, members)) - min(map(len, members)) <= 1
+    assert left_out_positions(runs, folds, seed=0) == found
+    assert folds == 1 or left_out_positions(runs, folds, seed=1) != found

@@ -19,13 +19,13 @@ from nfn_cli.learning import (
     EvaluationReport,
     FitSettings,
     TrainSettings,
+    crossed_radius,
     evaluate_head,
-    interval_radius,
     measure,
     part_of,
     train_head,
 )
-from nfn_cli.learning.splits import first_seed, positions
+from nfn_cli.learning.splits import first_seed, left_out_positions, positions
 from nfn_cli.nn import load_head
 from nfn_cli.zoo import read_networks
 
@@ -98,18 +98,32 @@ def test_a_reloaded_head_predicts_the_same_from_any_place(fitted: Fitted, popula
     assert load_head(str(copy)).name == "renamed"
 
 
-def test_interval_and_population_are_calibrated_on_calibration_runs(fitted: Fitted, population: Path) -> None:
+def test_interval_and_population_are_calibrated_on_runs_that_were_not_fitted_to(
+    fitted: Fitted, population: Path
+) -> None:
     head = load_head(str(fitted[0]))
     networks = read_networks(population)
     calibration = networks.select(positions(networks.runs, "calibration", 0))
+    train = networks.select(positions(networks.runs, "train", 0))
     predictions = head.predict(calibration.point)
-    radius = interval_radius(calibration.accuracies, predictions.accuracy, 0.9)
+    ensemble = (calibration.accuracies - predictions.accuracy).abs()
+    with torch.no_grad():
+        members = [
+            (calibration.accuracies - member(head.model.read(calibration.point)).double().sigmoid()).abs()
+            for member in head.model.members
+        ]
+        folds = left_out_positions(train.runs, 8, 0)
+        absent = [train.select(fold) for fold in folds[:2]]
+        left_out = [
+            (own.accuracies - member(head.model.read(own.point)).double().sigmoid()).abs()
+            for member, own in zip(head.model.members, absent, strict=True)
+        ]
+    radius = crossed_radius(ensemble, torch.stack(members, dim=1), torch.cat(left_out), 0.9)
     assert 0 < radius < 0.3
     assert head.model.radius.item() == pytest.approx(radius, abs=1e-6)
     assert (predictions.high - predictions.low).max().item() <= 2 * radius + 1e-6
     assert (~predictions.in_population).sum() <= 1
-    train = head.predict(networks.select(positions(networks.runs, "train", 0)).point)
-    assert train.in_population.double().mean() > 0.9
+    assert head.predict(train.point).in_population.double().mean() > 0.9
 
 
 def test_networks_unlike_the_population_are_flagged(fitted: Fitted, population: Path) -> None:
@@ -125,8 +139,9 @@ def test_networks_unlike_the_population_are_flagged(fitted: Fitted, population: 
 def test_the_folder_holds_configuration_tensors_and_card(fitted: Fitted) -> None:
     folder, _ = fitted
     assert {path.name for path in folder.iterdir()} == {"config.yaml", "model.safetensors", "README.md"}
-    fitted_to = yaml.safe_load((folder / "config.yaml").read_text())["fitted"]
-    assert fitted_to == {
+    record = yaml.safe_load((folder / "config.yaml").read_text())
+    assert record["widths"] == [6]
+    assert record["fitted"] == {
         "data": "relu",
         "labels": None,
         "networks": 160,
@@ -135,6 +150,7 @@ def test_the_folder_holds_configuration_tensors_and_card(fitted: Fitted) -> None
         "run_column": "run",
         "activation": None,
         "split_seed": 0,
+        "folds": 8,
         "epochs": 40,
         "batch_size": 16,
         "learning_rate": 0.01,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
 from nfn_cli.errors import HeadError
 from nfn_cli.learning import FitSettings
 from nfn_cli.learning.fitting import fit_member
+from nfn_cli.learning.member_fit import MemberFit, class_loss
 from nfn_cli.nn.baselines import (
     BoostedTrees,
+    FourierFeatures,
     PermutationNFN,
     VectorMLP,
     read_statistics,
@@ -158,6 +161,52 @@ def test_the_training_loop_fits_it(kind: str, random_point: RandomPoint, small_c
     fit_member(member, inputs, accuracies, FitSettings(epochs=30, batch_size=16, learning_rate=1e-2), seed=0)
     predicted = member(inputs).sigmoid()
     assert F.mse_loss(predicted, accuracies) < 0.2 * accuracies.var()
+
+
+def make_classifier(kind: str, architecture: Architecture, inputs: Sequence[Tensor], **options: Any) -> nn.Module:
+    """A small member with three logits; NP and HNP as for implicit neural representations."""
+    torch.manual_seed(0)
+    if kind == "NP" or kind == "HNP":
+        pytest.importorskip("nfn")
+        fourier = FourierFeatures(count=8, scale=0.3)
+        return PermutationNFN(architecture, kind, (8, 8), hidden=16, outputs=3, fourier=fourier, **options)
+    return VectorMLP(inputs[0].shape[1], hidden=16, outputs=3)
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_the_training_loop_fits_classes(kind: str, random_point: RandomPoint) -> None:
+    architecture = chain([Layer("0", "linear", 2, 5), Layer("1", "linear", 5, 1)], activation="sin")
+    point = random_point(architecture, 60)
+    classes = torch.arange(60) % 3
+    tensors = {**point.tensors, "1.bias": point.tensors["1.bias"] * 0.1 + classes[:, None] - 1}
+    inputs = READERS[kind](WeightSpace(architecture, tensors))
+    member = make_classifier(kind, architecture, inputs)
+    settings = FitSettings(epochs=30, batch_size=12, learning_rate=1e-2)
+    fit = MemberFit(member, inputs, classes, settings, seed=0, loss=class_loss)
+    while not fit.finished:
+        fit.run_epoch()
+    fit.finish()
+    logits = member(inputs)
+    assert logits.shape == (60, 3)
+    assert (logits.argmax(1) == classes).double().mean() > 0.9
+
+
+@pytest.mark.parametrize("kind", ["NP", "HNP"])
+def test_fourier_features_know_permutations_and_not_signs(kind: str, random_point: RandomPoint) -> None:
+    layers = [Layer("0", "linear", 2, 5), Layer("1", "linear", 5, 5), Layer("2", "linear", 5, 1)]
+    architecture = chain(layers, activation="sin")
+    point = random_point(architecture, 6)
+    member = make_classifier(kind, architecture, read_tensors(point), dropout=0.5).eval()
+    member.prepare(read_tensors(point))  # type: ignore[operator]
+    generator = torch.Generator().manual_seed(1)
+    permuted = act(sample_element(architecture, generator, batch=(6,), flip=False), point)
+    flipped = act(sample_element(architecture, generator, batch=(6,), permute=False), point)
+    with torch.no_grad():
+        before, after, other = (member(read_tensors(shown)) for shown in (point, permuted, flipped))
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
+    assert (other - before).abs().max() > 1e-2 * before.std()
+    member.train()
+    assert not torch.equal(member(read_tensors(point)), member(read_tensors(point)))
 
 
 def test_boosted_trees_learn(random_point: RandomPoint, small_cnn: SmallCNN) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,37 @@ def test_any_hidden_width_is_read(head: Head, width: int, random_point, small_cn
     assert head.predict(random_point(small_cnn("relu", width), 2)).accuracy.isfinite().all()
 
 
+def with_widths(head: Head, widths: tuple[int, ...] | None) -> Head:
+    return replace(head, config=replace(head.config, widths=widths))
+
+
+@pytest.mark.parametrize("widths", [None, (16, 16, 16)], ids=str)
+def test_networks_of_the_widths_that_were_fitted_to_are_told_by_their_invariants_alone(
+    head: Head, widths: tuple[int, ...] | None, population: WeightSpace
+) -> None:
+    told = with_widths(head, widths).predict(population).in_population
+    assert told.any()
+    assert torch.equal(told, head.model.population.contains(head.model(head.model.read(population))[1]))
+
+
+@pytest.mark.parametrize("widths", [(8, 16, 16), (16, 16, 17)], ids=str)
+def test_networks_of_other_widths_are_read_and_outside_the_population(
+    head: Head, widths: tuple[int, ...], population: WeightSpace
+) -> None:
+    found = with_widths(head, widths).predict(population)
+    assert torch.equal(found.accuracy, head.predict(population).accuracy)
+    assert found.in_population.dtype is torch.bool and found.in_population.shape == (60,)
+    assert not found.in_population.any()
+
+
+def test_widths_are_saved_where_they_are_known(head: Head, tmp_path: Path) -> None:
+    for widths in (None, (16, 16, 16)):
+        with_widths(head, widths).save(tmp_path / "mine", "")
+        assert read_head(tmp_path / "mine").config.widths == widths
+        record = yaml.safe_load((tmp_path / "mine" / "config.yaml").read_text())
+        assert record.get("widths") == (None if widths is None else [16, 16, 16])
+
+
 def test_another_activation_is_refused(head: Head, random_point, small_cnn) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(HeadError, match="the activation is tanh, the head reads relu"):
         head.predict(random_point(small_cnn("tanh"), 2))
@@ -137,6 +169,11 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "an activation without a group": lambda record: change(record, "accepts", "activation", to="gelu"),
     "an unknown activation": lambda record: change(record, "accepts", "activation", to="rm -rf"),
     "no layer at all": lambda record: change(record, "accepts", "layers", to=[]),
+    "widths of too few layers": lambda record: record | {"widths": [16, 16]},
+    "a width that is text": lambda record: record | {"widths": [16, "16", 16]},
+    "a width that is a truth": lambda record: record | {"widths": [16, True, 16]},
+    "no neurons": lambda record: record | {"widths": [16, 0, 16]},
+    "widths that are a number": lambda record: record | {"widths": 16},
     "other sizes than the tensors": lambda record: change(record, "sizes", "hidden", to=9),
 }
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
 from nfn_cli.errors import HeadError
 from nfn_cli.nn import Accepted, Ensemble, ForwardPass, Head, HeadConfig, MonomialProbe, MonomialProbeSizes, read_head
+from nfn_cli.nn.weight_statistics import statistics_count
 from nfn_cli.symmetry import GroupElement, act, sample_element, unit_scaled
 
 SIZES = MonomialProbeSizes(probes=6, hidden=16)
@@ -182,3 +184,56 @@ def test_a_forward_pass_that_cannot_be_is_refused(head: Head, tmp_path: Path, na
     config.write_text(yaml.safe_dump(record))
     with pytest.raises(HeadError, match=r"config\.yaml"):
         read_head(tmp_path / "probe")
+
+
+@pytest.mark.parametrize("name", ["image", "one output"])
+def test_summaries_by_class_are_in_the_summary_and_not_in_the_readout(
+    name: str, random_point: Callable[..., WeightSpace]
+) -> None:
+    architecture, forward_pass = architecture_and_pass(name, "relu")
+    network = MonomialProbe(architecture, SIZES, forward_pass).eval()
+    inputs = network.read(random_point(architecture, 30))
+    network.prepare(inputs)
+    outputs = architecture.layers[-1].out_features
+    with torch.no_grad():
+        logits, summary = network.logits_and_summary(inputs)
+        shares = network._answers(inputs[1:], network.probes())
+        shares = shares.softmax(2) if outputs > 1 else shares.sigmoid()
+        by_class = torch.cat([shares.mean(1), shares.std(1, correction=0)], dim=1)
+        expected = (by_class - by_class.mean(0)) / by_class.std(0, correction=0)
+        # Another mean for them changes the summary alone, and one for anything else both.
+        network.mean[: 2 * outputs] += 3
+        assert torch.equal(network(inputs), logits)
+        network.mean[2 * outputs] += 3
+        assert not torch.equal(network(inputs), logits)
+    assert summary.shape == (30, network.summary_features)
+    assert torch.allclose(summary[:, : 2 * outputs], expected, atol=1e-2)
+    linear = network.readout[0]
+    assert isinstance(linear, torch.nn.Linear)
+    assert linear.in_features == len(network.mean) - 2 * outputs
+    assert linear.in_features == statistics_count(architecture) + 5 + SIZES.probes * (2 * outputs + 1)
+
+
+def test_every_feature_is_standardised_by_the_population(random_point: Callable[..., WeightSpace]) -> None:
+    architecture, forward_pass = architecture_and_pass("image", "relu")
+    network = MonomialProbe(architecture, SIZES, forward_pass).eval()
+    inputs = network.read(random_point(architecture, 50))
+    network.prepare(inputs)
+    with torch.no_grad():
+        summary = network.logits_and_summary(inputs)[1]
+    spread = summary.std(0, correction=0)
+    assert summary.mean(0).abs().max() < 1e-2
+    # What is the same for all networks stays 0, the largest of a spectrum divided by it for one.
+    assert ((spread - 1).abs() < 1e-2).logical_or(spread == 0).all()
+    assert (spread > 0).double().mean() > 0.8
+
+
+def test_a_head_whose_readout_takes_more_is_refused_in_one_line(head: Head, tmp_path: Path) -> None:
+    head.save(tmp_path / "probe", "# card\n")
+    file = tmp_path / "probe" / "model.safetensors"
+    tensors = load_file(file)
+    rows = tensors["members.0.readout.0.weight"]
+    save_file(tensors | {"members.0.readout.0.weight": torch.cat([rows, rows[:, :20]], dim=1)}, file)
+    with pytest.raises(HeadError, match=r"model\.safetensors: unreadable tensors.*readout\.0\.weight") as refused:
+        read_head(tmp_path / "probe")
+    assert len(str(refused.value).splitlines()) == 1

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,11 +13,9 @@ from torch import Tensor
 from nfn_cli.architectures import read_weight_space, stack
 from nfn_cli.checkpoints import read_checkpoint
 from nfn_cli.nn import load_head
-from nfn_cli.scoring import ScoreRow, score
+from nfn_cli.scoring import ScoreRow, local, predicting, score
 
 Save = Callable[..., Path]
-# The package's `score` is the function of this module.
-MODULE = importlib.import_module("nfn_cli.scoring.score")
 
 
 def rows_of(paths: list[Path], **options: object) -> list[ScoreRow]:
@@ -87,31 +85,41 @@ def test_predictions_are_the_heads_own_and_differ(mixed: list[Path], shipped: Pa
 
 @pytest.mark.usefixtures("shipped")
 @pytest.mark.parametrize(
-    ("networks", "weights", "batch"), [(1, 1 << 25, 1 << 21), (3, 50, 1), (512, 1 << 25, 80), (512, 1 << 25, 1)]
+    ("files", "size", "weights", "batch"),
+    [(1, 1 << 26, 1 << 21, 512), (3, 1, 1 << 21, 512), (64, 1 << 26, 80, 512), (64, 1 << 26, 1 << 21, 1)],
 )
-def test_how_many_are_held_and_computed_at_once_does_not_matter(
-    networks: int, weights: int, batch: int, mixed: list[Path], monkeypatch: pytest.MonkeyPatch
+def test_how_many_are_read_and_computed_at_once_does_not_matter(
+    files: int, size: int, weights: int, batch: int, mixed: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = rows_of(mixed)
-    monkeypatch.setattr(MODULE, "_MOST_NETWORKS", networks)
-    monkeypatch.setattr(MODULE, "_MOST_WEIGHTS", weights)
-    monkeypatch.setattr(MODULE, "_LARGEST_BATCH", batch)
-    for row, other in zip(rows_of(mixed), expected, strict=True):
+    monkeypatch.setattr(local, "_MOST_FILES", files)
+    monkeypatch.setattr(local, "_MOST_BYTES", size)
+    monkeypatch.setattr(predicting, "_LARGEST_BATCH", weights)
+    for row, other in zip(rows_of(mixed, batch_size=batch), expected, strict=True):
         assert (row.path, row.head, row.error) == (other.path, other.head, other.error)
         assert row.accuracy == pytest.approx(other.accuracy, abs=1e-5)
 
 
 @pytest.mark.usefixtures("shipped")
 def test_rows_come_before_all_files_are_read(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MODULE, "_MOST_NETWORKS", 2)
+    monkeypatch.setattr(local, "_MOST_FILES", 2)
+    read: list[str] = []
+    read_chunk = local.read_chunk
+
+    def watched(sources: list[Any], settings: Any) -> Any:
+        read.extend(source.path for source in sources)
+        return read_chunk(sources, settings)
+
+    monkeypatch.setattr(local, "read_chunk", watched)
     paths = [save(f"{number}.safetensors", seed=number) for number in range(5)]
-    read: list[int] = []
-    rows = score(paths, device="cpu", on_row=lambda: read.append(1))
+    told: list[int] = []
+    rows = score(paths, device="cpu", on_row=lambda: told.append(len(read)))
     assert read == []
     next(rows)
-    assert len(read) == 2
+    assert read == list(map(str, paths[:2]))
     assert len(list(rows)) == 4
-    assert len(read) == 5
+    assert read == list(map(str, paths))
+    assert told == [2, 2, 4, 4, 5]
 
 
 @pytest.mark.usefixtures("shipped")

@@ -27,7 +27,7 @@ Classifies implicit neural representations from their weights alone. Kind: {conf
 ## Data
 
 Fitted to {fitted["networks"]:,} networks ({fitted["data"]}) for {fitted["epochs"]} epochs; one in twenty pictures of
-the training part set the temperature instead.
+the training part set the temperature and the limits of the population instead.
 {_zoo(fitted)}
 ## Measured on {report.networks:,} networks of {report.pictures:,} test pictures
 
@@ -40,13 +40,21 @@ the training part set the temperature instead.
 | among the three most probable | {report.top3} | |
 | cross entropy | {report.loss:.4f} | |
 | expected calibration error | {report.calibration_error:.4f} | |
+| outside the population | {report.flagged} | |
 
 - No logit changes by more than {report.drift:.1e} of the logits' spread when a network is moved, and {report.changed}
-  predicted classes change.
+  predicted classes and {report.flags_changed} flags change.
 - Share right by class: {", ".join(f"{name} {value:.3f}" for name, value in report.by_class.items())}.
 - Commonest mistakes: {"; ".join(f"{true} as {guess} ({count})" for true, guess, count in report.confused) or "none"}.
 
-The probabilities mean nothing for a network that is no picture of these classes: nothing here tells whether it is one.
+A network is outside the population, and its class means nothing, if either the Mahalanobis distance of its invariants
+(what the last layer reads, and statistics of the picture) from the training mean is too large, or a small network finds
+them strange that has learned to tell training networks from shuffled and random weights and from negatives. Share of
+outsiders that is flagged:
+
+| outsiders | flagged |
+|---|---|
+{_outsiders(report)}
 
 ## Reproduce
 
@@ -54,6 +62,10 @@ The probabilities mean nothing for a network that is no picture of these classes
 {_commands(head, fitted)}
 ```
 """
+
+
+def _outsiders(report: ClassReport) -> str:
+    return "\n".join(f"| {kind} | {flagged} |" for kind, flagged in report.outsiders.items())
 
 
 def _zoo(fitted: dict[str, Any]) -> str:
@@ -79,15 +91,19 @@ def _commands(head: Classifier, fitted: dict[str, Any]) -> str:
             f" --omega-0 {zoo['omega_0']:g} --steps {zoo['steps']} --learning-rate {zoo['learning_rate']:g}"
             f" --seed {zoo['seed']}{' --packed' if zoo['packed'] else ''} --out {data}"
         )
+    outsiders = "".join(
+        f" --outsiders {quote(f'{kind}={folder}')}" for kind, folder in fitted.get("outsiders", {}).items()
+    )
     count = f" --count {fitted['count']}" if fitted.get("count") else ""
     names = head.config.classes
     classes = "" if names == tuple(map(str, range(len(names)))) else f" --classes {quote(','.join(names))}"
     lines.append(
         f"nfn train-inr {data} --out {name} --kind {inr_kind_of(head.config.sizes)}{_options(head)} --epochs"
         f" {fitted['epochs']} --members {head.config.members} --seed {fitted['seed']}{count}{classes}{labels}"
-        f"{activation}"
+        f"{activation}{outsiders}"
     )
-    lines.append(f"nfn evaluate-inr {name} {data}{labels}{activation}")
+    seed = f" --seed {fitted['seed']}" if fitted["seed"] else ""
+    lines.append(f"nfn evaluate-inr {name} {data}{seed}{labels}{activation}{outsiders}")
     return "\n".join(lines)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,8 @@ from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import DataError
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.metrics import Estimate, bootstrap, share
-from nfn_cli.nn import load_classifier
+from nfn_cli.learning.outsiders import gaussian, shuffled
+from nfn_cli.nn import Accepted, load_classifier
 from nfn_cli.nn.inr import Classification, Classifier
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo import LabelledInrs, read_inrs
@@ -36,6 +38,9 @@ class ClassReport:
         changed: networks whose predicted class is another after an element.
         by_class: share right of every class.
         confused: the commonest mistakes as (true, predicted, networks).
+        flagged: share found outside the population.
+        flags_changed: networks whose flag is another after an element.
+        outsiders: share flagged of networks made of these, and of other zoos, by kind.
     """
 
     head: str
@@ -50,6 +55,9 @@ class ClassReport:
     changed: int
     by_class: dict[str, float]
     confused: tuple[tuple[str, str, int], ...]
+    flagged: Estimate
+    flags_changed: int
+    outsiders: dict[str, Estimate]
 
 
 def evaluate_classifier(
@@ -60,6 +68,7 @@ def evaluate_classifier(
     split: Literal["train", "test", "all"] = "test",
     seed: int = 0,
     activation: str | None = None,
+    outsiders: Mapping[str, Path] | None = None,
     device: str = "cpu",
 ) -> ClassReport:
     """Measure a head (a shipped name or a folder) on labelled INRs.
@@ -68,6 +77,7 @@ def evaluate_classifier(
         data, labels: as in `read_inrs`.
         split: the networks that count, by the column `split`.
         seed: decides the random group elements.
+        outsiders: folders of other zoos by their names.
 
     Raises:
         HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data.
@@ -79,7 +89,28 @@ def evaluate_classifier(
         if not len(networks):
             raise DataError(data, f"none of its networks is of the {split} part", "use --split all")
     require_classes(networks, len(head.config.classes), data)
-    return measure_classifier(head, networks, seed=seed)
+    return measure_classifier(
+        head, networks, seed=seed, others=read_others(outsiders or {}, head.config.accepted, activation)
+    )
+
+
+def read_others(
+    folders: Mapping[str, Path], accepted: Accepted, activation: str | None = None
+) -> dict[str, LabelledInrs]:
+    """Other zoos, to see how many of their networks a head flags; of a zoo with a test part, that alone.
+
+    Raises:
+        DataError, CheckpointError, ArchitectureError: one cannot be read, or has networks that the head does not read.
+    """
+    found = {}
+    for name, folder in folders.items():
+        networks = read_inrs(folder, activation=activation)
+        reason = accepted.mismatch(networks.point.architecture)
+        if reason:
+            raise DataError(folder, reason, "give outsiders that the head reads")
+        tests = networks.part("test")
+        found[name] = tests if len(tests) else networks
+    return found
 
 
 def require_classes(networks: LabelledInrs, classes: int, data: Path) -> None:
@@ -93,8 +124,13 @@ def require_classes(networks: LabelledInrs, classes: int, data: Path) -> None:
         raise DataError(data, f"has a class {highest}, the head knows 0 to {classes - 1}", "leave its networks out")
 
 
-def measure_classifier(head: Classifier, networks: LabelledInrs, *, seed: int = 0) -> ClassReport:
+def measure_classifier(
+    head: Classifier, networks: LabelledInrs, *, seed: int = 0, others: Mapping[str, LabelledInrs] | None = None
+) -> ClassReport:
     """Measure a loaded head on networks in memory.
+
+    Args:
+        others: outsiders from other zoos by their names.
 
     Raises:
         DataError: a network for which the head gives no finite logits.
@@ -131,7 +167,23 @@ def measure_classifier(head: Classifier, networks: LabelledInrs, *, seed: int = 
             if bool((truth == number).any())
         },
         confused=_confused(truth, before, names),
+        flagged=bootstrap(share, truth, ~plain.in_population, runs),
+        flags_changed=int((plain.in_population != moved.in_population).sum()),
+        outsiders=_outsiders(head, networks, others or {}, seed),
     )
+
+
+def _outsiders(
+    head: Classifier, networks: LabelledInrs, others: Mapping[str, LabelledInrs], seed: int
+) -> dict[str, Estimate]:
+    generator = torch.Generator().manual_seed(seed)
+    kinds = {"shuffled entries": shuffled, "Gaussian weights": gaussian}
+    made = {kind: replace(networks, point=make(networks.point, generator)) for kind, make in kinds.items()}
+    found = {}
+    for kind, outsiders in (made | dict(others)).items():
+        flags = torch.cat([~head.classify(batch).in_population for batch in batches(outsiders.point)])
+        found[kind] = bootstrap(share, outsiders.labels, flags, [row.run for row in outsiders.rows])
+    return found
 
 
 def _classify(head: Classifier, point: WeightSpace, networks: LabelledInrs) -> Classification:
@@ -141,7 +193,12 @@ def _classify(head: Classifier, point: WeightSpace, networks: LabelledInrs) -> C
     if len(bad):
         row = networks.rows[int(bad[0])]
         raise DataError(row.file, "the logits are not finite: weights beyond float32's range", "leave it out")
-    return Classification(logits, torch.cat([part.probabilities for part in parts]))
+    return Classification(
+        logits,
+        torch.cat([part.probabilities for part in parts]),
+        torch.cat([part.in_population for part in parts]),
+        torch.cat([part.distance for part in parts]),
+    )
 
 
 def _calibration_error(probabilities: Tensor, truth: Tensor) -> float:

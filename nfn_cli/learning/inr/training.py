@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ import torch
 from nfn_cli.errors import DataError
 from nfn_cli.learning.fit_state import StateKeeper
 from nfn_cli.learning.fitting import fit_ensemble
+from nfn_cli.learning.inr.calibration import calibrate
 from nfn_cli.learning.inr.card import classifier_card
-from nfn_cli.learning.inr.evaluation import ClassReport, measure_classifier, require_classes
-from nfn_cli.learning.inr.temperature import fitted_temperature
+from nfn_cli.learning.inr.evaluation import ClassReport, measure_classifier, read_others, require_classes
 from nfn_cli.learning.member_fit import FitSettings, class_loss
 from nfn_cli.learning.places import require_place
 from nfn_cli.nn.accepted import Accepted
@@ -25,7 +25,6 @@ from nfn_cli.zoo.inr.record import read_inr_record
 
 _HELD_OUT = 0.05
 _FEWEST = 20
-_TOGETHER = 512
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class ClassifierSettings:
         sizes: of a member; None takes the usual ones of `kind`.
         count: training networks to use, the first ones; None takes all.
         class_names: in the order of the labels; None names them by their numbers.
+        outsiders: folders of other zoos by their names, of which the report tells the share that is flagged.
     """
 
     kind: str = "coordinate-probe"
@@ -45,6 +45,7 @@ class ClassifierSettings:
     count: int | None = None
     class_names: tuple[str, ...] | None = None
     activation: str | None = None
+    outsiders: Mapping[str, Path] = field(default_factory=dict)
 
 
 def train_classifier(
@@ -59,8 +60,8 @@ def train_classifier(
     on_epoch: Callable[[float], None] = lambda loss: None,
     on_skip: Callable[[int], None] = lambda epochs: None,
 ) -> ClassReport:
-    """Fit a head to the training part of a zoo, set its temperature on a twentieth of that which is held out, measure
-    it on the test part, and write its folder.
+    """Fit a head to the training part of a zoo, set its temperature and population with a twentieth of that which is
+    held out, measure it on the test part, and write its folder.
 
     A fit that was stopped goes on when it is called again with the same data and settings.
 
@@ -80,8 +81,12 @@ def train_classifier(
     networks = read_inrs(data, labels, activation=settings.activation)
     train, held_out, test = _parts(networks, settings.count, data)
     names = settings.class_names or tuple(map(str, range(int(networks.labels.max()) + 1)))
+    if len(names) < 2:
+        raise DataError(data, "all its networks are of one class", "give networks of two classes or more")
     require_classes(networks, len(names), data)
+    _require_float32(networks)
     require_place(out)
+    others = read_others(settings.outsiders, Accepted.of(networks.point.architecture), settings.activation)
     sizes = INR_KINDS[settings.kind].sizes() if settings.sizes is None else settings.sizes
     kind = inr_kind_of(sizes)
     fit = replace(settings.fit, epochs=settings.fit.epochs_for(len(train), INR_KINDS[kind].epochs))
@@ -95,15 +100,16 @@ def train_classifier(
     )
     torch.manual_seed(fit.seed)
     model = ClassifierModel(config).to(device)
-    keeper = StateKeeper(out, _made_of(train, settings, device), overwrite=overwrite)
+    made_of = _made_of(train, settings, device) | {"number of classes": len(names)}
+    keeper = StateKeeper(out, made_of, overwrite=overwrite)
     on_start(settings.members * (fit.epochs or 0))
     targets = train.labels.to(device)
     fit_ensemble(
         model, model.read(train.point), targets, fit, on_epoch, loss=class_loss, on_skip=on_skip, keeper=keeper
     )
     head = Classifier(out.resolve().name, config, model.eval())
-    model.temperature.fill_(fitted_temperature(_logits(head, held_out), held_out.labels))
-    report = measure_classifier(head, test, seed=fit.seed)
+    calibrate(head, train, held_out, fit.seed)
+    report = measure_classifier(head, test, seed=fit.seed, others=others)
     head.save(out, classifier_card(head, report))
     keeper.remove()
     return report
@@ -128,15 +134,17 @@ def _parts(networks: LabelledInrs, count: int | None, data: Path) -> tuple[Label
     return networks.select(train), networks.select(held_out), networks.select(test)
 
 
+def _require_float32(networks: LabelledInrs) -> None:
+    """Check, before a fit that they would spoil, that all weights are within the range in which heads compute."""
+    for tensor in networks.point.tensors.values():
+        beyond = (tensor.abs() > torch.finfo(torch.float32).max).flatten(1).any(1).nonzero()
+        if len(beyond):
+            raise DataError(networks.rows[int(beyond[0])].file, "weights beyond float32's range", "leave it out")
+
+
 def _share(run: str) -> float:
     """A number in [0, 1) that follows from a name."""
     return int.from_bytes(hashlib.sha256(run.encode()).digest()[:8], "big") / 2**64
-
-
-@torch.no_grad()
-def _logits(head: Classifier, networks: LabelledInrs) -> torch.Tensor:
-    places = torch.arange(len(networks)).split(_TOGETHER)
-    return torch.cat([head.classify(networks.select(part.tolist()).point).logits for part in places])
 
 
 def _record(data: Path, labels: Path | None, train: LabelledInrs, settings: ClassifierSettings) -> dict[str, Any]:
@@ -150,12 +158,13 @@ def _record(data: Path, labels: Path | None, train: LabelledInrs, settings: Clas
         "activation": settings.activation,
         **asdict(settings.fit),
         **({"zoo": zoo} if zoo else {}),
+        "outsiders": {name: folder.resolve().name for name, folder in settings.outsiders.items()},
     }
 
 
 def _made_of(train: LabelledInrs, settings: ClassifierSettings, device: str) -> dict[str, Any]:
     """All that a fit follows from, under names that a refusal can tell."""
-    contents = hashlib.sha256(repr((train.rows, train.point.architecture.describe())).encode())
+    contents = hashlib.sha256(repr((train.rows, train.point.architecture.signature)).encode())
     for tensor in train.point.tensors.values():
         contents.update(tensor.contiguous().numpy().data)
     return {

@@ -15,12 +15,13 @@ torch.Size([5])
 
 from nfn_cli.nn.baselines.boosted_trees import BoostedTrees
 from nfn_cli.nn.baselines.flat_weights import read_weights
-from nfn_cli.nn.baselines.permutation_nfn import PermutationNFN, read_tensors
+from nfn_cli.nn.baselines.permutation_nfn import FourierFeatures, PermutationNFN, read_tensors
 from nfn_cli.nn.baselines.statistics import read_statistics
 from nfn_cli.nn.baselines.vector_mlp import VectorMLP
 
 __all__ = [
     "BoostedTrees",
+    "FourierFeatures",
     "PermutationNFN",
     "VectorMLP",
     "read_statistics",

@@ -7,28 +7,29 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.nn.baselines.readout import readout
+from nfn_cli.nn.baselines.readout import logits, readout
 
 # Spreads below are those of a feature that never changes.
 _LEAST_SPREAD = 1e-12
 
 
 class VectorMLP(nn.Module):
-    """Standardises a vector and turns it into a logit.
+    """Standardises a vector and turns it into a logit, or several.
 
     Args:
         features: length of the vector.
         hidden: units of each of the two hidden layers.
+        outputs: number of logits.
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, features: int, hidden: int = 1000) -> None:
+    def __init__(self, features: int, hidden: int = 1000, outputs: int = 1) -> None:
         super().__init__()
         self.register_buffer("shift", torch.zeros(features))
         self.register_buffer("scale", torch.ones(features))
-        self.readout = readout(features, hidden)
+        self.readout = readout(features, hidden, outputs)
 
     def prepare(self, inputs: Sequence[Tensor]) -> None:
         """Set mean and spread of every feature from a training population, one tensor [networks, features]."""
@@ -39,6 +40,6 @@ class VectorMLP(nn.Module):
         self.scale.copy_(torch.where(spread > _LEAST_SPREAD, 1 / spread, 1.0))
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits [batch] of one tensor [batch, features]."""
+        """Logits of one tensor [batch, features]: [batch], or [batch, outputs] where there are several."""
         (rows,) = inputs
-        return self.readout((rows - self.shift) * self.scale)[:, 0]  # type: ignore[no-any-return]
+        return logits(self.readout((rows - self.shift) * self.scale))

@@ -1,4 +1,5 @@
-"""A pretrained head that classifies implicit neural representations: an ensemble of invariant networks."""
+"""A pretrained head that classifies implicit neural representations: an ensemble of invariant networks, and the
+population that it knows."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.head_folder import MOST_MEMBERS, load_model, parse_record, write_folder
-from nfn_cli.nn.inr.kinds import INR_KINDS, InrKind, InrSizes, inr_kind_of
+from nfn_cli.nn.inr.kinds import INR_KINDS, InrKind, InrMember, InrSizes, inr_kind_of
+from nfn_cli.nn.population import Population
 
 CLASSIFY = "classify-inr"
 _MOST_CLASSES = 10_000
@@ -48,16 +50,21 @@ class ClassifierConfig:
         # These come from a stranger's file too.
         if not 1 <= self.members <= MOST_MEMBERS:
             raise ValueError(f"members is {self.members}, not from 1 to {MOST_MEMBERS}")
-        if not 2 <= len(self.classes) <= _MOST_CLASSES or not all(isinstance(name, str) for name in self.classes):
+        if not 2 <= len(self.classes) <= _MOST_CLASSES or not all(map(_is_name, self.classes)):
             raise ValueError(f"classes are not from 2 to {_MOST_CLASSES} names")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("two classes are of one name")
 
 
 @dataclass(frozen=True)
 class Classification:
-    """For a batch of networks: logits, before the temperature, and probabilities of the classes."""
+    """For a batch of networks: logits, before the temperature, probabilities of the classes, and whether each looks
+    like those that the head was fitted to."""
 
     logits: Tensor  # float64 [batch, classes]
     probabilities: Tensor  # float64 [batch, classes]
+    in_population: Tensor  # bool [batch]
+    distance: Tensor  # float64 [batch], from the population's middle, as a share of its limit
 
     @property
     def entropy(self) -> Tensor:
@@ -82,14 +89,19 @@ class ClassifierModel(nn.Module):
             config.kind.make(example, config.sizes, len(config.classes)) for _ in range(config.members)
         )
         self.register_buffer("temperature", torch.tensor(1.0))
+        self.population = Population(self._member(0).summary_features)
 
     def read(self, point: WeightSpace) -> list[Tensor]:
         """What the members take of a batch of networks [batch, *shape] on the CPU: tensors [batch, ...]."""
-        return self.members[0].read(point, device=self.temperature.device)  # type: ignore[operator, no-any-return]
+        return self._member(0).read(point, device=self.temperature.device)
 
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits [batch, classes], averaged over members, of what `read` gives."""
-        return torch.stack([member(inputs) for member in self.members]).mean(0)
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Of what `read` gives: logits [batch, classes], averaged over members, and the first one's summary."""
+        found = [self._member(number).logits_and_summary(inputs) for number in range(len(self.members))]
+        return torch.stack([logits for logits, _ in found]).mean(0), found[0][1]
+
+    def _member(self, number: int) -> InrMember:
+        return self.members[number]  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -113,8 +125,14 @@ class Classifier:
         reason = self.config.accepted.mismatch(point.architecture)
         if reason:
             raise HeadError(point.architecture.describe(), reason, f"choose another head than {self.name}")
-        logits = self.model(self.model.read(point)).cpu().double()
-        return Classification(logits, (logits / self.model.temperature.cpu().double()).softmax(1))
+        found, summary = self.model(self.model.read(point))
+        logits = found.cpu().double()
+        return Classification(
+            logits=logits,
+            probabilities=(logits / self.model.temperature.cpu().double()).softmax(1),
+            in_population=self.model.population.contains(summary).cpu(),
+            distance=self.model.population.relative_distance(summary).cpu().double(),
+        )
 
     def save(self, folder: Path, card: str) -> None:
         """Write the head's folder; `config.yaml` comes last, so that a folder with one is complete."""
@@ -130,13 +148,13 @@ class Classifier:
         write_folder(folder, record, self.model, card)
 
 
-def read_classifier_config(folder: Path) -> ClassifierConfig:
-    """Read a classifying head's `config.yaml`.
+def read_classifier_config(folder: Path, record: dict[str, Any] | None = None) -> ClassifierConfig:
+    """Read a classifying head's `config.yaml`, or take what `read_record` gave of it.
 
     Raises:
         HeadError: there is none, or it is not that of a head that classifies INRs.
     """
-    return parse_record(folder, INR_KINDS, CLASSIFY, _config)
+    return parse_record(folder, INR_KINDS, CLASSIFY, _config, record)
 
 
 def read_classifier(folder: Path, device: str = "cpu") -> Classifier:
@@ -157,7 +175,18 @@ def _config(record: dict[str, Any]) -> ClassifierConfig:
     return ClassifierConfig(
         accepted=Accepted.from_record(record["accepts"]),
         sizes=INR_KINDS[record["kind"]].sizes(**record["sizes"]),
-        classes=tuple(record["classes"]),
+        classes=tuple(_listed(record["classes"])),
         members=int(record["members"]),
         fitted=dict(record["fitted"]),
     )
+
+
+def _is_name(name: Any) -> bool:
+    """Whether it can stand in a row of output: text without line breaks or characters that command a terminal."""
+    return isinstance(name, str) and name != "" and name.isprintable()
+
+
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return value

@@ -74,6 +74,8 @@ class CoordinateProbe(nn.Module):
 
     def __init__(self, architecture: Architecture, sizes: CoordinateProbeSizes, classes: int) -> None:
         super().__init__()
+        if architecture.activation not in FUNCTIONS:
+            raise HeadError(architecture.describe(), "the activation is none that nfn knows", "update nfn-cli")
         first = architecture.layers[0]
         if first.in_features != COORDINATES or any(layer.kind != "linear" for layer in architecture.layers):
             raise HeadError(
@@ -101,9 +103,9 @@ class CoordinateProbe(nn.Module):
             *_convolution(4 * width, 4 * width),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(1),
-            nn.Dropout(sizes.dropout),
-            nn.Linear(4 * width, classes),
         )
+        self.readout = nn.Sequential(nn.Dropout(sizes.dropout), nn.Linear(4 * width, classes))
+        self.summary_features = 4 * width + _STATISTICS * values
 
     def read(self, point: WeightSpace, device: str | torch.device = "cpu") -> list[Tensor]:
         """The tensors of a batch of networks, float32 [batch, *shape] each: first weight, first bias, ...
@@ -131,19 +133,28 @@ class CoordinateProbe(nn.Module):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits [batch, classes] of tensors [batch, *shape] from `read`."""
+        return self.logits_and_summary(inputs)[0]
+
+    def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits [batch, classes], and what tells a population [batch, summary_features]: what the last layer reads,
+        and statistics of the picture."""
         places = self.grid + self.moved
         if self.training:
-            return self._logits(inputs, self._augmented(places, len(inputs[0])))
+            return self._answer(inputs, self._augmented(places, len(inputs[0])))
         parts = [list(inputs)] if torch.is_grad_enabled() else _parts(inputs)
-        if not self.sizes.mirror:
-            return torch.cat([self._logits(part, places) for part in parts])
-        mirrored = places * places.new_tensor([1.0, -1.0])
-        return torch.cat([(self._logits(part, places) + self._logits(part, mirrored)) / 2 for part in parts])
+        found = [self._answer(part, places) for part in parts]
+        if self.sizes.mirror:
+            mirrored = places * places.new_tensor([1.0, -1.0])
+            others = [self._answer(part, mirrored)[0] for part in parts]
+            found = [((logits + other) / 2, own) for (logits, own), other in zip(found, others, strict=True)]
+        return torch.cat([logits for logits, _ in found]), torch.cat([summary for _, summary in found])
 
-    def _logits(self, inputs: Sequence[Tensor], places: Tensor) -> Tensor:
+    def _answer(self, inputs: Sequence[Tensor], places: Tensor) -> tuple[Tensor, Tensor]:
         values = self._values(inputs, places).clamp(-_LARGEST_VALUE, _LARGEST_VALUE)
         standard = (values - self.shift) * self.scale
-        return self.reader(standard.mT.unflatten(2, (self.sizes.side, self.sizes.side)))  # type: ignore[no-any-return]
+        picture = standard.mT.unflatten(2, (self.sizes.side, self.sizes.side))
+        features = self.reader(picture)
+        return self.readout(features), torch.cat([features, _statistics(picture)], dim=1)
 
     def _values(self, inputs: Sequence[Tensor], places: Tensor) -> Tensor:
         """[batch, places, channels] at places [places, 2], or [batch, places, 2]."""
@@ -175,13 +186,36 @@ class CoordinateProbe(nn.Module):
         return places @ affine.mT + moved
 
 
+_QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+_STATISTICS = len(_QUANTILES) + 5
+
+
+def _statistics(picture: Tensor) -> Tensor:
+    """Of each channel of pictures [batch, channels, side, side]: mean, spread and quantiles, mean size of the
+    differences along rows and columns, and mean of the border; [batch, channels × 12]."""
+    pixels = picture.flatten(2)
+    ordered = pixels.sort(2).values
+    places = [round(level * (pixels.shape[2] - 1)) for level in _QUANTILES]
+    border = torch.cat([picture[:, :, 0], picture[:, :, -1], picture[..., 0], picture[..., -1]], dim=2)
+    columns = [
+        pixels.mean(2),
+        pixels.std(2, correction=0),
+        *(ordered[:, :, place] for place in places),
+        picture.diff(dim=2).abs().mean((2, 3)),
+        picture.diff(dim=3).abs().mean((2, 3)),
+        border.mean(2),
+    ]
+    return torch.cat(columns, dim=1)
+
+
 def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
     return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 
 def _grid(side: int) -> Tensor:
     """Places [side², 2] evenly over [-1, 1]², row by row."""
-    line = torch.linspace(-1, 1, side)
+    # On the CPU even where a head is being built without memory: elsewhere torch would load its compiler for this.
+    line = torch.linspace(-1, 1, side, device="cpu")
     return torch.cartesian_prod(line, line)
 
 

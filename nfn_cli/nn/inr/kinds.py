@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
 from nfn_cli.architectures import Architecture
 from nfn_cli.nn.inr.coordinate_probe import CoordinateProbe, CoordinateProbeSizes
+from nfn_cli.nn.sine.monomial_inr import MonomialInr, MonomialInrSizes
 
-InrSizes = CoordinateProbeSizes
+InrSizes = CoordinateProbeSizes | MonomialInrSizes
+InrMember = CoordinateProbe | MonomialInr
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class InrKind:
 
     title: str
     sizes: type[InrSizes]
-    make: Callable[[Architecture, Any, int], nn.Module]
+    make: Callable[[Architecture, Any, int], InrMember]
     epochs: int
     rank: int
 
@@ -40,6 +40,13 @@ INR_KINDS = {
         CoordinateProbe,
         epochs=10,
         rank=0,
+    ),
+    "monomial-inr": InrKind(
+        "Monomial-NFN (arXiv 2409.11697, the sign group) with phases",
+        MonomialInrSizes,
+        MonomialInr,
+        epochs=10,
+        rank=1,
     ),
 }
 

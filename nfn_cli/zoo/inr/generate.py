@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain as chained
+from itertools import count as counted
 from pathlib import Path
 
 import torch
@@ -14,12 +15,12 @@ from torch import Tensor
 
 from nfn_cli.checkpoints import POPULATION_KEY, save_tensors, synced_together
 from nfn_cli.errors import DataError
+from nfn_cli.processes import in_processes
 from nfn_cli.zoo.images import ImageSet, load_images
 from nfn_cli.zoo.inr.fit import Budget, Engine, fit_sirens, peak_signal_to_noise
 from nfn_cli.zoo.inr.labels import InrRow, write_inr_rows
 from nfn_cli.zoo.inr.record import Fit, InrSettings, read_inr_state, write_inr_record
 from nfn_cli.zoo.inr.siren import Siren, grid
-from nfn_cli.zoo.processes import in_processes
 
 # Networks fitted side by side: on a CPU, what the cache holds; a GPU wants to be filled.
 _TOGETHER = {"cpu": 16, "cuda": 4096, "mps": 1024}
@@ -94,10 +95,9 @@ def generate_inrs(
     state = read_inr_state(folder, settings)
     images = load_images(settings.data)
     wanted = [fit for fit in _fits(settings, images) if fit not in state.finished]
-    first = _next_part(state.rows)
     jobs = [
-        _Part(first + number, tuple(wanted[start : start + _PART]))
-        for number, start in enumerate(range(0, len(wanted), _PART))
+        _Part(number, tuple(wanted[start : start + _PART]))
+        for number, start in zip(_free_parts(state.rows), range(0, len(wanted), _PART), strict=False)
     ]
     on_start(len(wanted) * settings.steps)
     try:
@@ -222,7 +222,9 @@ def _write_part(
     return rows
 
 
-def _next_part(rows: Sequence[InrRow]) -> int:
-    """The number after the last packed file that a row belongs to."""
+def _free_parts(rows: Sequence[InrRow]) -> Iterator[int]:
+    """Numbers of packed files that no row belongs to. The lowest come first: what a killed sitting has written beside
+    the table is among them, and is replaced."""
     found = (re.fullmatch(r"part-(\d+)\.safetensors", row.file) for row in rows)
-    return max((int(match.group(1)) for match in found if match), default=-1) + 1
+    taken = {int(match.group(1)) for match in found if match}
+    return (number for number in counted() if number not in taken)

@@ -10,6 +10,7 @@ from nfn_cli.errors import DataError
 from nfn_cli.zoo.labels import read_table, write_table
 
 SPLITS = ("train", "test")
+MOST_CLASSES = 10_000
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,10 @@ class InrRow:
 
     @property
     def run(self) -> str:
-        """Equal for fits to one picture, which no split may part."""
-        return self.file if self.image is None else f"{self.split}-{self.image}"
+        """Equal for fits to one picture, which no split may part; of its own where nobody tells the picture."""
+        if self.image is not None:
+            return f"{self.split}-{self.image}"
+        return self.file if self.index is None else f"{self.file}#{self.index}"
 
 
 def write_inr_rows(folder: Path, rows: Sequence[InrRow]) -> None:
@@ -45,12 +48,15 @@ def write_inr_rows(folder: Path, rows: Sequence[InrRow]) -> None:
     write_table(folder, [*names, "run"], (asdict(row) | {"run": row.run} for row in rows))
 
 
-def read_inr_rows(path: Path) -> list[InrRow]:
+def read_inr_rows(path: Path, *, none: bool = False) -> list[InrRow]:
     """Read what `write_inr_rows` wrote, or a table of one's own with the columns `file` and `label`; `split` is
     `train` where it is missing.
 
+    Args:
+        none: there may be no row.
+
     Raises:
-        DataError: the file is unreadable, has no rows, or a row is not one of INRs.
+        DataError: the file is unreadable, has no rows though it must, or a row is not one of INRs.
     """
     rows = []
     for line, row in read_table(path):
@@ -65,12 +71,12 @@ def read_inr_rows(path: Path) -> list[InrRow]:
                 label=int(row["label"]),
                 psnr=float(psnr) if psnr else None,
             )
-            if found.split not in SPLITS or not found.file or found.label < 0:
+            if found.split not in SPLITS or not found.file or not 0 <= found.label < MOST_CLASSES:
                 raise ValueError(f"split {found.split!r}, file {found.file!r}, label {found.label}")
         except (KeyError, TypeError, ValueError) as error:
             cause = f"not a row of a zoo of INRs ({error})"
             raise DataError(f"{path}:{line}", cause, "give the columns file, label and split (train, test)") from error
         rows.append(found)
-    if not rows:
+    if not rows and not none:
         raise DataError(path, "the CSV file has no rows", "give the CSV file with one row a network")
     return rows

@@ -21,6 +21,9 @@ RECIPE = "siren"
 # What two sittings of one zoo may change.
 _GROWING = ("count", "test_count", "fits")
 
+# What YAML makes of the settings' types.
+_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (float, int), "bool": (bool,)}
+
 Fit = tuple[str, int, int]  # split, image, number of the fit
 
 
@@ -80,7 +83,7 @@ def read_inr_record(folder: Path) -> dict[str, Any] | None:
     record = read_yaml(folder)
     if not isinstance(record, dict) or record.get("recipe") != RECIPE:
         return None
-    if not {field.name for field in fields(InrSettings)} <= set(record):
+    if not all(type(record.get(own.name)) in _TYPES[str(own.type)] for own in fields(InrSettings)):
         raise DataError(folder / SETTINGS_FILE, "not a zoo's record", "restore it, or remove it")
     return record
 
@@ -104,9 +107,10 @@ def read_inr_state(folder: Path, settings: InrSettings) -> InrState:
         raise DataError(folder, f"holds a zoo of another {', '.join(changed)}", "choose another folder")
     try:
         diverged = frozenset((str(split), int(image), int(fit)) for split, image, fit in record["diverged"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(folder / SETTINGS_FILE, "not a zoo's record", "restore it, or remove it") from error
-    rows = read_inr_rows(folder / LABELS_FILE) if os.path.exists(folder / LABELS_FILE) else []
+    # Of fits that all diverged, there is a table without a row.
+    rows = read_inr_rows(folder / LABELS_FILE, none=True) if os.path.exists(folder / LABELS_FILE) else []
     return InrState(rows, diverged)
 
 

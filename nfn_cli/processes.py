@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -29,6 +31,49 @@ _MALLOC = {
 }
 
 
+class WorkerPool(Generic[Shared, Job, Result]):
+    """Processes of one thread each that all do the same work. They end with this process, whatever ends it, and leave
+    Ctrl-C to it.
+
+    Args:
+        work: a module's function, called with `shared`, a job, and a function that it tells its steps.
+        shared: handed to every process once; tensors in it should be in shared memory.
+    """
+
+    def __init__(
+        self, work: Callable[[Shared, Job, Callable[[int], None]], Result], shared: Shared, workers: int
+    ) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._progress = context.Value("q", 0)
+        self._pool = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_start_worker, initargs=(work, shared, self._progress)
+        )
+
+    @property
+    def steps(self) -> int:
+        """What the work has told so far, over all processes."""
+        return int(self._progress.value)
+
+    def submit(self, job: Job) -> Future[Result]:
+        """Have the work done on a job; the future raises `BrokenProcessPool` if its process, or another, was killed."""
+        with _environment_of_workers():
+            return self._pool.submit(_work, job)
+
+    def finish(self) -> None:
+        """Let the processes go once they have nothing to do."""
+        self._pool.shutdown()
+
+    def end(self) -> None:
+        """End the processes at once: an interrupt must not wait for jobs that nobody will read."""
+        # The pool forgets its processes when it is shut down.
+        processes = list((self._pool._processes or {}).values())
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join()
+
+
 def in_processes(
     work: Callable[[Shared, Job, Callable[[int], None]], Result],
     shared: Shared,
@@ -42,62 +87,51 @@ def in_processes(
     Closing the iterator ends the processes, whatever they are at, and so does the end of this process.
 
     Args:
-        work: a module's function, called with `shared`, a job, and a function that it tells its steps.
-        shared: handed to every process once; tensors in it should be in shared memory.
+        work, shared: as in `WorkerPool`.
 
     Raises:
         DataError: a process was killed, most likely for want of memory.
     """
-    context = multiprocessing.get_context("spawn")
-    progress = context.Value("q", 0)
-    pool = ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=context, initializer=_start_worker, initargs=(work, shared, progress)
-    )
+    pool: WorkerPool[Shared, Job, Result] = WorkerPool(work, shared, min(workers, len(jobs)))
     try:
-        with _environment_of_workers():
-            pending = {pool.submit(_work, job): job for job in jobs}
+        pending = {pool.submit(job): job for job in jobs}
         told = 0
         while pending:
             done, _ = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
-            now = progress.value
+            now = pool.steps
             on_steps(now - told)
             told = now
             for future in done:
                 yield pending.pop(future), future.result()
     except BrokenProcessPool as error:
-        _end(pool)
+        pool.end()
         remedy = "give the same command again with fewer --workers or a smaller --group-size"
         raise DataError("nfn zoo", "a training process was killed, perhaps for want of memory", remedy) from error
     except BaseException:
-        _end(pool)
+        pool.end()
         raise
-    pool.shutdown()
-
-
-def _end(pool: ProcessPoolExecutor) -> None:
-    """An interrupt must not wait minutes for groups that nobody will read."""
-    # The pool forgets its processes when it is shut down.
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join()
+    pool.finish()
 
 
 @contextmanager
 def _environment_of_workers() -> Iterator[None]:
-    """What processes started here inherit: the allocator's settings, and a blocked Ctrl-C.
+    """What processes started here inherit: the allocator's settings, a blocked Ctrl-C, and no main module.
 
     A terminal sends Ctrl-C to the workers as well, where it would only print stack traces: this process ends them. It
     is not lost here, but arrives when the block is lifted.
+
+    A new process would import this one's main module again, though no work is in it: that costs time, and where it is
+    a script that does not guard its main part, the script would run again in every process.
     """
     before = {name: os.environ.get(name) for name in _MALLOC}
     os.environ.update({name: value for name, value in _MALLOC.items() if before[name] is None})
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
     finally:
+        sys.modules["__main__"] = main
         for name, value in before.items():
             if value is None:
                 del os.environ[name]

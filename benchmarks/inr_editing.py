@@ -1,0 +1,188 @@
+"""Editing implicit neural representations: doing nothing, an editor of equivariant layers, and a Function-Editor.
+
+    nfn zoo inr --data mnist --count 60000 --test-count 10000 --packed --out zoo-mnist
+    python benchmarks/inr_editing.py fit zoo-mnist --edit dilate --kind function-editor --out dilate-mnist
+    python benchmarks/inr_editing.py table --row zoo-mnist dilate-mnist --row zoo-mnist erode-mnist
+    python benchmarks/inr_editing.py draw --row zoo-mnist dilate-mnist monomial-dilate-mnist
+
+`fit` fits a head and `card` measures it again. `table` measures heads on the test networks of zoos (`--data` adds the
+error against the edit of the true pictures), and `draw` shows some of them. Mean squared errors are for values in
+[0, 1].
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nfn_cli.learning.inr.edit_card import editor_card, scientific
+from nfn_cli.learning.inr.edit_evaluation import EditReport, measure_editor
+from nfn_cli.learning.inr.edit_fit import EditFit, pictures_of
+from nfn_cli.learning.inr.editing import EditSettings, train_editor
+from nfn_cli.learning.inr.edits import edited
+from nfn_cli.nn.inr.choose_editor import load_editor
+from nfn_cli.nn.inr.editor import EDITS, Editor
+from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS
+from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
+from nfn_cli.nn.inr.places import pixel_grid
+from nfn_cli.nn.inr.sine_chain import read_tensors
+from nfn_cli.zoo import LabelledInrs, read_inrs
+from nfn_cli.zoo.images import load_images
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Fit a head and write its folder."""
+    height, width = map(int, options.size.split("x"))
+    sizes = None
+    if options.kind == "function-editor":
+        # Equalising a histogram needs to see that of a region.
+        sizes = FunctionEditorSizes(context=3 if options.edit == "contrast" else 0)
+    settings = EditSettings(
+        edit=options.edit,
+        kind=options.kind,
+        sizes=sizes,
+        picture=(height, width),
+        fit=EditFit(epochs=options.epochs, tuning=options.tuning, seed=options.seed),
+        count=options.count,
+        test_count=options.test_count,
+    )
+    started = time.process_time()
+
+    def on_step(loss: float) -> None:
+        print(f"{time.process_time() - started:8.1f} s  {loss:.3e}", flush=True)
+
+    report = train_editor(options.zoo, options.out, settings, device=options.device, on_step=on_step)
+    show([report], [""])
+
+
+def card(options: argparse.Namespace) -> None:
+    """Measure a head again, and write its card anew."""
+    head = load_editor(str(options.head), options.device)
+    report = measure_editor(head, test_part(options.zoo, options.count))
+    head.save(options.head, editor_card(head, report))
+    show([report], [""])
+
+
+def test_part(zoo: Path, count: int) -> LabelledInrs:
+    """The first test networks of a zoo."""
+    networks = read_inrs(zoo).part("test")
+    return networks.select(range(len(networks))[:count])
+
+
+def true_pictures(networks: LabelledInrs, data: str) -> Tensor:
+    """What the networks were fitted to, [networks, channels, height, width] in [-1, 1]."""
+    images = load_images(data).test_images
+    return images[[row.image or 0 for row in networks.rows]]
+
+
+def table(options: argparse.Namespace) -> None:
+    """Measure heads, and print a table in Markdown."""
+    reports, given = [], []
+    for zoo, *names in options.row:
+        networks = test_part(Path(zoo), options.count)
+        for name in names:
+            head = load_editor(name, options.device)
+            reports.append(measure_editor(head, networks))
+            given.append("")
+            if options.data:
+                true = measure_editor(head, networks, pictures=true_pictures(networks, options.data), moved=1)
+                given[-1] = scientific(true.after)
+            show(reports[-1:], given[-1:])
+    show(reports, given)
+
+
+def show(reports: list[EditReport], given: list[str]) -> None:
+    """Print reports as a table in Markdown."""
+    print("| edit | head | doing nothing | edited | PSNR | against the true picture | drift: weights, pictures | s |")
+    print("|---|---|---|---|---|---|---|---|")
+    for report, true in zip(reports, given, strict=True):
+        print(
+            f"| {report.edit} | {report.head} | {report.before.value:.2e} | {scientific(report.after)} |"
+            f" {report.psnr:.1f} dB | {true} | {report.weight_drift:.0e}, {report.picture_drift:.0e} |"
+            f" {report.seconds:.3f} |",
+            flush=True,
+        )
+
+
+def shown(head: Editor, networks: LabelledInrs) -> Tensor:
+    """Pictures of the edited networks, in [-1, 1], [networks, height, width]."""
+    return rendered(LabelledInrs(head.edit(networks.point), networks.rows), head.config.picture)
+
+
+def rendered(networks: LabelledInrs, picture: tuple[int, int]) -> Tensor:
+    """First channel of what networks show, [networks, height, width] in [-1, 1]."""
+    tensors = read_tensors(networks.point, torch.float64)
+    values = pictures_of(tensors, pixel_grid(*picture).double(), networks.point.architecture.omega_0)
+    return values[:, 0].clamp(-1, 1).unflatten(1, picture)
+
+
+def draw(options: argparse.Namespace) -> None:
+    """Rows of pictures: the unedited networks', the target, and each head's edited networks'."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    blocks = []
+    for zoo, *names in options.row:
+        networks = test_part(Path(zoo), options.count)
+        heads = [load_editor(name, options.device) for name in names]
+        config = heads[0].config
+        original = rendered(networks, config.picture)
+        target = edited(original[:, None].float(), config.edit)[:, 0]
+        blocks.append([("as it is", original), (f"target: {config.edit}", target)])
+        blocks[-1] += [(head.config.kind.title.partition(" (")[0], shown(head, networks)) for head in heads]
+    lines = [line for block in blocks for line in block]
+    figure, grid = pyplot.subplots(len(lines), options.count, figsize=(options.count * 0.8 + 1.6, len(lines) * 0.82))
+    for axes, (title, pictures) in zip(grid, lines, strict=True):
+        for place, picture in zip(axes, pictures, strict=True):
+            place.imshow(picture, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
+            place.set_axis_off()
+        axes[0].text(-0.15, 0.5, title, transform=axes[0].transAxes, ha="right", va="center", fontsize=9)
+    figure.subplots_adjust(left=1.6 / (options.count * 0.8 + 1.6), right=0.995, top=0.995, bottom=0.005, wspace=0.04)
+    figure.savefig(options.figure, dpi=110)
+    print(f"figure: {options.figure}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    fitting = commands.add_parser("fit", help="fit a head")
+    fitting.set_defaults(run=fit)
+    fitting.add_argument("zoo", type=Path)
+    fitting.add_argument("--out", type=Path, required=True)
+    fitting.add_argument("--edit", choices=EDITS, required=True)
+    fitting.add_argument("--kind", choices=sorted(EDITOR_KINDS), default="function-editor")
+    fitting.add_argument("--size", default="28x28", help="height and width of the pictures, in pixels")
+    fitting.add_argument("--count", type=int, default=4_000, help="training networks")
+    fitting.add_argument("--test-count", type=int, default=500, help="test networks for the card")
+    fitting.add_argument("--epochs", type=int, default=20)
+    fitting.add_argument("--tuning", type=int, default=60)
+    fitting.add_argument("--seed", type=int, default=0)
+    again = commands.add_parser("card", help="measure a head, and write its card anew")
+    again.set_defaults(run=card)
+    again.add_argument("zoo", type=Path)
+    again.add_argument("head", type=Path, help="the head's folder")
+    again.add_argument("--count", type=int, default=500, help="test networks")
+    measuring = commands.add_parser("table", help="measure heads")
+    measuring.set_defaults(run=table)
+    measuring.add_argument("--data", help="images that the zoo was fitted to, as for nfn zoo inr")
+    measuring.add_argument("--count", type=int, default=500, help="test networks")
+    drawing = commands.add_parser("draw", help="draw pictures")
+    drawing.set_defaults(run=draw)
+    drawing.add_argument("--count", type=int, default=10, help="test networks")
+    drawing.add_argument("--figure", type=Path, default=Path("benchmarks/figures/inr-editing.png"))
+    for command in (measuring, drawing):
+        command.add_argument("--row", nargs="+", action="append", required=True, metavar="ZOO HEAD", help="heads")
+    for command in (fitting, again, measuring, drawing):
+        command.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""`nfn edit-inr`."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nfn_cli.cli.failures import leave_with
+from nfn_cli.cli.moving import planned_outputs
+from nfn_cli.cli.options import (
+    ActivationOption,
+    Device,
+    DeviceOption,
+    FormatOption,
+    OverwriteOption,
+    complete_head,
+)
+from nfn_cli.errors import CheckpointError, HeadError, NfnError, UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from nfn_cli.nn.inr.editor import Editor
+
+
+class Edit(str, Enum):
+    """What is done to the picture."""
+
+    dilate = "dilate"
+    erode = "erode"
+    contrast = "contrast"
+
+
+@dataclass(frozen=True)
+class EditedRow:
+    """One file edited.
+
+    Attributes:
+        change: of the weights, ‖new − old‖ / ‖old‖.
+    """
+
+    path: str
+    output: str
+    change: float | None = None
+    head: str | None = None
+    error: str | None = None
+
+
+def edit_inr(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="IN...", help="Implicit neural representations, or folders.", show_default=False),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write, or folder for several.", show_default=False)
+    ],
+    edit: Annotated[
+        Edit | None, typer.Option(help="What to do to the picture. [default: what --head does]", show_default=False)
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            help="A head's name or folder. [default: the shipped head for the edit that reads the network]",
+            autocompletion=complete_head,
+            show_default=False,
+        ),
+    ] = None,
+    gamma: Annotated[float, typer.Option(help="How much of the edit.")] = 1.0,
+    activation: ActivationOption = None,
+    device: DeviceOption = Device.auto,
+    format: FormatOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Edit the pictures that implicit neural representations show, by their weights alone.
+
+    The new file has the layout, names and dtype of the old one. Moving a network by its symmetries and editing it
+    commute.
+    """
+    if edit is None and head is None:
+        raise UsageError("nfn edit-inr", "needs to know what to do", "pass --edit dilate, erode or contrast, or --head")
+    if not math.isfinite(gamma):
+        raise UsageError("--gamma", f"{gamma:g} is no amount", "give a number, such as 1")
+
+    from tqdm import tqdm
+
+    from nfn_cli.checkpoints import synced_together
+    from nfn_cli.cli.output import write_rows
+    from nfn_cli.scoring.device import resolve_device
+
+    heads = _Heads(edit.value if edit else None, head, resolve_device(device.value))
+    planned = planned_outputs(paths, output)
+    rows: list[EditedRow] = []
+    several = len(planned) > 1
+    silent = not several or not sys.stderr.isatty()
+    with synced_together() if several else nullcontext():
+        for path, target in tqdm(planned, unit="file", file=sys.stderr, disable=silent, leave=False):
+            try:
+                rows.append(_edited(path, target, heads, gamma, activation, overwrite=overwrite))
+            except NfnError as error:
+                rows.append(EditedRow(str(path), str(target), error=str(error)))
+    write_rows(rows, EditedRow, _table, format, sys.stdout)
+    leave_with([row.error for row in rows])
+
+
+class _Heads:
+    """The head that was asked for, or the shipped ones for an edit; each is loaded once.
+
+    Raises:
+        UsageError: the head makes another edit.
+        HeadError: it cannot be read, or none is shipped for the edit.
+    """
+
+    def __init__(self, edit: str | None, name: str | None, device: str) -> None:
+        from nfn_cli.nn.inr.choose_editor import load_editor, shipped_editors
+
+        self._device = device
+        self._loaded: dict[str, Editor] = {}
+        if name is None:
+            self.configs = shipped_editors(edit)
+            return
+        editor = load_editor(name, device)
+        if edit not in (None, editor.config.edit):
+            raise UsageError(f"--edit {edit}", f"{name} does {editor.config.edit}", "leave out --edit or --head")
+        self.configs, self._loaded = {name: editor.config}, {name: editor}
+
+    def named(self, name: str) -> Editor:
+        """The head of that name."""
+        from nfn_cli.nn.inr.choose_editor import load_editor
+
+        if name not in self._loaded:
+            self._loaded[name] = load_editor(name, self._device)
+        return self._loaded[name]
+
+
+def _edited(
+    path: Path, target: Path, heads: _Heads, gamma: float, activation: str | None, *, overwrite: bool
+) -> EditedRow:
+    from nfn_cli.architectures import read_weight_space
+    from nfn_cli.checkpoints import population_of, read_checkpoint, rewrite_checkpoint
+    from nfn_cli.nn import choose_head
+    from nfn_cli.nn.inr.edit_file import edited_tensors
+
+    if os.path.exists(target) and not overwrite:
+        raise CheckpointError(target, "exists already", "pass --overwrite to replace it")
+    if population_of(path) is not None:
+        raise CheckpointError(path, "a packed file of many networks", "give files of one network each")
+    checkpoint = read_checkpoint(path)
+    # A sine is what these heads read; a file that says nothing of its activation is taken for one.
+    network = read_weight_space(checkpoint, activation=activation, default_activation="sin")
+    try:
+        name, _ = choose_head(network.weight_space.architecture, heads.configs)
+    except HeadError as error:
+        raise HeadError(path, error.cause, "name a head for it with --head") from error
+    new = edited_tensors(checkpoint, network, heads.named(name), gamma)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    rewrite_checkpoint(checkpoint, new.tensors, target, overwrite=overwrite)
+    return EditedRow(str(path), str(target), new.change, name)
+
+
+def _table(rows: Iterable[EditedRow]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("checkpoint", "written to"):
+        table.add_column(name, overflow="fold")
+    table.add_column("change", no_wrap=True)
+    table.add_column("head", overflow="fold")
+    for row in rows:
+        if row.error is not None:
+            table.add_row(
+                escape(row.path), "[red]-[/]", "", f"[red]{escape(row.error.removeprefix(f'{row.path}: '))}[/]"
+            )
+        else:
+            table.add_row(escape(row.path), escape(row.output), f"{row.change:.1%}", escape(row.head or ""))
+    return table

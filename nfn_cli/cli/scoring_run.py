@@ -1,0 +1,157 @@
+"""Run a scoring command: inputs through an engine to where its rows go, with progress, and so that it can go on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain, islice, takewhile
+from typing import TYPE_CHECKING, Any, Protocol
+
+import typer
+
+from nfn_cli.cli.interrupts import Stop
+from nfn_cli.cli.scoring_options import ScoringCall
+from nfn_cli.cli.scoring_output import Layout, output_of
+from nfn_cli.cli.scoring_progress import Progress
+
+if TYPE_CHECKING:
+    from nfn_cli.scoring import Scored
+
+_INTERRUPTED = 130
+_COUNTED = 200_000
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended.
+
+    Attributes:
+        skipped: inputs that were passed over.
+        notes: what was assumed.
+        summary: what was done.
+    """
+
+    progress: Progress
+    skipped: int
+    notes: list[str]
+
+    def tell(self, *, quiet: bool, failed_before: int = 0) -> None:
+        """Say on stderr what was assumed and done."""
+        lines = self.notes + ([] if quiet else self.progress.summary(self.skipped, failed_before))
+        for line in lines:
+            print(f"nfn: {line}", file=sys.stderr)
+
+    def exit_code(self, failed_before: int = 0) -> int:
+        """0 all done, 1 some failed, 3 all did."""
+        if not self.progress.failed + failed_before:
+            return 0
+        return 1 if self.progress.scored or self.skipped > failed_before else 3
+
+
+class Beside(Protocol):
+    """What is shown besides the rows."""
+
+    def take(self, rows: Sequence[Scored[Any]]) -> None:
+        """Rows, as they are made."""
+
+    def show(self) -> None:
+        """Show it, when all rows are there."""
+
+
+def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside: Beside | None = None) -> None:
+    """Score everything that was named, and leave with the documented exit code.
+
+    Args:
+        task: see `nfn_cli.scoring.tasks`.
+        kind: the dataclass of its rows.
+        table: lays them out for people.
+        beside: shown as well.
+    """
+    output = output_of(call, kind, table)
+
+    def take(rows: Sequence[Scored[Any]]) -> None:
+        output.write(rows)
+        if beside is not None:
+            beside.take(rows)
+
+    stop = Stop()
+    try:
+        with stop.on_interrupt():
+            known, paths = listed(call, stop)
+            output.begin()
+            try:
+                ended = put_through(task, call, known, paths, take, stop, output.done)
+            finally:
+                output.close()
+            output.finish()
+            if beside is not None:
+                beside.show()
+    except KeyboardInterrupt:
+        print(f"nfn: interrupted; {output.remedy}", file=sys.stderr)
+        raise typer.Exit(_INTERRUPTED) from None
+    ended.tell(quiet=call.quiet, failed_before=output.failed)
+    if stop.asked():
+        print(f"nfn: interrupted; {output.remedy}", file=sys.stderr)
+        raise typer.Exit(_INTERRUPTED)
+    if code := ended.exit_code(output.failed):
+        raise typer.Exit(code)
+
+
+def listed(call: ScoringCall, stop: Stop) -> tuple[int | None, Iterator[str]]:
+    """How many files were named, None of very many, and the files themselves."""
+    from nfn_cli.scoring import Inputs, found
+
+    paths = takewhile(
+        lambda path: not stop.asked(),
+        found(Inputs(call.paths, call.from_file, call.include, call.exclude, call.limit)),
+    )
+    first = list(islice(paths, _COUNTED))
+    rest = next(paths, None)
+    if rest is None:
+        return len(first), iter(first)
+    return None, chain(first, [rest], paths)
+
+
+def put_through(
+    task: Any,
+    call: ScoringCall,
+    known: int | None,
+    paths: Iterator[str],
+    take: Callable[[Sequence[Scored[Any]]], None],
+    stop: Stop,
+    done: Collection[str] = (),
+) -> Ended:
+    """Put files through an engine.
+
+    Args:
+        known: how many they are, None if nobody knows.
+        take: gets the rows, some at a time.
+        done: names of rows that are there already.
+    """
+    from nfn_cli.scoring import Tally, assumption_notes, engine_settings, run_engine
+
+    settings = engine_settings(
+        call.head,
+        call.device,
+        call.activation,
+        call.jobs,
+        call.ordered,
+        call.batch_size,
+        call.dtype,
+        engine=call.engine,
+    ).changed(hashed=call.hashed, done=done, stop=stop.asked)
+    tally = Tally()
+    parts = run_engine(task, paths, settings, tally, engine=call.engine, device=call.device)
+    progress = Progress(known, quiet=call.quiet)
+    try:
+        with closing(parts):
+            for rows in parts:
+                with progress.aside():
+                    take(rows)
+                progress.advance(rows, tally.skipped)
+    finally:
+        progress.close()
+    sys.stdout.flush()
+    return Ended(progress, tally.skipped, assumption_notes(tally))

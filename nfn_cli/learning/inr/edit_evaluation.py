@@ -1,0 +1,216 @@
+"""Measure a head that edits INRs: the edited networks' pictures against the edited pictures, and its equivariance."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import WeightSpace
+from nfn_cli.errors import DataError
+from nfn_cli.learning.inr.edit_fit import editor_error
+from nfn_cli.learning.inr.edits import edited
+from nfn_cli.learning.metrics import Estimate, bootstrap, mean_absolute_error
+from nfn_cli.nn.inr.choose_editor import load_editor
+from nfn_cli.nn.inr.editor import Editor
+from nfn_cli.nn.inr.places import pixel_grid
+from nfn_cli.nn.inr.sine_chain import read_tensors, sine_values
+from nfn_cli.symmetry import act, sample_element
+from nfn_cli.zoo import LabelledInrs, read_inrs
+
+_TOGETHER = 16
+
+
+@dataclass(frozen=True)
+class EditReport:
+    """A head measured on `networks` INRs of `pictures` pictures; 95 % bootstrap intervals over pictures.
+
+    Mean squared errors are over pixels and channels, for values in [0, 1]; for values in [-1, 1] they are four times as
+    large. The target is the edited picture, see `target`.
+
+    Attributes:
+        edit: what the head does.
+        target: "rendered" (the picture that the unedited network shows, edited) or "given" (a true picture, edited).
+        before, after: error of the unedited and of the edited networks' pictures.
+        psnr: of the edited networks' pictures, mean over networks, in dB.
+        change: of the weights, ‖edited − U‖ / ‖U‖, mean over networks.
+        moved: networks on which equivariance was measured, under permutations, signs and phases.
+        weight_drift: the largest |edit(g·U) − g·edit(U)|, relative to the largest |edit(U)| of the same network.
+        picture_drift: the largest difference between the pictures of edit(g·U) and edit(U), in [-1, 1].
+        seconds: an INR, of the processor's time, in float32.
+    """
+
+    head: str
+    edit: str
+    target: str
+    networks: int
+    pictures: int
+    before: Estimate
+    after: Estimate
+    psnr: float
+    change: float
+    moved: int
+    weight_drift: float
+    picture_drift: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """For each of a head's networks: error unedited and edited [networks], float64, and the edited weights."""
+
+    before: Tensor
+    after: Tensor
+    point: WeightSpace
+    seconds: float
+
+
+def evaluate_editor(
+    name: str,
+    data: Path,
+    labels: Path | None = None,
+    *,
+    split: Literal["train", "test", "all"] = "test",
+    count: int | None = None,
+    seed: int = 0,
+    activation: str | None = None,
+    device: str = "cpu",
+) -> EditReport:
+    """Measure a head (a shipped name or a folder) on INRs.
+
+    Args:
+        data, labels: as in `read_inrs`.
+        split: the networks that count, by the column `split`.
+        count: as many of them, the first ones; None takes all.
+        seed: decides the random group elements.
+
+    Raises:
+        HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data.
+    """
+    head = load_editor(name, device)
+    networks = read_inrs(data, labels, activation=activation)
+    if split != "all":
+        networks = networks.part(split)
+    networks = networks.select(range(len(networks))[:count])
+    if not len(networks):
+        raise DataError(data, f"none of its networks is of the {split} part", "use --split all")
+    return measure_editor(head, networks, seed=seed)
+
+
+def measure_editor(
+    head: Editor, networks: LabelledInrs, *, pictures: Tensor | None = None, moved: int = 32, seed: int = 0
+) -> EditReport:
+    """Measure a loaded head on networks in memory: errors in float32, equivariance in the head's own dtype.
+
+    Args:
+        pictures: what the networks were fitted to, [networks, C, height, width] in [-1, 1]; without them, the target is
+            the edit of what the unedited networks show, of the head's own picture size.
+        moved: networks on which equivariance is measured, the first ones.
+        seed: decides the random group elements.
+
+    Raises:
+        DataError: a network whose edited picture is not finite.
+        HeadError: the head does not read them.
+    """
+    found = edit_all(head.to(torch.float32), networks, pictures)
+    weight_drift, picture_drift = _drift(head, networks.select(range(len(networks))[:moved]).point, seed)
+    runs = [row.run for row in networks.rows]
+    zero = torch.zeros(len(networks), dtype=torch.float64)
+    return EditReport(
+        head=head.name,
+        edit=head.config.edit,
+        target="rendered" if pictures is None else "given",
+        networks=len(networks),
+        pictures=len(set(runs)),
+        before=bootstrap(mean_absolute_error, zero, found.before, runs),
+        after=bootstrap(mean_absolute_error, zero, found.after, runs),
+        psnr=(-10 * found.after.clamp_min(1e-20).log10()).mean().item(),
+        change=_relative_change(networks.point, found.point),
+        moved=min(moved, len(networks)),
+        weight_drift=weight_drift,
+        picture_drift=picture_drift,
+        seconds=found.seconds / len(networks),
+    )
+
+
+def edit_all(head: Editor, networks: LabelledInrs, pictures: Tensor | None = None) -> Measured:
+    """Edit networks, a batch at a time, and compare the pictures.
+
+    Raises:
+        DataError: a network whose edited picture is not finite.
+        HeadError: the head does not read them.
+    """
+    before, after, points = [], [], []
+    seconds = 0.0
+    for chosen in torch.arange(len(networks)).split(_TOGETHER):
+        point = networks.select(chosen.tolist()).point
+        started = time.process_time()
+        new = head.edit(point)
+        seconds += time.process_time() - started
+        shown = _pictures(point, head.config.picture)
+        given = shown.clamp(-1, 1) if pictures is None else pictures[chosen].flatten(2).double()
+        target = edited(given.unflatten(2, head.config.picture), head.config.edit).flatten(2)
+        before.append(editor_error(shown, target))
+        after.append(editor_error(_pictures(new, head.config.picture), target))
+        points.append(new)
+    errors = torch.cat(after)
+    bad = (~errors.isfinite()).nonzero()
+    if len(bad):
+        row = networks.rows[int(bad[0])]
+        raise DataError(row.file, "the edited picture is not finite: weights beyond a float's range", "leave it out")
+    names = points[0].tensors
+    joined = WeightSpace(points[0].architecture, {n: torch.cat([point.tensors[n] for point in points]) for n in names})
+    return Measured(torch.cat(before), errors, joined, seconds)
+
+
+def _drift(head: Editor, point: WeightSpace, seed: int) -> tuple[float, float]:
+    """How far editing and moving are from commuting: of weights, and of pictures."""
+    # In float64, so that what is measured is the head and not the file's rounding of a moved phase.
+    exact = WeightSpace(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
+    count = len(next(iter(exact.tensors.values())))
+    generator = torch.Generator().manual_seed(seed)
+    element = sample_element(point.architecture, generator, batch=(count,), phase=True)
+    moved = act(element, exact)
+    new, first = _edited(head, exact), _edited(head, moved)
+    second = act(element, new)
+    size = torch.stack([tensor.flatten(1).abs().amax(1) for tensor in second.tensors.values()]).amax(0)
+    gaps = [(first.tensors[n] - tensor).flatten(1).abs().amax(1) for n, tensor in second.tensors.items()]
+    pictures = _pictures(first, head.config.picture) - _pictures(new, head.config.picture)
+    return (torch.stack(gaps).amax(0) / size).max().item(), pictures.abs().max().item()
+
+
+def _edited(head: Editor, point: WeightSpace) -> WeightSpace:
+    parts = [head.edit(WeightSpace(point.architecture, part)) for part in _split(point)]
+    return WeightSpace(
+        point.architecture, {name: torch.cat([part.tensors[name] for part in parts]) for name in point.tensors}
+    )
+
+
+def _pictures(point: WeightSpace, picture: tuple[int, int]) -> Tensor:
+    """Values float64 [networks, C, P]."""
+    parts = [
+        sine_values(
+            read_tensors(WeightSpace(point.architecture, part), torch.float64),
+            pixel_grid(*picture),
+            point.architecture.omega_0,
+        )
+        for part in _split(point)
+    ]
+    return torch.cat(parts)
+
+
+def _split(point: WeightSpace) -> list[dict[str, Tensor]]:
+    parts = zip(*(tensor.split(_TOGETHER) for tensor in point.tensors.values()), strict=True)
+    return [dict(zip(point.tensors, part, strict=True)) for part in parts]
+
+
+def _relative_change(before: WeightSpace, after: WeightSpace) -> float:
+    pairs = [(before.tensors[name].double().flatten(1), after.tensors[name].flatten(1)) for name in before.tensors]
+    change = sum((new - old).square().sum(1) for old, new in pairs)
+    size = sum(old.square().sum(1) for old, _ in pairs)
+    assert isinstance(change, Tensor) and isinstance(size, Tensor)
+    return (change / size.clamp_min(1e-300)).sqrt().mean().item()

@@ -1,0 +1,20 @@
+"""Layers for sine networks that respect permutations, signs and phase shifts."""
+
+from nfn_cli.nn.sine.fields import FieldSizes, SineFields, lifted, pack
+from nfn_cli.nn.sine.layers import SineActivation, SineLinear, SineMessages
+from nfn_cli.nn.sine.monomial_editor import MonomialEditor, MonomialEditorSizes
+from nfn_cli.nn.sine.monomial_inr import MonomialInr, MonomialInrSizes
+
+__all__ = [
+    "FieldSizes",
+    "MonomialEditor",
+    "MonomialEditorSizes",
+    "MonomialInr",
+    "MonomialInrSizes",
+    "SineActivation",
+    "SineFields",
+    "SineLinear",
+    "SineMessages",
+    "lifted",
+    "pack",
+]

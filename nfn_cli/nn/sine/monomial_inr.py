@@ -1,0 +1,145 @@
+"""Monomial-NFN for sine networks (arXiv 2409.11697, the sign group), invariant to phase shifts too.
+
+Equivariant linear layers with equivariant nonlinearities, what no sign can change of every entry averaged over neurons,
+and an MLP: logits of classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.nn.sine.fields import FieldSizes, SineFields, field_sizes, pack, read_tensors, require_sine_chain
+from nfn_cli.nn.sine.layers import SineActivation, SineLinear, SineMessages
+from nfn_cli.nn.sine.standardise import StandardFields
+from nfn_cli.nn.sizes import require_sizes
+
+_TOGETHER = 64
+
+
+@dataclass(frozen=True)
+class MonomialInrSizes:
+    """Sizes that no input fixes.
+
+    Attributes:
+        channels: of every field in the equivariant layers.
+        equivariant_layers: of them.
+        messages: whether products carry what a layer knows to its neighbours; the paper's layers are linear.
+        hidden: units of the MLP.
+    """
+
+    channels: int = 16
+    equivariant_layers: int = 2
+    messages: bool = False
+    hidden: int = 256
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        require_sizes(self, channels=1024, equivariant_layers=64, hidden=4096)
+        if type(self.messages) is not bool:
+            raise ValueError(f"messages is {self.messages!r}, not true or false")
+
+
+class SineBody(nn.Module):
+    """Equivariant layers from fields as packed to fields of `channels` features.
+
+    Args:
+        inputs: features of the fields that come in.
+        layers: linear layers, each followed by a nonlinearity.
+        messages: whether messages go between them.
+    """
+
+    def __init__(self, inputs: FieldSizes, channels: int, layers: int, *, messages: bool) -> None:
+        super().__init__()
+        hidden = len(inputs.vectors)
+        modules: list[nn.Module] = []
+        sizes = inputs
+        for _ in range(layers):
+            after = FieldSizes.uniform(hidden, channels)
+            modules += [SineLinear(sizes, after), SineActivation()]
+            if messages:
+                modules.append(SineMessages(hidden, channels))
+            sizes = after
+        self.layers = nn.Sequential(*modules)
+
+    def forward(self, fields: SineFields) -> SineFields:
+        """Map fields to fields."""
+        return self.layers(fields)  # type: ignore[no-any-return]
+
+
+class MonomialInr(nn.Module):
+    """Maps a batch of sine networks to logits.
+
+    Args:
+        architecture: of a network that it reads; hidden widths are free.
+        sizes: everything else.
+        classes: number of logits.
+
+    Raises:
+        HeadError: another architecture than a chain of linear layers with sines.
+    """
+
+    def __init__(self, architecture: Architecture, sizes: MonomialInrSizes, classes: int) -> None:
+        super().__init__()
+        require_sine_chain(architecture)
+        self.omega_0, self.hidden_layers = architecture.omega_0, len(architecture.layers) - 1
+        channels = sizes.channels
+        inputs = field_sizes(architecture)
+        self.standardise = StandardFields(inputs)
+        self.body = SineBody(inputs, channels, sizes.equivariant_layers, messages=sizes.messages)
+        fields = 2 * self.hidden_layers + 2 * (self.hidden_layers - 1)
+        self.invariant = nn.ModuleList(nn.Linear(channels, 2 * channels) for _ in range(fields))
+        self.summary_features = fields * 2 * channels + channels
+        # Averages over many entries differ little between networks: each by its own spread, not all by one.
+        self.spread = nn.BatchNorm1d(self.summary_features)
+        self.readout = nn.Sequential(
+            nn.Linear(self.summary_features, sizes.hidden),
+            nn.ReLU(),
+            nn.Dropout(sizes.dropout),
+            nn.Linear(sizes.hidden, sizes.hidden),
+            nn.ReLU(),
+            nn.Dropout(sizes.dropout),
+            nn.Linear(sizes.hidden, classes),
+        )
+
+    def read(self, point: WeightSpace, device: str | torch.device = "cpu") -> list[Tensor]:
+        """The tensors of a batch of networks, float32 [batch, *shape], with phases brought to one turn."""
+        tensors = [point.tensors[spec.name] for spec in point.architecture.tensors]
+        return [values.to(device) for values in read_tensors(point.architecture, tensors)]
+
+    def prepare(self, inputs: Sequence[Tensor]) -> None:
+        """Set the standardising constants from a training population."""
+        self.standardise.fit(pack([values[:4096] for values in inputs], self.omega_0))
+        with torch.no_grad():
+            parts = zip(*(values[:1024].split(_TOGETHER) for values in inputs), strict=True)
+            summary = torch.cat([self._invariants(part) for part in parts])
+            # The fit goes on from these; they are not yet those of the weights that it ends with.
+            self.spread.get_buffer("running_mean").copy_(summary.mean(0))
+            self.spread.get_buffer("running_var").copy_(summary.var(0, correction=0))
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits [batch, classes] of what `read` gives."""
+        return self.logits_and_summary(inputs)[0]
+
+    def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits [batch, classes], and what tells a population: the invariants [batch, summary_features]."""
+        if torch.is_grad_enabled():
+            invariants = self._invariants(inputs)
+        else:
+            parts = zip(*(values.split(_TOGETHER) for values in inputs), strict=True)
+            invariants = torch.cat([self._invariants(part) for part in parts])
+        return self.readout(self.spread(invariants)), invariants
+
+    def _invariants(self, inputs: Sequence[Tensor]) -> Tensor:
+        fields = self.body(self.standardise(pack(inputs, self.omega_0)))
+        odd = [*fields.vectors, *fields.odd_pairs, *fields.even_pairs]
+        entries = [*(values.abs() for values in odd), *fields.evens]
+        pooled = [
+            torch.relu(affine(values)).flatten(1, -2).mean(1)
+            for affine, values in zip(self.invariant, entries, strict=True)
+        ]
+        return torch.cat([*pooled, fields.invariant], dim=1)

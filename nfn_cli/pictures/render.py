@@ -1,0 +1,94 @@
+"""Draw batches of implicit neural representations by batched matrix products, a cacheful at a time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import FUNCTIONS, Architecture, WeightSpace
+from nfn_cli.errors import ArchitectureError, UsageError
+
+COORDINATES = 2
+DEFAULT_RANGE = (-1.0, 1.0)
+LARGEST_PICTURE = 1 << 26  # numbers, over all channels: 256 megabytes
+# Numbers of one hidden layer that are computed together: one megabyte.
+_CACHED = 1 << 18
+
+
+def require_picture(architecture: Architecture, subject: str) -> None:
+    """Check that networks of this architecture are pictures: linear layers from two coordinates.
+
+    Raises:
+        ArchitectureError: they are not; `subject` is the file.
+    """
+    first = architecture.layers[0]
+    if first.in_features != COORDINATES or any(layer.kind != "linear" for layer in architecture.layers):
+        cause = f"{architecture.describe()} is no picture, which takes two coordinates through linear layers"
+        raise ArchitectureError(subject, cause, "give an implicit neural representation of a picture")
+
+
+def require_size(height: int, width: int, channels: int = 1) -> None:
+    """Check that a picture has pixels, and not more than fit into memory.
+
+    Raises:
+        UsageError: it is not so.
+    """
+    if height < 1 or width < 1:
+        raise UsageError("--size", f"{height} {width} is no size", "give a height and a width of 1 or more")
+    if height * width * channels > LARGEST_PICTURE:
+        cause = f"{height} x {width} pixels of {channels} channel{'s' if channels > 1 else ''} are too many"
+        raise UsageError("--size", cause, f"give a size of at most {LARGEST_PICTURE // channels:,} pixels")
+
+
+@torch.inference_mode()
+def render(point: WeightSpace, height: int, width: int, *, value_range: tuple[float, float] = DEFAULT_RANGE) -> Tensor:
+    """Pictures of a batch of networks that take a place, (row, column) from -1 to 1, to its channels.
+
+    What is needed besides the result is bounded, whatever the number of networks and pixels.
+
+    Args:
+        point: tensors [networks, *shape] of a picture's architecture, see `require_picture`.
+        height, width: in pixels; the corners' are at the corners of [-1, 1]².
+        value_range: what the networks give for black and for white.
+
+    Returns:
+        float32 [networks, channels, height, width], cut to [0, 1]; where a network gives NaN, 0.
+
+    Raises:
+        ArchitectureError: the networks are no pictures.
+    """
+    architecture = point.architecture
+    require_picture(architecture, "render")
+    layers = architecture.layers
+    weights = [point.tensors[f"{layer.name}.weight"].float() for layer in layers]
+    biases = [point.tensors[f"{layer.name}.bias"].float() for layer in layers]
+    networks, pixels = len(weights[0]), height * width
+    rows, columns = (torch.linspace(-1, 1, size) if size > 1 else torch.zeros(1) for size in (height, width))
+    pictures = torch.empty(networks, layers[-1].out_features, pixels)
+    widest = max(layer.out_features for layer in layers)
+    pixels_together = max(1, min(pixels, _CACHED // widest))
+    together = max(1, _CACHED // (widest * pixels_together))
+    for first in range(0, pixels, pixels_together):
+        # Row by row, as `nfn_cli.zoo.inr.grid` lists them.
+        numbers = torch.arange(first, min(pixels, first + pixels_together))
+        places = torch.stack([rows[numbers // width], columns[numbers % width]])
+        for start in range(0, networks, together):
+            some = slice(start, start + together)
+            parts = [(weight[some], bias[some, :, None]) for weight, bias in zip(weights, biases, strict=True)]
+            pictures[some, :, first : first + pixels_together] = _values(parts, places, architecture)
+    low, high = value_range
+    return pictures.sub_(low).div_(high - low).nan_to_num_(0.0).clamp_(0, 1).unflatten(2, (height, width))
+
+
+def _values(parts: list[tuple[Tensor, Tensor]], places: Tensor, architecture: Architecture) -> Tensor:
+    """[networks, channels, pixels] at places [2, pixels]."""
+    hidden = places.expand(len(parts[0][0]), -1, -1)
+    for position, (weight, bias) in enumerate(parts):
+        last = position == len(parts) - 1
+        if architecture.activation == "sin" and not last:
+            frequency = architecture.omega_0
+            hidden = torch.baddbmm(bias, weight, hidden, beta=frequency, alpha=frequency).sin_()
+        else:
+            hidden = torch.baddbmm(bias, weight, hidden)
+            hidden = hidden if last else FUNCTIONS[architecture.activation](hidden)
+    return hidden

@@ -1,0 +1,350 @@
+"""The local engine: files are read ahead and scored on one machine, in bounded memory, one row a network.
+
+On a CPU every process reads its chunks and puts them through the heads as well; with a GPU processes only read, and
+batches of many chunks go through the heads here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Generic
+
+from nfn_cli.checkpoints import is_address, population_of
+from nfn_cli.errors import CheckpointError, NfnError
+from nfn_cli.scoring.crew import Crew, Given, KilledError, first_finished
+from nfn_cli.scoring.machine import MORE_MEMORY, memory, processors
+from nfn_cli.scoring.predicting import Predictor, ScoredChunk
+from nfn_cli.scoring.reading import MEMBERS_TOGETHER, Group, ReadChunk, ReadSettings, Source, member_name, read_chunk
+from nfn_cli.scoring.rows import Stamp
+from nfn_cli.scoring.tasks import Row, Task
+
+# A chunk: what is read, and on a CPU scored, in one go.
+_MOST_FILES = 64
+_MOST_BYTES = 1 << 26
+# Fewer networks are scored in this process: others would take longer to start.
+_FEW = 256
+# From this size on, a file may hold as many.
+_PACKED_BYTES = 1 << 20
+# Chunks that wait for a process, for each process; they keep it busy and bound the memory.
+_AHEAD = 2
+# What a process takes at least, and so how many of them a machine can hold.
+_PROCESS_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How to score.
+
+    Attributes:
+        head: a head's name or folder, or a loaded one; None takes, for each network, the shipped one that fits.
+        device: cpu, cuda or mps.
+        activation: of all networks, over what their files say.
+        jobs: processes; 0 works in this one, None decides by the number of networks.
+        ordered: rows in the order of the inputs, else as they are finished.
+        batch_size: networks that go through a head at once, at most.
+        dtype: arithmetic of the heads, "float32" or "bfloat16".
+        hashed: stamp files with a hash of their contents.
+        done: names of rows that are there already; their inputs are passed over.
+        stop: asked now and then; once it says so, no more files are begun.
+    """
+
+    head: Any = None
+    device: str = "cpu"
+    activation: str | None = None
+    jobs: int | None = None
+    ordered: bool = True
+    batch_size: int = 512
+    dtype: str = "float32"
+    hashed: bool = False
+    done: Collection[str] = ()
+    stop: Callable[[], bool] = lambda: False
+
+    def changed(self, **values: Any) -> EngineSettings:
+        """The same settings but for these."""
+        return replace(self, **values)
+
+
+@dataclass(frozen=True)
+class Scored(Generic[Row]):
+    """A row, and what tells whether its file has changed since."""
+
+    row: Row
+    stamp: Stamp | None
+
+
+@dataclass
+class Tally:
+    """What an engine tells besides rows, as it goes.
+
+    Attributes:
+        skipped: inputs that were there already.
+        assumed: networks read under an assumed (activation, for a head).
+    """
+
+    skipped: int = 0
+    assumed: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+def run(
+    task: Task[Row], paths: Iterable[str], settings: EngineSettings, tally: Tally
+) -> Generator[list[Scored[Row]], None, None]:
+    """Score files, some rows at a time. Closing the generator ends what is under way.
+
+    Raises:
+        HeadError: there is no such head; comes before the first row.
+    """
+    predictor = Predictor(task, settings.head, settings.device, settings.dtype, settings.batch_size)
+    reading = ReadSettings(predictor.accepted, settings.activation, settings.hashed, memory() // 2, task.fitted_by)
+    return _run(task, paths, settings, tally, predictor, reading)
+
+
+def _run(
+    task: Task[Row],
+    paths: Iterable[str],
+    settings: EngineSettings,
+    tally: Tally,
+    predictor: Predictor[Row],
+    reading: ReadSettings,
+) -> Generator[list[Scored[Row]], None, None]:
+    few = list(islice(paths := iter(paths), _FEW))
+    jobs = settings.jobs
+    if jobs is None:
+        jobs = 0 if _are_few(few) else max(1, min(processors(), memory() // _PROCESS_BYTES))
+    chunks = _chunks(_sources(chain(few, paths), settings, tally))
+    if jobs == 0:
+        yield from _here(chunks, predictor, reading, settings, tally)
+    else:
+        yield from _Pooled(task, predictor, reading, settings, tally, jobs).run(chunks)
+
+
+def _are_few(paths: list[str]) -> bool:
+    count = len(paths)
+    for path in paths:
+        if count >= _FEW:
+            break
+        if _bytes(Source(path)) >= _PACKED_BYTES:
+            count += (population_of(Path(path)) or 1) - 1
+    return count < _FEW
+
+
+def _sources(paths: Iterable[str], settings: EngineSettings, tally: Tally) -> Iterator[Source]:
+    """The files that must be scored, without those that are there already."""
+    for path in paths:
+        if settings.stop():
+            return
+        if path in settings.done:
+            tally.skipped += 1
+        else:
+            yield Source(path)
+
+
+def _chunks(sources: Iterable[Source]) -> Iterator[list[Source]]:
+    chunk: list[Source] = []
+    size = 0
+    for source in sources:
+        own = _bytes(source)
+        if chunk and (len(chunk) == _MOST_FILES or size + own > _MOST_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(source)
+        size += own
+    if chunk:
+        yield chunk
+
+
+def _bytes(source: Source) -> int:
+    if source.members is not None or is_address(source.path):
+        return 0
+    try:
+        return os.stat(source.path).st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def _parts(path: str, count: int, settings: EngineSettings, tally: Tally) -> Iterator[list[Source]]:
+    """The networks of a packed file, some at a time, without those that are there already."""
+    for start in range(0, count, MEMBERS_TOGETHER):
+        stop = min(start + MEMBERS_TOGETHER, count)
+        first: int | None = None
+        for place in range(start, stop + 1):
+            new = place < stop and member_name(path, place) not in settings.done
+            tally.skipped += place < stop and not new
+            if new and first is None:
+                first = place
+            elif not new and first is not None:
+                if settings.stop():
+                    return
+                yield [Source(path, (first, place))]
+                first = None
+
+
+def _here(
+    chunks: Iterable[list[Source]],
+    predictor: Predictor[Row],
+    reading: ReadSettings,
+    settings: EngineSettings,
+    tally: Tally,
+) -> Generator[list[Scored[Row]], None, None]:
+    def parts(chunks: Iterable[list[Source]]) -> Iterator[list[Scored[Row]]]:
+        return _here(chunks, predictor, reading, settings, tally)
+
+    for chunk in chunks:
+        yield from _with_packed(chunk, predictor.rows(read_chunk(chunk, reading)), settings, tally, parts)
+
+
+def _with_packed(
+    chunk: list[Source],
+    scored: ScoredChunk[Row],
+    settings: EngineSettings,
+    tally: Tally,
+    score: Callable[[Iterable[list[Source]]], Iterator[list[Scored[Row]]]],
+) -> Iterator[list[Scored[Row]]]:
+    """The rows of a chunk, and in their places those of the networks in its packed files."""
+    tally.assumed += scored.assumed
+    rows = [Scored(row, stamp) for row, stamp in zip(scored.rows, scored.stamps, strict=True)]
+    start = place = 0
+    for number, source in enumerate(chunk):
+        if number not in scored.packed:
+            place += len(source.names)
+            continue
+        if place > start:
+            yield rows[start:place]
+        start = place
+        yield from score(_parts(source.path, scored.packed[number], settings, tally))
+    if len(rows) > start:
+        yield rows[start:]
+
+
+class _Pooled(Generic[Row]):
+    """Chunks through processes; the rows come in order, or as they are finished."""
+
+    def __init__(
+        self,
+        task: Task[Row],
+        predictor: Predictor[Row],
+        reading: ReadSettings,
+        settings: EngineSettings,
+        tally: Tally,
+        jobs: int,
+    ) -> None:
+        self._predictor: Predictor[Row] = predictor
+        self._settings, self._tally, self._jobs = settings, tally, jobs
+        shared = _Shared(task, settings.head, settings.device, settings.dtype, settings.batch_size, reading)
+        self._whole = _scores_in_processes(settings.device)
+        self._crew: Crew[_Shared, list[Source], Any] = Crew(_score_chunk if self._whole else _read_only, shared, jobs)
+
+    def run(self, chunks: Iterable[list[Source]]) -> Generator[list[Scored[Row]], None, None]:
+        """Score all; closing the generator ends the processes."""
+        try:
+            yield from self._rows(chunks)
+        except BaseException:
+            self._crew.end()
+            raise
+        self._crew.finish()
+
+    def _rows(self, chunks: Iterable[list[Source]]) -> Iterator[list[Scored[Row]]]:
+        chunks = iter(chunks)
+        waiting: deque[Given[list[Source], Any]] = deque()
+        while True:
+            while len(waiting) < self._jobs * (1 + _AHEAD) and (chunk := next(chunks, None)) is not None:
+                waiting.append(self._crew.submit(chunk))
+            if not waiting:
+                return
+            if not self._settings.ordered:
+                front = first_finished(list(waiting))
+                waiting.remove(front)
+                waiting.appendleft(front)
+            yield from self._next(waiting)
+
+    def _next(self, waiting: deque[Given[list[Source], Any]]) -> Iterator[list[Scored[Row]]]:
+        taken: list[tuple[list[Source], Any]] = []
+        networks = 0
+        # With a GPU, what has been read by now shares a batch; the first is waited for.
+        while waiting and (
+            not taken or (not self._whole and networks < self._settings.batch_size and waiting[0].future.done())
+        ):
+            given = waiting.popleft()
+            try:
+                result = self._crew.result(given)
+            except KilledError:
+                result = self._alone(given.job)
+            taken.append((given.job, result))
+            networks += len(result.stamps)
+        results = [result for _, result in taken]
+        scored = results if self._whole else self._predictor.rows_of(results)
+        for (chunk, _), own in zip(taken, scored, strict=True):
+            yield from _with_packed(chunk, own, self._settings, self._tally, self._rows)
+
+    def _alone(self, chunk: list[Source]) -> Any:
+        """The files of a chunk that a process was killed at, one by one: the one that kills it fails alone."""
+        parts = []
+        for source in chunk:
+            try:
+                parts.append(self._crew.alone([source]))
+            except KilledError:
+                parts.append(self._killed(source))
+        return _merged(parts, whole=self._whole)
+
+    def _killed(self, source: Source) -> Any:
+        error = CheckpointError(
+            source.path,
+            "the process that read it was killed, perhaps for want of memory",
+            MORE_MEMORY,
+        )
+        names = source.names
+        chunk = ReadChunk(names, [None] * len(names), [], dict.fromkeys(range(len(names)), error), {})
+        return self._predictor.rows(chunk) if self._whole else chunk
+
+
+def _scores_in_processes(device: str) -> bool:
+    """Whether the processes put networks through the heads as well: one GPU serves one process best."""
+    return device == "cpu"
+
+
+def _merged(parts: list[Any], *, whole: bool) -> Any:
+    """Results of single sources as one chunk's."""
+    packed = {number: part.packed[0] for number, part in enumerate(parts) if part.packed}
+    if whole:
+        rows = [row for part in parts for row in part.rows]
+        assumed: Counter[tuple[str, str]] = sum((part.assumed for part in parts), Counter())
+        return ScoredChunk(rows, [stamp for part in parts for stamp in part.stamps], assumed, packed)
+    names: list[str] = []
+    stamps: list[Stamp | None] = []
+    groups: list[Group] = []
+    failures: dict[int, NfnError] = {}
+    for part in parts:
+        groups += [group.moved(len(names)) for group in part.groups]
+        failures |= {place + len(names): error for place, error in part.failures.items()}
+        names += part.names
+        stamps += part.stamps
+    return ReadChunk(names, stamps, groups, failures, packed)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What a process must know."""
+
+    task: Any
+    head: Any
+    device: str
+    dtype: str
+    batch_size: int
+    reading: ReadSettings
+
+
+_predictor: list[Predictor[Any]] = []
+
+
+def _score_chunk(shared: _Shared, chunk: list[Source], on_steps: Callable[[int], None]) -> ScoredChunk[Any]:
+    if not _predictor:
+        _predictor.append(Predictor(shared.task, shared.head, shared.device, shared.dtype, shared.batch_size))
+    return _predictor[0].rows(read_chunk(chunk, shared.reading))
+
+
+def _read_only(shared: _Shared, chunk: list[Source], on_steps: Callable[[int], None]) -> ReadChunk:
+    return read_chunk(chunk, shared.reading)

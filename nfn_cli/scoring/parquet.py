@@ -1,0 +1,149 @@
+"""A folder of Parquet files, each written whole (extra `nfn-cli[parquet]`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from nfn_cli.checkpoints import write_atomically
+from nfn_cli.errors import CheckpointError, DataError
+from nfn_cli.scoring.formats import as_utf8
+from nfn_cli.scoring.local import Scored
+from nfn_cli.scoring.lock import locked
+
+_PART_ROWS = 4_096
+_PART = re.compile(r"part-([0-9]+)\.parquet")
+
+
+class ParquetSink:
+    """A folder that rows are added to by parts.
+
+    Args:
+        columns: of every part.
+        record: a row by column.
+        replace: the first part replaces those that are there.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        record: Callable[[Scored[Any]], dict[str, Any]],
+        *,
+        replace: bool = False,
+    ) -> None:
+        self._path, self._columns, self._record = path, list(columns), record
+        self._waiting: list[dict[str, Any]] = []
+        require_pyarrow(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(path, f"cannot be made a folder ({error.strerror})", "choose another place") from error
+        self._lock = locked(path)
+        there = parts_of(path)
+        self._old = there if replace else []
+        self._next = 0 if replace or not there else _number(there[-1]) + 1
+
+    def write(self, rows: Sequence[Scored[Any]]) -> None:
+        """See `Sink`."""
+        self._waiting += map(self._record, rows)
+        while len(self._waiting) >= _PART_ROWS:
+            self._part(self._waiting[:_PART_ROWS])
+            self._waiting = self._waiting[_PART_ROWS:]
+
+    def close(self) -> None:
+        """See `Sink`."""
+        if self._waiting or self._next == 0:
+            self._part(self._waiting)
+            self._waiting = []
+        self._lock.close()
+
+    def _part(self, records: Sequence[dict[str, Any]]) -> None:
+        old, self._old = self._old, []
+        write_part(self._path / f"part-{self._next:06d}.parquet", records, self._columns, instead_of=old)
+        self._next += 1
+
+
+def require_pyarrow(path: Path) -> Any:
+    """pyarrow itself.
+
+    Raises:
+        DataError: it is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise DataError(path, "pyarrow is not installed", "pip install 'nfn-cli[parquet]'") from error
+    return pyarrow
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The parts in a folder, in their order."""
+    return sorted((file for file in path.glob("part-*.parquet") if _PART.fullmatch(file.name)), key=_number)
+
+
+def read_part(part: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows by column.
+
+    Raises:
+        DataError: it is damaged, or has other columns.
+    """
+    arrow = require_pyarrow(part)
+    try:
+        table = arrow.parquet.ParquetFile(part).read()
+        records = table.to_pylist()
+    except (OSError, ValueError, arrow.ArrowException) as error:
+        cause = f"not a readable Parquet file ({error})"
+        raise DataError(part, cause, "remove it, then repeat the command with --resume") from error
+    if set(table.column_names) != set(columns):
+        raise DataError(part, "holds other columns than this command writes", "choose another --output")
+    return [{name: dict(v) if isinstance(v, list) else v for name, v in found.items()} for found in records]
+
+
+def write_part(
+    part: Path, records: Sequence[dict[str, Any]], columns: Sequence[str], instead_of: Sequence[Path] = ()
+) -> None:
+    """Write a part whole or not at all.
+
+    Args:
+        instead_of: parts that go once it is written.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    arrow = require_pyarrow(part)
+    types = {
+        "bytes": arrow.int64(),
+        "in_population": arrow.bool_(),
+        "probabilities": arrow.map_(arrow.string(), arrow.float64()),
+        **dict.fromkeys(("accuracy", "low", "high", "probability", "entropy"), arrow.float64()),
+    }
+    schema = arrow.schema([(name, types.get(name, arrow.string())) for name in columns])
+    table = arrow.Table.from_pylist([_arrow_record(record) for record in records], schema=schema)
+
+    def write(temporary: Path) -> None:
+        arrow.parquet.write_table(table, temporary)
+        for old in instead_of:
+            with suppress(FileNotFoundError):
+                old.unlink()
+
+    try:
+        write_atomically(part, write, overwrite=True)
+    except CheckpointError as error:
+        remedy = "make room or choose another place, then repeat the command with --resume"
+        raise DataError(error.subject, error.cause, remedy) from error
+
+
+def _number(part: Path) -> int:
+    found = _PART.fullmatch(part.name)
+    assert found is not None
+    return int(found[1])
+
+
+def _arrow_record(record: dict[str, Any]) -> dict[str, Any]:
+    values = {name: list(value.items()) if isinstance(value, dict) else value for name, value in record.items()}
+    return {name: as_utf8(v).decode("utf-8") if isinstance(v, str) else v for name, v in values.items()}

@@ -1,0 +1,275 @@
+"""The first stage of scoring: open files, check them, and group their networks by architecture.
+
+It runs wherever there is a processor to spare, so everything that goes in and comes out can be pickled; tensors travel
+as NumPy arrays, which take no file descriptors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import Architecture, WeightSpace, read_weight_space
+from nfn_cli.checkpoints import (
+    PackedError,
+    StoreError,
+    fetched,
+    is_address,
+    population_of,
+    read_checkpoint,
+    read_members,
+    remote_facts,
+)
+from nfn_cli.errors import CheckpointError, NfnError
+from nfn_cli.nn import Accepted, choose_head
+from nfn_cli.scoring.machine import MORE_MEMORY, is_out_of_memory
+from nfn_cli.scoring.rows import Stamp
+
+# Stands in for an unknown activation until the head that reads the layers decides it.
+_PLACEHOLDER = "identity"
+# Networks of a packed file that are read at once.
+MEMBERS_TOGETHER = 256
+_HASHED = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to score, or a range of the networks of a packed one."""
+
+    path: str
+    members: tuple[int, int] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """What the rows are called: the path, or `path#place` for each network of a packed file."""
+        if self.members is None:
+            return [self.path]
+        return [member_name(self.path, place) for place in range(*self.members)]
+
+
+def member_name(path: str, place: int) -> str:
+    """The name of one network of a packed file."""
+    return f"{path}#{place}"
+
+
+@dataclass(frozen=True)
+class ReadSettings:
+    """How files are read.
+
+    Attributes:
+        accepted: what each head reads, by its name; the first that reads a network gets it.
+        activation: of all networks, over what their files say.
+        hashed: stamp files with a hash of their contents.
+        largest: bytes; a larger file is refused.
+        fitted_by: the command that fits heads such as these, for the error of a network that none reads.
+    """
+
+    accepted: Mapping[str, Accepted]
+    activation: str | None = None
+    hashed: bool = False
+    largest: int = 1 << 62
+    fitted_by: str = "nfn train"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Networks of one architecture for one head.
+
+    Attributes:
+        places: of their rows in the chunk.
+        assumed: how many of them were read under the head's activation because nothing tells theirs.
+        arrays: [networks, *shape] by name.
+    """
+
+    places: list[int]
+    head: str
+    assumed: int
+    architecture: Architecture
+    arrays: dict[str, np.ndarray[Any, Any]]
+
+    def moved(self, places: int) -> Group:
+        """The same group, in a chunk that has so many rows before these."""
+        return replace(self, places=[place + places for place in self.places])
+
+    def point(self) -> WeightSpace:
+        """The networks as a batch."""
+        return WeightSpace(self.architecture, {name: torch.from_numpy(array) for name, array in self.arrays.items()})
+
+
+@dataclass(frozen=True)
+class ReadChunk:
+    """What a chunk of sources holds.
+
+    Attributes:
+        names, stamps: of every row, in the order of the sources. A row has no stamp where its file may be read another
+            time though it stays as it is (it could not be opened, or there was too little memory).
+        failures: why rows have no network, by place.
+        packed: files that turned out to be packed, by the place in the chunk of the source and with the number of
+            their networks; they have no row here.
+    """
+
+    names: list[str]
+    stamps: list[Stamp | None]
+    groups: list[Group]
+    failures: dict[int, NfnError]
+    packed: dict[int, int]
+
+
+def read_chunk(sources: Sequence[Source], settings: ReadSettings) -> ReadChunk:
+    """Read some sources; one that fails fails alone."""
+    names: list[str] = []
+    stamps: list[Stamp | None] = []
+    failures: dict[int, NfnError] = {}
+    packed: dict[int, int] = {}
+    read: dict[tuple[object, str], list[tuple[list[int], bool, WeightSpace]]] = {}
+    for number, source in enumerate(sources):
+        stamp: Stamp | None = None
+        try:
+            with ExitStack() as stack:
+                now = stamp_of(source.path, hashed=False)
+                if now.bytes > settings.largest:
+                    cause = f"has {now.bytes:,} bytes, more than fit into memory"
+                    raise CheckpointError(source.path, cause, "score it on a machine with more")
+                local = Path(source.path)
+                if is_address(source.path) and source.members is None:
+                    local = stack.enter_context(fetched(source.path))
+                stamp = now
+                if settings.hashed and not (source.members and is_address(source.path)):
+                    stamp = Stamp(stamp.bytes, stamp.modified, _hash(local, stamp.bytes, stamp.modified))
+                places = list(range(len(names), len(names) + len(source.names)))
+                point, head, assumed = _read(source, local, settings)
+                read.setdefault((point.architecture.signature, head), []).append((places, assumed, point))
+        except _Packed as found:
+            packed[number] = found.count
+            continue
+        except (NfnError, OSError, MemoryError, RuntimeError) as error:
+            failure = _failure(error, source.path)
+            if _may_pass(error, source.path):
+                stamp = None
+            failures |= dict.fromkeys(range(len(names), len(names) + len(source.names)), failure)
+        names += source.names
+        stamps += [stamp] * len(source.names)
+    groups = [_group(head, parts) for (_, head), parts in read.items()]
+    return ReadChunk(names, stamps, groups, failures, packed)
+
+
+def stamp_of(path: str, *, hashed: bool) -> Stamp:
+    """What tells whether a file has changed.
+
+    Raises:
+        CheckpointError: there is none, or it cannot be reached.
+    """
+    if is_address(path):
+        facts = remote_facts(path)
+        return Stamp(facts.bytes, facts.version)
+    try:
+        status = os.stat(path)
+        stamp = Stamp(status.st_size, str(status.st_mtime_ns))
+        return Stamp(stamp.bytes, stamp.modified, _hash(Path(path), stamp.bytes, stamp.modified)) if hashed else stamp
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        reason = error.strerror if isinstance(error, OSError) else error
+        cause = "no such file" if missing else f"cannot be read ({reason})"
+        raise CheckpointError(path, cause, "check the path and its permissions") from error
+
+
+@lru_cache(maxsize=16)
+def _hash(path: Path, size: int, modified: str) -> str:
+    # A packed file is asked for once for each part or row of it: `size` and `modified` tell one state from another.
+    contents = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_HASHED):
+                contents.update(block)
+    except OSError as error:
+        raise CheckpointError(path, f"cannot be read ({error.strerror})", "check its permissions") from error
+    return contents.hexdigest()
+
+
+class _Packed(Exception):
+    """A file turned out to hold so many networks."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+
+@dataclass(frozen=True)
+class _Reads:
+    accepted: Accepted
+
+
+def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[WeightSpace, str, bool]:
+    """Networks [networks, *shape], the head that reads them, and whether their activation is assumed."""
+    members: dict[str, Tensor] | None = None
+    if source.members is not None:
+        checkpoint, members = read_members(source.path, *source.members)
+    else:
+        try:
+            checkpoint = read_checkpoint(path)
+        except PackedError as error:
+            if count := population_of(path):
+                raise _Packed(count) from error
+            cause = "a packed population whose tensors are not those of so many networks"
+            raise CheckpointError(path, cause, "copy it again, or generate the zoo again") from error
+    network = read_weight_space(checkpoint, activation=settings.activation, default_activation=_PLACEHOLDER)
+    assumed = network.activation.source == "assumed"
+    architecture = network.weight_space.architecture
+    configs = {name: _Reads(accepted) for name, accepted in settings.accepted.items()}
+    head, architecture = choose_head(architecture, configs, assume_activation=assumed, fitted_by=settings.fitted_by)
+    if members is None:
+        tensors = {name: tensor[None] for name, tensor in network.weight_space.tensors.items()}
+    else:
+        names = [spec.name for spec in architecture.tensors]
+        if set(names) != set(members):
+            cause = "its members need conversion (folded layers or missing biases)"
+            raise CheckpointError(path, cause, "store one file a network")
+        broken = [name for name in names if not bool(members[name].isfinite().all())]
+        if broken:
+            raise CheckpointError(path, f"tensor {broken[0]!r} of some member is not finite", "leave that one out")
+        tensors = {name: members[name].to(torch.promote_types(members[name].dtype, torch.float32)) for name in names}
+    return WeightSpace(architecture, tensors), head, assumed
+
+
+def _group(head: str, parts: Sequence[tuple[list[int], bool, WeightSpace]]) -> Group:
+    architecture = parts[0][2].architecture
+    # Architectures of one signature may call their tensors by other names.
+    columns = [[point.tensors[spec.name] for spec in point.architecture.tensors] for _, _, point in parts]
+    arrays = {
+        spec.name: torch.cat([column[position] for column in columns]).numpy()
+        for position, spec in enumerate(architecture.tensors)
+    }
+    places = [place for own, _, _ in parts for place in own]
+    assumed = sum(len(own) for own, told, _ in parts if told)
+    return Group(places, head, assumed, architecture, arrays)
+
+
+def _failure(error: Exception, path: str) -> NfnError:
+    """The error, about the file as it was named rather than about a copy of it."""
+    if not isinstance(error, NfnError):
+        if is_out_of_memory(error):
+            return CheckpointError(path, "does not fit into memory", MORE_MEMORY)
+        if isinstance(error, OSError):
+            cause = f"cannot be read ({error.strerror or error})"
+            return CheckpointError(path, cause, "check the path and its permissions")
+        raise error
+    if not is_address(path) or error.subject.startswith(path):
+        return error
+    return CheckpointError(path, error.cause, error.remedy)
+
+
+def _may_pass(error: Exception, path: str) -> bool:
+    """Whether the file may be read another time, as it is."""
+    if not isinstance(error, NfnError) or isinstance(error, StoreError):
+        return True
+    return not is_address(path) and not os.access(path, os.R_OK)

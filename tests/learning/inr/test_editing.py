@@ -1,0 +1,143 @@
+"""Fitting and measuring heads that edit INRs, on a zoo of a few small pictures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.errors import DataError
+from nfn_cli.learning.inr.edit_evaluation import EditReport, evaluate_editor, measure_editor
+from nfn_cli.learning.inr.edit_fit import EditFit
+from nfn_cli.learning.inr.editing import EditSettings, train_editor
+from nfn_cli.nn.inr.editor import read_editor
+from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS, EditorKind
+from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
+from nfn_cli.nn.inr.sine_chain import read_tensors
+from nfn_cli.zoo import read_inrs
+from nfn_cli.zoo.inr import InrSettings, generate_inrs
+
+SIDE = 9
+QUICK = EditSettings(
+    sizes=FunctionEditorSizes(channels=8, depth=2, steps=3),
+    picture=(SIDE, SIDE),
+    fit=EditFit(epochs=30, batch_size=8, tuning=4, tuning_batch=2),
+    test_count=12,
+)
+
+
+@pytest.fixture(scope="session")
+def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A zoo of INRs of light blobs, 9×9 pixels, and the pictures beside it as `blobs.npz`."""
+    folder = tmp_path_factory.mktemp("blobs")
+    generator = np.random.default_rng(0)
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE]
+    pictures = []
+    for _ in range(112):
+        y, x = generator.uniform(2, SIDE - 3, 2)
+        pictures.append(255 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 3))
+    images = np.stack(pictures).astype(np.uint8)
+    labels = np.zeros(112, dtype=np.int64)
+    archive = folder / "blobs.npz"
+    np.savez(archive, x_train=images[:96], y_train=labels[:96], x_test=images[96:], y_test=labels[96:])
+    settings = InrSettings(str(archive), count=96, test_count=16, width=16, steps=60, packed=True)
+    generate_inrs(folder / "zoo", settings)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fitted(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, EditReport, list[float]]:
+    folder = tmp_path_factory.mktemp("heads") / "dilate-blobs"
+    told: list[float] = []
+    return folder, train_editor(blobs / "zoo", folder, QUICK, on_step=told.append), told
+
+
+def test_the_edited_networks_show_the_edited_pictures(fitted: tuple[Path, EditReport, list[float]]) -> None:
+    _, report, told = fitted
+    assert report.after.low <= report.after.value <= report.after.high
+    assert report.after.value < 0.2 * report.before.value
+    assert (report.networks, report.pictures, report.target) == (12, 12, "rendered")
+    assert len(told) == 30 + 4
+    assert report.change > 0.01
+
+
+def test_editing_commutes_with_moving(fitted: tuple[Path, EditReport, list[float]]) -> None:
+    _, report, _ = fitted
+    assert 0 < report.weight_drift <= 1e-8 and 0 < report.picture_drift <= 1e-8
+
+
+def test_the_head_on_disk_measures_the_same(blobs: Path, fitted: tuple[Path, EditReport, list[float]]) -> None:
+    folder, report, _ = fitted
+    again = evaluate_editor(str(folder), blobs / "zoo", count=12)
+    assert again.after.value == pytest.approx(report.after.value, rel=1e-6)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"{report.after.value:.2e}" in card and f"{report.before.value:.2e}" in card
+    assert "solved for" in card and "--edit dilate" in card
+    assert not re.search(r"\{|None", card)
+
+
+def test_the_target_may_be_the_true_picture(blobs: Path, fitted: tuple[Path, EditReport, list[float]]) -> None:
+    head = read_editor(fitted[0])
+    networks = read_inrs(blobs / "zoo").part("test")
+    images = np.load(blobs / "blobs.npz")["x_test"][[row.image for row in networks.rows]]
+    pictures = torch.tensor(images).float()[:, None] / 127.5 - 1
+    report = measure_editor(head, networks, pictures=pictures, moved=2)
+    assert report.target == "given" and report.after.value < 0.3 * report.before.value
+    wrong = measure_editor(head, networks, pictures=pictures.flip(0), moved=2)
+    assert wrong.after.value > 3 * report.after.value
+
+
+def test_a_fit_follows_from_its_seed(blobs: Path, fitted: tuple[Path, EditReport, list[float]], tmp_path: Path) -> None:
+    train_editor(blobs / "zoo", tmp_path / "again", QUICK)
+    one, other = read_editor(fitted[0]).model.state_dict(), read_editor(tmp_path / "again").model.state_dict()
+    assert all(torch.equal(other[name], tensor) for name, tensor in one.items())
+
+
+def test_too_few_networks_are_refused(blobs: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="only 3 networks fall into the train part"):
+        train_editor(blobs / "zoo", tmp_path / "head", EditSettings(picture=(SIDE, SIDE), count=3))
+    assert not (tmp_path / "head").exists()
+
+
+@dataclass(frozen=True)
+class DimmerSizes:
+    """It has none."""
+
+
+class Dimmer(nn.Module):
+    """Makes a picture brighter: one forward pass, the simplest that there is."""
+
+    def __init__(self, architecture: Architecture, picture: tuple[int, int], sizes: DimmerSizes) -> None:
+        super().__init__()
+        self.brighter = nn.Parameter(torch.zeros(2))
+
+    def read(self, point: WeightSpace) -> list[Tensor]:
+        return read_tensors(point, self.brighter.dtype)
+
+    def prepare(self, inputs: Sequence[Tensor]) -> None:
+        self.prepared = len(inputs[0])
+
+    def forward(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        *inner, weight, bias = tensors
+        scale, shift = self.brighter
+        return [*(torch.zeros_like(tensor) for tensor in inner), scale * weight, scale * bias + shift]
+
+
+def test_a_kind_of_one_forward_pass_is_fitted_end_to_end(
+    blobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(EDITOR_KINDS, "dimmer", EditorKind("Dimmer", DimmerSizes, Dimmer, rank=9))
+    settings = EditSettings(kind="dimmer", picture=(SIDE, SIDE), fit=EditFit(epochs=10, batch_size=8), test_count=12)
+    report = train_editor(blobs / "zoo", tmp_path / "dimmer", settings)
+    assert report.after.value < 0.95 * report.before.value
+    assert report.weight_drift <= 1e-8
+    head = read_editor(tmp_path / "dimmer")
+    assert head.model.brighter[1] > 0.01  # type: ignore[index, operator]
+    assert "one forward pass" in (tmp_path / "dimmer" / "README.md").read_text(encoding="utf-8")
