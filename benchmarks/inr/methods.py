@@ -37,14 +37,12 @@ class Method:
         title: at the head of the row.
         make: a module, and what it takes of a batch of networks.
         augmented: whether it is shown augmented networks; see `augmentation`.
-        variant: whether it is one of ours with a part taken away, which ours need not beat.
     """
 
     title: str
     make: Make
     learning_rate: float
     augmented: bool = False
-    variant: bool = False
 
 
 def _flat_mlp(architecture: Architecture, classes: int, mirror: bool) -> tuple[nn.Module, Read]:
@@ -93,6 +91,6 @@ METHODS = {
     **_both("hnp", "HNP", _permutation("HNP"), 1e-3),
     **_both("monomial-nfn", "Monomial-NFN", _monomial(messages=False), 3e-3),
     **_both("monomial-messages", "Monomial-NFN with messages", _monomial(messages=True), 3e-3),
-    "plain-probe": Method("Coordinate-Probe, not augmented", _plain_probe, 3e-3, variant=True),
+    "plain-probe": Method("Coordinate-Probe, not augmented", _plain_probe, 3e-3),
     OURS: Method("Coordinate-Probe (ours)", _coordinate_probe, 3e-3),
 }

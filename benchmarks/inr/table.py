@@ -51,7 +51,7 @@ def print_table(cache: Cache, ours: str, stream: TextIO) -> None:
         if compared and name != ours:
             leads = [ahead(found[ours], found[name], column) for column in _COLUMNS]
             cells += [_shown(lead, "+") for lead in leads]
-            if not METHODS[name].variant and any(lead.low <= 0 for lead in leads):
+            if any(lead.low <= 0 for lead in leads):
                 behind.append(METHODS[name].title)
         elif compared:
             cells += ["", ""]
@@ -90,5 +90,5 @@ def _footnote(cache: Cache) -> str:
 
 def _verdict(title: str, behind: Sequence[str]) -> str:
     if behind:
-        return f"{title} does not lead by more than the interval of the paired difference: {', '.join(behind)}."
+        return f"{title} leads all but these by more than the interval of the paired difference: {', '.join(behind)}."
     return f"{title} leads every other row in both columns by more than the 95 % interval of the paired difference."

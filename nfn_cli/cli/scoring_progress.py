@@ -83,7 +83,8 @@ class Progress:
             lines.append(f"... and {self.failed - _TOLD:,} failures more, see their rows")
         if self.scored + self.failed + skipped > 1:
             seconds = time.monotonic() - self._started
-            rate = f", {(self.scored + self.failed) / seconds:,.0f} a second" if seconds > 0 else ""
+            made = self.scored + self.failed
+            rate = f", {made / seconds:,.0f} a second" if made and seconds > 0 else ""
             before = f" ({skipped_failed:,} of them failed before)" if skipped_failed else ""
             done = f"{self.scored:,} scored, {self.failed:,} failed, {skipped:,} passed over{before}"
             lines.append(f"{done} in {seconds:,.1f} s{rate}")

@@ -27,7 +27,7 @@ from nfn_cli.scoring.tasks import Row, Task
 _MOST_FILES = 64
 _MOST_BYTES = 1 << 26
 # Fewer networks are scored in this process: others would take longer to start.
-_FEW = 256
+_FEW = 512
 # From this size on, a file may hold as many.
 _PACKED_BYTES = 1 << 20
 # Chunks that wait for a process, for each process; they keep it busy and bound the memory.
@@ -115,7 +115,7 @@ def _run(
     jobs = settings.jobs
     if jobs is None:
         jobs = 0 if _are_few(few) else max(1, min(processors(), memory() // _PROCESS_BYTES))
-    chunks = _chunks(_sources(chain(few, paths), settings, tally))
+    chunks = _chunks(chain(few, paths), settings, tally)
     if jobs == 0:
         yield from _here(chunks, predictor, reading, settings, tally)
     else:
@@ -127,41 +127,49 @@ def _are_few(paths: list[str]) -> bool:
     for path in paths:
         if count >= _FEW:
             break
-        if _bytes(Source(path)) >= _PACKED_BYTES:
+        if _bytes(path) >= _PACKED_BYTES:
             count += (population_of(Path(path)) or 1) - 1
     return count < _FEW
 
 
-def _sources(paths: Iterable[str], settings: EngineSettings, tally: Tally) -> Iterator[Source]:
-    """The files that must be scored, without those that are there already."""
+def _chunks(paths: Iterable[str], settings: EngineSettings, tally: Tally) -> Iterator[list[Source]]:
+    """What is read in one go, without the files that are there already.
+
+    The limits of chunks do not depend on these, and once a stop is asked for, none is cut short: what goes through a
+    head together decides the last digits, and a run that is continued shall end with the rows of one that was not.
+    """
+    chunk: list[str] = []
+    size = 0
     for path in paths:
         if settings.stop():
             return
-        if path in settings.done:
-            tally.skipped += 1
-        else:
-            yield Source(path)
-
-
-def _chunks(sources: Iterable[Source]) -> Iterator[list[Source]]:
-    chunk: list[Source] = []
-    size = 0
-    for source in sources:
-        own = _bytes(source)
+        own = _bytes(path)
         if chunk and (len(chunk) == _MOST_FILES or size + own > _MOST_BYTES):
-            yield chunk
+            if left := _left(chunk, settings, tally):
+                yield [Source(path) for path in left]
             chunk, size = [], 0
-        chunk.append(source)
+        chunk.append(path)
         size += own
-    if chunk:
-        yield chunk
+    if not settings.stop() and (left := _left(chunk, settings, tally)):
+        yield [Source(path) for path in left]
 
 
-def _bytes(source: Source) -> int:
-    if source.members is not None or is_address(source.path):
+def _left(names: list[str], settings: EngineSettings, tally: Tally) -> list[str]:
+    """Those that have no row yet; all, if a run was cut off in their midst (their rows are dropped, see `_new`)."""
+    left = [name for name in names if name not in settings.done]
+    tally.skipped += len(names) - len(left)
+    return names if left and left == names[-len(left) :] else left
+
+
+def _new(rows: list[Scored[Row]], settings: EngineSettings) -> list[Scored[Row]]:
+    return [scored for scored in rows if scored.row.path not in settings.done] if settings.done else rows
+
+
+def _bytes(path: str) -> int:
+    if is_address(path):
         return 0
     try:
-        return os.stat(source.path).st_size
+        return os.stat(path).st_size
     except (OSError, ValueError):
         return 0
 
@@ -169,18 +177,17 @@ def _bytes(source: Source) -> int:
 def _parts(path: str, count: int, settings: EngineSettings, tally: Tally) -> Iterator[list[Source]]:
     """The networks of a packed file, some at a time, without those that are there already."""
     for start in range(0, count, MEMBERS_TOGETHER):
-        stop = min(start + MEMBERS_TOGETHER, count)
-        first: int | None = None
-        for place in range(start, stop + 1):
-            new = place < stop and member_name(path, place) not in settings.done
-            tally.skipped += place < stop and not new
-            if new and first is None:
-                first = place
-            elif not new and first is not None:
-                if settings.stop():
-                    return
-                yield [Source(path, (first, place))]
-                first = None
+        if settings.stop():
+            return
+        places = range(start, min(start + MEMBERS_TOGETHER, count))
+        names = [member_name(path, place) for place in places]
+        left = set(_left(names, settings, tally))
+        some = {place for place, name in zip(places, names, strict=True) if name in left}
+        # Networks side by side are read together.
+        starts = [place for place in places if place in some and place - 1 not in some]
+        ends = [place + 1 for place in places if place in some and place + 1 not in some]
+        if some:
+            yield [Source(path, range_) for range_ in zip(starts, ends, strict=True)]
 
 
 def _here(
@@ -213,11 +220,11 @@ def _with_packed(
             place += len(source.names)
             continue
         if place > start:
-            yield rows[start:place]
+            yield _new(rows[start:place], settings)
         start = place
         yield from score(_parts(source.path, scored.packed[number], settings, tally))
     if len(rows) > start:
-        yield rows[start:]
+        yield _new(rows[start:], settings)
 
 
 class _Pooled(Generic[Row]):

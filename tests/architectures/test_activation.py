@@ -194,3 +194,11 @@ def test_a_sidecar_cannot_run_code(known: Known, tmp_path: Path) -> None:
     with pytest.raises(ArchitectureError, match="not readable YAML"):
         known(sidecar=sidecar, default="relu")
     assert not victim.exists()
+
+
+@pytest.mark.parametrize("filling", ["[" * 64_000, "# " * 32_000])
+def test_a_large_sidecar_is_refused_unread(filling: str, known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml, "safe_load", lambda text: {"activation": "tanh"})
+    assert known(sidecar=filling[:-1] + "\n").name == "tanh"  # of the size that may be
+    with pytest.raises(ArchitectureError, match="larger than 64,000 bytes"):
+        known(sidecar=filling + "\n")

@@ -135,6 +135,15 @@ def test_options_that_cannot_work_are_refused(
     assert nfn("train", data, "--out", tmp_path / "head", *options) == (2, "", f"nfn: {message}\n")
 
 
+@pytest.mark.parametrize(
+    "options", [["--members", 65], ["--members", 0], ["--seed", -1], ["--seed", 2**32]], ids=lambda own: str(own[1])
+)
+def test_numbers_out_of_range_are_wrong_usage(options: list[object], nfn: Nfn, data: Path, tmp_path: Path) -> None:
+    code, out, err = nfn("train", data, "--out", tmp_path / "head", *options)
+    assert (code, out) == (2, "") and str(options[0]) in err
+    assert not (tmp_path / "head").exists()
+
+
 def test_few_networks_get_more_epochs(nfn: Nfn, data: Path, tmp_path: Path) -> None:
     assert nfn("train", data, "--out", tmp_path / "head", "--members", 1)[0] == 0
     # Some forty networks are one batch, so an epoch is one step.

@@ -86,3 +86,10 @@ def test_where_none_fits_every_head_says_why() -> None:
     with pytest.raises(HeadError) as refused:
         choose_head(lenet(first=4), configs)
     assert "a: layer conv1 is conv 5x5 from 4, the head reads conv 5x5 from 1; b: layer conv1" in str(refused.value)
+    assert refused.value.remedy == "fit one of your own with `nfn train` and name it with --head"
+
+
+def test_the_command_that_fits_such_heads_is_advised() -> None:
+    with pytest.raises(HeadError) as refused:
+        choose_head(lenet(), {}, fitted_by="nfn train-inr")
+    assert refused.value.remedy == "fit one of your own with `nfn train-inr` and name it with --head"

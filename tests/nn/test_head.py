@@ -197,6 +197,17 @@ def test_yaml_that_would_build_an_object_is_refused(head: Head, tmp_path: Path) 
     assert not (tmp_path / "payload").exists()
 
 
+def test_a_large_configuration_is_refused_unread(head: Head, tmp_path: Path) -> None:
+    head.save(tmp_path / "mine", "")
+    config = tmp_path / "mine" / "config.yaml"
+    text = config.read_text()
+    config.write_text(text + "#" * (256_000 - len(text.encode())))
+    assert read_head(tmp_path / "mine").config == head.config
+    config.write_text(config.read_text() + "#")
+    with pytest.raises(HeadError, match="larger than 256,000 bytes"):
+        read_head(tmp_path / "mine")
+
+
 def test_tensors_that_do_not_fit_are_refused(head: Head, tmp_path: Path) -> None:
     head.save(tmp_path / "mine", "")
     file = tmp_path / "mine" / "model.safetensors"

@@ -102,12 +102,13 @@ def test_any_size(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("cached", [1, 40, 200, 1000])
 def test_chunks_give_what_one_chunk_gives(cached: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Other networks each time: what memory still holds of an earlier picture must not pass for this one.
+    # Other networks each time, and the chunks first: what memory still holds of a picture must not pass for another.
     point = networks(architecture(2, 8, 4, 3), 7, seed=cached)
-    whole = render(point, 6, 5, value_range=(-1, 1))
-    # The package's `render` is the function; the module of that name is found among all modules.
-    monkeypatch.setattr(sys.modules["nfn_cli.pictures.render"], "_CACHED", cached)
-    assert torch.allclose(render(point, 6, 5, value_range=(-1, 1)), whole, rtol=0, atol=1e-5)
+    with monkeypatch.context() as patched:
+        # The package's `render` is the function; the module of that name is found among all modules.
+        patched.setattr(sys.modules["nfn_cli.pictures.render"], "_CACHED", cached)
+        chunks = render(point, 6, 5, value_range=(-1, 1))
+    assert torch.allclose(chunks, render(point, 6, 5, value_range=(-1, 1)), rtol=0, atol=1e-5)
 
 
 def coordinate(axis: int) -> WeightSpace:

@@ -11,7 +11,7 @@ import torch
 
 import nfn_cli.shipped
 from nfn_cli.errors import HeadError, UsageError
-from nfn_cli.scoring import score
+from nfn_cli.scoring import classify, score
 from nfn_cli.scoring.device import resolve_device
 
 Save = Callable[..., Path]
@@ -107,6 +107,21 @@ def test_auto_takes_a_gpu_where_there_is_one(
     assert resolve_device("auto") == found
     assert resolve_device("cpu") == "cpu"
     assert resolve_device(found) == found
+
+
+@pytest.mark.usefixtures("shipped")
+@pytest.mark.parametrize("numbers", [{"jobs": -1}, {"batch_size": 0}])
+def test_a_number_that_is_too_small_is_wrong_usage_before_any_file_is_read(
+    numbers: dict[str, int], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="too small"):
+        score([tmp_path / "missing.pt"], device="cpu", **numbers)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("shipped")
+def test_a_network_that_no_head_classifies_is_sent_to_the_command_that_fits_such_heads(save: Save) -> None:
+    (row,) = classify([save("a.safetensors", activation="sin")], device="cpu")
+    assert row.error is not None and "`nfn train-inr`" in row.error
 
 
 @pytest.mark.parametrize("name", ["abacus", "", "cuda:7"])

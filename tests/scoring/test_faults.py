@@ -1,20 +1,21 @@
-"""Faults against the real thing: kills, full disks, files that change, interrupts. Every row once, whatever happens."""
+"""The command against what happens to long runs: kills, full disks, files that change under it, Ctrl-C.
+
+The command runs in a fork of this process, which has everything imported: it starts at once, and real signals end it.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
 import os
 import random
-import resource
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,502 +23,502 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nfn_cli.checkpoints import POPULATION_KEY, save_tensors
-from nfn_cli.scoring import AccuracyTask, Scored, ScoreRow, Tally, engine_settings, local, run
+from nfn_cli.cli.app import main
+from nfn_cli.scoring import local
+from nfn_cli.scoring.files import columns_of
+from nfn_cli.scoring.rows import ScoreRow
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals, limits and mounts of Linux")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
-ROOT = Path(__file__).parents[2]
-KILLED = "the process that read it was killed"
-HIDDEN = 6
-
-
-def save_network(path: Path, seed: int, bias: float = 0.0) -> None:
-    """A two-layer perceptron that the head `a-relu` reads."""
-    generator = torch.Generator().manual_seed(seed)
-    tensors = {
-        "0.weight": torch.randn(HIDDEN, 3, generator=generator),
-        "0.bias": torch.randn(HIDDEN, generator=generator),
-        "2.weight": torch.randn(2, HIDDEN, generator=generator),
-        "2.bias": torch.randn(2, generator=generator) + bias,
-    }
-    save_file(tensors, path, {"activation": "relu"})
-
-
-def make_zoo(folder: Path, count: int, *, kinds: int = 30) -> list[str]:
-    """So many files; a few networks, by hard links, are enough."""
-    folder.mkdir(parents=True)
-    for number in range(min(count, kinds)):
-        save_network(folder / f"net-{number:05d}.safetensors", number)
-    for number in range(kinds, count):
-        os.link(folder / f"net-{number % kinds:05d}.safetensors", folder / f"net-{number:05d}.safetensors")
-    return [str(folder / f"net-{number:05d}.safetensors") for number in range(count)]
-
-
-def make_packed(path: Path, count: int) -> None:
-    generator = torch.Generator().manual_seed(7)
-    shapes = {"0.weight": (HIDDEN, 3), "0.bias": (HIDDEN,), "2.weight": (2, HIDDEN), "2.bias": (2,)}
-    tensors = {name: torch.randn(count, *shape, generator=generator) for name, shape in shapes.items()}
-    save_tensors(path, tensors, {POPULATION_KEY: str(count), "activation": "relu"})
-
-
-def corrupt(path: Path, kind: int) -> None:
-    """Damage a file, in one of several ways."""
-    content = path.read_bytes()
-    path.unlink()  # not the other links to it
-    tensors = {"0.weight": torch.full((HIDDEN, 3), torch.nan), "2.weight": torch.ones(2, HIDDEN)}
-    damage: list[Callable[[], Any]] = [
-        lambda: path.write_bytes(b""),
-        lambda: path.write_bytes(content[: len(content) // 2]),
-        lambda: path.write_bytes(content[:20]),
-        lambda: path.write_bytes(bytes(random.Random(kind).randrange(256) for _ in range(300))),
-        lambda: path.write_bytes(b"\xff" * 8 + content[8:]),
-        lambda: save_file(tensors, path, {"activation": "relu"}),
-        lambda: torch.save({"weights": object}, path),
-        lambda: path.mkdir(),
-        lambda: path.symlink_to(path.name),
-    ]
-    damage[kind % len(damage)]()
+SLOW = pytest.mark.slow
+resource = pytest.importorskip("resource")
+PATIENCE = 300  # seconds, for a machine that does much else
 
 
 class Program:
-    """`nfn predict-accuracy` as a process of its own."""
+    """`nfn predict-accuracy` in a process of its own.
 
-    def __init__(self, head: Path, *arguments: object, **options: Any) -> None:
-        command = [sys.executable, "-m", "nfn_cli", "predict-accuracy", "--head", str(head), "--device", "cpu"]
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            [*command, *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            **options,
-        )
+    Args:
+        folder: where what it prints is kept.
+        prepare: called in that process first.
+    """
 
-    def ended(self) -> tuple[int, str, str]:
-        """Wait for its end: the exit code, stdout and stderr."""
-        out, err = self.process.communicate(timeout=300)
-        return self.process.returncode, out, err
+    def __init__(self, folder: Path, arguments: list[object], prepare: Callable[[], None] = lambda: None) -> None:
+        self._out, self._err = folder / "stdout", folder / "stderr"
+        self.id = os.fork()
+        if self.id:
+            return
+        code = 99
+        try:
+            for descriptor, file in ((1, self._out), (2, self._err)):
+                os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            prepare()  # may lead the streams elsewhere
+            sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+            sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+            sys.argv = ["nfn", "predict-accuracy", *map(str, arguments)]
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing may lead out of here
+            with suppress(OSError):
+                sys.stdout.flush()
+            os._exit(code)
 
-    def wait_for_rows(self, file: Path, count: int) -> None:
-        """Wait until its output has so many lines, or it has ended."""
-        while self.process.poll() is None:
-            if file.exists() and file.read_bytes().count(b"\n") > count:
-                return
-            time.sleep(0.002)
+    def wait(self) -> int:
+        """Its exit code, or the signal that ended it, below zero."""
+        return os.waitstatus_to_exitcode(os.waitpid(self.id, 0)[1])
+
+    def until(self, happened: Callable[[], bool]) -> bool:
+        """Wait until something has happened, or the process has ended; which of the two."""
+        end = time.monotonic() + PATIENCE
+        while not happened():
+            if os.waitid(os.P_PID, self.id, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                return False
+            assert time.monotonic() < end, "the command does not go on"
+            time.sleep(0.001)
+        return True
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
 
 
-def predict(head: Path, *arguments: object, **options: Any) -> tuple[int, str, str]:
-    return Program(head, *arguments, **options).ended()
+@pytest.fixture
+def start(tmp_path: Path, models: Path) -> Iterator[Callable[..., Program]]:
+    """Start the command with a small head."""
+    started: list[Program] = []
+
+    def call(*arguments: object, prepare: Callable[[], None] = lambda: None) -> Program:
+        options = ["--head", models / "a-relu", "--device", "cpu"]
+        started.append(Program(tmp_path, [*arguments, *options], prepare))
+        return started[-1]
+
+    yield call
+    for program in started:
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(program.id, signal.SIGKILL)
+            os.waitpid(program.id, 0)
 
 
-def rows_of(file: Path) -> list[dict[str, Any]]:
-    if file.suffix == ".parquet":
+def make_zoo(folder: Path, networks: int) -> list[Path]:
+    folder.mkdir()
+    generator = torch.Generator().manual_seed(1)
+    shapes = {"0.weight": (6, 3), "0.bias": (6,), "2.weight": (2, 6), "2.bias": (2,)}
+    paths = [folder / f"{number}.safetensors" for number in range(networks)]
+    for path in paths:
+        tensors = {name: torch.randn(*shape, generator=generator) for name, shape in shapes.items()}
+        save_file(tensors, path, {"activation": "relu"})
+    return paths
+
+
+@pytest.fixture
+def zoo(tmp_path: Path) -> list[Path]:
+    return make_zoo(tmp_path / "zoo", 200)
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read a few files at a time, so that something can happen between."""
+    monkeypatch.setattr(local, "_MOST_FILES", 4)
+
+
+def slowly(seconds: float) -> Callable[[], None]:
+    """Take so long for every chunk that something can happen meanwhile."""
+
+    def prepare() -> None:
+        read_chunk = local.read_chunk
+
+        def slow(*arguments: Any) -> Any:
+            time.sleep(seconds)
+            return read_chunk(*arguments)
+
+        local.read_chunk = slow
+
+    return prepare
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows, which must all be whole."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, strict=True))
+    assert all(list(row) == columns_of(ScoreRow) and None not in row.values() for row in rows)
+    return rows
+
+
+def whole(path: Path) -> list[dict[str, str]]:
+    """The rows of a file whose last line may be torn."""
+    content = path.read_bytes()
+    whole = path.with_name("whole.csv")
+    whole.write_bytes(content[: content.rfind(b"\n") + 1])
+    return table(whole)
+
+
+@pytest.fixture
+def expected(start: Callable[..., Program], zoo: list[Path], tmp_path: Path) -> list[dict[str, str]]:
+    """The rows of a run that nobody disturbs."""
+    output = tmp_path / "undisturbed.csv"
+    assert start(zoo[0].parent, "-o", output, "--jobs", 0).wait() == 0
+    rows = table(output)
+    assert [row["path"] for row in rows] == list(map(str, zoo))
+    return rows
+
+
+Start = Callable[..., Program]
+Rows = list[dict[str, str]]
+
+
+def kill_and_resume(start: Start, zoo: list[Path], output: Path, expected: Rows, kills: int, **options: Any) -> None:
+    """Kill runs at random moments until the last one, which is left alone."""
+    generator = random.Random(kills)
+    size = 0
+    jobs = options.pop("jobs", 0)
+    for _ in range(kills):
+        program = start(zoo[0].parent, "-o", output, "--resume", "--jobs", jobs, **options)
+        # Rows of about 100 bytes: somewhere within what is left, on the average so that all kills find something left.
+        wanted = size + generator.randrange(1, 2 * 100 * len(zoo) // (kills + 1))
+        running = program.until(lambda wanted=wanted: output.exists() and output.stat().st_size >= wanted)
+        time.sleep(generator.random() * 0.02)
+        os.kill(program.id, signal.SIGKILL)
+        assert program.wait() == (-signal.SIGKILL if running else 0)
+        rows = whole(output)
+        assert rows == expected[: len(rows)]
+        size = output.stat().st_size
+    assert start(zoo[0].parent, "-o", output, "--resume", "--jobs", 0).wait() == 0
+    assert table(output) == expected
+
+
+def test_a_run_that_is_killed_three_times_ends_with_the_rows_of_one(
+    start: Start, zoo: list[Path], expected: Rows, tmp_path: Path
+) -> None:
+    kill_and_resume(start, zoo, tmp_path / "rows.csv", expected, 3, prepare=slowly(0.005))
+
+
+@SLOW
+@pytest.mark.parametrize("jobs", [0, 2])
+def test_a_run_that_is_killed_twenty_times_ends_with_the_rows_of_one(
+    jobs: int, start: Start, expected: Rows, tmp_path: Path
+) -> None:
+    zoo = make_zoo(tmp_path / "large", 2_000)
+    assert start(zoo[0].parent, "-o", tmp_path / "rows.csv", "--jobs", 0).wait() == 0
+    rows = table(tmp_path / "rows.csv")
+    assert len(rows) == 2_000
+    (tmp_path / "rows.csv").unlink()
+    kill_and_resume(start, zoo, tmp_path / "rows.csv", rows, 20, jobs=jobs)
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+def test_a_run_that_is_killed_can_be_resumed_in_the_other_formats(
+    format: str, start: Start, zoo: list[Path], expected: Rows, tmp_path: Path
+) -> None:
+    if format == "parquet":
+        pytest.importorskip("pyarrow")
+    output = tmp_path / f"rows.{format}"
+
+    def prepare() -> None:
+        from nfn_cli.scoring import parquet
+
+        parquet._PART_ROWS = 20
+        slowly(0.005)()
+
+    program = start(zoo[0].parent, "-o", output, prepare=prepare)
+    assert program.until(lambda: output.exists() and (output.is_file() or len(list(output.glob("part-*"))) > 2))
+    time.sleep(0.02)
+    os.kill(program.id, signal.SIGKILL)
+    program.wait()
+    assert start(zoo[0].parent, "-o", output, "--resume").wait() == 0
+    if format == "jsonl":
+        rows = [json.loads(line) for line in output.read_text().splitlines()]
+    else:
         import pyarrow.parquet
 
-        return [row for part in sorted(file.glob("*.parquet")) for row in pyarrow.parquet.read_table(part).to_pylist()]
-    if file.suffix == ".jsonl":
-        return [json.loads(line) for line in file.read_text().splitlines()]
-    with file.open(newline="") as text:
-        return list(csv.DictReader(text))
-
-
-@pytest.fixture
-def head(models: Path) -> Path:
-    return models / "a-relu"
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or os.geteuid() != 0:
-        pytest.skip("only root may mount")
-    mounted = subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("this machine lets nothing be mounted")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-# --- kills ---------------------------------------------------------------------------------------------------------
-
-
-def assert_survives_kills(
-    head: Path, zoo: Path, file: Path, kills: int, moment: Callable[[Program], None], *options: object
-) -> None:
-    """Kill runs that each continue the last one, until one ends by itself; every row is there, once and in order."""
-    whole = file.with_name("whole" + file.suffix)
-    assert predict(head, zoo, "-o", whole, "--jobs", 0)[0] == 1
-    left = kills
-    for attempt in range(10 * kills):
-        program = Program(head, zoo, "-o", file, *options, *(["--resume"] if file.exists() else []))
-        if left:
-            moment(program)
-            if program.process.poll() is None:
-                left -= 1
-            program.process.kill()
-        code, _, err = program.ended()
-        if code == 1:
-            assert "passed over" in err.splitlines()[-1]
-            if not left:
-                break
-            file.unlink()  # it was faster than we were
-        else:
-            assert code == -signal.SIGKILL, err
-            assert attempt < 10 * kills - 1
-    if "--unordered" in options:
-        assert sorted(rows_of(file), key=lambda row: row["path"]) == sorted(rows_of(whole), key=lambda row: row["path"])
-    else:
-        assert file.read_bytes() == whole.read_bytes()
-
-
-@pytest.fixture
-def zoo(tmp_path: Path) -> Path:
-    """600 files, a packed one of 200 networks, and a damaged one among them."""
-    make_zoo(tmp_path / "zoo", 600)
-    make_packed(tmp_path / "zoo" / "net-00300-packed.safetensors", 200)
-    (tmp_path / "zoo" / "net-00100-bad.safetensors").write_bytes(b"bad")
-    return tmp_path / "zoo"
-
-
-def test_three_kills_cost_no_row(head: Path, zoo: Path, tmp_path: Path) -> None:
-    file = tmp_path / "rows.csv"
-    targets = iter([70, 300, 500])
-
-    def moment(program: Program) -> None:
-        program.wait_for_rows(file, next(targets))
-
-    assert_survives_kills(head, zoo, file, 3, moment, "--jobs", 0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("options", [["--jobs", 0], ["--jobs", 2], ["--jobs", 2, "--unordered"]], ids=str)
-@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
-def test_twenty_kills_at_random_moments_cost_no_row(
-    suffix: str, options: list[object], head: Path, zoo: Path, tmp_path: Path
-) -> None:
-    generator = random.Random(f"{suffix}{options}")
-    file = tmp_path / f"rows.{suffix}"
-
-    def moment(program: Program) -> None:
-        kept = file.read_bytes().count(b"\n") if file.exists() else 0
-        if generator.random() < 0.3:
-            time.sleep(generator.uniform(0, 4))  # perhaps before it has begun
-        else:
-            program.wait_for_rows(file, kept + generator.randrange(120))
-            time.sleep(generator.uniform(0, 0.05))
-
-    assert_survives_kills(head, zoo, file, 20, moment, *options)
-
-
-def test_a_killed_run_leaves_no_process_behind(head: Path, zoo: Path, tmp_path: Path) -> None:
-    file = tmp_path / "rows.csv"
-    program = Program(head, zoo, "-o", file, "--jobs", 2, start_new_session=True)
-    program.wait_for_rows(file, 10)
-    program.process.kill()
-    program.ended()
-    for _ in range(200):
-        listed = subprocess.run(
-            ["ps", "-o", "stat=", "-s", str(program.process.pid)], capture_output=True, text=True, check=False
-        ).stdout
-        if not [state for state in listed.split() if not state.startswith("Z")]:
-            return
-        time.sleep(0.05)
-    raise AssertionError(listed)
-
-
-class _Poison(AccuracyTask):
-    """Kills the process that meets a file called poison."""
-
-    def rows(self, head: Any, names: Sequence[str], point: Any) -> list[ScoreRow]:
-        if any("poison" in name for name in names):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().rows(head, names, point)
-
-
-def scored(
-    paths: Sequence[str], head: Path, task: AccuracyTask | None = None, **options: Any
-) -> list[Scored[ScoreRow]]:
-    settings = engine_settings(str(head), "cpu", None, options.pop("jobs", 0), True, None, "float32").changed(**options)
-    return [own for rows in run(task or AccuracyTask(), paths, settings, Tally()) for own in rows]
-
-
-def agree(found: Sequence[Scored[ScoreRow]], expected: Sequence[Scored[ScoreRow]]) -> bool:
-    """Equal but for the last digits, which the size of a batch decides."""
-    pairs = list(zip(found, expected, strict=True))
-    return all(
-        (one.row.path, one.row.error, one.stamp) == (other.row.path, other.row.error, other.stamp)
-        and (one.row.accuracy is None or abs(one.row.accuracy - other.row.accuracy) < 1e-5)  # type: ignore[operator]
-        for one, other in pairs
-    )
-
-
-@pytest.mark.parametrize("ordered", [True, False])
-def test_a_file_that_kills_its_process_fails_alone(ordered: bool, head: Path, zoo: Path, tmp_path: Path) -> None:
-    paths = sorted(str(path) for path in zoo.iterdir())
-    expected = {own.row.path: own for own in scored(paths, head)}
-    poison = tmp_path / "poison.safetensors"
-    save_network(poison, 1)
-    # `sys.modules` is what a started process knows this module's class by.
-    sys.modules.setdefault(__name__, sys.modules[_Poison.__module__])
-    found = scored([*paths[:200], str(poison), *paths[200:]], head, _Poison(), jobs=2, ordered=ordered)
-    rows = {own.row.path: own for own in found}
-    assert len(found) == len(rows) == len(expected) + 1
-    assert KILLED in str(rows.pop(str(poison)).row.error)
-    assert agree(sorted(rows.values(), key=_path), sorted(expected.values(), key=_path))
-    if ordered:
-        assert [own.row.path for own in found if own.row.path != str(poison)] == list(expected)
-
-
-def _path(own: Scored[ScoreRow]) -> str:
-    return own.row.path
-
-
-@pytest.mark.parametrize("ordered", [True, False])
-def test_killed_workers_cost_no_row(ordered: bool, head: Path, zoo: Path) -> None:
-    paths = sorted(str(path) for path in zoo.iterdir())
-    expected = scored(paths, head)
-    settings = engine_settings(str(head), "cpu", None, 2, ordered, None, "float32")
-    found: list[Scored[ScoreRow]] = []
-    killed = 0
-    for rows in run(AccuracyTask(), paths, settings, Tally()):
-        found += rows
-        if killed < 3 and (children := multiprocessing.active_children()):
-            os.kill(children[killed % len(children)].pid, signal.SIGKILL)  # type: ignore[arg-type]
-            killed += 1
-    assert killed == 3
-    if not ordered:
-        found.sort(key=_path)
-        expected.sort(key=_path)
-    assert agree(found, expected)
-
-
-# --- disks ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(
-    suffix: str, head: Path, zoo: Path, tmp_path: Path, small_disk: Path
-) -> None:
-    whole, file = tmp_path / f"whole.{suffix}", small_disk / f"rows.{suffix}"
-    assert predict(head, zoo, "-o", whole, "--jobs", 0)[0] == 1
-    (small_disk / "ballast").write_bytes(b"\1" * ((40 if suffix != "parquet" else 60) << 10))
-    code, out, err = predict(head, zoo, "-o", file, "--jobs", 0)
-    assert (code, out) == (3, "")
-    assert f"{file}" in err.splitlines()[-1] and "No space left on device" in err.splitlines()[-1]
-    assert "--resume" in err.splitlines()[-1]
-    there = rows_of(file)
-    assert there == rows_of(whole)[: len(there)]
-    if suffix != "parquet":
-        assert len(there) > 0
-    subprocess.run(["mount", "-o", "remount,size=1m", small_disk], check=True)
-    code, _, err = predict(head, zoo, "-o", file, "--jobs", 0, "--resume")
-    assert code == 1, err
-    assert rows_of(file) == rows_of(whole)
-
-
-def test_a_limit_on_the_size_of_files_leaves_whole_lines(head: Path, zoo: Path, tmp_path: Path) -> None:
-    whole, file = tmp_path / "whole.csv", tmp_path / "rows.csv"
-    assert predict(head, zoo, "-o", whole, "--jobs", 0)[0] == 1
-    size = whole.stat().st_size // 2
-
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-    code, out, err = predict(head, zoo, "-o", file, "--jobs", 0, preexec_fn=limited)
-    assert (code, out) == (3, "")
-    assert "cannot be written (File too large)" in err.splitlines()[-1]
-    content = file.read_bytes()
-    assert content.endswith(b"\n") and whole.read_bytes().startswith(content) and len(content) > size // 2
-    assert predict(head, zoo, "-o", file, "--jobs", 0, "--resume")[0] == 1
-    assert file.read_bytes() == whole.read_bytes()
-
-
-def test_a_full_disk_behind_stdout_is_one_line(head: Path, zoo: Path) -> None:
-    if not os.path.exists("/dev/full"):
-        pytest.skip("there is no /dev/full")
-    command = [sys.executable, "-m", "nfn_cli", "predict-accuracy", "--head", str(head), "--jobs", "0", str(zoo)]
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            command,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            check=False,
-        )
-    assert done.returncode == 3
-    assert done.stderr.splitlines()[-1] == "nfn: stdout: cannot be written (No space left on device); make room"
-
-
-def test_a_read_only_output_is_told_before_any_work(head: Path, tmp_path: Path, small_disk: Path) -> None:
-    (small_disk / "there.csv").write_text("precious\n")
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    for arguments in (["new.csv"], ["new.jsonl"], ["new.parquet"], ["there.csv", "--overwrite"]):
-        file = small_disk / arguments[0]
-        code, out, err = predict(head, tmp_path / "nothing.pt", "-o", file, *arguments[1:])
-        assert (code, out) == (3, "")
-        assert err.splitlines() == [
-            f"nfn: {file}: cannot be written (no permission, or a read-only place); choose another place"
+        rows = [
+            row
+            for part in sorted(output.glob("part-*"))
+            for row in pyarrow.parquet.ParquetFile(part).read().to_pylist()
         ]
-    assert (small_disk / "there.csv").read_text() == "precious\n"
+    assert [(row["path"], str(row["accuracy"])) for row in rows] == [(row["path"], row["accuracy"]) for row in expected]
 
 
-# --- files that change -----------------------------------------------------------------------------------------------
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mount a small file system in memory; skips the test where that is not allowed."""
+    folders: list[Path] = []
+
+    def mount(options: str) -> Path:
+        folder = tmp_path / f"disk-{len(folders)}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+        try:
+            done = subprocess.run(command, capture_output=True, check=False)
+        except OSError:
+            pytest.skip("there is no mount")
+        if done.returncode:
+            pytest.skip("mounting is not allowed")
+        folders.append(folder)
+        return folder
+
+    yield mount
+    for folder in folders:
+        subprocess.run(["umount", folder], check=False)
 
 
-def test_files_that_change_during_the_run_fail_alone_or_count_as_they_are(
-    head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("output", ["rows.csv", "rows.jsonl"])
+def test_a_full_disk_leaves_whole_rows_and_room_lets_it_go_on(
+    output: str, start: Start, zoo: list[Path], expected: Rows, mounted: Callable[[str], Path]
 ) -> None:
-    monkeypatch.setattr(local, "_MOST_FILES", 8)
-    paths = make_zoo(tmp_path / "zoo", 40, kinds=40)
-    before = scored(paths, head)
-    save_network(tmp_path / "new.safetensors", 99, bias=3.0)
-    settings = engine_settings(str(head), "cpu", None, 0, True, None, "float32")
-    rows = run(AccuracyTask(), paths, settings, Tally())
-    found = next(rows)
-    os.unlink(paths[10])
-    os.truncate(paths[20], 100)
-    os.replace(tmp_path / "new.safetensors", paths[30])
-    Path(paths[35]).unlink()
-    Path(paths[35]).mkdir()
-    found += [own for part in rows for own in part]
-    assert [own.row.path for own in found] == paths
-    failed = {place: own.row.error for place, own in enumerate(found) if own.row.error is not None}
-    assert set(failed) == {10, 20, 35}
-    assert "no such file" in str(failed[10]) and "header does not fit the file" in str(failed[20])
-    assert found[30].row.accuracy != before[30].row.accuracy and found[30].stamp != before[30].stamp
-    untouched = [place for place in range(40) if place not in (10, 20, 30, 35)]
-    assert agree([found[place] for place in untouched], [before[place] for place in untouched])
+    file = mounted("size=16k") / output
+    program = start(zoo[0].parent, "-o", file)
+    assert program.wait() == 3
+    assert program.err == (
+        f"nfn: {file}: cannot be written (No space left on device); make room, then repeat the command with --resume\n"
+    )
+    lines = file.read_bytes().split(b"\n")
+    assert lines[-1] == b"" and 5 < len(lines) < 200
+    subprocess.run(["mount", "-o", "remount,size=1m", file.parent], check=True)
+    assert start(zoo[0].parent, "-o", file, "--resume").wait() == 0
+    if output == "rows.csv":
+        assert table(file) == expected
+    else:
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        assert [row["path"] for row in rows] == list(map(str, zoo))
 
 
-@pytest.mark.parametrize("jobs", [0, 2])
-def test_files_that_are_deleted_cut_and_replaced_all_the_time_end_no_run(jobs: int, head: Path, tmp_path: Path) -> None:
-    paths = make_zoo(tmp_path / "zoo", 400, kinds=400)
-    before = {own.row.path: own.row.accuracy for own in scored(paths, head)}
-    content = [Path(path).read_bytes() for path in paths]
-    stop = threading.Event()
+def test_a_quota_leaves_whole_rows(start: Start, zoo: list[Path], expected: Rows, tmp_path: Path) -> None:
+    output = tmp_path / "rows.csv"
 
-    def disturb() -> None:
-        generator = random.Random(0)
-        while not stop.is_set():
-            place = generator.randrange(len(paths))
-            with open(paths[place], "wb") as file:
-                file.write(content[place][: generator.choice([0, 9, 100, len(content[place])])])
-            if generator.random() < 0.2:
-                os.unlink(paths[place])
-            stop.wait(0.0005)
+    def prepare() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
 
-    thread = threading.Thread(target=disturb)
-    thread.start()
-    try:
-        found = scored(paths, head, jobs=jobs)
-    finally:
-        stop.set()
-        thread.join()
-    assert [own.row.path for own in found] == paths
-    sound = [own.row for own in found if own.row.error is None]
-    assert sound and len(sound) < len(found)
-    for row in sound:
-        assert row.accuracy == pytest.approx(before[row.path], abs=1e-5)
+    program = start(zoo[0].parent, "-o", output, prepare=prepare)
+    assert program.wait() == 3
+    assert program.err.startswith(f"nfn: {output}: cannot be written (") and program.err.count("\n") == 1
+    rows = table(output)
+    assert 0 < len(rows) < 60 and rows == expected[: len(rows)]
+    assert start(zoo[0].parent, "-o", output, "--resume").wait() == 0
+    assert table(output) == expected
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(2_000, marks=pytest.mark.slow)])
-def test_one_file_in_twenty_is_corrupt(count: int, head: Path, tmp_path: Path) -> None:
-    paths = make_zoo(tmp_path / "zoo", count)
-    expected = scored(paths, head)
-    bad = set(random.Random(1).sample(range(count), count // 20))
-    for kind, place in enumerate(sorted(bad)):
-        corrupt(Path(paths[place]), kind)
-    (tmp_path / "list").write_text("\n".join(paths))
-    file = tmp_path / "rows.jsonl"
-    code, out, err = predict(head, "--from-file", tmp_path / "list", "-o", file)
-    assert (code, out) == (1, "")
-    assert f"{count - count // 20:,} scored, {count // 20:,} failed, 0 passed over" in err.splitlines()[-1]
-    rows = rows_of(file)
-    assert [row["path"] for row in rows] == paths
-    for place, (row, own) in enumerate(zip(rows, expected, strict=True)):
-        if place in bad:
-            assert row["accuracy"] is None and row["error"].startswith(row["path"])
+def test_a_full_disk_keeps_what_was_to_be_replaced(
+    start: Start, zoo: list[Path], mounted: Callable[[str], Path]
+) -> None:
+    file = mounted("size=8k") / "rows.csv"
+    file.write_text("precious\n" * 700)
+    before = file.read_bytes()
+    assert start(zoo[0].parent, "-o", file, "--overwrite").wait() == 3
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_full_disk_behind_stdout_is_one_line(start: Start, zoo: list[Path]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    program = start(*zoo[:3], prepare=lambda: os.dup2(os.open("/dev/full", os.O_WRONLY), 1) and None)
+    assert program.wait() == 3
+    assert program.err == "nfn: stdout: cannot be written (No space left on device); make room\n"
+
+
+@pytest.mark.parametrize("name", ["new.csv", "old.csv", "new.parquet"])
+def test_a_read_only_output_is_told_before_any_work(
+    name: str, start: Start, zoo: list[Path], mounted: Callable[[str], Path]
+) -> None:
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    folder = mounted("size=1m")
+    (folder / "old.csv").write_text("precious")
+    subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+
+    def prepare() -> None:
+        local.read_chunk = None  # type: ignore[assignment]
+
+    program = start(zoo[0].parent, "-o", folder / name, "--overwrite", prepare=prepare)
+    assert program.wait() == 3
+    assert program.err.startswith(f"nfn: {folder / name}: cannot be written") and program.err.count("\n") == 1
+    assert (folder / "old.csv").read_text() == "precious"
+
+
+def test_a_reader_that_leaves_early_ends_the_run_quietly(start: Start, zoo: list[Path]) -> None:
+    reading, writing = os.pipe()
+
+    def prepare() -> None:
+        os.dup2(writing, 1)
+        for descriptor in (reading, writing):
+            os.close(descriptor)
+        slowly(0.01)()
+
+    program = start(zoo[0].parent, "--format", "csv", prepare=prepare)
+    os.close(writing)
+    assert os.read(reading, 5) == b"path,", (program.wait(), program.err)
+    os.close(reading)
+    assert program.wait() == 0
+    assert program.err == ""
+
+
+def test_files_that_change_during_the_run_fail_alone_and_are_scored_again(
+    start: Start, zoo: list[Path], expected: Rows, tmp_path: Path
+) -> None:
+    output = tmp_path / "rows.csv"
+    program = start(zoo[0].parent, "-o", output, prepare=slowly(0.05))
+    assert program.until(lambda: output.exists())
+    deleted, truncated, garbage, replaced, emptied = zoo[-5:]
+    deleted.unlink()
+    os.truncate(truncated, 150)
+    garbage.write_bytes(b"garbage")
+    (tmp_path / "other.safetensors").write_bytes(zoo[0].read_bytes())
+    os.replace(tmp_path / "other.safetensors", replaced)
+    os.truncate(emptied, 0)
+    os.utime(zoo[0])  # scored already
+    assert program.wait() == 1
+    rows = table(output)
+    errors = {Path(row["path"]).name: row["error"] for row in rows if row["error"]}
+    assert [row["path"] for row in rows] == list(map(str, zoo))
+    assert set(errors) == {path.name for path in (deleted, truncated, garbage, emptied)}
+    assert "no such file" in errors[deleted.name] and "the file is empty" in errors[emptied.name]
+    assert rows[:195] == expected[:195]
+    assert rows[-2]["accuracy"] == expected[0]["accuracy"]
+    # Put right again, they and the one that was touched are scored again, the others not.
+    for path in (deleted, truncated):
+        path.write_bytes(zoo[1].read_bytes())
+    program = start(zoo[0].parent, "-o", output, "--resume")
+    assert program.wait() == 1
+    assert "3 scored, 0 failed, 197 passed over (2 of them failed before)" in program.err
+    rows = table(output)
+    assert sorted(row["path"] for row in rows) == sorted(map(str, zoo))
+    assert {Path(row["path"]).name for row in rows if row["error"]} == {garbage.name, emptied.name}
+    assert {row["path"] for row in rows[-3:]} == {str(zoo[0]), str(deleted), str(truncated)}
+
+
+def test_with_a_hash_only_contents_count(start: Start, zoo: list[Path], tmp_path: Path) -> None:
+    output = tmp_path / "rows.csv"
+    assert start(zoo[0].parent, "-o", output, "--hash").wait() == 0
+    for path in zoo[:50]:
+        os.utime(path)
+    status = zoo[60].stat()
+    zoo[60].write_bytes(zoo[61].read_bytes())
+    os.utime(zoo[60], ns=(status.st_atime_ns, status.st_mtime_ns))  # neither size nor time tells it
+    program = start(zoo[0].parent, "-o", output, "--hash", "--resume")
+    assert program.wait() == 0
+    assert "1 scored, 0 failed, 199 passed over" in program.err
+    assert table(output)[-1]["path"] == str(zoo[60])
+
+
+def spoil(path: Path, way: int) -> None:
+    content = bytearray(path.read_bytes())
+    if way == 0:
+        path.write_bytes(content[: len(content) // 2])
+    elif way == 1:
+        path.write_bytes(b"")
+    elif way == 2:
+        path.write_bytes(bytes(64) + content[64:])
+    elif way == 3:
+        content[-4:] = b"\0\0\xc0\x7f"  # NaN
+        path.write_bytes(content)
+    else:
+        path.write_bytes(random.Random(way).randbytes(300))
+
+
+@pytest.mark.parametrize(
+    ("networks", "jobs"), [(200, 0), pytest.param(2_000, 0, marks=SLOW), pytest.param(2_000, 2, marks=SLOW)]
+)
+def test_corrupt_files_fail_alone(networks: int, jobs: int, start: Start, tmp_path: Path) -> None:
+    zoo = make_zoo(tmp_path / "some", networks)
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    assert start(zoo[0].parent, "-o", good, "--jobs", 0).wait() == 0
+    spoiled = random.Random(5).sample(range(networks), networks // 20)
+    for way, number in enumerate(spoiled):
+        spoil(zoo[number], way % 5)
+    program = start(zoo[0].parent, "-o", bad, "--jobs", jobs)
+    assert program.wait() == 1
+    assert f"{networks - len(spoiled):,} scored, {len(spoiled):,} failed, 0 passed over" in program.err
+    for number, (row, undisturbed) in enumerate(zip(table(bad), table(good), strict=True)):
+        if number in spoiled:
+            assert row["path"] == str(zoo[number])
+            assert row["error"].startswith(f"{zoo[number]}: ") and row["accuracy"] == ""
         else:
-            assert row["error"] is None and row["accuracy"] == pytest.approx(own.row.accuracy, abs=1e-5)
-    assert predict(head, "--from-file", tmp_path / "list", "-o", file, "--resume")[0] == 1
-    assert sorted(row["path"] for row in rows_of(file)) == sorted(paths)
+            assert float(row["accuracy"]) == pytest.approx(float(undisturbed["accuracy"]), abs=2e-6)
+            assert row["error"] == ""
 
 
-def test_a_file_that_could_not_be_opened_is_tried_again(
-    head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def children_of(process: int) -> list[int]:
+    tasks = Path(f"/proc/{process}/task")
+    return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+
+
+@SLOW
+def test_a_killed_worker_costs_no_row(start: Start, tmp_path: Path) -> None:
+    zoo = make_zoo(tmp_path / "many", 2_000)
+    output = tmp_path / "rows.csv"
+    program = start(zoo[0].parent, "-o", output, "--jobs", 2)
+    assert program.until(lambda: output.exists() and output.stat().st_size > 2_000)
+    for child in children_of(program.id):
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+            os.kill(child, signal.SIGKILL)
+    assert program.wait() == 0
+    assert [row["path"] for row in table(output) if not row["error"]] == list(map(str, zoo))
+
+
+@pytest.mark.parametrize("jobs", [0, pytest.param(2, marks=SLOW)])
+def test_ctrl_c_keeps_what_is_scored_and_tells_how_to_go_on(
+    jobs: int, start: Start, zoo: list[Path], expected: Rows, tmp_path: Path
 ) -> None:
-    (path,) = make_zoo(tmp_path / "zoo", 1)
-    access = os.access
-    monkeypatch.setattr(os, "access", lambda own, mode: False if str(own) == path else access(own, mode))
-    assert scored([path], head)[0].stamp is not None  # it was read: its stamp stands
-    monkeypatch.setattr("nfn_cli.scoring.reading.read_checkpoint", _refused)
-    (own,) = scored([path], head)
-    assert own.row.error is not None and own.stamp is None
+    output = tmp_path / "rows.csv"
+
+    def prepare() -> None:
+        slowly(0.02)()
+        local._AHEAD = 0
+
+    program = start(zoo[0].parent, "-o", output, "--jobs", jobs, prepare=prepare)
+    assert program.until(lambda: output.exists() and output.stat().st_size > 500)
+    os.kill(program.id, signal.SIGINT)
+    assert program.wait() == 130, program.err
+    # A fork that ends by _exit lets multiprocessing's own process complain, sooner or later.
+    lines = [line for line in program.err.splitlines() if line.startswith("nfn: ")]
+    assert lines[-1] == f"nfn: interrupted; the same command with --resume goes on from here ({output})"
+    assert "finishing what is under way; Ctrl-C again ends at once" in program.err
+    rows = table(output)
+    assert 0 < len(rows) < 200 and [row["path"] for row in rows] == [row["path"] for row in expected[: len(rows)]]
+    assert start(zoo[0].parent, "-o", output, "--resume").wait() == 0
+    assert [row["path"] for row in table(output)] == [row["path"] for row in expected]
 
 
-def _refused(path: Path) -> Any:
-    raise PermissionError(13, "Permission denied")
+def test_a_second_ctrl_c_ends_at_once(start: Start, zoo: list[Path], tmp_path: Path) -> None:
+    output = tmp_path / "rows.csv"
+
+    def prepare() -> None:
+        read_chunk = local.read_chunk
+
+        def stuck(sources: Any, settings: Any) -> Any:
+            if output.exists():
+                (tmp_path / "stuck").touch()
+                time.sleep(10 * PATIENCE)
+            return read_chunk(sources, settings)
+
+        local.read_chunk = stuck
+
+    program = start(zoo[0].parent, "-o", output, prepare=prepare)
+    assert program.until((tmp_path / "stuck").exists)
+    os.kill(program.id, signal.SIGINT)
+    assert program.until(lambda: "finishing what is under way" in program.err)
+    os.kill(program.id, signal.SIGINT)
+    assert program.wait() == 130, program.err
+    assert program.err.splitlines()[-1].startswith("nfn: interrupted; the same command with --resume goes on")
+    assert len(table(output)) == 4
 
 
-# --- interrupts ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("options", [["--jobs", 0], ["--jobs", 2]], ids=str)
-def test_ctrl_c_finishes_what_is_under_way_and_tells_how_to_go_on(
-    options: list[object], head: Path, tmp_path: Path
+def test_ctrl_c_on_a_run_that_was_started_to_ignore_it_does_nothing(
+    start: Start, zoo: list[Path], tmp_path: Path
 ) -> None:
-    make_zoo(tmp_path / "zoo", 3_000)
-    file = tmp_path / "rows.csv"
-    program = Program(head, tmp_path / "zoo", "-o", file, *options, start_new_session=True)
-    program.wait_for_rows(file, 10)
-    os.killpg(program.process.pid, signal.SIGINT)  # as a terminal does: to all processes
-    code, out, err = program.ended()
-    assert (code, out) == (130, "")
-    first, summary, last = [line for line in err.splitlines() if line]
-    assert first == "nfn: finishing what is under way; Ctrl-C again ends at once"
-    assert " scored, 0 failed, 0 passed over in " in summary
-    assert last == f"nfn: interrupted; the same command with --resume goes on from here ({file})"
-    there = len(rows_of(file))
-    assert 0 < there < 3_000
-    code, _, err = predict(head, tmp_path / "zoo", "-o", file, *options, "--resume")
-    assert code == 0
-    assert f"{3_000 - there:,} scored, 0 failed, {there:,} passed over" in err
-    assert [row["path"] for row in rows_of(file)] == sorted(map(str, (tmp_path / "zoo").iterdir()))
+    output = tmp_path / "rows.csv"
 
+    def prepare() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        slowly(0.005)()
 
-def test_a_second_ctrl_c_ends_at_once(head: Path, tmp_path: Path) -> None:
-    make_zoo(tmp_path / "zoo", 3_000)
-    file = tmp_path / "rows.csv"
-    program = Program(head, tmp_path / "zoo", "-o", file, "--jobs", 2, start_new_session=True)
-    program.wait_for_rows(file, 10)
-    program.process.send_signal(signal.SIGINT)
-    time.sleep(0.02)
-    program.process.send_signal(signal.SIGINT)
-    code, out, err = program.ended()
-    assert (code, out) == (130, "")
-    assert err.splitlines()[-1] == f"nfn: interrupted; the same command with --resume goes on from here ({file})"
-    assert "Traceback" not in err
-    assert file.read_bytes().endswith(b"\n")
-    there = len(rows_of(file))
-    assert predict(head, tmp_path / "zoo", "-o", file, "--resume", "--limit", 20)[0] == 0
-    assert len(rows_of(file)) == max(there, 20)
-
-
-def test_a_reader_that_leaves_early_ends_the_run_quietly(head: Path, zoo: Path) -> None:
-    (zoo / "net-00100-bad.safetensors").unlink()
-    for jobs in (0, 2):
-        program = Program(head, zoo, "--jobs", jobs, "--format", "csv")
-        assert program.process.stdout is not None and program.process.stderr is not None
-        assert program.process.stdout.readline().startswith("path,")
-        program.process.stdout.close()
-        assert program.process.stderr.read() == ""
-        assert program.process.wait(timeout=60) == 0
-        program.process.stderr.close()
+    program = start(zoo[0].parent, "-o", output, prepare=prepare)
+    assert program.until(lambda: output.exists())
+    os.kill(program.id, signal.SIGINT)
+    assert program.wait() == 0
+    assert len(table(output)) == 200

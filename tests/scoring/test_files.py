@@ -32,7 +32,10 @@ ODD = [
 ]
 
 
-def scored(name: str, error: str | None = None, stamp: Stamp | None = Stamp(5, "1")) -> Scored[ScoreRow]:
+STAMP = Stamp(5, "1")
+
+
+def scored(name: str, error: str | None = None, stamp: Stamp | None = STAMP) -> Scored[ScoreRow]:
     if error is not None:
         return Scored(ScoreRow(name, error=error), stamp)
     return Scored(ScoreRow(name, 0.25, 0.125, 0.5, "h", True), stamp)
@@ -194,7 +197,7 @@ def test_another_file_is_refused_and_left_alone(content: str, format: str, tmp_p
     header = ",".join(columns_of(ScoreRow)) + "\n"
     before = content.replace("{header}", header).encode("utf-8", "surrogateescape")
     path.write_bytes(before)
-    with pytest.raises(DataError, match="other columns than this command writes|holds a line that is no row"):
+    with pytest.raises(DataError, match=r"other columns than this command writes|holds a line that is no row"):
         resume(path, format, ScoreRow, same)
     assert path.read_bytes() == before
 
