@@ -12,8 +12,10 @@ import torch
 from nfn_cli.architectures import WeightSpace, read_weight_space, stack
 from nfn_cli.checkpoints import find_checkpoints, read_checkpoint
 from nfn_cli.learning import evaluate_head
-from nfn_cli.nn import Head, load_head, models_folder, shipped_configs, shipped_heads
-from nfn_cli.scoring import score
+from nfn_cli.learning.inr import evaluate_classifier
+from nfn_cli.nn import Head, load_head, models_folder, shipped_classifiers, shipped_configs, shipped_heads
+from nfn_cli.nn.inr.choose_editor import shipped_editors
+from nfn_cli.scoring import classify, score
 from nfn_cli.symmetry import act, sample_element
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -24,6 +26,9 @@ SPREAD = 0.03
 POPULATION = Path(__file__).parent / "population"
 DEFAULT = ["small-cnn-relu", "small-cnn-tanh"]
 PAPERS = ["monomial-nfn-relu", "monomial-nfn-tanh"]
+CLASSIFIERS = ["inr-cifar10-gray", "inr-mnist", "monomial-inr-mnist"]
+EDITORS = ["contrast-cifar10-gray", "dilate-mnist", "erode-mnist", "monomial-dilate-mnist"]
+INRS = Path(__file__).parent / "inrs"
 
 
 @pytest.fixture(params=[*DEFAULT, *PAPERS])
@@ -40,8 +45,10 @@ def samples(head: Head) -> WeightSpace:
 
 
 def test_all_are_shipped_and_those_that_predict_best_come_first() -> None:
-    assert shipped_heads() == sorted([*DEFAULT, *PAPERS])
+    assert shipped_heads() == sorted([*DEFAULT, *PAPERS, *CLASSIFIERS, *EDITORS])
     assert list(shipped_configs()) == [*DEFAULT, *PAPERS]
+    assert list(shipped_classifiers()) == CLASSIFIERS
+    assert sorted(shipped_editors()) == EDITORS
 
 
 def test_the_population_in_the_repository_gives_the_figures_of_the_card(head: Head) -> None:
@@ -89,3 +96,34 @@ def test_samples_are_predicted_near_the_truth_and_inside_the_population() -> Non
 def test_networks_of_equal_weights_are_outside_the_population(head: Head, samples: WeightSpace) -> None:
     ones = {name: torch.ones_like(tensor) for name, tensor in samples.tensors.items()}
     assert not head.predict(WeightSpace(samples.architecture, ones)).in_population.any()
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_the_inrs_in_the_repository_give_the_figures_of_the_card(name: str) -> None:
+    report = evaluate_classifier(name, POPULATION / name.removeprefix("monomial-"), device="cpu")
+    card = (models_folder() / name / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"\| accuracy \| ([\d.]+)", card)
+    assert found is not None
+    assert report.accuracy.low <= float(found.group(1)) <= report.accuracy.high
+    assert report.drift <= 1e-5
+    assert (report.changed, report.flags_changed) == (0, 0)
+    assert report.flagged.value <= 0.05
+    assert report.outsiders["shuffled entries"].value > 0.9
+    assert f"nfn evaluate-inr {name}" in card and "nfn zoo inr" in card
+    assert (models_folder() / name / "model.safetensors").stat().st_size < 2e6
+
+
+@pytest.mark.parametrize("name", EDITORS)
+def test_an_editor_has_its_card_and_is_small(name: str) -> None:
+    assert "Mean squared errors" in (models_folder() / name / "README.md").read_text(encoding="utf-8")
+    assert (models_folder() / name / "model.safetensors").stat().st_size < 2e6
+
+
+def test_inrs_are_read_by_the_head_that_knows_such_pictures() -> None:
+    rows = list(classify(sorted(INRS.glob("*.safetensors")), device="cpu"))
+    assert len(rows) == 12
+    for row in rows:
+        assert row.error is None and row.in_population
+        assert row.head == ("inr-mnist" if Path(row.path).name.startswith("mnist") else "inr-cifar10-gray")
+    digits = [row.label for row in rows if row.head == "inr-mnist"]
+    assert digits == ["1", "6", "5", "0", "7", "4"]

@@ -15,14 +15,16 @@ from nfn_cli.errors import ArchitectureError, CheckpointError, DataError, HeadEr
 Nfn = Callable[..., tuple[int, str, str]]
 
 NOISY = """
-from nfn_cli.cli.app import app, main
+from nfn_cli.cli.app import make_app
+
+app = make_app([])
 
 @app.command()
 def noisy():
     for number in range(100_000):
         print(number)
 
-main()
+app(prog_name="nfn")
 """
 
 

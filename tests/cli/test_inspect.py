@@ -60,7 +60,9 @@ def test_json_carries_all(nfn: Nfn) -> None:
 def test_json_tells_of_every_shipped_head_whether_it_reads_the_network(nfn: Nfn) -> None:
     (record,) = json.loads(nfn("inspect", RELU, "--format", "json").out)
     heads = {head["name"]: head for head in record["heads"]}
-    assert heads["small-cnn-relu"] == {"name": "small-cnn-relu", "accepts": True, "reason": None, "assumes": None}
+    reads = {"name": "small-cnn-relu", "accepts": True, "reason": None, "assumes": None, "other_layers": False}
+    assert heads["small-cnn-relu"] == reads
+    assert heads["inr-mnist"]["other_layers"] and not heads["inr-mnist"]["accepts"]
     (record,) = json.loads(nfn("inspect", RELU, "--format", "json", "--activation", "gelu").out)
     heads = {head["name"]: head for head in record["heads"]}
     assert not heads["small-cnn-relu"]["accepts"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from nfn_cli.cli.app import app
+from nfn_cli.cli.app import make_app
 from nfn_cli.learning import EvaluationReport
 from nfn_cli.learning.card import model_card
 from nfn_cli.nn import Head, load_head
@@ -122,7 +122,7 @@ def test_commands_are_ones_that_nfn_has(record: dict[str, Any], card: Card) -> N
     for line in commands(card(**record)):
         program, *arguments = shlex.split(line)
         assert program == "nfn"
-        command: Any = typer.main.get_command(app)
+        command: Any = typer.main.get_command(make_app())
         while hasattr(command, "commands"):
             command = command.commands[arguments.pop(0)]
         known = {option for parameter in command.params for option in parameter.opts}
