@@ -4,7 +4,7 @@
 
 Writes networks of a packed zoo, moved by random permutations, one a file, into a temporary folder. Then, in one run:
 
-- nfn: all files, from listing to CSV, as a command of its own (start included), and its peak memory with a tenth of them;
+- nfn: all files, from listing to CSV, as a command of its own (start included), and its peak memory with a tenth;
 - a loop: `load_file` and one forward pass each, on `--sample` files;
 - a DataLoader with two workers and batches of 8, as in the reference code of arXiv 2409.11697, on `--sample` files;
 - the stages alone: reading in as many processes, and the head's forward pass on networks in memory.

@@ -22,8 +22,8 @@ from nfn_cli.nn.weight_statistics import statistics_count, weight_statistics
 from nfn_cli.precision import fastest_precision
 from nfn_cli.symmetry import unit_scaled
 
-# Networks run at once on a CPU; more only fall out of its cache.
-_TOGETHER = 64
+# Networks run at once on a CPU: what stands between the layers of more falls out of its cache.
+_TOGETHER = 16
 _LARGEST_FEATURE = 5.0
 _LARGEST_OUTPUT = 1e4
 _LARGEST_WEIGHT = 1e12
