@@ -25,8 +25,9 @@ def shown(name: str) -> list[str]:
 def printed(folder: Path, *arguments: str) -> list[str]:
     """What `nfn` prints in a folder that has the samples where the README expects them."""
     (folder / "tests").mkdir(exist_ok=True)
-    if not (folder / "tests" / "samples").exists():
-        (folder / "tests" / "samples").symlink_to(ROOT / "tests" / "samples")
+    for name in ("samples", "inrs", "population"):
+        if not (folder / "tests" / name).exists():
+            (folder / "tests" / name).symlink_to(ROOT / "tests" / name)
     command = [sys.executable, "-m", "nfn_cli", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
@@ -74,6 +75,24 @@ def test_apply(tmp_path: Path) -> None:
         tmp_path, "apply", "moved.pt", "--element", "g.safetensors", "--inverse", "-o", "back.pt", "--format", "table"
     )
     assert_alike(forth + back, shown("apply"))
+
+
+def test_rank(tmp_path: Path) -> None:
+    assert_alike(printed(tmp_path, "rank", "tests/samples", "--top", "3", "--format", "table"), shown("rank"))
+
+
+def test_classify_inr(tmp_path: Path) -> None:
+    assert_alike(printed(tmp_path, "classify-inr", "tests/inrs", "--format", "table"), shown("classify-inr"))
+
+
+def test_edit_inr(tmp_path: Path) -> None:
+    arguments = ("tests/inrs/mnist-3.safetensors", "-o", "thick.safetensors", "--edit", "dilate", "--format", "table")
+    assert_alike(printed(tmp_path, "edit-inr", *arguments), shown("edit-inr"))
+
+
+def test_evaluate_inr(tmp_path: Path) -> None:
+    arguments = ("evaluate-inr", "inr-mnist", "tests/population/inr-mnist")
+    assert_alike(printed(tmp_path, *arguments), shown("evaluate-inr"))
 
 
 @pytest.mark.parametrize("command", ["install", "test"])

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import CheckpointError, NfnError
 from nfn_cli.nn import Head, Reads, load_classifier, load_head, shipped_classifiers, shipped_configs
-from nfn_cli.nn.inr import Classifier
+from nfn_cli.nn.inr import Classifier, ClassifierConfig
 from nfn_cli.scoring.rows import ClassRow, ScoreRow
 
 Row = TypeVar("Row", ScoreRow, ClassRow)
@@ -91,8 +91,13 @@ class ClassTask:
         self._top = top
 
     def configs(self) -> Mapping[str, Reads]:
-        """See `Task`."""
-        return shipped_classifiers()
+        """See `Task`. Of heads that tell the same classes of the same networks only the best answers unasked: how near a
+        network is to their populations does not tell which of them is right."""
+        best: dict[str, ClassifierConfig] = {}
+        for name, config in shipped_classifiers().items():
+            if not any((own.classes, own.accepted) == (config.classes, config.accepted) for own in best.values()):
+                best[name] = config
+        return best
 
     def load(self, name: str, device: str) -> Classifier:
         """See `Task`."""
