@@ -91,8 +91,11 @@ class ClassTask:
         self._top = top
 
     def configs(self) -> Mapping[str, Reads]:
-        """See `Task`. Of heads that tell the same classes of the same networks only the best answers unasked: how near a
-        network is to their populations does not tell which of them is right."""
+        """See `Task`.
+
+        Of heads that tell the same classes of the same networks only the best is here: how near a network is to their
+        populations does not tell which of them is right.
+        """
         best: dict[str, ClassifierConfig] = {}
         for name, config in shipped_classifiers().items():
             if not any((own.classes, own.accepted) == (config.classes, config.accepted) for own in best.values()):
