@@ -55,7 +55,7 @@ def found(inputs: Inputs) -> Iterator[str]:
         DataError: the list cannot be read.
     """
     if not inputs.paths and inputs.list_file is None:
-        raise UsageError("nfn", "no checkpoint is named", "give files or folders, - or --from-file")
+        raise UsageError("PATH", "no checkpoint is named", "give files or folders, - or --from-file")
     return islice(_found(inputs), inputs.limit)
 
 
