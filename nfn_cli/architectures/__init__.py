@@ -11,6 +11,7 @@ from nfn_cli.architectures.forward import functional_forward, population_forward
 from nfn_cli.architectures.layer import Layer
 from nfn_cli.architectures.read import ReadNetwork, read_weight_space
 from nfn_cli.architectures.roles import AxisRole, Side
+from nfn_cli.architectures.value_range import from_plain_range, to_plain_range
 from nfn_cli.architectures.weight_space import WeightSpace, stack
 
 __all__ = [
@@ -26,8 +27,10 @@ __all__ = [
     "WeightSpace",
     "canonical_activation",
     "chain",
+    "from_plain_range",
     "functional_forward",
     "population_forward",
     "read_weight_space",
     "stack",
+    "to_plain_range",
 ]

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, WeightSpace, read_weight_space
+from nfn_cli.architectures import Architecture, WeightSpace, read_weight_space, to_plain_range
 from nfn_cli.checkpoints import (
     PackedError,
     StoreError,
@@ -238,7 +238,7 @@ def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[WeightSpa
         if broken:
             raise CheckpointError(path, f"tensor {broken[0]!r} of some member is not finite", "leave that one out")
         tensors = {name: members[name].to(torch.promote_types(members[name].dtype, torch.float32)) for name in names}
-    return WeightSpace(architecture, tensors), head, assumed
+    return to_plain_range(WeightSpace(architecture, tensors), network.activation.value_range), head, assumed
 
 
 def _group(head: str, parts: Sequence[tuple[list[int], bool, WeightSpace]]) -> Group:

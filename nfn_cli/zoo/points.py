@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace, read_weight_space, stack
+from nfn_cli.architectures import WeightSpace, read_weight_space, stack, to_plain_range
 from nfn_cli.checkpoints import POPULATION_KEY, Checkpoint, read_checkpoint
 from nfn_cli.errors import DataError
 
@@ -35,7 +35,7 @@ def read_points(
     activation: str | None = None,
     default_activation: str | None = None,
 ) -> WeightSpace:
-    """The networks of the rows, in their order, [len(rows), *shape].
+    """The networks of the rows, in their order, [len(rows), *shape]; pictures as if black were -1 and white 1.
 
     Args:
         rows: at least one.
@@ -97,17 +97,15 @@ def _read_members(
     """The members of one file, [len(members), *shape]."""
     indices = [member.index for member in members if member.index is not None]
     if not indices:
-        read = read_weight_space(
-            read_checkpoint(path), activation=activation, default_activation=default_activation
-        ).weight_space
-        return selected(stack([read]), [0] * len(members))
+        read = read_weight_space(read_checkpoint(path), activation=activation, default_activation=default_activation)
+        plain = to_plain_range(read.weight_space, read.activation.value_range)
+        return selected(stack([plain]), [0] * len(members))
     count, metadata, tensors = _read_packed(path)
     if len(indices) < len(members) or not all(0 <= index < count for index in indices):
         raise DataError(path, f"the labels give an index outside 0 ... {count - 1}", "write the labels anew")
     first = Checkpoint(path, "safetensors", {name: tensor[0] for name, tensor in tensors.items()}, metadata, False)
-    architecture = read_weight_space(
-        first, activation=activation, default_activation=default_activation
-    ).weight_space.architecture
+    network = read_weight_space(first, activation=activation, default_activation=default_activation)
+    architecture = network.weight_space.architecture
     if {spec.name for spec in architecture.tensors} != set(tensors):
         raise DataError(
             path, "its members need conversion (folded layers or missing biases)", "store one file a network"
@@ -117,10 +115,11 @@ def _read_members(
     broken = [name for name, tensor in chosen_tensors.items() if not tensor.isfinite().all()]
     if broken:
         raise DataError(path, f"tensor {broken[0]!r} of some member is not finite", "remove the rows of that member")
-    return WeightSpace(
+    point = WeightSpace(
         architecture,
         {name: tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for name, tensor in chosen_tensors.items()},
     )
+    return to_plain_range(point, network.activation.value_range)
 
 
 def _read_packed(path: Path) -> tuple[int, dict[str, str], dict[str, Tensor]]:
