@@ -13,7 +13,8 @@ from nfn_cli.architectures import WeightSpace, read_weight_space, stack
 from nfn_cli.checkpoints import find_checkpoints, read_checkpoint
 from nfn_cli.learning import evaluate_head
 from nfn_cli.learning.inr import evaluate_classifier
-from nfn_cli.nn import Head, load_head, models_folder, shipped_classifiers, shipped_configs, shipped_heads
+from nfn_cli.nn import Head, load_head, models_folder, shipped_configs, shipped_heads
+from nfn_cli.nn.inr.choose_classifier import shipped_classifiers
 from nfn_cli.nn.inr.choose_editor import shipped_editors
 from nfn_cli.scoring import classify, score
 from nfn_cli.symmetry import act, sample_element

@@ -47,7 +47,8 @@ def inspect_checkpoints(
     from nfn_cli.architectures import canonical_activation
     from nfn_cli.checkpoints import find_checkpoints, read_checkpoint
     from nfn_cli.cli.inspection_table import Inspected, write_inspections
-    from nfn_cli.nn import shipped_classifiers, shipped_configs
+    from nfn_cli.nn import shipped_configs
+    from nfn_cli.nn.inr.choose_classifier import shipped_classifiers
     from nfn_cli.symmetry import inspect_network, read_leniently
 
     if plot is not None:

@@ -122,8 +122,9 @@ class _Reader:
 
 def _reader(source: Source, name: str | None) -> _Reader | None:
     """The head that was asked for, or a shipped one that reads the network; None if there is none."""
-    from nfn_cli.nn import choose_head, load_classifier, load_head, shipped_classifiers, shipped_configs, task_of_head
+    from nfn_cli.nn import choose_head, load_head, shipped_configs, task_of_head
     from nfn_cli.nn.inr import CLASSIFY
+    from nfn_cli.nn.inr.choose_classifier import load_classifier, shipped_classifiers
 
     architecture = source.network.weight_space.architecture
     chosen = name

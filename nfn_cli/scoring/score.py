@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nfn_cli.architectures import canonical_activation
 from nfn_cli.errors import ArchitectureError, UsageError
 from nfn_cli.nn import Head
-from nfn_cli.nn.inr import Classifier
 from nfn_cli.scoring.device import resolve_device
 from nfn_cli.scoring.inputs import Inputs, found
 from nfn_cli.scoring.local import EngineSettings, Scored, Tally, run
 from nfn_cli.scoring.rows import ClassRow, ScoreRow
 from nfn_cli.scoring.tasks import AccuracyTask, ClassTask, Row, Task
+
+if TYPE_CHECKING:  # what predicts accuracies starts sooner without
+    from nfn_cli.nn.inr.classifier import Classifier
 
 Path = str | os.PathLike[str]
 
@@ -140,11 +142,11 @@ def engine_settings(
             raise UsageError(f"{name} {number}", "too small", f"give {least} or more")
     if engine not in ("local", "ray"):
         raise UsageError(f"--engine {engine}", "there is no such engine", "use local or ray")
-    if isinstance(head, Head | Classifier):
-        resolved = next(head.model.parameters()).device.type
-    else:
+    if head is None or isinstance(head, str | os.PathLike):
         head = None if head is None else os.fspath(head)
         resolved = "cpu" if engine == "ray" else resolve_device(device)
+    else:
+        resolved = next(head.model.parameters()).device.type
     return EngineSettings(
         head=head,
         device=resolved,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import CheckpointError, NfnError
-from nfn_cli.nn import Head, Reads, load_classifier, load_head, shipped_classifiers, shipped_configs
-from nfn_cli.nn.inr import Classifier, ClassifierConfig
+from nfn_cli.nn import Head, Reads, load_head, shipped_configs
 from nfn_cli.scoring.rows import ClassRow, ScoreRow
+
+if TYPE_CHECKING:  # what predicts accuracies starts sooner without
+    from nfn_cli.nn.inr.classifier import Classifier, ClassifierConfig
 
 Row = TypeVar("Row", ScoreRow, ClassRow)
 
@@ -96,6 +98,8 @@ class ClassTask:
         Of heads that tell the same classes of the same networks only the best is here: how near a network is to their
         populations does not tell which of them is right.
         """
+        from nfn_cli.nn.inr.choose_classifier import shipped_classifiers
+
         best: dict[str, ClassifierConfig] = {}
         for name, config in shipped_classifiers().items():
             if not any((own.classes, own.accepted) == (config.classes, config.accepted) for own in best.values()):
@@ -104,6 +108,8 @@ class ClassTask:
 
     def load(self, name: str, device: str) -> Classifier:
         """See `Task`."""
+        from nfn_cli.nn.inr.choose_classifier import load_classifier
+
         return load_classifier(name, device)
 
     def rows(self, head: Classifier, names: Sequence[str], point: WeightSpace) -> list[ClassRow]:

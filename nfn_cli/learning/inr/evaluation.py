@@ -16,8 +16,9 @@ from nfn_cli.errors import DataError
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.metrics import Estimate, bootstrap, share
 from nfn_cli.learning.outsiders import gaussian, shuffled
-from nfn_cli.nn import Accepted, load_classifier
+from nfn_cli.nn import Accepted
 from nfn_cli.nn.inr import Classification, Classifier
+from nfn_cli.nn.inr.choose_classifier import load_classifier
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo import LabelledInrs, read_inrs
 

@@ -24,8 +24,8 @@ from nfn_cli.learning import has_state, is_unfinished
 from nfn_cli.learning.inr import ClassifierSettings, ClassReport, evaluate_classifier, train_classifier
 from nfn_cli.learning.inr.evaluation import measure_classifier
 from nfn_cli.learning.inr.temperature import fitted_temperature
-from nfn_cli.nn import load_classifier
 from nfn_cli.nn.inr import CoordinateProbeSizes
+from nfn_cli.nn.inr.choose_classifier import load_classifier
 from nfn_cli.zoo import LabelledInrs, read_inrs
 
 Nfn = Callable[..., tuple[int, str, str]]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nfn_cli.architectures import Architecture, WeightSpace
 from nfn_cli.errors import HeadError
-from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, load_classifier, load_head
+from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, load_head
 from nfn_cli.nn.inr import (
     INR_KINDS,
     Classification,
@@ -28,6 +28,7 @@ from nfn_cli.nn.inr import (
     inr_sizes,
     read_classifier,
 )
+from nfn_cli.nn.inr.choose_classifier import load_classifier
 from nfn_cli.symmetry import act, sample_element
 
 Inr = Callable[..., Architecture]
