@@ -90,6 +90,10 @@ def test_edit_inr(tmp_path: Path) -> None:
     assert_alike(printed(tmp_path, "edit-inr", *arguments), shown("edit-inr"))
 
 
+def test_evaluate(tmp_path: Path) -> None:
+    assert_alike(printed(tmp_path, "evaluate", "small-cnn-relu", "tests/population/relu"), shown("evaluate"))
+
+
 def test_evaluate_inr(tmp_path: Path) -> None:
     arguments = ("evaluate-inr", "inr-mnist", "tests/population/inr-mnist")
     assert_alike(printed(tmp_path, *arguments), shown("evaluate-inr"))

@@ -6,15 +6,17 @@
 """
 
 from nfn_cli.architectures.activations import FUNCTIONS, Activation, canonical_activation
-from nfn_cli.architectures.architecture import Architecture, NeuronGroup, TensorSpec, chain
+from nfn_cli.architectures.architecture import COORDINATES, Architecture, NeuronGroup, TensorSpec, chain
 from nfn_cli.architectures.forward import functional_forward, population_forward
 from nfn_cli.architectures.layer import Layer
 from nfn_cli.architectures.read import ReadNetwork, read_weight_space
 from nfn_cli.architectures.roles import AxisRole, Side
-from nfn_cli.architectures.value_range import from_plain_range, to_plain_range
+from nfn_cli.architectures.value_range import DEFAULT_RANGE, from_plain_range, to_plain_range
 from nfn_cli.architectures.weight_space import WeightSpace, stack
 
 __all__ = [
+    "COORDINATES",
+    "DEFAULT_RANGE",
     "FUNCTIONS",
     "Activation",
     "Architecture",

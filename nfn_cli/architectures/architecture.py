@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from nfn_cli.architectures.layer import Layer
 from nfn_cli.architectures.roles import AxisRole, Side
 
+COORDINATES = 2  # of a place in a picture: row and column
+
 
 @dataclass(frozen=True)
 class NeuronGroup:
@@ -57,6 +59,11 @@ class Architecture:
     def parameter_count(self) -> int:
         """Numbers in the weight space."""
         return sum(math.prod(spec.shape) for spec in self.tensors)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether networks take the place of a pixel, two coordinates through linear layers, to its channels."""
+        return self.layers[0].in_features == COORDINATES and all(layer.kind == "linear" for layer in self.layers)
 
     @property
     def signature(self) -> Hashable:

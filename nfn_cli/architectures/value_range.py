@@ -9,6 +9,8 @@ from nfn_cli.architectures.weight_space import WeightSpace
 
 Range = tuple[float, float]
 
+DEFAULT_RANGE: Range = (-1.0, 1.0)
+
 
 def to_plain_range(point: WeightSpace, value_range: Range | None) -> WeightSpace:
     """The networks that give (2v − l − h) / (h − l) where these give v: an affine map of the last layer, no other.
@@ -21,26 +23,29 @@ def to_plain_range(point: WeightSpace, value_range: Range | None) -> WeightSpace
 
     Args:
         point: tensors [*shape] or [batch, *shape].
-        value_range: what the networks give for black (l) and for white (h); None is taken for -1 and 1.
+        value_range: what the networks give for black (l) and for white (h), if they are pictures; None is taken for -1
+            and 1.
 
     Returns:
         Tensors of the same dtypes, computed in float64; `point` itself where nothing is to be done.
     """
-    if value_range is None or value_range == (-1.0, 1.0):
-        return point
-    low, high = value_range
+    low, high = _shown(point, value_range)
     return _mapped(point, 2 / (high - low), -(high + low) / (high - low))
 
 
 def from_plain_range(point: WeightSpace, value_range: Range | None) -> WeightSpace:
     """The inverse of `to_plain_range`."""
-    if value_range is None or value_range == (-1.0, 1.0):
-        return point
-    low, high = value_range
+    low, high = _shown(point, value_range)
     return _mapped(point, (high - low) / 2, (high + low) / 2)
 
 
+def _shown(point: WeightSpace, value_range: Range | None) -> Range:
+    return value_range if value_range is not None and point.architecture.is_picture else DEFAULT_RANGE
+
+
 def _mapped(point: WeightSpace, factor: float, offset: float) -> WeightSpace:
+    if (factor, offset) == (1.0, 0.0):
+        return point
     last = point.architecture.layers[-1].name
     tensors: dict[str, Tensor] = dict(point.tensors)
     for name, own in ((f"{last}.weight", 0.0), (f"{last}.bias", offset)):

@@ -122,6 +122,7 @@ class _Reader:
 
 def _reader(source: Source, name: str | None) -> _Reader | None:
     """The head that was asked for, or a shipped one that reads the network; None if there is none."""
+    from nfn_cli.architectures import to_plain_range
     from nfn_cli.nn import choose_head, load_head, shipped_configs, task_of_head
     from nfn_cli.nn.inr import CLASSIFY
     from nfn_cli.nn.inr.choose_classifier import load_classifier, shipped_classifiers
@@ -136,7 +137,10 @@ def _reader(source: Source, name: str | None) -> _Reader | None:
     if task_of_head(chosen) == CLASSIFY:
         classifier = load_classifier(chosen)
         accepted = classifier.config.accepted
-        reader = _Reader(classifier.name, lambda point: classifier.classify(point).logits, phases=True)
+        shown = source.network.activation.value_range
+        reader = _Reader(
+            classifier.name, lambda point: classifier.classify(to_plain_range(point, shown)).logits, phases=True
+        )
     else:
         head = load_head(chosen)
         accepted = head.config.accepted

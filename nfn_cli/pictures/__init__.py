@@ -12,12 +12,11 @@ tensor([[[[0.0000, 0.0000],
 
 from nfn_cli.pictures.caption import Caption
 from nfn_cli.pictures.gallery import Assumed, Drawn, DrawSettings, drawn, gathered
-from nfn_cli.pictures.render import DEFAULT_RANGE, render, require_picture, require_size
+from nfn_cli.pictures.render import render, require_picture, require_size
 from nfn_cli.pictures.sheet import contact_sheet, picture_image, png_bytes, require_pillow, save_png
 from nfn_cli.pictures.terminal import terminal_lines
 
 __all__ = [
-    "DEFAULT_RANGE",
     "Assumed",
     "Caption",
     "DrawSettings",

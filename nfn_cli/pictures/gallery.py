@@ -10,10 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import ReadNetwork, WeightSpace, read_weight_space, stack
+from nfn_cli.architectures import DEFAULT_RANGE, ReadNetwork, WeightSpace, read_weight_space, stack
 from nfn_cli.checkpoints import population_of, read_checkpoint, read_members
 from nfn_cli.errors import ArchitectureError, CheckpointError, NfnError, UsageError
-from nfn_cli.pictures.render import DEFAULT_RANGE, render, require_picture, require_size
+from nfn_cli.pictures.render import render, require_picture, require_size
 
 # What nothing tells: sin is assumed for the one, -1 to 1 for the other.
 Assumed = Literal["activation", "value_range"]

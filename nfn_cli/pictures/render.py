@@ -5,11 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import FUNCTIONS, Architecture, WeightSpace
+from nfn_cli.architectures import DEFAULT_RANGE, FUNCTIONS, Architecture, WeightSpace
 from nfn_cli.errors import ArchitectureError, UsageError
 
-COORDINATES = 2
-DEFAULT_RANGE = (-1.0, 1.0)
 LARGEST_PICTURE = 1 << 26  # numbers, over all channels: 256 megabytes
 # Numbers of one hidden layer that are computed together: one megabyte.
 _CACHED = 1 << 18
@@ -21,8 +19,7 @@ def require_picture(architecture: Architecture, subject: str) -> None:
     Raises:
         ArchitectureError: they are not; `subject` is the file.
     """
-    first = architecture.layers[0]
-    if first.in_features != COORDINATES or any(layer.kind != "linear" for layer in architecture.layers):
+    if not architecture.is_picture:
         cause = f"{architecture.describe()} is no picture, which takes two coordinates through linear layers"
         raise ArchitectureError(subject, cause, "give an implicit neural representation of a picture")
 

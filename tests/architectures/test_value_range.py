@@ -72,3 +72,9 @@ def test_an_edit_keeps_the_range(other: Path, shown: tuple[float, float]) -> Non
     double = {name: tensor.double() for name, tensor in plain.tensors.items()}
     expected = functional_forward(WeightSpace(sample().architecture, double), places)
     assert torch.allclose(functional_forward(back, places), expected, atol=1e-3)
+
+
+def test_what_is_no_picture_stays_as_it_is(shown: tuple[float, float]) -> None:
+    path = SAMPLE.parents[1] / "samples" / "relu-1.safetensors"
+    point = read_weight_space(read_checkpoint(path)).weight_space
+    assert to_plain_range(point, shown) is point and from_plain_range(point, shown) is point

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import FUNCTIONS, Architecture, WeightSpace
+from nfn_cli.architectures import COORDINATES, FUNCTIONS, Architecture, WeightSpace
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.sizes import require_sizes
 
-COORDINATES = 2
 # Networks asked at once on a CPU; more only fall out of its cache.
 _TOGETHER = 64
 _LARGEST_VALUE = 1e4
@@ -76,8 +75,7 @@ class CoordinateProbe(nn.Module):
         super().__init__()
         if architecture.activation not in FUNCTIONS:
             raise HeadError(architecture.describe(), "the activation is none that nfn knows", "update nfn-cli")
-        first = architecture.layers[0]
-        if first.in_features != COORDINATES or any(layer.kind != "linear" for layer in architecture.layers):
+        if not architecture.is_picture:
             raise HeadError(
                 architecture.describe(),
                 "it is no picture, which takes two coordinates through linear layers",

@@ -19,8 +19,6 @@ from torch import Tensor
 from nfn_cli.architectures import Architecture, WeightSpace
 from nfn_cli.errors import HeadError
 
-COORDINATES = 2
-
 
 @dataclass(frozen=True)
 class Trace:
@@ -43,9 +41,8 @@ def require_sine_picture(architecture: Architecture) -> None:
     Raises:
         HeadError: it is another.
     """
-    first = architecture.layers[0]
-    linear = all(layer.kind == "linear" and layer.spatial == 1 for layer in architecture.layers)
-    if architecture.activation != "sin" or not linear or first.in_features != COORDINATES:
+    single = all(layer.spatial == 1 for layer in architecture.layers)
+    if architecture.activation != "sin" or not architecture.is_picture or not single:
         cause = "it is no picture in a sine network (two coordinates, linear layers, sin)"
         raise HeadError(architecture.describe(), cause, "edit implicit neural representations of pictures")
 

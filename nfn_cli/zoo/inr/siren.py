@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-COORDINATES = 2
+from nfn_cli.architectures import COORDINATES
 
 
 @dataclass(frozen=True)

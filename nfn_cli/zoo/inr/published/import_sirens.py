@@ -22,7 +22,6 @@ from nfn_cli.zoo.inr.published.found import (
 from nfn_cli.zoo.inr.published.parts import InrParts
 from nfn_cli.zoo.inr.published.selection import InrSelection
 from nfn_cli.zoo.inr.published.split_file import read_split
-from nfn_cli.zoo.inr.siren import COORDINATES
 from nfn_cli.zoo.published.imported import as_text
 from nfn_cli.zoo.published.parts import require_free
 from nfn_cli.zoo.published.selection import Selection
@@ -143,7 +142,7 @@ def _read(root: Path, inr: PublishedInr, omega_0: float | None, *, column_first:
     own = read.weight_space.architecture
     if own.activation != METADATA["activation"]:
         raise ArchitectureError(path, f"its activation is {own.activation}", "only SIRENs can be imported")
-    if own.layers[0].in_features != COORDINATES or any(layer.kind != "linear" for layer in own.layers):
+    if not own.is_picture:
         remedy = "only SIRENs of pictures can be imported"
         raise ArchitectureError(path, f"{own.describe()} takes no place of a picture", remedy)
     layers = [replace(layer, name=f"layers.{i}", has_bias=True) for i, layer in enumerate(own.layers)]
