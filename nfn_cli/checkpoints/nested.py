@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from nfn_cli.checkpoints.checkpoint import Fact
-from nfn_cli.checkpoints.printable import printable_list
+from nfn_cli.checkpoints.printable import printable, printable_list
 from nfn_cli.errors import CheckpointError
 
 # Where training scripts put the model's state dict, the most telling name first.
@@ -38,15 +38,6 @@ _DEEPEST = 8
 _Value = TypeVar("_Value")
 
 
-def find_state_dict(path: Path, loaded: Any) -> dict[str, Tensor]:
-    """The model's tensors in a loaded object, with their names as in the file.
-
-    Raises:
-        CheckpointError: as `find_container`.
-    """
-    return _tensors(find_container(path, loaded))
-
-
 def find_container(path: Path, loaded: Any) -> dict[Any, Any]:
     """The dictionary in a loaded object that holds the model's tensors.
 
@@ -73,6 +64,24 @@ def find_facts(loaded: Any) -> dict[str, Fact]:
     for source in (*(_entries(top.get(name)) for name in _CONFIGURATIONS), top):
         facts |= {key: source[key] for key in FACTS if isinstance(source.get(key), str | int | float | bool)}
     return facts
+
+
+def state_dict_of(container: dict[Any, Any]) -> dict[str, Tensor]:
+    """The tensors that stand in a dictionary itself, with their names as in the file."""
+    return {name: _plain(item) for name, item in _entries(container).items() if isinstance(item, Tensor)}
+
+
+def other_tensors(loaded: Any, container: dict[Any, Any]) -> tuple[str, ...]:
+    """The entries at the top of a loaded object, other than the one with the model's `container`, that hold tensors:
+    an optimizer's state, a moving average. Names are printable.
+    """
+    if loaded is container:
+        return ()
+    return tuple(
+        printable(name)
+        for name, value in _entries(loaded).items()
+        if not _holds(value, lambda item: item is container) and _holds(value, lambda item: isinstance(item, Tensor))
+    )
 
 
 def strip_wrappers(tensors: Mapping[str, _Value]) -> dict[str, _Value]:
@@ -107,7 +116,7 @@ class _Search:
         for key in STATE_DICT_KEYS:
             if (found := self.below(entries.get(key), depth + 1)) is not None:
                 return found
-        if self.enough(_tensors(value)):
+        if self.enough(state_dict_of(value)):
             return value
         below = {name: self.below(item, depth + 1) for name, item in entries.items() if not _is_bookkeeping(name)}
         # The same dictionary under two names is one candidate.
@@ -119,8 +128,20 @@ class _Search:
         return next((found for _, found in candidates.values()), None)
 
 
-def _tensors(value: dict[Any, Any]) -> dict[str, Tensor]:
-    return {name: _plain(item) for name, item in _entries(value).items() if isinstance(item, Tensor)}
+def _holds(value: Any, wanted: Callable[[Any], bool]) -> bool:
+    """Whether a value is wanted, or holds one that is. What holds itself, or others many times, is entered once."""
+    seen: set[int] = set()
+    level = [value]
+    for _ in range(_DEEPEST):
+        if any(wanted(item) for item in level):
+            return True
+        below: list[Any] = []
+        for item in level:
+            if id(item) not in seen and isinstance(item, dict | list | tuple):
+                seen.add(id(item))
+                below += dict.values(item) if isinstance(item, dict) else item
+        level = below
+    return False
 
 
 def _entries(value: Any) -> dict[str, Any]:

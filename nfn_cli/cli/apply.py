@@ -76,6 +76,7 @@ def apply(
         rewrite_checkpoint(source.checkpoint, moved, target, overwrite=overwrite)
         if save_element is not None:
             save(save_element, chosen, source.stored, overwrite=overwrite)
-        return MovedRow(str(source_path), str(target), rounding=moved.rounding)
+        kept = ", ".join(source.checkpoint.others) or None
+        return MovedRow(str(source_path), str(target), rounding=moved.rounding, kept=kept)
 
     move_files([path], output, work, format)

@@ -86,6 +86,7 @@ def canonicalize(
             residual=form.residual if scale is Scale.balanced else None,
             dead=named_places(source.stored, [places.tolist() for places in form.dead]),
             duplicates=named_places(source.stored, duplicates),
+            kept=", ".join(source.checkpoint.others) or None,
         )
 
     move_files(paths, output, work, format)

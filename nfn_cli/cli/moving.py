@@ -27,6 +27,7 @@ class MovedRow:
         residual: of a balanced scale, the largest |incoming norm / outgoing norm − 1| of a neuron.
         dead, duplicates: neurons that nothing feeds or nothing reads, and those that read the same as another, as
             `layer:place` in the new file.
+        kept: entries of the file beside the weights, such as an optimizer's state, that still belong to the old ones.
     """
 
     path: str
@@ -35,6 +36,7 @@ class MovedRow:
     residual: float | None = None
     dead: str | None = None
     duplicates: str | None = None
+    kept: str | None = None
     error: str | None = None
 
 
@@ -102,8 +104,8 @@ def _table(rows: Iterable[MovedRow]) -> Table:
         table.add_column("residual", no_wrap=True)
     table.add_column("note", overflow="fold")
     for row in rows:
-        notes = [f"dead {row.dead}" if row.dead else "", f"duplicates {row.duplicates}" if row.duplicates else ""]
-        note = escape("; ".join(note for note in notes if note))
+        notes = {"dead": row.dead, "duplicates": row.duplicates, "of the old weights:": row.kept}
+        note = escape("; ".join(f"{name} {places}" for name, places in notes.items() if places))
         output, rounding = escape(row.output), "0" if not row.rounding else f"{row.rounding:.1e}"
         if row.error is not None:
             output, rounding = "[red]-[/]", ""

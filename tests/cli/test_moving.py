@@ -172,3 +172,16 @@ def test_undeclared_pooling_of_an_odd_activation_asks(nfn: Nfn, tmp_path: Path) 
     assert nfn("canonicalize", path, "-o", out, "--pool", "max").code == 0
     # Behind max-pooling no sign may change, so only the order of neurons has.
     assert torch.equal(load_file(out)["c.bias"].sort().values, tensors["c.bias"].sort().values)
+
+
+def test_what_belongs_to_the_old_weights_is_named(nfn: Nfn, tmp_path: Path) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    optimizer = torch.optim.Adam(module.parameters())
+    module(torch.ones(3)).sum().backward()
+    optimizer.step()
+    state = {"model": module.state_dict(), "optimizer": optimizer.state_dict(), "activation": "relu"}
+    torch.save(state, tmp_path / "last.ckpt")
+    for arguments in (("canonicalize", "-o", "a.ckpt"), ("apply", "--seed", "1", "-o", "b.ckpt")):
+        finished = nfn(*arguments[:-1], tmp_path / arguments[-1], tmp_path / "last.ckpt", "--format", "json")
+        (row,) = json.loads(finished.out)
+        assert (finished.code, row["kept"]) == (0, "optimizer")

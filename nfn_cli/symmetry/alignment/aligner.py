@@ -22,10 +22,9 @@ from nfn_cli.symmetry.alignment.cleared import cleared
 from nfn_cli.symmetry.alignment.completion import complete
 from nfn_cli.symmetry.alignment.copies import Copies, copied_places, merged
 from nfn_cli.symmetry.alignment.residuals import residuals
-from nfn_cli.symmetry.alignment.rows import Freedom, Rows, costs, fit, silent
+from nfn_cli.symmetry.alignment.rows import Freedom, Rows, costs, fit, read_rows, silent
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind
-from nfn_cli.symmetry.neurons import neuron_rows
 
 _EXACT = 1e-13  # of float64's own rounding in a squared distance, relative
 
@@ -142,21 +141,21 @@ class Aligner:
 
     def _incoming(self, group: int) -> tuple[Rows, Rows]:
         return (
-            _rows(self.ours, group, Side.OUT, self.element, self.silent[0]),
-            _rows(self.theirs, group, Side.OUT, self.identity, self.silent[1]),
+            read_rows(self.ours, group, Side.OUT, self.element, self.silent[0]),
+            read_rows(self.theirs, group, Side.OUT, self.identity, self.silent[1]),
         )
 
     def _whole_incoming(self, group: int, mine: Tensor, other: Tensor) -> tuple[Rows, Rows]:
         """What the neurons read, nothing merged and nothing left out."""
         return (
-            _rows(self.whole[0], group, Side.OUT, self.element, neurons=mine),
-            _rows(self.whole[1], group, Side.OUT, self.identity, neurons=other),
+            read_rows(self.whole[0], group, Side.OUT, self.element, neurons=mine),
+            read_rows(self.whole[1], group, Side.OUT, self.identity, neurons=other),
         )
 
     def _outgoing(self, group: int, mine: Tensor, other: Tensor) -> tuple[Rows, Rows]:
         return (
-            _rows(self.readers[0], group, Side.IN, self.element, neurons=mine),
-            _rows(self.readers[1], group, Side.IN, self.identity, neurons=other),
+            read_rows(self.readers[0], group, Side.IN, self.element, neurons=mine),
+            read_rows(self.readers[1], group, Side.IN, self.identity, neurons=other),
         )
 
     def _set(self, group: int, order: Tensor, diagonal: Tensor, turns: Tensor) -> None:
@@ -165,17 +164,3 @@ class Aligner:
 
 def _relative(cost: Tensor, size: Tensor) -> Tensor:
     return cost / torch.where(size > 0, size, 1.0)
-
-
-def _rows(
-    point: WeightSpace,
-    group: int,
-    side: Side,
-    element: GroupElement,
-    quiet: Sequence[Tensor] = (),
-    neurons: Tensor | None = None,
-) -> Rows:
-    parts = list(neuron_rows(point, group, side, element, quiet, neurons))
-    weights = torch.cat([part for _, part, _ in parts])
-    biases = [bias if bias is not None else part.new_zeros(len(part)) for _, part, bias in parts]
-    return Rows(weights, torch.cat(biases))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from nfn_cli.architectures import Architecture, WeightSpace
 from nfn_cli.errors import ArchitectureError, UsageError
 from nfn_cli.symmetry.alignment.aligner import Aligner
+from nfn_cli.symmetry.alignment.refinement import refine
 from nfn_cli.symmetry.alignment.residuals import Residual, residuals
 from nfn_cli.symmetry.alignment.rows import Freedom
 from nfn_cli.symmetry.element import GroupElement
@@ -74,15 +76,45 @@ def align(ours: WeightSpace, theirs: WeightSpace, precision: torch.dtype | None 
     # Names may differ; from here on they are B's.
     pairs = zip(ours.architecture.tensors, theirs.architecture.tensors, strict=True)
     ours = WeightSpace(theirs.architecture, {their.name: ours.tensors[our.name] for our, their in pairs})
-    element = Aligner(ours, theirs, freedoms, tolerance).run()
-    permuted: tuple[Residual, ...] | None
+    found = Aligner(ours, theirs, freedoms, tolerance).run()
+    fixed = [Freedom(DiagonalKind.TRIVIAL)] * len(freedoms)
+    alone = _permuted(found if freedoms == fixed else None, ours, theirs, fixed, tolerance)
+    left = residuals(found, ours, theirs)
+    if max(residual.deviation for residual in left) > tolerance:
+        found, left = _nearest([found, *([alone[0]] if alone else [])], ours, theirs, freedoms)
+    return Alignment(found, left, alone[1] if alone else None, tolerance)
+
+
+_Found = tuple[GroupElement, tuple[Residual, ...]]
+
+
+def _permuted(
+    found: GroupElement | None, ours: WeightSpace, theirs: WeightSpace, fixed: Sequence[Freedom], tolerance: float
+) -> _Found | None:
+    """The best permutations alone; None where SciPy is wanted for them and missing."""
     try:
-        fixed = [Freedom(DiagonalKind.TRIVIAL)] * len(freedoms)
-        alone = element if freedoms == fixed else Aligner(ours, theirs, fixed, tolerance).run()
-        permuted = residuals(alone, ours, theirs)
+        found = found or Aligner(ours, theirs, fixed, tolerance).run()
     except UsageError:
-        permuted = None
-    return Alignment(element, residuals(element, ours, theirs), permuted, tolerance)
+        return None
+    left = residuals(found, ours, theirs)
+    if max(residual.deviation for residual in left) <= tolerance:
+        return found, left
+    return _nearest([found], ours, theirs, fixed)
+
+
+def _nearest(
+    starts: Sequence[GroupElement], ours: WeightSpace, theirs: WeightSpace, freedoms: Sequence[Freedom]
+) -> _Found:
+    """The nearest element to be reached from the best of these and the identity: a fine-tuned network has not moved."""
+    identity = GroupElement.identity([group.size for group in theirs.architecture.groups])
+    tried = [(start, residuals(start, ours, theirs)) for start in (*starts, identity)]
+    best = min(tried, key=_total)
+    refined = refine(best[0], ours, theirs, freedoms)
+    return min(best, (refined, residuals(refined, ours, theirs)), key=_total)
+
+
+def _total(found: _Found) -> float:
+    return sum(residual.distance**2 for residual in found[1])
 
 
 def architecture_difference(ours: Architecture, theirs: Architecture) -> str | None:

@@ -39,10 +39,11 @@ def residuals(element: GroupElement, ours: WeightSpace, theirs: WeightSpace) -> 
     Args:
         ours, theirs: A and B, of one architecture and with the same names.
     """
-    return tuple(_residual(layer, specs, element, ours, theirs) for layer, specs in _by_layer(theirs))
+    return tuple(_residual(layer, specs, element, ours, theirs) for layer, specs in by_layer(theirs))
 
 
-def _by_layer(point: WeightSpace) -> Iterator[tuple[str, list[TensorSpec]]]:
+def by_layer(point: WeightSpace) -> Iterator[tuple[str, list[TensorSpec]]]:
+    """The tensors of each layer, with its name."""
     layers: dict[str, list[TensorSpec]] = {}
     for spec in point.architecture.tensors:
         layers.setdefault(spec.name.rpartition(".")[0], []).append(spec)
@@ -60,7 +61,7 @@ def _residual(
         found.append(moved.movedim(axis, 0).flatten(1) if moved.ndim > 1 else moved[:, None])
         tensor = theirs.tensors[spec.name].double()
         wanted.append(tensor.movedim(axis, 0).flatten(1) if tensor.ndim > 1 else tensor[:, None])
-    rows = torch.maximum(_norms(torch.cat(found, 1)), _norms(torch.cat(wanted, 1)))
+    rows = torch.maximum(norms(torch.cat(found, 1)), norms(torch.cat(wanted, 1)))
     deviation = 0.0
     for spec, mine, other in zip(specs, found, wanted, strict=True):
         if len(spec.shape) > 1:
@@ -73,13 +74,13 @@ def _residual(
         # 0/0 is no deviation, and a number that is no number is the largest.
         relative = torch.where(difference == 0, 0.0, difference / size).nan_to_num(math.inf)
         deviation = max(deviation, relative.max().item() if relative.numel() else 0.0)
-    difference = _norms(torch.cat([mine - other for mine, other in zip(found, wanted, strict=True)], 1).view(1, -1))
-    total = _norms(torch.cat(wanted, 1).view(1, -1))
+    difference = norms(torch.cat([mine - other for mine, other in zip(found, wanted, strict=True)], 1).view(1, -1))
+    total = norms(torch.cat(wanted, 1).view(1, -1))
     distance = difference / total if total else torch.where(difference == 0, 0.0, math.inf)
     return Residual(layer, distance.item(), deviation)
 
 
-def _norms(rows: Tensor) -> Tensor:
+def norms(rows: Tensor) -> Tensor:
     """Norms [n, 1] of rows, also where squares would leave float64."""
     sizes = rows.abs().amax(1, keepdim=True) if rows.shape[1] else rows.new_zeros(len(rows), 1)
     sizes = torch.where(sizes > 0, sizes, 1.0)

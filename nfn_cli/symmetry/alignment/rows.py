@@ -9,12 +9,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from nfn_cli.architectures import Side, WeightSpace
+from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind
+from nfn_cli.symmetry.neurons import neuron_rows
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,25 @@ class Rows:
     def joined(self) -> Tensor:
         """Weights and biases side by side, [n, entries + 1]."""
         return torch.cat([self.weights, self.biases[:, None]], dim=1)
+
+
+def read_rows(
+    point: WeightSpace,
+    group: int,
+    side: Side,
+    element: GroupElement,
+    quiet: Sequence[Tensor] = (),
+    neurons: Tensor | None = None,
+) -> Rows:
+    """What a group's neurons read (OUT) or what reads them (IN, without biases), as in `neuron_rows`.
+
+    Args:
+        quiet: per group, neurons whose outputs count as zero.
+    """
+    parts = list(neuron_rows(point, group, side, element, quiet, neurons))
+    weights = torch.cat([part for _, part, _ in parts])
+    biases = [bias if bias is not None else part.new_zeros(len(part)) for _, part, bias in parts]
+    return Rows(weights, torch.cat(biases))
 
 
 def costs(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:

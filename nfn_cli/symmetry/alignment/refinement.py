@@ -1,0 +1,215 @@
+"""The element that leaves two networks nearest to each other, where none brings one to the other.
+
+Weight matching (Ainsworth et al. 2023, *Git Re-Basin*, arXiv 2209.04836, algorithm 1), with scales, signs and phases as
+well as permutations: one neuron group after the other gets the part that is best for what feeds it and what reads it
+together, while all others keep theirs, until nothing is gained. The sum of the squared distances of all layers, each
+relative to its layer of B, never grows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import Side, WeightSpace
+from nfn_cli.errors import UsageError
+from nfn_cli.symmetry.alignment.assignment import assign
+from nfn_cli.symmetry.alignment.residuals import by_layer, norms
+from nfn_cli.symmetry.alignment.rows import Freedom, Rows, read_rows
+from nfn_cli.symmetry.element import GroupElement
+
+_SWEEPS = 10
+_WORTH = 1e-3  # of what is left: a sweep that gains less is the last
+_BETTER = 1e-9  # relative; less is rounding
+_REAL = 1e-6  # imaginary part, relative, that rounding leaves of a real root
+
+
+def refine(element: GroupElement, ours: WeightSpace, theirs: WeightSpace, freedoms: Sequence[Freedom]) -> GroupElement:
+    """An element whose g·A is at least as near to B as the given one's.
+
+    Where SciPy is wanted for a permutation and missing, permutations stay.
+
+    Args:
+        element: where to start.
+        ours, theirs: A and B, of one architecture and with the same names.
+        freedoms: per group, what the element may do to a neuron.
+    """
+    ours, theirs, freedoms = _leveled(ours, theirs, freedoms)
+    identity = GroupElement.identity([group.size for group in theirs.architecture.groups])
+    for _ in range(_SWEEPS):
+        gained = left = 0.0
+        for group, freedom in enumerate(freedoms):
+            pairs = _Pairs.of(
+                (
+                    read_rows(ours, group, Side.OUT, element),
+                    read_rows(theirs, group, Side.OUT, identity),
+                ),
+                (
+                    read_rows(ours, group, Side.IN, element),
+                    read_rows(theirs, group, Side.IN, identity),
+                ),
+                freedom,
+            )
+            before = pairs.of_element(element, group)
+            after = pairs.matched(element, group)
+            costs = before.cost.sum().item(), after.cost.sum().item()
+            if costs[1] < costs[0] * (1 - _BETTER):
+                element = element.replace(group, after.order, after.diagonal, after.turns)
+                gained += costs[0] - costs[1]
+            left += min(costs)
+        if gained <= _WORTH * left:
+            break
+    return element
+
+
+def _leveled(
+    ours: WeightSpace, theirs: WeightSpace, freedoms: Sequence[Freedom]
+) -> tuple[WeightSpace, WeightSpace, list[Freedom]]:
+    """Both networks with each layer divided by the norm of B's, and what half a turn adds to the biases then."""
+    mine, other, turned = {}, {}, list(freedoms)
+    for _, specs in by_layer(theirs):
+        norm = norms(torch.cat([theirs.tensors[spec.name].double().flatten() for spec in specs])[None]).item()
+        level = norm if 0 < norm < math.inf else 1.0
+        for spec in specs:
+            # Scales of layers are all over the place in half precision, and double precision is twice the memory.
+            dtype = torch.promote_types(torch.float32, ours.tensors[spec.name].dtype)
+            mine[spec.name] = (ours.tensors[spec.name].double() / level).to(dtype)
+            other[spec.name] = (theirs.tensors[spec.name].double() / level).to(dtype)
+            for role in spec.roles:
+                if role.bias and role.group is not None:
+                    turned[role.group] = replace(freedoms[role.group], half_turn=freedoms[role.group].half_turn / level)
+    return WeightSpace(theirs.architecture, mine), WeightSpace(theirs.architecture, other), turned
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a group of n neurons of B gets: neurons of A, their diagonal and half-turns, and the squared distances."""
+
+    order: Tensor
+    diagonal: Tensor
+    turns: Tensor
+    cost: Tensor
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs of a neuron of B and one of A, of one shape all: inner products of what they read, and of what reads them.
+
+    For a factor d and a shift of phase that makes what reads the neuron be divided by f = ±d, the squared distance is
+    |b|² − 2 d a·b + d² |a|² + (what is left of the bias) + |e|² − 2 c·e / f + |c|² / f².
+    """
+
+    freedom: Freedom
+    fed: tuple[Tensor, Tensor, Tensor]  # |a|², a·b, |b|²; with the biases, but where there are phases
+    read: tuple[Tensor, Tensor, Tensor]  # |c|², c·e, |e|²
+    biases: tuple[Tensor, Tensor]  # of A and B
+
+    @classmethod
+    def of(cls, fed: tuple[Rows, Rows], read: tuple[Rows, Rows], freedom: Freedom) -> _Pairs:
+        """All pairs, [n of B, n of A]."""
+        a, b = (rows.weights if freedom.step else rows.joined for rows in fed)
+        c, e = (rows.weights for rows in read)
+        return cls(freedom, _products(a, b), _products(c, e), (fed[0].biases[None], fed[1].biases[:, None]))
+
+    def at(self, order: Tensor) -> _Pairs:
+        """Those of all pairs that a permutation makes, [n]."""
+        places = torch.arange(len(order))
+
+        def pick(values: Tensor) -> Tensor:
+            return values.expand(len(order), len(order))[places, order]
+
+        def those(products: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+            return pick(products[0]), pick(products[1]), pick(products[2])
+
+        return _Pairs(self.freedom, those(self.fed), those(self.read), (pick(self.biases[0]), pick(self.biases[1])))
+
+    def of_element(self, element: GroupElement, group: int) -> _Part:
+        """What an element makes of its group."""
+        order, diagonal, turns = element.permutations[group], element.diagonals[group], element.turns[group]
+        return _Part(order, diagonal, turns, self.at(order).cost(diagonal, turns))
+
+    def matched(self, element: GroupElement, group: int) -> _Part:
+        """The best permutation, and what is best for the pairs that it makes, among what the element makes of them."""
+        cost = torch.stack([self.cost(*guess) for guess in self._guesses()]).amin(0)
+        try:
+            order = assign(cost, torch.zeros_like(cost, dtype=torch.bool))
+        except UsageError:
+            order = element.permutations[group]
+        chosen = self.at(order)
+        tried = [(d.expand(len(order)), k.expand(len(order))) for d, k in chosen._guesses()]
+        if self.freedom.scaled:
+            # In the order of A, so that each neuron of A keeps the factor that it had.
+            own = element.diagonals[group][element.permutations[group].argsort()][order]
+            tried += [(d, torch.zeros_like(d)) for d in (own, *chosen._stationary())]
+        costs = torch.stack([chosen.cost(*guess) for guess in tried]).nan_to_num(torch.inf, torch.inf)
+        best = costs.argmin(0, keepdim=True)
+        diagonal, turns = (torch.stack(parts).gather(0, best)[0] for parts in zip(*tried, strict=True))
+        return _Part(order, diagonal, turns.long(), chosen.cost(diagonal, turns))
+
+    def cost(self, diagonal: Tensor, turns: Tensor) -> Tensor:
+        """The squared distances."""
+        factor = diagonal * (1 - 2 * (turns % 2))
+        found = _distance(self.fed, diagonal) + _distance(self.read, 1 / factor)
+        if self.freedom.step:
+            left = self.biases[1] - diagonal * self.biases[0] - turns * self.freedom.half_turn
+            found = found + left.square()
+        return found
+
+    def _guesses(self) -> list[tuple[Tensor, Tensor]]:
+        """Diagonals and half-turns: all that may be best, and for a free scale some near to it."""
+        one, none = torch.ones((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+        if self.freedom.scaled:
+            by_fed = _usable((self.fed[2] / self.fed[0]).sqrt())
+            by_read = _usable((self.read[0] / self.read[2]).sqrt())
+            guesses = [by_fed, by_read, (by_fed * by_read).sqrt()]
+            if self.freedom.signed:
+                signs = [torch.where(d * self.fed[1] + self.read[1] / d < 0, -1.0, 1.0) for d in guesses]
+                guesses = [sign * d for sign, d in zip(signs, guesses, strict=True)]
+            return [(d, none) for d in guesses]
+        signs = [one, -one] if self.freedom.signed else [one]
+        if not self.freedom.step:
+            return [(sign, none) for sign in signs]
+        # Odd half-turns flip what reads the neuron, which may be worth a bias that is further off.
+        parities = (0, 1) if self.freedom.step == 1 else (0,)
+        halves = [((self.biases[1] - sign * self.biases[0]) / self.freedom.half_turn, sign) for sign in signs]
+        return [(sign, 2 * ((turns - odd) / 2).round() + odd) for turns, sign in halves for odd in parities]
+
+    def _stationary(self) -> list[Tensor]:
+        """Where the squared distance is stationary in a factor s, of pairs [n]; nothing where factors are not free.
+
+        With s = (|c|² / |a|²)^¼ u, at the roots of u⁴ − q u³ + t u − 1.
+        """
+        if not self.freedom.scaled:
+            return []
+        a, c = self.fed[0], self.read[0]
+        unit = _usable((c / a) ** 0.25)
+        q = (self.fed[1] / (a**0.75 * c**0.25)).nan_to_num(0.0, 0.0, 0.0)
+        t = (self.read[1] / (a**0.25 * c**0.75)).nan_to_num(0.0, 0.0, 0.0)
+        companion = torch.zeros(len(a), 4, 4, dtype=torch.float64)
+        companion[:, 1:, :3] = torch.eye(3, dtype=torch.float64)
+        companion[:, 0, 3], companion[:, 1, 3], companion[:, 3, 3] = 1.0, -t, q
+        roots = torch.linalg.eigvals(companion)
+        real = roots.imag.abs() <= _REAL * roots.abs()
+        allowed = real & ((roots.real > 0) | self.freedom.signed)
+        found = [torch.where(allowed[:, i], roots.real[:, i] * unit, 1.0) for i in range(4)]
+        # The roots where nothing feeds the neuron, or nothing reads it.
+        found += [self.fed[1] / a, c / self.read[1]]
+        return [_usable(s, signed=self.freedom.signed) for s in found]
+
+
+def _usable(factors: Tensor, *, signed: bool = False) -> Tensor:
+    """1 for what is no factor."""
+    return torch.where(factors.isfinite() & ((factors != 0) if signed else (factors > 0)), factors, 1.0)
+
+
+def _products(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return ours.square().sum(1)[None], theirs @ ours.T, theirs.square().sum(1)[:, None]
+
+
+def _distance(products: tuple[Tensor, Tensor, Tensor], factor: Tensor) -> Tensor:
+    ours, inner, theirs = products
+    return (theirs - 2 * factor * inner + factor.square() * ours).clamp_min(0)
