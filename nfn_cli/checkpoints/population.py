@@ -102,12 +102,12 @@ def _header(file: BinaryIO) -> _Header | None:
         header = json.loads(file.read(start - 8))
         metadata = header.pop("__metadata__")
         count = int(metadata[POPULATION_KEY])
-        whole = bool(header)
+        whole = bool(header) and count > 0
         for entry in header.values():
             low, high = entry["data_offsets"]
             # An axis is as long as the file is large, unless another is 0: a header alone must not promise networks.
             whole &= entry["shape"][0] == count and 0 not in entry["shape"] and 0 <= low < high <= size - start
-            whole &= (high - low) % count == 0
+            whole = whole and (high - low) % count == 0
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return None
     return _Header(count, metadata, header, start) if whole else None

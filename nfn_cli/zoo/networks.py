@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import WeightSpace
-from nfn_cli.checkpoints import find_checkpoints
+from nfn_cli.checkpoints import find_checkpoints, population_of
 from nfn_cli.errors import DataError
 from nfn_cli.zoo.labels import LABELS_FILE, RUN_COLUMN, Label, read_labels
-from nfn_cli.zoo.points import confined, population_of, read_points, selected
+from nfn_cli.zoo.points import confined, read_points, selected
 
 
 @dataclass(frozen=True)

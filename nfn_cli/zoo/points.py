@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nfn_cli.architectures import WeightSpace, read_weight_space, stack, to_plain_range
-from nfn_cli.checkpoints import POPULATION_KEY, Checkpoint, read_checkpoint
+from nfn_cli.checkpoints import Checkpoint, population_of, read_checkpoint, read_members
 from nfn_cli.errors import DataError
 
 
@@ -82,15 +81,6 @@ def confined(folder: Path, name: str, table: Path) -> Path:
     return path
 
 
-def population_of(path: Path) -> int | None:
-    """How many networks a packed file holds, None for a single checkpoint; a damaged file is left to its reader."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return int((file.metadata() or {})[POPULATION_KEY])
-    except (KeyError, ValueError, OSError, SafetensorError):
-        return None
-
-
 def _read_members(
     path: Path, members: Sequence[Placed], activation: str | None, default_activation: str | None
 ) -> WeightSpace:
@@ -100,17 +90,13 @@ def _read_members(
         read = read_weight_space(read_checkpoint(path), activation=activation, default_activation=default_activation)
         plain = to_plain_range(read.weight_space, read.activation.value_range)
         return selected(stack([plain]), [0] * len(members))
-    count, metadata, tensors = _read_packed(path)
-    if len(indices) < len(members) or not all(0 <= index < count for index in indices):
-        raise DataError(path, f"the labels give an index outside 0 ... {count - 1}", "write the labels anew")
-    first = Checkpoint(path, "safetensors", {name: tensor[0] for name, tensor in tensors.items()}, metadata, False)
+    first, tensors, chosen = _read_packed(path, indices, len(members))
     network = read_weight_space(first, activation=activation, default_activation=default_activation)
     architecture = network.weight_space.architecture
     if {spec.name for spec in architecture.tensors} != set(tensors):
         raise DataError(
             path, "its members need conversion (folded layers or missing biases)", "store one file a network"
         )
-    chosen = torch.tensor(indices)
     chosen_tensors = {spec.name: tensors[spec.name][chosen] for spec in architecture.tensors}
     broken = [name for name, tensor in chosen_tensors.items() if not tensor.isfinite().all()]
     if broken:
@@ -122,23 +108,26 @@ def _read_members(
     return to_plain_range(point, network.activation.value_range)
 
 
-def _read_packed(path: Path) -> tuple[int, dict[str, str], dict[str, Tensor]]:
-    remedy = "leave `index` empty for single checkpoints"
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-        count = int(metadata[POPULATION_KEY])
-    except FileNotFoundError as error:
-        raise DataError(path, "no such file, though the labels list it", "restore it or remove its rows") from error
-    except KeyError as error:
-        raise DataError(path, "not a packed population, though the labels give an index", remedy) from error
-    except (OSError, SafetensorError, ValueError, RuntimeError, AttributeError, TypeError) as error:
-        raise DataError(path, f"not a packed population ({error})", remedy) from error
-    bad = [name for name, tensor in tensors.items() if tensor.ndim == 0 or len(tensor) != count]
-    if bad or count < 1:
-        raise DataError(path, f"{', '.join(bad) or 'it'} has no population axis of {count}", "generate the zoo again")
-    return count, metadata, tensors
+def _read_packed(path: Path, indices: Sequence[int], count: int) -> tuple[Checkpoint, dict[str, Tensor], Tensor]:
+    """The rows of a packed file from the first to the last that is wanted.
+
+    Args:
+        indices: the places that the labels give, of `count` networks.
+
+    Returns:
+        The first of them as a checkpoint of its own, the tensors of all, and where in these the indices are.
+    """
+    if not os.path.exists(path):
+        raise DataError(path, "no such file, though the labels list it", "restore it or remove its rows")
+    held = population_of(path)
+    if held is None:
+        cause = "no whole packed population, though the labels give an index"
+        raise DataError(path, cause, "copy it again; for single checkpoints leave `index` empty")
+    if len(indices) < count or not all(0 <= index < held for index in indices):
+        raise DataError(path, f"the labels give an index outside 0 ... {held - 1}", "write the labels anew")
+    start = min(indices)
+    first, tensors = read_members(path, start, max(indices) + 1)
+    return first, tensors, torch.tensor(indices) - start
 
 
 def _joined(points: Sequence[WeightSpace], names: Sequence[str]) -> WeightSpace:

@@ -210,7 +210,7 @@ def test_indices_must_lie_in_the_population(indices: list[object], write_labels:
 def test_an_index_into_a_single_checkpoint_is_refused(write_labels: WriteLabels, tmp_path: Path) -> None:
     save(tmp_path / "a.safetensors", mlp(0))
     folder = write_labels([("a.safetensors", 0, 0, 0.5)])
-    assert "not a packed population, though the labels give an index; leave `index` empty" in refusal(DataError, folder)
+    assert "no whole packed population, though the labels give an index; copy it again" in refusal(DataError, folder)
 
 
 def test_a_packed_file_without_an_index_is_refused(write_labels: WriteLabels, tmp_path: Path) -> None:

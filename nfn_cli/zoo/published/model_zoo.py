@@ -10,8 +10,9 @@ from pathlib import Path
 from nfn_cli.architectures import WeightSpace, read_weight_space, stack
 from nfn_cli.checkpoints import read_checkpoint
 from nfn_cli.errors import DataError, NfnError
+from nfn_cli.zoo.published.folder import require_free
 from nfn_cli.zoo.published.imported import ImportedNetwork, ImportReport, Value, as_text
-from nfn_cli.zoo.published.parts import PartWriter, require_free
+from nfn_cli.zoo.published.parts import PartWriter
 from nfn_cli.zoo.published.selection import Selection
 from nfn_cli.zoo.published.trials import Trial, confined, find_states, find_trials, read_results, read_trial
 

@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from nfn_cli.errors import DataError
+from nfn_cli.zoo.published.folder import require_free
 from nfn_cli.zoo.published.imported import ImportedNetwork, ImportReport, as_text
 from nfn_cli.zoo.published.layout import FlatLayout, read_layout
 from nfn_cli.zoo.published.metrics import read_metrics
-from nfn_cli.zoo.published.parts import PartWriter, require_free
+from nfn_cli.zoo.published.parts import PartWriter
 from nfn_cli.zoo.published.selection import Selection
 
 WEIGHTS_FILE, LAYOUT_FILE, METRICS_FILE = "weights.npy", "layout.csv", "metrics.csv.gz"

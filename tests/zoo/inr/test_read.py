@@ -126,7 +126,7 @@ def test_an_index_of_a_single_file_is_refused(generate: Generate, settings: Sett
     generate(tmp_path, settings())
     name = next(iter(tmp_path.glob("*.safetensors"))).name
     message = refusal(relist(tmp_path, f"{name},0,0,train"))
-    assert "not a packed population, though the labels give an index; leave `index` empty" in message
+    assert "no whole packed population, though the labels give an index; copy it again" in message
 
 
 def test_a_member_that_is_not_finite_is_refused_where_it_is_listed(packed: Path) -> None:
@@ -153,7 +153,7 @@ def test_several_architectures_are_refused(
 def test_a_damaged_packed_file_is_refused(packed: Path) -> None:
     path = packed / "part-00000.safetensors"
     path.write_bytes(path.read_bytes()[:-20])
-    assert f"{path}: not a packed population (" in refusal(packed)
+    assert f"{path}: no whole packed population" in refusal(packed)
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:

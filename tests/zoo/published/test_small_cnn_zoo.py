@@ -260,7 +260,7 @@ def test_an_interrupted_import_leaves_nothing(
     made: bool, small_cnn_zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nfn_cli.zoo.published.small_cnn_zoo, "_BLOCK", 1)
-    monkeypatch.setattr(nfn_cli.zoo.published.parts, "_MOST_NETWORKS", 1)
+    monkeypatch.setattr(nfn_cli.zoo.published.parts, "MOST_NETWORKS", 1)
     small_cnn_zoo(tmp_path / "published", ["relu"])
     parts: list[list[Path]] = []
 

@@ -22,8 +22,8 @@ from nfn_cli.zoo.inr.published.found import (
 from nfn_cli.zoo.inr.published.parts import InrParts
 from nfn_cli.zoo.inr.published.selection import InrSelection
 from nfn_cli.zoo.inr.published.split_file import read_split
+from nfn_cli.zoo.published.folder import require_free
 from nfn_cli.zoo.published.imported import as_text
-from nfn_cli.zoo.published.parts import require_free
 from nfn_cli.zoo.published.selection import Selection
 
 
