@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nfn_cli.errors import DataError
+from nfn_cli.zoo.arrays import why_unreadable
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _TORCHVISION = {
@@ -87,7 +88,7 @@ def _read_archive(path: Path) -> list[np.ndarray[Any, Any]]:
         raise DataError(path, "no such file", remedy) from error
     except Exception as error:
         # A damaged archive makes NumPy fail in ways without number (BadZipFile, zlib.error, MemoryError ...).
-        raise DataError(path, f"not a readable NumPy archive ({error})", remedy) from error
+        raise DataError(path, why_unreadable(error, "archive"), remedy) from error
     if missing:
         raise DataError(path, f"the archive has no array {', '.join(missing)}", remedy)
     for images, labels in (arrays[:2], arrays[2:]):

@@ -5,20 +5,24 @@ from __future__ import annotations
 
 import io
 import pickle
+import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save
 
-from nfn_cli.architectures import read_weight_space
-from nfn_cli.checkpoints import read_checkpoint
+from nfn_cli.architectures import Architecture, Layer, chain, read_weight_space
+from nfn_cli.checkpoints import POPULATION_KEY, population_of, read_checkpoint, read_members
 from nfn_cli.nn.choose import shipped_configs
 from nfn_cli.nn.head import read_config, read_head
 from nfn_cli.nn.inr.classifier import read_classifier
 from nfn_cli.shipped import models_folder
+from nfn_cli.symmetry import load_element, sample_element, save_element
+from nfn_cli.zoo import load_images, read_networks
 
 
 @dataclass(frozen=True)
@@ -111,9 +115,39 @@ def _read_any_head(path: Path) -> None:
     read_head(path.parent)
 
 
+def _read_packed(path: Path) -> None:
+    count = population_of(path)
+    if count is None:
+        _read_network(path)
+    else:
+        read_weight_space(read_members(path, 0, min(count, 4))[0], default_activation="relu")
+
+
+def _images() -> bytes:
+    buffer = io.BytesIO()
+    images, labels = np.arange(48, dtype=np.uint8).reshape(3, 4, 4), np.arange(3)
+    np.savez(buffer, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    return buffer.getvalue()
+
+
+def _element(network: Architecture) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "g.safetensors"
+        save_element(path, sample_element(network, torch.Generator().manual_seed(0)), network)
+        return path.read_bytes()
+
+
+def _labels() -> bytes:
+    rows = ["file,index,epoch,test_accuracy,run,activation", "model.safetensors,0,1,0.5,a,relu"]
+    return "\n".join([*rows, "model.safetensors,1,2,0.25,b,relu", ""]).encode()
+
+
 def readers() -> dict[str, Reader]:
     """All readers by their names."""
     safetensors = save({name: tensor for name, tensor in _weights().items()}, {"activation": "relu"})
+    two = {name: torch.stack([tensor, tensor]) for name, tensor in _weights().items()}
+    packed = save(two, {"activation": "relu", POPULATION_KEY: "2"})
+    network = chain([Layer("0", "linear", 3, 4), Layer("1", "linear", 4, 2)], activation="relu")
     shard = (("shard.safetensors", safetensors),)
     pairs = ", ".join(f'"{name}": "shard.safetensors"' for name in _weights())
     index = f'{{"metadata": {{"total_size": 70}}, "weight_map": {{{pairs}}}}}'.encode()
@@ -121,6 +155,44 @@ def readers() -> dict[str, Reader]:
     headers = (b'"data_offsets":[0,72]', b'"dtype":"F64"', b'"shape":[999999999,9]', b'"__metadata__"', b'{"', b'"}')
     return {
         "safetensors": Reader((safetensors,), (*headers, *_NUMBERS), "model.safetensors", _read_network),
+        "packed": Reader(
+            (packed,),
+            (*headers, *_NUMBERS, b'"nfn.population":"0"', b'"nfn.population":"-1"', b'"shape":[0,', b"1e9"),
+            "model.safetensors",
+            _read_packed,
+        ),
+        "labels": Reader(
+            (_labels(),),
+            (
+                *_NUMBERS,
+                *_PATHS,
+                b",",
+                b"\n",
+                b'"',
+                b"\0",
+                b"nan",
+                b"-1",
+                b"1e999",
+                b"0.5",
+                b"index",
+                b"model.safetensors",
+            ),
+            "labels.csv",
+            lambda path: read_networks(path.parent),
+            (("model.safetensors", packed),),
+        ),
+        "element": Reader(
+            (_element(network),),
+            (*headers, *_NUMBERS, b'"I64"', b"permutation", b"diagonal", b'"shape":[4]'),
+            "g.safetensors",
+            lambda path: load_element(path, network),
+        ),
+        "images": Reader(
+            (_images(),),
+            (*_NUMBERS, b"x_train", b"y_test.npy", b"'descr': '|O'", b"'shape': (9999999999,)", b"PK\1\2", b"PK\5\6"),
+            "images.npz",
+            lambda path: load_images(str(path), smallest=15),
+        ),
         "zip": Reader(
             _torch_files(zipped=True), (*_OPCODES, *_NUMBERS, b"PK\1\2", b"PK\5\6"), "model.pt", _read_network
         ),

@@ -136,21 +136,23 @@ class Trap:
 
 def test_pickled_objects_are_never_loaded(save: Save, tmp_path: Path) -> None:
     trap = np.array([Trap(tmp_path / "trace")] * 12, dtype=object)
-    assert "not a readable NumPy archive" in refusal(save(y_train=trap))
+    assert "or one of Python objects, which could run code and are never loaded" in refusal(save(y_train=trap))
     assert not (tmp_path / "trace").exists()
 
 
 def test_a_bare_pickle_is_never_loaded(tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", np.array([Trap(tmp_path / "trace")], dtype=object), allow_pickle=True)
     (tmp_path / "images.npy").rename(tmp_path / "images.npz")
-    assert "not a readable NumPy archive" in refusal(str(tmp_path / "images.npz"))
+    assert "or one of Python objects, which could run code and are never loaded" in refusal(
+        str(tmp_path / "images.npz")
+    )
     assert not (tmp_path / "trace").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no archive at all", b"\x93NUMPY\x01\x00"], ids=repr)
 def test_what_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(content)
-    assert refusal(str(tmp_path / "a.npz")).startswith(f"{tmp_path / 'a.npz'}: not a readable NumPy archive")
+    assert refusal(str(tmp_path / "a.npz")).startswith(f"{tmp_path / 'a.npz'}: not a ")
 
 
 def test_a_single_array_is_no_archive(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from nfn_cli.errors import DataError
+from nfn_cli.zoo.arrays import why_unreadable
 from nfn_cli.zoo.published.folder import require_free
 from nfn_cli.zoo.published.imported import ImportedNetwork, ImportReport, as_text
 from nfn_cli.zoo.published.layout import FlatLayout, read_layout
@@ -102,7 +103,7 @@ def _opened(path: Path, layout: FlatLayout) -> NDArray[np.floating]:
         raise DataError(path, "no such file", f"give the folder of {WEIGHTS_FILE} and {METRICS_FILE}") from error
     except Exception as error:
         # A damaged header fails in ways without number (ValueError, SyntaxError, EOFError, struct.error ...).
-        raise DataError(path, f"not a readable NumPy array ({error})", _REMEDY) from error
+        raise DataError(path, why_unreadable(error, "array"), _REMEDY) from error
     if not isinstance(weights, np.ndarray):
         raise DataError(path, "an archive where one array should be", _REMEDY)
     if weights.ndim != 2 or not np.issubdtype(weights.dtype, np.floating):
