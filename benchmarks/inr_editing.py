@@ -1,19 +1,18 @@
 """Editing implicit neural representations: doing nothing, an editor of equivariant layers, and a Function-Editor.
 
     nfn zoo inr --data mnist --count 60000 --test-count 10000 --packed --out zoo-mnist
-    python benchmarks/inr_editing.py fit zoo-mnist --edit dilate --kind function-editor --out dilate-mnist
+    nfn train-editor zoo-mnist --edit dilate --out dilate-mnist
     python benchmarks/inr_editing.py table --row zoo-mnist dilate-mnist --row zoo-mnist erode-mnist
     python benchmarks/inr_editing.py draw --row zoo-mnist dilate-mnist monomial-dilate-mnist
 
-`fit` fits a head and `card` measures it again. `table` measures heads on the test networks of zoos (`--data` adds the
-error against the edit of the true pictures), and `draw` shows some of them. Mean squared errors are for values in
-[0, 1].
+`table` measures heads on the test networks of zoos (`--data` adds the error against the edit of the true pictures),
+`draw` shows some of them, and `card` measures a head again and writes its card anew. Mean squared errors are for values
+in [0, 1].
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
 import torch
@@ -21,42 +20,14 @@ from torch import Tensor
 
 from nfn_cli.learning.inr.edit_card import editor_card, scientific
 from nfn_cli.learning.inr.edit_evaluation import EditReport, measure_editor
-from nfn_cli.learning.inr.edit_fit import EditFit, pictures_of
-from nfn_cli.learning.inr.editing import EditSettings, train_editor
+from nfn_cli.learning.inr.edit_fit import pictures_of
 from nfn_cli.learning.inr.edits import edited
 from nfn_cli.nn.inr.choose_editor import load_editor
-from nfn_cli.nn.inr.editor import EDITS, Editor
-from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS
-from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
+from nfn_cli.nn.inr.editor import Editor
 from nfn_cli.nn.inr.places import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors
 from nfn_cli.zoo import LabelledInrs, read_inrs
 from nfn_cli.zoo.images import load_images
-
-
-def fit(options: argparse.Namespace) -> None:
-    """Fit a head and write its folder."""
-    height, width = map(int, options.size.split("x"))
-    sizes = None
-    if options.kind == "function-editor":
-        # Equalising a histogram needs to see that of a region.
-        sizes = FunctionEditorSizes(context=3 if options.edit == "contrast" else 0)
-    settings = EditSettings(
-        edit=options.edit,
-        kind=options.kind,
-        sizes=sizes,
-        picture=(height, width),
-        fit=EditFit(epochs=options.epochs, tuning=options.tuning, seed=options.seed),
-        count=options.count,
-        test_count=options.test_count,
-    )
-    started = time.process_time()
-
-    def on_step(loss: float) -> None:
-        print(f"{time.process_time() - started:8.1f} s  {loss:.3e}", flush=True)
-
-    report = train_editor(options.zoo, options.out, settings, device=options.device, on_step=on_step)
-    show([report], [""])
 
 
 def card(options: argparse.Namespace) -> None:
@@ -151,18 +122,6 @@ def draw(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    fitting = commands.add_parser("fit", help="fit a head")
-    fitting.set_defaults(run=fit)
-    fitting.add_argument("zoo", type=Path)
-    fitting.add_argument("--out", type=Path, required=True)
-    fitting.add_argument("--edit", choices=EDITS, required=True)
-    fitting.add_argument("--kind", choices=sorted(EDITOR_KINDS), default="function-editor")
-    fitting.add_argument("--size", default="28x28", help="height and width of the pictures, in pixels")
-    fitting.add_argument("--count", type=int, default=4_000, help="training networks")
-    fitting.add_argument("--test-count", type=int, default=500, help="test networks for the card")
-    fitting.add_argument("--epochs", type=int, default=20)
-    fitting.add_argument("--tuning", type=int, default=60)
-    fitting.add_argument("--seed", type=int, default=0)
     again = commands.add_parser("card", help="measure a head, and write its card anew")
     again.set_defaults(run=card)
     again.add_argument("zoo", type=Path)
@@ -178,7 +137,7 @@ def main() -> None:
     drawing.add_argument("--figure", type=Path, default=Path("benchmarks/figures/inr-editing.png"))
     for command in (measuring, drawing):
         command.add_argument("--row", nargs="+", action="append", required=True, metavar="ZOO HEAD", help="heads")
-    for command in (fitting, again, measuring, drawing):
+    for command in (again, measuring, drawing):
         command.add_argument("--device", default="cpu")
     options = parser.parse_args()
     options.run(options)

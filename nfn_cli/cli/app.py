@@ -28,6 +28,7 @@ COMMANDS = {
     "train": ("train", "train"),
     "evaluate": ("evaluate", "evaluate"),
     "train-inr": ("train_inr", "train_inr"),
+    "train-editor": ("train_editor", "train_editor"),
     "evaluate-inr": ("evaluate_inr", "evaluate_inr"),
     "zoo": ("zoo", "zoo"),
 }

@@ -64,7 +64,7 @@ makes of networks that are no pictures like those of the training part is not kn
 ## Reproduce
 
 ```
-{_commands(head, fitted)}
+{_commands(head, report, fitted)}
 ```
 """
 
@@ -100,7 +100,7 @@ training and {zoo["test_count"]:,} test pictures of `{zoo["data"]}`, {zoo["fits"
 """
 
 
-def _commands(head: Editor, fitted: dict[str, Any]) -> str:
+def _commands(head: Editor, report: EditReport, fitted: dict[str, Any]) -> str:
     zoo, data, name = fitted.get("zoo"), quote(fitted["data"]), quote(head.name)
     lines = []
     if zoo:
@@ -113,7 +113,9 @@ def _commands(head: Editor, fitted: dict[str, Any]) -> str:
     height, width = head.config.picture
     tuning = f" --tuning {fitted['tuning']}" if isinstance(head.config.sizes, FunctionEditorSizes) else ""
     lines.append(
-        f"python benchmarks/inr_editing.py fit {data} --edit {head.config.edit} --kind {fitted['kind']}"
-        f" --size {height}x{width} --count {fitted['networks']} --epochs {fitted['epochs']}{tuning} --out {name}"
+        f"nfn train-editor {data} --edit {head.config.edit} --out {name} --kind {fitted['kind']}"
+        f" --size {height} {width} --count {fitted['networks']} --epochs {fitted['epochs']}{tuning}"
+        f" --seed {fitted['seed']} --test-count {report.networks}"
     )
+    lines.append(f"nfn evaluate-inr {name} {data} --count {report.networks}")
     return "\n".join(lines)

@@ -20,7 +20,7 @@ from nfn_cli.learning.places import require_place
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.inr.editor import Editor, EditorConfig
 from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS, editor_kind_of
-from nfn_cli.nn.inr.function_editor import FunctionEditor
+from nfn_cli.nn.inr.function_editor import FunctionEditor, FunctionEditorSizes
 from nfn_cli.nn.inr.places import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, require_sine_picture, sine_values
 from nfn_cli.zoo import LabelledInrs, read_inrs
@@ -36,7 +36,7 @@ class EditSettings:
     Attributes:
         edit: "dilate", "erode" or "contrast".
         kind: of head, see `EDITOR_KINDS`.
-        sizes: of the module; None takes the usual ones of `kind`.
+        sizes: of the module; None takes the usual ones of `kind` for the edit.
         picture: height and width of the pictures that the INRs were fitted to, in pixels.
         count: training networks to use, the first ones; None takes all.
         test_count: test networks to measure on, the first ones.
@@ -101,7 +101,7 @@ def fitted_editor(
     on_step: Callable[[float], None] = lambda loss: None,
 ) -> Editor:
     """A head fitted to networks in memory, in float32; arguments as in `train_editor`."""
-    sizes = EDITOR_KINDS[settings.kind].sizes() if settings.sizes is None else settings.sizes
+    sizes = _usual_sizes(settings) if settings.sizes is None else settings.sizes
     zoo = read_inr_record(data)
     record = {
         "data": data.resolve().name,
@@ -126,6 +126,12 @@ def fitted_editor(
         on_start(fit.epochs)
         _fit_end_to_end(module, train, targets, places, architecture, fit, on_step)
     return Editor(name, config, module.eval())
+
+
+def _usual_sizes(settings: EditSettings) -> Any:
+    kind = EDITOR_KINDS[settings.kind].sizes
+    # Equalising a histogram needs to see that of a region.
+    return kind(context=3) if kind is FunctionEditorSizes and settings.edit == "contrast" else kind()
 
 
 def _fit_end_to_end(

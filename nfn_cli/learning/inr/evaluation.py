@@ -67,6 +67,7 @@ def evaluate_classifier(
     labels: Path | None = None,
     *,
     split: Literal["train", "test", "all"] = "test",
+    count: int | None = None,
     seed: int = 0,
     activation: str | None = None,
     outsiders: Mapping[str, Path] | None = None,
@@ -77,6 +78,7 @@ def evaluate_classifier(
     Args:
         data, labels: as in `read_inrs`.
         split: the networks that count, by the column `split`.
+        count: as many of them, the first ones; None takes all.
         seed: decides the random group elements.
         outsiders: folders of other zoos by their names.
 
@@ -89,6 +91,7 @@ def evaluate_classifier(
         networks = networks.part(split)
         if not len(networks):
             raise DataError(data, f"none of its networks is of the {split} part", "use --split all")
+    networks = networks.select(range(len(networks))[:count])
     require_classes(networks, len(head.config.classes), data)
     return measure_classifier(
         head, networks, seed=seed, others=read_others(outsiders or {}, head.config.accepted, activation)

@@ -18,7 +18,7 @@ from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS, EditorKind, editor_kind_of
 
 EDIT = "edit-inr"
 EDITS = ("dilate", "erode", "contrast")
-_LARGEST_SIDE = 256
+LARGEST_SIDE = 256  # of a picture, in pixels
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class EditorConfig:
         # These come from a stranger's file too.
         if self.edit not in EDITS:
             raise ValueError(f"edit is {self.edit!r}, not one of {', '.join(EDITS)}")
-        if len(self.picture) != 2 or not all(type(s) is int and 1 <= s <= _LARGEST_SIDE for s in self.picture):
-            raise ValueError(f"picture is {self.picture!r}, not a height and a width from 1 to {_LARGEST_SIDE}")
+        if len(self.picture) != 2 or not all(type(s) is int and 1 <= s <= LARGEST_SIDE for s in self.picture):
+            raise ValueError(f"picture is {self.picture!r}, not a height and a width from 1 to {LARGEST_SIDE}")
 
     def make(self) -> nn.Module:
         """A new module of this head."""

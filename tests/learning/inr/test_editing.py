@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from pytest import MonkeyPatch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, WeightSpace
 from nfn_cli.errors import DataError
 from nfn_cli.learning.inr.edit_evaluation import EditReport, evaluate_editor, measure_editor
 from nfn_cli.learning.inr.edit_fit import EditFit
-from nfn_cli.learning.inr.editing import EditSettings, train_editor
+from nfn_cli.learning.inr.editing import EditSettings, fitted_editor, train_editor
 from nfn_cli.nn.inr.editor import read_editor
 from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS, EditorKind
 from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
 from nfn_cli.nn.inr.sine_chain import read_tensors
 from nfn_cli.zoo import read_inrs
 from nfn_cli.zoo.inr import InrSettings, generate_inrs
+
+Nfn = Callable[..., Any]
 
 SIDE = 9
 QUICK = EditSettings(
@@ -141,3 +148,74 @@ def test_a_kind_of_one_forward_pass_is_fitted_end_to_end(
     head = read_editor(tmp_path / "dimmer")
     assert head.model.brighter[1] > 0.01  # type: ignore[index, operator]
     assert "one forward pass" in (tmp_path / "dimmer" / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_commands_fit_measure_and_edit(nfn: Nfn, blobs: Path, tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    head, zoo = tmp_path / "soft", blobs / "zoo"
+    small = ["--size", SIDE, SIDE, "--epochs", 12, "--tuning", 2, "--count", 60, "--test-count", 12, "--seed", 3]
+    code, out, err = nfn("train-editor", zoo, "--edit", "erode", "--out", head, *small)
+    assert code == 0 and err.splitlines()[-1] == f"nfn: head written to {head}"
+    assert "edited networks" in out and "erode on 12 networks of 12 pictures" in out
+
+    code, out, _ = nfn("evaluate-inr", head, zoo, "--count", 12, "--format", "json")
+    report = json.loads(out)
+    assert code == 0 and (report["edit"], report["networks"], report["moved"]) == ("erode", 12, 12)
+    assert report["after"]["value"] < 0.5 * report["before"]["value"]
+    code, out, _ = nfn("evaluate-inr", head, zoo, "--split", "all", "--count", 5)
+    assert code == 0 and "commute to" in out and "5 networks" in out
+
+    part = next(zoo.glob("*.safetensors"))
+    network = {name: tensor[0] for name, tensor in load_file(part).items()}
+    save_file(network, tmp_path / "one.safetensors", metadata={"activation": "sin", "omega_0": "30"})
+    code, out, _ = nfn("edit-inr", tmp_path / "one.safetensors", "-o", tmp_path / "new.safetensors", "--head", head)
+    assert code == 0 and "soft" in out and (tmp_path / "new.safetensors").exists()
+
+    # The card's own commands fit the same head.
+    card = (head / "README.md").read_text(encoding="utf-8")
+    lines = card.rpartition("```\n")[0].rpartition("```\n")[2].splitlines()
+    fitting = shlex.split(next(line for line in lines if line.startswith("nfn train-editor")))
+    monkeypatch.chdir(blobs)
+    code, _, _ = nfn(*[str(tmp_path / "again") if word == "soft" else word for word in fitting[1:]])
+    assert code == 0
+    one, other = read_editor(head).model.state_dict(), read_editor(tmp_path / "again").model.state_dict()
+    assert all(torch.equal(other[name], tensor) for name, tensor in one.items())
+    assert lines[-1] == "nfn evaluate-inr soft zoo --count 12"
+
+
+def test_contrast_sees_more_of_the_picture(blobs: Path) -> None:
+    networks = read_inrs(blobs / "zoo").part("train").select(range(8))
+    quick = EditFit(epochs=1, tuning=0)
+    contexts = [
+        fitted_editor(networks, "head", EditSettings(edit=edit, picture=(SIDE, SIDE), fit=quick), blobs / "zoo")
+        for edit in ("dilate", "contrast")
+    ]
+    assert [head.config.sizes.context for head in contexts] == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["train-editor", "{zoo}", "--edit", "dilate", "--out", "{zoo}"], 2, "exists already"),
+        (["train-editor", "{zoo}", "--edit", "dilate", "--out", "{new}", "--size", "0", "9"], 2, "--size"),
+        (["train-editor", "{zoo}", "--edit", "blur", "--out", "{new}"], 2, "blur"),
+        (["train-editor", "{new}", "--edit", "dilate", "--out", "{new}"], 3, "no such folder"),
+        (["train-editor", "{zoo}", "--edit", "dilate", "--out", "{new}", "--count", "3"], 3, "only 3 networks"),
+        (["evaluate-inr", "{head}", "{zoo}", "--outsiders", "a={zoo}"], 2, "--outsiders"),
+        (["evaluate-inr", "{head}", "{new}"], 3, "no such folder"),
+        (["evaluate-inr", "{new}", "{zoo}"], 3, "new"),
+    ],
+    ids=lambda value: " ".join(value[-4:]) if isinstance(value, list) else None,
+)
+def test_wrong_input_is_refused_in_one_line(
+    arguments: list[str],
+    code: int,
+    told: str,
+    nfn: Nfn,
+    blobs: Path,
+    fitted: tuple[Path, EditReport, list[float]],
+    tmp_path: Path,
+) -> None:
+    places = {"zoo": blobs / "zoo", "head": fitted[0], "new": tmp_path / "new"}
+    finished = nfn(*[argument.format(**places) for argument in arguments])
+    assert finished.code == code and told in finished.err
+    assert "Traceback" not in finished.err and not (tmp_path / "new").exists()
