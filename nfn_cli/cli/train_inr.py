@@ -49,6 +49,9 @@ def train_inr(
     mirror: Annotated[
         bool, typer.Option("--mirror", help="A picture mirrored left to right keeps its class (coordinate-probe).")
     ] = False,
+    messages: Annotated[
+        bool, typer.Option("--messages", help="Layers multiply what neurons and their neighbours know (monomial-inr).")
+    ] = False,
     epochs: Annotated[
         int | None,
         typer.Option(min=1, help="Passes over the training networks. [default: the kind's own]", show_default=False),
@@ -80,11 +83,13 @@ def train_inr(
 
     if mirror and kind is not InrKindName.coordinate_probe:
         raise UsageError("--mirror", f"means nothing to {kind.value}", "leave it out")
+    if messages and kind is not InrKindName.monomial_inr:
+        raise UsageError("--messages", f"means nothing to {kind.value}", "leave it out")
     if not is_unfinished(out):
         refuse_existing(out, overwrite=overwrite)
     settings = ClassifierSettings(
         kind=kind.value,
-        sizes=inr_sizes(kind.value, side=side, channels=channels, mirror=mirror),
+        sizes=inr_sizes(kind.value, side=side, channels=channels, mirror=mirror, messages=messages),
         members=members,
         fit=FitSettings(epochs=epochs, seed=seed),
         count=count,

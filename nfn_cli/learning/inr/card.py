@@ -6,7 +6,8 @@ from shlex import quote
 from typing import Any
 
 from nfn_cli.learning.inr.evaluation import ClassReport
-from nfn_cli.nn.inr import Classifier, CoordinateProbeSizes, inr_kind_of
+from nfn_cli.nn.inr import Classifier, CoordinateProbeSizes, InrSizes, inr_kind_of
+from nfn_cli.nn.sine import MonomialInrSizes
 
 
 def classifier_card(head: Classifier, report: ClassReport) -> str:
@@ -18,8 +19,8 @@ def classifier_card(head: Classifier, report: ClassReport) -> str:
     members = "One network" if config.members == 1 else f"An ensemble of {config.members} networks"
     return f"""# {head.name}
 
-Classifies implicit neural representations from their weights alone. Kind: {config.kind.title}. {members}, with
-{parameters:,} parameters in all.
+Classifies implicit neural representations from their weights alone. Kind: {config.kind.title}{_layers(config.sizes)}.
+{members}, with {parameters:,} parameters in all.
 
 **Reads** {config.accepted.activation} networks{omega_0} of these layers, with any hidden widths: {layers}.
 **Classes**: {", ".join(config.classes)}.
@@ -62,6 +63,11 @@ outsiders that is flagged:
 {_commands(head, fitted)}
 ```
 """
+
+
+def _layers(sizes: InrSizes) -> str:
+    between = isinstance(sizes, MonomialInrSizes) and sizes.messages
+    return ", whose layers multiply, with messages between neurons" if between else ""
 
 
 def _outsiders(report: ClassReport) -> str:
@@ -110,6 +116,6 @@ def _commands(head: Classifier, fitted: dict[str, Any]) -> str:
 def _options(head: Classifier) -> str:
     sizes = head.config.sizes
     if not isinstance(sizes, CoordinateProbeSizes):
-        return ""
+        return f" --channels {sizes.channels}{' --messages' if sizes.messages else ''}"
     mirror = " --mirror" if sizes.mirror else ""
     return f" --side {sizes.side} --channels {sizes.channels}{mirror}"

@@ -56,9 +56,9 @@ def inr_kind_of(sizes: InrSizes) -> str:
     return next(name for name, kind in INR_KINDS.items() if type(sizes) is kind.sizes)
 
 
-def inr_sizes(kind: str, *, side: int, channels: int | None, mirror: bool) -> InrSizes:
+def inr_sizes(kind: str, *, side: int, channels: int | None, mirror: bool = False, messages: bool = False) -> InrSizes:
     """Sizes of a kind from what a command lets one choose; the others are the usual ones."""
     chosen: dict[str, Any] = {} if channels is None else {"channels": channels}
     if kind == "coordinate-probe":
         return CoordinateProbeSizes(side=side, mirror=mirror, **chosen)
-    return INR_KINDS[kind].sizes(**chosen)
+    return MonomialInrSizes(messages=messages, **chosen)

@@ -233,13 +233,19 @@ def test_other_zoos_that_the_head_does_not_read_are_refused(
 # --- the card ------------------------------------------------------------------------------------------------------
 
 
+OPTIONS = [
+    ["--side", 9, "--channels", 2, "--epochs", 2, "--mirror", "--classes", "across,the way down,disc"],
+    ["--kind", "monomial-inr", "--channels", 3, "--messages", "--epochs", 1],
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=["coordinate-probe", "monomial-inr"])
 def test_the_commands_of_the_card_make_the_head_again(
-    nfn: Nfn, zoo: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: list[object], nfn: Nfn, zoo: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(pictures, "shapes.npz")
     shutil.copytree(zoo, "my zoo")
-    options = ["--side", 9, "--channels", 2, "--epochs", 2, "--mirror", "--classes", "across,the way down,disc"]
     code, out, err = nfn("train-inr", "my zoo", "--out", "my head", *options, "--count", 60, "--seed", 3)
     assert (code, err) == (0, "nfn: head written to my head\n")
     assert out.splitlines()[0].split()[:2] == ["my", "head"]
@@ -517,6 +523,14 @@ def test_an_existing_head_is_refused_before_any_work(nfn: Nfn, tmp_path: Path) -
     code, out, err = nfn("train-inr", tmp_path / "no data", "--out", tmp_path / "head")
     assert (code, out) == (2, "")
     assert err == f"nfn: {tmp_path / 'head'}: exists already; pass --overwrite to replace it\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"), [("coordinate-probe", "--messages"), ("monomial-inr", "--mirror")], ids=lambda value: value
+)
+def test_options_of_another_kind_are_refused(kind: str, option: str, nfn: Nfn, zoo: Path, tmp_path: Path) -> None:
+    code, _, err = nfn("train-inr", zoo, "--out", tmp_path / "head", "--kind", kind, option)
+    assert (code, err) == (2, f"nfn: {option}: means nothing to {kind}; leave it out\n")
 
 
 @pytest.mark.parametrize("command", [["train-inr"], ["evaluate-inr", "{head}"]])
