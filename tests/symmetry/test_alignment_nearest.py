@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nfn_cli.architectures import Layer, WeightSpace
 from nfn_cli.symmetry import GroupElement, act, align, sample_element
+from nfn_cli.symmetry.alignment import refinement
 from nfn_cli.symmetry.alignment.residuals import residuals
 
 MakeNetwork = Callable[..., WeightSpace]
@@ -121,3 +122,18 @@ def test_layers_of_any_size_weigh_alike(factor: float, network: MakeNetwork) -> 
     expected, found = align(ours, theirs), align(*scaled)
     for left, other in zip(expected.residuals, found.residuals, strict=True):
         assert other.distance == pytest.approx(left.distance, rel=1e-6)
+
+
+def test_networks_too_large_to_refine_stay_as_the_first_pass_leaves_them(
+    network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = network(TWO_HIDDEN, "relu"), network(TWO_HIDDEN, "relu", 1)
+    # 12·16 + 16·10 weights meet the 16 neurons that they join, 16·10 + 10·3 the 10; biases meet their own.
+    work = (12 * 16 + 16 * 10) * 16 + (16 * 10 + 10 * 3) * 10 + 16 * 16 + 10 * 10
+    refined = align(ours, theirs)
+    monkeypatch.setattr(refinement, "_MOST_WORK", work)
+    once = align(ours, theirs)
+    monkeypatch.setattr(refinement, "_MOST_WORK", work - 1)
+    first = align(ours, theirs)
+    apart = [sum(left.distance**2 for left in found.residuals) for found in (refined, once, first)]
+    assert apart[0] <= apart[1] < apart[2]
