@@ -76,6 +76,6 @@ def test_unusable_data_is_refused_in_one_line(nfn: Nfn, tmp_path: Path) -> None:
     options = ["--activation", "relu", "--count", 1, "--out", tmp_path / "zoo"]
     code, out, err = nfn("zoo", "cnn", "--data", tmp_path / "bad.npz", *options)
     assert (code, out) == (3, "")
-    assert err.startswith(f"nfn: {tmp_path / 'bad.npz'}: not a readable NumPy archive")
+    assert err.startswith(f"nfn: {tmp_path / 'bad.npz'}: not a NumPy archive")
     assert err.count("\n") == 1
     assert not (tmp_path / "zoo").exists()
