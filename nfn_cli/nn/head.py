@@ -3,22 +3,21 @@ knows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nfn_cli.architectures import Architecture, WeightSpace
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.accepted import Accepted
+from nfn_cli.nn.averaged import AveragedMembers
 from nfn_cli.nn.forward_pass import ForwardPass
 from nfn_cli.nn.head_folder import ACCURACY, MOST_MEMBERS, load_model, parse_record, write_folder
-from nfn_cli.nn.kinds import KINDS, HeadMember, Kind, Sizes, kind_of
+from nfn_cli.nn.kinds import KINDS, Kind, Sizes, kind_of
 from nfn_cli.nn.monomial_nfn import MonomialNFNSizes
-from nfn_cli.nn.population import Population
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Predictions:
     in_population: Tensor  # bool [batch]
 
 
-class Ensemble(nn.Module):
+class Ensemble(AveragedMembers):
     """The tensors of a head.
 
     `radius` is the half-width of the interval, a conformal quantile of absolute errors on runs that were not fitted to.
@@ -80,25 +79,8 @@ class Ensemble(nn.Module):
     radius: Tensor
 
     def __init__(self, config: HeadConfig) -> None:
-        super().__init__()
-        example = config.accepted.example_architecture()
-        self.members = nn.ModuleList(
-            config.kind.make(example, config.sizes, config.forward_pass) for _ in range(config.members)
-        )
-        self.population = Population(self._member(0).summary_features)
-        self.register_buffer("radius", torch.tensor(1.0))
-
-    def read(self, point: WeightSpace) -> list[Tensor]:
-        """What the members take of a batch of networks [batch, *shape] on the CPU: tensors [batch, ...]."""
-        return self._member(0).read(point, device=self.radius.device)
-
-    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Of what `read` gives: logits [batch], averaged over members, and the first one's summary [batch, n]."""
-        found = [self._member(number).logits_and_summary(inputs) for number in range(len(self.members))]
-        return torch.stack([logits for logits, _ in found]).mean(0), found[0][1]
-
-    def _member(self, number: int) -> HeadMember:
-        return self.members[number]  # type: ignore[return-value]
+        example, make = config.accepted.example_architecture(), config.kind.make
+        super().__init__((make(example, config.sizes, config.forward_pass) for _ in range(config.members)), "radius")
 
 
 @dataclass(frozen=True)

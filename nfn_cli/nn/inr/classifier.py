@@ -4,20 +4,19 @@ population that it knows."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.accepted import Accepted
+from nfn_cli.nn.averaged import AveragedMembers
 from nfn_cli.nn.head_folder import MOST_MEMBERS, load_model, parse_record, write_folder
-from nfn_cli.nn.inr.kinds import INR_KINDS, InrKind, InrMember, InrSizes, inr_kind_of
-from nfn_cli.nn.population import Population
+from nfn_cli.nn.inr.kinds import INR_KINDS, InrKind, InrSizes, inr_kind_of
 
 CLASSIFY = "classify-inr"
 _MOST_CLASSES = 10_000
@@ -73,7 +72,7 @@ class Classification:
         return -(shares * shares.clamp_min(1e-300).log2()).sum(1)
 
 
-class ClassifierModel(nn.Module):
+class ClassifierModel(AveragedMembers):
     """The tensors of a classifying head.
 
     `temperature` divides the logits before the softmax, so that probabilities are as often right as they say (Guo et
@@ -83,25 +82,10 @@ class ClassifierModel(nn.Module):
     temperature: Tensor
 
     def __init__(self, config: ClassifierConfig) -> None:
-        super().__init__()
-        example = config.accepted.example_architecture()
-        self.members = nn.ModuleList(
-            config.kind.make(example, config.sizes, len(config.classes)) for _ in range(config.members)
+        example, make = config.accepted.example_architecture(), config.kind.make
+        super().__init__(
+            (make(example, config.sizes, len(config.classes)) for _ in range(config.members)), "temperature"
         )
-        self.register_buffer("temperature", torch.tensor(1.0))
-        self.population = Population(self._member(0).summary_features)
-
-    def read(self, point: WeightSpace) -> list[Tensor]:
-        """What the members take of a batch of networks [batch, *shape] on the CPU: tensors [batch, ...]."""
-        return self._member(0).read(point, device=self.temperature.device)
-
-    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Of what `read` gives: logits [batch, classes], averaged over members, and the first one's summary."""
-        found = [self._member(number).logits_and_summary(inputs) for number in range(len(self.members))]
-        return torch.stack([logits for logits, _ in found]).mean(0), found[0][1]
-
-    def _member(self, number: int) -> InrMember:
-        return self.members[number]  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,52 @@
+"""The tensors that all heads have: members whose logits are averaged, and the population that they know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from nfn_cli.architectures import WeightSpace
+from nfn_cli.nn.population import Population
+
+
+class Member(Protocol):
+    """An invariant network."""
+
+    summary_features: int
+
+    def read(self, point: WeightSpace, device: str | torch.device = "cpu") -> list[Tensor]:
+        """What it takes of a batch of networks [batch, *shape] on the CPU: tensors [batch, ...]."""
+
+    def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits [batch, ...], and the invariants that tell a population, [batch, summary_features]."""
+
+
+class AveragedMembers(nn.Module):
+    """An ensemble.
+
+    Args:
+        members: at least one, all of which read alike; the first one's summary tells the population.
+        calibration: name of the number that is set after the fit; a buffer, 1 at first.
+    """
+
+    def __init__(self, members: Iterable[Any], calibration: str) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.population = Population(self._member(0).summary_features)
+        self._calibration = calibration
+        self.register_buffer(calibration, torch.tensor(1.0))
+
+    def read(self, point: WeightSpace) -> list[Tensor]:
+        """What the members take of a batch of networks [batch, *shape] on the CPU: tensors [batch, ...]."""
+        return self._member(0).read(point, device=self.get_buffer(self._calibration).device)
+
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Of what `read` gives: logits [batch, ...], averaged over members, and the first one's summary [batch, n]."""
+        found = [self._member(number).logits_and_summary(inputs) for number in range(len(self.members))]
+        return torch.stack([logits for logits, _ in found]).mean(0), found[0][1]
+
+    def _member(self, number: int) -> Member:
+        return self.members[number]  # type: ignore[return-value]
