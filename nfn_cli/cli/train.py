@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import sys
 from enum import Enum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nfn_cli.cli.fit_progress import fit_bar
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, refuse_existing
 from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
-from nfn_cli.cli.progress import advance
 from nfn_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from nfn_cli.nn import ForwardPass
 
-_INTERRUPTED = 130
 _VALIDATION = 0.15
 
 
@@ -102,10 +100,8 @@ def train(
     Checkpoints of one training run stay together: 70 % of the runs train the head, 12 % calibrate its interval, 18 %
     measure it. The same command continues a fit that was stopped, and ends in the same head.
     """
-    from tqdm import tqdm
-
     from nfn_cli.cli.report import print_report
-    from nfn_cli.learning import FitSettings, TrainSettings, has_state, is_unfinished, train_head
+    from nfn_cli.learning import FitSettings, TrainSettings, is_unfinished, train_head
     from nfn_cli.scoring.device import resolve_device
 
     if not is_unfinished(out):
@@ -122,29 +118,18 @@ def train(
         activation=activation,
         outsiders=parsed_outsiders(outsiders),
     )
-    try:
-        with tqdm(unit="epoch", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
-
-            def on_epoch(loss: float) -> None:
-                bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-                bar.update()
-
-            report = train_head(
-                data,
-                labels,
-                out,
-                settings,
-                device=resolve_device(device.value),
-                overwrite=overwrite,
-                on_start=bar.reset,
-                on_epoch=on_epoch,
-                on_skip=partial(advance, bar),
-            )
-    except KeyboardInterrupt:
-        if not has_state(out):
-            raise
-        print(f"nfn: {out}: interrupted; the same command goes on from here", file=sys.stderr)
-        raise typer.Exit(_INTERRUPTED) from None
+    with fit_bar(out, "epoch") as bar:
+        report = train_head(
+            data,
+            labels,
+            out,
+            settings,
+            device=resolve_device(device.value),
+            overwrite=overwrite,
+            on_start=bar.start,
+            on_epoch=bar.step,
+            on_skip=bar.skip,
+        )
     print_report(report, sys.stdout)
     print(f"nfn: head written to {out}", file=sys.stderr)
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from nfn_cli.cli.edit_inr import Edit
+from nfn_cli.cli.fit_progress import fit_bar
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, refuse_existing
 from nfn_cli.errors import UsageError
 
@@ -54,8 +55,6 @@ def train_editor(
     Networks of the training part fit the head, those of the test part measure it. The target is the edit of the picture
     that a network shows, so no pictures are needed. Use the head by `nfn edit-inr --head`.
     """
-    from tqdm import tqdm
-
     from nfn_cli.cli.edit_report import print_edit_report
     from nfn_cli.learning.inr import EditFit, EditSettings
     from nfn_cli.learning.inr import train_editor as fit
@@ -74,20 +73,15 @@ def train_editor(
         test_count=test_count,
         activation=activation,
     )
-    with tqdm(unit="step", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
-
-        def on_step(loss: float) -> None:
-            bar.set_postfix(loss=f"{loss:.2e}", refresh=False)
-            bar.update()
-
+    with fit_bar(out, "step") as bar:
         report = fit(
             data,
             out,
             settings,
             labels=labels,
             device=resolve_device(device.value),
-            on_start=bar.reset,
-            on_step=on_step,
+            on_start=bar.start,
+            on_step=bar.step,
         )
     print_edit_report(report, sys.stdout)
     print(f"nfn: head written to {out}", file=sys.stderr)

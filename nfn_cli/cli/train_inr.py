@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import sys
 from enum import Enum
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nfn_cli.cli.fit_progress import fit_bar
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, refuse_existing
 from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
-from nfn_cli.cli.progress import advance
 from nfn_cli.errors import UsageError
-
-_INTERRUPTED = 130
 
 
 class InrKindName(str, Enum):
@@ -73,10 +70,8 @@ def train_inr(
     Networks of the training part fit the head (one picture in twenty sets its temperature instead), those of the test
     part measure it. The same command continues a fit that was stopped.
     """
-    from tqdm import tqdm
-
     from nfn_cli.cli.class_report import print_class_report
-    from nfn_cli.learning import FitSettings, has_state, is_unfinished
+    from nfn_cli.learning import FitSettings, is_unfinished
     from nfn_cli.learning.inr import ClassifierSettings, train_classifier
     from nfn_cli.nn.inr import inr_sizes
     from nfn_cli.scoring.device import resolve_device
@@ -97,29 +92,18 @@ def train_inr(
         activation=activation,
         outsiders=parsed_outsiders(outsiders),
     )
-    try:
-        with tqdm(unit="epoch", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
-
-            def on_epoch(loss: float) -> None:
-                bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-                bar.update()
-
-            report = train_classifier(
-                data,
-                labels,
-                out,
-                settings,
-                device=resolve_device(device.value),
-                overwrite=overwrite,
-                on_start=bar.reset,
-                on_epoch=on_epoch,
-                on_skip=partial(advance, bar),
-            )
-    except KeyboardInterrupt:
-        if not has_state(out):
-            raise
-        print(f"nfn: {out}: interrupted; the same command goes on from here", file=sys.stderr)
-        raise typer.Exit(_INTERRUPTED) from None
+    with fit_bar(out, "epoch") as bar:
+        report = train_classifier(
+            data,
+            labels,
+            out,
+            settings,
+            device=resolve_device(device.value),
+            overwrite=overwrite,
+            on_start=bar.start,
+            on_epoch=bar.step,
+            on_skip=bar.skip,
+        )
     print_class_report(report, sys.stdout)
     print(f"nfn: head written to {out}", file=sys.stderr)
 
