@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -217,7 +218,10 @@ def test_processes_that_somebody_kills_cost_no_row(
 
 
 def children() -> set[str]:
-    return {child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()}
+    while True:
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread has ended since they were listed
+            tasks = Path("/proc/self/task").iterdir()
+            return {child for task in tasks for child in (task / "children").read_text().split()}
 
 
 def test_a_consumer_that_leaves_early_leaves_no_process(inputs: list[Path], parts_of: Parts) -> None:
