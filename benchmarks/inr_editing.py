@@ -40,8 +40,7 @@ def card(options: argparse.Namespace) -> None:
 
 def test_part(zoo: Path, count: int) -> LabelledInrs:
     """The first test networks of a zoo."""
-    networks = read_inrs(zoo).part("test")
-    return networks.select(range(len(networks))[:count])
+    return read_inrs(zoo).part("test").first(count)
 
 
 def true_pictures(networks: LabelledInrs, data: str) -> Tensor:

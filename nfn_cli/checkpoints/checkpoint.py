@@ -23,7 +23,6 @@ class Checkpoint:
         tensors: by name, in the file's order, without the prefixes that wrappers add.
         metadata: the known facts `activation`, `arch`, `omega_0`, `pool` and `value_range`, where the file tells them.
         ordered: whether the file's order is the module's. PyTorch keeps it; safetensors sorts tensors by its own rule.
-        others: printable names of other entries that hold tensors, such as an optimizer's state.
     """
 
     path: Path
@@ -31,4 +30,3 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     metadata: Mapping[str, Fact]
     ordered: bool
-    others: tuple[str, ...] = ()

@@ -38,6 +38,15 @@ _DEEPEST = 8
 _Value = TypeVar("_Value")
 
 
+def find_state_dict(path: Path, loaded: Any) -> dict[str, Tensor]:
+    """The model's tensors in a loaded object, with their names as in the file.
+
+    Raises:
+        CheckpointError: as `find_container`.
+    """
+    return _tensors(find_container(path, loaded))
+
+
 def find_container(path: Path, loaded: Any) -> dict[Any, Any]:
     """The dictionary in a loaded object that holds the model's tensors.
 
@@ -64,11 +73,6 @@ def find_facts(loaded: Any) -> dict[str, Fact]:
     for source in (*(_entries(top.get(name)) for name in _CONFIGURATIONS), top):
         facts |= {key: source[key] for key in FACTS if isinstance(source.get(key), str | int | float | bool)}
     return facts
-
-
-def state_dict_of(container: dict[Any, Any]) -> dict[str, Tensor]:
-    """The tensors that stand in a dictionary itself, with their names as in the file."""
-    return {name: _plain(item) for name, item in _entries(container).items() if isinstance(item, Tensor)}
 
 
 def other_tensors(loaded: Any, container: dict[Any, Any]) -> tuple[str, ...]:
@@ -116,7 +120,7 @@ class _Search:
         for key in STATE_DICT_KEYS:
             if (found := self.below(entries.get(key), depth + 1)) is not None:
                 return found
-        if self.enough(state_dict_of(value)):
+        if self.enough(_tensors(value)):
             return value
         below = {name: self.below(item, depth + 1) for name, item in entries.items() if not _is_bookkeeping(name)}
         # The same dictionary under two names is one candidate.
@@ -142,6 +146,10 @@ def _holds(value: Any, wanted: Callable[[Any], bool]) -> bool:
                 below += dict.values(item) if isinstance(item, dict) else item
         level = below
     return False
+
+
+def _tensors(value: dict[Any, Any]) -> dict[str, Tensor]:
+    return {name: _plain(item) for name, item in _entries(value).items() if isinstance(item, Tensor)}
 
 
 def _entries(value: Any) -> dict[str, Any]:

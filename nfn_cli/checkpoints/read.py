@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact
 from nfn_cli.checkpoints.discover import only_checkpoint
-from nfn_cli.checkpoints.nested import FACTS, find_container, find_facts, other_tensors, state_dict_of, strip_wrappers
+from nfn_cli.checkpoints.nested import FACTS, find_facts, find_state_dict, strip_wrappers
 from nfn_cli.checkpoints.safetensors_format import read_safetensors
 from nfn_cli.checkpoints.sharded import read_sharded
 from nfn_cli.checkpoints.sniff import Sniffed, sniff
@@ -29,30 +29,27 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     file = only_checkpoint(Path(path)) if os.path.isdir(path) else Path(path)
     format = sniff(file)
     facts: dict[str, Fact] = {}
-    others: tuple[str, ...] = ()
     if format == "index":
         tensors = read_sharded(file, _read_shard)
     else:
-        tensors, facts, others = _read_file(file, format)
+        tensors, facts = _read_file(file, format)
     tensors = strip_wrappers(tensors)
     require_weights(file, tensors)
     ordered = format in ("torch", "torch-legacy")
-    return Checkpoint(file, "sharded" if format == "index" else format, tensors, facts, ordered, others)
+    return Checkpoint(file, "sharded" if format == "index" else format, tensors, facts, ordered)
 
 
-def _read_file(path: Path, format: Sniffed) -> tuple[dict[str, Tensor], dict[str, Fact], tuple[str, ...]]:
+def _read_file(path: Path, format: Sniffed) -> tuple[dict[str, Tensor], dict[str, Fact]]:
     tensors: dict[str, Tensor]
     facts: dict[str, Fact]
-    others: tuple[str, ...] = ()
     if format == "safetensors":
         tensors, metadata = read_safetensors(path)
         facts = {key: metadata[key] for key in FACTS if key in metadata}
     else:
         loaded = read_torch(path, mmap=format == "torch")
-        container = find_container(path, loaded)
-        tensors, facts, others = state_dict_of(container), find_facts(loaded), other_tensors(loaded, container)
+        tensors, facts = find_state_dict(path, loaded), find_facts(loaded)
     require_dense(path, tensors)
-    return tensors, facts, others
+    return tensors, facts
 
 
 def _read_shard(path: Path) -> dict[str, Tensor]:

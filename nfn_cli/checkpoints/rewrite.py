@@ -11,7 +11,7 @@ from torch import Tensor
 from nfn_cli.checkpoints.atomic import require_writable, write_atomically, write_text_atomically
 from nfn_cli.checkpoints.checkpoint import Checkpoint
 from nfn_cli.checkpoints.index import read_weight_map
-from nfn_cli.checkpoints.nested import find_container, strip_wrappers
+from nfn_cli.checkpoints.nested import find_container, other_tensors, strip_wrappers
 from nfn_cli.checkpoints.parted import parts_of
 from nfn_cli.checkpoints.safetensors_format import Change, rewrite_safetensors
 from nfn_cli.checkpoints.sniff import sniff
@@ -20,7 +20,7 @@ from nfn_cli.checkpoints.torch_format import read_torch
 
 def rewrite_checkpoint(
     checkpoint: Checkpoint, tensors: Mapping[str, Tensor], out: Path, *, overwrite: bool = False
-) -> None:
+) -> tuple[str, ...]:
     """Write a checkpoint in its own container and layout: names, nesting, dtypes, metadata, other entries, shards.
 
     Args:
@@ -32,13 +32,16 @@ def rewrite_checkpoint(
 
     A PyTorch file comes out in the zip format, whatever it was, and loads with `weights_only=True`.
 
+    Returns:
+        Printable names of the entries beside the state dict that hold tensors, such as an optimizer's state. They are
+        written as they were.
+
     Raises:
         CheckpointError: a file exists (without `overwrite`) or cannot be written. No file is left half-written.
     """
     if checkpoint.format == "sharded":
-        _rewrite_shards(checkpoint, tensors, out, overwrite=overwrite)
-    else:
-        _rewrite_file(checkpoint, checkpoint.path, tensors, strip_wrappers, out, overwrite=overwrite)
+        return _rewrite_shards(checkpoint, tensors, out, overwrite=overwrite)
+    return _rewrite_file(checkpoint, checkpoint.path, tensors, strip_wrappers, out, overwrite=overwrite)
 
 
 # Gives the checkpoint's name for each name in a file, in their order.
@@ -47,7 +50,7 @@ _Naming = Callable[[Mapping[str, object]], Iterable[str]]
 
 def _rewrite_file(
     checkpoint: Checkpoint, source: Path, tensors: Mapping[str, Tensor], naming: _Naming, out: Path, *, overwrite: bool
-) -> None:
+) -> tuple[str, ...]:
     format = sniff(source) if checkpoint.format == "sharded" else checkpoint.format
     if format == "safetensors":
 
@@ -60,7 +63,7 @@ def _rewrite_file(
             }
 
         rewrite_safetensors(source, changes, out, overwrite=overwrite)
-        return
+        return ()
     loaded = read_torch(source, mmap=format == "torch")
     container = find_container(source, loaded)
     keys = {str(key): key for key, value in dict.items(container) if isinstance(value, Tensor)}
@@ -75,6 +78,7 @@ def _rewrite_file(
             raise OSError(str(error)) from error
 
     write_atomically(out, write, overwrite=overwrite)
+    return other_tensors(loaded, container)
 
 
 def _changed(old: Tensor, new: Tensor | None) -> Tensor:
@@ -84,7 +88,9 @@ def _changed(old: Tensor, new: Tensor | None) -> Tensor:
     return torch.nn.Parameter(value, requires_grad=old.requires_grad) if isinstance(old, torch.nn.Parameter) else value
 
 
-def _rewrite_shards(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], out: Path, *, overwrite: bool) -> None:
+def _rewrite_shards(
+    checkpoint: Checkpoint, tensors: Mapping[str, Tensor], out: Path, *, overwrite: bool
+) -> tuple[str, ...]:
     """Shards first, the index last, so that a folder with an index is whole."""
     weight_map = read_weight_map(checkpoint.path)
     names = dict(zip(weight_map, checkpoint.tensors, strict=True))
@@ -96,7 +102,10 @@ def _rewrite_shards(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], out: 
         # A shard may hold more than the index lists; that has no name in the checkpoint.
         return [names.get(own, "") for own in in_file]
 
+    others: dict[str, None] = {}
     for shard in shards:
         source = checkpoint.path.parent / shard
-        _rewrite_file(checkpoint, source, tensors, naming, out.parent / shard, overwrite=overwrite)
+        kept = _rewrite_file(checkpoint, source, tensors, naming, out.parent / shard, overwrite=overwrite)
+        others |= dict.fromkeys(kept)
     write_text_atomically(out, checkpoint.path.read_text(encoding="utf-8"), overwrite=overwrite)
+    return tuple(others)

@@ -73,10 +73,9 @@ def apply(
         if inverse:
             chosen = chosen.inverse()
         moved = move(source, chosen)
-        rewrite_checkpoint(source.checkpoint, moved, target, overwrite=overwrite)
+        kept = rewrite_checkpoint(source.checkpoint, moved, target, overwrite=overwrite)
         if save_element is not None:
             save(save_element, chosen, source.stored, overwrite=overwrite)
-        kept = ", ".join(source.checkpoint.others) or None
-        return MovedRow(str(source_path), str(target), rounding=moved.rounding, kept=kept)
+        return MovedRow(str(source_path), str(target), rounding=moved.rounding, kept=", ".join(kept) or None)
 
     move_files([path], output, work, format)

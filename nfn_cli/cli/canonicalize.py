@@ -73,7 +73,7 @@ def canonicalize(
             after = moved[f"{module.prefix}weight"]
             panels += [Panel(f"{module.name} before", module.weight), Panel(f"{module.name} after", after)]
         picture = draw(panels, f"{path.name}: normal form", columns=2) if plot is not None else None
-        rewrite_checkpoint(source.checkpoint, moved, target, overwrite=overwrite)
+        kept = rewrite_checkpoint(source.checkpoint, moved, target, overwrite=overwrite)
         if save_element is not None:
             save(save_element, form.element, source.stored, overwrite=overwrite)
         if plot is not None and picture is not None:
@@ -86,7 +86,7 @@ def canonicalize(
             residual=form.residual if scale is Scale.balanced else None,
             dead=named_places(source.stored, [places.tolist() for places in form.dead]),
             duplicates=named_places(source.stored, duplicates),
-            kept=", ".join(source.checkpoint.others) or None,
+            kept=", ".join(kept) or None,
         )
 
     move_files(paths, output, work, format)

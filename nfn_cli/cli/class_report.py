@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from nfn_cli.cli.report import report_console
 from nfn_cli.learning.inr import ClassReport
 
 
 def print_class_report(report: ClassReport, stream: TextIO) -> None:
     """Write the figures with their 95 % intervals, plain and moved side by side."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -24,7 +24,7 @@ def print_class_report(report: ClassReport, stream: TextIO) -> None:
     table.add_row("outside population", str(report.flagged), "")
     for kind, flagged in report.outsiders.items():
         table.add_row(f"flagged: {escape(kind)}", str(flagged), "")
-    console = Console(file=stream, highlight=False, width=None if stream.isatty() else 120)
+    console = report_console(stream)
     console.print(table)
     console.print(
         f"{report.networks:,} networks of {report.pictures:,} pictures; largest drift {report.drift:.1e} of the logits'"

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from nfn_cli.cli.report import report_console
+from nfn_cli.learning.inr.edit_card import scientific
 from nfn_cli.learning.inr.edit_evaluation import EditReport
-from nfn_cli.learning.metrics import Estimate
 
 
 def print_edit_report(report: EditReport, stream: TextIO) -> None:
     """Write the errors with their 95 % intervals, and how far editing and moving are from commuting."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(escape(report.head), no_wrap=True)
     table.add_column("mean squared error", no_wrap=True)
-    table.add_row("edited networks", _scientific(report.after))
-    table.add_row("unedited, for comparison", _scientific(report.before))
-    console = Console(file=stream, highlight=False, width=None if stream.isatty() else 120)
+    table.add_row("edited networks", scientific(report.after))
+    table.add_row("unedited, for comparison", scientific(report.before))
+    console = report_console(stream)
     console.print(table)
     console.print(
         f"{report.edit} on {report.networks:,} networks of {report.pictures:,} pictures, for values in [0, 1]; PSNR"
@@ -31,7 +31,3 @@ def print_edit_report(report: EditReport, stream: TextIO) -> None:
         f" {report.picture_drift:.1e} of the pictures",
         soft_wrap=True,
     )
-
-
-def _scientific(estimate: Estimate) -> str:
-    return f"{estimate.value:.2e} [{estimate.low:.2e}, {estimate.high:.2e}]"

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from nfn_cli.cli.program import INTERRUPTED
+
 if TYPE_CHECKING:
     from tqdm import tqdm
-
-_INTERRUPTED = 130
 
 
 class FitBar:
@@ -55,4 +55,4 @@ def fit_bar(out: Path, unit: str) -> Iterator[FitBar]:
         if not has_state(out):
             raise
         print(f"nfn: {out}: interrupted; the same command goes on from here", file=sys.stderr)
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from nfn_cli.errors import NfnError
 
-_INTERRUPTED = 130
+INTERRUPTED = 130  # exit code
 
 
 class Program(TyperGroup):
@@ -32,7 +32,7 @@ class Program(TyperGroup):
             raise SystemExit(error.exit_code) from None
         except KeyboardInterrupt:
             print("nfn: interrupted", file=sys.stderr)
-            raise SystemExit(_INTERRUPTED) from None
+            raise SystemExit(INTERRUPTED) from None
         except BrokenPipeError:
             # The reader has gone (`nfn ... | head`): leave quietly, and keep Python from flushing into the closed pipe.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

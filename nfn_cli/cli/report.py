@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from nfn_cli.learning import Agreement, EvaluationReport, OutsiderReport
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 _NAMES = {
@@ -19,9 +20,15 @@ _NAMES = {
 }
 
 
+def report_console(stream: TextIO) -> Console:
+    """Where a report goes: as wide as the terminal, or as 120 letters in a pipe."""
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else 120)
+
+
 def print_report(report: EvaluationReport, stream: TextIO) -> None:
     """Write the figures with their 95 % intervals, plain and moved side by side."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
@@ -30,7 +37,7 @@ def print_report(report: EvaluationReport, stream: TextIO) -> None:
     table.add_column("moved by the group", no_wrap=True)
     for attribute, name in _NAMES.items():
         table.add_row(name, _shown(report.plain, attribute), _shown(report.moved, attribute))
-    console = Console(file=stream, highlight=False, width=None if stream.isatty() else 120)
+    console = report_console(stream)
     console.print(table)
     console.print(_outsiders(report))
     low, high = report.histogram_range

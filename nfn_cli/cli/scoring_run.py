@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 from nfn_cli.cli.interrupts import Stop
+from nfn_cli.cli.program import INTERRUPTED
 from nfn_cli.cli.scoring_options import ScoringCall
 from nfn_cli.cli.scoring_output import Layout, output_of
 from nfn_cli.cli.scoring_progress import Progress
@@ -19,7 +20,6 @@ from nfn_cli.cli.scoring_progress import Progress
 if TYPE_CHECKING:
     from nfn_cli.scoring import Scored
 
-_INTERRUPTED = 130
 _COUNTED = 200_000
 
 
@@ -90,11 +90,11 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside:
                 beside.show()
     except KeyboardInterrupt:
         print(f"nfn: interrupted; {output.remedy}", file=sys.stderr)
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
     ended.tell(quiet=call.quiet, failed_before=output.failed)
     if stop.asked():
         print(f"nfn: interrupted; {output.remedy}", file=sys.stderr)
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
     if code := ended.exit_code(output.failed):
         raise typer.Exit(code)
 

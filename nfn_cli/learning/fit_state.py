@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nfn_cli.checkpoints import save_tensors
 from nfn_cli.errors import DataError
+from nfn_cli.folders import make_folder
 from nfn_cli.nn.head_folder import CONFIG_FILE
 
 STATE_FILE = ".fit.safetensors"
@@ -87,10 +88,7 @@ def write_state(folder: Path, state: FitState, made_of: Mapping[str, Any]) -> No
     Raises:
         DataError, CheckpointError: the folder or the file cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(folder, f"cannot be made a folder ({error.strerror})", "choose another place") from error
+    make_folder(folder)
     text = json.dumps({"format": _FORMAT, "made_of": dict(made_of), "values": dict(state.values)})
     save_tensors(folder / STATE_FILE, state.tensors, {"fit": text}, overwrite=True)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from nfn_cli.checkpoints import write_atomically
 from nfn_cli.errors import CheckpointError, DataError
+from nfn_cli.folders import make_folder
 from nfn_cli.scoring.formats import as_utf8
 from nfn_cli.scoring.local import Scored
 from nfn_cli.scoring.lock import locked
@@ -38,10 +39,7 @@ class ParquetSink:
         self._path, self._columns, self._record = path, list(columns), record
         self._waiting: list[dict[str, Any]] = []
         require_pyarrow(path)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(path, f"cannot be made a folder ({error.strerror})", "choose another place") from error
+        make_folder(path)
         self._lock = locked(path)
         there = parts_of(path)
         self._old = there if replace else []

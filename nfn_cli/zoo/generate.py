@@ -15,10 +15,11 @@ from torch import Tensor
 
 from nfn_cli.checkpoints import POPULATION_KEY, save_tensors
 from nfn_cli.errors import DataError
+from nfn_cli.folders import make_folder
 from nfn_cli.zoo.hyperparameters import TRAIN_FRACTIONS, Hyperparameters, draw_hyperparameters
 from nfn_cli.zoo.images import load_images
 from nfn_cli.zoo.labels import ZooRow, write_labels
-from nfn_cli.zoo.record import ZooSettings, read_state, write_record
+from nfn_cli.zoo.record import ZooSettings, part_name, read_state, write_record
 from nfn_cli.zoo.small_cnn import ACTIVATIONS, SMALLEST_IMAGE, SmallCnn
 from nfn_cli.zoo.trainer import Snapshot, TrainingImages, train_group
 from nfn_cli.zoo.workers import Group, train_in_processes
@@ -92,10 +93,7 @@ def generate_zoo(
     samples = sum(_samples(group, len(images.train_labels), settings) for group in groups)
     on_start(samples)
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(folder, f"cannot be made a folder ({error.strerror})", "choose another place") from error
+    make_folder(folder)
     rows, diverged, next_part = list(state.rows), set(state.diverged), _next_part(state.rows)
     write_record(folder, settings, diverged)
     if groups:
@@ -175,7 +173,7 @@ def _write_group(
             kept.append((row, parameters))
     metadata = {"activation": group[0].activation, "arch": "small-cnn"}
     if packed and kept:
-        name = _part_name(part)
+        name = part_name(part)
         tensors = network.split(torch.stack([parameters for _, parameters in kept]))
         # A file of this name would be left over from a killed sitting, and belong to no row.
         save_tensors(folder / name, tensors, metadata | {POPULATION_KEY: str(len(kept))}, overwrite=True)
@@ -184,10 +182,6 @@ def _write_group(
         tensors = {tensor: value[0] for tensor, value in network.split(parameters[None]).items()}
         save_tensors(folder / row.file, tensors, metadata, overwrite=True)
     return [row for row, _ in kept], diverged
-
-
-def _part_name(part: int) -> str:
-    return f"part-{part:05d}.safetensors"
 
 
 def _next_part(rows: Sequence[ZooRow]) -> int:

@@ -23,6 +23,11 @@ _OTHERS = ("siren",)
 _SINCE: dict[str, Any] = {"width": WIDTH}
 
 
+def part_name(number: int) -> str:
+    """The packed file of this number in a zoo."""
+    return f"part-{number:05d}.safetensors"
+
+
 @dataclass(frozen=True)
 class ZooSettings:
     """What a zoo is made of. Two sittings with the same settings add up; `count` alone may grow between them."""

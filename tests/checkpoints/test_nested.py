@@ -198,14 +198,3 @@ def test_without_a_state_dict_the_message_tells_what_there_is(loaded: Any, told:
     with pytest.raises(CheckpointError, match=told) as refusal:
         read(loaded)
     assert len(refusal.value.cause) < 500
-
-
-def test_other_entries_with_tensors_are_named(tmp_path: Path, state_dict: StateDict) -> None:
-    optimizer = {"state": {0: {"exp_avg": torch.zeros(2)}}, "param_groups": [{"lr": 0.1}]}
-    loaded = {"epoch": 3, "model": state_dict, "optim\x1b": optimizer, "ema": dict(state_dict), "lr": [0.1]}
-    torch.save(loaded, tmp_path / "last.ckpt")
-    assert read_checkpoint(tmp_path / "last.ckpt").others == ("optim\\x1b", "ema")
-    torch.save({"wrapped": {"model": state_dict}, "epoch": 3}, tmp_path / "plain.ckpt")
-    assert read_checkpoint(tmp_path / "plain.ckpt").others == ()
-    torch.save(state_dict, tmp_path / "bare.pt")
-    assert read_checkpoint(tmp_path / "bare.pt").others == ()

@@ -161,3 +161,16 @@ def test_pytorch_files_are_refused_where_reading_them_is_unsafe(
     monkeypatch.setattr(torch, "__version__", "2.5.1+cpu")
     with pytest.raises(CheckpointError, match="CVE-2025-32434"):
         read_checkpoint(path)
+
+
+def test_other_entries_with_tensors_are_named(tmp_path: Path) -> None:
+    def others(loaded: dict[str, object]) -> tuple[str, ...]:
+        torch.save(loaded, tmp_path / "in.ckpt")
+        checkpoint = read_checkpoint(tmp_path / "in.ckpt")
+        return rewrite_checkpoint(checkpoint, {}, tmp_path / "out.ckpt", overwrite=True)
+
+    optimizer = {"state": {0: {"exp_avg": torch.zeros(2)}}, "param_groups": [{"lr": 0.1}]}
+    loaded = {"epoch": 3, "model": state(), "optim\x1b": optimizer, "ema": state(), "lr": [0.1]}
+    assert others(loaded) == ("optim\\x1b", "ema")
+    assert others({"wrapped": {"model": state()}, "epoch": 3}) == ()
+    assert others(dict(state())) == ()

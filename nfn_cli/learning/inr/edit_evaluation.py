@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import DataError
+from nfn_cli.learning.inr.chosen import Split, chosen_inrs
 from nfn_cli.learning.inr.edit_fit import editor_error
 from nfn_cli.learning.inr.edits import edited
 from nfn_cli.learning.metrics import Estimate, bootstrap, mean_absolute_error
@@ -20,7 +20,7 @@ from nfn_cli.nn.inr.editor import Editor
 from nfn_cli.nn.inr.places import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, sine_values
 from nfn_cli.symmetry import act, sample_element
-from nfn_cli.zoo import LabelledInrs, read_inrs
+from nfn_cli.zoo import LabelledInrs
 
 _TOGETHER = 16
 
@@ -74,7 +74,7 @@ def evaluate_editor(
     data: Path,
     labels: Path | None = None,
     *,
-    split: Literal["train", "test", "all"] = "test",
+    split: Split = "test",
     count: int | None = None,
     seed: int = 0,
     activation: str | None = None,
@@ -92,13 +92,7 @@ def evaluate_editor(
         HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data.
     """
     head = load_editor(name, device)
-    networks = read_inrs(data, labels, activation=activation)
-    if split != "all":
-        networks = networks.part(split)
-    networks = networks.select(range(len(networks))[:count])
-    if not len(networks):
-        raise DataError(data, f"none of its networks is of the {split} part", "use --split all")
-    return measure_editor(head, networks, seed=seed)
+    return measure_editor(head, chosen_inrs(data, labels, split, count, activation), seed=seed)
 
 
 def measure_editor(
@@ -117,7 +111,7 @@ def measure_editor(
         HeadError: the head does not read them.
     """
     found = edit_all(head.to(torch.float32), networks, pictures)
-    weight_drift, picture_drift = _drift(head, networks.select(range(len(networks))[:moved]).point, seed)
+    weight_drift, picture_drift = _drift(head, networks.first(moved).point, seed)
     runs = [row.run for row in networks.rows]
     zero = torch.zeros(len(networks), dtype=torch.float64)
     return EditReport(

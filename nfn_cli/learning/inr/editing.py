@@ -80,8 +80,7 @@ def train_editor(
     require_place(out)
     parts = {}
     for name, count in (("train", settings.count), ("test", settings.test_count)):
-        part = networks.part(name)
-        parts[name] = part.select(range(len(part))[:count])
+        parts[name] = networks.part(name).first(count)
         if len(parts[name]) < _FEWEST:
             cause = f"only {len(parts[name])} networks fall into the {name} part (at least {_FEWEST})"
             raise DataError(data, cause, "give more networks, and some with `test` in the column split")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +13,7 @@ from torch import Tensor
 from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import DataError
 from nfn_cli.learning.batches import batches
+from nfn_cli.learning.inr.chosen import Split, chosen_inrs
 from nfn_cli.learning.metrics import Estimate, bootstrap, share
 from nfn_cli.learning.outsiders import gaussian, shuffled
 from nfn_cli.nn import Accepted
@@ -66,7 +66,7 @@ def evaluate_classifier(
     data: Path,
     labels: Path | None = None,
     *,
-    split: Literal["train", "test", "all"] = "test",
+    split: Split = "test",
     count: int | None = None,
     seed: int = 0,
     activation: str | None = None,
@@ -86,12 +86,7 @@ def evaluate_classifier(
         HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data.
     """
     head = load_classifier(name, device)
-    networks = read_inrs(data, labels, activation=activation)
-    if split != "all":
-        networks = networks.part(split)
-        if not len(networks):
-            raise DataError(data, f"none of its networks is of the {split} part", "use --split all")
-    networks = networks.select(range(len(networks))[:count])
+    networks = chosen_inrs(data, labels, split, count, activation)
     require_classes(networks, len(head.config.classes), data)
     return measure_classifier(
         head, networks, seed=seed, others=read_others(outsiders or {}, head.config.accepted, activation)

@@ -21,7 +21,7 @@ from nfn_cli.symmetry.alignment.assignment import assign
 from nfn_cli.symmetry.alignment.cleared import cleared
 from nfn_cli.symmetry.alignment.completion import complete
 from nfn_cli.symmetry.alignment.copies import Copies, copied_places, merged
-from nfn_cli.symmetry.alignment.residuals import residuals
+from nfn_cli.symmetry.alignment.residuals import largest_deviation, residuals
 from nfn_cli.symmetry.alignment.rows import Freedom, Rows, costs, fit, read_rows, silent
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind
@@ -54,7 +54,7 @@ class Aligner:
         for group in reversed(groups):
             self._settle(group)
         free = [self._free(group) for group in groups]
-        if any(map(len, free)) and self._deviation() > self.tolerance:
+        if any(map(len, free)) and largest_deviation(residuals(self.element, *self.whole)) > self.tolerance:
             return complete(self.element, *self.whole, free, self.freedoms, self.tolerance) or self.element
         return self.element
 
@@ -62,9 +62,6 @@ class Aligner:
         """The places in B of neurons of which their inputs do not tell all."""
         copies = [copies.places for copies in self.copies[group]]
         return torch.cat([self.silent[1][group].nonzero()[:, 0], *copies])
-
-    def _deviation(self) -> float:
-        return max(left.deviation for left in residuals(self.element, *self.whole))
 
     def _settle(self, group: int) -> None:
         self._settle_silent(group)

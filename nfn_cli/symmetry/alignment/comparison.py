@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from nfn_cli.architectures import Architecture, WeightSpace
 from nfn_cli.errors import ArchitectureError, UsageError
 from nfn_cli.symmetry.alignment.aligner import Aligner
 from nfn_cli.symmetry.alignment.refinement import refine
-from nfn_cli.symmetry.alignment.residuals import Residual, residuals
+from nfn_cli.symmetry.alignment.residuals import Residual, largest_deviation, residuals
 from nfn_cli.symmetry.alignment.rows import Freedom
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
@@ -40,7 +41,7 @@ class Alignment:
     @property
     def deviation(self) -> float:
         """The largest deviation of any layer."""
-        return max(residual.deviation for residual in self.residuals)
+        return largest_deviation(self.residuals)
 
     @property
     def same_orbit(self) -> bool:
@@ -76,41 +77,36 @@ def align(ours: WeightSpace, theirs: WeightSpace, precision: torch.dtype | None 
     # Names may differ; from here on they are B's.
     pairs = zip(ours.architecture.tensors, theirs.architecture.tensors, strict=True)
     ours = WeightSpace(theirs.architecture, {their.name: ours.tensors[our.name] for our, their in pairs})
-    found = Aligner(ours, theirs, freedoms, tolerance).run()
+    forward = _measured(Aligner(ours, theirs, freedoms, tolerance).run(), ours, theirs)
     fixed = [Freedom(DiagonalKind.TRIVIAL)] * len(freedoms)
-    alone = _permuted(found if freedoms == fixed else None, ours, theirs, fixed, tolerance)
-    left = residuals(found, ours, theirs)
-    if max(residual.deviation for residual in left) > tolerance:
-        found, left = _nearest([found, *([alone[0]] if alone else [])], ours, theirs, freedoms)
-    return Alignment(found, left, alone[1] if alone else None, tolerance)
+    if freedoms == fixed:
+        element, left = _nearest([forward], ours, theirs, fixed, tolerance)
+        return Alignment(element, left, left, tolerance)
+    alone: list[_Found] = []
+    with suppress(UsageError):
+        permuted = _measured(Aligner(ours, theirs, fixed, tolerance).run(), ours, theirs)
+        alone.append(_nearest([permuted], ours, theirs, fixed, tolerance))
+    element, left = _nearest([forward, *alone], ours, theirs, freedoms, tolerance)
+    return Alignment(element, left, alone[0][1] if alone else None, tolerance)
 
 
 _Found = tuple[GroupElement, tuple[Residual, ...]]
 
 
-def _permuted(
-    found: GroupElement | None, ours: WeightSpace, theirs: WeightSpace, fixed: Sequence[Freedom], tolerance: float
-) -> _Found | None:
-    """The best permutations alone; None where SciPy is wanted for them and missing."""
-    try:
-        found = found or Aligner(ours, theirs, fixed, tolerance).run()
-    except UsageError:
-        return None
-    left = residuals(found, ours, theirs)
-    if max(residual.deviation for residual in left) <= tolerance:
-        return found, left
-    return _nearest([found], ours, theirs, fixed)
+def _measured(element: GroupElement, ours: WeightSpace, theirs: WeightSpace) -> _Found:
+    return element, residuals(element, ours, theirs)
 
 
 def _nearest(
-    starts: Sequence[GroupElement], ours: WeightSpace, theirs: WeightSpace, freedoms: Sequence[Freedom]
+    starts: Sequence[_Found], ours: WeightSpace, theirs: WeightSpace, freedoms: Sequence[Freedom], tolerance: float
 ) -> _Found:
-    """The nearest element to be reached from the best of these and the identity: a fine-tuned network has not moved."""
+    """The first of these where it is the element that was looked for; else the nearest one to be reached from the best
+    of them and the identity, since a fine-tuned network has not moved."""
+    if largest_deviation(starts[0][1]) <= tolerance:
+        return starts[0]
     identity = GroupElement.identity([group.size for group in theirs.architecture.groups])
-    tried = [(start, residuals(start, ours, theirs)) for start in (*starts, identity)]
-    best = min(tried, key=_total)
-    refined = refine(best[0], ours, theirs, freedoms)
-    return min(best, (refined, residuals(refined, ours, theirs)), key=_total)
+    best = min(*starts, _measured(identity, ours, theirs), key=_total)
+    return min(best, _measured(refine(best[0], ours, theirs, freedoms), ours, theirs), key=_total)
 
 
 def _total(found: _Found) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -33,16 +34,19 @@ def refine(element: GroupElement, ours: WeightSpace, theirs: WeightSpace, freedo
     """An element whose g·A is at least as near to B as the given one's.
 
     Where SciPy is wanted for a permutation and missing, permutations stay. Networks so large that looking at each group
-    once would take more than a minute, such as ten layers of 4,096 neurons, stay as they are.
+    once would take more than a minute, such as fifteen layers of 4,096 neurons, stay as they are.
 
     Args:
         element: where to start.
         ours, theirs: A and B, of one architecture and with the same names.
         freedoms: per group, what the element may do to a neuron.
     """
+    sweeps = min(_SWEEPS, int(_MOST_WORK // _work(theirs)))
+    if not sweeps:
+        return element
     ours, theirs, freedoms = _leveled(ours, theirs, freedoms)
     identity = GroupElement.identity([group.size for group in theirs.architecture.groups])
-    for _ in range(min(_SWEEPS, int(_MOST_WORK // _work(theirs)))):
+    for _ in range(sweeps):
         gained = left = 0.0
         for group, freedom in enumerate(freedoms):
             fed, read = (
@@ -50,13 +54,13 @@ def refine(element: GroupElement, ours: WeightSpace, theirs: WeightSpace, freedo
                 for side in (Side.OUT, Side.IN)
             )
             pairs = _Pairs.of(fed, read, freedom)
-            before = pairs.of_element(element, group)
-            after = pairs.matched(element, group)
-            costs = before.cost.sum().item(), after.cost.sum().item()
-            if costs[1] < costs[0] * (1 - _BETTER):
-                element = element.replace(group, after.order, after.diagonal, after.turns)
-                gained += costs[0] - costs[1]
-            left += min(costs)
+            own = element.permutations[group], element.diagonals[group], element.turns[group]
+            better = pairs.matched(*own[:2])
+            before, after = pairs.distance(*own), pairs.distance(*better)
+            if after < before * (1 - _BETTER):
+                element = element.replace(group, *better)
+                gained += before - after
+            left += min(before, after)
         if gained <= _WORTH * left:
             break
     return element
@@ -92,16 +96,6 @@ def _leveled(
 
 
 @dataclass(frozen=True)
-class _Part:
-    """What a group of n neurons of B gets: neurons of A, their diagonal and half-turns, and the squared distances."""
-
-    order: Tensor
-    diagonal: Tensor
-    turns: Tensor
-    cost: Tensor
-
-
-@dataclass(frozen=True)
 class _Pairs:
     """Pairs of a neuron of B and one of A, of one shape all: inner products of what they read, and of what reads them.
 
@@ -133,28 +127,27 @@ class _Pairs:
 
         return _Pairs(self.freedom, those(self.fed), those(self.read), (pick(self.biases[0]), pick(self.biases[1])))
 
-    def of_element(self, element: GroupElement, group: int) -> _Part:
-        """What an element makes of its group."""
-        order, diagonal, turns = element.permutations[group], element.diagonals[group], element.turns[group]
-        return _Part(order, diagonal, turns, self.at(order).cost(diagonal, turns))
+    def distance(self, order: Tensor, diagonal: Tensor, turns: Tensor) -> float:
+        """The sum of the squared distances of the pairs that a permutation makes."""
+        return self.at(order).cost(diagonal, turns).sum().item()
 
-    def matched(self, element: GroupElement, group: int) -> _Part:
-        """The best permutation, and what is best for the pairs that it makes, among what the element makes of them."""
+    def matched(self, order: Tensor, diagonal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The best permutation, diagonal and half-turns; the present permutation where SciPy is wanted and missing.
+
+        Among the factors that are tried is the present one of each neuron.
+        """
+        own = diagonal[order.argsort()]  # in the order of A
         cost = torch.stack([self.cost(*guess) for guess in self._guesses()]).amin(0)
-        try:
+        with suppress(UsageError):
             order = assign(cost, torch.zeros_like(cost, dtype=torch.bool))
-        except UsageError:
-            order = element.permutations[group]
         chosen = self.at(order)
         tried = [(d.expand(len(order)), k.expand(len(order))) for d, k in chosen._guesses()]
         if self.freedom.scaled:
-            # In the order of A, so that each neuron of A keeps the factor that it had.
-            own = element.diagonals[group][element.permutations[group].argsort()][order]
-            tried += [(d, torch.zeros_like(d)) for d in (own, *chosen._stationary())]
+            tried += [(d, torch.zeros_like(d)) for d in (own[order], *chosen._stationary())]
         costs = torch.stack([chosen.cost(*guess) for guess in tried]).nan_to_num(torch.inf, torch.inf)
         best = costs.argmin(0, keepdim=True)
         diagonal, turns = (torch.stack(parts).gather(0, best)[0] for parts in zip(*tried, strict=True))
-        return _Part(order, diagonal, turns.long(), chosen.cost(diagonal, turns))
+        return order, diagonal, turns.long()
 
     def cost(self, diagonal: Tensor, turns: Tensor) -> Tensor:
         """The squared distances."""
@@ -185,12 +178,10 @@ class _Pairs:
         return [(sign, 2 * ((turns - odd) / 2).round() + odd) for turns, sign in halves for odd in parities]
 
     def _stationary(self) -> list[Tensor]:
-        """Where the squared distance is stationary in a factor s, of pairs [n]; nothing where factors are not free.
+        """Where the squared distance is stationary in a free factor s, of pairs [n].
 
         With s = (|c|² / |a|²)^¼ u, at the roots of u⁴ − q u³ + t u − 1.
         """
-        if not self.freedom.scaled:
-            return []
         a, c = self.fed[0], self.read[0]
         unit = _usable((c / a) ** 0.25)
         q = (self.fed[1] / (a**0.75 * c**0.25)).nan_to_num(0.0, 0.0, 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +40,11 @@ def residuals(element: GroupElement, ours: WeightSpace, theirs: WeightSpace) -> 
         ours, theirs: A and B, of one architecture and with the same names.
     """
     return tuple(_residual(layer, specs, element, ours, theirs) for layer, specs in by_layer(theirs))
+
+
+def largest_deviation(left: Iterable[Residual]) -> float:
+    """Of any layer."""
+    return max(residual.deviation for residual in left)
 
 
 def by_layer(point: WeightSpace) -> Iterator[tuple[str, list[TensorSpec]]]:

@@ -15,12 +15,14 @@ from torch import Tensor
 
 from nfn_cli.checkpoints import POPULATION_KEY, save_tensors, synced_together
 from nfn_cli.errors import DataError
+from nfn_cli.folders import make_folder
 from nfn_cli.processes import in_processes
 from nfn_cli.zoo.images import ImageSet, load_images
 from nfn_cli.zoo.inr.fit import Budget, Engine, fit_sirens, peak_signal_to_noise
 from nfn_cli.zoo.inr.labels import InrRow, write_inr_rows
 from nfn_cli.zoo.inr.record import Fit, InrSettings, read_inr_state, write_inr_record
 from nfn_cli.zoo.inr.siren import Siren, grid
+from nfn_cli.zoo.record import part_name
 
 # Networks fitted side by side: on a CPU, what the cache holds; a GPU wants to be filled.
 _TOGETHER = {"cpu": 16, "cuda": 4096, "mps": 1024}
@@ -100,10 +102,7 @@ def generate_inrs(
         for number, start in zip(_free_parts(state.rows), range(0, len(wanted), _PART), strict=False)
     ]
     on_start(len(wanted) * settings.steps)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(folder, f"cannot be made a folder ({error.strerror})", "choose another place") from error
+    make_folder(folder)
     rows, diverged = list(state.rows), set(state.diverged)
     write_inr_record(folder, settings, diverged)
     siren = settings.siren(images.train_images.shape[1])
@@ -197,7 +196,7 @@ def _write_part(
 ) -> list[InrRow]:
     """Write a part's networks, and return their rows."""
     metadata = METADATA | {"omega_0": f"{siren.omega_0:g}"}
-    name = f"part-{part.number:05d}.safetensors"
+    name = part_name(part.number)
     rows = [
         InrRow(
             file=name if packed else f"{split}-{image:06d}-{number:02d}.safetensors",

@@ -40,6 +40,10 @@ class LabelledInrs:
         """The networks of one split, "train" or "test"."""
         return self.select([place for place, row in enumerate(self.rows) if row.split == split])
 
+    def first(self, count: int | None) -> LabelledInrs:
+        """As many of the networks, or all there are; None takes all."""
+        return self.select(range(len(self))[:count])
+
 
 def read_inrs(data: Path, labels: Path | None = None, *, activation: str | None = None) -> LabelledInrs:
     """Read the networks that a CSV file lists.

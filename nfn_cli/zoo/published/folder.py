@@ -13,8 +13,9 @@ from torch import Tensor
 
 from nfn_cli.checkpoints import POPULATION_KEY, save_tensors
 from nfn_cli.errors import DataError
+from nfn_cli.folders import make_folder
 from nfn_cli.zoo.labels import LABELS_FILE
-from nfn_cli.zoo.record import SETTINGS_FILE, write_origin
+from nfn_cli.zoo.record import SETTINGS_FILE, part_name, write_origin
 
 MOST_NETWORKS = 4_096  # in a part
 
@@ -64,7 +65,7 @@ class PartFolder:
         """
         if not self.parts:
             self._make_folder()
-        name = f"part-{len(self.parts):05d}.safetensors"
+        name = part_name(len(self.parts))
         self.parts.append(name)
         save_tensors(self.folder / name, tensors, {**metadata, POPULATION_KEY: str(count)})
         return name
@@ -81,11 +82,7 @@ class PartFolder:
 
     def _make_folder(self) -> None:
         self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            cause = f"cannot be made a folder ({error.strerror})"
-            raise DataError(self.folder, cause, "choose another place") from error
+        make_folder(self.folder)
 
 
 def require_free(folder: Path) -> None:
