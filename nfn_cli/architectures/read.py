@@ -67,7 +67,6 @@ def read_weight_space(
         ArchitectureError: no chain of known layers, or an unknown activation.
     """
     path = checkpoint.path
-    known = resolve_activation(checkpoint, activation, default_activation, pool)
     modules = gather_modules(path, checkpoint.tensors)
     weighted = [module for module in modules if isinstance(module, Weighted)]
     norms = [module for module in modules if isinstance(module, BatchNorm)]
@@ -75,6 +74,8 @@ def read_weight_space(
     layers = ordered_layers(path, weighted, in_file_order=checkpoint.ordered)
     in_file = [module.name for module in modules] if checkpoint.ordered else None
     matched = match_norms(path, [module for _, module in layers], norms, in_file)
+    # Last: whoever tells the activation of a file that is no chain has told it for nothing.
+    known = resolve_activation(checkpoint, activation, default_activation, pool)
     tensors = {}
     for layer, module in layers:
         dtype = torch.float64 if module.weight.dtype == torch.float64 else torch.float32

@@ -70,6 +70,8 @@ def read_networks(
         raise DataError(data, "no such file or folder", "give a zoo, or a folder of checkpoints")
     folder = data if os.path.isdir(data) else data.parent
     table = labels or folder / LABELS_FILE
+    if labels is None and folder != data and not os.path.exists(table):
+        raise DataError(data, f"no labels of it in {table}", "give a folder of checkpoints, and its CSV by --labels")
     rows = read_labels(table, column, run_column, unique=unique)
     if not os.path.isdir(data):
         rows = [row for row in rows if _is_file(row.file, data, table)]

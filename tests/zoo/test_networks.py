@@ -194,6 +194,12 @@ def test_a_missing_folder_and_missing_labels_are_told_apart(tmp_path: Path) -> N
     assert refusal(DataError, tmp_path).startswith(f"{tmp_path / 'labels.csv'}: no such file;")
 
 
+def test_a_lone_file_without_labels_is_named_itself(tmp_path: Path) -> None:
+    lone = tmp_path / "a.safetensors"
+    save_packed(lone, [mlp(0)])
+    assert refusal(DataError, lone).startswith(f"{lone}: no labels of it in {tmp_path / 'labels.csv'};")
+
+
 def test_a_packed_file_without_rows_is_refused(write_labels: WriteLabels, tmp_path: Path) -> None:
     save_packed(tmp_path / "a.safetensors", [mlp(0)])
     write_labels([("b.safetensors", 0, 0, 0.5)])

@@ -55,6 +55,8 @@ def import_small_cnn_zoo(
         CheckpointError: a part cannot be written.
     """
     selection = selection or Selection()
+    if not folder.is_dir():
+        raise DataError(folder, "no such folder", f"give the folder of {WEIGHTS_FILE}, {LAYOUT_FILE} and {METRICS_FILE}")
     require_free(out)
     layout = read_layout(folder / LAYOUT_FILE)
     weights = folder / WEIGHTS_FILE

@@ -291,6 +291,12 @@ def test_a_missing_or_damaged_file_is_named(name: str, small_cnn_zoo: Zoo, tmp_p
     assert refusal(path.parent, tmp_path / "zoo").startswith(f"{path}: no such file; give the folder of ")
 
 
+def test_a_file_in_place_of_the_folder_is_named(small_cnn_zoo: Zoo, tmp_path: Path) -> None:
+    small_cnn_zoo(tmp_path / "published", ["relu"])
+    weights = tmp_path / "published" / "weights.npy"
+    assert refusal(weights, tmp_path / "zoo").startswith(f"{weights}: no such folder; give the folder of weights.npy, ")
+
+
 class Executed:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return exec, ("raise SystemExit('executed')",)
