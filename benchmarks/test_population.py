@@ -1,7 +1,7 @@
 """Make the population in `tests/population` on which anybody can measure the shipped heads: held-out runs of a zoo.
 
-Runs are taken at random from the test part of the heads' split (seed 0), all checkpoints of each, until the file is as
-large as it may be.
+The first runs of the test part of the heads' split (seed 0) are taken, all checkpoints of each, until the file is as
+large as it may be. Runs are drawn independently, so the first are as good as any, and they stay when a zoo grows.
 
     python benchmarks/test_population.py zoo-relu tests/population/relu [--megabytes 3.9]
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import random
 from pathlib import Path
 
 from nfn_cli.checkpoints import POPULATION_KEY, save_tensors
@@ -33,7 +32,6 @@ def main() -> None:
     checkpoints = max(networks.runs.count(networks.runs[position]) for position in held_out)
     count = int(options.megabytes * 1e6) // (bytes_each * checkpoints)
     runs = sorted({networks.runs[position] for position in held_out}, key=int)
-    random.Random(0).shuffle(runs)
     chosen = [position for position in held_out if networks.runs[position] in set(runs[:count])]
 
     with (options.zoo / LABELS_FILE).open(newline="", encoding="utf-8") as file:

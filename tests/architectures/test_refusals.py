@@ -103,7 +103,7 @@ def test_what_is_no_chain_is_refused_in_one_line(module: nn.Module, cause: str, 
 
 def test_what_is_no_chain_is_refused_before_its_activation_is_asked_for(save: Save) -> None:
     checkpoint = read_checkpoint(save(within("mixer", nn.MultiheadAttention(4, 2))))
-    with pytest.raises(ArchitectureError, match="mixer.in_proj_"):
+    with pytest.raises(ArchitectureError, match=r"mixer\.in_proj_"):
         read_weight_space(checkpoint)
 
 

@@ -56,7 +56,9 @@ def import_small_cnn_zoo(
     """
     selection = selection or Selection()
     if not folder.is_dir():
-        raise DataError(folder, "no such folder", f"give the folder of {WEIGHTS_FILE}, {LAYOUT_FILE} and {METRICS_FILE}")
+        raise DataError(
+            folder, "no such folder", f"give the folder of {WEIGHTS_FILE}, {LAYOUT_FILE} and {METRICS_FILE}"
+        )
     require_free(out)
     layout = read_layout(folder / LAYOUT_FILE)
     weights = folder / WEIGHTS_FILE
