@@ -5,7 +5,7 @@
 True
 """
 
-from nfn_cli.learning.conformal import crossed_radius, interval_radius
+from nfn_cli.learning.conformal import crossed_residuals, interval_radius, local_radii
 from nfn_cli.learning.evaluation import Agreement, EvaluateSettings, EvaluationReport, evaluate_head, measure
 from nfn_cli.learning.fit_state import has_state, is_unfinished
 from nfn_cli.learning.fitting import FitOutcome, FitSettings, Member, fit_member
@@ -25,13 +25,14 @@ __all__ = [
     "OutsiderReport",
     "TrainSettings",
     "bootstrap",
-    "crossed_radius",
+    "crossed_residuals",
     "evaluate_head",
     "fit_member",
     "has_state",
     "interval_radius",
     "is_unfinished",
     "kendall_tau",
+    "local_radii",
     "mean_absolute_error",
     "measure",
     "part_of",

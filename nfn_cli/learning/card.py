@@ -44,8 +44,10 @@ Predicts the test accuracy of a network from its weights alone. Kind: {head.conf
 
 ## Interval and population
 
-The interval is conformal: ± {head.model.radius.item():.4f}, the {report.level:.0%} quantile of the absolute
-error on calibration runs{_left_out(fitted)}, cut to [0, 1].
+A curve, fitted to what members say of the training runs that they left out, is laid through the predictions. The
+interval around them is conformal, the {report.level:.0%} quantile of the absolute error on calibration
+runs{_left_out(fitted)}, cut to [0, 1]:
+± {_half_widths(head)}.
 
 A network is outside the population, and its prediction means little, if {_widths(head.config)}the Mahalanobis distance
 of its invariants from the training mean exceeds {_limit(head)}, or if a small network finds them strange that has
@@ -98,6 +100,20 @@ def _rows(report: EvaluationReport) -> str:
         "flagged": "outside the population",
     }
     return "\n".join(row(name, attribute) for attribute, name in names.items())
+
+
+def _half_widths(head: Head) -> str:
+    """By predicted accuracy, if they differ."""
+    calibration = head.model.calibration
+    pairs = list(zip(calibration.knots.tolist(), calibration.radii.tolist(), strict=True))
+    if len({radius for _, radius in pairs}) == 1:
+        return f"{pairs[0][1]:.4f}"
+    first, *others = pairs
+    told = [
+        f"{first[1]:.4f} where {first[0]:.1%} are predicted",
+        *(f"{radius:.4f} at {at:.1%}" for at, radius in others),
+    ]
+    return ", ".join(told)
 
 
 def _left_out(fitted: dict[str, Any]) -> str:

@@ -8,8 +8,12 @@ The guarantee is an average over calibration sets. A set of 90 runs gives an int
 points (standard deviation) around 90 %. Training runs are many more, and those that a member was not fitted to
 calibrate too, as in the jackknife+ and CV+ (Barber et al. 2021). One member errs more than the ensemble, though, so its
 residuals are first multiplied by the ratio of both mean errors on the calibration networks. That takes both to be
-distributed alike but for scale, which they nearly are: with 265 such runs, resampled from what four heads said of
-unseen networks, coverage was 89.6 to 90.5 % on average and scattered by 1.2 points. There is no guarantee for it.
+distributed alike but for scale, which they nearly are.
+
+Errors differ along the scale: what is no better than chance is the easiest to predict. So residuals are divided by
+their quantile among networks of like prediction before the rank is taken (locally weighted, Lei et al. 2018, section
+5.2). Of four heads on 2,000 runs each, with 236 calibration runs drawn anew a hundred times, coverage was 89.5 to 90.7
+percent on average and scattered by 0.8 to 1.2 points. There is no guarantee for it.
 """
 
 from __future__ import annotations
@@ -19,17 +23,22 @@ import math
 import torch
 from torch import Tensor
 
+from nfn_cli.nn.calibration import KNOTS, along
+
+# Fewer residuals do not tell their quantile in each of the five parts.
+_FEWEST_TO_VARY = 500
+# A part whose errors vanish shall not give an interval of nothing.
+_NARROWEST = 0.1
+
 
 def interval_radius(residuals: Tensor, level: float) -> float:
     """Half-width of the interval, from absolute residuals [n]; 1 (everything) where n is too small for the level."""
-    ordered = residuals.sort().values
-    # In floating point, 100 × 0.55 is a little more than 55; its ceiling shall not be 56.
-    rank = math.ceil((len(ordered) + 1) * level - 1e-9)
-    return float(ordered[rank - 1]) if rank <= len(ordered) else 1.0
+    rank = _rank(len(residuals), level)
+    return float(residuals.sort().values[rank - 1]) if rank <= len(residuals) else 1.0
 
 
-def crossed_radius(ensemble: Tensor, members: Tensor, left_out: Tensor, level: float) -> float:
-    """Half-width of an ensemble's interval, from calibration networks and from training networks left out by a member.
+def crossed_residuals(ensemble: Tensor, members: Tensor, left_out: Tensor) -> Tensor:
+    """Absolute residuals to take for those of an ensemble [n + m].
 
     Args:
         ensemble: absolute residuals of the ensemble on calibration networks [n].
@@ -38,4 +47,27 @@ def crossed_radius(ensemble: Tensor, members: Tensor, left_out: Tensor, level: f
     """
     single = members.mean()
     ratio = ensemble.mean() / single if single > 0 else 1.0
-    return interval_radius(torch.cat([ensemble, ratio * left_out]), level)
+    return torch.cat([ensemble, ratio * left_out])
+
+
+def local_radii(predicted: Tensor, residuals: Tensor, level: float) -> tuple[Tensor, Tensor]:
+    """Half-widths of the interval along the prediction, of absolute residuals [n] of predicted accuracies [n].
+
+    Returns:
+        Five predicted accuracies, ascending, and the half-widths there, linear in between. From fewer than 500
+        residuals, one half-width for all.
+    """
+    overall = interval_radius(residuals, level)
+    if len(residuals) < _FEWEST_TO_VARY:
+        return torch.linspace(0, 1, KNOTS, dtype=torch.float64), torch.full((KNOTS,), overall, dtype=torch.float64)
+    parts = predicted.argsort(stable=True).tensor_split(KNOTS)
+    knots = torch.stack([predicted[part].median() for part in parts])
+    spreads = torch.stack([residuals[part].quantile(level) for part in parts]).clamp_min(_NARROWEST * overall)
+    if overall == 0:
+        return knots, spreads
+    return knots, spreads * interval_radius(residuals / along(knots, spreads, predicted), level)
+
+
+def _rank(count: int, level: float) -> int:
+    # In floating point, 100 × 0.55 is a little more than 55; its ceiling shall not be 56.
+    return math.ceil((count + 1) * level - 1e-9)

@@ -11,15 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import DataError, HeadError
-from nfn_cli.learning.batches import batches
+from nfn_cli.learning.calibrating import calibrate
 from nfn_cli.learning.card import model_card
-from nfn_cli.learning.conformal import crossed_radius
 from nfn_cli.learning.evaluation import EvaluateSettings, EvaluationReport, measure, require_spread
 from nfn_cli.learning.fit_state import StateKeeper
 from nfn_cli.learning.fitting import FitOutcome, FitSettings, fit_ensemble
-from nfn_cli.learning.outsiders import read_outsiders, taught_outsiders
+from nfn_cli.learning.outsiders import read_outsiders
 from nfn_cli.learning.places import require_place
 from nfn_cli.learning.running import known_pass
 from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, left_out_positions, positions
@@ -123,7 +121,7 @@ def train_head(
     torch.manual_seed(settings.fit.seed)
     model = _ensemble(config, networks).to(device)
     fields = _fields(model, train)
-    keeper = StateKeeper(out, _made_of(networks, settings, model.radius.device), overwrite=overwrite)
+    keeper = StateKeeper(out, _made_of(networks, settings, model.population.limit.device), overwrite=overwrite)
     on_start(settings.members * epochs)
     accuracies = train.accuracies.to(device, torch.float32)
     left_out = left_out_positions(train.runs, _folds(settings), settings.fit.seed)[: settings.members]
@@ -140,7 +138,7 @@ def train_head(
     )
     model.eval()
     head = Head(out.resolve().name, _with_outcomes(config, outcomes), model)
-    _calibrate(head, train, calibration, left_out, settings.fit.seed)
+    calibrate(head, train, calibration, left_out, settings.fit.seed)
     report = measure(head, test, EvaluateSettings(seed=settings.fit.seed), others)
     head.save(out, model_card(head, report))
     keeper.remove()
@@ -216,43 +214,6 @@ _FEWEST_FOLDS = 8
 def _folds(settings: TrainSettings) -> int:
     """How many folds the training runs are dealt into, so that each member leaves out one of its own."""
     return max(_FEWEST_FOLDS, settings.members)
-
-
-@torch.no_grad()
-def _calibrate(
-    head: Head,
-    train: LabelledNetworks,
-    calibration: LabelledNetworks,
-    left_out: Sequence[Sequence[int]],
-    seed: int,
-) -> None:
-    """Set the population and the interval.
-
-    Args:
-        left_out: positions of the training networks that each member was not fitted to.
-    """
-    model = head.model
-    _, invariants = _logits_and_invariants(model, train.point)
-    logits, held_out = _logits_and_invariants(model, calibration.point)
-    made = [_logits_and_invariants(model, point)[1] for point in taught_outsiders(train.point, seed)]
-    model.population.fit(invariants, held_out, torch.stack(made), train.runs, seed)
-    ensemble = (calibration.accuracies - logits.cpu().double().sigmoid()).abs()
-    members = _residuals(model, range(head.config.members), calibration)
-    fresh = [_residuals(model, [number], train.select(chosen)) for number, chosen in enumerate(left_out) if chosen]
-    single = torch.cat([members.new_zeros(0, 1), *fresh])[:, 0]
-    model.radius.fill_(crossed_radius(ensemble, members, single, head.config.level))
-
-
-def _residuals(model: Ensemble, members: Sequence[int], networks: LabelledNetworks) -> Tensor:
-    """Absolute errors of single members, float64 [networks, members]."""
-    fields = (model.read(batch) for batch in batches(networks.point))
-    logits = torch.cat([torch.stack([model.members[number](own) for number in members], dim=1) for own in fields])
-    return (networks.accuracies[:, None] - logits.cpu().double().sigmoid()).abs()
-
-
-def _logits_and_invariants(model: Ensemble, point: WeightSpace) -> tuple[Tensor, Tensor]:
-    pairs: Sequence[tuple[Tensor, Tensor]] = [model(model.read(batch)) for batch in batches(point)]
-    return torch.cat([logits for logits, _ in pairs]), torch.cat([invariants for _, invariants in pairs])
 
 
 def _record(data: Path, labels: Path | None, networks: LabelledNetworks, settings: TrainSettings) -> dict[str, Any]:

@@ -29,19 +29,16 @@ class AveragedMembers(nn.Module):
 
     Args:
         members: at least one, all of which read alike; the first one's summary tells the population.
-        calibration: name of the number that is set after the fit; a buffer, 1 at first.
     """
 
-    def __init__(self, members: Iterable[Any], calibration: str) -> None:
+    def __init__(self, members: Iterable[Any]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.population = Population(self._member(0).summary_features)
-        self._calibration = calibration
-        self.register_buffer(calibration, torch.tensor(1.0))
 
     def read(self, point: WeightSpace) -> list[Tensor]:
         """What the members take of a batch of networks [batch, *shape] on the CPU: tensors [batch, ...]."""
-        return self._member(0).read(point, device=self.get_buffer(self._calibration).device)
+        return self._member(0).read(point, device=self.population.limit.device)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Of what `read` gives: logits [batch, ...], averaged over members, and the first one's summary [batch, n]."""

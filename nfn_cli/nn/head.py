@@ -14,6 +14,7 @@ from nfn_cli.architectures import Architecture, WeightSpace
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.averaged import AveragedMembers
+from nfn_cli.nn.calibration import Calibration
 from nfn_cli.nn.forward_pass import ForwardPass
 from nfn_cli.nn.head_folder import ACCURACY, MOST_MEMBERS, load_model, parse_record, write_folder
 from nfn_cli.nn.kinds import KINDS, Kind, Sizes, kind_of
@@ -71,16 +72,12 @@ class Predictions:
 
 
 class Ensemble(AveragedMembers):
-    """The tensors of a head.
-
-    `radius` is the half-width of the interval, a conformal quantile of absolute errors on runs that were not fitted to.
-    """
-
-    radius: Tensor
+    """The tensors of a head; the calibration is set on runs that were not fitted to."""
 
     def __init__(self, config: HeadConfig) -> None:
         example, make = config.accepted.example_architecture(), config.kind.make
-        super().__init__((make(example, config.sizes, config.forward_pass) for _ in range(config.members)), "radius")
+        super().__init__(make(example, config.sizes, config.forward_pass) for _ in range(config.members))
+        self.calibration = Calibration()
 
 
 @dataclass(frozen=True)
@@ -106,8 +103,8 @@ class Head:
             raise HeadError(point.architecture.describe(), reason, f"choose another head than {self.name}")
         logits, summary = self.model(self.model.read(point))
         known_widths = self.config.widths in (None, hidden_widths(point.architecture))
-        # Back to the CPU first: not every device has float64.
-        accuracy, radius = logits.cpu().double().sigmoid(), self.model.radius.cpu().double()
+        accuracy = self.model.calibration.accuracy(logits)
+        radius = self.model.calibration.radius(accuracy)
         return Predictions(
             accuracy=accuracy,
             low=(accuracy - radius).clamp(0, 1),
@@ -165,4 +162,7 @@ def read_head(folder: Path, device: str = "cpu") -> Head:
         HeadError: the folder holds no head, or its tensors do not fit its configuration.
     """
     config = read_config(folder)
-    return Head(folder.resolve().name, config, load_model(folder, lambda: Ensemble(config), device))
+    model = load_model(folder, lambda: Ensemble(config), device)
+    if not model.calibration.is_sound():
+        raise HeadError(folder, "its calibration is none that a fit gives", "fetch the head again")
+    return Head(folder.resolve().name, config, model)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 
 from nfn_cli.cli.app import make_app
@@ -48,10 +49,20 @@ def card(fitted: Fitted) -> Card:
 
 def test_the_card_tells_what_calibrated_the_interval_and_which_widths_are_known(fitted: Fitted, card: Card) -> None:
     text = " ".join(card().split())
-    radius = load_head(str(fitted[0])).model.radius.item()
-    assert f"± {radius:.4f}, the 90% quantile of the absolute error on calibration runs, and of each member" in text
+    radius = load_head(str(fitted[0])).model.calibration.radii[0].item()
+    assert "the 90% quantile of the absolute error on calibration runs, and of each member" in text
+    assert f"cut to [0, 1]: ± {radius:.4f}. A network is outside" in text
     assert "on the 12.5% of the training runs that it was not fitted to" in text
     assert "if its hidden widths are not 6, as those of all networks" in text
+
+
+def test_the_card_tells_how_the_interval_varies(fitted: Fitted) -> None:
+    folder, report = fitted
+    head = load_head(str(folder))
+    head.model.calibration.knots.copy_(torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5]))
+    head.model.calibration.radii.copy_(torch.tensor([0.01, 0.02, 0.03, 0.02, 0.04]))
+    text = " ".join(model_card(head, report).split())
+    assert "± 0.0100 where 10.0% are predicted, 0.0200 at 20.0%, 0.0300 at 30.0%, 0.0200 at 40.0%, 0.0400 at" in text
 
 
 def commands(card: str) -> list[str]:

@@ -6,8 +6,14 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
-from nfn_cli.learning.conformal import crossed_radius, interval_radius
+from nfn_cli.learning.conformal import crossed_residuals, interval_radius, local_radii
+from nfn_cli.nn.calibration import along
+
+
+def crossed_radius(ensemble: Tensor, members: Tensor, left_out: Tensor, level: float) -> float:
+    return interval_radius(crossed_residuals(ensemble, members, left_out), level)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
@@ -81,3 +87,50 @@ def test_few_calibration_networks_scatter_less_with_what_members_left_out() -> N
     before, after = torch.tensor(plain), torch.tensor(crossed)
     assert abs(after.mean().item() - 0.9) < 0.01
     assert after.std() < 0.7 * before.std()
+
+
+def uneven(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Predictions, and residuals that are five times as large at one end as at the other."""
+    predicted = torch.rand(count, generator=generator, dtype=torch.float64)
+    errors = torch.randn(count, generator=generator, dtype=torch.float64).abs()
+    return predicted, 0.01 * (1 + 4 * predicted) * errors
+
+
+@pytest.mark.parametrize("level", [0.8, 0.9])
+def test_the_interval_covers_alike_at_every_height_of_the_prediction(level: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    knots, radii = local_radii(*uneven(4_000, generator), level)
+    predicted, residuals = uneven(40_000, generator)
+    covered = (residuals <= along(knots, radii, predicted)).double()
+    even = (residuals <= interval_radius(residuals, level)).double()
+    shares = [covered[(predicted >= low) & (predicted < low + 0.2)].mean().item() for low in (0, 0.2, 0.4, 0.6, 0.8)]
+    assert abs(covered.mean().item() - level) < 0.015
+    assert all(abs(share - level) < 0.05 for share in shares)
+    # One half-width for all would not.
+    assert even[predicted < 0.2].mean() > 0.98 and even[predicted > 0.8].mean() < level - 0.05
+
+
+def test_few_residuals_give_one_half_width() -> None:
+    predicted, residuals = uneven(499, torch.Generator().manual_seed(0))
+    knots, radii = local_radii(predicted, residuals, 0.9)
+    assert set(radii.tolist()) == {interval_radius(residuals, 0.9)}
+    assert along(knots, radii, predicted).unique().shape == (1,)
+    _, radii = local_radii(predicted[:8], residuals[:8], 0.9)
+    assert set(radii.tolist()) == {1.0}
+
+
+def test_equal_predictions_have_one_half_width() -> None:
+    residuals = torch.rand(600, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    predicted = torch.full((600,), 0.25, dtype=torch.float64)
+    knots, radii = local_radii(predicted, residuals, 0.9)
+    found = along(knots, radii, predicted)
+    assert found.isfinite().all() and found.unique().shape == (1,)
+
+
+def test_a_part_without_errors_keeps_a_narrow_interval() -> None:
+    predicted, residuals = uneven(1_000, torch.Generator().manual_seed(0))
+    knots, radii = local_radii(predicted, residuals * (predicted > 0.5), 0.9)
+    assert 0 < radii[0] < radii[-1] / 5
+    _, radii = local_radii(predicted, torch.zeros_like(residuals), 0.9)
+    assert not radii.any()
+    assert knots.diff().gt(0).all()

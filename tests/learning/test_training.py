@@ -19,12 +19,14 @@ from nfn_cli.learning import (
     EvaluationReport,
     FitSettings,
     TrainSettings,
-    crossed_radius,
+    crossed_residuals,
     evaluate_head,
+    interval_radius,
     measure,
     part_of,
     train_head,
 )
+from nfn_cli.learning.recalibration import fitted_curve
 from nfn_cli.learning.splits import first_seed, left_out_positions, positions
 from nfn_cli.nn import load_head
 from nfn_cli.zoo import read_networks
@@ -105,22 +107,24 @@ def test_interval_and_population_are_calibrated_on_runs_that_were_not_fitted_to(
     networks = read_networks(population)
     calibration = networks.select(positions(networks.runs, "calibration", 0))
     train = networks.select(positions(networks.runs, "train", 0))
-    predictions = head.predict(calibration.point)
+    predictions, scale = head.predict(calibration.point), head.model.calibration
     ensemble = (calibration.accuracies - predictions.accuracy).abs()
     with torch.no_grad():
         members = [
-            (calibration.accuracies - member(head.model.read(calibration.point)).double().sigmoid()).abs()
+            (calibration.accuracies - scale.accuracy(member(head.model.read(calibration.point)))).abs()
             for member in head.model.members
         ]
         folds = left_out_positions(train.runs, 8, 0)
         absent = [train.select(fold) for fold in folds[:2]]
-        left_out = [
-            (own.accuracies - member(head.model.read(own.point)).double().sigmoid()).abs()
-            for member, own in zip(head.model.members, absent, strict=True)
-        ]
-    radius = crossed_radius(ensemble, torch.stack(members, dim=1), torch.cat(left_out), 0.9)
+        unseen = torch.cat(
+            [member(head.model.read(own.point)) for member, own in zip(head.model.members, absent, strict=True)]
+        )
+    known = torch.cat([own.accuracies for own in absent])
+    assert scale.curve.tolist() == pytest.approx(fitted_curve(unseen, known).tolist(), abs=1e-6)
+    left_out = (known - scale.accuracy(unseen)).abs()
+    radius = interval_radius(crossed_residuals(ensemble, torch.stack(members, dim=1), left_out), 0.9)
     assert 0 < radius < 0.3
-    assert head.model.radius.item() == pytest.approx(radius, abs=1e-6)
+    assert scale.radii.tolist() == pytest.approx([radius] * 5, abs=1e-6)
     assert (predictions.high - predictions.low).max().item() <= 2 * radius + 1e-6
     assert (~predictions.in_population).sum() <= 1
     assert head.predict(train.point).in_population.double().mean() > 0.9
@@ -231,7 +235,7 @@ def test_a_small_population_is_split_by_the_first_seed_that_suits_it(
     assert seed == first_seed([str(run) for run in range(30)], 0.9) != 0
     assert report.runs == sum(part_of(str(run), seed) == "test" for run in range(30)) >= 5
     # Enough networks calibrate the interval for it to say something.
-    assert head.model.radius.item() < 1
+    assert head.model.calibration.radii.max() < 1
     assert evaluate_head(str(tmp_path / "head"), data) == report
 
 

@@ -44,7 +44,7 @@ def head(population: WeightSpace) -> Head:
             last.weight.div_(logits.std())
         _, invariants = model(fields)
         model.population.fit(invariants[:40], invariants[40:])
-        model.radius.fill_(0.125)
+        model.calibration.radii.fill_(0.125)
     return Head("mine", config, model)
 
 
@@ -212,7 +212,7 @@ def test_tensors_that_do_not_fit_are_refused(head: Head, tmp_path: Path) -> None
     head.save(tmp_path / "mine", "")
     file = tmp_path / "mine" / "model.safetensors"
     tensors = load_file(file)
-    tensors.pop("radius")
+    tensors.pop("calibration.radii")
     save_file(tensors, file)
     with pytest.raises(HeadError, match="unreadable tensors"):
         read_head(tmp_path / "mine")
@@ -231,8 +231,24 @@ def test_tensors_of_another_kind_are_refused(
     head.save(tmp_path / "mine", "")
     file = tmp_path / "mine" / "model.safetensors"
     tensors = load_file(file)
-    save_file(tensors | {"radius": change(tensors["radius"])}, file)
-    with pytest.raises(HeadError, match="tensor 'radius' is not finite float32"):
+    save_file(tensors | {"calibration.radii": change(tensors["calibration.radii"])}, file)
+    with pytest.raises(HeadError, match=r"tensor 'calibration\.radii' is not finite float32"):
+        read_head(tmp_path / "mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("curve", [99.0, 0.0, 0.0]),
+        ("knots", [0.5, 0.4, 0.3, 0.2, 0.1]),
+        ("radii", [0.1, 0.1, -0.1, 0.1, 0.1]),
+    ],
+)
+def test_a_calibration_that_no_fit_gives_is_refused(head: Head, name: str, values: list[float], tmp_path: Path) -> None:
+    head.save(tmp_path / "mine", "")
+    file = tmp_path / "mine" / "model.safetensors"
+    save_file(load_file(file) | {f"calibration.{name}": torch.tensor(values)}, file)
+    with pytest.raises(HeadError, match="its calibration is none that a fit gives"):
         read_head(tmp_path / "mine")
 
 

@@ -50,7 +50,7 @@ def make_head(name: str, architecture: Architecture, seed: int) -> Head:
             # Predictions on both sides of one half, and far apart.
             member.readout[-1].bias.sub_(logits.mean())  # type: ignore[index, union-attr]
         head.model.population.fit(invariants[:150], invariants[150:])
-        head.model.radius.fill_(0.3)
+        head.model.calibration.radii.fill_(0.3)
     return head
 
 

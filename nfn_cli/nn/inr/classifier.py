@@ -83,9 +83,8 @@ class ClassifierModel(AveragedMembers):
 
     def __init__(self, config: ClassifierConfig) -> None:
         example, make = config.accepted.example_architecture(), config.kind.make
-        super().__init__(
-            (make(example, config.sizes, len(config.classes)) for _ in range(config.members)), "temperature"
-        )
+        super().__init__(make(example, config.sizes, len(config.classes)) for _ in range(config.members))
+        self.register_buffer("temperature", torch.tensor(1.0))
 
 
 @dataclass(frozen=True)
