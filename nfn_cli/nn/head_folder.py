@@ -120,7 +120,7 @@ def load_model(folder: Path, make: Callable[[], Module], device: str) -> Module:
     except (OSError, SafetensorError, RuntimeError, TypeError, OverflowError) as error:
         # The last two are those of sizes beyond 64 bits.
         cause = f"unreadable tensors, or not those of {CONFIG_FILE} ({error})"
-        raise HeadError(path, cause, "fetch the head again") from error
+        raise HeadError(path, cause, "fetch the head again, or fit it again if another nfn-cli did") from error
     except NfnError as error:
         raise HeadError(folder / CONFIG_FILE, f"{error.subject}: {error.cause}", "fetch the head again") from error
     for name, tensor in tensors.items():
