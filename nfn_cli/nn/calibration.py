@@ -30,7 +30,8 @@ class Calibration(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("curve", torch.zeros(3))
-        self.register_buffer("knots", torch.linspace(0, 1, KNOTS))
+        # Not linspace: a head is first made on the meta device, where that takes torch half a second to import.
+        self.register_buffer("knots", torch.zeros(KNOTS))
         self.register_buffer("radii", torch.ones(KNOTS))
 
     def is_sound(self) -> bool:

@@ -36,6 +36,16 @@ def test_importing_the_package_imports_no_torch() -> None:
     assert after == "True"
 
 
+def test_loading_a_head_does_not_import_what_only_compiling_needs() -> None:
+    # It costs half a second: some functions of torch bring it along on the meta device.
+    program = (
+        "import sys, torch; known = 'sympy' in sys.modules; from nfn_cli import load_head; load_head('small-cnn-relu');"
+        "print(known or 'sympy' not in sys.modules)"
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert finished.stdout == "True\n"
+
+
 def test_all_names_are_there_and_no_others() -> None:
     for name in nfn_cli.__all__:
         assert getattr(nfn_cli, name) is not None
