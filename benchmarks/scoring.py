@@ -59,8 +59,10 @@ def ours(folder: Path, count: int) -> tuple[float, float]:
     """Seconds of the command, and the largest peak memory of one of its processes in MiB."""
     program = "import resource, runpy, sys; sys.argv = ['nfn', *sys.argv[1:]]\n"
     program += "try:\n    runpy.run_module('nfn_cli', run_name='__main__')\nfinally:\n"
-    program += "    kinds = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN\n"
-    program += "    print(max(resource.getrusage(kind).ru_maxrss for kind in kinds), file=sys.stderr)"
+    # Not ru_maxrss of its own, which still counts what this process held when it started the command.
+    program += "    status = open('/proc/self/status').read()\n"
+    program += "    own = int(status.split('VmHWM:')[1].split()[0])\n"
+    program += "    print(max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss), file=sys.stderr)"
     out = folder.parent / f"rows-{count}.csv"
     command = [
         sys.executable,
