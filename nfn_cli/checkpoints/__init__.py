@@ -14,7 +14,7 @@ from nfn_cli.checkpoints.atomic import (
     write_text_atomically,
 )
 from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact, Format
-from nfn_cli.checkpoints.discover import find_checkpoints, natural_key, walk_checkpoints
+from nfn_cli.checkpoints.discover import SUFFIXES, find_checkpoints, natural_key, no_checkpoint, walk_checkpoints
 from nfn_cli.checkpoints.parted import PartedTensors
 from nfn_cli.checkpoints.population import population_of, read_members
 from nfn_cli.checkpoints.read import read_checkpoint
@@ -23,6 +23,7 @@ from nfn_cli.checkpoints.safetensors_format import POPULATION_KEY, PackedError
 
 __all__ = [
     "POPULATION_KEY",
+    "SUFFIXES",
     "Checkpoint",
     "Fact",
     "Format",
@@ -35,6 +36,7 @@ __all__ = [
     "is_address",
     "list_address",
     "natural_key",
+    "no_checkpoint",
     "population_of",
     "read_checkpoint",
     "read_members",

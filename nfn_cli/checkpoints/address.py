@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, TypeVar
 
+from nfn_cli.checkpoints.companions import is_companion
 from nfn_cli.checkpoints.discover import SUFFIXES
 from nfn_cli.errors import CheckpointError, NfnError
 
@@ -50,7 +51,8 @@ def is_address(path: str) -> bool:
 
 
 def list_address(address: str) -> Iterator[str]:
-    """The checkpoints at an address: itself, if it is a file, else those below it in the order of their names.
+    """The checkpoints at an address: itself, if it is a file, else those below it in the order of their names, without
+    their companions.
 
     Raises:
         CheckpointError: the store cannot be reached, or has nothing there.
@@ -65,7 +67,8 @@ def list_address(address: str) -> Iterator[str]:
         raise CheckpointError(address, "nothing is there", "check the address and your rights to it")
     for name in names:
         below = PurePosixPath(name[name.find(path.strip("/")) + len(path.strip("/")) :].strip("/"))
-        if below.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in below.parts):
+        hidden = any(part.startswith(".") for part in below.parts)
+        if below.suffix.lower() in SUFFIXES and not hidden and not is_companion(below.name):
             yield f"{scheme}://{name}"
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from nfn_cli.checkpoints.hub_cache import SHARED, is_blob
 from nfn_cli.errors import CheckpointError
 
 # Within a batch, whether a file waits for its end; None outside.
@@ -43,7 +44,7 @@ def write_atomically(path: Path, write: Callable[[Path], None], *, overwrite: bo
     """Let `write` fill a temporary file in the same folder, then move it to `path` in one step.
 
     A new file gets the permissions of any other new one, a replaced file keeps its own; where `path` is a link, the
-    file that it leads to is replaced.
+    file that it leads to is replaced, unless that is a blob of a Hugging Face cache, which is named after its content.
 
     Args:
         path: where the file shall be.
@@ -51,7 +52,8 @@ def write_atomically(path: Path, write: Callable[[Path], None], *, overwrite: bo
         overwrite: replace a file that is already there.
 
     Raises:
-        CheckpointError: the file exists (without `overwrite`), or cannot be written. Nothing is left behind.
+        CheckpointError: the file exists (without `overwrite`), is such a blob, or cannot be written. Nothing is left
+            behind.
     """
     require_writable(path, overwrite=overwrite)
     temporary: Path | None = None
@@ -90,8 +92,11 @@ def require_writable(path: Path, *, overwrite: bool) -> None:
     """Check, before long work, that a file may be written.
 
     Raises:
-        CheckpointError: the file exists (without `overwrite`), is a folder or device, or its folder does not exist.
+        CheckpointError: the file exists (without `overwrite`), is a folder or device, is in a Hugging Face cache or a
+            link into one, or its folder does not exist.
     """
+    if is_blob(path):
+        raise CheckpointError(path, f"{'a link into' if os.path.islink(path) else 'in'} {SHARED}", "write elsewhere")
     if os.path.exists(path):
         # A device would be replaced by a file, not written to.
         if not os.path.isfile(path):

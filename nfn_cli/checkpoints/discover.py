@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from nfn_cli.checkpoints.index import INDEX_SUFFIX, is_index, shards_beside
+from nfn_cli.checkpoints.companions import is_companion
+from nfn_cli.checkpoints.index import INDEX_SUFFIX, is_index, shards_of
+from nfn_cli.checkpoints.printable import printable
 from nfn_cli.errors import CheckpointError
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
@@ -17,8 +19,9 @@ def find_checkpoints(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Expand folders into the checkpoints below them, in natural order; files stay as they are given.
 
     A folder is walked with its subfolders, hidden ones left out, every real folder once (a loop of links ends). A
-    sharded checkpoint is its index; its shards do not count. A path that does not exist, or a folder that cannot be
-    opened, is kept, so that it is reported in place.
+    sharded checkpoint is its index; its shards do not count, and neither do a checkpoint's companions, such as
+    `optimizer.pt`. A path that does not exist, or a folder that cannot be opened, is kept, so that it is reported in
+    place.
 
     Raises:
         CheckpointError: a folder without a checkpoint.
@@ -28,29 +31,49 @@ def find_checkpoints(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         path = Path(given)
         below = list(walk_checkpoints(path)) if os.path.isdir(path) else [path]
         if not below:
-            raise CheckpointError(
-                path, "no checkpoint in this folder", f"looked for {', '.join(SUFFIXES)} and *{INDEX_SUFFIX}"
-            )
+            raise no_checkpoint(path)
         found += below
     return found
 
 
 def only_checkpoint(folder: Path) -> Path:
-    """The one checkpoint of a folder, not of its subfolders; an index counts for all its shards.
+    """The one checkpoint of a folder, not of its subfolders; an index counts for all its shards, companions do not.
 
     Raises:
         CheckpointError: none or several, or the folder cannot be opened.
     """
     try:
         found = [entry for entry in _checkpoints_in(folder) if os.path.isfile(entry)]
+        companion = None if found else _companion_in(os.listdir(folder))
     except OSError as error:
         raise CheckpointError(folder, f"cannot be read ({error.strerror})", "check its permissions") from error
     if len(found) == 1:
         return found[0]
     if not found:
-        raise CheckpointError(folder, f"no checkpoint in this folder ({', '.join(SUFFIXES)})", "give a file")
+        raise _nothing_in(folder, companion)
     names = ", ".join(file.name for file in found[:5]) + (", ..." if len(found) > 5 else "")
     raise CheckpointError(folder, f"several checkpoints in this folder ({names})", "name the one you mean")
+
+
+def no_checkpoint(folder: str | os.PathLike[str]) -> CheckpointError:
+    """The refusal of a folder below which there is no checkpoint; it names a companion that is there."""
+    for _, below, names in os.walk(folder):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        if (companion := _companion_in(names)) is not None:
+            return _nothing_in(folder, companion)
+    return _nothing_in(folder, None)
+
+
+def _companion_in(names: list[str]) -> str | None:
+    return min(filter(is_companion, names), default=None)
+
+
+def _nothing_in(folder: str | os.PathLike[str], companion: str | None) -> CheckpointError:
+    if companion is None:
+        remedy = f"looked for {', '.join(SUFFIXES)} and *{INDEX_SUFFIX}"
+        return CheckpointError(folder, "no checkpoint in this folder", remedy)
+    cause = f"no checkpoint in this folder ({printable(companion)} is a companion of one)"
+    return CheckpointError(folder, cause, "name the file if it is a network all the same")
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
@@ -68,6 +91,8 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 def walk_checkpoints(folder: Path) -> Iterator[Path]:
     """The checkpoints below a folder, as `find_checkpoints` gives them, one folder's listing in memory at a time."""
     seen: set[tuple[int, int]] = set()
+    # An index may list files in subfolders, which are walked after it.
+    shards: set[Path] = set()
     waiting = [folder]
     while waiting:
         path = waiting.pop()
@@ -78,21 +103,30 @@ def walk_checkpoints(folder: Path) -> Iterator[Path]:
             status = os.stat(path)
             if (status.st_dev, status.st_ino) not in seen:
                 seen.add((status.st_dev, status.st_ino))
-                waiting += reversed(_checkpoints_in(path, folders=True))
+                waiting += reversed(_checkpoints_in(path, shards, folders=True))
         except OSError:
             yield path
 
 
-def _checkpoints_in(folder: Path, *, folders: bool = False) -> list[Path]:
-    """What is called like a checkpoint, and the folders too if asked for."""
+def _checkpoints_in(folder: Path, above: set[Path] | None = None, *, folders: bool = False) -> list[Path]:
+    """What is called like a checkpoint, and the folders too if asked for.
+
+    Args:
+        above: shards in subfolders, known from the folders above; those of this folder's indices are added.
+    """
     # Names of equal key, such as a1 and a01, need an order too: the system lists them in any.
     names = sorted(os.listdir(folder), key=lambda name: (natural_key(name), name))
     entries = [folder / name for name in names if not name.startswith(".")]
-    shards = shards_beside(entries)
+    listed = shards_of(entries)
+    above = set() if above is None else above
+    above.update(shard for shard in listed if shard.parent != folder)
 
     def counts(entry: Path) -> bool:
         if os.path.isdir(entry):
             return folders
-        return is_index(entry) or (entry.suffix.lower() in SUFFIXES and entry.name not in shards)
+        if is_index(entry):
+            return True
+        called = entry.suffix.lower() in SUFFIXES and not is_companion(entry.name)
+        return called and entry not in listed and entry not in above
 
     return [entry for entry in entries if counts(entry)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,12 @@ def read_weight_map(index: Path) -> dict[str, str]:
     """Tensor names and the file of each, in the index's order.
 
     Raises:
-        CheckpointError: the file is no index.
+        CheckpointError: the file is no index, or lists a tensor twice.
     """
     try:
         if index.stat().st_size > _LARGEST:
             raise CheckpointError(index, "larger than any index of a checkpoint", "give a checkpoint or its index")
-        record: Any = json.loads(index.read_text(encoding="utf-8"))
+        record: Any = json.loads(index.read_text(encoding="utf-8"), object_pairs_hook=_each_once)
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             index, f"neither a checkpoint nor a readable index ({printable(error)})", REMEDY
@@ -43,17 +44,37 @@ def read_weight_map(index: Path) -> dict[str, str]:
     return names
 
 
-def shards_beside(files: list[Path]) -> set[str]:
-    """The names of the files that the indices among `files` map tensors to.
+def is_below(shard: str) -> bool:
+    """Whether an index names a file below its own folder, as a relative POSIX path.
+
+    >>> is_below("part1/model-1.safetensors"), is_below("../model-1.safetensors"), is_below("C:model.bin")
+    (True, False, False)
+    """
+    return not any(part in ("", ".", "..") or "\\" in part or ":" in part for part in shard.split("/"))
+
+
+def shards_of(files: Iterable[Path]) -> set[Path]:
+    """The files, below their folders, that the indices among `files` map tensors to.
 
     A damaged index hides nothing; reading it as a checkpoint will say what is wrong with it.
     """
-    shards: set[str] = set()
+    shards: set[Path] = set()
     for file in files:
         # Opening a pipe would wait for a writer.
         if is_index(file) and os.path.isfile(file):
             try:
-                shards.update(read_weight_map(file).values())
+                names = set(read_weight_map(file).values())
             except CheckpointError:
                 continue
+            shards.update(file.parent / name for name in names if is_below(name))
     return shards
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON takes the last of two entries of one name; which of them is meant, nobody knows."""
+    record: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in record:
+            raise ValueError(f"it lists '{name}' twice")
+        record[name] = value
+    return record

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -10,12 +11,18 @@ from torch import Tensor
 
 from nfn_cli.checkpoints.atomic import require_writable, write_atomically, write_text_atomically
 from nfn_cli.checkpoints.checkpoint import Checkpoint
+from nfn_cli.checkpoints.hub_cache import SHARED, is_blob
 from nfn_cli.checkpoints.index import read_weight_map
 from nfn_cli.checkpoints.nested import find_container, other_tensors, strip_wrappers
 from nfn_cli.checkpoints.parted import parts_of
+from nfn_cli.checkpoints.printable import printable
 from nfn_cli.checkpoints.safetensors_format import Change, rewrite_safetensors
+from nfn_cli.checkpoints.sharded import confined
 from nfn_cli.checkpoints.sniff import sniff
 from nfn_cli.checkpoints.torch_format import read_torch
+from nfn_cli.errors import CheckpointError
+
+_WAIT = "try again once nothing writes it"
 
 
 def rewrite_checkpoint(
@@ -27,7 +34,8 @@ def rewrite_checkpoint(
         checkpoint: as read; its file is read once more for what the checkpoint does not keep.
         tensors: new values, by the checkpoint's names and of its shapes; tensors left out stay as they are. For a
             safetensors file each is asked for once, when it is written, and in parts where it comes in them.
-        out: the new file; for a sharded checkpoint the new index, beside which the shards go under their own names.
+        out: the new file; for a sharded checkpoint the new index, beside which the shards go under their own names,
+            those in subfolders into subfolders of the same names, which are made.
         overwrite: replace files that are there.
 
     A PyTorch file comes out in the zip format, whatever it was, and loads with `weights_only=True`.
@@ -37,7 +45,8 @@ def rewrite_checkpoint(
         written as they were.
 
     Raises:
-        CheckpointError: a file exists (without `overwrite`) or cannot be written. No file is left half-written.
+        CheckpointError: a file exists (without `overwrite`), is a link into a Hugging Face cache, or cannot be
+            written. No file is left half-written.
     """
     if checkpoint.format == "sharded":
         return _rewrite_shards(checkpoint, tensors, out, overwrite=overwrite)
@@ -93,19 +102,53 @@ def _rewrite_shards(
 ) -> tuple[str, ...]:
     """Shards first, the index last, so that a folder with an index is whole."""
     weight_map = read_weight_map(checkpoint.path)
-    names = dict(zip(weight_map, checkpoint.tensors, strict=True))
-    shards = list(dict.fromkeys(weight_map.values()))
-    for name in (*shards, out.name):
-        require_writable(out.parent / name, overwrite=overwrite)
-
-    def naming(in_file: Mapping[str, object]) -> list[str]:
-        # A shard may hold more than the index lists; that has no name in the checkpoint.
-        return [names.get(own, "") for own in in_file]
-
+    if len(weight_map) != len(checkpoint.tensors):
+        raise CheckpointError(checkpoint.path, "the file has changed since it was read", _WAIT)
+    listed: dict[str, dict[str, str]] = {}
+    for (own, shard), name in zip(weight_map.items(), checkpoint.tensors, strict=True):
+        listed.setdefault(shard, {})[own] = name
+    sources = {shard: confined(checkpoint.path, shard) for shard in listed}
+    _require_room(out, list(listed), overwrite=overwrite)
     others: dict[str, None] = {}
-    for shard in shards:
-        source = checkpoint.path.parent / shard
-        kept = _rewrite_file(checkpoint, source, tensors, naming, out.parent / shard, overwrite=overwrite)
-        others |= dict.fromkeys(kept)
+    for shard, source in sources.items():
+        file = out.parent / shard
+        _make_folder(file.parent)
+        naming = _naming_of(source, listed[shard])
+        others |= dict.fromkeys(_rewrite_file(checkpoint, source, tensors, naming, file, overwrite=overwrite))
     write_text_atomically(out, checkpoint.path.read_text(encoding="utf-8"), overwrite=overwrite)
     return tuple(others)
+
+
+def _naming_of(source: Path, listed: Mapping[str, str]) -> _Naming:
+    def naming(in_file: Mapping[str, object]) -> list[str]:
+        if set(in_file) != set(listed):
+            raise CheckpointError(source, "it holds other tensors than were read from it", _WAIT)
+        return [listed[own] for own in in_file]
+
+    return naming
+
+
+def _require_room(out: Path, shards: Sequence[str], *, overwrite: bool) -> None:
+    """Check, before anything is written, that the index and all shards can be."""
+    if any(is_blob(out.parent / shard) for shard in shards):
+        raise CheckpointError(out, f"the shards are links into {SHARED}", "write elsewhere")
+    require_writable(out, overwrite=overwrite)
+    for shard in shards:
+        top, *below = shard.split("/")
+        if top == out.name:
+            cause = f"the index would take the place of the {'folder of a shard' if below else 'shard'} of this name"
+            raise CheckpointError(out, cause, "choose another name")
+        file = out.parent / shard
+        if os.path.isdir(file.parent):
+            require_writable(file, overwrite=overwrite)
+            continue
+        nearest = next(folder for folder in file.parents if os.path.lexists(folder))
+        if not os.path.isdir(nearest):
+            raise CheckpointError(nearest, f"not a folder, which '{printable(shard)}' needs", "choose another place")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(folder, f"cannot be made ({error.strerror})", "choose another place") from error

@@ -3,52 +3,87 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
-from nfn_cli.checkpoints.index import REMEDY, read_weight_map
+from nfn_cli.checkpoints.hub_cache import blobs_of
+from nfn_cli.checkpoints.index import REMEDY, is_below, read_weight_map
 from nfn_cli.checkpoints.printable import printable
 from nfn_cli.errors import CheckpointError
+
+_NAMED = 3  # tensors; of more, the count
 
 
 def read_sharded(index: Path, read_shard: Callable[[Path], Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The tensors of all shards that an index names, in the index's order.
 
     Args:
-        index: the JSON file with a `weight_map` from tensor names to file names.
+        index: the JSON file with a `weight_map` from tensor names to files, as POSIX paths from the index's folder.
         read_shard: reads one shard.
 
     Raises:
-        CheckpointError: the index is no index, names a file outside its own folder, or a shard lacks a tensor.
+        CheckpointError: the index is no index, names a file outside its own folder (or outside the cache of the
+            Hugging Face Hub that the folder is in), or a shard holds other tensors than the index lists in it.
     """
-    names = read_weight_map(index)
-    shards = {shard: read_shard(_confined(index, shard)) for shard in dict.fromkeys(names.values())}
-    tensors = {}
-    for name, shard in names.items():
-        if name not in shards[shard]:
-            raise CheckpointError(index, f"the shard '{printable(shard)}' has no tensor '{printable(name)}'", REMEDY)
-        tensors[name] = shards[shard][name]
-    return tensors
+    weight_map = read_weight_map(index)
+    listed: dict[str, list[str]] = {}
+    for name, shard in weight_map.items():
+        listed.setdefault(shard, []).append(name)
+    files = {shard: confined(index, shard) for shard in listed}
+    tensors: dict[str, Tensor] = {}
+    for shard, names in listed.items():
+        held = read_shard(files[shard])
+        _require_same(index, shard, names, held)
+        tensors |= held
+    return {name: tensors[name] for name in weight_map}
 
 
-def _confined(index: Path, shard: str) -> Path:
-    """The file of a shard, beside its index and nowhere else."""
-    if shard in ("", ".", "..") or any(separator in shard for separator in "/\\:"):
+def confined(index: Path, shard: str) -> Path:
+    """The file of a shard: below the folder of its index, or a blob of the cache that this folder is in.
+
+    Raises:
+        CheckpointError: it is missing, or anywhere else.
+    """
+    if not is_below(shard):
         cause = f"the index points outside its folder ('{printable(shard)}')"
         raise CheckpointError(index, cause, "do not trust this checkpoint")
-    try:
-        present = os.listdir(index.parent)
-    except OSError as error:
-        cause = f"its folder cannot be read ({error.strerror})"
-        raise CheckpointError(index, cause, "check its permissions") from error
-    # Looked up in the listing, not asked for: the name may be one that no file can have.
-    if shard not in present:
-        raise CheckpointError(index, f"the shard '{printable(shard)}' is missing", REMEDY)
-    path = index.parent / shard
-    # realpath follows links: one inside the folder may not lead out of it either.
-    if os.path.dirname(os.path.realpath(path)) != os.path.realpath(index.parent):
-        cause = f"the shard '{printable(shard)}' is a link that leads out of the folder"
-        raise CheckpointError(index, cause, "put the file itself there if you trust it")
+    root = Path(os.path.realpath(index.parent))
+    blobs = blobs_of(root)
+    path = index.parent
+    for part in shard.split("/"):
+        # Looked up in the listing, not asked for: the name may be one that no file can have.
+        if part not in _listing(path):
+            raise CheckpointError(index, f"the shard '{printable(shard)}' is missing", REMEDY)
+        path /= part
+        # realpath follows links: one inside the folder may not lead out of it either.
+        real = Path(os.path.realpath(path))
+        if not real.is_relative_to(root) and real.parent != blobs:
+            cause = f"the shard '{printable(shard)}' is a link that leads out of the folder"
+            raise CheckpointError(index, cause, "put the file itself there if you trust it")
     return path
+
+
+def _listing(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except NotADirectoryError:
+        return []
+    except OSError as error:
+        raise CheckpointError(folder, f"cannot be read ({error.strerror})", "check its permissions") from error
+
+
+def _require_same(index: Path, shard: str, listed: Sequence[str], held: Mapping[str, object]) -> None:
+    if missing := [name for name in listed if name not in held]:
+        cause = f"the shard '{printable(shard)}' has no {_tensors(missing)}"
+        raise CheckpointError(index, cause, REMEDY)
+    if unlisted := sorted(set(held) - set(listed)):
+        cause = f"the shard '{printable(shard)}' holds {_tensors(unlisted)}, not listed there by the index"
+        raise CheckpointError(index, cause, REMEDY)
+
+
+def _tensors(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{printable(name)}'" for name in names[:_NAMED])
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"tensor{'s' if len(names) > 1 else ''} {shown}{more}"

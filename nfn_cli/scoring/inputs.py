@@ -16,7 +16,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
-from nfn_cli.checkpoints import is_address, list_address, natural_key, walk_checkpoints
+from nfn_cli.checkpoints import SUFFIXES, is_address, list_address, natural_key, no_checkpoint, walk_checkpoints
 from nfn_cli.errors import CheckpointError, DataError, UsageError
 
 _STDIN = "-"
@@ -163,9 +163,9 @@ def _kept(paths: Iterable[str], inputs: Inputs, folder: str, *, empty: bool = Fa
     if not some and not empty:
         if seen:
             raise CheckpointError(folder, "the patterns leave no checkpoint of this folder", "see --include, --exclude")
-        raise CheckpointError(
-            folder, "no checkpoint in this folder", "give one of .safetensors, .pt, .pth, .bin, .ckpt"
-        )
+        if is_address(folder):
+            raise CheckpointError(folder, "no checkpoint in this folder", f"looked for {', '.join(SUFFIXES)}")
+        raise no_checkpoint(folder)
 
 
 def _matches(path: str, inputs: Inputs) -> bool:

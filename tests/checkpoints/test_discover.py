@@ -68,6 +68,13 @@ def test_a_sharded_checkpoint_is_found_once(tmp_path: Path) -> None:
     assert found(tmp_path) == ["model.safetensors.index.json", "other.safetensors"]
 
 
+def test_shards_in_subfolders_do_not_count(tmp_path: Path) -> None:
+    touch(tmp_path, "net/part1/model-1.bin", "net/part1/model-3.bin", "net/part2/deep/model-2.bin", "model-1.bin")
+    weight_map = {"a": "part1/model-1.bin", "b": "part2/deep/model-2.bin", "c": "../model-1.bin"}
+    (tmp_path / "net" / "model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    assert found(tmp_path) == ["model-1.bin", "net/model.bin.index.json", "net/part1/model-3.bin"]
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"weight_map": 1}', '{"weight_map": {"a": 1}}', "[" * 100_000, "\xff"])
 def test_a_damaged_index_hides_nothing(text: str, tmp_path: Path) -> None:
     touch(tmp_path, "a.pt")

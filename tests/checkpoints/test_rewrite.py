@@ -141,6 +141,104 @@ def test_shards_stay_shards(tmp_path: Path, suffix: str) -> None:
     assert_doubled(found)
 
 
+def in_subfolders(folder: Path) -> Path:
+    """The index of a checkpoint with its shards in subfolders."""
+    tensors = state()
+    shards = {"part1/a.bin": ["fc1.weight", "fc1.bias"], "part2/deep/b.bin": ["fc2.weight", "steps"], "c.bin": ["fc3"]}
+    tensors["fc3"] = torch.eye(2)
+    for shard, names in shards.items():
+        (folder / shard).parent.mkdir(parents=True, exist_ok=True)
+        torch.save({name: tensors[name] for name in names}, folder / shard)
+    index = folder / "model.bin.index.json"
+    index.write_text(json.dumps({"weight_map": {name: shard for shard, names in shards.items() for name in names}}))
+    return index
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_doubled_checkpoint(index: Path, source: dict[str, Tensor]) -> None:
+    found = read_checkpoint(index).tensors
+    assert list(found) == list(source)
+    assert all(
+        torch.equal(found[name], source[name] * (2 if source[name].is_floating_point() else 1)) for name in found
+    )
+
+
+def test_subfolders_of_shards_are_made_beside_the_new_index(tmp_path: Path) -> None:
+    index, out = in_subfolders(tmp_path / "in"), tmp_path / "out" / "new.index.json"
+    out.parent.mkdir()
+    checkpoint = read_checkpoint(index)
+    rewrite_checkpoint(checkpoint, doubled(index), out)
+    assert set(files(out.parent)) == {"new.index.json", "part1/a.bin", "part2/deep/b.bin", "c.bin"}
+    assert_doubled_checkpoint(out, dict(checkpoint.tensors))
+    with pytest.raises(CheckpointError, match="exists already"):
+        rewrite_checkpoint(checkpoint, doubled(index), out)
+    rewrite_checkpoint(checkpoint, doubled(index), index, overwrite=True)
+    assert_doubled_checkpoint(index, dict(checkpoint.tensors))
+
+
+@pytest.mark.parametrize(
+    ("there", "name", "told"),
+    [
+        ("part2/deep/b.bin", "new.index.json", r"b\.bin: the file exists already"),
+        ("part2/deep", "new.index.json", r"part2/deep: not a folder, which 'part2/deep/b\.bin' needs"),
+        (None, "c.bin", r"the index would take the place of the shard of this name"),
+        (None, "part2", r"the index would take the place of the folder of a shard of this name"),
+    ],
+)
+def test_nothing_is_written_where_a_later_shard_cannot_be(
+    there: str | None, name: str, told: str, tmp_path: Path
+) -> None:
+    index, out = in_subfolders(tmp_path / "in"), tmp_path / "out"
+    out.mkdir()
+    if there is not None:
+        (out / there).parent.mkdir(parents=True)
+        (out / there).write_bytes(b"precious")
+    before = sorted(out.rglob("*"))
+    with pytest.raises(CheckpointError, match=told):
+        rewrite_checkpoint(read_checkpoint(index), doubled(index), out / name)
+    assert sorted(out.rglob("*")) == before
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_an_index_does_not_replace_a_shard(in_place: bool, tmp_path: Path) -> None:
+    index = in_subfolders(tmp_path / "in")
+    out = (index.parent if in_place else tmp_path) / "c.bin"
+    before = files(tmp_path)
+    with pytest.raises(CheckpointError, match="the index would take the place of the shard"):
+        rewrite_checkpoint(read_checkpoint(index), doubled(index), out, overwrite=True)
+    assert files(tmp_path) == before
+
+
+def test_shards_that_have_changed_since_they_were_read_are_not_mixed_with_what_was_read(tmp_path: Path) -> None:
+    index, out = in_subfolders(tmp_path / "in"), tmp_path / "new.index.json"
+    checkpoint, new = read_checkpoint(index), doubled(index)
+    part = torch.load(index.parent / "c.bin", weights_only=True)
+    torch.save(part | {"more": torch.eye(2)}, index.parent / "c.bin")
+    with pytest.raises(CheckpointError, match=r"c\.bin: it holds other tensors than were read from it; try again"):
+        rewrite_checkpoint(checkpoint, new, out)
+    assert not out.exists()
+    record = json.loads(index.read_text())
+    index.write_text(json.dumps({"weight_map": record["weight_map"] | {"more": "c.bin"}}))
+    with pytest.raises(CheckpointError, match=r"json: the file has changed since it was read; try again"):
+        rewrite_checkpoint(checkpoint, new, out, overwrite=True)
+    assert not out.exists()
+
+
+def test_an_index_that_has_changed_since_it_was_read_leads_nowhere_else(tmp_path: Path) -> None:
+    index, out = in_subfolders(tmp_path / "in"), tmp_path / "out" / "new.index.json"
+    out.parent.mkdir()
+    checkpoint, new = read_checkpoint(index), doubled(index)
+    (index.parent / "c.bin").rename(tmp_path / "c.bin")
+    index.write_text(index.read_text().replace("c.bin", "../c.bin"))
+    before = files(tmp_path)
+    with pytest.raises(CheckpointError, match="the index points outside its folder"):
+        rewrite_checkpoint(checkpoint, new, out, overwrite=True)
+    assert files(tmp_path) == before
+
+
 def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
     path, out = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
     save_file(state(), path)

@@ -75,10 +75,11 @@ def test_a_link_within_the_folder_is_followed(index: Path, state_dict: StateDict
 
 def test_prefixes_are_removed_only_if_all_shards_have_them(tmp_path: Path, write: Write) -> None:
     write(tmp_path / "a", {"module.fc1.weight": torch.eye(2)}, "torch")
-    write(tmp_path / "b", {"module.fc2.weight": torch.eye(2), "fc3.weight": torch.eye(2)}, "torch")
+    write(tmp_path / "b", {"module.fc2.weight": torch.eye(2)}, "torch")
+    write(tmp_path / "c", {"fc3.weight": torch.eye(2)}, "torch")
     index = write_index(tmp_path, {"module.fc1.weight": "a", "module.fc2.weight": "b"})
     assert list(read_checkpoint(index).tensors) == ["fc1.weight", "fc2.weight"]
-    index = write_index(tmp_path, {"module.fc1.weight": "a", "fc3.weight": "b"})
+    index = write_index(tmp_path, {"module.fc1.weight": "a", "fc3.weight": "c"})
     assert list(read_checkpoint(index).tensors) == ["module.fc1.weight", "fc3.weight"]
 
 
@@ -88,9 +89,10 @@ def test_no_file_outside_the_folder_is_opened(
     outside = write(tmp_path / "outside.bin", state_dict, "torch")
     folder = tmp_path / "model"
     (folder / "sub").mkdir(parents=True)
-    write(folder / "sub" / "below.bin", state_dict, "torch")
     (folder / "link.bin").symlink_to(outside)
     (folder / "loop.bin").symlink_to("loop.bin")
+    (folder / "sub" / "link.bin").symlink_to(outside)
+    (folder / "up").symlink_to("..")
     opened: list[str] = []
     real_open = Path.open
 
@@ -99,7 +101,9 @@ def test_no_file_outside_the_folder_is_opened(
         return real_open(path, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", spy)
-    for shard in ("../outside.bin", str(outside), "sub/below.bin", "./sub/../../outside.bin", "link.bin", "loop.bin"):
+    upwards = ("../outside.bin", "./sub/../../outside.bin", "sub/../../outside.bin", str(outside))
+    links = ("link.bin", "loop.bin", "sub/link.bin", "up/outside.bin", "up/model/link.bin")
+    for shard in (*upwards, *links):
         index = write_index(folder, {"stem.weight": shard})
         with pytest.raises(CheckpointError, match=r"outside its folder|leads out of the folder|cannot be read"):
             read_checkpoint(index)
@@ -109,10 +113,37 @@ def test_no_file_outside_the_folder_is_opened(
 
 @pytest.mark.parametrize(
     "shard",
-    ["", ".", "..", "missing.bin", "a\0b", "\ud800", "x" * 5000, "C:model.bin", "..\\model.bin", "*", "model.BIN "],
-    ids=ascii,
+    [
+        *(
+            "",
+            ".",
+            "..",
+            "missing.bin",
+            "a\0b",
+            "\ud800",
+            "x" * 5000,
+            "C:model.bin",
+            "..\\model.bin",
+            "*",
+            "model.BIN ",
+        ),
+        *(
+            "sub//a.bin",
+            "sub/",
+            "/sub/a.bin",
+            "./sub/a.bin",
+            "sub/./a.bin",
+            "sub\\a.bin",
+            "sub/C:a.bin",
+            "sub/../sub/a.bin",
+        ),
+        *("sub/missing.bin", "none/a.bin", "sub/a.bin/a.bin", "sub/a\0b", "x/" * 2000 + "x"),
+    ],
+    ids=lambda shard: ascii(shard)[:30],
 )
-def test_a_name_that_no_shard_can_have_is_refused(shard: str, tmp_path: Path) -> None:
+def test_a_name_that_no_shard_can_have_is_refused(shard: str, tmp_path: Path, write: Write) -> None:
+    (tmp_path / "sub").mkdir()
+    write(tmp_path / "sub" / "a.bin", {"fc.weight": torch.eye(2)}, "torch")
     index = write_index(tmp_path, {"fc.weight": shard})
     with pytest.raises(CheckpointError, match=r"the shard '.*' is missing|outside its folder") as refusal:
         read_checkpoint(index)
@@ -124,6 +155,65 @@ def test_a_shard_that_lacks_a_tensor_is_named(index: Path) -> None:
     record = json.loads(index.read_text())
     write_index(index.parent, {**record["weight_map"], "extra.weight": "bias.bin"})
     with pytest.raises(CheckpointError, match=r"the shard 'bias\.bin' has no tensor 'extra\.weight'"):
+        read_checkpoint(index)
+
+
+def test_of_many_tensors_that_are_not_where_they_should_be_three_are_named(index: Path, write: Write) -> None:
+    record = json.loads(index.read_text())
+    write_index(index.parent, {**record["weight_map"], **{f"extra{i}": "bias.bin" for i in range(5)}})
+    with pytest.raises(CheckpointError, match=r"has no tensors 'extra0', 'extra1', 'extra2' and 2 more; download"):
+        read_checkpoint(index)
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        (3, r"holds tensor 'a0', not listed there by the index; download"),
+        (0, r"holds tensors 'a0', 'a1', 'a2' and 1 more, not listed"),
+    ],
+)
+def test_a_tensor_that_the_index_does_not_list_is_not_dropped(
+    left: int, told: str, tmp_path: Path, write: Write, format: str
+) -> None:
+    write(tmp_path / "a", {f"a{i}": torch.eye(2) for i in range(4)} | {"b": torch.eye(2)}, format)
+    index = write_index(tmp_path, dict.fromkeys(["b", "a3", "a2", "a1"][: left + 1], "a"))
+    with pytest.raises(CheckpointError, match=rf"the shard 'a' {told}") as refusal:
+        read_checkpoint(index)
+    assert refusal.value.subject == str(index)
+
+
+def test_a_tensor_in_two_shards_is_refused(tmp_path: Path, write: Write) -> None:
+    write(tmp_path / "a", {"fc1": torch.eye(2), "fc2": torch.eye(2)}, "torch")
+    write(tmp_path / "b", {"fc2": torch.ones(2, 2)}, "torch")
+    with pytest.raises(CheckpointError, match=r"the shard 'a' holds tensor 'fc2', not listed there"):
+        read_checkpoint(write_index(tmp_path, {"fc1": "a", "fc2": "b"}))
+
+
+def test_an_index_that_lists_a_tensor_twice_is_refused(tmp_path: Path, write: Write) -> None:
+    write(tmp_path / "a", {"fc": torch.eye(2)}, "torch")
+    write(tmp_path / "b", {"fc": torch.ones(2, 2)}, "torch")
+    index = tmp_path / "model.index.json"
+    index.write_text('{"weight_map": {"fc": "a", "fc": "b"}}')
+    with pytest.raises(CheckpointError, match=r"it lists 'fc' twice"):
+        read_checkpoint(index)
+
+
+def test_shards_in_subfolders_are_read(tmp_path: Path, state_dict: StateDict, write: Write, format: str) -> None:
+    shard_of = {name: f"part{i % 2}/deep/model-{i}.bin" for i, name in enumerate(state_dict)}
+    for name, shard in shard_of.items():
+        (tmp_path / shard).parent.mkdir(parents=True, exist_ok=True)
+        write(tmp_path / shard, {name: state_dict[name]}, format)
+    (tmp_path / "same").symlink_to("part0")
+    shard_of["stem.weight"] = "same/deep/model-0.bin"
+    checkpoint = read_checkpoint(write_index(tmp_path, shard_of))
+    assert list(checkpoint.tensors) == list(state_dict)
+    assert all(torch.equal(checkpoint.tensors[name], state_dict[name]) for name in state_dict)
+
+
+def test_no_shard_is_read_where_one_of_them_is_outside(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"damaged")
+    index = write_index(tmp_path, {"fc1": "a", "fc2": "../b"})
+    with pytest.raises(CheckpointError, match="outside its folder"):
         read_checkpoint(index)
 
 

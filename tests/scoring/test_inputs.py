@@ -127,7 +127,7 @@ def test_loops_of_links_end(tmp_path: Path) -> None:
 def test_addresses_of_stores_are_listed_with_the_patterns() -> None:
     fsspec = pytest.importorskip("fsspec")
     store = fsspec.filesystem("memory")
-    for name in ("a.pt", "b.safetensors", "notes.txt", "sub/c.pt", ".hidden/d.pt"):
+    for name in ("a.pt", "b.safetensors", "notes.txt", "sub/c.pt", ".hidden/d.pt", "sub/optimizer.pt", "bad/scaler.pt"):
         store.pipe(f"/test-inputs/{name}", b"")
     try:
         root = "memory:///test-inputs"
@@ -136,5 +136,8 @@ def test_addresses_of_stores_are_listed_with_the_patterns() -> None:
         assert names("memory://test-inputs/a.pt", exclude=["*.pt"]) == ["memory://test-inputs/a.pt"]
         with pytest.raises(CheckpointError, match="nothing is there"):
             names("memory://test-inputs/nowhere")
+        with pytest.raises(CheckpointError, match=r"no checkpoint in this folder; looked for \.safetensors"):
+            names("memory://test-inputs/bad")
+        assert names("memory://test-inputs/bad/scaler.pt") == ["memory://test-inputs/bad/scaler.pt"]
     finally:
         store.rm("/test-inputs", recursive=True)
