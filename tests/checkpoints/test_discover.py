@@ -69,11 +69,11 @@ def test_a_sharded_checkpoint_is_found_once(tmp_path: Path) -> None:
 
 
 def test_shards_in_subfolders_do_not_count(tmp_path: Path) -> None:
-    touch(tmp_path, "net/part1/model-1.bin", "net/part1/model-3.bin", "net/part2/deep/model-2.bin", "model-1.bin")
-    weight_map = {"a": "part1/model-1.bin", "b": "part2/deep/model-2.bin", "c": "../model-1.bin"}
-    weight_map["d"] = str(tmp_path / "model-1.bin")
+    touch(tmp_path, "net/part1/model-1.bin", "net/part1/model-3.bin", "net/part2/deep/model-2.bin", "z/a.bin")
+    weight_map = {"a": "part1/model-1.bin", "b": "part2/deep/model-2.bin", "c": "../z/a.bin"}
+    weight_map["d"] = str(tmp_path / "z" / "a.bin")
     (tmp_path / "net" / "model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
-    assert found(tmp_path) == ["model-1.bin", "net/model.bin.index.json", "net/part1/model-3.bin"]
+    assert found(tmp_path) == ["net/model.bin.index.json", "net/part1/model-3.bin", "z/a.bin"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"weight_map": 1}', '{"weight_map": {"a": 1}}', "[" * 100_000, "\xff"])
