@@ -34,11 +34,6 @@ def inspect_checkpoints(
     ],
     activation: ActivationOption = None,
     pool: PoolOption = None,
-    plot: PlotOption = None,
-    format: Annotated[
-        InspectFormat | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture that is there.")] = False,
     tensors: Annotated[
         bool,
         typer.Option(
@@ -47,6 +42,11 @@ def inspect_checkpoints(
             "of one a layer; in JSON, under `tensors`.",
         ),
     ] = False,
+    plot: PlotOption = None,
+    format: Annotated[
+        InspectFormat | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture that is there.")] = False,
 ) -> None:
     """Show what a network is made of, which symmetries it has, and which heads read it.
 
