@@ -15,11 +15,13 @@ from nfn_cli.checkpoints.atomic import (
 )
 from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact, Format
 from nfn_cli.checkpoints.discover import SUFFIXES, find_checkpoints, natural_key, no_checkpoint, walk_checkpoints
+from nfn_cli.checkpoints.opened import OpenedFile, open_tensors
 from nfn_cli.checkpoints.parted import PartedTensors
 from nfn_cli.checkpoints.population import population_of, read_members
 from nfn_cli.checkpoints.read import read_checkpoint
 from nfn_cli.checkpoints.rewrite import rewrite_checkpoint
 from nfn_cli.checkpoints.safetensors_format import POPULATION_KEY, PackedError
+from nfn_cli.checkpoints.tensor_facts import TensorFacts, measure_tensors
 
 __all__ = [
     "POPULATION_KEY",
@@ -27,16 +29,20 @@ __all__ = [
     "Checkpoint",
     "Fact",
     "Format",
+    "OpenedFile",
     "PackedError",
     "PartedTensors",
     "RemoteFacts",
     "StoreError",
+    "TensorFacts",
     "fetched",
     "find_checkpoints",
     "is_address",
     "list_address",
+    "measure_tensors",
     "natural_key",
     "no_checkpoint",
+    "open_tensors",
     "population_of",
     "read_checkpoint",
     "read_members",

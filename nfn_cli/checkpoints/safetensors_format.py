@@ -38,20 +38,29 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         PackedError: it holds a population.
         CheckpointError: a header that does not describe the file, or a truncated file.
     """
+    tensors, metadata = open_safetensors(path)
+    if POPULATION_KEY in metadata:
+        cause = f"a packed population of {printable(metadata[POPULATION_KEY])} networks"
+        raise PackedError(path, cause, "read it with `nfn train` or `nfn evaluate`, or generate without --packed")
+    return tensors, metadata
+
+
+def open_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """As `read_safetensors`, of a packed population too.
+
+    Raises:
+        CheckpointError: a header that does not describe the file, or a truncated file.
+    """
     if not is_utf8(os.fspath(path)):
         raise CheckpointError(
             path, "its name is not UTF-8, and the safetensors library opens no such file", "rename it"
         )
     try:
-        tensors, metadata = _read(path) if path.stat().st_size < MAPPED_FROM else _mapped(path)
+        return _read(path) if path.stat().st_size < MAPPED_FROM else _mapped(path)
     except Exception as error:
         # SafetensorError, and what torch raises for a kind of number that it lacks.
         cause = f"the safetensors header does not fit the file ({printable(error)})"
         raise CheckpointError(path, cause, "copy or save it again") from error
-    if POPULATION_KEY in metadata:
-        cause = f"a packed population of {printable(metadata[POPULATION_KEY])} networks"
-        raise PackedError(path, cause, "read it with `nfn train` or `nfn evaluate`, or generate without --packed")
-    return tensors, metadata
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

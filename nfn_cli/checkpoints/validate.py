@@ -28,8 +28,7 @@ def require_dense(path: Path, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if (kind := _unusual_kind(tensor)) is not None:
             raise CheckpointError(path, f"tensor '{printable(name)}' is {kind}", "save dense real weights")
-        # A few bytes can be repeated by strides, or a storage enlarged, to fill any memory.
-        if tensor.numel() * tensor.element_size() > size:
+        if claims_more(tensor, size):
             cause = f"tensor '{printable(name)}' claims {tensor.numel()} entries, more than the file can hold"
             raise CheckpointError(path, cause, "save contiguous weights")
 
@@ -52,7 +51,8 @@ def require_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise CheckpointError(path, cause, "use a checkpoint from before training diverged")
 
 
-def _unusual_kind(tensor: Tensor) -> str | None:
+def irregular_kind(tensor: Tensor) -> str | None:
+    """Why a tensor is not an array of its entries; None where it is one."""
     if tensor.is_meta:
         return "without data (on the meta device)"
     if tensor.is_nested:
@@ -61,6 +61,20 @@ def _unusual_kind(tensor: Tensor) -> str | None:
         return "quantized"
     if tensor.layout is not torch.strided:
         return "sparse"
+    return None
+
+
+def claims_more(tensor: Tensor, size: int) -> bool:
+    """Whether an array has more entries than a file of `size` bytes can hold.
+
+    A few bytes can be repeated by strides, or a storage enlarged, to fill any memory.
+    """
+    return irregular_kind(tensor) is None and tensor.numel() * tensor.element_size() > size
+
+
+def _unusual_kind(tensor: Tensor) -> str | None:
+    if (kind := irregular_kind(tensor)) is not None:
+        return kind
     if tensor.is_complex():
         return "complex"
     if tensor.is_floating_point() and tensor.dtype not in _REAL:

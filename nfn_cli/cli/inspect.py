@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,9 @@ from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
 from nfn_cli.errors import NfnError
 
 if TYPE_CHECKING:
-    from nfn_cli.cli.inspection_table import Inspected
+    from nfn_cli.architectures import ReadNetwork
+    from nfn_cli.checkpoints import Checkpoint
+    from nfn_cli.cli.tensor_table import ShownTensors
 
 
 class InspectFormat(str, Enum):
@@ -31,6 +34,14 @@ def inspect_checkpoints(
     ],
     activation: ActivationOption = None,
     pool: PoolOption = None,
+    tensors: Annotated[
+        bool,
+        typer.Option(
+            "--tensors",
+            help="Show every tensor too: shape, dtype, zeros, norm, NaN and Inf. In a pipe, one line a tensor instead "
+            "of one a layer; in JSON, under `tensors`.",
+        ),
+    ] = False,
     plot: PlotOption = None,
     format: Annotated[
         InspectFormat | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
@@ -41,15 +52,18 @@ def inspect_checkpoints(
 
     For each checkpoint: layers, activation, the group that acts on each layer's neurons, the dimension of its orbit,
     how far its scales are from balance, dead and duplicate neurons. In a pipe, one line a layer.
+
+    Where a file opens and no network is read of it, the table and JSON show its tensors, and why.
     """
     from tqdm import tqdm
 
     from nfn_cli.architectures import canonical_activation
-    from nfn_cli.checkpoints import find_checkpoints, read_checkpoint
+    from nfn_cli.checkpoints import find_checkpoints
     from nfn_cli.cli.inspection_table import Inspected, write_inspections
+    from nfn_cli.cli.tensor_table import ShownTensors
     from nfn_cli.nn import shipped_configs
     from nfn_cli.nn.inr.choose_classifier import shipped_classifiers
-    from nfn_cli.symmetry import inspect_network, read_leniently
+    from nfn_cli.symmetry import inspect_network
 
     if plot is not None:
         check_plot(plot, paths, overwrite=overwrite)
@@ -57,18 +71,50 @@ def inspect_checkpoints(
         canonical_activation(activation, "--activation")  # wrong for one file is wrong for all
     accepted = {name: config.accepted for name, config in (shipped_configs() | shipped_classifiers()).items()}
     found = find_checkpoints(paths)
-    rows: list[Inspected] = []
+    told = pool.value if pool else None
+    # The lines of a pipe are layers: of a file without any they have the error alone.
+    opening = tensors or format is not None or sys.stdout.isatty()
     silent = len(found) < 2 or not sys.stderr.isatty()
-    for path in tqdm(found, unit="file", file=sys.stderr, disable=silent, leave=False):
+
+    def inspected(path: Path) -> Inspected:
+        """A function, so that nothing of a file is in memory when the next one is read."""
         try:
-            checkpoint = read_checkpoint(path)
-            network = read_leniently(checkpoint, activation=activation, pool=pool.value if pool else None)
+            checkpoint, network = _read(path, activation, told)
+        except NfnError as error:
+            # Another one: this one's traceback holds what was read, and the file is read again.
+            refusal = NfnError(error.subject, error.cause, error.remedy)
+        else:
             row = Inspected.of(path, inspect_network(checkpoint, network), accepted)
             if plot is not None:
                 panels = [Panel(module.name, module.weight) for module in network.modules]
                 write_plot(plot, draw(panels, path.name), overwrite=overwrite)
-        except NfnError as error:
-            row = Inspected(str(path), error=str(error))
-        rows.append(row)
-    write_inspections(rows, Format(format.value) if format else None, sys.stdout)
+            return replace(row, tensors=ShownTensors.of(checkpoint)) if tensors else row
+        return Inspected(str(path), error=str(refusal), tensors=_opened(path, refusal) if opening else None)
+
+    rows: list[Inspected] = []
+    for path in tqdm(found, unit="file", file=sys.stderr, disable=silent, leave=False):
+        try:
+            rows.append(inspected(path))
+        except NfnError as error:  # of the picture
+            rows.append(Inspected(str(path), error=str(error)))
+    write_inspections(rows, Format(format.value) if format else None, sys.stdout, by_tensor=tensors)
     leave_with([row.error for row in rows])
+
+
+def _read(path: Path, activation: str | None, pool: str | None) -> tuple[Checkpoint, ReadNetwork]:
+    from nfn_cli.checkpoints import read_checkpoint
+    from nfn_cli.symmetry import read_leniently
+
+    checkpoint = read_checkpoint(path)
+    return checkpoint, read_leniently(checkpoint, activation=activation, pool=pool)
+
+
+def _opened(path: Path, refusal: NfnError) -> ShownTensors | None:
+    """The tensors of a file of which no network was read; None where it does not even open."""
+    from nfn_cli.checkpoints import open_tensors
+    from nfn_cli.cli.tensor_table import ShownTensors
+
+    try:
+        return ShownTensors.of(open_tensors(path), refusal)
+    except NfnError:
+        return None

@@ -8,14 +8,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from nfn_cli.cli.fitting import Fitting
+from nfn_cli.cli.fitting import clean as _clean
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import write_rows
+from nfn_cli.cli.tensor_table import (
+    ShownTensors,
+    TensorRow,
+    refusal_line,
+    tensor_heading,
+    tensor_rows,
+    tensor_table,
+)
 from nfn_cli.nn import Accepted
 from nfn_cli.symmetry import GroupFacts, Inspection, LayerFacts
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions
-    from rich.measure import Measurement
     from rich.table import Table
 
 _MOST_PLACES = 12  # named in the table; JSON and the lines of a pipe have all
@@ -40,12 +48,17 @@ class HeadFacts:
 
 @dataclass(frozen=True)
 class Inspected:
-    """One file: what was found, and the shipped heads; or why it cannot be read."""
+    """One file: what was found, and the shipped heads; or why it cannot be read.
+
+    Attributes:
+        tensors: where they are to be shown; of a file that cannot be read, where it opens.
+    """
 
     path: str
     inspection: Inspection | None = None
     heads: tuple[HeadFacts, ...] = ()
     error: str | None = None
+    tensors: ShownTensors | None = None
 
     @classmethod
     def of(cls, path: Path, inspection: Inspection, accepted: Mapping[str, Accepted]) -> Inspected:
@@ -54,11 +67,13 @@ class Inspected:
 
     def to_record(self) -> dict[str, Any]:
         """Plain values for JSON."""
+        tensors = {} if self.tensors is None else {"tensors": self.tensors.to_records()}
         if self.inspection is None:
-            return {"path": self.path, "error": self.error}
+            opened = {} if self.tensors is None else {"format": self.tensors.format}
+            return {"path": self.path, "error": self.error} | opened | tensors
         record = asdict(self.inspection)
         del record["architecture"]
-        return record | {"path": self.path, "heads": [asdict(head) for head in self.heads], "error": None}
+        return record | {"path": self.path, "heads": [asdict(head) for head in self.heads], "error": None} | tensors
 
 
 @dataclass(frozen=True)
@@ -98,10 +113,20 @@ class LayerRow:
     error: str | None = None
 
 
-def write_inspections(rows: Sequence[Inspected], format: Format | None, stream: TextIO) -> None:
-    """Write inspections to a stream: JSON, a table, or by default a table on a terminal and lines elsewhere."""
+def write_inspections(
+    rows: Sequence[Inspected], format: Format | None, stream: TextIO, *, by_tensor: bool = False
+) -> None:
+    """Write inspections to a stream: JSON, a table, or by default a table on a terminal and lines elsewhere.
+
+    Args:
+        by_tensor: the lines are tensors (`TensorRow`), not layers (`LayerRow`).
+    """
     if format is Format.json:
         stream.write(json.dumps([row.to_record() for row in rows], indent=2, ensure_ascii=False) + "\n")
+        return
+    if by_tensor:
+        lines = [line for row in rows for line in tensor_rows(row.path, row.tensors, row.error)]
+        write_rows(lines, TensorRow, lambda _: _tables(rows), format, stream)
         return
     write_rows(list(_layer_rows(rows)), LayerRow, lambda _: _tables(rows), format, stream)
 
@@ -155,23 +180,31 @@ def _joined(sets: Iterable[Sequence[int]]) -> list[str]:
 
 
 def _tables(rows: Sequence[Inspected]) -> Table:
-    """One below the other; files that cannot be read are told on stderr."""
+    """One below the other; files that do not even open are told on stderr alone."""
     from rich.table import Table
 
     whole = Table.grid()
     whole.add_column(overflow="fold")
-    for number, row in enumerate(row for row in rows if row.inspection is not None):
-        assert row.inspection is not None
+    for number, row in enumerate(row for row in rows if row.inspection is not None or row.tensors is not None):
         if number:
             whole.add_row("")
+        if row.inspection is None:
+            assert row.tensors is not None
+            whole.add_row(tensor_heading(row.path, row.tensors))
+            whole.add_row(refusal_line(row.tensors))
+            if row.tensors.facts:
+                whole.add_row(tensor_table(row.tensors))
+            continue
         whole.add_row(_heading(row.path, row.inspection))
         layers = row.inspection.layers
         whole.add_row(
-            _Fitting(
+            Fitting(
                 (_layer_table(layers), _layer_table(layers, short=True), _layer_table(layers, short=True, bare=True))
             )
         )
         whole.add_row(_summary(row.inspection, row.heads))
+        if row.tensors is not None:
+            whole.add_row(tensor_table(row.tensors))
     return whole
 
 
@@ -180,29 +213,6 @@ def _heading(path: str, facts: Inspection) -> str:
 
     parts = [facts.format, ", ".join(facts.dtypes), f"{facts.parameters:,} parameters"]
     return f"[bold]{escape(_clean(path))}[/]  {'  '.join(parts)}"
-
-
-@dataclass(frozen=True)
-class _Fitting:
-    """The first of some tables that a terminal is wide enough for; the last one folds its cells if it must."""
-
-    tables: tuple[Table, ...]
-
-    def _chosen(self, console: Console, options: ConsoleOptions) -> Table:
-        from rich.measure import Measurement
-
-        room = options.max_width
-        wide = options.update(max_width=10_000)
-        fitting = (table for table in self.tables if Measurement.get(console, wide, table).maximum <= room)
-        return next(fitting, self.tables[-1])
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
-        yield self._chosen(console, options)
-
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        from rich.measure import Measurement
-
-        return Measurement.get(console, options, self._chosen(console, options))
 
 
 def _layer_table(layers: Sequence[LayerFacts], *, short: bool = False, bare: bool = False) -> Table:
@@ -300,8 +310,3 @@ def _placed(facts: Inspection, places: Iterable[Sequence[str]]) -> str:
             more = f",... ({len(own)} in all)" if len(own) > _MOST_PLACES else ""
             shown.append(f"{_clean(layer.name)}:{','.join(own[:_MOST_PLACES])}{more}")
     return " ".join(shown)
-
-
-def _clean(text: str) -> str:
-    """Names from a file, whole, but without characters that could command a terminal."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -16,7 +16,14 @@ import torch
 from safetensors.torch import save
 
 from nfn_cli.architectures import Architecture, Layer, chain, read_weight_space
-from nfn_cli.checkpoints import POPULATION_KEY, population_of, read_checkpoint, read_members
+from nfn_cli.checkpoints import (
+    POPULATION_KEY,
+    measure_tensors,
+    open_tensors,
+    population_of,
+    read_checkpoint,
+    read_members,
+)
 from nfn_cli.nn.choose import shipped_configs
 from nfn_cli.nn.head import read_config, read_head
 from nfn_cli.nn.inr.classifier import read_classifier
@@ -110,6 +117,11 @@ def _read_network(path: Path) -> object:
     return read_weight_space(read_checkpoint(path), default_activation="relu")
 
 
+def _open(path: Path) -> None:
+    opened = open_tensors(path)
+    measure_tensors(opened.tensors, opened.unheld)
+
+
 def _read_any_head(path: Path) -> None:
     read_config(path.parent)
     read_head(path.parent)
@@ -199,6 +211,11 @@ def readers() -> dict[str, Reader]:
         "legacy": Reader(
             (*_torch_files(zipped=False), pickle.dumps(Payload())), (*_OPCODES, *_NUMBERS), "model.pt", _read_network
         ),
+        "opened safetensors": Reader((safetensors, packed), (*headers, *_NUMBERS), "model.safetensors", _open),
+        "opened zip": Reader(
+            _torch_files(zipped=True), (*_OPCODES, *_NUMBERS, b"PK\1\2", b"PK\5\6"), "model.pt", _open
+        ),
+        "opened legacy": Reader(_torch_files(zipped=False), (*_OPCODES, *_NUMBERS), "model.pt", _open),
         "index": Reader(
             (index,), (*_PATHS, b'"weight_map"', b"{}", b"[]", b'":"'), "m.safetensors.index.json", _read_network, shard
         ),
