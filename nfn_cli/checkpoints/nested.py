@@ -146,10 +146,12 @@ def _entries_with_tensors(loaded: Any) -> list[str]:
     for _ in range(_DEEPEST):
         below: list[tuple[str, Any]] = []
         for name, value in level:
-            if isinstance(value, dict) and id(value) not in seen and not _is_optimizer(value):
+            if not isinstance(value, dict) or _is_optimizer(value):
+                continue
+            if name and _tensors(value):
+                names.append(name)
+            if id(value) not in seen:
                 seen.add(id(value))
-                if name and _tensors(value):
-                    names.append(name)
                 prefix = f"{name}." if name else ""
                 below += [(f"{prefix}{key}", item) for key, item in _entries(value).items() if not _is_bookkeeping(key)]
         level = below
@@ -223,35 +225,36 @@ class _Search:
         self.known: dict[int, _Found] = {}
         self.lost: Husk | None = None  # what stands in the model's place, though no tensors are known in it
 
-    def below(self, value: Any, depth: int = 0) -> _Found:
+    def below(self, value: Any, *place: str) -> _Found:
+        """What is found in a value that stands at this place, given by the names that lead there."""
         if isinstance(value, Husk):
             return value if value.held else None
-        if not isinstance(value, dict) or depth > _DEEPEST or _is_optimizer(value):
+        if not isinstance(value, dict) or len(place) > _DEEPEST or _is_optimizer(value):
             return None
         if id(value) not in self.known:
             self.known[id(value)] = None
-            self.known[id(value)] = self._enter(value, depth)
+            self.known[id(value)] = self._enter(value, *place)
         return self.known[id(value)]
 
-    def _enter(self, value: dict[Any, Any], depth: int) -> _Found:
+    def _enter(self, value: dict[Any, Any], *place: str) -> _Found:
         entries = _entries(value)
         for key in STATE_DICT_KEYS:
             item = entries.get(key)
             if isinstance(item, Husk):
                 self.lost = self.lost or item
-            if (found := self.below(item, depth + 1) or _first_array(item)) is not None:
+            if (found := self.below(item, *place, key) or _first_array(item)) is not None:
                 return found
         if self.enough(_tensors(value)):
             return value
         below = {
-            name: self.below(item, depth + 1)
+            name: self.below(item, *place, name)
             for name, item in entries.items()
             if not _is_bookkeeping(name) and not (isinstance(item, Husk) and name in _CONFIGURATIONS)
         }
         # The same dictionary under two names is one candidate.
         candidates = {id(found): (name, found) for name, found in below.items() if found is not None}
         if len(candidates) > 1:
-            listed = printable_list(name for name, _ in candidates.values())
+            listed = printable_list(".".join((*place, name)) for name, _ in candidates.values())
             cause = f"several entries could be the model ({listed})"
             raise CheckpointError(self.path, cause, "name one with --entry NAME, or save it by itself")
         return next((found for _, found in candidates.values()), None)

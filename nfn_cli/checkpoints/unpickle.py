@@ -365,6 +365,7 @@ _ACTIONS: dict[bytes, _Action] = {
     pickle.SHORT_BINBYTES: lambda self: _bytes(self, 1),
     pickle.BINBYTES: lambda self: _bytes(self, 4),
     pickle.BINBYTES8: lambda self: _bytes(self, 8),
+    pickle.BYTEARRAY8: _push(lambda self: bytearray(self.read(self.natural(8)))),
     pickle.SHORT_BINSTRING: lambda self: _old_text(self, 1),
     pickle.BINSTRING: lambda self: _old_text(self, 4),
     pickle.BINPERSID: _persistent,
