@@ -169,9 +169,14 @@ def _refuse_lost(path: Path, container: dict[Any, Any]) -> None:
         if "_packed_params" in name:
             cause = f"a network of PyTorch's quantized modules ('{printable(name)}')"
             raise CheckpointError(path, cause, "give the checkpoint of the network before it was quantized")
-        if isinstance(item, Husk) and (item.held or item.array) and not _is_bookkeeping(name):
+        if isinstance(item, Husk) and _may_be_weights(item) and not _is_bookkeeping(name):
             cause = f"its entry '{printable(name)}' is a pickled object ({printable(item.name)}) beside the tensors"
             raise CheckpointError(path, cause, "save tensors alone: torch.save(model.state_dict(), ...)")
+
+
+def _may_be_weights(husk: Husk) -> bool:
+    # A parameter may have been saved before it was given its shape.
+    return husk.held or husk.array or husk.name.startswith("torch.nn.parameter.")
 
 
 def _pickled(path: Path, husk: Husk) -> CheckpointError:

@@ -83,6 +83,8 @@ def _parameter(data: Any = None, requires_grad: Any = True, *_: Any) -> Any:
 
 def _of_type(make: Any, kind: Any, arguments: Any, state: Any) -> Any:
     """A tensor with attributes, which are dropped, or one of another class, which may mean another thing."""
+    if isinstance(make, Husk):
+        return Husk(make.name, held=True)
     if not isinstance(make, Maker) or make is TENSOR_OF_TYPE or not isinstance(arguments, tuple):
         raise ValueError("no tensor of a class")
     made = make.make(*arguments)

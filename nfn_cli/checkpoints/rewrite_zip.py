@@ -100,7 +100,7 @@ def _replace(
         if not torch.equal(views[name], values):
             others = next(group for group in shared_memory(views) if name in group)
             listed = " and ".join(f"'{printable(other)}'" for other in others[:2])
-            cause = f"tensors {listed} are one memory in the file, and would have different values"
+            cause = f"tensors {listed} are tied (they share memory in the file), and would have different values"
             raise CheckpointError(source, cause, _SEPARATE)
     if stored.swapped is not None:
         new.byteswap(stored.swapped)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import zipfile
 import zlib
@@ -25,11 +24,13 @@ class Record:
 
     Attributes:
         header: where its header is in the file, in bytes.
+        limit: where what follows begins, in bytes.
         size: of its contents, in bytes.
         crc: checksum of its contents, as the archive has it; PyTorch may have written another number.
     """
 
     header: int
+    limit: int
     size: int
     crc: int
 
@@ -42,28 +43,26 @@ def find_records(file: BinaryIO) -> dict[str, Record]:
         Exception: what zipfile raises for damage.
     """
     with zipfile.ZipFile(file) as archive:
-        entries = archive.infolist()
-    folder = entries[0].filename.split("/")[0] + "/"
-    records = {
-        entry.filename.removeprefix(folder): Record(entry.header_offset, entry.file_size, entry.CRC)
-        for entry in entries
-        if entry.filename.startswith(folder)
-    }
+        entries, end = archive.infolist(), archive.start_dir
     # PyTorch and Python would each take another one of two records of one name.
     if len({entry.filename for entry in entries}) != len(entries):
         raise DamagedZipError("records of one name")
-    end = 0
-    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+    folder = entries[0].filename.split("/")[0] + "/"
+    records: dict[str, Record] = {}
+    for entry in sorted(entries, key=lambda entry: entry.header_offset, reverse=True):
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 or entry.compress_size != entry.file_size:
             raise DamagedZipError("a record that is not stored as it is")
-        if entry.header_offset < end:
+        if entry.header_offset + _HEADER.size + entry.file_size > end:
             raise DamagedZipError("records that overlap")
-        end = entry.header_offset + _HEADER.size + entry.file_size
+        if entry.filename.startswith(folder):
+            name = entry.filename.removeprefix(folder)
+            records[name] = Record(entry.header_offset, end, entry.file_size, entry.CRC)
+        end = entry.header_offset
     return records
 
 
 def contents_of(file: BinaryIO, record: Record) -> int:
-    """Where a record's contents begin in the file, in bytes; all of them are there.
+    """Where a record's contents begin in the file, in bytes; all of them are there, and nothing else is.
 
     Raises:
         DamagedZipError: no record is there.
@@ -76,8 +75,8 @@ def contents_of(file: BinaryIO, record: Record) -> int:
     start = record.header + _HEADER.size + name + extra
     if signature != _LOCAL:
         raise DamagedZipError("no record where the archive has one")
-    if start + record.size > os.fstat(file.fileno()).st_size:
-        raise DamagedZipError("a record beyond the file")
+    if start + record.size > record.limit:
+        raise DamagedZipError("a record that reaches into another")
     return start
 
 
@@ -104,7 +103,7 @@ def renew_checksums(file: BinaryIO, changed: Iterable[Record]) -> None:
         marked = file.read(4) == _DESCRIPTOR
         for place in (record.header + 14, end + 4 * marked)[: 2 if described else 1]:
             file.seek(place)
-            if file.read(4) == old:
+            if file.read(4) == old and place + 4 <= record.limit:
                 file.seek(place)
                 file.write(new)
     with zipfile.ZipFile(file) as archive:

@@ -92,6 +92,13 @@ def overlapping() -> bytes:
     return whole.replace(old, struct.pack("<L", offsets["archive/data/0"]) + b"archive/data/1")
 
 
+def reaching() -> bytes:
+    """A record whose header is said to be longer than it is, so that its contents reach into the next record."""
+    whole = archive(beside(pickle.NONE))
+    place = whole.index(b"archive/data/0") - 2
+    return whole[:place] + struct.pack("<H", 40) + whole[place + 2 :]
+
+
 def legacy() -> bytes:
     """A legacy file whose weights are in no list of storages, and so never read from it."""
     of = many(text("storage"), named("torch", "FloatStorage"), text("0"), text("cpu"), number(6), pickle.NONE)
@@ -221,6 +228,7 @@ FILES: dict[str, bytes] = {
     # Archives with two meanings
     "two-pickles": archive(beside(pickle.NONE), ("data.pkl", beside(call(SYSTEM, text(RUN))))),
     "overlapping-records": overlapping(),
+    "reaching-record": reaching(),
 }
 
 

@@ -284,6 +284,12 @@ saved(
     r"its entry 'fc.mask' is a pickled object \(numpy\..*_reconstruct\) beside the tensors",
     lambda: {**GOOD, "fc.mask": np.eye(3)},
 )
+saved(
+    "parameter without a shape",
+    r"its entry 'lazy' is a pickled object \(torch\.nn\.parameter\.UninitializedParameter\)",
+    lambda: {**GOOD, "lazy": torch.nn.UninitializedParameter()},
+)
+saved("lazily negated", "tensor 'n' is a lazy view", lambda: {**GOOD, "n": (torch.eye(3) + 1j).conj().imag})
 saved("state dict of arrays", r"a pickled object \(numpy\.", lambda: {"model": {"fc": np.eye(3)}, "mine": GOOD})
 saved("tensors in a dictionary of another class", r"\(collections\.defaultdict\)", lambda: defaultdict(None, GOOD))
 saved("a tensor", "holds a single tensor; save the whole state dict", lambda: torch.eye(3))

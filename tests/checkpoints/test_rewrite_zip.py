@@ -153,7 +153,7 @@ def test_one_memory_cannot_have_two_values(new: dict[str, Tensor], tmp_path: Pat
     path = tmp_path / "in.pt"
     tied = torch.eye(2)
     torch.save({"a": tied, "b": tied.T}, path)
-    with pytest.raises(CheckpointError, match=r"tensors 'a' and 'b' are one memory in the file, and would have"):
+    with pytest.raises(CheckpointError, match=r"tensors 'a' and 'b' are tied .*, and would have"):
         rewrite_checkpoint(read_checkpoint(path), new, tmp_path / "out.pt")
     assert list(tmp_path.iterdir()) == [path]
 
