@@ -84,7 +84,10 @@ def _replace(
     source: Path, file: BinaryIO, stored: StoredBytes, tensors: Mapping[str, Tensor], changing: Mapping[str, Change]
 ) -> None:
     """Write the bytes of a storage with the new values of the tensors in it."""
-    new = stored.untyped.clone()
+    size = sum(tensor.numel() * tensor.element_size() for name, tensor in tensors.items() if name in changing)
+    # What is written over as a whole need not be read before.
+    whole = size == stored.untyped.nbytes() and not shared_memory(tensors)
+    new = torch.UntypedStorage(size) if whole else stored.untyped.clone()
     views = {
         name: torch.empty(0, dtype=old.dtype).set_(new, old.storage_offset(), old.shape, old.stride())
         for name, old in tensors.items()
@@ -114,10 +117,10 @@ def _fill(source: Path, name: str, view: Tensor, old: Tensor, parts: Any) -> Non
     if any(step == 0 and length > 1 for length, step in zip(view.shape, view.stride(), strict=True)):
         cause = f"tensor '{printable(name)}' repeats its entries in the file, and each would have its own value"
         raise CheckpointError(source, cause, _SEPARATE)
-    at = 0
+    view, at = torch.atleast_1d(view), 0
     for part in parts:
-        if view.ndim == 0:
-            view.copy_(part)
-        else:
-            view[at : at + len(part)].copy_(part)
-            at += len(part)
+        part = torch.atleast_1d(part)
+        view[at : at + len(part)].copy_(part)
+        at += len(part)
+    if at != len(view):
+        raise ValueError(f"{name!r}: {at} of {len(view)} rows")

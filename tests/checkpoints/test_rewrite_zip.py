@@ -7,6 +7,7 @@ import enum
 import struct
 import zipfile
 from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.checkpoints import read_checkpoint, rewrite_checkpoint
+from nfn_cli.checkpoints import PartedTensors, read_checkpoint, rewrite_checkpoint
 from nfn_cli.errors import CheckpointError
 
 
@@ -229,3 +230,36 @@ def test_the_entry_that_was_named_is_the_one_that_changes(zipped: bool, tmp_path
     assert_negated(found["agent"]["critic"], saved["agent"]["critic"])
     assert all(torch.equal(found["agent"]["actor"][name], tensor) for name, tensor in weights().items())
     assert found["step"] == 5
+
+
+class InParts(PartedTensors):
+    """Tensors row by row; the last rows may be missing."""
+
+    def __init__(self, tensors: dict[str, Tensor], missing: int = 0) -> None:
+        self.tensors, self.missing = tensors, missing
+
+    def __getitem__(self, name: str) -> Tensor:
+        raise AssertionError(f"{name} was asked for whole")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def parts(self, name: str) -> Iterator[Tensor]:
+        rows = torch.atleast_1d(self.tensors[name])
+        yield from rows[: len(rows) - self.missing].split(1)
+
+
+def test_tensors_in_parts_are_never_made_whole(tmp_path: Path) -> None:
+    path, out = tmp_path / "in.pt", tmp_path / "out.pt"
+    saved = {**weights(), "scale": torch.tensor(0.5)}
+    torch.save(saved, path)
+    checkpoint = read_checkpoint(path)
+    new = {name: -tensor for name, tensor in checkpoint.tensors.items() if tensor.is_floating_point()}
+    rewrite_checkpoint(checkpoint, InParts(new), out)
+    assert_negated(torch.load(out, weights_only=True), saved)
+    with pytest.raises(ValueError, match="3 of 4 rows"):
+        rewrite_checkpoint(checkpoint, InParts({"fc1.weight": new["fc1.weight"]}, missing=1), tmp_path / "half.pt")
+    assert not (tmp_path / "half.pt").exists()
