@@ -114,7 +114,7 @@ def _replace(
 def _fill(source: Path, name: str, view: Tensor, old: Tensor, parts: Any) -> None:
     if old.shape != view.shape or old.dtype != view.dtype:
         raise changed_since(source)
-    if any(step == 0 and length > 1 for length, step in zip(view.shape, view.stride(), strict=True)):
+    if _repeats(view):
         cause = f"tensor '{printable(name)}' repeats its entries in the file, and each would have its own value"
         raise CheckpointError(source, cause, _SEPARATE)
     view, at = torch.atleast_1d(view), 0
@@ -124,3 +124,14 @@ def _fill(source: Path, name: str, view: Tensor, old: Tensor, parts: Any) -> Non
         at += len(part)
     if at != len(view):
         raise ValueError(f"{name!r}: {at} of {len(view)} rows")
+
+
+def _repeats(tensor: Tensor) -> bool:
+    """Whether several entries may be one place in memory."""
+    reach = 0
+    for step, length in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if length > 1:
+            if step <= reach:
+                return True
+            reach += (length - 1) * step
+    return False

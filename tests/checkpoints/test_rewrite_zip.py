@@ -159,9 +159,12 @@ def test_one_memory_cannot_have_two_values(new: dict[str, Tensor], tmp_path: Pat
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_entries_that_are_repeated_in_the_file_cannot_be_told_apart(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "repeated", [torch.ones(1).expand(9), torch.randn(9).unfold(0, 3, 2), torch.randn(9).as_strided((2, 2), (3, 3))]
+)
+def test_entries_that_are_repeated_in_the_file_cannot_be_told_apart(repeated: Tensor, tmp_path: Path) -> None:
     path = tmp_path / "in.pt"
-    torch.save({"a.weight": torch.randn(9, 9), "a.bias": torch.ones(1).expand(9)}, path)
+    torch.save({"a.weight": torch.randn(9, 9), "a.bias": repeated}, path)
     with pytest.raises(CheckpointError, match=r"tensor 'a\.bias' repeats its entries in the file.*clone"):
         negated(path, tmp_path / "out.pt")
 
