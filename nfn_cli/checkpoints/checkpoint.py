@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 Format = Literal["safetensors", "torch", "torch-legacy", "sharded"]
-Fact = str | int | float | bool
+Fact = str | int | float | bool | tuple[int | float, ...]
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,11 @@ class Checkpoint:
         path: the file that was read; the index, for a sharded checkpoint.
         format: told from the bytes.
         tensors: by name, in the file's order, without the prefixes that wrappers add.
-        metadata: the known facts `activation`, `arch`, `omega_0`, `pool` and `value_range`, where the file tells them.
+        metadata: the known facts (`FACTS`), where the file tells them; texts in safetensors files.
         ordered: whether the file's order is the module's. PyTorch keeps it; safetensors sorts tensors by its own rule.
+        ties: names that share memory, each set in the order of `tensors`. A safetensors file holds one of them, and
+            tells the others in its metadata: they stand behind it here, and not among `tensors`.
+        entry: the entry of a PyTorch file that was asked for, with dots for nested ones; None for the file's only one.
     """
 
     path: Path
@@ -30,3 +33,5 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     metadata: Mapping[str, Fact]
     ordered: bool
+    ties: tuple[tuple[str, ...], ...] = ()
+    entry: str | None = None

@@ -79,7 +79,7 @@ def _open_file(path: Path, format: Sniffed) -> tuple[dict[str, Tensor], dict[str
         tensors, metadata = open_safetensors(path)
         facts = {key: metadata[key] for key in FACTS if key in metadata}
         return strip_wrappers(tensors), facts
-    loaded = read_torch(path, mmap=format == "torch")
+    loaded = read_torch(path, zipped=format == "torch").value
     facts = find_facts(loaded)
     try:
         return strip_wrappers(find_state_dict(path, loaded)), facts
@@ -93,7 +93,7 @@ def _open_shard(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(path, "an index where a shard should be", "download the whole checkpoint again")
     if format == "safetensors":
         return open_safetensors(path)[0]
-    return find_state_dict(path, read_torch(path, mmap=format == "torch"))
+    return find_state_dict(path, read_torch(path, zipped=format == "torch").value)
 
 
 def _unheld(path: Path, tensors: Mapping[str, Tensor]) -> Iterator[str]:

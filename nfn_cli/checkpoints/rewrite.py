@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from nfn_cli.checkpoints.index import read_weight_map
 from nfn_cli.checkpoints.nested import find_container, other_tensors, strip_wrappers
 from nfn_cli.checkpoints.parted import parts_of
 from nfn_cli.checkpoints.printable import printable
+from nfn_cli.checkpoints.rewrite_zip import rewrite_zip
 from nfn_cli.checkpoints.safetensors_format import Change, rewrite_safetensors
 from nfn_cli.checkpoints.sharded import confined
 from nfn_cli.checkpoints.sniff import sniff
@@ -38,7 +40,8 @@ def rewrite_checkpoint(
             those in subfolders into subfolders of the same names, which are made.
         overwrite: replace files that are there.
 
-    A PyTorch file comes out in the zip format, whatever it was, and loads with `weights_only=True`.
+    A PyTorch zip file keeps every byte but those of the tensors, whatever else is in it; tensors that share memory go
+    on sharing it. A legacy file comes out in the zip format, and is refused where it holds objects that are not read.
 
     Returns:
         Printable names of the entries beside the state dict that hold tensors, such as an optimizer's state. They are
@@ -61,20 +64,38 @@ def _rewrite_file(
     checkpoint: Checkpoint, source: Path, tensors: Mapping[str, Tensor], naming: _Naming, out: Path, *, overwrite: bool
 ) -> tuple[str, ...]:
     format = sniff(source) if checkpoint.format == "sharded" else checkpoint.format
+
+    def changes(in_file: Mapping[str, object]) -> dict[str, Change]:
+        names = dict(zip(in_file, naming(in_file), strict=True))
+        return {
+            own: (checkpoint.tensors[name], parts_of(tensors, name)) for own, name in names.items() if name in tensors
+        }
+
+    def find(loaded: Any) -> dict[Any, Any]:
+        return find_container(source, loaded, checkpoint.entry)
+
     if format == "safetensors":
-
-        def changes(in_file: Mapping[str, object]) -> dict[str, Change]:
-            names = dict(zip(in_file, naming(in_file), strict=True))
-            return {
-                own: (checkpoint.tensors[name], parts_of(tensors, name))
-                for own, name in names.items()
-                if name in tensors
-            }
-
         rewrite_safetensors(source, changes, out, overwrite=overwrite)
         return ()
-    loaded = read_torch(source, mmap=format == "torch")
-    container = find_container(source, loaded)
+    if format == "torch":
+        return rewrite_zip(source, find, changes, out, overwrite=overwrite)
+    return _rewrite_legacy(source, find, naming, tensors, out, overwrite=overwrite)
+
+
+def _rewrite_legacy(
+    source: Path,
+    find: Callable[[Any], dict[Any, Any]],
+    naming: _Naming,
+    tensors: Mapping[str, Tensor],
+    out: Path,
+    *,
+    overwrite: bool,
+) -> tuple[str, ...]:
+    loaded = read_torch(source, zipped=False)
+    if loaded.lossy:
+        cause = "a PyTorch file of the old format with objects that nfn does not read, which would be lost"
+        raise CheckpointError(source, cause, "load it and save it again with torch.save, which writes the new format")
+    container = find(loaded.value)
     keys = {str(key): key for key, value in dict.items(container) if isinstance(value, Tensor)}
     raw = {own: container[key] for own, key in keys.items()}
     for (own, old), name in zip(raw.items(), naming(raw), strict=True):
@@ -82,12 +103,12 @@ def _rewrite_file(
 
     def write(temporary: Path) -> None:
         try:
-            torch.save(loaded, temporary)
+            torch.save(loaded.value, temporary)
         except RuntimeError as error:  # such as a full disk
             raise OSError(str(error)) from error
 
     write_atomically(out, write, overwrite=overwrite)
-    return other_tensors(loaded, container)
+    return other_tensors(loaded.value, container)
 
 
 def _changed(old: Tensor, new: Tensor | None) -> Tensor:

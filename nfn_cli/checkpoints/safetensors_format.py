@@ -100,14 +100,14 @@ def rewrite_safetensors(
             length = old.read(8)
             size = int.from_bytes(length, "little")
             if size > source.stat().st_size:  # never make room for what is not there
-                raise _changed_since(source)
+                raise changed_since(source)
             header = old.read(size)
             try:
                 entries = json.loads(header)
                 # The data follow the header in the order of their offsets, without holes.
                 ranges = {name: entries[name]["data_offsets"] for name in entries if name != "__metadata__"}
             except (ValueError, TypeError, KeyError) as error:
-                raise _changed_since(source) from error
+                raise changed_since(source) from error
             changing = changes(ranges)
             file.write(length + header)
             for name, (start, stop) in sorted(ranges.items(), key=lambda item: item[1]):
@@ -117,7 +117,7 @@ def rewrite_safetensors(
                     continue
                 tensor, parts = changing[name]
                 if tensor.numel() * tensor.element_size() != stop - start:
-                    raise _changed_since(source)
+                    raise changed_since(source)
                 for part in parts:
                     file.write(part.to(tensor.dtype).contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
@@ -130,5 +130,6 @@ def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
         size -= len(data)
 
 
-def _changed_since(path: Path) -> CheckpointError:
+def changed_since(path: Path) -> CheckpointError:
+    """What to raise where a file is no longer what was read from it."""
     return CheckpointError(path, "the file has changed since it was read", "try again once nothing writes it")

@@ -8,7 +8,8 @@ import zipfile
 from pathlib import Path
 from typing import Literal
 
-from nfn_cli.checkpoints.printable import printable
+from nfn_cli.checkpoints.discover import SUFFIXES
+from nfn_cli.checkpoints.printable import printable, printable_list
 from nfn_cli.errors import CheckpointError
 
 Sniffed = Literal["safetensors", "torch", "torch-legacy", "index"]
@@ -83,6 +84,12 @@ def _sniff_zip(path: Path) -> Sniffed:
     if any(name.split("/")[1:2] == ["code"] or name.endswith("/constants.pkl") for name in names):
         raise CheckpointError(path, "this is a TorchScript archive, which holds code", _SAVE)
     if not any(name.endswith("/data.pkl") or name == "data.pkl" for name in names):
+        if {"policy.pth", "data"} <= set(names):
+            cause = "a Stable-Baselines3 archive; policy.pth inside is the network"
+            raise CheckpointError(path, cause, "unzip it, and give that file")
+        if inside := [name for name in names if name.lower().endswith(SUFFIXES)]:
+            cause = f"a zip archive of checkpoints ({printable_list(inside)})"
+            raise CheckpointError(path, cause, "unzip it, and give the one you mean")
         raise CheckpointError(path, "a zip archive that torch.save did not write", _SAVE)
     # PyTorch stores without compression. Mapped compressed bytes would pass for weights, unpacked ones fill any memory.
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):

@@ -1,77 +1,210 @@
-"""Read a PyTorch file without running anything that is in it."""
+"""Read a PyTorch file, zip or legacy, without PyTorch's own reader: see `unpickle` for why."""
 
 from __future__ import annotations
 
-import os
-import pickle
-import pickletools
+import io
+import mmap
 import re
-import warnings
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
-from nfn_cli.checkpoints.printable import is_utf8, printable
+from nfn_cli.checkpoints.printable import printable
+from nfn_cli.checkpoints.rebuild import Storage, StorageType
 from nfn_cli.checkpoints.safetensors_format import MAPPED_FROM
+from nfn_cli.checkpoints.unpickle import AttackError, FindStorage, OpcodeError, Unpickler
+from nfn_cli.checkpoints.zip_records import Record, contents_of, find_records
 from nfn_cli.errors import CheckpointError
 
-_SAFE = (2, 6)  # before it, `weights_only=True` could be got round
+_SAFE = (2, 6)  # before it, a file that nfn writes back could do harm in PyTorch's own reader
 _COPY = "copy or save it again"
 _REMEDY = "save the state dict instead: torch.save(model.state_dict(), ...)"
-_OPCODES = {ord(opcode.code): opcode for opcode in pickletools.opcodes}
+_MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 
 
-def read_torch(path: Path, *, mmap: bool) -> Any:
-    """The object that a PyTorch file holds, made of tensors and plain containers only (`weights_only=True`).
+@dataclass(frozen=True)
+class StoredBytes:
+    """A storage of a zip file, and where its bytes are.
+
+    Attributes:
+        untyped: the storage, as tensors have it.
+        record: the archive's record with the bytes.
+        swapped: the kind of number whose bytes are in the file in the other order than in memory; None for the same.
+    """
+
+    untyped: torch.UntypedStorage
+    record: Record
+    swapped: torch.dtype | None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a PyTorch file holds.
+
+    Attributes:
+        value: tensors, plain containers, and a `Husk` for everything else.
+        lossy: whether something of the file is not in `value`.
+        storages: those of a zip file.
+    """
+
+    value: Any
+    lossy: bool
+    storages: tuple[StoredBytes, ...] = ()
+
+
+def read_torch(path: Path, *, zipped: bool, mapped: bool | None = None, subject: Path | None = None) -> Loaded:
+    """What a PyTorch file holds; of the objects in it only tensors and plain containers are made.
 
     Args:
-        mmap: map the tensors of a large file instead of reading them; zip files only.
+        zipped: the format, zip or legacy.
+        mapped: map the tensors of a zip file instead of reading them; if not given, those of a large file.
+        subject: the file that errors name.
 
     Raises:
-        CheckpointError: anything else is in it, or the file is damaged.
+        CheckpointError: it names what could run code, or is damaged.
     """
-    if _version() < _SAFE:
+    subject = subject or path
+    if tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2]) < _SAFE:
         cause = f"not loaded, since a file can make PyTorch {torch.__version__} run code (CVE-2025-32434)"
-        raise CheckpointError(path, cause, "update torch to 2.6 or newer, or convert the file to safetensors")
-    mmap = mmap and _can_be_mapped(path)
+        raise CheckpointError(subject, cause, "update torch to 2.6 or newer, or convert the file to safetensors")
     try:
-        with warnings.catch_warnings(), path.open("rb") as file:
-            warnings.simplefilter("ignore")
-            return torch.load(path if mmap else file, map_location="cpu", weights_only=True, mmap=mmap)
-    except pickle.UnpicklingError as error:
-        cause, remedy = _refusal(str(error))
-        raise CheckpointError(path, cause, remedy) from error
+        with path.open("rb") as file:
+            size = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            if not zipped:
+                return _read_legacy(file, size)
+            return _read_zip(file, size, mapped=size >= MAPPED_FROM if mapped is None else mapped)
+    except AttackError as error:
+        cause = f"it holds more than tensors ({printable(error)}), which could run code; it was not loaded"
+        raise CheckpointError(subject, cause, _REMEDY) from error
+    except OpcodeError as error:
+        cause = f"a pickle that nfn does not load safely ({error}), or damaged; it was not loaded"
+        raise CheckpointError(subject, cause, _REMEDY) from error
     except Exception as error:
-        # A damaged pickle makes the unpickler fail in ways without number (KeyError, IndexError, struct.error ...).
-        raise CheckpointError(
-            path, f"a truncated, damaged or unknown kind of file ({type(error).__name__})", _COPY
-        ) from error
+        # Damage meets zipfile and the unpickler in ways without number (KeyError, IndexError, struct.error ...).
+        cause = f"a truncated, damaged or unknown kind of file ({type(error).__name__})"
+        raise CheckpointError(subject, cause, _COPY) from error
 
 
-def _version() -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2])
+def _read_zip(file: BinaryIO, size: int, *, mapped: bool) -> Loaded:
+    records = find_records(file)
+    whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if mapped else None
+    order = _content(file, records["byteorder"]) if "byteorder" in records else b"little"
+    if order not in (b"little", b"big"):
+        raise ValueError("an unknown order of bytes")
+    swapped = order.decode() != sys.byteorder
+    stored: dict[str, StoredBytes] = {}
+
+    def find_storage(named: tuple[Any, ...]) -> Storage:
+        _, kind, key, _, count = named
+        dtype = _dtype(kind)
+        nbytes = _bytes(count, dtype)
+        if key not in stored:
+            record = records[f"data/{_key(key)}"]
+            if nbytes > record.size:
+                raise EOFError("a storage beyond its record")
+            start = contents_of(file, record)
+            # Numbers at odd places in memory are not for every processor.
+            if whole is not None and nbytes and not swapped and start % 16 == 0:
+                untyped = torch.frombuffer(whole, dtype=torch.uint8, count=nbytes, offset=start).untyped_storage()
+            else:
+                file.seek(start)
+                untyped = _filled(torch.UntypedStorage(nbytes), file)
+                if swapped:
+                    untyped.byteswap(dtype)
+            stored[key] = StoredBytes(untyped, record, dtype if swapped else None)
+        elif stored[key].untyped.nbytes() < nbytes:
+            raise EOFError("a storage of two sizes")
+        return Storage(stored[key].untyped, dtype)
+
+    content = _content(file, records["data.pkl"])
+    unpickler = Unpickler(io.BytesIO(content), len(content), find_storage)
+    value = unpickler.load()
+    return Loaded(value, unpickler.lossy, tuple(stored.values()))
 
 
-def _can_be_mapped(path: Path) -> bool:
-    # PyTorch opens what it maps by name, and takes one suffix for another format.
-    name = os.fspath(path)
-    try:
-        large = path.stat().st_size >= MAPPED_FROM
-    except OSError:
-        return False  # opening it tells why
-    return large and is_utf8(name) and not name.endswith(".safetensors")
+def _content(file: BinaryIO, record: Record) -> bytes:
+    file.seek(contents_of(file, record))
+    return file.read(record.size)
 
 
-def _refusal(message: str) -> tuple[str, str]:
-    """Cause and remedy, from what PyTorch's restricted unpickler says."""
-    if found := re.search(r"GLOBAL (\S+)", message):
-        return f"it holds more than tensors ({printable(found[1])}), which could run code; it was not loaded", _REMEDY
-    if re.search(r"reduce|create new object|only build|must be imported", message):
-        return "it holds more than tensors, which could run code; it was not loaded", _REMEDY
-    if found := re.search(r"Unsupported operand (\d+)", message):
-        opcode = _OPCODES.get(int(found[1]))
-        if opcode is not None:
-            told = f"{opcode.name}, protocol {opcode.proto}"
-            return f"a pickle that PyTorch does not load safely ({told}), or damaged; it was not loaded", _REMEDY
-    return "a truncated or damaged file", _COPY
+def _read_legacy(file: BinaryIO, size: int) -> Loaded:
+    """Five pickles, then the storages in the order of the last one, each behind the number of its entries."""
+
+    def unpickled(find_storage: FindStorage | None = None) -> Unpickler:
+        return Unpickler(file, size, find_storage)
+
+    if unpickled().load() != _MAGIC or unpickled().load() != _VERSION:
+        raise ValueError("another version")
+    unpickled().load()  # what the machine was like
+    stored: dict[Any, Storage] = {}
+    views: dict[Any, Storage] = {}
+    promised = 0
+
+    def find_storage(named: tuple[Any, ...]) -> Storage:
+        nonlocal promised
+        _, kind, key, _, count, view = named
+        dtype = _dtype(kind)
+        nbytes = _bytes(count, dtype)
+        if _key(key) not in stored:
+            promised += nbytes
+            if promised > size:
+                raise EOFError("storages beyond the file")
+            stored[key] = Storage(torch.UntypedStorage(nbytes), dtype)
+        elif stored[key].untyped.nbytes() < nbytes:
+            raise EOFError("a storage of two sizes")
+        if view is None:
+            return stored[key]
+        view_key, offset, length = view
+        if _key(view_key) not in views:
+            start, wide = _bytes(offset, dtype), _bytes(length, dtype)
+            if start + wide > stored[key].untyped.nbytes():
+                raise EOFError("a view beyond its storage")
+            views[view_key] = Storage(stored[key].untyped[start : start + wide], dtype)
+        return views[view_key]
+
+    unpickler = unpickled(find_storage)
+    value = unpickler.load()
+    keys = unpickled().load()
+    # What is not in the file would be whatever the memory held.
+    if type(keys) is not list or len(keys) != len(stored) or set(map(_key, keys)) != set(stored):
+        raise ValueError("other storages than the pickle names")
+    for key in keys:
+        storage = stored[key]
+        count = int.from_bytes(file.read(8), "little", signed=True)
+        if count * storage.dtype.itemsize != storage.untyped.nbytes():
+            raise ValueError("a storage of another size")
+        _filled(storage.untyped, file)
+        if sys.byteorder == "big":
+            storage.untyped.byteswap(storage.dtype)
+    return Loaded(value, unpickler.lossy)
+
+
+def _filled(untyped: torch.UntypedStorage, file: BinaryIO) -> torch.UntypedStorage:
+    nbytes = untyped.nbytes()
+    if nbytes:
+        view = torch.empty(0, dtype=torch.uint8).set_(untyped, 0, (nbytes,), (1,)).numpy().data
+        if file.readinto(view) != nbytes:  # type: ignore[attr-defined]
+            raise EOFError
+    return untyped
+
+
+def _dtype(kind: Any) -> torch.dtype:
+    if not isinstance(kind, StorageType):
+        raise ValueError("no kind of storage")
+    return kind.dtype
+
+
+def _bytes(count: Any, dtype: torch.dtype) -> int:
+    if type(count) is not int or count < 0:
+        raise ValueError("no size")
+    return count * dtype.itemsize
+
+
+def _key(key: Any) -> Any:
+    if type(key) not in (str, int):
+        raise ValueError("no key")
+    return key

@@ -9,11 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nfn_cli.checkpoints.husk import unread_kind
 from nfn_cli.checkpoints.printable import printable
 from nfn_cli.errors import CheckpointError
 
 # Smaller floating-point numbers are a form of quantization: they mean little without their scales.
 _REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_REAL_WEIGHTS = "give the checkpoint of the network before it was quantized"
+# How bitsandbytes, GPTQ, AWQ and others call a matrix whose integers mean weights only by scales beside it.
+_QUANTIZED = ("weight", "qweight", "qzeros", "weight_packed", "weight_int8")
 # How many entries are looked at together; a huge tensor would otherwise need as much memory again for its mask.
 _CHUNK = 1 << 24
 
@@ -34,11 +38,22 @@ def require_dense(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def require_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Check that there is a weight matrix and that every weight is finite.
+    """Check that there is a weight matrix, that none is quantized, and that every weight is finite.
 
     Raises:
         CheckpointError: for NaN and Inf naming the tensor, and how many there are.
     """
+    integers = {name: tensor for name, tensor in tensors.items() if _is_integer_matrix(tensor)}
+    quantized = next((name for name in integers if name.endswith(_QUANTIZED)), None)
+    if quantized is not None:
+        kind = str(integers[quantized].dtype).removeprefix("torch.")
+        cause = f"a quantized network (tensor '{printable(quantized)}' is a matrix of {kind})"
+        raise CheckpointError(path, cause, _REAL_WEIGHTS)
+    if integers and not any(tensor.is_floating_point() and tensor.ndim >= 2 for tensor in tensors.values()):
+        name, tensor = next(iter(integers.items()))
+        kind = str(tensor.dtype).removeprefix("torch.")
+        cause = f"all its matrices are of integers (tensor '{printable(name)}' is {kind})"
+        raise CheckpointError(path, cause, _REAL_WEIGHTS)
     if not any(tensor.is_floating_point() and tensor.ndim >= 2 and tensor.numel() for tensor in tensors.values()):
         cause = f"no weight matrix among its {len(tensors)} tensors"
         raise CheckpointError(path, cause, "give the checkpoint of a network with linear or convolution layers")
@@ -51,10 +66,15 @@ def require_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise CheckpointError(path, cause, "use a checkpoint from before training diverged")
 
 
+def _is_integer_matrix(tensor: Tensor) -> bool:
+    real = tensor.is_floating_point() or tensor.is_complex() or tensor.dtype is torch.bool
+    return not real and tensor.ndim >= 2 and tensor.numel() > 0
+
+
 def irregular_kind(tensor: Tensor) -> str | None:
     """Why a tensor is not an array of its entries; None where it is one."""
-    if tensor.is_meta:
-        return "without data (on the meta device)"
+    if (kind := unread_kind(tensor)) is not None:
+        return kind
     if tensor.is_nested:
         return "nested"
     if tensor.is_quantized:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import struct
 import zipfile
 from collections import OrderedDict
@@ -162,22 +163,19 @@ def test_a_file_that_is_cut_short_after_it_was_read_stays_read(
     assert same(checkpoint.tensors, state_dict)  # a map would end this process
 
 
-def test_pytorch_files_are_always_read_with_weights_only(
+def test_nothing_that_could_run_what_is_in_a_file_reads_it(
     torch_format: str, tmp_path: Path, state_dict: StateDict, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[dict[str, Any]] = []
-    load = torch.load
+    path = write(tmp_path / "model.pt", state_dict, torch_format)
 
-    def spy(*arguments: Any, **options: Any) -> Any:
-        calls.append(options)
-        return load(*arguments, **options)
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a reader that may run what is in a file")
 
-    # PyTorch would take this as a wish to load everything where a caller does not say.
-    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
-    monkeypatch.setattr(torch, "load", spy)
-    read_checkpoint(write(tmp_path / "model.pt", state_dict, torch_format))
-    read_checkpoint(write(tmp_path / "model.safetensors", state_dict, torch_format))
-    assert [call["weights_only"] for call in calls] == [True, True]
+    for module, name in ((torch, "load"), (torch.jit, "load"), (pickle, "load"), (pickle, "loads")):
+        monkeypatch.setattr(module, name, refuse)
+    for name in ("Unpickler", "_Unpickler"):
+        monkeypatch.setattr(pickle, name, refuse)
+    assert same(read_checkpoint(path).tensors, state_dict)
 
 
 def test_known_metadata_of_a_safetensors_file_is_kept(tmp_path: Path, state_dict: StateDict) -> None:

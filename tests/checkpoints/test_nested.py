@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from nfn_cli.checkpoints import Checkpoint, read_checkpoint
@@ -198,3 +201,61 @@ def test_without_a_state_dict_the_message_tells_what_there_is(loaded: Any, told:
     with pytest.raises(CheckpointError, match=told) as refusal:
         read(loaded)
     assert len(refusal.value.cause) < 500
+
+
+def test_a_named_entry_is_read(
+    torch_format: str, state_dict: StateDict, tmp_path: Path, write: Callable[..., Path]
+) -> None:
+    saved = {"agent": {"actor": state_dict, "critic": OTHER}, "a.b": {"state_dict": OTHER, "activation": "sin"}}
+    path = write(tmp_path / "model.pt", saved, torch_format)
+    checkpoint = read_checkpoint(path, entry="agent.actor")
+    assert is_model(checkpoint, state_dict) and checkpoint.entry == "agent.actor"
+    assert list(read_checkpoint(path, entry="agent.critic").tensors) == list(OTHER)
+    assert read_checkpoint(path, entry="a.b").metadata == {"activation": "sin"}
+    assert list(read_checkpoint(path, entry="a.b.state_dict").tensors) == list(OTHER)
+
+
+@pytest.mark.parametrize("entry", ["missing", "agent.missing", "", ".", "step"])
+def test_an_unknown_entry_is_answered_with_those_there_are(
+    entry: str, torch_format: str, state_dict: StateDict, tmp_path: Path, write: Callable[..., Path]
+) -> None:
+    models = {"agent": {"actor": state_dict}, "critic": state_dict}
+    saved = {**models, "optimizer": OPTIMIZER, "adam": OPTIMIZER, "step": {}}
+    path = write(tmp_path / "model.pt", saved, torch_format)
+    with pytest.raises(CheckpointError, match=r"no (entry|state dict).*(critic, agent\.actor$|model\.state_dict)"):
+        read_checkpoint(path, entry=entry)
+
+
+def test_several_models_can_be_told_apart_by_a_named_entry(read: Read, state_dict: StateDict) -> None:
+    with pytest.raises(CheckpointError, match=r"could be the model \(x\.a, x\.b\); name one with --entry NAME"):
+        read({"x": {"a": state_dict, "b": OTHER}})
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "sharded"])
+def test_other_formats_have_no_entries(kind: str, tmp_path: Path, state_dict: StateDict) -> None:
+    save_file(dict(state_dict), tmp_path / "model.safetensors")
+    (tmp_path / "m.index.json").write_text('{"weight_map": {"stem.weight": "model.safetensors"}}')
+    path = tmp_path / ("model.safetensors" if kind == "safetensors" else "m.index.json")
+    with pytest.raises(CheckpointError, match=rf"{kind}.* has no entries to choose from; .*--prefix"):
+        read_checkpoint(path, entry="model")
+
+
+@pytest.mark.parametrize("name", ["first_omega_0", "hidden_omega_0", "w0", "w0_initial", "omega_0"])
+@pytest.mark.parametrize("value", [30, 1.5, [30.0, 1, 1], (30.0, 2)], ids=str)
+def test_frequencies_are_facts(name: str, value: Any, read: Read, state_dict: StateDict) -> None:
+    expected = tuple(value) if isinstance(value, list | tuple) else value
+    assert read({"model": state_dict, "config": {name: value}}).metadata == {name: expected}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[], [True, 1], ["30"], [1.0] * 65, [[1.0]], {1.0}, {"a": 1}, None, np.float64(30), [np.float64(30)]],
+    ids=lambda value: f"{type(value).__name__} {str(value)[:9]}",
+)
+def test_other_values_are_no_facts(value: Any, read: Read, state_dict: StateDict) -> None:
+    assert read({"model": state_dict, "omega_0": value}).metadata == {}
+
+
+def test_objects_never_become_facts(read: Read, state_dict: StateDict) -> None:
+    loaded = {"model": state_dict, "args": argparse.Namespace(activation="relu"), "activation": np.str_("relu")}
+    assert read(loaded).metadata == {}

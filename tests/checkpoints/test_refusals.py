@@ -9,6 +9,7 @@ import os
 import pickle
 import tarfile
 import zipfile
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -158,6 +159,23 @@ def _(folder: Path) -> Path:
     return folder / "model.npz"
 
 
+def zipped(folder: Path, *names: str) -> Path:
+    with zipfile.ZipFile(folder / "model.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    return folder / "model.zip"
+
+
+@case("Stable-Baselines3", "a Stable-Baselines3 archive; policy.pth inside is the network; unzip it")
+def _(folder: Path) -> Path:
+    return zipped(folder, "data", "pytorch_variables.pth", "policy.pth", "_stable_baselines3_version")
+
+
+@case("archive of checkpoints", r"a zip archive of checkpoints \(runs/a\.pth, runs/b\.safetensors\); unzip it")
+def _(folder: Path) -> Path:
+    return zipped(folder, "runs/a.pth", "runs/b.safetensors", "runs/log.txt")
+
+
 @case("tar archive", "not a checkpoint in a format that nfn reads")
 def _(folder: Path) -> Path:
     (folder / "storages").write_bytes(b"x")
@@ -250,16 +268,63 @@ for dtype, size in (("F8_E4M3", 4), ("F8_E5M2", 4), ("F4", 2), ("C64", 32)):
 
 # More, or less, than tensors
 
-saved("whole module", r"more than tensors \(torch\.nn\.modules\.linear\.Linear\)", lambda: torch.nn.Linear(2, 2))
-saved("NumPy number", r"more than tensors \(numpy\.", lambda: {"model": GOOD, "best": np.float64(0.9)})
-saved("class of another library", r"more than tensors \(pathlib\.", lambda: {"model": GOOD, "path": Path("x")})
-saved("newer pickle protocol", r"does not load safely \(.*protocol [34]\)", lambda: GOOD, pickle_protocol=4)
+PICKLED = (
+    r"it holds a pickled object \(torch\.nn\.modules\.linear\.Linear\) in place of a state dict; .*; save the state"
+)
+saved("whole module", PICKLED, lambda: torch.nn.Linear(2, 2))
+saved("whole module in an entry", PICKLED, lambda: {"model": torch.nn.Linear(2, 2), "ema": GOOD, "epoch": 3})
+saved("whole module in an unknown entry", PICKLED, lambda: {"mine": torch.nn.Linear(2, 2), "epoch": 3})
+saved(
+    "whole module beside a state dict",
+    r"several entries could be the model \(a, b\)",
+    lambda: {"a": torch.nn.Linear(2, 2), "b": GOOD},
+)
+saved(
+    "array among the tensors",
+    r"its entry 'fc.mask' is a pickled object \(numpy\..*_reconstruct\) beside the tensors",
+    lambda: {**GOOD, "fc.mask": np.eye(3)},
+)
+saved(
+    "parameter without a shape",
+    r"its entry 'lazy' is a pickled object \(torch\.nn\.parameter\.UninitializedParameter\)",
+    lambda: {**GOOD, "lazy": torch.nn.UninitializedParameter()},
+)
+saved("lazily negated", "tensor 'n' is a lazy view", lambda: {**GOOD, "n": (torch.eye(3) + 1j).conj().imag})
+saved("state dict of arrays", r"a pickled object \(numpy\.", lambda: {"model": {"fc": np.eye(3)}, "mine": GOOD})
+saved("tensors in a dictionary of another class", r"\(collections\.defaultdict\)", lambda: defaultdict(None, GOOD))
 saved("a tensor", "holds a single tensor; save the whole state dict", lambda: torch.eye(3))
 saved("a list", r"no state dict in it \(it holds: list\)", lambda: [GOOD])
 saved("no tensor", r"no state dict in it \(it holds: epoch\)", lambda: {"epoch": 3})
 saved("two models", r"several entries could be the model \(a, b\)", lambda: {"a": GOOD, "b": dict(GOOD)})
 saved("vectors only", "no weight matrix among its 1 tensors", lambda: {"bias": torch.ones(3)})
-saved("integers only", "no weight matrix among its 1 tensors", lambda: {"weight": torch.ones(3, 3, dtype=torch.int8)})
+saved(
+    "integers only",
+    r"all its matrices are of integers \(tensor 'table' is int64\); give",
+    lambda: {"table": torch.ones(3, 3, dtype=torch.int64), "bias": torch.ones(3)},
+)
+for dtype in (torch.int8, torch.uint8):
+    saved(
+        f"weights of {dtype}",
+        r"a quantized network \(tensor 'fc.weight' is a matrix of u?int8\); give the checkpoint .* before it",
+        lambda dtype=dtype: {"fc.weight": torch.ones(3, 3, dtype=dtype), "emb": torch.eye(3)},
+    )
+saved(
+    "GPTQ",
+    r"a quantized network \(tensor 'fc.qweight' is a matrix of int32\)",
+    lambda: {"fc.qweight": torch.ones(3, 3, dtype=torch.int32), "fc.scales": torch.eye(3)},
+)
+saved(
+    "PyTorch's quantized modules",
+    r"a network of PyTorch's quantized modules \('fc._packed_params.dtype'\)",
+    lambda: {
+        "fc.scale": torch.tensor(1.0),
+        "fc._packed_params.dtype": torch.qint8,
+        "fc._packed_params._packed_params": (quantized(), torch.ones(3)),
+    },
+)
+OPTIMIZER = {"state": {0: {"exp_avg": torch.eye(3)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
+saved("optimizer only", r"only an optimizer's state in it \(it holds: state, param_groups\)", lambda: OPTIMIZER)
+saved("optimizer under a name of its own", "no state dict in it", lambda: {"adam": OPTIMIZER})
 saved("matrix without entries", "no weight matrix among its 1 tensors", lambda: {"weight": torch.ones(0, 3)})
 
 

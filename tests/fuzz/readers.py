@@ -6,7 +6,8 @@ from __future__ import annotations
 import io
 import pickle
 import tempfile
-from collections import OrderedDict
+from argparse import Namespace
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +72,15 @@ def _weights() -> OrderedDict[str, torch.Tensor]:
 def _torch_files(*, zipped: bool) -> tuple[bytes, ...]:
     plain = {"model": _weights(), "config": {"activation": "relu"}}
     hostile = {"model": _weights(), "payload": Payload()}
+    objects = {
+        "model": _weights(),
+        "best": np.float64(0.9),
+        "history": np.arange(3.0),
+        "args": Namespace(lr=0.1),
+        "counts": defaultdict(list, {"a": [1]}),
+    }
     files = []
-    for content in (plain, hostile):
+    for content in (plain, hostile, objects):
         buffer = io.BytesIO()
         torch.save(content, buffer, _use_new_zipfile_serialization=zipped)
         files.append(buffer.getvalue())
@@ -88,6 +96,19 @@ _OPCODES = (
     b"(",
     b"X\x04\0\0\0evil",
     b"\x8a\x08\xff" + b"\x7f" * 7,
+    b"cnumpy\ndtype\n",
+    b"cnumpy.core.multiarray\nscalar\n",
+    b"ccollections\ndefaultdict\n",
+    b"c__builtin__\nbytearray\n",
+    b"ctorch._utils\n_rebuild_tensor_v2\n",
+    b")\x81",
+    b"\x92",
+    b"e",
+    b"u",
+    b"t",
+    b"r\xff\xff\xff\xff",
+    b"\x8d" + b"\xff" * 8,
+    b"Q",
 )
 _NUMBERS = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\0\0\0\0\x80", b"99999999999999999999")
 _YAML = (
