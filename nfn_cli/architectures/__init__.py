@@ -8,9 +8,12 @@
 from nfn_cli.architectures.activations import FUNCTIONS, Activation, canonical_activation
 from nfn_cli.architectures.architecture import COORDINATES, Architecture, NeuronGroup, TensorSpec, chain
 from nfn_cli.architectures.forward import functional_forward, population_forward
-from nfn_cli.architectures.layer import Layer
-from nfn_cli.architectures.read import ReadNetwork, read_weight_space
+from nfn_cli.architectures.frequencies import parsed_frequencies
+from nfn_cli.architectures.layer import Layer, Stage, StageKind
+from nfn_cli.architectures.read import ReadNetwork, read_network, read_weight_space
+from nfn_cli.architectures.reading import Reading
 from nfn_cli.architectures.roles import AxisRole, Side
+from nfn_cli.architectures.told import Told
 from nfn_cli.architectures.value_range import DEFAULT_RANGE, from_plain_range, to_plain_range
 from nfn_cli.architectures.weight_space import WeightSpace, stack
 
@@ -24,14 +27,20 @@ __all__ = [
     "Layer",
     "NeuronGroup",
     "ReadNetwork",
+    "Reading",
     "Side",
+    "Stage",
+    "StageKind",
     "TensorSpec",
+    "Told",
     "WeightSpace",
     "canonical_activation",
     "chain",
     "from_plain_range",
     "functional_forward",
+    "parsed_frequencies",
     "population_forward",
+    "read_network",
     "read_weight_space",
     "stack",
     "to_plain_range",

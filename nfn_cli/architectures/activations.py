@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import math
-import os
-import reprlib
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-import yaml
 from torch import Tensor
 
-from nfn_cli.checkpoints import Checkpoint
+from nfn_cli.architectures.frequencies import DEFAULT_OMEGA_0, Frequencies, resolve_frequencies
+from nfn_cli.architectures.told import Facts, Source, Told, shown, text_fact
 from nfn_cli.errors import ArchitectureError
 
-Source = Literal["option", "sidecar", "metadata", "assumed"]
-
-DEFAULT_OMEGA_0 = 30.0  # Sitzmann et al. 2020 (SIREN)
 POOLS = ("max", "avg", "none")
-_KNOWN = ("activation", "omega_0", "pool", "value_range")
-# Nesting takes YAML time that grows with its square.
-_LARGEST_SIDECAR = 64_000  # bytes
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -43,6 +35,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,
     "hardswish": F.hardswish,
     "relu6": F.relu6,
+    "prelu": lambda values: F.leaky_relu(values, 0.25),  # PyTorch's first slope, where a network's own are not at hand
 }
 
 _ALIASES = {
@@ -54,7 +47,12 @@ _ALIASES = {
     "linear": "identity",
     "none": "identity",
     "logistic": "sigmoid",
+    "parametricrelu": "prelu",
 }
+# Such as `ReLU(inplace=True)`, `<class 'torch.nn.modules.activation.ReLU'>`, `<function relu at 0x7f>`, `nn.ReLU`.
+_WRITTEN = re.compile(r"<(?:class|function|built-in method|built-in function)\s+'?([\w.]+)'?.*>")
+_CALLED = re.compile(r"([\w.\- ]+?)\s*\((.*)\)")
+_SLOPE = re.compile(r"(?:^|[=,\s(_-])(\d*\.?\d+(?:e-?\d+)?)(?=$|[,)\s])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -62,95 +60,91 @@ class Activation:
     """What stands between the layers, and who said so.
 
     Attributes:
+        frequencies: of sines, as far as anybody tells them.
+        slope: of a leaky ReLU; None where nobody tells it.
         value_range: what a network that is a picture gives for black and for white; None where nobody says.
     """
 
     name: str
     source: Source
-    omega_0: float = DEFAULT_OMEGA_0
+    frequencies: Frequencies = field(default_factory=Frequencies)
     pool: str | None = None
     value_range: tuple[float, float] | None = None
+    slope: float | None = None
+
+    @property
+    def omega_0(self) -> float:
+        """The frequency that all layers share; 30 where nobody tells one."""
+        each = self.frequencies.each
+        return each[0] if len(set(each)) == 1 else DEFAULT_OMEGA_0
 
 
 def canonical_activation(name: str, subject: str) -> str:
-    """The one name of an activation: `nn.ReLU()` and `RELU` are `relu`.
+    """The one name of an activation: `nn.ReLU()`, `RELU` and `<class '...ReLU'>` are `relu`.
 
     Raises:
         ArchitectureError: an unknown activation; `subject` is where it was named.
     """
-    short = name.strip().rpartition(".")[2].removesuffix("()").lower().replace("-", "_")
+    return _named(name, subject)[0]
+
+
+def _named(name: str, subject: str) -> tuple[str, float | None]:
+    """The one name of an activation, and the slope of a leaky ReLU where the text tells it."""
+    text, told = name.strip(), ""
+    if found := _WRITTEN.fullmatch(text):
+        text = found[1]
+    if found := _CALLED.fullmatch(text):
+        text, told = found[1], found[2]
+    short = text.rpartition(".")[2] if not re.search(r"\.\d+$", text) else text
+    short = short.strip().lower().replace("-", "_").replace(" ", "_")
+    if found := re.fullmatch(r"(leaky_?relu|lrelu|p_?relu)_?(\d*\.?\d+)", short):  # leaky_relu_0.2
+        short, told = found[1], found[2]
     short = _ALIASES.get(short.replace("_", ""), short)
+    short = "prelu" if short == "p_relu" else short
     if short not in FUNCTIONS:
         known = ", ".join(FUNCTIONS)
-        raise ArchitectureError(subject, f"unknown activation {_shown(name)}", f"name one of: {known}")
-    return short
+        raise ArchitectureError(subject, f"unknown activation {shown(name)}", f"name one of: {known}")
+    slope = _SLOPE.search(told) if short == "leaky_relu" else None
+    return short, float(slope[1]) if slope else None
 
 
 def resolve_activation(
-    checkpoint: Checkpoint, given: str | None, default: str | None, pool: str | None = None
+    facts: Facts, subject: str, told: Told, default: str | None = None, found: str | None = None
 ) -> Activation:
-    """Who knows the activation decides it: the caller, then a sidecar `<name>.yaml`, the file itself, the default.
+    """Who knows the activation decides it: the caller, then sidecars, the file itself, its tensors, the default.
+
+    Args:
+        subject: the file.
+        found: what its tensors show.
 
     Raises:
-        ArchitectureError: nobody knows, an unknown name, or an unreadable sidecar.
+        ArchitectureError: nobody knows, or an unknown name.
     """
-    subject = str(checkpoint.path)
-    # Each fact, where it stands, and what that place is called. A fact of null is none.
-    facts: dict[str, tuple[Any, str, Source]] = {
-        key: (value, subject, "metadata") for key, value in checkpoint.metadata.items() if value is not None
-    }
-    sidecar, told = _sidecar(checkpoint.path)
-    facts |= {key: (value, str(sidecar), "sidecar") for key, value in told.items() if value is not None}
-    omega_0 = _omega_0(*facts["omega_0"][:2]) if "omega_0" in facts else DEFAULT_OMEGA_0
-    if pool is None and "pool" in facts:
-        pool = _pool(*facts["pool"][:2])
-    shown = _value_range(*facts["value_range"][:2]) if "value_range" in facts else None
-    if given is not None:
-        return Activation(canonical_activation(given, "--activation"), "option", omega_0, pool, shown)
-    if "activation" in facts:
-        value, place, source = facts["activation"]
-        if not isinstance(value, str):
-            raise ArchitectureError(place, f"activation is {_shown(value)}", "name it, such as `activation: relu`")
-        return Activation(canonical_activation(value, place), source, omega_0, pool, shown)
-    if default is not None:
-        return Activation(canonical_activation(default, subject), "assumed", omega_0, pool, shown)
-    remedy = f"tell it by --activation, or in a file {checkpoint.path.stem}.yaml beside it (activation: relu)"
-    raise ArchitectureError(subject, "the file does not tell its activation", remedy)
-
-
-def _sidecar(path: Path) -> tuple[Path, dict[str, Any]]:
-    """The sidecar (`model.safetensors.yaml`, or else `model.yaml`) and its facts; none if there is no sidecar."""
-    for candidate in (path.with_name(f"{path.name}.yaml"), path.with_suffix(".yaml")):
-        if not os.path.isfile(candidate):
-            continue
-        try:
-            with candidate.open("rb") as file:
-                content = file.read(_LARGEST_SIDECAR + 1)
-            if len(content) > _LARGEST_SIDECAR:
-                raise ValueError(f"larger than {_LARGEST_SIDECAR:,} bytes")
-            facts = yaml.safe_load(content.decode("utf-8"))
-        except Exception as error:
-            # Besides its own errors, YAML fails with those of int(), datetime() and the stack on odd values.
-            raise ArchitectureError(candidate, f"not readable YAML ({error})", "mend or remove it") from error
-        if not isinstance(facts, dict):
-            raise ArchitectureError(candidate, "holds no facts", "write lines such as `activation: relu`")
-        return candidate, {key: facts[key] for key in _KNOWN if key in facts}
-    return path, {}
-
-
-def _omega_0(value: Any, subject: str) -> float:
-    try:
-        omega_0 = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        omega_0 = math.nan
-    if not (math.isfinite(omega_0) and omega_0 > 0):
-        raise ArchitectureError(subject, f"omega_0 is {_shown(value)}", "give a positive number")
-    return omega_0
+    frequencies = resolve_frequencies(facts, told.omega_0)
+    pool = told.pool
+    if pool is None and (fact := facts.get("pool")):
+        pool = _pool(fact.value, fact.place)
+    fact = facts.get("value_range")
+    values = _value_range(fact.value, fact.place) if fact else None
+    source: Source
+    if told.activation is not None:
+        (name, slope), source = _named(told.activation, "--activation"), "option"
+    elif fact := facts.get("activation"):
+        (name, slope), source = _named(text_fact("activation", fact), fact.place), fact.source
+    elif found is not None:
+        name, slope, source = found, None, "found"
+    elif default is not None:
+        (name, slope), source = _named(default, subject), "assumed"
+    else:
+        stem = subject.rpartition("/")[2].rpartition(".")[0]
+        remedy = f"tell it by --activation, or in a file {stem}.yaml beside it (activation: relu)"
+        raise ArchitectureError(subject, "the file does not tell its activation", remedy)
+    return Activation(name, source, frequencies, pool, values, slope)
 
 
 def _pool(value: Any, subject: str) -> str:
     if value not in POOLS:
-        raise ArchitectureError(subject, f"pool is {_shown(value)}", f"give one of: {', '.join(POOLS)}")
+        raise ArchitectureError(subject, f"pool is {shown(value)}", f"give one of: {', '.join(POOLS)}")
     return str(value)
 
 
@@ -162,9 +156,5 @@ def _value_range(value: Any, subject: str) -> tuple[float, float]:
     except (TypeError, ValueError, OverflowError):
         low = high = math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low != high):
-        raise ArchitectureError(subject, f"value_range is {_shown(value)}", "give two numbers, such as -1 1")
+        raise ArchitectureError(subject, f"value_range is {shown(value)}", "give two numbers, such as -1 1")
     return low, high
-
-
-def _shown(value: Any) -> str:
-    return reprlib.repr(value)

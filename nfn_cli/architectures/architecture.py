@@ -7,23 +7,30 @@ import math
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 
-from nfn_cli.architectures.layer import Layer
+from nfn_cli.architectures.layer import Layer, Stage, StageKind
 from nfn_cli.architectures.roles import AxisRole, Side
 
 COORDINATES = 2  # of a place in a picture: row and column
+_NORMS = (StageKind.LAYER_NORM, StageKind.GROUP_NORM, StageKind.GAINS)
 
 
 @dataclass(frozen=True)
 class NeuronGroup:
     """Neurons that share one index: a hidden layer of a chain, and the activation that it feeds.
 
-    A group is `rigid` where the file has nowhere to keep a scale or sign: behind a BatchNorm without affine parameters.
+    Attributes:
+        name: of the layer.
+        rigid: the file has nowhere to keep a scale or sign, as behind a norm without affine parameters.
+        in_place: the neurons may not be permuted, as behind a GroupNorm, whose groups nobody tells.
+        omega_0: frequency of a sine, sin(ω₀ z); no other activation looks at it.
     """
 
     name: str
     size: int
     activation: str
     rigid: bool = False
+    in_place: bool = False
+    omega_0: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -39,13 +46,19 @@ class TensorSpec:
 class Architecture:
     """All that the other rooms know of a network's structure.
 
+    It is one chain, or several, where a file holds several networks or where nothing tells what lies between two
+    layers. What joins chains belongs to no group.
+
     Attributes:
         layers: in the order of computation.
-        groups: the hidden neuron groups, in order.
-        tensors: first layer's weight, first layer's bias, second layer's weight, ...
+        groups: the neuron groups that may be moved, in order.
+        tensors: by layer: its weight and bias and those of its stages.
         activation: canonical name (see `activations`).
-        omega_0: frequency of a sine, sin(ω₀ z); no other activation looks at it.
+        omega_0: frequency of a sine, sin(ω₀ z), where all layers have one; no other activation looks at it.
         pool: "max", "avg" or "none": which pooling follows activations; None where nobody says.
+        starts: the places of the layers that begin a chain, the first of them 0.
+        omegas: of a sine with other frequencies from layer to layer, one a layer but the last; else empty.
+        slope: of a leaky ReLU; no other activation looks at it.
     """
 
     layers: tuple[Layer, ...]
@@ -54,6 +67,9 @@ class Architecture:
     activation: str
     omega_0: float = 30.0
     pool: str | None = None
+    starts: tuple[int, ...] = (0,)
+    omegas: tuple[float, ...] = ()
+    slope: float | None = None
 
     @property
     def parameter_count(self) -> int:
@@ -61,30 +77,80 @@ class Architecture:
         return sum(math.prod(spec.shape) for spec in self.tensors)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is one chain of layers with nothing but activations between them, which heads read."""
+        return len(self.starts) == 1 and not any(layer.stages for layer in self.layers)
+
+    @property
     def is_picture(self) -> bool:
         """Whether networks take the place of a pixel, two coordinates through linear layers, to its channels."""
-        return self.layers[0].in_features == COORDINATES and all(layer.kind == "linear" for layer in self.layers)
+        linear = all(layer.kind == "linear" for layer in self.layers)
+        return self.layers[0].in_features == COORDINATES and linear and len(self.starts) == 1
 
     @property
     def signature(self) -> Hashable:
         """Equal for architectures that differ in names alone; such networks can share a batch."""
         layers = tuple((layer.kind, layer.weight_shape, layer.spatial) for layer in self.layers)
-        return layers, self.activation, self.omega_0 if self.activation == "sin" else None, self.pool == "max"
+        frequency = self.omega_0 if self.activation == "sin" else None
+        common = (layers, self.activation, frequency, self.pool == "max")
+        stages = tuple(
+            tuple((stage.kind.value, stage.size, stage.place, stage.has_bias) for stage in layer.stages)
+            for layer in self.layers
+        )
+        # Left out where they say nothing, so that fingerprints of plain chains stay what they were.
+        more = (self.starts, stages, self.omegas, self.slope)
+        return common if more == ((0,), ((),) * len(layers), (), None) else (*common, *more)
 
     @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits, equal for networks that one group acts on in the same way."""
-        groups = [(group.size, group.activation, group.rigid) for group in self.groups]
+        groups = [
+            (group.size, group.activation, group.rigid, *(["in place"] if group.in_place else []))
+            for group in self.groups
+        ]
         return hashlib.sha256(repr((self.signature, groups)).encode()).hexdigest()[:16]
+
+    @property
+    def chains(self) -> tuple[Architecture, ...]:
+        """Each chain by itself."""
+        if len(self.starts) == 1:
+            return (self,)
+        stops = (*self.starts[1:], len(self.layers))
+        return tuple(
+            self._built(self.layers[start:stop], (0,), self.omegas[start : stop - 1])
+            for start, stop in zip(self.starts, stops, strict=True)
+        )
+
+    def frequency(self, layer: int) -> float:
+        """ω₀ of the sine behind a layer."""
+        return self.omegas[layer] if self.omegas else self.omega_0
+
+    @property
+    def omegas_of_groups(self) -> tuple[float, ...]:
+        """ω₀ of the sine of each group."""
+        return tuple(group.omega_0 for group in self.groups)
 
     def with_activation(self, activation: str) -> Architecture:
         """The same layers under another activation."""
-        rigid = {group.name for group in self.groups if group.rigid}
-        return chain(self.layers, activation=activation, omega_0=self.omega_0, pool=self.pool, rigid=rigid)
+        return replace(self, activation=activation)._built(self.layers, self.starts, self.omegas)
 
     def describe(self) -> str:
         """Such as `conv 1->16 3x3, linear 16->10 (relu)`."""
         return f"{', '.join(layer.describe() for layer in self.layers)} ({self.activation})"
+
+    def _built(self, layers: Sequence[Layer], starts: Sequence[int], omegas: Sequence[float]) -> Architecture:
+        phased = any(role.bias for spec in self.tensors for role in spec.roles)
+        return chain(
+            layers,
+            activation=self.activation,
+            omega_0=self.omega_0,
+            pool=self.pool,
+            rigid={group.name for group in self.groups if group.rigid},
+            starts=starts,
+            omegas=omegas,
+            phased=phased or self.activation != "sin",
+            slope=self.slope,
+        )
 
 
 def chain(
@@ -94,26 +160,76 @@ def chain(
     omega_0: float = 30.0,
     pool: str | None = None,
     rigid: Collection[str] = (),
+    starts: Sequence[int] = (0,),
+    omegas: Sequence[float] = (),
+    phased: bool = True,
+    slope: float | None = None,
 ) -> Architecture:
     """Build the architecture of layers that follow one another.
 
-    Every layer but the last feeds a neuron group, which the next layer reads; the groups of `rigid` layers are rigid.
+    Every layer but the last of a chain feeds a neuron group, which the next layer reads.
 
     >>> mlp = chain([Layer("0", "linear", 2, 8), Layer("1", "linear", 8, 3)], activation="relu")
     >>> [(spec.name, [role.side.value for role in spec.roles]) for spec in mlp.tensors][2]
     ('1.weight', ['fixed', 'in'])
+
+    Args:
+        rigid: names of layers whose groups are rigid; those behind a norm without gains are in any case.
+        phased: whether the phases of sines may be shifted, by what their frequencies say.
+        omega_0, omegas, pool, starts, slope: as in `Architecture`.
     """
-    last = len(layers) - 1
-    groups = tuple(
-        NeuronGroup(layer.name, layer.out_features, activation, layer.name in rigid) for layer in layers[:last]
-    )
-    tensors = []
+    groups: list[NeuronGroup] = []
+    tensors: list[TensorSpec] = []
+    read = AxisRole()
     for position, layer in enumerate(layers):
-        listed = AxisRole(Side.OUT, position) if position < last else AxisRole()
-        read = AxisRole(Side.IN, position - 1, layer.spatial) if position else AxisRole()
+        joined = position + 1 < len(layers) and position + 1 not in starts
+        if position in starts:
+            read = AxisRole()
+        own = [stage for stage in layer.stages if stage.place != "inputs"]
+        group = None
+        if joined:
+            group = len(groups)
+            unscaled = layer.name in rigid or any(_keeps_no_scale(stage) for stage in own)
+            ordered = any(stage.kind is StageKind.GROUP_NORM for stage in own)
+            frequency = omegas[position] if omegas else omega_0
+            groups.append(NeuronGroup(layer.name, layer.out_features, activation, unscaled, ordered, frequency))
+        # The last norm is what holds a neuron's scale; all before it is only permuted.
+        norms = [place for place, stage in enumerate(own) if stage.kind in _NORMS]
+        scaled_from = norms[-1] if norms else -1
+        listed = AxisRole() if group is None else AxisRole(Side.OUT if scaled_from < 0 else Side.INDEX, group)
+        reads = replace(read, repeat=layer.spatial) if read.group is not None else read
         kernel = (AxisRole(),) * len(layer.kernel)
-        tensors.append(TensorSpec(f"{layer.name}.weight", layer.weight_shape, (listed, read, *kernel)))
-        # The phase of a sine can only be shifted where the file has a bias to hold it.
-        added = replace(listed, bias=layer.has_bias) if position < last else listed
-        tensors.append(TensorSpec(f"{layer.name}.bias", (layer.out_features,), (added,)))
-    return Architecture(tuple(layers), groups, tuple(tensors), activation, omega_0, pool)
+        for stage in layer.stages:
+            if stage.place == "inputs":
+                tensors += _stage_specs(stage, AxisRole(), AxisRole())
+        tensors.append(TensorSpec(f"{layer.name}.weight", layer.weight_shape, (listed, reads, *kernel)))
+        # The phase of a sine can only be shifted where the file has a bias to hold it, and nothing looks at its size.
+        added = replace(listed, bias=layer.has_bias and not own and (phased or activation != "sin"))
+        tensors.append(TensorSpec(f"{layer.name}.bias", (layer.out_features,), (listed if group is None else added,)))
+        for place, stage in enumerate(own):
+            index = AxisRole() if group is None else AxisRole(Side.INDEX, group)
+            scaled = index if group is None or place < scaled_from else AxisRole(Side.OUT, group)
+            tensors += _stage_specs(stage, index, scaled)
+        read = AxisRole() if group is None else AxisRole(Side.IN, group)
+    varying = () if len(set(omegas)) < 2 else tuple(omegas)
+    common = omegas[0] if omegas and not varying else omega_0
+    return Architecture(
+        tuple(layers), tuple(groups), tuple(tensors), activation, common, pool, tuple(starts), varying, slope
+    )
+
+
+def _keeps_no_scale(stage: Stage) -> bool:
+    return stage.kind is StageKind.GAINS
+
+
+def _stage_specs(stage: Stage, index: AxisRole, scaled: AxisRole) -> list[TensorSpec]:
+    """The tensors of a stage in weight space, whose neurons are listed by `index`, with their scales by `scaled`."""
+    shape = (stage.size,)
+    if stage.kind is StageKind.AFFINE:
+        return [TensorSpec(f"{stage.name}.scale", shape, (index,)), TensorSpec(f"{stage.name}.shift", shape, (scaled,))]
+    if stage.kind is StageKind.SLOPES:
+        return [TensorSpec(f"{stage.name}.weight", shape, (index if stage.size > 1 else AxisRole(),))]
+    specs = [TensorSpec(f"{stage.name}.weight", shape, (scaled if stage.kind is not StageKind.GAINS else index,))]
+    if stage.has_bias:
+        specs.append(TensorSpec(f"{stage.name}.bias", shape, (scaled,)))
+    return specs

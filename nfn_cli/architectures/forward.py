@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nfn_cli.architectures.activations import FUNCTIONS
-from nfn_cli.architectures.architecture import Architecture
-from nfn_cli.architectures.layer import Layer
+from nfn_cli.architectures.layer import Layer, Stage, StageKind
 from nfn_cli.architectures.weight_space import WeightSpace
 
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -54,22 +53,32 @@ def population_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, p
     Returns:
         [networks, batch, outputs], or [networks, batch, channels, *space] if the last layer is a convolution.
 
+    Norms and slopes of the architecture's stages are run where they stand, a GroupNorm as one of a single group.
+
     Where a flatten does not fit the space that is left, an adaptive pooling (the architecture's `pool`, average by
     default) makes it fit; for one position that is global pooling.
 
     Raises:
-        ValueError: the space before a flatten has positions that no grid of equal sides gives.
+        ValueError: the space before a flatten has positions that no grid of equal sides gives, or the architecture is
+            several chains.
     """
     architecture = point.architecture
+    if len(architecture.starts) > 1:
+        raise ValueError("several chains have no common outputs; run each of `architecture.chains`")
     networks = len(point.tensors[architecture.tensors[0].name])
     hidden = inputs  # of all networks, and from the first layer on [batch, networks × channels, *space]
     for position, layer in enumerate(architecture.layers):
         weight, bias = point.tensors[f"{layer.name}.weight"], point.tensors[f"{layer.name}.bias"]
         groups = networks if position else 1
+        for stage in layer.stages:
+            if stage.place == "inputs":
+                # The inputs are those of all networks, whose norms may differ.
+                hidden = hidden if groups > 1 else hidden.repeat(1, networks, *[1] * (hidden.ndim - 2))
+                hidden, groups = _staged(hidden, stage, point), networks
         if layer.kind == "conv":
             if hidden.ndim == 2:  # a convolution behind a linear layer sees one position
                 hidden = hidden.view(*hidden.shape, *[1] * len(layer.kernel))
-            if position == 0 and len(layer.kernel) == 2:
+            if groups == 1 and len(layer.kernel) == 2:
                 hidden = _shared_convolution(hidden, weight.flatten(0, 1), bias.flatten(), stride, padding)
             else:
                 convolve = _CONVOLUTIONS[len(layer.kernel)]
@@ -81,8 +90,15 @@ def population_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, p
             else:
                 each = rows.unflatten(1, (networks, -1)).transpose(0, 1)  # [networks, batch, features]
                 hidden = torch.baddbmm(bias[:, None], each, weight.transpose(1, 2)).transpose(0, 1).flatten(1)
-        if position < len(architecture.layers) - 1:
-            hidden = _activate(hidden, architecture)
+        last = position == len(architecture.layers) - 1
+        for stage in layer.stages:
+            if stage.place == "before" and stage.kind is not StageKind.SLOPES:
+                hidden = _staged(hidden, stage, point)
+        if not last:
+            hidden = _activate(hidden, point, position)
+        for stage in layer.stages:
+            if stage.place == "behind" and stage.kind is not StageKind.SLOPES:
+                hidden = _staged(hidden, stage, point)
     return hidden.unflatten(1, (networks, -1)).transpose(0, 1)
 
 
@@ -102,9 +118,27 @@ def _shared_convolution(inputs: Tensor, weight: Tensor, bias: Tensor, stride: in
     return torch.matmul(weight.flatten(1), patches).add_(bias[:, None]).unflatten(2, (rows, columns))
 
 
-def _activate(hidden: Tensor, architecture: Architecture) -> Tensor:
+def _staged(hidden: Tensor, stage: Stage, point: WeightSpace) -> Tensor:
+    """A stage's norm of all networks, on [batch, networks × neurons, *space]."""
+    scale = point.tensors[f"{stage.name}.{'scale' if stage.kind is StageKind.AFFINE else 'weight'}"]
+    networks, ones = len(scale), [1] * (hidden.ndim - 2)
+    if stage.kind in (StageKind.LAYER_NORM, StageKind.GROUP_NORM):
+        hidden = F.group_norm(hidden, networks)  # a norm over all neurons of each network, and their positions
+    hidden = hidden * scale.reshape(-1, *ones)
+    shift = "shift" if stage.kind is StageKind.AFFINE else "bias" if stage.has_bias else None
+    return hidden if shift is None else hidden + point.tensors[f"{stage.name}.{shift}"].reshape(-1, *ones)
+
+
+def _activate(hidden: Tensor, point: WeightSpace, position: int) -> Tensor:
+    architecture = point.architecture
+    for stage in architecture.layers[position].stages:
+        if stage.kind is StageKind.SLOPES:
+            slopes = point.tensors[f"{stage.name}.weight"].flatten()
+            return F.prelu(hidden, slopes if len(slopes) == hidden.shape[1] else slopes[:1])
     if architecture.activation == "sin":
-        return torch.sin(architecture.omega_0 * hidden)
+        return torch.sin(architecture.frequency(position) * hidden)
+    if architecture.slope is not None and architecture.activation in ("leaky_relu", "prelu"):
+        return F.leaky_relu(hidden, architecture.slope)
     if architecture.activation == "relu" and not torch.is_grad_enabled():
         return hidden.relu_()  # it is a layer's own output; a fresh tensor would cost as much as the layer
     return FUNCTIONS[architecture.activation](hidden)

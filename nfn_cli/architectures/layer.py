@@ -1,9 +1,45 @@
-"""One layer of a chain."""
+"""One layer of a chain, and what else stands between it and the next one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Literal
+
+
+class StageKind(Enum):
+    """What a stage computes of a layer's neurons.
+
+    AFFINE: a scale and a shift for each, as a BatchNorm in evaluation. LAYER_NORM: a normalisation over all neurons,
+    then gains and biases. GROUP_NORM: one over groups of neurons that are neighbours; how many, no file tells. SLOPES:
+    those of a PReLU. GAINS: one number for each neuron, and no more is known: slopes, or the gains of a norm.
+    """
+
+    AFFINE = "affine"
+    LAYER_NORM = "layer_norm"
+    GROUP_NORM = "group_norm"
+    SLOPES = "slopes"
+    GAINS = "gains"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Something with tensors of its own that stands between two layers and is part of neither.
+
+    Its tensors in weight space are `{name}.scale` and `{name}.shift` [n] for AFFINE, `{name}.weight` [n] (or [1], of
+    slopes) and, with `has_bias`, `{name}.bias` [n] for the others.
+
+    Attributes:
+        name: of the module in the checkpoint.
+        size: n, or 1 for one slope for all.
+        place: `inputs` of the layer, or its outputs `before` or `behind` the activation.
+    """
+
+    name: str
+    kind: StageKind
+    size: int
+    place: Literal["inputs", "before", "behind"]
+    has_bias: bool = True
 
 
 @dataclass(frozen=True)
@@ -18,6 +54,7 @@ class Layer:
         kernel: one size a dimension; () for a linear layer.
         spatial: positions that each neuron before a flatten owns on the second axis; 1 elsewhere.
         has_bias: whether the file has a bias; the weight space has one in any case, of zeros if no BatchNorm is folded.
+        stages: what stands at its inputs and behind it, in the order of computation, and cannot be folded into it.
     """
 
     name: str
@@ -27,6 +64,7 @@ class Layer:
     kernel: tuple[int, ...] = ()
     spatial: int = 1
     has_bias: bool = True
+    stages: tuple[Stage, ...] = ()
 
     @property
     def weight_shape(self) -> tuple[int, ...]:

@@ -13,8 +13,10 @@ from torch import Tensor
 from nfn_cli.errors import ArchitectureError
 
 _NORM_PARTS = {"weight", "bias", "running_mean", "running_var"}
+_COUNTER = "num_batches_tracked"
 _PARAMETRIZED = re.compile(r"(^|\.)parametrizations\.weight\.original(?=\d$)")
-_REMEDY = "nfn reads chains of Linear, Conv1d/2d/3d and BatchNorm layers"
+_REMEDY = "nfn reads chains of Linear, Conv1d/2d/3d and norm layers"
+_RECURRENT = re.compile(r"weight_(ih|hh)_l\d")
 
 
 @dataclass(frozen=True)
@@ -47,46 +49,109 @@ class BatchNorm:
     weight: Tensor | None
     bias: Tensor | None
 
+    @property
+    def size(self) -> int:
+        """n."""
+        return self.mean.shape[0]
 
-def gather_modules(path: Path, tensors: Mapping[str, Tensor]) -> list[Weighted | BatchNorm]:
+
+@dataclass(frozen=True)
+class Gains:
+    """One number a neuron, and perhaps a bias: a LayerNorm, a GroupNorm or the slopes of a PReLU.
+
+    Attributes:
+        weight, bias: [n]; slopes may be one for all neurons, [1].
+    """
+
+    name: str
+    weight: Tensor
+    bias: Tensor | None
+
+    @property
+    def size(self) -> int:
+        """n."""
+        return self.weight.shape[0]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A tensor of its own beside the layers, such as a standard deviation of actions or a mean of inputs."""
+
+    name: str
+    tensor: Tensor
+
+    @property
+    def module(self) -> str:
+        """What holds it; empty for the network itself."""
+        return self.name.rpartition(".")[0]
+
+
+Norm = BatchNorm | Gains
+Module = Weighted | Norm | Beside
+
+
+def gather_modules(path: Path, tensors: Mapping[str, Tensor]) -> list[Module]:
     """The modules of a state dict, in the order in which they first appear.
 
-    Weight normalisation, in either of PyTorch's two forms, is multiplied out.
+    Weight normalisation, in either of PyTorch's two forms, is multiplied out. Counters are left out.
 
     Raises:
-        ArchitectureError: a tensor that belongs to no Linear, convolution or BatchNorm.
+        ArchitectureError: a tensor that belongs to no Linear, convolution or norm, and is none of those that may stand
+            beside them.
     """
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         module, _, part = _PARAMETRIZED.sub(r"\1weight_original", name).rpartition(".")
-        # Counters and position numbers are integers; weights that are were quantized.
-        if tensor.is_floating_point() or part in _NORM_PARTS:
+        # Counters are single integers; weights that are integers were quantized, and others may be masks or orders.
+        if part != _COUNTER and (tensor.is_floating_point() or part in _NORM_PARTS or tensor.numel() > 1):
             parts.setdefault(module, {})[part] = tensor
     # A bias by itself is told last: what took its weight's place tells more.
     modules = {
-        name: _module(path, name, parts[name]) for name in sorted(parts, key=lambda n: set(parts[n]) == {"bias"})
+        name: _modules(path, name, parts[name]) for name in sorted(parts, key=lambda n: set(parts[n]) == {"bias"})
     }
-    return [modules[name] for name in parts]
+    return [module for name in parts for module in modules[name]]
 
 
-def _module(path: Path, name: str, parts: dict[str, Tensor]) -> Weighted | BatchNorm:
+def _modules(path: Path, name: str, parts: dict[str, Tensor]) -> list[Module]:
+    """The layer or norm with its tensors, and what else stands in the same place."""
     for part, tensor in parts.items():
-        if not tensor.is_floating_point():
+        if part in _NORM_PARTS and not tensor.is_floating_point():
             raise _refusal(path, name, part, tensor)
     stored = parts
     parts = _without_weight_norm(path, name, parts)
-    weight, bias = parts.get("weight"), parts.get("bias")
     if "running_mean" in parts and "running_var" in parts and set(parts) <= _NORM_PARTS:
-        return _norm(path, name, parts)
-    for part, tensor in parts.items():
-        if part not in ("weight", "bias"):
-            raise _refusal(path, name, part, tensor)
+        return [_norm(path, name, parts)]
+    own = {part: tensor for part, tensor in parts.items() if part in ("weight", "bias")}
+    others: list[Module] = [_beside(path, name, part, tensor) for part, tensor in parts.items() if part not in own]
+    if not own:
+        return others
+    weight, bias = own.get("weight"), own.get("bias")
+    if (
+        name
+        and weight is not None
+        and weight.ndim == 1
+        and weight.numel()
+        and (bias is None or bias.shape == weight.shape)
+    ):
+        return [Gains(name, weight, bias), *others]
     if weight is None or weight.ndim not in (2, 3, 4, 5) or 0 in weight.shape:
         part = "bias" if weight is None else "weight"
-        raise _refusal(path, name, part, parts[part])
+        raise _refusal(path, name, part, own[part])
     if bias is not None and bias.shape != weight.shape[:1]:
+        if weight.ndim > 2 and bias.shape == weight.shape[1:2]:
+            sizes = f"weight {_shape(weight)}, bias {_shape(bias)}"
+            cause = f"{name} is a transposed convolution (ConvTranspose: {sizes}), which no chain of nfn's has"
+            raise ArchitectureError(path, cause, _REMEDY)
         raise _refusal(path, name, "bias", bias)
-    return Weighted(name or "layer", weight, bias, f"{name}." if name else "", merged=parts is not stored)
+    merged = parts is not stored
+    return [Weighted(name or "layer", weight, bias, f"{name}." if name else "", merged=merged), *others]
+
+
+def _beside(path: Path, module: str, part: str, tensor: Tensor) -> Beside:
+    """A tensor that may stand beside the layers: not one that holds weights by another name."""
+    if "weight" in f"{module}.{part}" and tensor.squeeze().ndim > 1 and tensor.is_floating_point():
+        raise _refusal(path, module, part, tensor)
+    return Beside(f"{module}.{part}" if module else part, tensor)
 
 
 def _norm(path: Path, name: str, parts: dict[str, Tensor]) -> BatchNorm:
@@ -100,11 +165,19 @@ def _norm(path: Path, name: str, parts: dict[str, Tensor]) -> BatchNorm:
 
 
 def _refusal(path: Path, module: str, part: str, tensor: Tensor) -> ArchitectureError:
-    shape = "x".join(map(str, tensor.shape)) or "scalar"
+    name, shape = f"{module}.{part}" if module else part, _shape(tensor)
     if not tensor.is_floating_point():
-        shape = f"{shape} of {str(tensor.dtype).removeprefix('torch.')}"
-    name = f"{module}.{part}" if module else part
+        kind = str(tensor.dtype).removeprefix("torch.")
+        cause = f"tensor {name} ({shape} of {kind}) belongs to no layer of a chain: a quantised network?"
+        return ArchitectureError(path, cause, "give the network before it was quantised")
+    if _RECURRENT.match(part):
+        cause = f"tensor {name} ({shape}) belongs to a recurrent layer, which no chain has"
+        return ArchitectureError(path, cause, _REMEDY)
     return ArchitectureError(path, f"tensor {name} ({shape}) belongs to no layer of a chain", _REMEDY)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
 
 
 def _without_weight_norm(path: Path, name: str, parts: dict[str, Tensor]) -> dict[str, Tensor]:

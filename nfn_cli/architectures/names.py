@@ -48,6 +48,19 @@ def shared_tokens(left: tuple[Token, ...], right: tuple[Token, ...]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
 
 
+def follows_by_number(left: tuple[Token, ...], right: tuple[Token, ...]) -> bool:
+    """Whether two names differ first in a number, higher in `right`: `conv1` and `conv2`, `dense` and `dense_1`."""
+    for mine, theirs in zip_longest(left, right):
+        if mine != theirs:
+            return isinstance(theirs, int) and (mine is None or (isinstance(mine, int) and mine < theirs))
+    return False
+
+
+def first_difference(left: tuple[Token, ...], right: tuple[Token, ...]) -> tuple[Token | None, Token | None]:
+    """The tokens in which two names first differ; None where one has ended."""
+    return next(((a, b) for a, b in zip_longest(left, right) if a != b), (None, None))
+
+
 def precedes(left: tuple[Token, ...], right: tuple[Token, ...], *, by_convention: bool) -> bool:
     """Whether `left` must come before `right`: where they first differ, it has the lower number.
 
@@ -63,11 +76,12 @@ def precedes(left: tuple[Token, ...], right: tuple[Token, ...], *, by_convention
             return False
         if mine is None or theirs is None:
             return mine is None and isinstance(theirs, int)
-        return _rank(mine) < _rank(theirs)
+        return rank(mine) < rank(theirs)
     return False
 
 
-def _rank(token: Token) -> int:
+def rank(token: Token) -> int:
+    """-1 for a word such as `input` that names what comes first, 1 for one such as `output`, 0 for others."""
     if isinstance(token, int):
         return 0
     ranks = [(part in _LAST) - (part in _FIRST) for part in re.split("[_-]", token)]

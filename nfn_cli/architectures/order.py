@@ -18,19 +18,26 @@ _SHOWN = 12
 _NUMBERED = re.compile(r"[^\d.](\d{1,18})$")
 
 
-def ordered_layers(path: Path, modules: Sequence[Weighted], *, in_file_order: bool) -> list[tuple[Layer, Weighted]]:
+def ordered_layers(
+    path: Path, modules: Sequence[Weighted], *, in_file_order: bool, told: bool = False
+) -> list[tuple[Layer, Weighted]]:
     """Order the layers and find the flatten between convolutions and linear layers.
 
-    The file's order is taken where it is the module's and its shapes chain. Otherwise layers are ordered by the numbers
-    in their names (`conv2` before `conv10`), layers named alike (`conv*`, `fc*`, `encoder.*`) stay together, and shapes
-    decide between the orders that are left; where several chain, conventional names do (`encoder` before `decoder`).
-    An order is never guessed: words that mean nothing are not sorted by their letters.
+    The file's order is taken where it is the module's and its shapes chain; where they do not, something else than a
+    chain was defined in that order, unless it is `told` that the layers are a chain. Otherwise layers are ordered by
+    the numbers in their names (`conv2` before `conv10`), layers named alike (`conv*`, `fc*`, `encoder.*`) stay
+    together, and shapes decide between the orders that are left; where several chain, conventional names do (`encoder`
+    before `decoder`). An order is never guessed: words that mean nothing are not sorted by their letters.
 
     Raises:
         ArchitectureError: no order chains, or several do; the message shows the sequence that was tried.
     """
-    if in_file_order and isinstance(layers := _chain(modules), list):
-        return list(zip(layers, modules, strict=True))
+    if in_file_order:
+        if isinstance(layers := chained(modules), list):
+            return list(zip(layers, modules, strict=True))
+        if not told:
+            cause = f"the layers do not form a chain in the file's order ({_sequence(modules)}): {layers}"
+            raise ArchitectureError(path, cause, "nfn reads chains, without branches; of another order say --chain")
     remedy = "number the layers, or save with torch.save, which keeps their order"
     if len(modules) > _MOST_LAYERS:
         raise ArchitectureError(path, f"{len(modules)} layers, whose order the file does not tell", remedy)
@@ -39,17 +46,24 @@ def ordered_layers(path: Path, modules: Sequence[Weighted], *, in_file_order: bo
         if len(found) > 1 or (found and _interleaves(found[0])):
             sequence = _sequence(found[0])
             raise ArchitectureError(path, f"the names do not tell the order of the layers ({sequence})", remedy)
-        if found and isinstance(layers := _chain(found[0]), list):
+        if found and isinstance(layers := chained(found[0]), list):
             return list(zip(layers, found[0], strict=True))
     named = _orders(modules, by_convention=False, by_shape=False)
-    if len(named) == 1 and isinstance(layers := _chain(named[0]), list):
+    if len(named) == 1 and isinstance(layers := chained(named[0]), list):
         return list(zip(layers, named[0], strict=True))
     tried = modules if in_file_order else _orders(modules, by_convention=True, by_shape=False)[0]
-    cause = f"the layers do not form a chain ({_sequence(tried)}): {_chain(tried)}"
+    cause = f"the layers do not form a chain ({_sequence(tried)}): {chained(tried)}"
     raise ArchitectureError(path, cause, "nfn reads chains, without branches")
 
 
-def _chain(modules: Sequence[Weighted]) -> list[Layer] | str:
+def alone(module: Weighted) -> Layer:
+    """A layer that reads inputs of the network, or nobody knows what."""
+    layer = _behind(None, module)
+    assert isinstance(layer, Layer)
+    return layer
+
+
+def chained(modules: Sequence[Weighted]) -> list[Layer] | str:
     """The layers if each reads what the one before gives; else what does not fit."""
     layers: list[Layer] = []
     for module in modules:
@@ -133,7 +147,7 @@ def _interleaves(order: Sequence[Weighted]) -> bool:
         precedes(later, earlier, by_convention=True) for earlier, later in pairwise(names)
     ):
         return False
-    layers = _chain(other)
+    layers = chained(other)
     return isinstance(layers, list) and not any(
         layer.kernel and not before.kernel for before, layer in pairwise(layers)
     )

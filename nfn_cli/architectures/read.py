@@ -7,17 +7,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from nfn_cli.architectures.activations import Activation, resolve_activation
 from nfn_cli.architectures.architecture import Architecture, chain
-from nfn_cli.architectures.batchnorm import fold, match_norms
-from nfn_cli.architectures.foreign import refuse_foreign
+from nfn_cli.architectures.batchnorm import fold
+from nfn_cli.architectures.frequencies import DEFAULT_OMEGA_0
 from nfn_cli.architectures.layer import Layer
-from nfn_cli.architectures.modules import BatchNorm, Weighted, gather_modules
-from nfn_cli.architectures.order import ordered_layers
+from nfn_cli.architectures.modules import BatchNorm, Norm, Weighted, gather_modules
+from nfn_cli.architectures.plan import Plan, plan_layers
+from nfn_cli.architectures.reading import Reading, reading_of, some
+from nfn_cli.architectures.stages import stage_tensors
 from nfn_cli.architectures.stored import stored_architecture
+from nfn_cli.architectures.ties import refuse_ties
+from nfn_cli.architectures.told import Facts, Told, gather_facts, text_fact, told_entry, truth_fact
 from nfn_cli.architectures.weight_space import WeightSpace
-from nfn_cli.checkpoints import Checkpoint
+from nfn_cli.checkpoints import Checkpoint, read_checkpoint
+from nfn_cli.errors import ArchitectureError
+
+# What `nfn zoo` calls the networks that it makes.
+_CHAINS = ("small-cnn", "siren")
 
 
 @dataclass(frozen=True)
@@ -25,10 +34,13 @@ class ReadNetwork:
     """A network as read.
 
     Attributes:
-        weight_space: its weights, BatchNorm folded.
+        weight_space: its weights, BatchNorm folded where it stands directly behind a layer.
         activation: what is known of it.
         path: its file.
-        modules, norms: as in the file, in the order of computation, and the BatchNorm behind each by its layer's name.
+        modules: as in the file, in the order of computation.
+        norms: the folded BatchNorm of each, by its layer's name.
+        stages: the file's module for each stage of the architecture, by its name.
+        reading: what was read, in words, and what was assumed.
     """
 
     weight_space: WeightSpace
@@ -36,6 +48,29 @@ class ReadNetwork:
     path: Path
     modules: tuple[Weighted, ...]
     norms: Mapping[str, BatchNorm]
+    stages: Mapping[str, Norm]
+    reading: Reading
+
+    @property
+    def assumes_frequency(self) -> bool:
+        """Whether it has sines, or perhaps has them, and nobody tells the frequency of all."""
+        untold = None in self.activation.frequencies.of_layers(len(self.modules) - 1)
+        return untold and (self.activation.name == "sin" or self.activation.source == "assumed")
+
+    def plain(self) -> ReadNetwork:
+        """Itself, for whoever reads chains of layers with activations between them and nothing else.
+
+        Raises:
+            ArchitectureError: it is more than that, or may be.
+        """
+        if len(self.weight_space.architecture.starts) > 1:
+            cause = f"it may be more than one chain of layers: {self.reading.doubts[0]}"
+            raise ArchitectureError(self.path, cause, "if it is one, say so in a file beside it: chain: true")
+        beside = [*self.stages, *self.reading.left]
+        if beside:
+            cause = f"it has more than layers ({some(beside)}), which no head knows"
+            raise ArchitectureError(self.path, cause, "give a network of linear or convolution layers alone")
+        return self
 
     def stored(self) -> Architecture:
         """The architecture on the file's own tensors, BatchNorm apart, for the group to act on.
@@ -43,11 +78,25 @@ class ReadNetwork:
         Raises:
             ArchitectureError: a layer under weight normalisation.
         """
-        return stored_architecture(self.path, self.weight_space.architecture, self.modules, self.norms)
+        return stored_architecture(self.path, self.weight_space.architecture, self.modules, self.norms, self.stages)
+
+
+def read_network(
+    path: Path, told: Told | None = None, *, default_activation: str | None = None
+) -> tuple[Checkpoint, ReadNetwork]:
+    """Read a file and the network in it, as `read_checkpoint` and `read_weight_space` do.
+
+    Raises:
+        CheckpointError, ArchitectureError: as these.
+    """
+    told = told or Told()
+    checkpoint = read_checkpoint(path, entry=told.entry or told_entry(path))
+    return checkpoint, read_weight_space(checkpoint, told, default_activation=default_activation)
 
 
 def read_weight_space(
     checkpoint: Checkpoint,
+    told: Told | None = None,
     *,
     activation: str | None = None,
     default_activation: str | None = None,
@@ -56,44 +105,110 @@ def read_weight_space(
     """Turn a chain's checkpoint into weight-space tensors.
 
     Layers are put in order, a missing bias becomes zeros, BatchNorm and weight normalisation are folded in (float64).
-    Tensors come out as float64 where the file's weights are float64, else as float32.
+    Tensors come out as float64 where the file's weights are float64, else as float32. Where several networks are in the
+    file, or nothing tells what lies between two layers, the architecture is several chains.
 
     Args:
-        activation: overrides what the file says.
+        told: what the caller says, over what sidecars and the file say.
+        activation, pool: short for those of `told`.
         default_activation: taken, as an assumption, where nothing else tells.
-        pool: "max", "avg" or "none", over what the file says of pooling.
 
     Raises:
-        ArchitectureError: no chain of known layers, or an unknown activation.
+        ArchitectureError: no chain of known layers, tied tensors, an unknown activation; or with `told.strict` one that
+            is only recognised.
     """
-    path = checkpoint.path
-    modules = gather_modules(path, checkpoint.tensors)
-    weighted = [module for module in modules if isinstance(module, Weighted)]
-    norms = [module for module in modules if isinstance(module, BatchNorm)]
-    refuse_foreign(path, weighted)
-    layers = ordered_layers(path, weighted, in_file_order=checkpoint.ordered)
-    in_file = [module.name for module in modules] if checkpoint.ordered else None
-    matched = match_norms(path, [module for _, module in layers], norms, in_file)
+    told = told or Told()
+    told = told.and_of(activation, pool)
+    path, facts = checkpoint.path, gather_facts(checkpoint)
+    is_chain = told.chain or _is_told_chain(facts)
+    modules = gather_modules(path, _of_prefix(checkpoint, told, facts))
+    named = told.activation or (str(fact.value) if (fact := facts.get("activation")) else "")
+    plan = plan_layers(
+        path, modules, ordered=checkpoint.ordered, is_chain=is_chain, is_prelu="prelu" in named.lower().replace("_", "")
+    )
+    owners = {module.prefix.removesuffix(".") for module in plan.modules} | {norm.name for norm in plan.folded.values()}
+    owners |= set(plan.stages)
+    refuse_ties(checkpoint, {name for name in checkpoint.tensors if name.rpartition(".")[0] in owners})
     # Last: whoever tells the activation of a file that is no chain has told it for nothing.
-    known = resolve_activation(checkpoint, activation, default_activation, pool)
-    tensors = {}
-    for layer, module in layers:
+    known = resolve_activation(facts, str(path), told, default_activation, "prelu" if plan.has_slopes else None)
+    if plan.has_slopes and known.source != "found" and known.name in ("relu", "leaky_relu"):
+        known = replace(known, name="prelu")
+    architecture, untold = _architecture(plan, known)
+    reading = reading_of(
+        architecture,
+        plan,
+        is_told=is_chain,
+        knows_activation=known.source != "assumed" and len(plan.layers) > 1,
+        untold_frequencies=untold,
+    )
+    if told.strict and not is_chain and len(plan.layers) > 1:
+        cause = f"read as {reading.text} by its names and shapes alone, which --strict does not take"
+        raise ArchitectureError(path, cause, "say that it is a chain: --chain, or `chain: true` in a file beside it")
+    if known.name == "prelu" and not plan.has_slopes:
+        raise ArchitectureError(path, "its activation is prelu, but it holds no slopes", "name the right activation")
+    tensors = _tensors(plan)
+    return ReadNetwork(WeightSpace(architecture, tensors), known, path, plan.modules, plan.folded, plan.stages, reading)
+
+
+def _is_told_chain(facts: Facts) -> bool:
+    if (fact := facts.get("chain")) is not None:
+        return truth_fact("chain", fact)
+    return (fact := facts.get("arch")) is not None and fact.value in _CHAINS
+
+
+def _of_prefix(checkpoint: Checkpoint, told: Told, facts: Facts) -> Mapping[str, Tensor]:
+    """The tensors of the network that is meant."""
+    prefix, place = told.prefix, "--prefix"
+    if prefix is None:
+        fact = facts.get("prefix")
+        if fact is None:
+            return checkpoint.tensors
+        prefix, place = text_fact("prefix", fact), fact.place
+    dotted = prefix if prefix.endswith(".") else f"{prefix}."
+    found = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith(dotted)}
+    if not found:
+        tops = list(dict.fromkeys(name.partition(".")[0] for name in checkpoint.tensors))
+        cause = f"no tensor's name begins with '{dotted}', told by {place}"
+        raise ArchitectureError(checkpoint.path, cause, f"names begin with: {', '.join(tops[:8])}")
+    return found
+
+
+def _architecture(plan: Plan, known: Activation) -> tuple[Architecture, bool]:
+    """The architecture, and whether it has sines of which nobody tells the frequency."""
+    hidden = len(plan.layers) - 1
+    # An activation that is assumed may be found to be a sine by the head that reads the network.
+    sines = known.name == "sin" or known.source == "assumed"
+    told = known.frequencies.of_layers(hidden) if sines else ()
+    omegas = [DEFAULT_OMEGA_0 if omega is None else omega for omega in told]
+    untold = known.name == "sin" and None in told
+    architecture = chain(
+        [_biased(layer, plan.folded.get(layer.name)) for layer in plan.layers],
+        activation=known.name,
+        omega_0=omegas[0] if omegas else known.omega_0,
+        omegas=omegas,
+        pool=known.pool,
+        rigid={name for name, norm in plan.folded.items() if norm.weight is None},
+        starts=plan.starts,
+        phased=not untold,
+        slope=plan.slope if known.name == "prelu" else known.slope,
+    )
+    return architecture, untold
+
+
+def _tensors(plan: Plan) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for layer, module in zip(plan.layers, plan.modules, strict=True):
         dtype = torch.float64 if module.weight.dtype == torch.float64 else torch.float32
         weight = module.weight
         bias = weight.new_zeros(weight.shape[0]) if module.bias is None else module.bias
-        if layer.name in matched:
-            weight, bias = fold(weight, bias, matched[layer.name])
+        if layer.name in plan.folded:
+            weight, bias = fold(weight, bias, plan.folded[layer.name])
         tensors[f"{layer.name}.weight"] = weight.to(dtype)
         tensors[f"{layer.name}.bias"] = bias.to(dtype)
-    architecture = chain(
-        [_biased(layer, matched.get(layer.name)) for layer, _ in layers],
-        activation=known.name,
-        omega_0=known.omega_0,
-        pool=known.pool,
-        rigid={name for name, norm in matched.items() if norm.weight is None},
-    )
-    modules_in_order = tuple(module for _, module in layers)
-    return ReadNetwork(WeightSpace(architecture, tensors), known, path, modules_in_order, matched)
+        for stage in layer.stages:
+            own = stage_tensors(stage, plan.stages[stage.name])
+            tensors |= {name: tensor.to(dtype) for name, tensor in own.items()}
+    return tensors
 
 
 def _biased(layer: Layer, norm: BatchNorm | None) -> Layer:

@@ -34,10 +34,12 @@ _NOT_MODEL = ("optim", "sched", "scaler", "history", "rng", "loss", "metric", "c
 FACTS = (
     "activation",
     "arch",
+    "chain",
     "first_omega_0",
     "hidden_omega_0",
     "omega_0",
     "pool",
+    "prefix",
     "value_range",
     "w0",
     "w0_initial",

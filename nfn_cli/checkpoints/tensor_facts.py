@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nfn_cli.checkpoints.husk import unread_kind
 from nfn_cli.checkpoints.validate import irregular_kind
 
 # Entries that are in float64 at once.
@@ -22,9 +23,9 @@ class TensorFacts:
     """One tensor of a file.
 
     Attributes:
-        shape: None of a nested tensor, which has none.
-        dtype: such as float32.
-        entries: how many numbers the shape has room for; None of a nested tensor.
+        shape: None of a nested tensor, which has none, and of one that is not made when its file is read.
+        dtype: such as float32; empty for one that is not made.
+        entries: how many numbers the shape has room for; None without a shape.
         zeros: how many entries are zero.
         norm: 2-norm of all entries, worked out in float64; 0 without entries, None where an entry, or the norm, is not
             finite.
@@ -55,6 +56,8 @@ def measure_tensors(tensors: Mapping[str, Tensor], unheld: Collection[str] = ())
 
 def _facts(name: str, tensor: Tensor, held: bool) -> TensorFacts:
     dtype = str(tensor.dtype).removeprefix("torch.")
+    if (kind := unread_kind(tensor)) is not None:
+        return TensorFacts(name, None, "", None, note=kind)
     if tensor.is_nested:
         return TensorFacts(name, None, dtype, None, note=irregular_kind(tensor))
     shape, entries = tuple(tensor.shape), tensor.numel()

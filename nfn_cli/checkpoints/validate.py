@@ -75,6 +75,8 @@ def irregular_kind(tensor: Tensor) -> str | None:
     """Why a tensor is not an array of its entries; None where it is one."""
     if (kind := unread_kind(tensor)) is not None:
         return kind
+    if tensor.is_meta:
+        return "without data (on the meta device)"
     if tensor.is_nested:
         return "nested"
     if tensor.is_quantized:

@@ -7,15 +7,21 @@ from typing import Annotated
 
 import typer
 
-from nfn_cli.cli.moving import MovedRow, move_files
+from nfn_cli.cli.moving import MovedRow, move_files, with_reading
 from nfn_cli.cli.options import (
     ActivationOption,
+    ChainOption,
+    EntryOption,
     FormatOption,
+    OmegaOption,
     OverwriteOption,
     PoolOption,
+    PrefixOption,
+    StrictOption,
     checked_scale_range,
     refuse_existing,
 )
+from nfn_cli.cli.telling import told_by
 from nfn_cli.errors import UsageError
 
 
@@ -36,6 +42,11 @@ def apply(
     ] = None,
     activation: ActivationOption = None,
     pool: PoolOption = None,
+    omega_0: OmegaOption = None,
+    chain: ChainOption = False,
+    prefix: PrefixOption = None,
+    entry: EntryOption = None,
+    strict: StrictOption = False,
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -49,6 +60,8 @@ def apply(
     if save_element is not None:
         refuse_existing(save_element, overwrite=overwrite)
 
+    told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
+
     def work(source_path: Path, target: Path) -> MovedRow:
         import torch
 
@@ -56,7 +69,7 @@ def apply(
         from nfn_cli.symmetry import load_element, move, read_source, sample_element
         from nfn_cli.symmetry import save_element as save
 
-        source = read_source(source_path, activation=activation, pool=pool.value if pool else None)
+        source = read_source(source_path, told)
         if element is not None:
             chosen = load_element(element, source.stored)
         else:
@@ -76,6 +89,12 @@ def apply(
         kept = rewrite_checkpoint(source.checkpoint, moved, target, overwrite=overwrite)
         if save_element is not None:
             save(save_element, chosen, source.stored, overwrite=overwrite)
-        return MovedRow(str(source_path), str(target), rounding=moved.rounding, kept=", ".join(kept) or None)
+        row = MovedRow(
+            str(source_path),
+            str(target),
+            rounding=moved.rounding,
+            kept=", ".join(kept) or None,
+        )
+        return with_reading(row, source.network.reading)
 
     move_files([path], output, work, format)

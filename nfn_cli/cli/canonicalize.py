@@ -9,9 +9,21 @@ from typing import Annotated
 
 import typer
 
-from nfn_cli.cli.moving import MovedRow, move_files
-from nfn_cli.cli.options import ActivationOption, FormatOption, OverwriteOption, PoolOption, refuse_existing
+from nfn_cli.cli.moving import MovedRow, move_files, with_reading
+from nfn_cli.cli.options import (
+    ActivationOption,
+    ChainOption,
+    EntryOption,
+    FormatOption,
+    OmegaOption,
+    OverwriteOption,
+    PoolOption,
+    PrefixOption,
+    StrictOption,
+    refuse_existing,
+)
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
+from nfn_cli.cli.telling import told_by
 from nfn_cli.errors import UsageError
 
 
@@ -41,6 +53,11 @@ def canonicalize(
     ] = None,
     activation: ActivationOption = None,
     pool: PoolOption = None,
+    omega_0: OmegaOption = None,
+    chain: ChainOption = False,
+    prefix: PrefixOption = None,
+    entry: EntryOption = None,
+    strict: StrictOption = False,
     plot: PlotOption = None,
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
@@ -57,12 +74,14 @@ def canonicalize(
     if plot is not None:
         check_plot(plot, paths, overwrite=overwrite)
 
+    told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
+
     def work(path: Path, target: Path) -> MovedRow:
         from nfn_cli.checkpoints import rewrite_checkpoint
         from nfn_cli.symmetry import NormalFormSettings, move, named_places, normal_form, read_source
         from nfn_cli.symmetry import save_element as save
 
-        source = read_source(path, activation=activation, pool=pool.value if pool else None)
+        source = read_source(path, told)
         form = normal_form(
             source.network.weight_space, NormalFormSettings(scale.value, sign, permute), precision=source.precision
         )
@@ -79,7 +98,7 @@ def canonicalize(
         if plot is not None and picture is not None:
             write_plot(plot, picture, overwrite=overwrite)
         duplicates = tuple(tuple(place for places in group for place in places.tolist()) for group in form.duplicates)
-        return MovedRow(
+        row = MovedRow(
             str(path),
             str(target),
             rounding=moved.rounding,
@@ -88,5 +107,6 @@ def canonicalize(
             duplicates=named_places(source.stored, duplicates),
             kept=", ".join(kept) or None,
         )
+        return with_reading(row, source.network.reading)
 
     move_files(paths, output, work, format)

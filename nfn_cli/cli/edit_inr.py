@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nfn_cli.cli.failures import leave_with
+from nfn_cli.cli.failures import counted, leave_with
 from nfn_cli.cli.moving import planned_outputs
 from nfn_cli.cli.options import (
     ActivationOption,
@@ -46,12 +47,14 @@ class EditedRow:
 
     Attributes:
         change: of the weights, ‖new − old‖ / ‖old‖.
+        assumed: what nothing tells of the network.
     """
 
     path: str
     output: str
     change: float | None = None
     head: str | None = None
+    assumed: str | None = None
     error: str | None = None
 
 
@@ -108,7 +111,9 @@ def edit_inr(
             except NfnError as error:
                 rows.append(EditedRow(str(path), str(target), error=str(error)))
     write_rows(rows, EditedRow, _table, format, sys.stdout)
-    leave_with([row.error for row in rows])
+    counts = Counter(row.assumed for row in rows if row.assumed)
+    notes = [f"{what} assumed for {counted(count)} not tell" for what, count in counts.items()]
+    leave_with([row.error for row in rows], notes)
 
 
 class _Heads:
@@ -144,8 +149,8 @@ class _Heads:
 def _edited(
     path: Path, target: Path, heads: _Heads, gamma: float, activation: str | None, *, overwrite: bool
 ) -> EditedRow:
-    from nfn_cli.architectures import read_weight_space
-    from nfn_cli.checkpoints import population_of, read_checkpoint, rewrite_checkpoint
+    from nfn_cli.architectures import Told, read_network
+    from nfn_cli.checkpoints import population_of, rewrite_checkpoint
     from nfn_cli.nn import choose_head
     from nfn_cli.nn.inr.edit_file import edited_tensors
 
@@ -153,9 +158,9 @@ def _edited(
         raise CheckpointError(target, "exists already", "pass --overwrite to replace it")
     if population_of(path) is not None:
         raise CheckpointError(path, "a packed file of many networks", "give files of one network each")
-    checkpoint = read_checkpoint(path)
     # A sine is what these heads read; a file that says nothing of its activation is taken for one.
-    network = read_weight_space(checkpoint, activation=activation, default_activation="sin")
+    checkpoint, network = read_network(path, Told(activation=activation), default_activation="sin")
+    network.plain()
     try:
         name, _ = choose_head(network.weight_space.architecture, heads.configs)
     except HeadError as error:
@@ -163,7 +168,9 @@ def _edited(
     new = edited_tensors(checkpoint, network, heads.named(name), gamma)
     target.parent.mkdir(parents=True, exist_ok=True)
     rewrite_checkpoint(checkpoint, new.tensors, target, overwrite=overwrite)
-    return EditedRow(str(path), str(target), new.change, name)
+    assumed = ["activation sin"] if network.activation.source == "assumed" else []
+    assumed += [f"omega_0 {network.activation.omega_0:g}"] if network.assumes_frequency else []
+    return EditedRow(str(path), str(target), new.change, name, " and ".join(assumed) or None)
 
 
 def _table(rows: Iterable[EditedRow]) -> Table:

@@ -8,6 +8,11 @@ from collections.abc import Sequence
 import typer
 
 
+def counted(files: int) -> str:
+    """Such as `1 file that does` or `12 files that do`."""
+    return "1 file that does" if files == 1 else f"{files:,} files that do"
+
+
 def leave_with(errors: Sequence[str | None], notes: Sequence[str] = ()) -> None:
     """Print notes and errors, a line each, on stderr; leave with 1 if some files failed, with 3 if all did.
 

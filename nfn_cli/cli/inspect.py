@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.failures import leave_with
-from nfn_cli.cli.options import ActivationOption, Format, PoolOption
+from nfn_cli.cli.options import (
+    ActivationOption,
+    ChainOption,
+    EntryOption,
+    Format,
+    OmegaOption,
+    PoolOption,
+    PrefixOption,
+    StrictOption,
+)
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
+from nfn_cli.cli.telling import told_by
 from nfn_cli.errors import NfnError
 
 if TYPE_CHECKING:
-    from nfn_cli.architectures import ReadNetwork
-    from nfn_cli.checkpoints import Checkpoint
     from nfn_cli.cli.tensor_table import ShownTensors
 
 
@@ -34,6 +42,11 @@ def inspect_checkpoints(
     ],
     activation: ActivationOption = None,
     pool: PoolOption = None,
+    omega_0: OmegaOption = None,
+    chain: ChainOption = False,
+    prefix: PrefixOption = None,
+    entry: EntryOption = None,
+    strict: StrictOption = False,
     tensors: Annotated[
         bool,
         typer.Option(
@@ -63,7 +76,7 @@ def inspect_checkpoints(
     from nfn_cli.cli.tensor_table import ShownTensors
     from nfn_cli.nn import shipped_configs
     from nfn_cli.nn.inr.choose_classifier import shipped_classifiers
-    from nfn_cli.symmetry import inspect_network
+    from nfn_cli.symmetry import inspect_network, read_leniently
 
     if plot is not None:
         check_plot(plot, paths, overwrite=overwrite)
@@ -71,7 +84,7 @@ def inspect_checkpoints(
         canonical_activation(activation, "--activation")  # wrong for one file is wrong for all
     accepted = {name: config.accepted for name, config in (shipped_configs() | shipped_classifiers()).items()}
     found = find_checkpoints(paths)
-    told = pool.value if pool else None
+    told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
     # The lines of a pipe are layers: of a file without any they have the error alone.
     opening = tensors or format is not None or sys.stdout.isatty()
     silent = len(found) < 2 or not sys.stderr.isatty()
@@ -79,7 +92,7 @@ def inspect_checkpoints(
     def inspected(path: Path) -> Inspected:
         """A function, so that nothing of a file is in memory when the next one is read."""
         try:
-            checkpoint, network = _read(path, activation, told)
+            checkpoint, network = read_leniently(path, told)
         except NfnError as error:
             # Another one: this one's traceback holds what was read, and the file is read again.
             refusal = NfnError(error.subject, error.cause, error.remedy)
@@ -99,14 +112,6 @@ def inspect_checkpoints(
             rows.append(Inspected(str(path), error=str(error)))
     write_inspections(rows, Format(format.value) if format else None, sys.stdout, by_tensor=tensors)
     leave_with([row.error for row in rows])
-
-
-def _read(path: Path, activation: str | None, pool: str | None) -> tuple[Checkpoint, ReadNetwork]:
-    from nfn_cli.checkpoints import read_checkpoint
-    from nfn_cli.symmetry import read_leniently
-
-    checkpoint = read_checkpoint(path)
-    return checkpoint, read_leniently(checkpoint, activation=activation, pool=pool)
 
 
 def _opened(path: Path, refusal: NfnError) -> ShownTensors | None:

@@ -86,6 +86,7 @@ class LayerRow:
         group: such as G_16^{>0}; empty for the last layer, as all behind it but `heads` and `error`.
         dead: places with commas. duplicates: sets of places such as `3=7`, with commas.
         heads: the shipped heads that read the network.
+        read_as, assumed: the layers as they were read, and what was taken for granted in this.
     """
 
     path: str
@@ -110,6 +111,8 @@ class LayerRow:
     dead: str | None = None
     duplicates: str | None = None
     heads: str | None = None
+    read_as: str | None = None
+    assumed: str | None = None
     error: str | None = None
 
 
@@ -172,6 +175,8 @@ def _layer_rows(rows: Iterable[Inspected]) -> Iterator[LayerRow]:
                 ",".join(map(str, group.dead)) if group else None,
                 ",".join(_joined(group.duplicates)) if group else None,
                 ",".join(head.name for head in row.heads if head.accepts),
+                facts.read_as,
+                facts.assumed,
             )
 
 
@@ -243,6 +248,7 @@ def _extras(layer: LayerFacts) -> str:
         "bias" if layer.bias else "",
         f"BatchNorm {_clean(layer.batchnorm)}" if layer.batchnorm is not None else "",
         "weight norm" if layer.weight_norm else "",
+        *map(_clean, layer.stages),
         f"flatten {layer.flatten}" if layer.flatten > 1 else "",
     ]
     return ", ".join(part for part in parts if part)
@@ -252,7 +258,8 @@ def _generators(group: GroupFacts, short: bool) -> str:
     """Such as `16 scalings, 16! permutations`; n! stands for itself where it must be short."""
     counts = {"scalings": group.scalings, "signs": group.signs, "phases": group.phases}
     parts = [f"{count} {name}" for name, count in counts.items() if count]
-    return ", ".join([*parts, f"{group.size}!" if short else f"{group.size}! permutations"])
+    permutations = [f"{group.size}!" if short else f"{group.size}! permutations"] if group.permuted else []
+    return ", ".join([*parts, *permutations])
 
 
 def _imbalance(group: GroupFacts, short: bool) -> str:
@@ -271,8 +278,14 @@ def _summary(facts: Inspection, heads: Sequence[HeadFacts]) -> Table:
     table.add_column(overflow="fold")
     activation = "unknown"
     if facts.activation is not None:
-        frequency = f", ω₀ = {facts.omega_0:g}" if facts.omega_0 is not None else ""
+        omegas = facts.omegas or ((facts.omega_0,) if facts.omega_0 is not None else ())
+        frequency = f", ω₀ = {', '.join(f'{omega:g}' for omega in omegas)}" if omegas else ""
         activation = f"{facts.activation}{frequency} (by {facts.activation_source})"
+    table.add_row("read as", escape(_clean(facts.read_as)))
+    if facts.assumed:
+        table.add_row("assumed", f"[yellow]{escape(_clean(facts.assumed))}[/]")
+    if facts.left:
+        table.add_row("beside", escape(_clean(", ".join(facts.left))))
     table.add_row("activation", activation)
     table.add_row("pooling", facts.pool or "unknown")
     table.add_row("orbit", f"of dimension {facts.orbit_dimension}")
@@ -305,7 +318,8 @@ def _duplicates(facts: Inspection) -> str:
 def _placed(facts: Inspection, places: Iterable[Sequence[str]]) -> str:
     """Such as `conv1:3,7 fc1:0`."""
     shown = []
-    for layer, own in zip(facts.layers, places, strict=False):
+    grouped = (layer for layer in facts.layers if layer.group is not None)
+    for layer, own in zip(grouped, places, strict=True):
         if own:
             more = f",... ({len(own)} in all)" if len(own) > _MOST_PLACES else ""
             shown.append(f"{_clean(layer.name)}:{','.join(own[:_MOST_PLACES])}{more}")

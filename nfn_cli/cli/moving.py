@@ -6,16 +6,19 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nfn_cli.cli.failures import leave_with
 from nfn_cli.cli.options import Format
+from nfn_cli.cli.telling import reading_lines
 from nfn_cli.errors import NfnError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from nfn_cli.architectures import Reading
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class MovedRow:
         residual: of a balanced scale, the largest |incoming norm / outgoing norm − 1| of a neuron.
         dead, duplicates: neurons that nothing feeds or nothing reads, and those that read the same as another, as
             `layer:place` in the new file.
+        read_as, assumed: how the network was read, and what was taken for granted in this.
+        left: tensors beside the network's layers, which stay as they are.
         kept: entries of the file beside the weights, such as an optimizer's state, that still belong to the old ones.
     """
 
@@ -37,7 +42,15 @@ class MovedRow:
     dead: str | None = None
     duplicates: str | None = None
     kept: str | None = None
+    read_as: str | None = None
+    assumed: str | None = None
+    left: str | None = None
     error: str | None = None
+
+
+def with_reading(row: MovedRow, reading: Reading) -> MovedRow:
+    """The row with what tells how its network was read."""
+    return replace(row, read_as=reading.text, assumed=reading.assumed, left=", ".join(reading.left) or None)
 
 
 def planned_outputs(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
@@ -87,7 +100,7 @@ def move_files(
             except NfnError as error:
                 rows.append(MovedRow(str(path), str(target), error=str(error)))
     write_rows(rows, MovedRow, _table, format, sys.stdout)
-    leave_with([row.error for row in rows])
+    leave_with([row.error for row in rows], reading_lines((row.read_as, row.assumed) for row in rows))
 
 
 def _table(rows: Iterable[MovedRow]) -> Table:
@@ -104,7 +117,12 @@ def _table(rows: Iterable[MovedRow]) -> Table:
         table.add_column("residual", no_wrap=True)
     table.add_column("note", overflow="fold")
     for row in rows:
-        notes = {"dead": row.dead, "duplicates": row.duplicates, "of the old weights:": row.kept}
+        notes = {
+            "dead": row.dead,
+            "duplicates": row.duplicates,
+            "as it was:": row.left,
+            "of the old weights:": row.kept,
+        }
         note = escape("; ".join(f"{name} {places}" for name, places in notes.items() if places))
         output, rounding = escape(row.output), "0" if not row.rounding else f"{row.rounding:.1e}"
         if row.error is not None:

@@ -78,4 +78,27 @@ PoolOption = Annotated[
 FormatOption = Annotated[
     Format | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
 ]
+OmegaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--omega-0",
+        metavar="W[,W...]",
+        help="Frequency of sines, over what the files say: one, or one a layer but the last.",
+        show_default=False,
+    ),
+]
+ChainOption = Annotated[
+    bool, typer.Option("--chain", help="The layers are one plain chain: no skips, branches or other networks.")
+]
+PrefixOption = Annotated[
+    str | None,
+    typer.Option(help="One network of several: its tensors' names begin so, such as `actor.`.", show_default=False),
+]
+EntryOption = Annotated[
+    str | None,
+    typer.Option(help="One network of several: its entry in a PyTorch file, such as `actor`.", show_default=False),
+]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Refuse a network that is only recognised by names and shapes.")
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nfn_cli.cli.failures import counted
 from nfn_cli.cli.options import ActivationOption, OverwriteOption, refuse_existing
 from nfn_cli.errors import CheckpointError, NfnError, UsageError
 
 if TYPE_CHECKING:
     from nfn_cli.pictures import Assumed, Drawn
 
+_ASSUMED = {
+    "activation": ("activation sin", "--activation"),
+    "omega_0": ("omega_0 30", "omega_0 in a file beside it"),
+    "value_range": ("black at -1 and white at 1", "--value-range"),
+}
 _MOST_NETWORKS = 10_000
 _MOST_IN_TERMINAL = 64
 _LIMIT_HELP = (
@@ -87,9 +93,8 @@ def render(
         if limit is None:
             print(f"nfn: the first {most:,} networks are drawn; see --limit", file=sys.stderr)
     for what, count in assumed.items():
-        files = "1 file that does" if count == 1 else f"{count:,} files that do"
-        told = "activation sin" if what == "activation" else "black at -1 and white at 1"
-        print(f"nfn: {told} assumed for {files} not tell; see --{what.replace('_', '-')}", file=sys.stderr)
+        told, place = _ASSUMED[what]
+        print(f"nfn: {told} assumed for {counted(count)} not tell; see {place}", file=sys.stderr)
     if output is None:
         _show(pictures)
     else:

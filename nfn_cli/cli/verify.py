@@ -12,16 +12,24 @@ import typer
 
 from nfn_cli.cli.options import (
     ActivationOption,
+    ChainOption,
+    EntryOption,
     FormatOption,
+    OmegaOption,
     OverwriteOption,
     PoolOption,
+    PrefixOption,
+    StrictOption,
     complete_head,
     refuse_existing,
 )
+from nfn_cli.cli.telling import told_by
 from nfn_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from nfn_cli.symmetry import Source
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,11 @@ def verify(
     ] = None,
     activation: ActivationOption = None,
     pool: PoolOption = None,
+    omega_0: OmegaOption = None,
+    chain: ChainOption = False,
+    prefix: PrefixOption = None,
+    entry: EntryOption = None,
+    strict: StrictOption = False,
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -100,25 +113,25 @@ def verify(
     from nfn_cli.symmetry import read_source
     from nfn_cli.symmetry import save_element as save
 
-    pooling = pool.value if pool else None
+    told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
     if other is None:
         if save_element is not None:
             raise UsageError("--save-element", "there is no checkpoint to bring this one to", "give A and B")
         shape = parsed_shape(input_shape)
-        source = read_source(path, activation=activation, pool=pooling)
+        source = read_source(path, told)
         checks = check_orbit(source, samples=samples, seed=seed, head=head, shape=shape, model=model)
         rows = [CheckRow(c.name, c.samples, c.deviation, c.tolerance, c.passed) for c in checks]
         write_rows(rows, CheckRow, _check_table, format, sys.stdout)
         failed = ", ".join(row.check for row in rows if not row.passed)
-        _finish(f"not preserved: {failed}" if failed else "preserved", passed=not failed)
+        _finish(f"not preserved: {failed}" if failed else "preserved", source, passed=not failed)
         return
     for option, value in (("--head", head), ("--input-shape", input_shape), ("--model", model)):
         if value is not None:
             raise UsageError(option, "says nothing about two checkpoints", "leave it out, or give A alone")
     if save_element is not None:
         refuse_existing(save_element, overwrite=overwrite)
-    source = read_source(path, activation=activation, pool=pooling)
-    found = compare_checkpoints(source, read_source(other, activation=activation, pool=pooling))
+    source = read_source(path, told)
+    found = compare_checkpoints(source, read_source(other, told))
     if save_element is not None:
         save(save_element, found.element, source.stored, overwrite=overwrite)
     permuted = [left.distance for left in found.permuted] if found.permuted else [None] * len(found.residuals)
@@ -127,15 +140,21 @@ def verify(
         for alone, left in zip(permuted, found.residuals, strict=True)
     ]
     write_rows(layers, LayerRow, _layer_table, format, sys.stdout)
-    worst = max(layers, key=lambda row: row.deviation)
-    told = f"largest deviation {worst.deviation:.1e}, in {worst.layer}; tolerance {worst.tolerance:.0e}"
-    _finish(f"{'same orbit' if found.same_orbit else 'not the same orbit'} ({told})", passed=found.same_orbit)
+    row = max(layers, key=lambda row: row.deviation)
+    worst = f" (largest deviation {row.deviation:.1e}, in {row.layer}; tolerance {row.tolerance:.0e})"
+    _finish(
+        "same function" if found.same_orbit else "not the same orbit", source, passed=found.same_orbit, figures=worst
+    )
 
 
-def _finish(verdict: str, *, passed: bool) -> None:
-    """Say the verdict where it does not mix with the rows, and leave with it."""
+def _finish(verdict: str, source: Source, *, passed: bool, figures: str = "") -> None:
+    """Say the verdict where it does not mix with the rows, and of what it speaks; leave with it."""
     sys.stdout.flush()
-    print(f"nfn: {verdict}", file=sys.stderr)
+    reading = source.network.reading
+    chains = f"the chain{'s' * (len(source.stored.starts) > 1)} {reading.network}"
+    print(f"nfn: {verdict}, as {chains} with {reading.activation or 'no activation'}{figures}", file=sys.stderr)
+    if reading.assumed:
+        print(f"nfn: assumed: {reading.assumed}", file=sys.stderr)
     if not passed:
         raise typer.Exit(3)
 

@@ -69,7 +69,7 @@ def check_orbit(
         return [sample_element(source.stored, generator, scale_range=_SCALES, phase=phase) for _ in range(samples)]
 
     reader = _reader(source, head)
-    checks = [_check_outputs(source, elements(True), shape, model, generator)]
+    checks = _check_outputs(source, elements(True), shape, model, generator)
     if reader is not None:
         # A head computes in float32, and one that predicts accuracies knows nothing of phases.
         before = reader.says(stack([point]))
@@ -84,13 +84,22 @@ def _check_outputs(
     shape: tuple[int, ...] | None,
     model: str | None,
     generator: torch.Generator,
-) -> Check:
+) -> list[Check]:
     from nfn_cli.symmetry import check_outputs, compare, fitting_shape, output_tolerance, random_inputs
 
     point = source.network.weight_space
-    fitting = shape or fitting_shape(point.architecture)
+    chains = [chain for chain in point.architecture.chains if chain.groups]
+    if model is None and shape is not None and len(point.architecture.chains) > 1:
+        raise UsageError(
+            "--input-shape", "the network is read as several chains", "leave it out, or name one (--prefix)"
+        )
+    fitting = shape or fitting_shape(chains[0] if chains else point.architecture)
+    if model is None and len(point.architecture.chains) == 1:
+        return [check_outputs(point, elements, random_inputs(fitting, generator))]
     if model is None:
-        return check_outputs(point, elements, random_inputs(fitting, generator))
+        return [
+            check_outputs(point, elements, random_inputs(fitting_shape(chain), generator), chain) for chain in chains
+        ]
 
     from nfn_cli.cli.user_model import UserModel, candidate_shapes
     from nfn_cli.symmetry import move
@@ -108,7 +117,7 @@ def _check_outputs(
             module.load({**stored, **move(source, element)})
             yield module.run(inputs)
 
-    return compare(f"outputs of {model}", before, after(), output_tolerance(source.precision))
+    return [compare(f"outputs of {model}", before, after(), output_tolerance(source.precision))]
 
 
 @dataclass(frozen=True)

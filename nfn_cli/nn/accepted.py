@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from nfn_cli.architectures import Architecture, Layer, chain
-from nfn_cli.architectures.activations import DEFAULT_OMEGA_0, POOLS
+from nfn_cli.architectures.activations import POOLS
+from nfn_cli.architectures.frequencies import DEFAULT_OMEGA_0
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Accepted:
 
     def mismatch(self, architecture: Architecture) -> str | None:
         """Why a head does not read this architecture, naming the first layer that differs; None if it does."""
+        if not architecture.is_whole:
+            return "it is not one chain of layers with activations alone between them"
+        if architecture.omegas and self.omega_0 is not None:
+            return f"omega_0 differs from layer to layer, the head reads {self.omega_0:g}"
         other = Accepted.of(architecture)
         for layer, mine, theirs in zip(architecture.layers, self.layers, other.layers, strict=False):
             if mine != theirs:

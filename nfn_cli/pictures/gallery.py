@@ -10,13 +10,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import DEFAULT_RANGE, ReadNetwork, WeightSpace, read_weight_space, stack
-from nfn_cli.checkpoints import population_of, read_checkpoint, read_members
+from nfn_cli.architectures import DEFAULT_RANGE, ReadNetwork, Told, WeightSpace, read_network, read_weight_space, stack
+from nfn_cli.checkpoints import population_of, read_members
 from nfn_cli.errors import ArchitectureError, CheckpointError, NfnError, UsageError
 from nfn_cli.pictures.render import render, require_picture, require_size
 
-# What nothing tells: sin is assumed for the one, -1 to 1 for the other.
-Assumed = Literal["activation", "value_range"]
+# What nothing tells: sin, 30 and -1 to 1 are assumed.
+Assumed = Literal["activation", "omega_0", "value_range"]
 
 _TOGETHER = 256  # networks
 _NUMBERS_TOGETHER = 1 << 24  # of pictures: 64 megabytes
@@ -74,7 +74,7 @@ def drawn(
 
     Args:
         on_error: told of every file that cannot be drawn, and of networks in packed files.
-        on_assumed: told of every file that does not tell its activation, or its range of values.
+        on_assumed: told of every file that does not tell its activation, its frequency or its range of values.
     """
     left = settings.limit if settings.limit is not None else 1 << 62
     waiting: list[_Part] = []
@@ -123,7 +123,7 @@ def _parts(
 ) -> Iterator[_Part]:
     count = population_of(path)
     if count is None:
-        network = read_weight_space(read_checkpoint(path), activation=settings.activation, default_activation="sin")
+        network = read_network(path, Told(activation=settings.activation), default_activation="sin")[1]
         value_range = _range(path, network, settings, on_assumed)
         yield _Part([str(path)], stack([network.weight_space]), value_range)
         return
@@ -154,6 +154,8 @@ def _range(
     require_size(settings.height, settings.width, architecture.layers[-1].out_features)
     if network.activation.source == "assumed" and len(architecture.layers) > 1:
         on_assumed(path, "activation")
+    if network.assumes_frequency and len(architecture.layers) > 1:
+        on_assumed(path, "omega_0")
     told = settings.value_range or network.activation.value_range
     if told is None:
         on_assumed(path, "value_range")

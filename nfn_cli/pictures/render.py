@@ -83,7 +83,7 @@ def _values(parts: list[tuple[Tensor, Tensor]], places: Tensor, architecture: Ar
     for position, (weight, bias) in enumerate(parts):
         last = position == len(parts) - 1
         if architecture.activation == "sin" and not last:
-            frequency = architecture.omega_0
+            frequency = architecture.frequency(position)
             hidden = torch.baddbmm(bias, weight, hidden, beta=frequency, alpha=frequency).sin_()
         else:
             hidden = torch.baddbmm(bias, weight, hidden)

@@ -83,7 +83,7 @@ class Tally:
 
     Attributes:
         skipped: inputs that were there already.
-        assumed: networks read under an assumed (activation, for a head).
+        assumed: networks of which something was assumed (what, for which head).
     """
 
     skipped: int = 0

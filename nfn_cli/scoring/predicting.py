@@ -27,7 +27,7 @@ class ScoredChunk(Generic[Row]):
 
     Attributes:
         rows, stamps: in the order of the sources.
-        assumed: how many networks were read under which activation, for which head, because nothing tells theirs.
+        assumed: how many networks something was assumed of, by what and for which head, because nothing tells it.
         packed: as in `ReadChunk`.
     """
 
@@ -74,8 +74,8 @@ class Predictor(Generic[Row]):
         for number, chunk in enumerate(chunks):
             for position, group in enumerate(chunk.groups):
                 alike.setdefault((group.architecture.signature, group.head), []).append((number, position))
-                if group.assumed:
-                    assumed[number][group.architecture.activation, group.head] += group.assumed
+                for what, count in group.assumed.items():
+                    assumed[number][what, group.head] += count
         for (_, head), members in alike.items():
             groups = [chunks[number].groups[position] for number, position in members]
             owners = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,14 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, WeightSpace, read_weight_space, to_plain_range
+from nfn_cli.architectures import Architecture, Told, WeightSpace, read_network, read_weight_space, to_plain_range
 from nfn_cli.checkpoints import (
     PackedError,
     StoreError,
     fetched,
     is_address,
     population_of,
-    read_checkpoint,
     read_members,
     remote_facts,
 )
@@ -87,13 +87,13 @@ class Group:
 
     Attributes:
         places: of their rows in the chunk.
-        assumed: how many of them were read under the head's activation because nothing tells theirs.
+        assumed: what was assumed, as the head reads it, because nothing tells it, each with the number of networks.
         arrays: [networks, *shape] by name.
     """
 
     places: list[int]
     head: str
-    assumed: int
+    assumed: Mapping[str, int]
     architecture: Architecture
     arrays: dict[str, np.ndarray[Any, Any]]
 
@@ -131,7 +131,7 @@ def read_chunk(sources: Sequence[Source], settings: ReadSettings) -> ReadChunk:
     stamps: list[Stamp | None] = []
     failures: dict[int, NfnError] = {}
     packed: dict[int, int] = {}
-    read: dict[tuple[object, str], list[tuple[list[int], bool, WeightSpace]]] = {}
+    read: dict[tuple[object, str], list[tuple[list[int], list[str], WeightSpace]]] = {}
     for number, source in enumerate(sources):
         stamp: Stamp | None = None
         try:
@@ -209,24 +209,26 @@ class _Reads:
     accepted: Accepted
 
 
-def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[WeightSpace, str, bool]:
-    """Networks [networks, *shape], the head that reads them, and whether their activation is assumed."""
+def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[WeightSpace, str, list[str]]:
+    """Networks [networks, *shape], the head that reads them, and what is assumed of them."""
     members: dict[str, Tensor] | None = None
     if source.members is not None:
         checkpoint, members = read_members(source.path, *source.members)
+        told = Told(activation=settings.activation)
+        network = read_weight_space(checkpoint, told, default_activation=_PLACEHOLDER)
     else:
         try:
-            checkpoint = read_checkpoint(path)
+            told = Told(activation=settings.activation)
+            network = read_network(path, told, default_activation=_PLACEHOLDER)[1]
         except PackedError as error:
             if count := population_of(path):
                 raise _Packed(count) from error
             cause = "a packed population whose tensors are not those of so many networks"
             raise CheckpointError(path, cause, "copy it again, or generate the zoo again") from error
-    network = read_weight_space(checkpoint, activation=settings.activation, default_activation=_PLACEHOLDER)
-    assumed = network.activation.source == "assumed"
-    architecture = network.weight_space.architecture
+    untold = network.activation.source == "assumed"
+    architecture = network.plain().weight_space.architecture
     configs = {name: _Reads(accepted) for name, accepted in settings.accepted.items()}
-    head, architecture = choose_head(architecture, configs, assume_activation=assumed, fitted_by=settings.fitted_by)
+    head, architecture = choose_head(architecture, configs, assume_activation=untold, fitted_by=settings.fitted_by)
     if members is None:
         tensors = {name: tensor[None] for name, tensor in network.weight_space.tensors.items()}
     else:
@@ -238,10 +240,15 @@ def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[WeightSpa
         if broken:
             raise CheckpointError(path, f"tensor {broken[0]!r} of some member is not finite", "leave that one out")
         tensors = {name: members[name].to(torch.promote_types(members[name].dtype, torch.float32)) for name in names}
+    assumed = [f"activation {architecture.activation}"] if untold else []
+    if network.assumes_frequency and architecture.activation == "sin":
+        assumed.append(f"omega_0 {architecture.omega_0:g}")
+    if not network.reading.is_told and len(architecture.layers) > 1:
+        assumed.append("one chain of layers")
     return to_plain_range(WeightSpace(architecture, tensors), network.activation.value_range), head, assumed
 
 
-def _group(head: str, parts: Sequence[tuple[list[int], bool, WeightSpace]]) -> Group:
+def _group(head: str, parts: Sequence[tuple[list[int], list[str], WeightSpace]]) -> Group:
     architecture = parts[0][2].architecture
     # Architectures of one signature may call their tensors by other names.
     columns = [[point.tensors[spec.name] for spec in point.architecture.tensors] for _, _, point in parts]
@@ -250,7 +257,9 @@ def _group(head: str, parts: Sequence[tuple[list[int], bool, WeightSpace]]) -> G
         for position, spec in enumerate(architecture.tensors)
     }
     places = [place for own, _, _ in parts for place in own]
-    assumed = sum(len(own) for own, told, _ in parts if told)
+    assumed: Counter[str] = Counter()
+    for own, told, _ in parts:
+        assumed += Counter(dict.fromkeys(told, len(own)))
     return Group(places, head, assumed, architecture, arrays)
 
 

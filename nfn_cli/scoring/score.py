@@ -174,7 +174,8 @@ def assumption_notes(tally: Tally) -> list[str]:
     notes = []
     for (assumed, head), count in sorted(tally.assumed.items()):
         files = "1 file that does" if count == 1 else f"{count} files that do"
-        notes.append(f"activation {assumed} assumed, as head {head} reads it, for {files} not tell; see --activation")
+        place = "--activation" if assumed.startswith("activation") else "nfn.yaml"
+        notes.append(f"{assumed} assumed, as head {head} reads it, for {files} not tell; see {place}")
     return notes
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
@@ -28,26 +28,28 @@ def act(element: GroupElement, point: WeightSpace) -> WeightSpace:
     tensors = {}
     for spec in point.architecture.tensors:
         tensor = point.tensors[spec.name]
-        tensors[spec.name] = act_on_tensor(element, tensor, spec, point.architecture.omega_0).to(tensor.dtype)
+        tensors[spec.name] = act_on_tensor(element, tensor, spec, point.architecture.omegas_of_groups).to(tensor.dtype)
     return WeightSpace(point.architecture, tensors)
 
 
-def act_on_tensor(element: GroupElement, tensor: Tensor, spec: TensorSpec, omega_0: float) -> Tensor:
+def act_on_tensor(element: GroupElement, tensor: Tensor, spec: TensorSpec, omegas: Sequence[float]) -> Tensor:
     """The action on one tensor [*batch, *spec.shape]; float64, or its own dtype where it is only permuted."""
     for axis, role in enumerate(spec.roles):
         if role.group is not None:
-            action = AxisAction.of(axis - len(spec.roles), role, element, omega_0, tensor.ndim)
+            action = AxisAction.of(axis - len(spec.roles), role, element, omegas, tensor.ndim)
             tensor = action.scaled(action.permuted(tensor))
     return tensor
 
 
-def acted_rows(element: GroupElement, tensor: Tensor, spec: TensorSpec, omega_0: float, count: int) -> Iterator[Tensor]:
+def acted_rows(
+    element: GroupElement, tensor: Tensor, spec: TensorSpec, omegas: Sequence[float], count: int
+) -> Iterator[Tensor]:
     """What `act_on_tensor` gives for one network, `count` rows at a time and float64 throughout."""
     if spec.roles[0].side is Side.IN:
-        yield from act_on_tensor(element, tensor, spec, omega_0).double().split(count)
+        yield from act_on_tensor(element, tensor, spec, omegas).double().split(count)
         return
     own, *others = (
-        None if role.group is None else AxisAction.of(axis - len(spec.roles), role, element, omega_0, tensor.ndim)
+        None if role.group is None else AxisAction.of(axis - len(spec.roles), role, element, omegas, tensor.ndim)
         for axis, role in enumerate(spec.roles)
     )
     for start in range(0, len(tensor), count):

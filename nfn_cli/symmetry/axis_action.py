@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,11 +33,13 @@ class AxisAction:
     shifts: Tensor | None = None
 
     @classmethod
-    def of(cls, axis: int, role: AxisRole, element: GroupElement, omega_0: float, dimensions: int) -> AxisAction:
+    def of(
+        cls, axis: int, role: AxisRole, element: GroupElement, omegas: Sequence[float], dimensions: int
+    ) -> AxisAction:
         """The part of an element that acts on an axis which belongs to a group.
 
         Args:
-            omega_0: of a sine, to which half-turns of phase refer.
+            omegas: of each group's sine, to which half-turns of phase refer.
             dimensions: of the tensors, batch axes counted.
         """
         assert role.group is not None
@@ -53,7 +56,7 @@ class AxisAction:
             return cls(axis, places, batched, factors, divide=True)
         shifts = None
         if role.bias and bool(turns.any()):
-            shifts = _along(_repeated(turns.double(), role), axis, dimensions) * (math.pi / omega_0)
+            shifts = _along(_repeated(turns.double(), role), axis, dimensions) * (math.pi / omegas[role.group])
         return cls(axis, places, batched, factors, shifts=shifts)
 
     def part(self, start: int, stop: int) -> AxisAction:

@@ -6,12 +6,13 @@ Source of the groups and their names: arXiv 2409.11697, section 4. Nothing here 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import FUNCTIONS, Architecture, Layer, ReadNetwork, WeightSpace, read_weight_space
+from nfn_cli.architectures import FUNCTIONS, Architecture, Layer, ReadNetwork, Stage, Told, WeightSpace, read_network
 from nfn_cli.architectures.modules import BatchNorm, Weighted
 from nfn_cli.checkpoints import Checkpoint
 from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind, group_kind
@@ -20,6 +21,12 @@ from nfn_cli.symmetry.normal_form import NormalForm, NormalFormSettings, normal_
 
 # Read in place of an activation that nobody tells: it has no symmetry but permutations, and every other has those.
 _STAND_IN = "gelu"
+_DIAGONALS = {
+    DiagonalKind.POSITIVE: "Δ_{}^{{>0}}",
+    DiagonalKind.SIGN: "Δ_{}^{{±1}}",
+    DiagonalKind.NONZERO: "Δ_{}",
+    DiagonalKind.TRIVIAL: "1",
+}
 _SYMBOLS = {
     DiagonalKind.POSITIVE: "G_{}^{{>0}}",
     DiagonalKind.SIGN: "G_{}^{{±1}}",
@@ -33,9 +40,10 @@ class GroupFacts:
     """One neuron group, and the group of the literature that acts on it.
 
     Attributes:
-        size: neurons n, so n! permutations.
+        size: neurons n, so n! permutations, if they may be permuted.
+        permuted: whether they may.
         kind: positive, sign, nonzero or trivial: the diagonals.
-        symbol: G_n^{>0}, G_n^{±1}, G_n or P_n.
+        symbol: G_n^{>0}, G_n^{±1}, G_n or P_n; without permutations Δ in place of G, or 1.
         scalings, signs, phases: how many of each act: none or one a neuron. Phases are those of a sine with a bias.
         imbalance_median, imbalance_largest: of |log10(norm of what feeds a neuron / norm of what reads it)| over the
             neurons that are not dead; None where there is none.
@@ -53,6 +61,7 @@ class GroupFacts:
     imbalance_largest: float | None
     dead: tuple[int, ...]
     duplicates: tuple[tuple[int, ...], ...]
+    permuted: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,11 +73,12 @@ class LayerFacts:
         inputs, outputs, kernel: sizes of the weight [outputs, inputs, *kernel].
         flatten: positions that each neuron before the layer owns on its second axis; 1 where nothing is flattened.
         bias: whether the layer has one of its own in the file.
-        batchnorm: name of the BatchNorm behind it.
+        batchnorm: name of the BatchNorm directly behind it.
+        stages: what else stands at its inputs and behind it, such as `layer norm 1`.
         weight_norm: whether the file has the weight under weight normalisation.
         dtype: of weight and bias, such as float32.
         parameters: numbers in weight and bias and those of its BatchNorm.
-        group: the neurons that it feeds; None for the last layer.
+        group: the neurons that it feeds; None for the last layer of a chain.
     """
 
     name: str
@@ -83,6 +93,7 @@ class LayerFacts:
     dtype: str
     parameters: int
     group: GroupFacts | None
+    stages: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Such as `conv 6->16 5x5`."""
@@ -99,10 +110,14 @@ class Inspection:
         parameters: of all layers.
         activation: None where nobody tells it; the groups are then those of permutations only.
         activation_source: option, sidecar, metadata or unknown.
-        omega_0: frequency of a sine; None for other activations.
+        omega_0: frequency of a sine; None for other activations, and where nobody tells one for all layers.
+        omegas: one a layer but the last, where they differ.
         pool: max, avg or none; None where nobody tells it.
         orbit_dimension: continuous scalings of neurons that are not dead, each of which moves the weights its own way:
             the dimension of the orbit of the network without its dead neurons.
+        read_as: the layers in the order in which they were read, chains apart.
+        assumed: what was taken for granted in this.
+        left: tensors beside the layers.
         hints: what to tell nfn so that it knows more, a line each.
         architecture: as read; its activation is a stand-in where that is unknown.
     """
@@ -118,6 +133,10 @@ class Inspection:
     orbit_dimension: int
     layers: tuple[LayerFacts, ...]
     hints: tuple[str, ...]
+    read_as: str
+    assumed: str | None
+    left: tuple[str, ...]
+    omegas: tuple[float, ...]
     architecture: Architecture = field(repr=False)
 
     @property
@@ -126,13 +145,14 @@ class Inspection:
         return tuple(layer.group for layer in self.layers if layer.group is not None)
 
 
-def read_leniently(checkpoint: Checkpoint, *, activation: str | None = None, pool: str | None = None) -> ReadNetwork:
+def read_leniently(path: Path, told: Told | None = None) -> tuple[Checkpoint, ReadNetwork]:
     """Read a network of which nobody need know the activation: its source is then `assumed`.
 
     Raises:
-        ArchitectureError: no chain of known layers, or an activation that is told but not known.
+        CheckpointError, ArchitectureError: the file cannot be read, holds no chain of known layers, or an activation is
+            told but not known.
     """
-    return read_weight_space(checkpoint, activation=activation, default_activation=_STAND_IN, pool=pool)
+    return read_network(path, told, default_activation=_STAND_IN)
 
 
 def inspect_network(checkpoint: Checkpoint, network: ReadNetwork) -> Inspection:
@@ -145,10 +165,13 @@ def inspect_network(checkpoint: Checkpoint, network: ReadNetwork) -> Inspection:
     point = replace(point, architecture=replace(architecture, pool="max")) if unpooled else point
     floating = [tensor.dtype for tensor in checkpoint.tensors.values() if tensor.is_floating_point()]
     groups, dimension = _groups(point, max(floating, key=lambda dtype: torch.finfo(dtype).eps), known)
+    named = {group.name: facts for group, facts in zip(architecture.groups, groups, strict=True)}
     layers = tuple(
-        _layer(layer, module, network.norms.get(layer.name), group)
-        for layer, module, group in zip(architecture.layers, network.modules, [*groups, None], strict=True)
+        _layer(layer, module, network, named.get(layer.name))
+        for layer, module in zip(architecture.layers, network.modules, strict=True)
     )
+    untold = not any(role.bias for spec in architecture.tensors for role in spec.roles)
+    sines = known and architecture.activation == "sin"
     return Inspection(
         path=str(checkpoint.path),
         format=checkpoint.format,
@@ -156,7 +179,11 @@ def inspect_network(checkpoint: Checkpoint, network: ReadNetwork) -> Inspection:
         parameters=sum(layer.parameters for layer in layers),
         activation=architecture.activation if known else None,
         activation_source=network.activation.source if known else "unknown",
-        omega_0=architecture.omega_0 if known and architecture.activation == "sin" else None,
+        omega_0=architecture.omega_0 if sines and not untold and not architecture.omegas else None,
+        omegas=architecture.omegas if sines else (),
+        read_as=network.reading.network,
+        assumed=network.reading.assumed,
+        left=network.reading.left,
         pool=architecture.pool,
         orbit_dimension=dimension,
         layers=layers,
@@ -165,9 +192,11 @@ def inspect_network(checkpoint: Checkpoint, network: ReadNetwork) -> Inspection:
     )
 
 
-def _layer(layer: Layer, module: Weighted, norm: BatchNorm | None, group: GroupFacts | None) -> LayerFacts:
+def _layer(layer: Layer, module: Weighted, network: ReadNetwork, group: GroupFacts | None) -> LayerFacts:
     own = [module.weight] if module.bias is None else [module.weight, module.bias]
-    affine = [] if norm is None else [part for part in (norm.weight, norm.bias) if part is not None]
+    norm = network.norms.get(layer.name)
+    norms = [*([norm] if norm else []), *(network.stages[stage.name] for stage in layer.stages)]
+    affine = [part for own_norm in norms for part in (own_norm.weight, own_norm.bias) if part is not None]
     return LayerFacts(
         name=layer.name,
         kind=layer.kind,
@@ -181,7 +210,14 @@ def _layer(layer: Layer, module: Weighted, norm: BatchNorm | None, group: GroupF
         dtype=", ".join(sorted({_named(tensor.dtype) for tensor in own})),
         parameters=sum(tensor.numel() for tensor in own + affine),
         group=group,
+        stages=tuple(_described(stage, network) for stage in layer.stages),
     )
+
+
+def _described(stage: Stage, network: ReadNetwork) -> str:
+    kind = "BatchNorm" if isinstance(network.stages[stage.name], BatchNorm) else stage.kind.value.replace("_", " ")
+    where = {"inputs": " at its inputs", "before": "", "behind": " behind the activation"}[stage.place]
+    return f"{kind} {stage.name}{where}"
 
 
 def _groups(point: WeightSpace, precision: torch.dtype, known: bool) -> tuple[list[GroupFacts], int]:
@@ -205,7 +241,7 @@ def _groups(point: WeightSpace, precision: torch.dtype, known: bool) -> tuple[li
         facts = GroupFacts(
             size=group.size,
             kind=kind.value,
-            symbol=_SYMBOLS[kind].format(group.size),
+            symbol=(_DIAGONALS if group.in_place else _SYMBOLS)[kind].format(group.size),
             scalings=group.size if scales else 0,
             signs=group.size if signed else 0,
             phases=group.size if known and group.activation == "sin" and position in biased else 0,
@@ -213,6 +249,7 @@ def _groups(point: WeightSpace, precision: torch.dtype, known: bool) -> tuple[li
             imbalance_largest=imbalance.max().item() if len(imbalance) else None,
             dead=tuple((~alive).nonzero()[:, 0].tolist()),
             duplicates=_duplicates(form, position, links.fed[position]),
+            permuted=not group.in_place,
         )
         found.append(facts)
     return found, dimension

@@ -35,7 +35,8 @@ def neuron_rows(
 
     Args:
         point: one network, without batch axes.
-        side: OUT for the weights and bias that feed a neuron, IN for the weights that read it.
+        side: OUT for the weights and bias that feed a neuron, IN for the weights that read it, INDEX for what is its
+            own but has no part in its scale (see `has_index`).
         element: its part for `group` itself is not applied.
         silent: per group, which neurons (in their order in `point`) always put out zero; weights that read them count
             as zero. None, and groups beyond the end, have no such neurons.
@@ -73,6 +74,12 @@ def neuron_rows(
                 weights.append(rows.flatten(1))
         joined = weights[0] if len(weights) == 1 else torch.cat(weights, dim=1)
         yield some, joined, sum(biases[1:], biases[0]) if biases else None
+
+
+def has_index(point: WeightSpace, group: int) -> bool:
+    """Whether anything is a group's neurons' own without being scaled with them."""
+    roles = (role for spec in point.architecture.tensors for role in spec.roles)
+    return any(role.group == group and role.side is Side.INDEX for role in roles)
 
 
 def unread_neurons(point: WeightSpace, group: int) -> Tensor:
@@ -133,7 +140,10 @@ class _Part:
                 view = view if kept is None else view.narrow(along, 0, min(kept, view.shape[along]))
                 continue
             order = element.permutations[role.group]
-            factor = element.diagonals[role.group]  # half-turns move biases and readers, not a neuron's own weights
+            if role.side is Side.INDEX:
+                factor = torch.ones(len(order), dtype=torch.float64)
+            else:
+                factor = element.diagonals[role.group]  # half-turns move biases and readers, not a neuron's own weights
             if role.side is Side.IN:
                 factor = 1 / element.factor(role.group)
                 quiet = silent[role.group] if role.group < len(silent) else None

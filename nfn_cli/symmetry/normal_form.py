@@ -27,7 +27,7 @@ from nfn_cli.architectures import AxisRole, Side, WeightSpace
 from nfn_cli.symmetry.balance import balance
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
-from nfn_cli.symmetry.neurons import CHUNK, neuron_rows, unread_neurons
+from nfn_cli.symmetry.neurons import CHUNK, has_index, neuron_rows, unread_neurons
 from nfn_cli.symmetry.order import lexicographic_order
 
 Scale = Literal["unit", "balanced", "none"]
@@ -117,21 +117,21 @@ class _Builder:
             diagonal = diagonal * signs
         turns = self.element.turns[group]  # none so far
         if phased:
-            turns = self._phase(kind, diagonal * biases)
+            turns = self._phase(group, kind, diagonal * biases)
             if signed:
                 # A neuron without weights has its sign from its bias, once that is in its interval.
-                flipped = (fed == 0) & (self._added(diagonal, biases, turns) < 0)
+                flipped = (fed == 0) & (self._added(group, diagonal, biases, turns) < 0)
                 diagonal, turns = (torch.where(flipped, -part, part) for part in (diagonal, turns))
         self._set(group, self.element.permutations[group], diagonal, turns)
         silent = fed == 0
         if bool(silent.any()):
             # Of sin(ω₀ b) = 0, every half-turn is a solution; the normal phase leaves b = 0 but for rounding.
-            zero = 1e-9 / self.point.architecture.omega_0 if self._has_phase(group) else 0.0
-            silent &= self._added(diagonal, biases, turns).abs() <= zero
+            zero = 1e-9 / self._omega(group) if self._has_phase(group) else 0.0
+            silent &= self._added(group, diagonal, biases, turns).abs() <= zero
         none = kind is DiagonalKind.TRIVIAL or not bool(silent.any())
         self.silent.append(None if none else silent)
         self.duplicates.append([])
-        if self.settings.permute:
+        if self.settings.permute and not self.point.architecture.groups[group].in_place:
             self._sort(group)
 
     def _measured(self, group: int, *, signed: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -178,15 +178,16 @@ class _Builder:
                 if self.settings.sign and self._has_phase(group):
                     # sin(ω₀ b) = 0: as many half-turns back as b has, each of which flips the sign.
                     biases = torch.cat([bias for _, _, bias in self._rows(group, some) if bias is not None])
-                    half = torch.round(biases * self.point.architecture.omega_0 / math.pi).long()
+                    half = torch.round(biases * self._omega(group) / math.pi).long()
                     chosen = chosen * (1 - 2 * (half % 2))
                 diagonals.append(chosen)
                 turns.append(-chosen.sign().long() * half)
             order = torch.arange(len(neurons))
-            if self.settings.permute:  # by what reads them, now that its scales are known
+            permute = self.settings.permute and not self.point.architecture.groups[group].in_place
+            if permute:  # by what reads them, now that its scales are known
                 order = lexicographic_order(_joined(columns), self.tolerance)[0]
             places = self.element.permutations[group].argsort()[neurons]
-            places = places.sort().values if self.settings.permute else places
+            places = places.sort().values if permute else places
             parts = (self.element.permutations[group], self.element.diagonals[group], self.element.turns[group])
             found = (neurons, _joined(diagonals), _joined(turns))
             settled = (old.index_copy(0, places, own[order]) for old, own in zip(parts, found, strict=True))
@@ -254,14 +255,17 @@ class _Builder:
             return self.scales[group]
         return _snapped(1 / _scalable(norms))
 
-    def _added(self, diagonal: Tensor, biases: Tensor, turns: Tensor) -> Tensor:
-        """The biases under a diagonal and half-turns."""
-        return diagonal * biases + turns.double() * (math.pi / self.point.architecture.omega_0)
+    def _omega(self, group: int) -> float:
+        return self.point.architecture.groups[group].omega_0
 
-    def _phase(self, kind: DiagonalKind, biases: Tensor) -> Tensor:
+    def _added(self, group: int, diagonal: Tensor, biases: Tensor, turns: Tensor) -> Tensor:
+        """The biases under a diagonal and half-turns."""
+        return diagonal * biases + turns.double() * (math.pi / self._omega(group))
+
+    def _phase(self, group: int, kind: DiagonalKind, biases: Tensor) -> Tensor:
         """The half-turns that bring ω₀ b into (−π/2, π/2]; whole turns into (−π, π] where no sign may change."""
         step = 1 if kind is DiagonalKind.SIGN else 2
-        turns = torch.floor(0.5 - self.point.architecture.omega_0 * biases / (step * math.pi))
+        turns = torch.floor(0.5 - self._omega(group) * biases / (step * math.pi))
         return step * torch.where(turns.abs() <= _MOST_TURNS, turns, 0.0).long()
 
     def _sort(self, group: int) -> None:
@@ -274,14 +278,22 @@ class _Builder:
                 columns = [weights[:, :entries] * diagonal[some, None]]
                 missing = entries is None or weights.shape[1] < entries
                 if missing and bias is not None:  # None, too, without one in the file: a phase has nowhere to go
-                    columns.append(self._added(diagonal[some], bias, turns[some])[:, None])
+                    columns.append(self._added(group, diagonal[some], bias, turns[some])[:, None])
                 found.append(torch.cat(columns, dim=1))
             return _joined(found)
+
+        def whole_rows(neurons: Tensor) -> Tensor:
+            rows = normal_rows(neurons)
+            if not has_index(self.point, group):
+                return rows
+            # What is not scaled with a neuron, such as the weights before a LayerNorm, tells it from others as well.
+            parts = neuron_rows(self.point, group, Side.INDEX, self.element, self.silent, neurons)
+            return torch.cat([rows, torch.cat([part for _, part, _ in parts])], dim=1)
 
         order, tied = lexicographic_order(normal_rows(entries=_LEADING), self.tolerance)
         for places in tied:
             neurons = order[places]
-            within, same = lexicographic_order(normal_rows(neurons), self.tolerance)
+            within, same = lexicographic_order(whole_rows(neurons), self.tolerance)
             neurons = neurons[within]
             for equal in same:
                 neurons[equal] = neurons[equal][self._order_of_duplicates(group, neurons[equal])]

@@ -65,23 +65,33 @@ def compare(name: str, before: Tensor, after: Iterable[Tensor], tolerance: float
     return Check(name, samples, largest, tolerance)
 
 
-def check_outputs(point: WeightSpace, elements: Sequence[GroupElement], inputs: Tensor) -> Check:
+def check_outputs(
+    point: WeightSpace, elements: Sequence[GroupElement], inputs: Tensor, chain: Architecture | None = None
+) -> Check:
     """Run a chain, without strides and padding, before and after each element; all in float64.
 
     Args:
         inputs: float64 [batch, channels, *space] or [batch, features].
+        chain: which of the architecture's chains to run; the only one by default.
 
     Raises:
         UsageError: the inputs do not fit.
     """
     exact = WeightSpace(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
+    chain = chain or point.architecture
+
+    def run(moved: WeightSpace) -> Tensor:
+        return functional_forward(WeightSpace(chain, moved.tensors), inputs)
+
     try:
-        before = functional_forward(exact, inputs)
+        before = run(exact)
     except (RuntimeError, ValueError) as error:
         shape = ",".join(map(str, inputs.shape[1:]))
         raise UsageError("--input-shape", f"inputs of {shape} do not fit ({error})", "give another shape") from error
-    after = (functional_forward(act(element, exact), inputs) for element in elements)
-    return compare("outputs", before, after, output_tolerance(torch.float64))
+    after = (run(act(element, exact)) for element in elements)
+    several = chain is not point.architecture
+    name = f"outputs of {' → '.join(layer.name for layer in chain.layers)}" if several else "outputs"
+    return compare(name, before, after, output_tolerance(torch.float64))
 
 
 def random_inputs(shape: Sequence[int], generator: torch.Generator) -> Tensor:

@@ -42,7 +42,7 @@ def sample_element(
         shape = (*batch, group.size)
         kind = group_kind(architecture, position)
         order = torch.rand(shape, generator=generator, dtype=torch.float64).argsort(-1)
-        permutations.append(order if permute else torch.arange(group.size).expand(shape).clone())
+        permutations.append(order if permute and not group.in_place else torch.arange(group.size).expand(shape).clone())
         diagonal = torch.ones(shape, dtype=torch.float64)
         if scale and kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO):
             uniform = torch.rand(shape, generator=generator, dtype=torch.float64)

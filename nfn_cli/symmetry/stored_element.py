@@ -68,6 +68,8 @@ def _wrong(architecture: Architecture, group: int, permutation: Tensor, diagonal
     size = architecture.groups[group].size
     if permutation.dtype != torch.int64 or not torch.equal(permutation.sort().values, torch.arange(size)):
         return f"its permutation is none of {size} neurons"
+    if architecture.groups[group].in_place and not torch.equal(permutation, torch.arange(size)):
+        return "a permutation would change the function of a network with groups of neurons"
     if diagonal.dtype != torch.float64 or diagonal.shape != (size,) or not bool(diagonal.isfinite().all()):
         return f"its diagonal is not {size} finite numbers"
     if turns.dtype != torch.int64 or turns.shape != (size,):

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, ReadNetwork, read_weight_space
-from nfn_cli.checkpoints import Checkpoint, PartedTensors, read_checkpoint
+from nfn_cli.architectures import Architecture, ReadNetwork, Told, read_network
+from nfn_cli.checkpoints import Checkpoint, PartedTensors
 from nfn_cli.errors import ArchitectureError, CheckpointError
 from nfn_cli.symmetry.action import acted_rows
 from nfn_cli.symmetry.element import GroupElement
@@ -65,7 +65,7 @@ class MovedTensors(PartedTensors):
         spec, old = self.specs[name], self.source.checkpoint.tensors[name]
         largest = lost = 0.0
         count = max(1, CHUNK // max(1, old[:1].numel()))
-        for exact in acted_rows(self.element, old, spec, self.source.stored.omega_0, count):
+        for exact in acted_rows(self.element, old, spec, self.source.stored.omegas_of_groups, count):
             part = exact.to(old.dtype)
             largest = max(largest, _size(part))
             if largest > torch.finfo(old.dtype).max:
@@ -84,15 +84,19 @@ class MovedTensors(PartedTensors):
         return len(self.specs)
 
 
-def read_source(path: Path, *, activation: str | None = None, pool: str | None = None) -> Source:
+def read_source(
+    path: Path, told: Told | None = None, *, activation: str | None = None, pool: str | None = None
+) -> Source:
     """Read a checkpoint for the group to act on.
+
+    Args:
+        told: what the caller says of the network; `activation` and `pool` are short for its own.
 
     Raises:
         CheckpointError, ArchitectureError: it cannot be read as a chain, nobody tells its activation, or an odd
             activation behind a convolution may stand before a max-pooling, which does not commute with signs.
     """
-    checkpoint = read_checkpoint(path)
-    network = read_weight_space(checkpoint, activation=activation, pool=pool)
+    checkpoint, network = read_network(path, (told or Told()).and_of(activation, pool))
     architecture = network.weight_space.architecture
     if architecture.pool is None and any(layer.kind == "conv" for layer in architecture.layers[:-1]):
         kind = diagonal_kind(architecture.activation)

@@ -10,8 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace, read_weight_space, stack, to_plain_range
-from nfn_cli.checkpoints import Checkpoint, population_of, read_checkpoint, read_members
+from nfn_cli.architectures import Told, WeightSpace, read_network, read_weight_space, stack, to_plain_range
+from nfn_cli.checkpoints import Checkpoint, population_of, read_members
 from nfn_cli.errors import DataError
 
 
@@ -87,11 +87,12 @@ def _read_members(
     """The members of one file, [len(members), *shape]."""
     indices = [member.index for member in members if member.index is not None]
     if not indices:
-        read = read_weight_space(read_checkpoint(path), activation=activation, default_activation=default_activation)
+        told = Told(activation=activation)
+        read = read_network(path, told, default_activation=default_activation)[1].plain()
         plain = to_plain_range(read.weight_space, read.activation.value_range)
         return selected(stack([plain]), [0] * len(members))
     first, tensors, chosen = _read_packed(path, indices, len(members))
-    network = read_weight_space(first, activation=activation, default_activation=default_activation)
+    network = read_weight_space(first, activation=activation, default_activation=default_activation).plain()
     architecture = network.weight_space.architecture
     if {spec.name for spec in architecture.tensors} != set(tensors):
         raise DataError(

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nfn_cli.architectures import ReadNetwork, read_weight_space
+from nfn_cli.architectures import ReadNetwork, Told, read_weight_space
 from nfn_cli.checkpoints import read_checkpoint
 
 Steps = Sequence[tuple[str, nn.Module]]
@@ -93,9 +93,14 @@ def read(save: Save) -> Read:
     """Write and read back."""
 
     def write_and_read(
-        source: nn.Module | Mapping[str, Tensor], format: str = "safetensors", *, activation: str = "relu"
+        source: nn.Module | Mapping[str, Tensor],
+        format: str = "safetensors",
+        *,
+        activation: str = "relu",
+        is_chain: bool = False,
     ) -> ReadNetwork:
-        return read_weight_space(read_checkpoint(save(source, format)), activation=activation)
+        told = Told(activation=activation, chain=is_chain)
+        return read_weight_space(read_checkpoint(save(source, format)), told)
 
     return write_and_read
 

@@ -41,7 +41,7 @@ def test_an_activation_is_that_of_torch(activation: str, read: Read, deviation: 
 
 
 def test_every_other_activation_is_tested_elsewhere_in_this_file() -> None:
-    assert set(FUNCTIONS) - set(MODULES) == {"sin", "erf"}
+    assert set(FUNCTIONS) - set(MODULES) == {"sin", "erf", "prelu"}
 
 
 def test_a_sine_has_its_frequency(read: Read, deviation: Deviation) -> None:

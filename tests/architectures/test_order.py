@@ -1,4 +1,4 @@
-"""Real modules, saved in both formats, are read in the order in which they compute.
+"""Real modules, saved in both formats and told to be chains, are read in the order in which they compute.
 
 Safetensors sorts tensors by its own rule. The widths are chosen so that a wrong order would chain as well wherever the
 names are what must tell; the outputs then differ.
@@ -137,7 +137,7 @@ def test_the_network_that_was_read_computes_what_the_module_computes(
 ) -> None:
     network = make_network(case.steps)
     inputs = torch.randn(16, *case.inputs, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    point = read(network, format).weight_space
+    point = read(network, format, is_chain=True).weight_space
     found = functional_forward(point, inputs, padding=case.padding)
     assert deviation(found, network(inputs)) < 1e-12
 
@@ -159,15 +159,20 @@ def test_torch_files_keep_an_order_that_names_do_not_tell(
 ) -> None:
     network = make_network(perceptron("third", "first2", "first1", "any"))
     inputs = torch.randn(16, 6, dtype=torch.float64)
-    assert deviation(functional_forward(read(network, "torch").weight_space, inputs), network(inputs)) < 1e-12
+    point = read(network, "torch", is_chain=True).weight_space
+    assert deviation(functional_forward(point, inputs), network(inputs)) < 1e-12
 
 
-def test_layers_that_are_defined_out_of_order_are_put_in_order(
+def test_layers_that_are_defined_out_of_order_are_put_in_order_only_if_they_are_told_to_be_a_chain(
     make_network: MakeNetwork, read: Read, deviation: Deviation
 ) -> None:
     network = make_network(CASES["LeNet-5"].steps, defined=["fc1", "fc2", "fc3", "conv2", "conv1"])
     inputs = torch.randn(16, 1, 12, 12, dtype=torch.float64)
-    assert deviation(functional_forward(read(network, "torch").weight_space, inputs), network(inputs)) < 1e-12
+    point = read(network, "torch", is_chain=True).weight_space
+    assert deviation(functional_forward(point, inputs), network(inputs)) < 1e-12
+    with pytest.raises(ArchitectureError, match="do not form a chain in the file's order") as refused:
+        read(network, "torch")
+    assert "--chain" in refused.value.remedy
 
 
 @pytest.mark.parametrize("names", [("alpha", "beta"), ("up", "down", "up2"), ("conv1x1", "conv3x3")])
@@ -185,7 +190,8 @@ def test_numbers_that_may_count_pairs_are_not_taken_for_blocks(make_network: Mak
     network = make_network([(name, nn.Conv2d(*sizes, 3)) for name, sizes in layers.items()])
     with pytest.raises(ArchitectureError, match="the names do not tell the order of the layers"):
         read(network)
-    assert [layer.name for layer in read(network, "torch").weight_space.architecture.layers] == list(layers)
+    told = read(network, "torch", is_chain=True)
+    assert [layer.name for layer in told.weight_space.architecture.layers] == list(layers)
 
 
 def test_too_many_orders_to_look_at_are_refused(make_network: MakeNetwork, read: Read) -> None:
@@ -202,8 +208,9 @@ def test_layers_that_do_not_chain_are_shown_as_they_were_tried(
     network = make_network([("fc1", nn.Linear(4, 8)), ("fc2", nn.Linear(9, 8)), ("fc10", nn.Linear(8, 2))])
     with pytest.raises(ArchitectureError) as refused:
         read(network, format)
+    order = " in the file's order" if format == "torch" else ""
     assert refused.value.cause == (
-        "the layers do not form a chain (fc1 4->8, fc2 9->8, fc10 8->2): fc2 reads 9, but fc1 gives 8"
+        f"the layers do not form a chain{order} (fc1 4->8, fc2 9->8, fc10 8->2): fc2 reads 9, but fc1 gives 8"
     )
 
 

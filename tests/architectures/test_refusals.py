@@ -73,12 +73,15 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "embedding": (within("embed", nn.Embedding(4, 4)), "an embedding"),
     "embedding of positions": (within("wpe", nn.Embedding(9, 4)), "an embedding"),
     "LSTM": (within("rnn", nn.LSTM(4, 4)), "rnn.(weight|bias)_.h_l0"),
-    "LayerNorm": (within("norm", nn.LayerNorm(4)), r"tensor norm.weight \(4\) belongs to no layer"),
-    "GroupNorm": (within("norm", nn.GroupNorm(2, 4)), "norm.weight"),
-    "BatchNorm without statistics": (within("norm", nn.BatchNorm1d(4, track_running_stats=False)), "norm.weight"),
-    "PReLU": (within("act", nn.PReLU()), r"act.weight \(1\)"),
+    "LayerNorm": (within("norm", nn.LayerNorm(4)), "nothing tells behind which layer norm"),
+    "GroupNorm": (within("norm", nn.GroupNorm(2, 4)), "nothing tells behind which layer norm"),
+    "BatchNorm without statistics": (within("norm", nn.BatchNorm1d(4, track_running_stats=False)), "which layer norm"),
+    "PReLU of unknown place": (within("act", nn.PReLU(4)), "nothing tells behind which layer act"),
     "bilinear": (within("bilinear", nn.Bilinear(4, 4, 4)), "a bilinear layer"),
-    "transposed convolution": (nn.Sequential(nn.Conv2d(1, 8, 3), nn.ConvTranspose2d(8, 1, 3)), r"1.bias \(1\)"),
+    "transposed convolution": (
+        nn.Sequential(nn.Conv2d(1, 8, 3), nn.ConvTranspose2d(8, 1, 3)),
+        "1 is a transposed convolution",
+    ),
     "square transposed convolution": (within("deconv1", nn.ConvTranspose2d(4, 4, 3)), "a transposed convolution"),
     "spectral norm": (nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4)), "parametrizations.weight"),
     "two heads": (linears(fc=(4, 8), policy=(8, 3), value=(8, 1)), "the layers do not form a chain"),
@@ -110,7 +113,6 @@ def test_what_is_no_chain_is_refused_before_its_activation_is_asked_for(save: Sa
 @pytest.mark.parametrize(
     ("tensors", "cause"),
     [
-        ({"fc2.weight": torch.ones(4, 4, dtype=torch.int8)}, r"fc2.weight \(4x4 of int8\) belongs to no layer"),
         ({"fc2.weight": torch.ones(4, 4), "fc2.bias": torch.ones(3)}, r"fc2.bias \(3\)"),
         ({"fc2.bias": torch.ones(4)}, r"fc2.bias \(4\)"),
         ({"fc2.weight": torch.ones(4, 0)}, r"fc2.weight \(4x0\)"),

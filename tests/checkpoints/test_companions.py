@@ -93,7 +93,7 @@ def test_a_network_called_like_a_companion_is_read_by_name(tmp_path: Path, state
 
 def test_a_companion_that_is_named_fails_with_its_own_cause(tmp_path: Path) -> None:
     torch.save({"state": {}, "param_groups": [{"lr": 0.1}]}, tmp_path / "optimizer.pt")
-    with pytest.raises(CheckpointError, match=r"optimizer\.pt: no state dict in it"):
+    with pytest.raises(CheckpointError, match=r"optimizer\.pt: only an optimizer's state in it"):
         read_checkpoint(tmp_path / "optimizer.pt")
 
 

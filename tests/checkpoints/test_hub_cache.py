@@ -263,7 +263,7 @@ def test_a_plain_file_beside_links_is_written_and_so_is_one_in_a_folder_of_ones_
 def test_the_command_line_refuses_to_write_in_place_in_one_line(cache: Cache, nfn: Nfn) -> None:
     save_tensors(
         cache.snapshot / "model.safetensors",
-        {"0.weight": torch.eye(3), "0.bias": torch.zeros(3), "1.weight": torch.eye(3), "1.bias": torch.zeros(3)},
+        {"0.weight": torch.eye(3), "0.bias": torch.zeros(3), "1.weight": torch.ones(3, 3), "1.bias": torch.zeros(3)},
         {"activation": "relu"},
     )
     link = cache.link("model.safetensors")

@@ -50,7 +50,7 @@ def save(tmp_path: Path) -> Save:
         generator = torch.Generator().manual_seed(seed)
         architecture = chain(inr(width, hidden_layers), activation="sin")
         tensors = {spec.name: torch.randn(*spec.shape, generator=generator) / 5 for spec in architecture.tensors}
-        save_file(tensors, tmp_path / name, {"activation": "sin", "omega_0": "30"})
+        save_file(tensors, tmp_path / name, {"activation": "sin", "omega_0": "30", "chain": "true"})
         return tmp_path / name
 
     return call
@@ -151,7 +151,7 @@ def test_a_packed_zoo_has_a_row_a_network(classify: Nfn, tmp_path: Path) -> None
     architecture = chain(inr(5), activation="sin")
     tensors = {spec.name: torch.randn(3, *spec.shape) / 5 for spec in architecture.tensors}
     path = tmp_path / "zoo.safetensors"
-    save_file(tensors, path, {"activation": "sin", "omega_0": "30", POPULATION_KEY: "3"})
+    save_file(tensors, path, {"activation": "sin", "omega_0": "30", "arch": "siren", POPULATION_KEY: "3"})
     code, out, err = classify(path, "--format", "jsonl")
     assert code == 0
     assert [json.loads(line)["path"] for line in out.splitlines()] == [f"{path}#{place}" for place in range(3)]
@@ -160,12 +160,18 @@ def test_a_packed_zoo_has_a_row_a_network(classify: Nfn, tmp_path: Path) -> None
 
 def test_what_was_assumed_is_noted(classify: Nfn, tmp_path: Path) -> None:
     architecture = chain(inr(5), activation="sin")
-    save_file({spec.name: torch.ones(spec.shape) / 5 for spec in architecture.tensors}, tmp_path / "a.safetensors")
+    save_file(
+        {spec.name: torch.ones(spec.shape) / 5 for spec in architecture.tensors},
+        tmp_path / "a.safetensors",
+        {"arch": "siren"},
+    )
     code, _, err = classify(tmp_path / "a.safetensors")
     assert code == 0
     assert err == (
         "nfn: activation sin assumed, as head animals reads it, for 1 file that does not tell; see --activation\n"
+        "nfn: omega_0 30 assumed, as head animals reads it, for 1 file that does not tell; see nfn.yaml\n"
     )
+    (tmp_path / "nfn.yaml").write_text("omega_0: 30")
     assert classify(tmp_path / "a.safetensors", "--activation", "sin")[2] == ""
 
 

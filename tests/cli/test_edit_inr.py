@@ -22,7 +22,7 @@ from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
 
 Nfn = Callable[..., Any]
 Save = Callable[..., Path]
-METADATA = {"activation": "sin", "arch": "siren", "value_range": "-1 1"}
+METADATA = {"activation": "sin", "arch": "siren", "omega_0": "30", "value_range": "-1 1"}
 
 
 def weights(dtype: torch.dtype = torch.float32, seed: int = 0, bias: bool = True) -> dict[str, Tensor]:

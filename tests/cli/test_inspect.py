@@ -18,15 +18,15 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 RELU = SAMPLES / "relu-1.safetensors"
 FACTS = [
     *("path", "format", "dtypes", "parameters", "activation", "activation_source", "omega_0", "pool"),
-    *("orbit_dimension", "layers", "hints", "heads", "error"),
+    *("orbit_dimension", "layers", "hints", "read_as", "assumed", "left", "omegas", "heads", "error"),
 ]
 LAYER = [
     *("name", "kind", "inputs", "outputs", "kernel", "flatten", "bias", "batchnorm", "weight_norm", "dtype"),
-    *("parameters", "group"),
+    *("parameters", "group", "stages"),
 ]
 GROUP = [
     *("size", "kind", "symbol", "scalings", "signs", "phases", "imbalance_median", "imbalance_largest", "dead"),
-    "duplicates",
+    *("duplicates", "permuted"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import io
 import json
 import re
@@ -310,22 +311,23 @@ def test_one_file_is_in_memory_at_a_time(nfn: Nfn, tmp_path: Path, monkeypatch: 
     seen: list[weakref.ref[Tensor]] = []
     alive: list[int] = []
 
-    def watch(name: str) -> None:
-        read = getattr(checkpoints, name)
+    def watched_by(module: Any, name: str) -> Any:
+        read = getattr(module, name)
 
-        def watched(path: Path) -> Any:
+        def watched(path: Path, **options: Any) -> Any:
             gc.collect()
             alive.append(sum(reference() is not None for reference in seen))
-            file = read(path)
+            file = read(path, **options)
             seen.extend(weakref.ref(tensor) for tensor in file.tensors.values())
             return file
 
-        monkeypatch.setattr(checkpoints, name, watched)
+        return watched
 
-    watch("read_checkpoint")
-    watch("open_tensors")
+    reading = importlib.import_module("nfn_cli.architectures.read")
+    monkeypatch.setattr(reading, "read_checkpoint", watched_by(reading, "read_checkpoint"))
+    monkeypatch.setattr(checkpoints, "open_tensors", watched_by(checkpoints, "open_tensors"))
     for place in range(2):
-        saved(tmp_path / f"{place}.pt", {"fc.weight": torch.ones(2, 2), "foreign": torch.ones(2, 2, 2, 2, 2, 2)})
+        saved(tmp_path / f"{place}.pt", {"fc.weight": torch.ones(2, 2), "foreign.weight": torch.ones(2, 2, 2, 2, 2, 2)})
     saved(tmp_path / "2.pt", {"fc.weight": torch.ones(2, 2)})
     assert nfn("inspect", tmp_path, "--tensors").code == 1
     assert alive == [0] * 5

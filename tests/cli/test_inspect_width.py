@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from nfn_cli.checkpoints import read_checkpoint
+from nfn_cli.architectures import Told
 from nfn_cli.cli.inspection_table import Inspected, write_inspections
 from nfn_cli.symmetry import inspect_network, read_leniently
 
@@ -25,8 +25,7 @@ class Terminal(io.StringIO):
 def shown(path: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TERM", "xterm")
-    checkpoint = read_checkpoint(path)
-    inspection = inspect_network(checkpoint, read_leniently(checkpoint, activation="relu"))
+    inspection = inspect_network(*read_leniently(path, Told(activation="relu")))
     terminal = Terminal()
     write_inspections([Inspected.of(path, inspection, {})], None, terminal)
     return re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
@@ -34,7 +33,7 @@ def shown(path: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def lines_of_layers(lines: list[str]) -> list[str]:
     start = next(place for place, line in enumerate(lines) if line.startswith("layer"))
-    stop = next(place for place, line in enumerate(lines) if line.startswith("activation"))
+    stop = next(place for place, line in enumerate(lines) if line.startswith("read as"))
     return lines[start + 1 : stop]
 
 

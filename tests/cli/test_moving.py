@@ -65,8 +65,10 @@ def test_a_folder_goes_to_a_folder_and_a_bad_file_stops_no_other(nfn: Nfn, save:
     (tmp_path / "in" / "bad.pt").write_bytes(b"")
     finished = nfn("canonicalize", tmp_path / "in", "-o", tmp_path / "out")
     assert finished.code == 1
-    assert finished.err.startswith(f"nfn: {tmp_path / 'in' / 'bad.pt'}: the file is empty; ")
-    assert finished.err.count("\n") == 1
+    told, assumed, failed = finished.err.splitlines()
+    assert told == "nfn: read as 0 → 1 → 2, relu (2 files)"
+    assert assumed.startswith("nfn: assumed: layers follow one another as their names say")
+    assert failed.startswith(f"nfn: {tmp_path / 'in' / 'bad.pt'}: the file is empty; ")
     written = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert written == [Path("a.safetensors"), Path("deep/b.safetensors")]
 

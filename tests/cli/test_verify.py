@@ -44,6 +44,9 @@ def batchnorm() -> nn.Sequential:
     return module
 
 
+CHAINS = {mlp: "a → b → c", cnn: "a → b → c → d"}
+
+
 def saved(path: Path, factory: Factory, activation: str, dtype: torch.dtype = torch.float32, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     state = {n: t.to(dtype) if t.is_floating_point() else t for n, t in factory().state_dict().items()}
@@ -69,7 +72,10 @@ def test_what_apply_wrote_is_on_the_orbit(
     assert nfn("apply", one, "--seed", 3, "-o", two, "--save-element", applied).code == 0
     finished = nfn("verify", one, two, "--save-element", recovered)
     assert finished.code == 0
-    assert finished.err.startswith("nfn: same orbit (largest deviation ")
+    assert finished.err.startswith(
+        f"nfn: same function, as the chain {CHAINS[factory]} with {activation} (largest deviation "
+    )
+    assert "\nnfn: assumed: layers follow one another as their names say" in finished.err
     expected, found = load_file(applied), load_file(recovered)
     for name, tensor in expected.items():
         if name.endswith("diagonal"):
@@ -181,7 +187,7 @@ def test_a_network_is_preserved(tmp_path: Path, nfn: Nfn, factory: Factory, acti
     one = saved(tmp_path / "one.safetensors", factory, activation)
     finished = nfn("verify", one, "--samples", 3, "--format", "json")
     assert finished.code == 0
-    assert finished.err == "nfn: preserved\n"
+    assert finished.err.startswith(f"nfn: preserved, as the chain {CHAINS[factory]} with {activation}\n")
     (row,) = json.loads(finished.out)
     assert (row["check"], row["samples"], row["passed"]) == ("outputs", 3, True)
     assert row["deviation"] < 1e-10
@@ -213,7 +219,7 @@ def test_a_head_for_another_group_fails(tmp_path: Path, nfn: Nfn, monkeypatch: p
     monkeypatch.setattr(Accepted, "mismatch", lambda *_: None)
     finished = nfn("verify", one, "--head", tmp_path / "signs")
     assert finished.code == 3
-    assert finished.err == "nfn: not preserved: prediction of signs\n"
+    assert finished.err.startswith("nfn: not preserved: prediction of signs, as the chain a → b → c with relu\n")
 
 
 MODULES = """
@@ -274,13 +280,13 @@ class TestModel:
     @pytest.mark.parametrize("name", ["good", "convolutions"])
     def test_a_module_computes_the_same(self, nfn: Nfn, name: str, dtype: torch.dtype) -> None:
         finished = nfn("verify", self.checkpoint(name, dtype), "--model", f"nfn_test_modules:{name}")
-        assert finished.err == "nfn: preserved\n"
+        assert finished.err.startswith("nfn: preserved, as the chain ")
         assert finished.code == 0
 
     def test_an_activation_that_the_file_does_not_tell_fails(self, nfn: Nfn) -> None:
         finished = nfn("verify", self.checkpoint("good"), "--model", "nfn_test_modules:bent", "--format", "json")
         assert finished.code == 3
-        assert finished.err == "nfn: not preserved: outputs of nfn_test_modules:bent\n"
+        assert finished.err.startswith("nfn: not preserved: outputs of nfn_test_modules:bent, as the chain ")
         assert json.loads(finished.out)[0]["deviation"] > 0.01
 
     def test_outputs_that_are_no_numbers_fail(self, nfn: Nfn) -> None:

@@ -107,7 +107,8 @@ def test_what_nothing_tells_is_told(tmp_path: Path) -> None:
         return own.pixels
 
     found = draw_with()
-    assert told == [(path, "activation"), (path, "value_range")]
+    assert told == [(path, "activation"), (path, "omega_0"), (path, "value_range")]
+    path.with_suffix(".yaml").write_text("omega_0: 30")
     assert torch.equal(draw_with(activation="sin", value_range=(-1, 1)), found) and told == []
     assert not torch.equal(draw_with(activation="relu"), found) and told == [(path, "value_range")]
 

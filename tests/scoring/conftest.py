@@ -91,7 +91,7 @@ def save(tmp_path: Path) -> Save:
         architecture = cnn("relu") if conv else mlp("relu", hidden)
         tensors = {name: tensor[0] for name, tensor in random_point(architecture, 1, seed).tensors.items()}
         path = tmp_path / name
-        save_file(change(tensors), path, {"activation": activation} if activation else {})
+        save_file(change(tensors), path, {"chain": "true"} | ({"activation": activation} if activation else {}))
         return path
 
     return call

@@ -90,7 +90,7 @@ def write(tmp_path: Path) -> Save:
         **shape: Any,
     ) -> Path:
         point = random_point(inr(**shape), 1, seed)
-        told = {"activation": "sin", "omega_0": "30"} if metadata is None else metadata
+        told = {"activation": "sin", "omega_0": "30", "chain": "true"} if metadata is None else metadata
         save_file(change({key: tensor[0].clone() for key, tensor in point.tensors.items()}), tmp_path / name, told)
         return tmp_path / name
 
@@ -195,8 +195,12 @@ def test_a_head_may_be_a_folder(write: Save, tmp_path: Path) -> None:
 def test_an_activation_that_nobody_tells_is_assumed_and_noted(write: Save) -> None:
     rows, notes = read([write(f"{number}.safetensors", metadata={}, seed=number) for number in range(2)])
     assert all(row.error is None for row in rows)
-    assert notes == ["activation sin assumed, as head animals reads it, for 2 files that do not tell; see --activation"]
-    told, notes = read([write("0.safetensors", metadata={})], activation="sin")
+    assert notes == [
+        "activation sin assumed, as head animals reads it, for 2 files that do not tell; see --activation",
+        "omega_0 30 assumed, as head animals reads it, for 2 files that do not tell; see nfn.yaml",
+        "one chain of layers assumed, as head animals reads it, for 2 files that do not tell; see nfn.yaml",
+    ]
+    told, notes = read([write("0.safetensors", metadata={"chain": "true", "omega_0": "30"})], activation="sin")
     assert notes == [] and told[0].label == rows[0].label
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.checkpoints import read_checkpoint
+from nfn_cli.architectures import Told
 from nfn_cli.errors import ArchitectureError
 from nfn_cli.symmetry import Inspection, inspect_network, read_leniently
 
@@ -21,11 +21,15 @@ Inspect = Callable[..., Inspection]
 def inspected(tmp_path: Path) -> Inspect:
     """Save tensors with PyTorch and inspect the file."""
 
-    def inspect(tensors: Mapping[str, Tensor], activation: str | None = None, pool: str | None = None) -> Inspection:
+    def inspect(
+        tensors: Mapping[str, Tensor],
+        activation: str | None = None,
+        pool: str | None = None,
+        omega_0: tuple[float, ...] = (),
+    ) -> Inspection:
         path = tmp_path / "net.pt"
         torch.save(dict(tensors), path)
-        checkpoint = read_checkpoint(path)
-        return inspect_network(checkpoint, read_leniently(checkpoint, activation=activation, pool=pool))
+        return inspect_network(*read_leniently(path, Told(activation, pool, omega_0)))
 
     return inspect
 
@@ -92,11 +96,24 @@ def test_signs_behind_convolutions_hang_on_the_pooling(
     assert (facts.groups[0].symbol, len(facts.hints), facts.pool) == (symbol, hints, pool)
 
 
-def test_a_siren(inspected: Inspect) -> None:
+def test_a_sine_of_unknown_frequency_keeps_its_signs_and_loses_its_phases(inspected: Inspect) -> None:
     facts = inspected(mlp(2, 16, 16, 1), "sin")
     for group in facts.groups:
+        assert (group.symbol, group.signs, group.phases) == ("G_16^{±1}", 16, 0)
+    assert facts.omega_0 is None and facts.assumed is not None and "frequency" in facts.assumed
+
+
+def test_sines_of_several_frequencies_are_told(inspected: Inspect) -> None:
+    facts = inspected(mlp(2, 16, 16, 1), "sin", omega_0=(30.0, 1.0))
+    assert (facts.omega_0, facts.omegas) == (None, (30.0, 1.0))
+    assert [group.phases for group in facts.groups] == [16, 16]
+
+
+def test_a_siren(inspected: Inspect) -> None:
+    facts = inspected(mlp(2, 16, 16, 1), "sin", omega_0=(30.0,))
+    for group in facts.groups:
         assert (group.symbol, group.scalings, group.signs, group.phases) == ("G_16^{±1}", 0, 16, 16)
-    assert facts.omega_0 == 30.0
+    assert facts.omega_0 == 30.0 and "frequency" not in (facts.assumed or "")
     assert facts.orbit_dimension == 0
 
 

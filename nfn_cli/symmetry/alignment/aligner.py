@@ -76,7 +76,7 @@ class Aligner:
         # Next to the phase that rounding leaves of a silent neuron, small weights are nothing; yet they are weights.
         cost = torch.where(other_mute[:, None] == mute, cost, torch.inf)
         tied = cost <= self.tied * size
-        order = assign(cost, tied)
+        order = self._assigned(group, cost, tied)
         both = other_mute & mute[order]
         self._set(group, order, *fit(ours[order], theirs, freedom))
         mine = torch.zeros_like(both)
@@ -105,7 +105,7 @@ class Aligner:
         ours, theirs = self._outgoing(group, order[places], places)
         plain = Freedom(freedom.kind)
         cost = _relative(*costs(ours, theirs, plain))
-        chosen = assign(cost, cost <= self.tied)
+        chosen = self._assigned(group, cost, cost <= self.tied)
         order[places] = order[places][chosen]
         ours = ours[chosen]
         read, _ = fit(ours, theirs, plain)
@@ -130,11 +130,14 @@ class Aligner:
         mine = Rows(ours.weights * (share / self.element.factors[group][places][:, None]), ours.biases)
         other = Rows(theirs.weights * share, theirs.biases)
         cost = _relative(*costs(mine, other, Freedom(DiagonalKind.TRIVIAL)))
-        order[places] = order[places][assign(cost, cost <= self.tied)]
+        order[places] = order[places][self._assigned(group, cost, cost <= self.tied)]
         diagonal, turns = self.element.diagonals[group].clone(), self.element.turns[group].clone()
         incoming = self._incoming(group)
         diagonal[places], turns[places] = fit(incoming[0][order[places]], incoming[1][places], self.freedoms[group])
         self._set(group, order, diagonal, turns)
+
+    def _assigned(self, group: int, cost: Tensor, tied: Tensor) -> Tensor:
+        return torch.arange(len(cost)) if self.freedoms[group].in_place else assign(cost, tied)
 
     def _incoming(self, group: int) -> tuple[Rows, Rows]:
         return (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, Layer, WeightSpace
 from nfn_cli.errors import ArchitectureError, UsageError
 from nfn_cli.symmetry.alignment.aligner import Aligner
 from nfn_cli.symmetry.alignment.refinement import refine
@@ -78,7 +78,7 @@ def align(ours: WeightSpace, theirs: WeightSpace, precision: torch.dtype | None 
     pairs = zip(ours.architecture.tensors, theirs.architecture.tensors, strict=True)
     ours = WeightSpace(theirs.architecture, {their.name: ours.tensors[our.name] for our, their in pairs})
     forward = _measured(Aligner(ours, theirs, freedoms, tolerance).run(), ours, theirs)
-    fixed = [Freedom(DiagonalKind.TRIVIAL)] * len(freedoms)
+    fixed = [Freedom(DiagonalKind.TRIVIAL, in_place=freedom.in_place) for freedom in freedoms]
     if freedoms == fixed:
         element, left = _nearest([forward], ours, theirs, fixed, tolerance)
         return Alignment(element, left, left, tolerance)
@@ -117,13 +117,19 @@ def architecture_difference(ours: Architecture, theirs: Architecture) -> str | N
     """Why no element can lead from one architecture to another: the first thing that differs; None if one can."""
     if ours.activation != theirs.activation:
         return f"its activation is {theirs.activation}, the other's {ours.activation}"
-    if ours.activation == "sin" and ours.omega_0 != theirs.omega_0:
-        return f"its omega_0 is {theirs.omega_0:g}, the other's {ours.omega_0:g}"
+    if ours.activation == "sin" and (ours.omega_0, ours.omegas) != (theirs.omega_0, theirs.omegas):
+        omegas = [_listed(own.omegas or (own.omega_0,)) for own in (theirs, ours)]
+        return f"its omega_0 is {omegas[0]}, the other's {omegas[1]}"
     if len(ours.layers) != len(theirs.layers):
         return f"it has {len(theirs.layers)} layers, the other {len(ours.layers)}"
     for mine, other in zip(ours.layers, theirs.layers, strict=True):
         if (mine.kind, mine.weight_shape, mine.spatial) != (other.kind, other.weight_shape, other.spatial):
             return f"its layer {other.name} is {other.describe()}, the other's {mine.describe()}"
+        if _stages(mine) != _stages(other):
+            return f"behind its layer {other.name} stands {_stages(other) or 'nothing'}, in the other {_stages(mine)}"
+    if ours.starts != theirs.starts:
+        names = [" ".join(own.layers[start].name for start in own.starts) for own in (theirs, ours)]
+        return f"its chains begin at {names[0]}, the other's at {names[1]}"
     for group, neurons in enumerate(theirs.groups):
         kinds = group_kind(theirs, group).value, group_kind(ours, group).value
         if kinds[0] != kinds[1]:
@@ -131,12 +137,20 @@ def architecture_difference(ours: Architecture, theirs: Architecture) -> str | N
     return None
 
 
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _stages(layer: Layer) -> str:
+    return ", ".join(f"{stage.kind.value.replace('_', ' ')} of {stage.size}" for stage in layer.stages)
+
+
 def _freedom(ours: Architecture, theirs: Architecture, group: int) -> Freedom:
     kind = group_kind(theirs, group)
     step = 0
     if theirs.groups[group].activation == "sin" and _biased(ours, group) and _biased(theirs, group):
         step = 1 if kind is DiagonalKind.SIGN else 2
-    return Freedom(kind, step, math.pi / theirs.omega_0)
+    return Freedom(kind, step, math.pi / theirs.groups[group].omega_0, theirs.groups[group].in_place)
 
 
 def _biased(architecture: Architecture, group: int) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import Side, WeightSpace
 from nfn_cli.symmetry.alignment.residuals import FLOOR
 from nfn_cli.symmetry.alignment.rows import Freedom, Rows, fit
 from nfn_cli.symmetry.element import GroupElement
@@ -46,6 +46,9 @@ def complete(
     Returns:
         The element; None where there is none, or the search would take too long.
     """
+    for spec in theirs.architecture.tensors:
+        if len(spec.roles) > 1 and any(role.side is Side.INDEX for role in spec.roles):
+            return None  # weights before a norm join neurons too, and the search does not follow them
     return _Search(element, ours, theirs, free, freedoms, tolerance).run()
 
 
@@ -159,6 +162,8 @@ class _Search:
     def _options(self, group: int, neuron: int) -> Iterator[_Option]:
         """The partners that fit, as long as those before keep theirs."""
         places = self.open[group].nonzero()[:, 0]
+        if self.freedoms[group].in_place:
+            places = places[places == neuron]
         places = places[(places != self.first[group][neuron]).int().argsort(stable=True)]
         for some in places.split(_TOGETHER):
             for place, diagonal, turns in self._held(group, neuron, some):

@@ -107,13 +107,17 @@ class _Pairs:
     fed: tuple[Tensor, Tensor, Tensor]  # |a|², a·b, |b|²; with the biases, but where there are phases
     read: tuple[Tensor, Tensor, Tensor]  # |c|², c·e, |e|²
     biases: tuple[Tensor, Tensor]  # of A and B
+    index: Tensor  # the squared distances of what no factor changes; zeros where there is nothing
 
     @classmethod
     def of(cls, fed: tuple[Rows, Rows], read: tuple[Rows, Rows], freedom: Freedom) -> _Pairs:
         """All pairs, [n of B, n of A]."""
         a, b = (rows.weights if freedom.step else rows.joined for rows in fed)
         c, e = (rows.weights for rows in read)
-        return cls(freedom, _products(a, b), _products(c, e), (fed[0].biases[None], fed[1].biases[:, None]))
+        index = torch.zeros((), dtype=torch.float64)
+        if fed[0].index is not None and fed[1].index is not None:
+            index = _distance(_products(fed[0].index, fed[1].index), torch.ones((), dtype=torch.float64))
+        return cls(freedom, _products(a, b), _products(c, e), (fed[0].biases[None], fed[1].biases[:, None]), index)
 
     def at(self, order: Tensor) -> _Pairs:
         """Those of all pairs that a permutation makes, [n]."""
@@ -125,7 +129,13 @@ class _Pairs:
         def those(products: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
             return pick(products[0]), pick(products[1]), pick(products[2])
 
-        return _Pairs(self.freedom, those(self.fed), those(self.read), (pick(self.biases[0]), pick(self.biases[1])))
+        return _Pairs(
+            self.freedom,
+            those(self.fed),
+            those(self.read),
+            (pick(self.biases[0]), pick(self.biases[1])),
+            pick(self.index),
+        )
 
     def distance(self, order: Tensor, diagonal: Tensor, turns: Tensor) -> float:
         """The sum of the squared distances of the pairs that a permutation makes."""
@@ -139,7 +149,7 @@ class _Pairs:
         own = diagonal[order.argsort()]  # in the order of A
         cost = torch.stack([self.cost(*guess) for guess in self._guesses()]).amin(0)
         with suppress(UsageError):
-            order = assign(cost, torch.zeros_like(cost, dtype=torch.bool))
+            order = order if self.freedom.in_place else assign(cost, torch.zeros_like(cost, dtype=torch.bool))
         chosen = self.at(order)
         tried = [(d.expand(len(order)), k.expand(len(order))) for d, k in chosen._guesses()]
         if self.freedom.scaled:
@@ -152,7 +162,7 @@ class _Pairs:
     def cost(self, diagonal: Tensor, turns: Tensor) -> Tensor:
         """The squared distances."""
         factor = diagonal * (1 - 2 * (turns % 2))
-        found = _distance(self.fed, diagonal) + _distance(self.read, 1 / factor)
+        found = _distance(self.fed, diagonal) + _distance(self.read, 1 / factor) + self.index
         if self.freedom.step:
             left = self.biases[1] - diagonal * self.biases[0] - turns * self.freedom.half_turn
             found = found + left.square()

@@ -58,11 +58,11 @@ def by_layer(point: WeightSpace) -> Iterator[tuple[str, list[TensorSpec]]]:
 def _residual(
     layer: str, specs: list[TensorSpec], element: GroupElement, ours: WeightSpace, theirs: WeightSpace
 ) -> Residual:
-    omega_0 = theirs.architecture.omega_0
+    omegas = theirs.architecture.omegas_of_groups
     found, wanted = [], []
     for spec in specs:
         axis = next((axis for axis, role in enumerate(spec.roles) if role.side is Side.OUT), 0)
-        moved = act_on_tensor(element, ours.tensors[spec.name], spec, omega_0).double()
+        moved = act_on_tensor(element, ours.tensors[spec.name], spec, omegas).double()
         found.append(moved.movedim(axis, 0).flatten(1) if moved.ndim > 1 else moved[:, None])
         tensor = theirs.tensors[spec.name].double()
         wanted.append(tensor.movedim(axis, 0).flatten(1) if tensor.ndim > 1 else tensor[:, None])
@@ -73,7 +73,7 @@ def _residual(
             size = torch.maximum(other.abs(), FLOOR * rows)
         else:
             group = spec.roles[0].group
-            turns = element.turns[group].abs().double() * (math.pi / omega_0) if group is not None else 0.0
+            turns = element.turns[group].abs().double() * (math.pi / omegas[group]) if group is not None else 0.0
             size = (rows[:, 0] + turns)[:, None]
         difference = (mine - other).abs()
         # 0/0 is no deviation, and a number that is no number is the largest.

@@ -18,7 +18,7 @@ from torch import Tensor
 from nfn_cli.architectures import Side, WeightSpace
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind
-from nfn_cli.symmetry.neurons import neuron_rows
+from nfn_cli.symmetry.neurons import has_index, neuron_rows
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,13 @@ class Freedom:
         kind: its diagonal.
         step: half-turns by which a phase moves at once: 1, 2 where a sign may not change, 0 where there is no phase.
         half_turn: what half a turn adds to a bias, π/ω₀.
+        in_place: it keeps its place.
     """
 
     kind: DiagonalKind
     step: int = 0
     half_turn: float = 1.0
+    in_place: bool = False
 
     @property
     def scaled(self) -> bool:
@@ -56,6 +58,9 @@ class Freedom:
         return self.step * (shifts / (self.step * self.half_turn)).round()
 
 
+_FIXED = Freedom(DiagonalKind.TRIVIAL)
+
+
 @dataclass(frozen=True)
 class Rows:
     """What neurons read.
@@ -63,13 +68,15 @@ class Rows:
     Attributes:
         weights: float64 [n, entries].
         biases: float64 [n]; zeros where there are none.
+        index: float64 [n, entries] of what is the neurons' own but not scaled with them; None where there is none.
     """
 
     weights: Tensor
     biases: Tensor
+    index: Tensor | None = None
 
     def __getitem__(self, neurons: Tensor) -> Rows:
-        return Rows(self.weights[neurons], self.biases[neurons])
+        return Rows(self.weights[neurons], self.biases[neurons], None if self.index is None else self.index[neurons])
 
     @property
     def joined(self) -> Tensor:
@@ -93,7 +100,10 @@ def read_rows(
     parts = list(neuron_rows(point, group, side, element, quiet, neurons))
     weights = torch.cat([part for _, part, _ in parts])
     biases = [bias if bias is not None else part.new_zeros(len(part)) for _, part, bias in parts]
-    return Rows(weights, torch.cat(biases))
+    index = None
+    if side is Side.OUT and has_index(point, group):
+        index = torch.cat([part for _, part, _ in neuron_rows(point, group, Side.INDEX, element, quiet, neurons)])
+    return Rows(weights, torch.cat(biases), index)
 
 
 def costs(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
@@ -104,6 +114,12 @@ def costs(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
     Returns:
         float64 [theirs, ours] up to a common factor, and the squared size that each is to be compared with.
     """
+    if ours.index is not None and theirs.index is not None:
+        bare, other = (Rows(rows.weights, rows.biases) for rows in (ours, theirs))
+        scaled, fixed = costs(bare, other, freedom), costs(_only_index(ours), _only_index(theirs), _FIXED)
+        levels = [sizes.mean().clamp_min(1e-300) for _, sizes in (scaled, fixed)]
+        parts = [(cost / level, sizes / level) for (cost, sizes), level in zip((scaled, fixed), levels, strict=True)]
+        return parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
     if freedom.step:
         # The phase moves the bias alone, so a sign is settled by the weights and by what the bias has left.
         a, b = ours.weights, theirs.weights
@@ -169,6 +185,11 @@ def silent(rows: Rows, freedom: Freedom, tolerance: float) -> Tensor:
         left = freedom.wrapped(left)
         left = torch.where(left.abs() <= tolerance * rows.biases.abs().clamp_min(freedom.half_turn), 0.0, left)
     return (rows.weights == 0).all(1) & (left == 0)
+
+
+def _only_index(rows: Rows) -> Rows:
+    assert rows.index is not None
+    return Rows(rows.index, torch.zeros_like(rows.biases))
 
 
 def _unit(rows: Tensor) -> Tensor:

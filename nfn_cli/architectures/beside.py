@@ -1,0 +1,53 @@
+"""Tensors beside a chain that may be indexed by its neurons: those neurons stay in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nfn_cli.architectures.layer import Layer
+from nfn_cli.architectures.modules import Beside, Norm
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A width of hidden layers that another tensor has as well.
+
+    Attributes:
+        width: how many neurons.
+        module: what holds the other tensor; empty for the network itself.
+        reason: what is said of it.
+    """
+
+    width: int
+    module: str
+    reason: str
+
+
+def taken_widths(layers: Sequence[Layer], beside: Sequence[Beside], homeless: Sequence[Norm]) -> list[Taken]:
+    """The widths of hidden layers that other tensors have as well.
+
+    A vector as long as a hidden layer is wide may be added to its neurons; a matrix may read or feed them. One that
+    maps the network's inputs to random features is told by its sizes: [inputs, n] or [n, inputs], where the first layer
+    reads 2 n numbers, or 2 n and the inputs.
+
+    Args:
+        layers: in the order of computation.
+        homeless: norms of which nothing tells behind which layer they stand.
+    """
+    taken: list[Taken] = []
+    for module in beside:
+        sizes = [size for size in module.tensor.shape if size > 1]
+        if len(sizes) == 2 and any(layers[0].in_features in (2 * n, 2 * n + k) for k, n in (sizes, sizes[::-1])):
+            continue
+        shape = "x".join(map(str, module.tensor.shape))
+        widths: dict[int, Layer] = {layer.out_features: layer for layer in reversed(layers[:-1])}
+        for width, layer in widths.items():
+            flattens = len(sizes) > 1 and layer.kind == "conv" and width > 1
+            if any(size == width or (flattens and size % width == 0) for size in sizes):
+                reason = f"{module.name} ({shape}) may belong to the {width} neurons of {layer.name}"
+                taken.append(Taken(width, module.module, reason))
+    for norm in homeless:
+        reason = f"nothing tells behind which layer {norm.name} ({norm.size}) stands"
+        taken.append(Taken(norm.size, norm.name.rpartition(".")[0], reason))
+    return taken

@@ -1,0 +1,271 @@
+"""What lies between two layers of a chain: neurons that may be moved, or perhaps more than a chain has.
+
+Shapes that chain are no proof. Here rival readings are looked for: skips around a container, branches that read the
+same neurons, gates, recurrent cells, networks of their own, parallel and transposed convolutions. Where one is likely,
+the neurons that it would read stay in place. What holds under all of them is moved: what lies inside of an
+`nn.Sequential`, which no other module sees, and what follows by number in flat names, where no width speaks against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from nfn_cli.architectures.beside import Taken
+from nfn_cli.architectures.layer import Layer
+from nfn_cli.architectures.names import first_difference, follows_by_number, rank, tokens
+from nfn_cli.architectures.scopes import Path, Scopes
+
+_CONVOLVES = {"conv", "convs", "cnn", "convnet", "vision", "visual", "image"}
+_CONNECTS = {"fc", "fcs", "linear", "linears", "dense", "mlp", "lin"}
+
+
+class Joints:
+    """The joints of layers in the order of computation: joint k lies between layers k and k + 1.
+
+    Args:
+        norms: the names of norms other than BatchNorm, which make a block of a single layer one that may have a skip.
+        all_norms: those of all norms.
+        taken: widths that other tensors of the file have: they may be indexed by the neurons.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        norms: Collection[str] = (),
+        all_norms: Collection[str] = (),
+        taken: Sequence[Taken] = (),
+    ) -> None:
+        self.layers = layers
+        self.scopes = Scopes([layer.name for layer in layers])
+        self.tokens = [tokens(layer.name) for layer in layers]
+        self.norms, self.all_norms = norms, all_norms
+        joints = range(len(layers) - 1)
+        self.sealed = [self.scopes.sealed(joint) for joint in joints]
+        self.numbered = [
+            follows_by_number(self.tokens[joint], self.tokens[joint + 1]) and not self._are_heads(joint)
+            for joint in joints
+        ]
+        # Why a joint stays whatever holds it, why it stays unless it is sealed, and why all joints of a width do.
+        self._hard: dict[int, str] = {}
+        self._soft: dict[int, str] = {}
+        self._widths: dict[int, str] = {}
+        self._containers()
+        for joint in joints:
+            if not self.sealed[joint] and not self.numbered[joint]:
+                self._judge(joint)
+            if self._may_be_parallel(joint):
+                what = f"the convolutions before {layers[joint + 1].name} may be parallel branches"
+                self._hard |= dict.fromkeys(range(joint + 1), what)
+        self._gates()
+        self._transposed()
+        for joint, reason in enumerate(taken_joints(layers, taken)):
+            if reason is not None:
+                self._hard.setdefault(joint, reason)
+
+    def reasons(self) -> list[str | None]:
+        """Of each joint why its neurons stay in place; None where they may be moved."""
+        return [self._reason(joint) for joint in range(len(self.layers) - 1)]
+
+    def _reason(self, joint: int) -> str | None:
+        if joint in self._hard or self.sealed[joint]:
+            return self._hard.get(joint)
+        return self._soft.get(joint) or self._widths.get(self.layers[joint].out_features)
+
+    def _linked(self, joint: int) -> bool:
+        return 0 <= joint < len(self.sealed) and (self.sealed[joint] or self.numbered[joint])
+
+    def _are_heads(self, joint: int) -> bool:
+        """Whether two layers such as `head1` and `head2` may both read what comes before them."""
+        before, after = self.layers[joint], self.layers[joint + 1]
+        shared = [token for token in self.tokens[joint] if isinstance(token, str)]
+        last = bool(shared) and rank(shared[-1]) > 0
+        return last and not self.sealed[joint] and before.in_features == after.in_features
+
+    def _containers(self) -> None:
+        """A block with as many inputs as outputs may have a skip: what it reads and gives stays."""
+        blocks = {path: own for path, own in self.scopes.containers.items() if own == tuple(range(own[0], own[-1] + 1))}
+        for path, own in self.scopes.containers.items():
+            if path not in blocks:
+                for joint in range(len(self.layers) - 1):
+                    if joint in own or joint + 1 in own:
+                        self._hard[joint] = f"the layers of {'.'.join(path)} do not stand together"
+        for layer, path in enumerate(self.scopes.paths):
+            if len(path) > 1 and path[:-1] not in self.scopes.containers and self._has_norm(path[:-1], self.norms):
+                blocks[path[:-1]] = (layer,)
+        skipping = {path for path, own in blocks.items() if self._may_skip(own)}
+        alike = {_kind_of(path) for path in skipping}
+        for path, own in blocks.items():
+            if _kind_of(path) in alike:
+                self._fix_block(path, own)
+
+    def _may_skip(self, own: Sequence[int]) -> bool:
+        first, last = self.layers[own[0]], self.layers[own[-1]]
+        return first.in_features == last.out_features and first.spatial == 1 and first.kind == last.kind
+
+    def _has_norm(self, path: Path, norms: Collection[str]) -> bool:
+        name = ".".join(path)
+        return any(f".{norm}".rpartition(".")[0].endswith(f".{name}") for norm in norms)
+
+    def _fix_block(self, path: Path, own: Sequence[int]) -> None:
+        what = f"{'.'.join(path)} may be a residual block, with a skip around it"
+        start, stop = own[0], own[-1]
+        self._widths.setdefault(self.layers[start].in_features, what)
+        self._widths.setdefault(self.layers[stop].out_features, what)
+        for joint in (start - 1, stop):
+            self._soft.setdefault(joint, what)
+        normed = self._has_norm(path, self.all_norms)
+        for joint in range(start, stop):
+            width = self.layers[joint].out_features
+            given = any(self.layers[later].out_features == width for later in range(joint + 1, stop + 1))
+            read = any(self.layers[earlier].in_features == width for earlier in range(start, joint + 1))
+            if normed or given or read:
+                self._soft.setdefault(joint, what)
+
+    def _judge(self, joint: int) -> None:
+        """Two layers whose names do not count on from each other."""
+        before, after = self.layers[joint], self.layers[joint + 1]
+        one, other = self.scopes.units(joint, joint + 1)
+        if one in self.scopes.containers and other in self.scopes.containers:
+            self._judge_networks(joint, one, other)
+            return
+        width = before.out_features
+        rivals = [*self._other_readers(joint), *self._other_givers(joint)]
+        if rivals:
+            names = ", ".join(dict.fromkeys([after.name, *rivals]))
+            what = f"{names} meet the same {width} neurons, as branches, a gate, a skip or a recurrent cell may"
+            self._soft[joint] = what
+            self._widths.setdefault(width, what)
+        mine, theirs = (self._rank(joint, side) for side in (0, 1))
+        for layer, linked, named in (
+            (before, self._linked(joint - 1), mine < 0),
+            (after, self._linked(joint + 1) or before.kind != after.kind, theirs > 0),
+        ):
+            if layer.in_features == layer.out_features and not linked and not named:
+                what = f"{layer.name} may be a skip, a branch, a gate or a recurrent cell"
+                self._soft.setdefault(joint, what)
+                self._widths.setdefault(width, what)
+
+    def _judge_networks(self, joint: int, one: Path, other: Path) -> None:
+        """Two containers of layers: one network, or two."""
+        before, after = self.layers[joint], self.layers[joint + 1]
+        if before.kind == "conv" and after.kind == "linear" and self._classifies(one, other):
+            return
+        names = ".".join(one), ".".join(other)
+        self._soft[joint] = f"{names[0]} and {names[1]} may be networks of their own"
+        # The one may read the neurons of the other on the way, as a U-Net's decoder adds its encoder's.
+        inner = [
+            {self.layers[place].out_features for place in self.scopes.containers[path][:-1] if not self.sealed[place]}
+            for path in (one, other)
+        ]
+        for width in inner[0] & inner[1]:
+            self._widths.setdefault(width, f"{names[1]} may read the neurons of {names[0]} on its way")
+
+    def _classifies(self, one: Path, other: Path) -> bool:
+        """Whether the names tell convolutions and what reads them: `features` and `classifier`, `convs` and `fcs`."""
+        mine, theirs = (tuple(str(token) for token in tokens(path[-1])) for path in (one, other))
+        first = any(rank(word) < 0 or set(word.split("_")) & _CONVOLVES for word in mine)
+        last = any(rank(word) > 0 or set(word.split("_")) & _CONNECTS for word in theirs)
+        return first and last
+
+    def _rank(self, joint: int, side: int) -> int:
+        token = first_difference(self.tokens[joint], self.tokens[joint + 1])[side]
+        return rank(token) if token is not None else 0
+
+    def _other_readers(self, joint: int) -> list[str]:
+        """Layers further on that may read what layer `joint` gives."""
+        before, after = self.layers[joint], self.layers[joint + 1]
+        sizes = {before.out_features, after.in_features}
+        runs = self._linked(joint + 1) or after.in_features != after.out_features
+        found = []
+        for place in range(joint + 2, len(self.layers)):
+            layer = self.layers[place]
+            last = first_difference(self.tokens[joint + 1], self.tokens[place])[1]
+            excused = runs and last is not None and rank(last) > 0
+            if layer.in_features in sizes and layer.spatial == 1 and not self._linked(place - 1) and not excused:
+                found.append(layer.name)
+        return found
+
+    def _other_givers(self, joint: int) -> list[str]:
+        """Layers before that may give what layer `joint + 1` reads."""
+        before = self.layers[joint]
+        found = []
+        for place in range(joint):
+            layer = self.layers[place]
+            first = first_difference(self.tokens[place], self.tokens[joint])[0]
+            excused = self._linked(joint - 1) and first is not None and rank(first) < 0
+            if layer.out_features == before.out_features and not self._linked(place) and not excused:
+                found.append(layer.name)
+        return found
+
+    def _may_be_parallel(self, joint: int) -> bool:
+        """Whether a linear layer may read several convolutions of the same neurons side by side."""
+        after = self.layers[joint + 1]
+        if after.spatial == 1 or self.layers[joint].kind != "conv":
+            return False
+        total, kernels = 0, set()
+        for place in range(joint, -1, -1):
+            layer = self.layers[place]
+            if layer.kind != "conv" or layer.in_features != self.layers[joint].in_features:
+                return False
+            total += layer.out_features
+            kernels.add(layer.kernel)
+            if place < joint and total == after.in_features:
+                dimensions = len(layer.kernel)
+                square = round(after.spatial ** (1 / dimensions)) ** dimensions == after.spatial
+                return len(kernels) > 1 or not square or dimensions == 1
+        return False
+
+    def _gates(self) -> None:
+        """Layers of n→m, m→n and n→m may be a value, what reads it, and its gate: `w1`, `w2` and `w3`."""
+        for place in range(len(self.layers) - 2):
+            one, back, other = self.layers[place : place + 3]
+            sizes = (one.in_features, one.out_features)
+            alike = (other.in_features, other.out_features) == sizes == (back.out_features, back.in_features)
+            alike &= sizes[0] != sizes[1] and one.kind == back.kind == other.kind
+            container = self.scopes.paths[place][:-1]
+            alone = sum(path[:-1] == container for path in self.scopes.paths) == 3
+            if alike and alone and not self.sealed[place]:
+                what = f"{other.name} may be a gate of {one.name}"
+                for width in sizes:
+                    self._widths.setdefault(width, what)
+
+    def _transposed(self) -> None:
+        """A square convolution says nothing of which axis it reads; convolutions beside it that are not square do."""
+        runs: list[list[int]] = []
+        for place, layer in enumerate(self.layers):
+            if layer.kind != "conv":
+                continue
+            if not runs or runs[-1][-1] != place - 1:
+                runs.append([])
+            runs[-1].append(place)
+        for run in runs:
+            square = [place for place in run if self.layers[place].in_features == self.layers[place].out_features]
+            pinned = len(square) < len(run)
+            kernels = {self.layers[place].kernel for place in run}
+            for place in square:
+                doubling = len(kernels) > 1 and all(size in (2, 4) for size in self.layers[place].kernel)
+                if not pinned or doubling:
+                    what = f"{self.layers[place].name} may be a transposed convolution (ConvTranspose)"
+                    self._hard.setdefault(place - 1, what)
+                    self._hard.setdefault(place, what)
+
+
+def taken_joints(layers: Sequence[Layer], taken: Sequence[Taken]) -> list[str | None]:
+    """Of each joint why another tensor may be indexed by its neurons; None where there is none.
+
+    What is inside of an `nn.Sequential` is seen by nothing outside of it.
+    """
+    scopes = Scopes([layer.name for layer in layers])
+    found: list[str | None] = []
+    for joint, layer in enumerate(layers[:-1]):
+        container = layer.name.rpartition(".")[0]
+        own = [other for other in taken if other.width == layer.out_features]
+        if scopes.sealed(joint) and container:
+            own = [other for other in own if f"{other.module}.".startswith(f"{container}.")]
+        found.append(own[0].reason if own else None)
+    return found
+
+
+def _kind_of(path: Path) -> tuple[int, tuple[str, ...]]:
+    """Equal for containers that are blocks of one kind, such as `layer1.0` and `layer2.0`."""
+    return len(path), tuple(part for part in tokens(".".join(path)) if isinstance(part, str))

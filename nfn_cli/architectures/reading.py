@@ -1,0 +1,101 @@
+"""What was read, in words: the network, and what was assumed in reading it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nfn_cli.architectures.architecture import Architecture
+from nfn_cli.architectures.layer import StageKind
+from nfn_cli.architectures.plan import Plan
+
+_SHOWN = 8  # layers, doubts or tensors that are named
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A reading.
+
+    Attributes:
+        network: such as `conv1 → conv2 → fc`, chains separated by ` | `.
+        activation: such as `relu`, with the frequency of a sine; None where nobody tells it.
+        is_told: whether it is told that the layers are one chain; otherwise their names and shapes say so.
+        assumptions: what was taken for granted, a clause each.
+        left: names of tensors that stay as they are.
+        doubts: why neurons between layers stay in place.
+    """
+
+    network: str
+    activation: str | None
+    is_told: bool
+    assumptions: tuple[str, ...]
+    left: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """Such as `conv1 → conv2 → fc, relu`."""
+        return self.network if self.activation is None else f"{self.network}, {self.activation}"
+
+    @property
+    def assumed(self) -> str | None:
+        """The assumptions in one line; None where there are none."""
+        return "; ".join(self.assumptions) or None
+
+
+def reading_of(
+    architecture: Architecture, plan: Plan, *, is_told: bool, knows_activation: bool, untold_frequencies: bool
+) -> Reading:
+    """Put a reading into words."""
+    return Reading(
+        network=" | ".join(_chain(own) for own in architecture.chains),
+        activation=_activation(architecture, untold_frequencies) if knows_activation else None,
+        is_told=is_told,
+        assumptions=tuple(_assumptions(architecture, plan, is_told, knows_activation and untold_frequencies)),
+        left=plan.left,
+        doubts=plan.doubts,
+    )
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = len(names) - _SHOWN
+    return ", ".join([*names[:_SHOWN], *([f"{more} more"] if more > 0 else [])])
+
+
+def _chain(architecture: Architecture) -> str:
+    names = [layer.name for layer in architecture.layers]
+    if len(names) > _SHOWN + 1:
+        names = [*names[: _SHOWN - 1], f"… {len(names) - _SHOWN} more", names[-1]]
+    return " → ".join(names)
+
+
+def _activation(architecture: Architecture, untold_frequencies: bool) -> str:
+    if architecture.activation != "sin" or untold_frequencies:
+        return architecture.activation
+    values = architecture.omegas or (architecture.omega_0,)
+    return f"sin with ω₀ = {', '.join(f'{value:g}' for value in values)}"
+
+
+def _assumptions(architecture: Architecture, plan: Plan, is_told: bool, untold_frequencies: bool) -> list[str]:
+    found = []
+    if not is_told and architecture.groups:
+        grouped = ", one group a convolution" if any(layer.kind == "conv" for layer in architecture.layers) else ""
+        found.append(f"layers follow one another as their names say, without skips{grouped}")
+    if plan.doubts:
+        found.append(
+            f"some neurons stay in place ({'; '.join(plan.doubts[:2])}{'; …' if len(plan.doubts) > 2 else ''})"
+        )
+    kinds = {
+        kind: [stage.name for layer in architecture.layers for stage in layer.stages if stage.kind is kind]
+        for kind in (StageKind.LAYER_NORM, StageKind.GROUP_NORM, StageKind.GAINS)
+    }
+    if names := kinds[StageKind.LAYER_NORM]:
+        found.append(f"{some(names)} taken for LayerNorm")
+    if names := kinds[StageKind.GROUP_NORM]:
+        found.append(f"{some(names)} taken for GroupNorm of groups that nobody tells, whose neurons keep their order")
+    if names := kinds[StageKind.GAINS]:
+        found.append(f"{some(names)} may be gains or slopes, so neurons are only permuted")
+    if untold_frequencies:
+        found.append("nobody tells the frequency of the sines (--omega-0), so phases stay")
+    return found

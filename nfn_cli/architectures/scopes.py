@@ -1,0 +1,54 @@
+"""The containers that the names of layers tell of.
+
+>>> scopes = Scopes(["net.0", "net.2", "net.4", "out"])
+>>> scopes.containers, scopes.sealed(0), scopes.sealed(2)
+({('net',): (0, 1, 2)}, True, False)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+Path = tuple[str, ...]
+
+
+class Scopes:
+    """The layers of a network as the leaves of a tree of containers, by their dotted names.
+
+    Attributes:
+        paths: of each layer, without what all names begin with.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.paths = [tuple(name.split(".")) for name in names]
+        while len(self.paths) > 1 and all(len(path) > 1 for path in self.paths) and self._agree():
+            self.paths = [path[1:] for path in self.paths]
+
+    def _agree(self) -> bool:
+        return len({path[0] for path in self.paths}) == 1
+
+    @cached_property
+    def containers(self) -> dict[Path, tuple[int, ...]]:
+        """The layers in each container of two or more, but for those that hold all layers."""
+        found: dict[Path, list[int]] = {}
+        for layer, path in enumerate(self.paths):
+            for depth in range(1, len(path)):
+                found.setdefault(path[:depth], []).append(layer)
+        return {path: tuple(own) for path, own in found.items() if 1 < len(own) < len(self.paths)}
+
+    def units(self, left: int, right: int) -> tuple[Path, Path]:
+        """The two members that hold two layers, of the innermost container that holds both."""
+        one, other = self.paths[left], self.paths[right]
+        depth = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+        return one[: depth + 1], other[: depth + 1]
+
+    def sealed(self, left: int) -> bool:
+        """Whether a layer and the next one are in an `nn.Sequential`, where nothing from outside comes between them.
+
+        Its numbers show it: what it leaves out are activations, which a list of layers alone would not hold.
+        """
+        one, other = self.paths[left], self.paths[left + 1]
+        if one[:-1] != other[:-1] or not (one[-1].isdecimal() and other[-1].isdecimal()):
+            return False
+        return max(len(one[-1]), len(other[-1])) < 19 and int(other[-1]) - int(one[-1]) > 1
