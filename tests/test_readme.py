@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,8 +26,8 @@ def shown(name: str) -> list[str]:
     return found.group(1).splitlines()
 
 
-def printed(folder: Path, *arguments: str) -> list[str]:
-    """What `nfn` prints in a folder that has the samples where the README expects them."""
+def printed(folder: Path, *arguments: str, errors: bool = False) -> list[str]:
+    """What `nfn` prints in a folder that has the samples where the README expects them; with `errors` on stderr, too."""
     (folder / "tests").mkdir(exist_ok=True)
     for name in ("samples", "inrs", "population"):
         if not (folder / "tests" / name).exists():
@@ -31,7 +35,7 @@ def printed(folder: Path, *arguments: str) -> list[str]:
     command = [sys.executable, "-m", "nfn_cli", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
-    return [line.rstrip() for line in done.stdout.splitlines()]
+    return [line.rstrip() for line in (done.stdout + (done.stderr if errors else "")).splitlines()]
 
 
 def assert_alike(found: list[str], expected: list[str]) -> None:
@@ -53,7 +57,37 @@ def test_inspect(tmp_path: Path) -> None:
 
 def test_canonicalize(tmp_path: Path) -> None:
     arguments = ("canonicalize", "tests/samples/relu-3.pt", "-o", "normal.pt", "--format", "table")
-    assert_alike(printed(tmp_path, *arguments), shown("canonicalize"))
+    assert_alike(printed(tmp_path, *arguments, errors=True), shown("canonicalize"))
+
+
+@pytest.mark.parametrize("name", ["chain of its own", "several networks", "strict"])
+def test_what_was_read(name: str, tmp_path: Path) -> None:
+    """The examples of readings, on the network that the README makes for them."""
+    torch.manual_seed(0)
+    state = two_networks().state_dict()
+    torch.save(state, tmp_path / "agent.pt")
+    command, *lines = shown(name)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    arguments = [sys.executable, "-m", "nfn_cli", *shlex.split(command.removeprefix("$ nfn ").partition(" > ")[0])]
+    done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert [line.split() for line in done.stderr.splitlines()] == [line.split() for line in lines]
+
+
+def two_networks() -> nn.Module:
+    """As in the README."""
+    found = re.search(r"<!-- code: two networks -->\n```python\n(.*?)```", README, re.DOTALL)
+    assert found
+    space: dict[str, Any] = {}
+    exec(found.group(1).replace('torch.save(net.state_dict(), "agent.pt")', ""), space)
+    return space["net"]  # type: ignore[no-any-return]
+
+
+def test_verify(tmp_path: Path) -> None:
+    sample = "tests/samples/relu-3.pt"
+    printed(tmp_path, "apply", sample, "--seed", "1", "-o", "moved.pt")
+    found = printed(tmp_path, "verify", sample, "moved.pt", "--format", "table", errors=True)
+    assert_alike(found, shown("verify two"))
+    assert_alike(printed(tmp_path, "verify", sample, "--format", "table", errors=True), shown("verify one"))
 
 
 def test_apply(tmp_path: Path) -> None:

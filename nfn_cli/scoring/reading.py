@@ -37,6 +37,8 @@ from nfn_cli.scoring.rows import Stamp
 
 # Stands in for an unknown activation until the head that reads the layers decides it.
 _PLACEHOLDER = "identity"
+# What is assumed of a network that its names alone show to be one.
+ONE_CHAIN = "one chain of layers"
 # Networks of a packed file that are read at once.
 MEMBERS_TOGETHER = 256
 _HASHED = 1 << 20
@@ -244,7 +246,7 @@ def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[WeightSpa
     if network.assumes_frequency and architecture.activation == "sin":
         assumed.append(f"omega_0 {architecture.omega_0:g}")
     if not network.reading.is_told and len(architecture.layers) > 1:
-        assumed.append("one chain of layers")
+        assumed.append(ONE_CHAIN)
     return to_plain_range(WeightSpace(architecture, tensors), network.activation.value_range), head, assumed
 
 

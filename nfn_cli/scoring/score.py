@@ -13,6 +13,7 @@ from nfn_cli.nn import Head
 from nfn_cli.scoring.device import resolve_device
 from nfn_cli.scoring.inputs import Inputs, found
 from nfn_cli.scoring.local import EngineSettings, Scored, Tally, run
+from nfn_cli.scoring.reading import ONE_CHAIN
 from nfn_cli.scoring.rows import ClassRow, ScoreRow
 from nfn_cli.scoring.tasks import AccuracyTask, ClassTask, Row, Task
 
@@ -174,8 +175,11 @@ def assumption_notes(tally: Tally) -> list[str]:
     notes = []
     for (assumed, head), count in sorted(tally.assumed.items()):
         files = "1 file that does" if count == 1 else f"{count} files that do"
-        place = "--activation" if assumed.startswith("activation") else "nfn.yaml"
-        notes.append(f"{assumed} assumed, as head {head} reads it, for {files} not tell; see {place}")
+        remedy = "see --activation"
+        if not assumed.startswith("activation"):
+            fact = "chain: true" if assumed == ONE_CHAIN else assumed.replace(" ", ": ")
+            remedy = f"tell it in a file nfn.yaml beside them ({fact})"
+        notes.append(f"{assumed} assumed, as head {head} reads it, for {files} not tell; {remedy}")
     return notes
 
 

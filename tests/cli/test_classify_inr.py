@@ -169,7 +169,8 @@ def test_what_was_assumed_is_noted(classify: Nfn, tmp_path: Path) -> None:
     assert code == 0
     assert err == (
         "nfn: activation sin assumed, as head animals reads it, for 1 file that does not tell; see --activation\n"
-        "nfn: omega_0 30 assumed, as head animals reads it, for 1 file that does not tell; see nfn.yaml\n"
+        "nfn: omega_0 30 assumed, as head animals reads it, for 1 file that does not tell; "
+        "tell it in a file nfn.yaml beside them (omega_0: 30)\n"
     )
     (tmp_path / "nfn.yaml").write_text("omega_0: 30")
     assert classify(tmp_path / "a.safetensors", "--activation", "sin")[2] == ""

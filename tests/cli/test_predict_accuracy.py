@@ -36,7 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         calls.append({"paths": paths, "settings": settings, **others})
         for path in paths:
             yield [row_of(path)]
-        tally.assumed["relu", "some-head"] += 1
+        tally.assumed["activation relu", "some-head"] += 1
 
     monkeypatch.setattr(nfn_cli.scoring, "run_engine", run_engine)
     return calls

@@ -197,8 +197,10 @@ def test_an_activation_that_nobody_tells_is_assumed_and_noted(write: Save) -> No
     assert all(row.error is None for row in rows)
     assert notes == [
         "activation sin assumed, as head animals reads it, for 2 files that do not tell; see --activation",
-        "omega_0 30 assumed, as head animals reads it, for 2 files that do not tell; see nfn.yaml",
-        "one chain of layers assumed, as head animals reads it, for 2 files that do not tell; see nfn.yaml",
+        "omega_0 30 assumed, as head animals reads it, for 2 files that do not tell; "
+        "tell it in a file nfn.yaml beside them (omega_0: 30)",
+        "one chain of layers assumed, as head animals reads it, for 2 files that do not tell; "
+        "tell it in a file nfn.yaml beside them (chain: true)",
     ]
     told, notes = read([write("0.safetensors", metadata={"chain": "true", "omega_0": "30"})], activation="sin")
     assert notes == [] and told[0].label == rows[0].label
