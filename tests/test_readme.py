@@ -27,7 +27,7 @@ def shown(name: str) -> list[str]:
 
 
 def printed(folder: Path, *arguments: str, errors: bool = False) -> list[str]:
-    """What `nfn` prints in a folder that has the samples where the README expects them; with `errors` on stderr, too."""
+    """What `nfn` prints in a folder with the samples where the README expects them; with `errors` on stderr, too."""
     (folder / "tests").mkdir(exist_ok=True)
     for name in ("samples", "inrs", "population"):
         if not (folder / "tests" / name).exists():
