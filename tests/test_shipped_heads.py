@@ -18,6 +18,7 @@ from nfn_cli.nn.inr.choose_classifier import shipped_classifiers
 from nfn_cli.nn.inr.choose_editor import shipped_editors
 from nfn_cli.scoring import classify, score
 from nfn_cli.symmetry import act, sample_element
+from nfn_cli.zoo import read_networks
 
 SAMPLES = Path(__file__).parent / "samples"
 # The spread of a head's predictions over its test networks, at least; samples are too few to measure it.
@@ -82,6 +83,20 @@ def test_predictions_do_not_move_along_the_orbit(head: Head, samples: WeightSpac
         moved = head.predict(act(element, exact))
         assert ((moved.accuracy - plain.accuracy).abs() / SPREAD).max() <= 1e-5
         assert torch.equal(moved.in_population, plain.in_population)
+
+
+def test_a_batch_repeats_bit_for_bit_and_others_round_otherwise(head: Head) -> None:
+    point = read_networks(POPULATION / head.config.accepted.activation).point
+
+    def predicted(start: int, stop: int) -> torch.Tensor:
+        part = {name: tensor[start:stop] for name, tensor in point.tensors.items()}
+        return head.predict(WeightSpace(point.architecture, part)).accuracy
+
+    whole = predicted(0, 32)
+    assert torch.equal(predicted(0, 32), whole)
+    for size in (1, 7):
+        parts = torch.cat([predicted(start, min(start + size, 32)) for start in range(0, 32, size)])
+        assert (parts - whole).abs().max() < 1e-6  # 7e-8 was measured
 
 
 def test_samples_are_predicted_near_the_truth_and_inside_the_population() -> None:

@@ -106,6 +106,8 @@ def parse_record(
 def load_model(folder: Path, make: Callable[[], Module], device: str) -> Module:
     """The tensors of a head in the module that its configuration asks for, in evaluation mode on a device.
 
+    They lie in memory as those of a fitted head do, each from a multiple of 64 bytes on.
+
     Raises:
         HeadError: they do not fit the configuration, or are not finite numbers of the type that they should be.
     """
@@ -115,7 +117,9 @@ def load_model(folder: Path, make: Callable[[], Module], device: str) -> Module:
         with torch.device("meta"):
             model = make()
         types = {name: tensor.dtype for name, tensor in model.state_dict().items()}
-        tensors = load_file(path)
+        # Copied, since they begin anywhere in the file, and some products of matrices sum in an order that depends on
+        # where their factors begin: with them a loaded head would differ from the saved one in the last bits.
+        tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
         model.load_state_dict(tensors, assign=True)
     except (OSError, SafetensorError, RuntimeError, TypeError, OverflowError) as error:
         # The last two are those of sizes beyond 64 bits.

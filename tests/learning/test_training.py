@@ -12,7 +12,9 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import DataError, HeadError
 from nfn_cli.learning import (
     EvaluateSettings,
@@ -29,10 +31,12 @@ from nfn_cli.learning import (
 from nfn_cli.learning.recalibration import fitted_curve
 from nfn_cli.learning.splits import first_seed, left_out_positions, positions
 from nfn_cli.nn import load_head
+from nfn_cli.symmetry import GroupElement, act
 from nfn_cli.zoo import read_networks
 
 Fitted = tuple[Path, EvaluationReport]
 Write = Callable[..., Path]
+Check = Callable[[EvaluationReport, EvaluationReport], None]
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +85,26 @@ def test_the_report_is_of_test_runs_alone(fitted: Fitted, population: Path) -> N
     assert (report.runs, report.networks) == (len(held_out), 2 * len(held_out))
 
 
-def test_evaluating_the_saved_head_repeats_the_report(fitted: Fitted, population: Path) -> None:
+def test_evaluating_the_saved_head_repeats_the_report(fitted: Fitted, population: Path, assert_repeats: Check) -> None:
     folder, report = fitted
     again = evaluate_head(str(folder), population)
-    assert again == report
+    assert_repeats(again, report)
+    assert evaluate_head(str(folder), population) == again
+
+
+def test_reports_of_other_heads_do_not_repeat(fitted: Fitted, assert_repeats: Check) -> None:
+    _, report = fitted
+    for change in (
+        {"networks": report.networks + 1},
+        {
+            "plain": replace(
+                report.plain, r_squared=replace(report.plain.r_squared, low=report.plain.r_squared.low + 2e-7)
+            )
+        },
+        {"drift": report.drift + 2e-6},
+    ):
+        with pytest.raises(AssertionError):
+            assert_repeats(replace(report, **change), report)
 
 
 def test_a_reloaded_head_predicts_the_same_from_any_place(fitted: Fitted, population: Path, tmp_path: Path) -> None:
@@ -192,11 +212,11 @@ def test_progress_is_announced_and_told(population: Path, brief: TrainSettings, 
 
 
 def test_another_split_seed_holds_out_other_runs_here_and_in_evaluation(
-    population: Path, brief: TrainSettings, tmp_path: Path
+    population: Path, brief: TrainSettings, assert_repeats: Check, tmp_path: Path
 ) -> None:
     report = train_head(population, None, tmp_path / "head", replace(brief, split_seed=7))
     assert report.runs == sum(part_of(str(run), seed=7) == "test" for run in range(80))
-    assert evaluate_head(str(tmp_path / "head"), population) == report
+    assert_repeats(evaluate_head(str(tmp_path / "head"), population), report)
 
 
 def test_labels_may_lie_elsewhere_and_name_another_column(
@@ -226,7 +246,7 @@ def test_runs_and_not_checkpoints_are_counted(write: Write, brief: TrainSettings
 
 
 def test_a_small_population_is_split_by_the_first_seed_that_suits_it(
-    write: Write, brief: TrainSettings, tmp_path: Path
+    write: Write, brief: TrainSettings, assert_repeats: Check, tmp_path: Path
 ) -> None:
     data = write(tmp_path / "small", "relu", runs=30, epochs=1)
     report = train_head(data, None, tmp_path / "head", brief)
@@ -236,7 +256,7 @@ def test_a_small_population_is_split_by_the_first_seed_that_suits_it(
     assert report.runs == sum(part_of(str(run), seed) == "test" for run in range(30)) >= 5
     # Enough networks calibrate the interval for it to say something.
     assert head.model.calibration.radii.max() < 1
-    assert evaluate_head(str(tmp_path / "head"), data) == report
+    assert_repeats(evaluate_head(str(tmp_path / "head"), data), report)
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
@@ -284,12 +304,27 @@ def test_a_damaged_zoo_record_is_refused_before_any_work(write: Write, brief: Tr
     assert "not a readable zoo record" in refusal(DataError, data, tmp_path / "head", brief)
 
 
-def test_measuring_moves_networks_by_the_seed_and_as_often_as_asked(fitted: Fitted, population: Path) -> None:
+def test_measuring_moves_networks_by_the_seed_and_as_often_as_asked(
+    fitted: Fitted, population: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     head, networks = load_head(str(fitted[0])), read_networks(population)
+    moved: list[Tensor] = []
+
+    def watched(element: GroupElement, point: WeightSpace) -> WeightSpace:
+        found = act(element, point)
+        moved.append(found.tensors["0.weight"])
+        return found
+
+    # Not the drift: rounding, of which it is made, may be the same for two seeds.
+    monkeypatch.setattr("nfn_cli.learning.evaluation.act", watched)
     one = measure(head, networks, EvaluateSettings(seed=0))
     assert one == measure(head, networks, EvaluateSettings(seed=0))
-    assert one.drift != measure(head, networks, EvaluateSettings(seed=1)).drift
+    measure(head, networks, EvaluateSettings(seed=1))
     more = measure(head, networks, EvaluateSettings(seed=0, samples=3))
+    first, again, other, *three = moved
+    assert torch.equal(first, again) and not torch.allclose(first, other)
+    assert len(three) == 3 and torch.equal(three[0], first)
+    assert not torch.allclose(three[0], three[1]) and not torch.allclose(three[1], three[2])
     assert (more.networks, more.samples) == (160, 3)
     assert more.plain == one.plain
     assert more.drift >= one.drift

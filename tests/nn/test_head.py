@@ -55,6 +55,8 @@ def test_a_saved_head_predicts_as_before(head: Head, tmp_path: Path, random_poin
     for ours, theirs in zip(vars(loaded.predict(point)).values(), vars(head.predict(point)).values(), strict=True):
         assert torch.equal(ours, theirs)
     assert (loaded.name, loaded.config) == (head.name, head.config)
+    # Where a factor begins decides how some processors sum a product.
+    assert all(tensor.data_ptr() % 64 == 0 for tensor in loaded.model.state_dict().values())
     assert (tmp_path / "mine" / "README.md").read_text() == "# card\n"
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [
         "README.md",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,25 @@ def save(tmp_path: Path) -> Save:
         return path
 
     return call
+
+
+# What `score` promises of networks in other batches: one in the last digit that is written.
+LAST_DIGIT = Decimal("1e-6")
+
+
+@pytest.fixture(scope="session")
+def assert_alike() -> Callable[[Sequence[Mapping[str, str]], Sequence[Mapping[str, str]]], None]:
+    """Check that rows of CSV are other ones but for the batches that the head computed them in."""
+    figures = ("accuracy", "low", "high")
+
+    def check(rows: Sequence[Mapping[str, str]], expected: Sequence[Mapping[str, str]]) -> None:
+        assert [{**row, **dict.fromkeys(figures)} for row in rows] == [
+            {**row, **dict.fromkeys(figures)} for row in expected
+        ]
+        for row, other in zip(rows, expected, strict=True):
+            for name in figures:
+                assert bool(row[name]) == bool(other[name])
+                if row[name]:
+                    assert abs(Decimal(row[name]) - Decimal(other[name])) <= LAST_DIGIT, (row, other)
+
+    return check

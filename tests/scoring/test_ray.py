@@ -42,6 +42,15 @@ def inputs(tmp_path: Path) -> list[str]:
     return [*single[:3], *odd, str(PACKED), *single[3:]]
 
 
+def assert_same(found: list[Scored], expected: list[Scored]) -> None:
+    """Equal but for the batches that the head computed the networks in, see `score`."""
+    assert [(own.row.path, own.row.label, own.row.error, own.stamp) for own in found] == [
+        (other.row.path, other.row.label, other.row.error, other.stamp) for other in expected
+    ]
+    for own, other in zip(found, expected, strict=True):
+        assert own.row.probability == pytest.approx(other.row.probability, abs=1e-6)
+
+
 def test_rows_are_those_of_the_local_engine(inputs: list[str]) -> None:
     from nfn_cli.scoring.ray_engine import run_ray
 
@@ -49,10 +58,12 @@ def test_rows_are_those_of_the_local_engine(inputs: list[str]) -> None:
     expected = [row for rows in run(ClassTask(3), inputs, settings, Tally()) for row in rows]
     assert sum(scored.row.error is None for scored in expected) == 506
     tally = Tally()
-    assert [row for rows in run_ray(ClassTask(3), inputs, settings.changed(jobs=1), tally) for row in rows] == expected
+    assert_same(
+        [row for rows in run_ray(ClassTask(3), inputs, settings.changed(jobs=1), tally) for row in rows], expected
+    )
     done = frozenset(scored.row.path for scored in expected[:300])
     rest = [row for rows in run_ray(ClassTask(3), inputs, settings.changed(jobs=1, done=done), tally) for row in rows]
-    assert rest == expected[300:]
+    assert_same(rest, expected[300:])
     assert tally.skipped == 300
 
 
@@ -74,4 +85,4 @@ def test_a_killed_worker_costs_no_row(inputs: list[str], tmp_path: Path) -> None
                     os.kill(int(process), signal.SIGKILL)
                     killed += 1
     assert killed
-    assert found == expected
+    assert_same(found, expected)

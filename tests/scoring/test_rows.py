@@ -97,7 +97,7 @@ def test_how_many_are_read_and_computed_at_once_does_not_matter(
     monkeypatch.setattr(predicting, "_LARGEST_BATCH", weights)
     for row, other in zip(rows_of(mixed, batch_size=batch), expected, strict=True):
         assert (row.path, row.head, row.error) == (other.path, other.head, other.error)
-        assert row.accuracy == pytest.approx(other.accuracy, abs=1e-5)
+        assert row.accuracy == pytest.approx(other.accuracy, abs=1e-6)
 
 
 @pytest.mark.usefixtures("shipped")

@@ -75,6 +75,8 @@ def evaluate_classifier(
 ) -> ClassReport:
     """Measure a head (a shipped name or a folder) on labelled INRs.
 
+    The same head, data and settings give the same report, see `nfn_cli.learning.evaluate_head`.
+
     Args:
         data, labels: as in `read_inrs`.
         split: the networks that count, by the column `split`.
