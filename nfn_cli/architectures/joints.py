@@ -9,6 +9,7 @@ the neurons that it would read stay in place. What holds under all of them is mo
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 from nfn_cli.architectures.beside import Taken
 from nfn_cli.architectures.layer import Layer
@@ -17,6 +18,14 @@ from nfn_cli.architectures.scopes import Path, Scopes
 
 _CONVOLVES = {"conv", "convs", "cnn", "convnet", "vision", "visual", "image"}
 _CONNECTS = {"fc", "fcs", "linear", "linears", "dense", "mlp", "lin"}
+
+
+@lru_cache(maxsize=64)  # files of one population have the same layers
+def joint_reasons(
+    layers: tuple[Layer, ...], norms: tuple[str, ...], all_norms: tuple[str, ...], taken: tuple[Taken, ...]
+) -> tuple[str | None, ...]:
+    """Of each joint why its neurons stay in place; None where they may be moved. See `Joints`."""
+    return tuple(Joints(layers, norms, all_norms, taken).reasons())
 
 
 class Joints:

@@ -20,6 +20,19 @@ _RECURRENT = re.compile(r"weight_(ih|hh)_l\d")
 
 
 @dataclass(frozen=True)
+class Outline:
+    """What tells where a Linear or convolution stands: its name, its weight's shape, and whether it has a bias."""
+
+    name: str
+    shape: tuple[int, ...]
+    has_bias: bool
+
+    def describe(self) -> str:
+        """Such as `fc1 400->120`."""
+        return f"{self.name} {self.shape[1]}->{self.shape[0]}"
+
+
+@dataclass(frozen=True)
 class Weighted:
     """A Linear or convolution: weight [out, in, *kernel], bias [out] or None.
 
@@ -34,9 +47,10 @@ class Weighted:
     prefix: str = ""
     merged: bool = False
 
-    def describe(self) -> str:
-        """Such as `fc1 400->120`."""
-        return f"{self.name} {self.weight.shape[1]}->{self.weight.shape[0]}"
+    @property
+    def outline(self) -> Outline:
+        """Without its numbers."""
+        return Outline(self.name, tuple(self.weight.shape), self.bias is not None)
 
 
 @dataclass(frozen=True)

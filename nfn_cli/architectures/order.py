@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
 from nfn_cli.architectures.layer import Layer
-from nfn_cli.architectures.modules import Weighted
+from nfn_cli.architectures.modules import Outline
 from nfn_cli.architectures.names import precedes, shared_tokens, tokens
 from nfn_cli.errors import ArchitectureError
 
@@ -19,8 +21,8 @@ _NUMBERED = re.compile(r"[^\d.](\d{1,18})$")
 
 
 def ordered_layers(
-    path: Path, modules: Sequence[Weighted], *, in_file_order: bool, told: bool = False
-) -> list[tuple[Layer, Weighted]]:
+    path: Path, outlines: Sequence[Outline], *, in_file_order: bool, told: bool = False
+) -> tuple[tuple[Layer, int], ...]:
     """Order the layers and find the flatten between convolutions and linear layers.
 
     The file's order is taken where it is the module's and its shapes chain; where they do not, something else than a
@@ -29,97 +31,123 @@ def ordered_layers(
     together, and shapes decide between the orders that are left; where several chain, conventional names do (`encoder`
     before `decoder`). An order is never guessed: words that mean nothing are not sorted by their letters.
 
+    Args:
+        outlines: of the layers, in the file's order.
+
+    Returns:
+        The layers, each with its place in the file.
+
     Raises:
         ArchitectureError: no order chains, or several do; the message shows the sequence that was tried.
     """
+    found = _ordered(tuple(outlines), in_file_order, told)
+    if isinstance(found, _Refusal):
+        raise ArchitectureError(path, found.cause, found.remedy)
+    return found
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    cause: str
+    remedy: str
+
+
+@lru_cache(maxsize=64)  # files of one population have the same layers
+def _ordered(
+    outlines: tuple[Outline, ...], in_file_order: bool, told: bool
+) -> tuple[tuple[Layer, int], ...] | _Refusal:
+    places = {outline: place for place, outline in enumerate(outlines)}
+
+    def placed(layers: Sequence[Layer], order: Sequence[Outline]) -> tuple[tuple[Layer, int], ...]:
+        return tuple((layer, places[outline]) for layer, outline in zip(layers, order, strict=True))
+
     if in_file_order:
-        if isinstance(layers := chained(modules), list):
-            return list(zip(layers, modules, strict=True))
+        if isinstance(layers := chained(outlines), list):
+            return placed(layers, outlines)
         if not told:
-            cause = f"the layers do not form a chain in the file's order ({_sequence(modules)}): {layers}"
-            raise ArchitectureError(path, cause, "nfn reads chains, without branches; of another order say --chain")
+            cause = f"the layers do not form a chain in the file's order ({_sequence(outlines)}): {layers}"
+            return _Refusal(cause, "nfn reads chains, without branches; of another order say --chain")
     remedy = "number the layers, or save with torch.save, which keeps their order"
-    if len(modules) > _MOST_LAYERS:
-        raise ArchitectureError(path, f"{len(modules)} layers, whose order the file does not tell", remedy)
+    if len(outlines) > _MOST_LAYERS:
+        return _Refusal(f"{len(outlines)} layers, whose order the file does not tell", remedy)
     for by_convention in (True, False):
-        found = _orders(modules, by_convention=by_convention, by_shape=True)
+        found = _orders(outlines, by_convention=by_convention, by_shape=True)
         if len(found) > 1 or (found and _interleaves(found[0])):
-            sequence = _sequence(found[0])
-            raise ArchitectureError(path, f"the names do not tell the order of the layers ({sequence})", remedy)
+            return _Refusal(f"the names do not tell the order of the layers ({_sequence(found[0])})", remedy)
         if found and isinstance(layers := chained(found[0]), list):
-            return list(zip(layers, found[0], strict=True))
-    named = _orders(modules, by_convention=False, by_shape=False)
+            return placed(layers, found[0])
+    named = _orders(outlines, by_convention=False, by_shape=False)
     if len(named) == 1 and isinstance(layers := chained(named[0]), list):
-        return list(zip(layers, named[0], strict=True))
-    tried = modules if in_file_order else _orders(modules, by_convention=True, by_shape=False)[0]
+        return placed(layers, named[0])
+    tried = outlines if in_file_order else _orders(outlines, by_convention=True, by_shape=False)[0]
     cause = f"the layers do not form a chain ({_sequence(tried)}): {chained(tried)}"
-    raise ArchitectureError(path, cause, "nfn reads chains, without branches")
+    return _Refusal(cause, "nfn reads chains, without branches")
 
 
-def alone(module: Weighted) -> Layer:
+def alone(outline: Outline) -> Layer:
     """A layer that reads inputs of the network, or nobody knows what."""
-    layer = _behind(None, module)
+    layer = _behind(None, outline)
     assert isinstance(layer, Layer)
     return layer
 
 
-def chained(modules: Sequence[Weighted]) -> list[Layer] | str:
+def chained(outlines: Sequence[Outline]) -> list[Layer] | str:
     """The layers if each reads what the one before gives; else what does not fit."""
     layers: list[Layer] = []
-    for module in modules:
-        layer = _behind(layers[-1] if layers else None, module)
+    for outline in outlines:
+        layer = _behind(layers[-1] if layers else None, outline)
         if isinstance(layer, str):
             return layer
         layers.append(layer)
     return layers
 
 
-def _behind(before: Layer | None, module: Weighted) -> Layer | str:
-    """The module as the layer behind `before`, or why it does not fit there."""
-    outputs, inputs, *kernel = module.weight.shape
+def _behind(before: Layer | None, outline: Outline) -> Layer | str:
+    """The outline as the layer behind `before`, or why it does not fit there."""
+    outputs, inputs, *kernel = outline.shape
     spatial = 1
     if before:
         flattens = not kernel and before.kernel and inputs % before.out_features == 0
         spatial = inputs // before.out_features if flattens else 1
         if inputs != before.out_features * spatial:
-            return f"{module.name} reads {inputs}, but {before.name} gives {before.out_features}"
+            return f"{outline.name} reads {inputs}, but {before.name} gives {before.out_features}"
         if kernel and before.kernel and len(kernel) != len(before.kernel):
-            return f"{module.name} is {len(kernel)}-dimensional, {before.name} is {len(before.kernel)}-dimensional"
+            return f"{outline.name} is {len(kernel)}-dimensional, {before.name} is {len(before.kernel)}-dimensional"
     return Layer(
-        name=module.name,
+        name=outline.name,
         kind="conv" if kernel else "linear",
         in_features=inputs,
         out_features=outputs,
         kernel=tuple(kernel),
         spatial=spatial,
-        has_bias=module.bias is not None,
+        has_bias=outline.has_bias,
     )
 
 
-def _orders(modules: Sequence[Weighted], *, by_convention: bool, by_shape: bool) -> list[list[Weighted]]:
+def _orders(outlines: Sequence[Outline], *, by_convention: bool, by_shape: bool) -> list[list[Outline]]:
     """The orders that the names allow, two at most, found depth first.
 
     With `by_shape`, only those that chain and have no convolution behind a linear layer: a search through shapes would
     otherwise find a place for a depthwise convolution, which seems to read one channel.
     """
-    names = [tokens(module.name) for module in modules]
+    names = [tokens(outline.name) for outline in outlines]
     count = len(names)
-    # Bit i of required[j]: module i must come before module j.
+    # Bit i of required[j]: outline i must come before outline j.
     required = [
         sum(1 << i for i in range(count) if precedes(names[i], names[j], by_convention=by_convention))
         for j in range(count)
     ]
-    found: list[list[Weighted]] = []
+    found: list[list[Outline]] = []
     steps = 0
-    # Each branch: the modules placed so far, the last of them as a layer, and a bit for each that remains.
+    # Each branch: the outlines placed so far, the last of them as a layer, and a bit for each that remains.
     branches: list[tuple[tuple[int, ...], Layer | None, int]] = [((), None, (1 << count) - 1)]
     while branches and len(found) < 2:
         if steps > _MOST_STEPS:  # too many to look at: no order can be said to be the only one
-            return [list(modules)] * 2
+            return [list(outlines)] * 2
         steps += 1
         placed, before, remaining = branches.pop()
         if not remaining:
-            found.append([modules[i] for i in placed])
+            found.append([outlines[i] for i in placed])
             continue
         left = [i for i in range(count) if remaining >> i & 1]
         if placed:
@@ -128,21 +156,21 @@ def _orders(modules: Sequence[Weighted], *, by_convention: bool, by_shape: bool)
             most = max(likeness.values())
             left = [i for i in left if likeness[i] == most]
         for i in reversed(left):
-            layer = _behind(before, modules[i]) if by_shape else None
+            layer = _behind(before, outlines[i]) if by_shape else None
             misplaced = isinstance(layer, Layer) and layer.kernel and before and not before.kernel
             if not (required[i] & remaining or isinstance(layer, str) or misplaced):
                 branches.append(((*placed, i), layer if isinstance(layer, Layer) else None, remaining & ~(1 << i)))
     return found
 
 
-def _interleaves(order: Sequence[Weighted]) -> bool:
+def _interleaves(order: Sequence[Outline]) -> bool:
     """Whether conv1, down1, conv2, down2 is as good as the found conv1, conv2, down1, down2."""
-    numbered = {i: int(found[1]) for i, module in enumerate(order) if (found := _NUMBERED.search(module.name))}
+    numbered = {i: int(found[1]) for i, outline in enumerate(order) if (found := _NUMBERED.search(outline.name))}
     by_number = sorted(numbered, key=lambda i: numbered[i])
     other = list(order)
     for place, i in zip(numbered, by_number, strict=True):
         other[place] = order[i]
-    names = [tokens(module.name) for module in other]
+    names = [tokens(outline.name) for outline in other]
     if by_number == list(numbered) or any(
         precedes(later, earlier, by_convention=True) for earlier, later in pairwise(names)
     ):
@@ -153,6 +181,6 @@ def _interleaves(order: Sequence[Weighted]) -> bool:
     )
 
 
-def _sequence(modules: Sequence[Weighted]) -> str:
-    shown = [module.describe() for module in modules[:_SHOWN]]
-    return ", ".join(shown + [f"... {len(modules) - _SHOWN} more"] * (len(modules) > _SHOWN))
+def _sequence(outlines: Sequence[Outline]) -> str:
+    shown = [outline.describe() for outline in outlines[:_SHOWN]]
+    return ", ".join(shown + [f"... {len(outlines) - _SHOWN} more"] * (len(outlines) > _SHOWN))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nfn_cli.architectures.beside import Taken, taken_widths
 from nfn_cli.architectures.foreign import refuse_foreign
-from nfn_cli.architectures.joints import Joints, taken_joints
+from nfn_cli.architectures.joints import joint_reasons, taken_joints
 from nfn_cli.architectures.layer import Layer, Stage
 from nfn_cli.architectures.modules import BatchNorm, Beside, Gains, Module, Norm, Weighted
 from nfn_cli.architectures.names import tokens
@@ -70,7 +70,9 @@ def plan_layers(
     if not is_chain:
         refuse_foreign(path, weighted)
     try:
-        found = ordered_layers(path, weighted, in_file_order=ordered, told=is_chain)
+        outlines = [module.outline for module in weighted]
+        ordered_by = ordered_layers(path, outlines, in_file_order=ordered, told=is_chain)
+        found = [(layer, weighted[place]) for layer, place in ordered_by]
         joined = [True] * (len(found) - 1)
     except ArchitectureError as error:
         if is_chain:
@@ -118,8 +120,8 @@ def _doubts(
 ) -> Sequence[str | None]:
     if is_chain:
         return taken_joints(layers, taken)
-    unfolded = [norm.name for norm in norms if isinstance(norm, Gains)]
-    return Joints(layers, norms=unfolded, all_norms=[norm.name for norm in norms], taken=taken).reasons()
+    unfolded = tuple(norm.name for norm in norms if isinstance(norm, Gains))
+    return joint_reasons(tuple(layers), unfolded, tuple(norm.name for norm in norms), tuple(taken))
 
 
 def _sequentials(
@@ -136,12 +138,12 @@ def _sequentials(
     found: list[tuple[Layer, Weighted]] = []
     joined: list[bool] = []
     convolutions = [module for module in weighted if module.weight.ndim > 2]
-    plain = isinstance(chained(convolutions), list) if convolutions else True
+    plain = isinstance(_chained(convolutions), list)
     for modules in own.values():
         order = sorted(modules, key=lambda module: tokens(module.name)[-1:]) if _are_numbered(modules) else modules
-        found_layers = chained(order)
+        found_layers = _chained(order)
         sealed = isinstance(found_layers, list) and _are_sealed(order)
-        layers = found_layers if isinstance(found_layers, list) else [alone(module) for module in order]
+        layers = found_layers if isinstance(found_layers, list) else [alone(module.outline) for module in order]
         links = [sealed] * (len(layers) - 1)
         if sealed and layers[0].kind == "conv" and not plain:
             links[0] = False  # the first may be of several groups
@@ -150,6 +152,10 @@ def _sequentials(
     if not any(joined):
         raise _several(path, weighted, error)
     return found, joined
+
+
+def _chained(modules: Sequence[Weighted]) -> list[Layer] | str:
+    return chained([module.outline for module in modules])
 
 
 def _are_numbered(modules: Sequence[Weighted]) -> bool:
@@ -166,7 +172,7 @@ def _several(path: Path, weighted: Sequence[Weighted], error: ArchitectureError)
     parts: dict[str, list[Weighted]] = {}
     for module in weighted:
         parts.setdefault(module.name.partition(".")[0], []).append(module)
-    chains = [name for name, own in parts.items() if len(own) > 1 and isinstance(chained(own), list)]
+    chains = [name for name, own in parts.items() if len(own) > 1 and isinstance(_chained(own), list)]
     if len(chains) < 2:
         return error
     cause = f"several networks ({', '.join(chains[:5])}), or the parts of one that is no chain"

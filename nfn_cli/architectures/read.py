@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import torch
@@ -29,6 +30,10 @@ from nfn_cli.errors import ArchitectureError
 _CHAINS = ("small-cnn", "siren")
 
 
+# Files of one population have one architecture.
+_chain_once = lru_cache(maxsize=64)(chain)
+
+
 @dataclass(frozen=True)
 class ReadNetwork:
     """A network as read.
@@ -40,7 +45,8 @@ class ReadNetwork:
         modules: as in the file, in the order of computation.
         norms: the folded BatchNorm of each, by its layer's name.
         stages: the file's module for each stage of the architecture, by its name.
-        reading: what was read, in words, and what was assumed.
+        plan: how the file's tensors were taken for layers.
+        is_told: whether it is told that the layers are one chain.
     """
 
     weight_space: WeightSpace
@@ -49,7 +55,19 @@ class ReadNetwork:
     modules: tuple[Weighted, ...]
     norms: Mapping[str, BatchNorm]
     stages: Mapping[str, Norm]
-    reading: Reading
+    plan: Plan
+    is_told: bool
+
+    @cached_property
+    def reading(self) -> Reading:
+        """What was read, in words, and what was assumed."""
+        return reading_of(
+            self.weight_space.architecture,
+            self.plan,
+            is_told=self.is_told,
+            knows_activation=self.activation.source != "assumed" and len(self.modules) > 1,
+            untold_frequencies=self.assumes_frequency and self.activation.name == "sin",
+        )
 
     @property
     def assumes_frequency(self) -> bool:
@@ -64,9 +82,9 @@ class ReadNetwork:
             ArchitectureError: it is more than that, or may be.
         """
         if len(self.weight_space.architecture.starts) > 1:
-            cause = f"it may be more than one chain of layers: {self.reading.doubts[0]}"
+            cause = f"it may be more than one chain of layers: {self.plan.doubts[0]}"
             raise ArchitectureError(self.path, cause, "if it is one, say so in a file beside it: chain: true")
-        beside = [*self.stages, *self.reading.left]
+        beside = [*self.stages, *self.plan.left]
         if beside:
             cause = f"it has more than layers ({some(beside)}), which no head knows"
             raise ArchitectureError(self.path, cause, "give a network of linear or convolution layers alone")
@@ -133,21 +151,14 @@ def read_weight_space(
     known = resolve_activation(facts, str(path), told, default_activation, "prelu" if plan.has_slopes else None)
     if plan.has_slopes and known.source != "found" and known.name in ("relu", "leaky_relu"):
         known = replace(known, name="prelu")
-    architecture, untold = _architecture(plan, known)
-    reading = reading_of(
-        architecture,
-        plan,
-        is_told=is_chain,
-        knows_activation=known.source != "assumed" and len(plan.layers) > 1,
-        untold_frequencies=untold,
-    )
+    point = WeightSpace(_architecture(plan, known), _tensors(plan))
+    network = ReadNetwork(point, known, path, plan.modules, plan.folded, plan.stages, plan, is_chain)
     if told.strict and not is_chain and len(plan.layers) > 1:
-        cause = f"read as {reading.text} by its names and shapes alone, which --strict does not take"
+        cause = f"read as {network.reading.text} by its names and shapes alone, which --strict does not take"
         raise ArchitectureError(path, cause, "say that it is a chain: --chain, or `chain: true` in a file beside it")
     if known.name == "prelu" and not plan.has_slopes:
         raise ArchitectureError(path, "its activation is prelu, but it holds no slopes", "name the right activation")
-    tensors = _tensors(plan)
-    return ReadNetwork(WeightSpace(architecture, tensors), known, path, plan.modules, plan.folded, plan.stages, reading)
+    return network
 
 
 def _is_told_chain(facts: Facts) -> bool:
@@ -173,26 +184,24 @@ def _of_prefix(checkpoint: Checkpoint, told: Told, facts: Facts) -> Mapping[str,
     return found
 
 
-def _architecture(plan: Plan, known: Activation) -> tuple[Architecture, bool]:
-    """The architecture, and whether it has sines of which nobody tells the frequency."""
+def _architecture(plan: Plan, known: Activation) -> Architecture:
+    """The architecture. Where nobody tells the frequency of all sines, none has phases to shift."""
     hidden = len(plan.layers) - 1
     # An activation that is assumed may be found to be a sine by the head that reads the network.
     sines = known.name == "sin" or known.source == "assumed"
     told = known.frequencies.of_layers(hidden) if sines else ()
     omegas = [DEFAULT_OMEGA_0 if omega is None else omega for omega in told]
-    untold = known.name == "sin" and None in told
-    architecture = chain(
-        [_biased(layer, plan.folded.get(layer.name)) for layer in plan.layers],
+    return _chain_once(
+        tuple(_biased(layer, plan.folded.get(layer.name)) for layer in plan.layers),
         activation=known.name,
         omega_0=omegas[0] if omegas else known.omega_0,
-        omegas=omegas,
+        omegas=tuple(omegas),
         pool=known.pool,
-        rigid={name for name, norm in plan.folded.items() if norm.weight is None},
+        rigid=frozenset(name for name, norm in plan.folded.items() if norm.weight is None),
         starts=plan.starts,
-        phased=not untold,
+        phased=known.name != "sin" or None not in told,
         slope=plan.slope if known.name == "prelu" else known.slope,
     )
-    return architecture, untold
 
 
 def _tensors(plan: Plan) -> dict[str, Tensor]:

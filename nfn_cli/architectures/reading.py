@@ -22,7 +22,6 @@ class Reading:
         is_told: whether it is told that the layers are one chain; otherwise their names and shapes say so.
         assumptions: what was taken for granted, a clause each.
         left: names of tensors that stay as they are.
-        doubts: why neurons between layers stay in place.
     """
 
     network: str
@@ -30,7 +29,6 @@ class Reading:
     is_told: bool
     assumptions: tuple[str, ...]
     left: tuple[str, ...]
-    doubts: tuple[str, ...]
 
     @property
     def text(self) -> str:
@@ -53,7 +51,6 @@ def reading_of(
         is_told=is_told,
         assumptions=tuple(_assumptions(architecture, plan, is_told, knows_activation and untold_frequencies)),
         left=plan.left,
-        doubts=plan.doubts,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -34,8 +35,11 @@ def refuse_copies(path: Path, layers: Sequence[Weighted]) -> None:
     Raises:
         ArchitectureError: naming the layers.
     """
+    sizes = Counter(layer.weight.numel() for layer in layers)
     seen: dict[tuple[int, float, float], list[Weighted]] = {}
     for layer in layers:
+        if sizes[layer.weight.numel()] < 2:
+            continue
         flat = layer.weight.flatten()
         # Transposed, as an autoencoder's decoder may have its encoder's weights, the ends of a matrix stay.
         key = (flat.numel(), flat[0].item(), flat[-1].item())

@@ -13,6 +13,8 @@ Pair = tuple[str, str]
 
 def shared_memory(tensors: Mapping[str, Tensor]) -> Ties:
     """Sets of tensors that have entries in common, in the order of `tensors`; views beside each other have none."""
+    if _storages(tensors) == len(tensors):
+        return ()
     spans = sorted((*_span(tensor), name) for name, tensor in tensors.items() if tensor.numel())
     pairs: list[Pair] = []
     cluster: list[str] = []
@@ -52,6 +54,11 @@ def joined(names: Iterable[str], pairs: Iterable[Pair]) -> Ties:
 
     groups = {id(group): tuple(sorted(group, key=place)) for group in sets.values()}
     return tuple(sorted(groups.values(), key=lambda group: place(group[0])))
+
+
+def _storages(tensors: Mapping[str, Tensor]) -> int:
+    """How many storages they have."""
+    return len({tensor.untyped_storage().data_ptr() for tensor in tensors.values()})
 
 
 def _span(tensor: Tensor) -> tuple[int, int]:

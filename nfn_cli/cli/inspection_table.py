@@ -139,6 +139,8 @@ def _head(name: str, accepted: Accepted, inspection: Inspection) -> HeadFacts:
     if inspection.activation is None:
         architecture = architecture.with_activation(accepted.activation)
     reason = accepted.mismatch(architecture)
+    if reason is None and inspection.left:
+        reason = f"it has more than layers ({', '.join(inspection.left)}), which no head knows"
     assumes = accepted.activation if reason is None and inspection.activation is None else None
     alike = Accepted.of(architecture).layers == accepted.layers
     return HeadFacts(name, reason is None, reason, assumes, not alike)

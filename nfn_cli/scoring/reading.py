@@ -245,7 +245,7 @@ def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[WeightSpa
     assumed = [f"activation {architecture.activation}"] if untold else []
     if network.assumes_frequency and architecture.activation == "sin":
         assumed.append(f"omega_0 {architecture.omega_0:g}")
-    if not network.reading.is_told and len(architecture.layers) > 1:
+    if not network.is_told and len(architecture.layers) > 1:
         assumed.append(ONE_CHAIN)
     return to_plain_range(WeightSpace(architecture, tensors), network.activation.value_range), head, assumed
 
