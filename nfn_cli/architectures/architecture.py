@@ -11,7 +11,7 @@ from nfn_cli.architectures.layer import Layer, Stage, StageKind
 from nfn_cli.architectures.roles import AxisRole, Side
 
 COORDINATES = 2  # of a place in a picture: row and column
-_NORMS = (StageKind.LAYER_NORM, StageKind.GROUP_NORM, StageKind.GAINS)
+_NORMS = (StageKind.LAYER_NORM, StageKind.GROUP_NORM)
 
 
 @dataclass(frozen=True)
@@ -189,11 +189,11 @@ def chain(
         group = None
         if joined:
             group = len(groups)
-            unscaled = layer.name in rigid or any(_keeps_no_scale(stage) for stage in own)
+            unscaled = layer.name in rigid or any(stage.kind is StageKind.GAINS for stage in own)
             ordered = any(stage.kind is StageKind.GROUP_NORM for stage in own)
             frequency = omegas[position] if omegas else omega_0
             groups.append(NeuronGroup(layer.name, layer.out_features, activation, unscaled, ordered, frequency))
-        # The last norm is what holds a neuron's scale; all before it is only permuted.
+        # The gains of the last norm hold a neuron's scale; all before it is only permuted.
         norms = [place for place, stage in enumerate(own) if stage.kind in _NORMS]
         scaled_from = norms[-1] if norms else -1
         listed = AxisRole() if group is None else AxisRole(Side.OUT if scaled_from < 0 else Side.INDEX, group)
@@ -216,10 +216,6 @@ def chain(
     return Architecture(
         tuple(layers), tuple(groups), tuple(tensors), activation, common, pool, tuple(starts), varying, slope
     )
-
-
-def _keeps_no_scale(stage: Stage) -> bool:
-    return stage.kind is StageKind.GAINS
 
 
 def _stage_specs(stage: Stage, index: AxisRole, scaled: AxisRole) -> list[TensorSpec]:

@@ -50,10 +50,8 @@ def shared_tokens(left: tuple[Token, ...], right: tuple[Token, ...]) -> int:
 
 def follows_by_number(left: tuple[Token, ...], right: tuple[Token, ...]) -> bool:
     """Whether two names differ first in a number, higher in `right`: `conv1` and `conv2`, `dense` and `dense_1`."""
-    for mine, theirs in zip_longest(left, right):
-        if mine != theirs:
-            return isinstance(theirs, int) and (mine is None or (isinstance(mine, int) and mine < theirs))
-    return False
+    mine, theirs = first_difference(left, right)
+    return isinstance(theirs, int) and (mine is None or (isinstance(mine, int) and mine < theirs))
 
 
 def first_difference(left: tuple[Token, ...], right: tuple[Token, ...]) -> tuple[Token | None, Token | None]:

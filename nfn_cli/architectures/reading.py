@@ -78,7 +78,7 @@ def _assumptions(architecture: Architecture, plan: Plan, is_told: bool, untold_f
     found = []
     if not is_told and architecture.groups:
         grouped = ", one group a convolution" if any(layer.kind == "conv" for layer in architecture.layers) else ""
-        found.append(f"layers follow one another as their names say, without skips{grouped}")
+        found.append(f"layers follow one another as their names say, activations alone between them{grouped}")
     if plan.doubts:
         found.append(
             f"some neurons stay in place ({'; '.join(plan.doubts[:2])}{'; …' if len(plan.doubts) > 2 else ''})"

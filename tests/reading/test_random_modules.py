@@ -418,7 +418,10 @@ def check_hidden_skips(nfn: Nfn, folder: Path, seeds: range) -> None:
     found = judged(nfn, ((seed, flat_skip) for seed in seeds), folder)
     read = [own for _, _, own in found if own.refusal is None]
     print(f"hidden skips: {len(found)}, {len(read)} read as chains, with the assumption printed")
-    assert all("nfn: assumed: layers follow one another as their names say, without skips" in own.err for own in read)
+    assert all(
+        "nfn: assumed: layers follow one another as their names say, activations alone between them" in own.err
+        for own in read
+    )
     for name, own, judgement in found:
         source = folder / name.split()[1] / ("in.pt" if own.format == "torch" else "in.safetensors")
         out = source.with_name("strict" + source.suffix)
