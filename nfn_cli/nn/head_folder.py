@@ -116,7 +116,7 @@ def load_model(folder: Path, make: Callable[[], Module], device: str) -> Module:
         # On the meta device nothing is allocated, so a configuration that lies about sizes costs no memory.
         with torch.device("meta"):
             model = make()
-        types = {name: tensor.dtype for name, tensor in model.state_dict().items()}
+        wanted = {name: (tensor.dtype, tensor.shape) for name, tensor in model.state_dict().items()}
         # Copied, since they begin anywhere in the file, and some products of matrices sum in an order that depends on
         # where their factors begin: with them a loaded head would differ from the saved one in the last bits.
         tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
@@ -128,7 +128,11 @@ def load_model(folder: Path, make: Callable[[], Module], device: str) -> Module:
     except NfnError as error:
         raise HeadError(folder / CONFIG_FILE, f"{error.subject}: {error.cause}", "fetch the head again") from error
     for name, tensor in tensors.items():
-        if tensor.dtype is not types[name] or not bool(tensor.isfinite().all()):
-            wanted = str(types[name]).removeprefix("torch.")
-            raise HeadError(path, f"tensor {name!r} is not finite {wanted}", "fetch the head again")
+        kind, shape = wanted[name]
+        if tensor.shape != shape:  # PyTorch takes a list of numbers for one
+            cause = f"tensor {name!r} is of shape {list(tensor.shape)}, not {list(shape)}"
+            raise HeadError(path, cause, "fetch the head again")
+        if tensor.dtype is not kind or not bool(tensor.isfinite().all()):
+            cause = f"tensor {name!r} is not finite {str(kind).removeprefix('torch.')}"
+            raise HeadError(path, cause, "fetch the head again")
     return model.eval().to(device)

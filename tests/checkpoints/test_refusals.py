@@ -506,7 +506,7 @@ for legacy in (False, True):
     where = "legacy" if legacy else "zip"
     for suffix in (".pt", ".safetensors", ".index.json"):
         make = save_with(Payload, suffix, _use_new_zipfile_serialization=not legacy)
-        attack(f"{where}{suffix}", rf"it holds more than tensors \(io\.open\), {LOADED}", make)
+        attack(f"{where}{suffix}", rf"it holds more than tensors \(_?io\.open\), {LOADED}", make)
     make = save_with(SystemPayload, _use_new_zipfile_serialization=not legacy)
     attack(f"{where}, os", rf"it holds more than tensors \({os.name}\w*\.mkdir\), {LOADED}", make)
 for protocol in range(6):
@@ -518,7 +518,7 @@ attack("data.pkl, old instance", "does not load safely .*; it was not loaded", o
 attack("legacy, in place of the magic number", "bare pickle", lambda folder: with_legacy_pickle(folder, 0))
 for number, place in ((1, "version"), (2, "system"), (3, "object"), (4, "keys")):
     attack(f"legacy, in place of the {place}", LOADED, lambda folder, number=number: with_legacy_pickle(folder, number))
-attack("shard", rf"it holds more than tensors \(io\.open\), {LOADED}", shard)
+attack("shard", rf"it holds more than tensors \(_?io\.open\), {LOADED}", shard)
 SUBJECTS["attack, shard"] = "model.bin"
 
 
@@ -564,5 +564,5 @@ def test_the_payloads_of_these_tests_do_run_where_pickles_are_trusted(payload: t
 
 
 def test_a_path_that_no_system_has_is_refused() -> None:
-    with pytest.raises(CheckpointError, match=r"cannot be read \(embedded null byte\)"):
+    with pytest.raises(CheckpointError, match=r"cannot be read \([\w: ]*embedded null [\w ]+\)"):
         read_checkpoint("model\0.pt")

@@ -274,6 +274,7 @@ TENSORS: dict[str, Callable[[dict[str, Tensor]], dict[str, Tensor]]] = {
     "a temperature of zero": retype("temperature", torch.zeros_like),
     "a negative temperature": retype("temperature", torch.neg),
     "a temperature of nan": retype("temperature", lambda tensor: tensor * math.nan),
+    "a list of one temperature": retype("temperature", lambda tensor: tensor[None].clone()),
     "two temperatures": retype("temperature", lambda tensor: tensor.expand(2).clone()),
 }
 

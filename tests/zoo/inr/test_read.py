@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -108,7 +109,9 @@ def test_a_missing_file_is_named(zoo: Path) -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="the CSV reader itself refuses NUL")
 def test_what_no_file_can_be_called_is_refused(zoo: Path) -> None:
-    assert refusal(relist(zoo, "a\0b,,0,train")) == "a\\x00b: names no file (embedded null byte); mend the labels"
+    # Pythons word the cause differently.
+    message = refusal(relist(zoo, "a\0b,,0,train"))
+    assert re.fullmatch(r"a\\x00b: names no file \([\w: ]*embedded null [\w ]+\); mend the labels", message)
 
 
 @pytest.mark.parametrize("index", [4, 10**6])
