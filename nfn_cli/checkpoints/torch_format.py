@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import mmap
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ from nfn_cli.checkpoints.unpickle import AttackError, FindStorage, OpcodeError, 
 from nfn_cli.checkpoints.zip_records import Record, contents_of, find_records
 from nfn_cli.errors import CheckpointError
 
-_SAFE = (2, 6)  # before it, a file that nfn writes back could do harm in PyTorch's own reader
 _COPY = "copy or save it again"
 _REMEDY = "save the state dict instead: torch.save(model.state_dict(), ...)"
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
@@ -67,9 +65,6 @@ def read_torch(path: Path, *, zipped: bool, mapped: bool | None = None, subject:
         CheckpointError: it names what could run code, or is damaged.
     """
     subject = subject or path
-    if tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2]) < _SAFE:
-        cause = f"not loaded, since a file can make PyTorch {torch.__version__} run code (CVE-2025-32434)"
-        raise CheckpointError(subject, cause, "update torch to 2.6 or newer, or convert the file to safetensors")
     try:
         with path.open("rb") as file:
             size = file.seek(0, io.SEEK_END)

@@ -251,16 +251,6 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["in.safetensors", "out.safetensors"]
 
 
-def test_pytorch_files_are_refused_where_reading_them_is_unsafe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "in.pt"
-    torch.save(state(), path)
-    monkeypatch.setattr(torch, "__version__", "2.5.1+cpu")
-    with pytest.raises(CheckpointError, match="CVE-2025-32434"):
-        read_checkpoint(path)
-
-
 def test_other_entries_with_tensors_are_named(tmp_path: Path) -> None:
     def others(loaded: dict[str, object]) -> tuple[str, ...]:
         torch.save(loaded, tmp_path / "in.ckpt")
