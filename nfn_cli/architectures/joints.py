@@ -76,9 +76,8 @@ class Joints:
         return [self._reason(joint) for joint in range(len(self.layers) - 1)]
 
     def _reason(self, joint: int) -> str | None:
-        if joint in self._hard or self.sealed[joint]:
-            return self._hard.get(joint)
-        return self._soft.get(joint) or self._widths.get(self.layers[joint].out_features)
+        soft = self._soft.get(joint) or self._widths.get(self.layers[joint].out_features)
+        return (None if self.sealed[joint] else soft) or self._hard.get(joint)
 
     def _linked(self, joint: int) -> bool:
         return 0 <= joint < len(self.sealed) and (self.sealed[joint] or self.numbered[joint])

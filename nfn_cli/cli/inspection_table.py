@@ -295,6 +295,9 @@ def _summary(facts: Inspection, heads: Sequence[HeadFacts]) -> Table:
         if places:
             table.add_row(name, f"[yellow]{escape(places)}[/]")
     some = any(head.accepts for head in heads)
+    if len({head.reason for head in heads}) == 1 and not some:
+        table.add_row("heads", f"none reads it: {escape(_clean(heads[0].reason or ''))}")
+        heads = ()
     for head in heads:
         if some and head.other_layers:
             continue
