@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nfn_cli.architectures.told import FREQUENCIES, Fact, Facts, shown
-from nfn_cli.errors import ArchitectureError
+from nfn_cli.errors import ArchitectureError, UsageError
 
 DEFAULT_OMEGA_0 = 30.0  # Sitzmann et al. 2020 (SIREN)
 _MOST = 1_000  # layers
@@ -71,9 +71,12 @@ def parsed_frequencies(text: str) -> tuple[float, ...]:
     """Frequencies from a command line, such as `30` or `30,1,1`.
 
     Raises:
-        ArchitectureError: they are none.
+        UsageError: they are none.
     """
-    return _positive(_numbers(text), "omega_0", "--omega-0", text)
+    try:
+        return _positive(_numbers(text), "omega_0", "--omega-0", text)
+    except ArchitectureError as error:
+        raise UsageError(error.subject, error.cause, error.remedy) from error
 
 
 def _one(told: Mapping[str, Fact], keys: Sequence[str]) -> float | None:

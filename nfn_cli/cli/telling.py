@@ -26,7 +26,7 @@ def told_by(
     """The options together.
 
     Raises:
-        ArchitectureError: frequencies that are no positive numbers.
+        UsageError: frequencies that are no positive numbers.
     """
     from nfn_cli.architectures import Told, parsed_frequencies
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nfn_cli.architectures import ReadNetwork, Told, functional_forward, parsed_frequencies, read_network
-from nfn_cli.errors import ArchitectureError, CheckpointError
+from nfn_cli.errors import ArchitectureError, CheckpointError, UsageError
 
 Save = Callable[..., Path]
 
@@ -107,7 +107,7 @@ def test_the_nearest_place_tells(path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "x", "-1", "0", "1,,-2", "nan"])
 def test_frequencies_of_the_command_line_are_positive_numbers(text: str) -> None:
     assert parsed_frequencies("30, 1,2") == (30.0, 1.0, 2.0)
-    with pytest.raises(ArchitectureError, match="omega_0 is") as refused:
+    with pytest.raises(UsageError, match="omega_0 is") as refused:
         parsed_frequencies(text)
     assert refused.value.subject == "--omega-0"
 
