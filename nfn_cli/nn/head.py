@@ -94,8 +94,8 @@ class Head:
 
         In one process, the same batch gives the same predictions bit for bit, from a head as from its saved copy. In
         another batch, with other threads or on another processor, float32 sums are taken in another order: shipped
-        heads' predictions then move by up to 7e-8, as measured on batches of 1 to 128 under AVX-512, AVX2 and SSE, and
-        none may move by more than 1e-6, the last digit that is written.
+        heads' predictions then move by up to 8e-8, as measured between batches of 1 to 128, one and two threads, and
+        AVX-512, AVX2 and SSE, and none may move by more than 1e-6, the last digit that is written.
 
         Args:
             point: tensors [batch, *shape] on the CPU; computation is float32 on the head's device.

@@ -19,7 +19,7 @@ from nfn_cli.nn import MonomialNFNSizes
 RUNS, EPOCHS = 80, 2
 
 # Figures of one head on the same networks, where float32 sums were taken in another order. R² and errors are averages
-# over predictions that move by up to 7e-8 each: 2e-9 was measured with MKL's SSE kernels, between tensors at multiples
+# over predictions that move by up to 8e-8 each: 2e-9 was measured with MKL's SSE kernels, between tensors at multiples
 # of 64 bytes and at others. The drift is the largest of such moves, divided by the predictions' spread.
 ROUNDING = 1e-7
 DRIFT_ROUNDING = 1e-6
