@@ -16,7 +16,6 @@ from nfn_cli.checkpoints.nested import FACTS, find_facts, find_state_dict, strip
 from nfn_cli.checkpoints.safetensors_format import open_safetensors
 from nfn_cli.checkpoints.sharded import read_sharded
 from nfn_cli.checkpoints.sniff import Sniffed, sniff
-from nfn_cli.checkpoints.torch_format import read_torch
 from nfn_cli.checkpoints.validate import claims_more
 from nfn_cli.errors import CheckpointError
 
@@ -79,6 +78,8 @@ def _open_file(path: Path, format: Sniffed) -> tuple[dict[str, Tensor], dict[str
         tensors, metadata = open_safetensors(path)
         facts = {key: metadata[key] for key in FACTS if key in metadata}
         return strip_wrappers(tensors), facts
+    from nfn_cli.checkpoints.torch_format import read_torch
+
     loaded = read_torch(path, zipped=format == "torch").value
     facts = find_facts(loaded)
     try:
@@ -93,6 +94,8 @@ def _open_shard(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(path, "an index where a shard should be", "download the whole checkpoint again")
     if format == "safetensors":
         return open_safetensors(path)[0]
+    from nfn_cli.checkpoints.torch_format import read_torch
+
     return find_state_dict(path, read_torch(path, zipped=format == "torch").value)
 
 

@@ -14,7 +14,6 @@ from nfn_cli.checkpoints.safetensors_format import read_safetensors
 from nfn_cli.checkpoints.sharded import read_sharded
 from nfn_cli.checkpoints.sniff import Sniffed, sniff
 from nfn_cli.checkpoints.ties import joined, shared_memory, strip_told, told_ties
-from nfn_cli.checkpoints.torch_format import read_torch
 from nfn_cli.checkpoints.validate import require_dense, require_weights
 from nfn_cli.errors import CheckpointError
 
@@ -62,6 +61,9 @@ def _read_file(path: Path, format: Sniffed, entry: str | None = None) -> _Read:
         facts = {key: metadata[key] for key in FACTS if key in metadata}
         told = told_ties(tensors, metadata)
     else:
+        # Where it is needed: a command over safetensors files starts sooner without.
+        from nfn_cli.checkpoints.torch_format import read_torch
+
         loaded = read_torch(path, zipped=format == "torch").value
         tensors, facts = find_state_dict(path, loaded, entry), find_facts(loaded, entry)
     require_dense(path, tensors)

@@ -17,11 +17,9 @@ from nfn_cli.checkpoints.index import read_weight_map
 from nfn_cli.checkpoints.nested import find_container, other_tensors, strip_wrappers
 from nfn_cli.checkpoints.parted import parts_of
 from nfn_cli.checkpoints.printable import printable
-from nfn_cli.checkpoints.rewrite_zip import rewrite_zip
 from nfn_cli.checkpoints.safetensors_format import Change, rewrite_safetensors
 from nfn_cli.checkpoints.sharded import confined
 from nfn_cli.checkpoints.sniff import sniff
-from nfn_cli.checkpoints.torch_format import read_torch
 from nfn_cli.errors import CheckpointError
 
 _WAIT = "try again once nothing writes it"
@@ -78,6 +76,8 @@ def _rewrite_file(
         rewrite_safetensors(source, changes, out, overwrite=overwrite)
         return ()
     if format == "torch":
+        from nfn_cli.checkpoints.rewrite_zip import rewrite_zip
+
         return rewrite_zip(source, find, changes, out, overwrite=overwrite)
     return _rewrite_legacy(source, find, naming, tensors, out, overwrite=overwrite)
 
@@ -91,6 +91,8 @@ def _rewrite_legacy(
     *,
     overwrite: bool,
 ) -> tuple[str, ...]:
+    from nfn_cli.checkpoints.torch_format import read_torch
+
     loaded = read_torch(source, zipped=False)
     if loaded.lossy:
         cause = "a PyTorch file of the old format with objects that nfn does not read, which would be lost"
