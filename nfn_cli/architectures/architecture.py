@@ -11,7 +11,7 @@ from nfn_cli.architectures.layer import Layer, Stage, StageKind
 from nfn_cli.architectures.roles import AxisRole, Side
 
 COORDINATES = 2  # of a place in a picture: row and column
-_NORMS = (StageKind.LAYER_NORM, StageKind.GROUP_NORM, StageKind.GAINS)
+_NORMS = (StageKind.LAYER_NORM, StageKind.GROUP_NORM)
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def _assumptions(architecture: Architecture, plan: Plan, is_told: bool, untold_f
     found = []
     if not is_told and architecture.groups:
         grouped = ", one group a convolution" if any(layer.kind == "conv" for layer in architecture.layers) else ""
-        found.append(f"layers follow one another as their names say, without skips{grouped}")
+        found.append(f"layers follow one another as their names say, without skips{grouped}, nor norms without tensors")
     if plan.doubts:
         found.append(
             f"some neurons stay in place ({'; '.join(plan.doubts[:2])}{'; …' if len(plan.doubts) > 2 else ''})"
@@ -96,6 +96,8 @@ def _assumptions(architecture: Architecture, plan: Plan, is_told: bool, untold_f
         found.append(f"{some(names)} taken for GroupNorm of groups that nobody tells, whose neurons keep their order")
     if names := kinds[StageKind.GAINS]:
         found.append(f"{some(names)} may be gains or slopes, so neurons are only permuted")
+    if plan.named_norms:
+        found.append(f"{some(plan.named_norms)} taken to stand directly behind their layers")
     if untold_frequencies:
         found.append("nobody tells the frequency of the sines (--omega-0), so phases stay")
     return found
