@@ -29,7 +29,7 @@ def taken_widths(layers: Sequence[Layer], beside: Sequence[Beside], homeless: Se
 
     A vector as long as a hidden layer is wide may be added to its neurons; a matrix may read or feed them. One that
     maps the network's inputs to random features is told by its sizes: [inputs, n] or [n, inputs], where the first layer
-    reads 2 n numbers, or 2 n and the inputs.
+    reads 2 n numbers, or 2 n and the inputs. A single number is taken where its module stands between two layers.
 
     Args:
         layers: in the order of computation.
@@ -44,10 +44,31 @@ def taken_widths(layers: Sequence[Layer], beside: Sequence[Beside], homeless: Se
         widths: dict[int, Layer] = {layer.out_features: layer for layer in reversed(layers[:-1])}
         for width, layer in widths.items():
             flattens = len(sizes) > 1 and layer.kind == "conv" and width > 1
-            if any(size == width or (flattens and size % width == 0) for size in sizes):
+            single = width == 1 and not sizes and module.tensor.ndim > 0
+            if single or any(size == width or (flattens and size % width == 0) for size in sizes):
                 reason = f"{module.name} ({shape}) may belong to the {width} neurons of {layer.name}"
                 taken.append(Taken(width, module.module, reason))
+        before = None if sizes else _between(module, layers)
+        if before is not None:
+            reason = f"{module.name} stands behind the neurons of {before.name} and may be added to them"
+            taken.append(Taken(before.out_features, module.module, reason))
     for norm in homeless:
         reason = f"nothing tells behind which layer {norm.name} ({norm.size}) stands"
         taken.append(Taken(norm.size, norm.name.rpartition(".")[0], reason))
     return taken
+
+
+def _between(module: Beside, layers: Sequence[Layer]) -> Layer | None:
+    """The layer before the member of a numbered container that holds a tensor; None if no layer stands behind it."""
+    container, _, own = module.module.rpartition(".")
+    if not own.isdecimal() or not module.tensor.is_floating_point():
+        return None
+    numbered = {}
+    for layer in layers:
+        parent, _, number = layer.name.rpartition(".")
+        if parent == container and number.isdecimal():
+            numbered[layer.name] = len(number), number
+    mine = len(own), own
+    before = [layer for layer in layers if numbered.get(layer.name, mine) < mine]
+    behind = any(number > mine for number in numbered.values())
+    return before[-1] if before and behind else None

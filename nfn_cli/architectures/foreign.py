@@ -20,6 +20,7 @@ _TELLING = {
     "a branch": r"shortcut|skip|skip_conn|skip_connection|residual|branch|identity_conv",
     "an adapter": r"lora|lora_a|lora_b|adapter|adapters",
     "a bilinear layer": r"bilinear",
+    "a recurrent cell": r"rnn|lstm|gru|recurrent|h2h|w_?hh",
     "a transposed convolution": r"deconv|convt|tconv|upconv|up_conv|convtranspose|conv_transpose|conv_trans",
 }
 _PATTERNS = {what: re.compile(rf"(?<![a-z])(?:{words})(?![a-z])", re.IGNORECASE) for what, words in _TELLING.items()}

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from nfn_cli.architectures.beside import Taken
+from nfn_cli.architectures.families import counts_on, is_restart, may_be_heads
 from nfn_cli.architectures.layer import Layer
-from nfn_cli.architectures.names import first_difference, follows_by_number, rank, tokens
+from nfn_cli.architectures.names import first_difference, rank, shared_tokens, tokens
 from nfn_cli.architectures.scopes import Path, Scopes
 
 _CONVOLVES = {"conv", "convs", "cnn", "convnet", "vision", "visual", "image"}
@@ -50,10 +52,7 @@ class Joints:
         self.norms, self.all_norms = norms, all_norms
         joints = range(len(layers) - 1)
         self.sealed = [self.scopes.sealed(joint) for joint in joints]
-        self.numbered = [
-            follows_by_number(self.tokens[joint], self.tokens[joint + 1]) and not self._are_heads(joint)
-            for joint in joints
-        ]
+        self.numbered = [counts_on(self.tokens, joint) and not self._are_heads(joint) for joint in joints]
         # Why a joint stays whatever holds it, why it stays unless it is sealed, and why all joints of a width do.
         self._hard: dict[int, str] = {}
         self._soft: dict[int, str] = {}
@@ -62,10 +61,15 @@ class Joints:
         for joint in joints:
             if not self.sealed[joint] and not self.numbered[joint]:
                 self._judge(joint)
+            elif not self.sealed[joint]:
+                self._judge_counted(joint)
             if self._may_be_parallel(joint):
                 what = f"the convolutions before {layers[joint + 1].name} may be parallel branches"
                 self._hard |= dict.fromkeys(range(joint + 1), what)
         self._gates()
+        self._ways_back()
+        self._squeezes()
+        self._odd_readers()
         self._transposed()
         for joint, reason in enumerate(taken_joints(layers, taken)):
             if reason is not None:
@@ -87,7 +91,19 @@ class Joints:
         before, after = self.layers[joint], self.layers[joint + 1]
         shared = [token for token in self.tokens[joint] if isinstance(token, str)]
         last = bool(shared) and rank(shared[-1]) > 0
-        return last and not self.sealed[joint] and before.in_features == after.in_features
+        if self.sealed[joint] or before.in_features != after.in_features:
+            return False
+        return last or may_be_heads(self.layers, self.tokens, joint) or self._are_listed_heads(joint)
+
+    def _are_listed_heads(self, joint: int) -> bool:
+        """Whether two layers of a list behind another container may both read what that gives."""
+        path, other = self.scopes.paths[joint][:-1], self.scopes.paths[joint + 1][:-1]
+        own = self.scopes.containers.get(path, ())
+        if path != other or not own or own[0] == 0 or not self.scopes.paths[joint][-1].isdecimal():
+            return False
+        entry = self.scopes.units(own[0] - 1, own[0])
+        listed = all(layer.in_features == self.layers[joint].in_features for layer in (self.layers[k] for k in own))
+        return listed and entry[0] in self.scopes.containers and not self._classifies(*entry)
 
     def _containers(self) -> None:
         """A block with as many inputs as outputs may have a skip: what it reads and gives stays."""
@@ -100,6 +116,8 @@ class Joints:
         for layer, path in enumerate(self.scopes.paths):
             if len(path) > 1 and path[:-1] not in self.scopes.containers and self._has_norm(path[:-1], self.norms):
                 blocks[path[:-1]] = (layer,)
+            elif unit := self.scopes.wrapped(layer):
+                blocks[unit] = (layer,)
         skipping = {path for path, own in blocks.items() if self._may_skip(own)}
         alike = {_kind_of(path) for path in skipping}
         for path, own in blocks.items():
@@ -137,13 +155,18 @@ class Joints:
             self._judge_networks(joint, one, other)
             return
         width = before.out_features
+        mine, theirs = (self._rank(joint, side) for side in (0, 1))
+        if mine >= 0 and theirs <= 0:
+            self._judge_ends(joint, *self._run(joint))
+        if before.in_features == after.in_features and self._are_siblings(joint):
+            self._soft[joint] = f"{before.name} and {after.name} may read the same neurons"
+            self._widths.setdefault(before.in_features, self._soft[joint])
         rivals = [*self._other_readers(joint), *self._other_givers(joint)]
         if rivals:
             names = ", ".join(dict.fromkeys([after.name, *rivals]))
             what = f"{names} meet the same {width} neurons, as branches, a gate, a skip or a recurrent cell may"
             self._soft[joint] = what
             self._widths.setdefault(width, what)
-        mine, theirs = (self._rank(joint, side) for side in (0, 1))
         for layer, linked, named in (
             (before, self._linked(joint - 1), mine < 0),
             (after, self._linked(joint + 1) or before.kind != after.kind, theirs > 0),
@@ -152,6 +175,96 @@ class Joints:
                 what = f"{layer.name} may be a skip, a branch, a gate or a recurrent cell"
                 self._soft.setdefault(joint, what)
                 self._widths.setdefault(width, what)
+
+    def _are_siblings(self, joint: int) -> bool:
+        """Whether two names have one number and differ behind it: `fc2_mu` and `fc2_var`."""
+        place = shared_tokens(self.tokens[joint], self.tokens[joint + 1])
+        return place > 0 and isinstance(self.tokens[joint][place - 1], int)
+
+    def _judge_counted(self, joint: int) -> None:
+        """Two layers whose names count on, though they may belong to networks of their own."""
+        one, other = self.scopes.units(joint, joint + 1)
+        containers = self.scopes.containers
+        if one in containers and other in containers:
+            self._judge_ends(joint, containers[one][0], containers[other][-1])
+        elif is_restart(self.tokens, joint):
+            self._judge_ends(joint, 0, len(self.layers) - 1)
+
+    def _run(self, joint: int) -> tuple[int, int]:
+        """The first and last layer that are linked to those at a joint: its own two if none are."""
+        first, last = joint, joint + 1
+        while self._linked(first - 1):
+            first -= 1
+        while self._linked(last):
+            last += 1
+        return first, last
+
+    def _judge_ends(self, joint: int, start: int, stop: int) -> None:
+        """Layers `start` to `joint`, and those behind up to `stop`, may be two networks.
+
+        Both may read the network's inputs, or the second may lead back to what the first one reads.
+        """
+        before, after = self.layers[joint], self.layers[joint + 1]
+        first, last = self.layers[start], self.layers[stop]
+        beside = self.layers[0].in_features == after.in_features
+        inverse = first.in_features == last.out_features and start < joint and joint + 1 < stop
+        if (beside or inverse) and first.kind == before.kind == after.kind == last.kind:
+            what = f"{first.name} and {after.name} may begin networks of their own"
+            self._soft.setdefault(joint, what)
+
+    def _ways_back(self) -> None:
+        """A layer further on may add the neurons that an earlier one gave, once fewer have been between them: a U-Net.
+
+        Only where names do not count all the way from the one to the other.
+        """
+        last = len(self.layers) - 1
+        for place in range(last):
+            width, kind = self.layers[place].out_features, self.layers[place].kind
+            counted, narrower = True, False
+            for later in range(place + 1, last):
+                counted &= self._linked(later - 1)
+                layer = self.layers[later]
+                if layer.kind != kind:
+                    break
+                if narrower and not counted and layer.out_features == width:
+                    what = f"{self.layers[later + 1].name} may read the neurons of {self.layers[place].name} as well"
+                    self._widths.setdefault(width, what)
+                    break
+                narrower |= layer.out_features < width
+
+    def _squeezes(self) -> None:
+        """Linear layers that lead back to as many neurons as a convolution before them has may be a gate of its."""
+        for joint in range(len(self.layers) - 1):
+            before, after = self.layers[joint], self.layers[joint + 1]
+            if before.kind != "conv" or after.kind != "linear" or after.spatial != 1 or self.sealed[joint]:
+                continue
+            back = [layer for layer in self.layers[joint + 2 : -1] if layer.out_features == before.out_features]
+            if back and after.out_features < before.out_features:
+                self._soft.setdefault(joint, f"{after.name} and {back[0].name} may be a gate of {before.name}")
+                self._widths.setdefault(before.out_features, self._soft[joint])
+
+    def _odd_readers(self) -> None:
+        """What reads neurons otherwise than its shape says, and may be known by it."""
+        for joint in range(len(self.layers) - 1):
+            before, after = self.layers[joint], self.layers[joint + 1]
+            if before.kind == "linear" and after.kernel == (after.in_features,):
+                self._hard[joint] = f"{after.name} may be bilinear and read the neurons of {before.name} twice"
+            if self._may_be_embedding(joint):
+                self._hard[joint] = f"{before.name} may be an embedding"
+        if len(self.layers) > 1:
+            first, second = self.layers[:2]
+            grouped = first.kind == second.kind == "conv" and first.in_features == 1 < max(first.kernel)
+            if grouped and max(second.kernel) == 1:
+                self._hard[0] = f"{first.name} may be depthwise: a group for each input channel"
+
+    def _may_be_embedding(self, joint: int) -> bool:
+        """Whether no activation stands behind a square matrix without bias, where they stand behind others."""
+        before = self.layers[joint]
+        path, other = self.scopes.paths[joint : joint + 2]
+        if before.kind == "conv" or before.has_bias or before.in_features != before.out_features:
+            return False
+        directly = path[-1].isdecimal() and other[-1].isdecimal() and int(other[-1]) == int(path[-1]) + 1
+        return joint == 0 and path[:-1] == other[:-1] and directly and any(self.sealed)
 
     def _judge_networks(self, joint: int, one: Path, other: Path) -> None:
         """Two containers of layers: one network, or two."""
@@ -238,7 +351,10 @@ class Joints:
                     self._widths.setdefault(width, what)
 
     def _transposed(self) -> None:
-        """A square convolution says nothing of which axis it reads; convolutions beside it that are not square do."""
+        """A square convolution says nothing of which axis it reads; convolutions beside it that are not square do.
+
+        Nor do those say it which have no bias and chain the other way round as well: 5→8 and 8→5.
+        """
         runs: list[list[int]] = []
         for place, layer in enumerate(self.layers):
             if layer.kind != "conv":
@@ -248,14 +364,19 @@ class Joints:
             runs[-1].append(place)
         for run in runs:
             square = [place for place in run if self.layers[place].in_features == self.layers[place].out_features]
-            pinned = len(square) < len(run)
+            turned = len(run) > 1 and self._chains_turned([self.layers[place] for place in run])
+            pinned = len(square) < len(run) and not turned
             kernels = {self.layers[place].kernel for place in run}
-            for place in square:
+            for place in run if turned else square:
                 doubling = len(kernels) > 1 and all(size in (2, 4) for size in self.layers[place].kernel)
                 if not pinned or doubling:
                     what = f"{self.layers[place].name} may be a transposed convolution (ConvTranspose)"
                     self._hard.setdefault(place - 1, what)
                     self._hard.setdefault(place, what)
+
+    def _chains_turned(self, run: Sequence[Layer]) -> bool:
+        unpinned = all(layer.in_features == layer.out_features or not layer.has_bias for layer in run)
+        return unpinned and all(one.in_features == other.out_features for one, other in pairwise(run))
 
 
 def taken_joints(layers: Sequence[Layer], taken: Sequence[Taken]) -> list[str | None]:

@@ -21,11 +21,16 @@ Place = Literal["inputs", "before", "behind"]
 
 @dataclass(frozen=True)
 class PlacedNorm:
-    """A norm, its layer, and its place: at the layer's `inputs`, or `before` or `behind` the layer's activation."""
+    """A norm, its layer, and its place: at the layer's `inputs`, or `before` or `behind` the layer's activation.
+
+    Attributes:
+        is_named: whether names or the order of the file say so, which do not tell what stands between.
+    """
 
     norm: Norm
     layer: str
     place: Place
+    is_named: bool = False
 
 
 def place_norms(
@@ -56,22 +61,57 @@ def place_norms(
             continue
         placed, left = ([*placed, found], left) if found is not None else (placed, [*left, norm])
     batch = [norm for norm in unnumbered if isinstance(norm, BatchNorm)]
+    homes: dict[str, str | None] = {}
     try:
-        matched = match_norms(path, layers, batch, in_file)
-        placed += [PlacedNorm(norm, layer, "before") for layer, norm in matched.items()]
+        homes |= {norm.name: layer for layer, norm in match_norms(path, layers, batch, in_file).items()}
     except ArchitectureError:
         if whole:
             raise
-        left += batch
+        homes |= dict.fromkeys((norm.name for norm in batch), None)
     others = [norm for norm in unnumbered if not isinstance(norm, BatchNorm)]
     found_others = {norm.name: _home(norm, layers, others, in_file) for norm in others}
-    for norm in others:
-        layer = found_others[norm.name]
-        if layer is None or list(found_others.values()).count(layer) > 1:
-            left.append(norm)
-        else:
-            placed.append(PlacedNorm(norm, layer, "before"))
+    homes |= {
+        name: layer if list(found_others.values()).count(layer) == 1 else None for name, layer in found_others.items()
+    }
+    taken = {layer for layer in homes.values() if layer} | {own.layer for own in placed if own.place != "inputs"}
+    bare = [layer for layer in layers[:-1] if layer.name not in taken]
+    counts = any(layer is not None and numbers(name) == numbers(layer) != () for name, layer in homes.items())
+    for norm in unnumbered:
+        home = next((layer for layer in layers if layer.name == homes[norm.name]), None)
+        if home is not None and _is_sure(norm, home, layers, bare, in_file, counts=counts):
+            placed.append(PlacedNorm(norm, home.name, "before", is_named=True))
+            continue
+        if home is not None and whole and isinstance(norm, BatchNorm):
+            raise _untold(path, norm.name)
+        left.append(norm)
     return placed, left
+
+
+def _is_sure(
+    norm: Norm,
+    home: Weighted,
+    layers: Sequence[Weighted],
+    bare: Sequence[Weighted],
+    in_file: Sequence[str] | None,
+    *,
+    counts: bool,
+) -> bool:
+    """Whether nothing speaks for another place of a norm that no number of a container places.
+
+    Where another hidden layer of its size has no norm (`bare`), it may stand behind that one, or behind both: then it
+    has to be named like its layer, or to be numbered and stand directly behind it in the file, where numbers of norms
+    are those of layers (`counts`). Where the network reads as many numbers as its square layer, a norm other than a
+    BatchNorm may as well stand before its layer; then the file has to show it.
+    """
+    directly = in_file is not None and in_file.index(norm.name) == in_file.index(home.name) + 1
+    named = _is_named_in(_own(home.name), norm.name) or "" != _parent(norm.name) == _parent(home.name)
+    numbered = numbers(norm.name) != () and counts and directly
+    second = numbers(norm.name) == numbers(home.name) and numbers(norm.name)[-1:] > (1,)
+    outputs, inputs = home.weight.shape[:2]
+    if any(layer.weight.shape[0] == norm.size for layer in bare) and not (named or numbered or second):
+        return False
+    either = outputs == inputs == layers[0].weight.shape[1] and not isinstance(norm, BatchNorm)
+    return directly or not either
 
 
 def _by_number(norm: Norm, layers: Sequence[Weighted], norms: Sequence[Norm]) -> PlacedNorm | None:
@@ -149,8 +189,12 @@ def match_norms(
     untold = [name for name, layer in by_name.items() if layer is None]
     shared = [name for name, layer in by_name.items() if list(by_name.values()).count(layer) > 1]
     disagreed = [name for name, layer in by_name.items() if layer != by_file[name]]
-    cause = f"cannot tell behind which layer {(untold + shared + disagreed)[0]} stands"
-    raise ArchitectureError(path, cause, "name it like its layer (conv2, bn2), directly behind the layer")
+    raise _untold(path, (untold + shared + disagreed)[0])
+
+
+def _untold(path: Path, norm: str) -> ArchitectureError:
+    cause = f"cannot tell behind which layer {norm} stands"
+    return ArchitectureError(path, cause, "name it like its layer (conv2, bn2), directly behind the layer")
 
 
 def _homeless(path: Path, norm: Norm) -> ArchitectureError:

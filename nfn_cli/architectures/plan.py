@@ -36,6 +36,7 @@ class Plan:
         doubts: why neurons between layers stay in place, each once.
         slope: of a single PReLU for all layers.
         has_slopes: whether the file has the slopes of PReLUs.
+        named_norms: norms that stand behind their layers by their names alone.
     """
 
     layers: tuple[Layer, ...]
@@ -47,6 +48,7 @@ class Plan:
     doubts: tuple[str, ...]
     slope: float | None = None
     has_slopes: bool = False
+    named_norms: tuple[str, ...] = ()
 
 
 def plan_layers(
@@ -112,6 +114,7 @@ def plan_layers(
         doubts=tuple(dict.fromkeys(reason for reason in reasons if reason is not None)),
         slope=slopes[0].weight.item() if len(slopes) == 1 else None,
         has_slopes=bool(slopes) or any(_is_slopes(stage) for layer in staged for stage in layer.stages),
+        named_norms=tuple(own.norm.name for own in placed if own.is_named),
     )
 
 

@@ -93,6 +93,8 @@ def _assumptions(architecture: Architecture, plan: Plan, is_told: bool, untold_f
         found.append(f"{some(names)} taken for GroupNorm of groups that nobody tells, whose neurons keep their order")
     if names := kinds[StageKind.GAINS]:
         found.append(f"{some(names)} may be gains or slopes, so neurons are only permuted")
+    if plan.named_norms:
+        found.append(f"{some(plan.named_norms)} taken to stand directly behind their layers")
     if untold_frequencies:
         found.append("nobody tells the frequency of the sines (--omega-0), so phases stay")
     return found

@@ -43,6 +43,23 @@ class Scopes:
         depth = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
         return one[: depth + 1], other[: depth + 1]
 
+    def wrapped(self, layer: int) -> Path | None:
+        """The member that holds this layer alone, in a module of its own, where an earlier member is a layer itself.
+
+        Such a module may do more than to call its layer: `net.2.fc` beside `net.0`.
+        """
+        path = self.paths[layer]
+        for depth in range(len(path) - 1):
+            unit, rest = path[: depth + 1], path[depth + 1 :]
+            alone = sum(own[: depth + 1] == unit for own in self.paths) == 1
+            plain = any(
+                own[:depth] == path[:depth] and all(part.isdecimal() for part in own[depth + 1 :])
+                for own in self.paths[:layer]
+            )
+            if alone and plain and not all(part.isdecimal() for part in rest):
+                return unit
+        return None
+
     def sealed(self, left: int) -> bool:
         """Whether a layer and the next one are in an `nn.Sequential`, where nothing from outside comes between them.
 

@@ -329,6 +329,51 @@ READ: dict[str, Callable[[], Network]] = {
         must_read=True,
         moves=4,
     ),
+    "RMSNorm, named": lambda: Network(
+        Net(
+            lambda s, x: s.fc3(tanh(s.norm2(s.fc2(tanh(s.norm1(s.fc1(x))))))),
+            fc1=L(5, 9),
+            norm1=nn.RMSNorm(9),
+            fc2=L(9, 9),
+            norm2=nn.RMSNorm(9),
+            fc3=L(9, 2),
+        ),
+        (5,),
+        "tanh",
+        must_read=True,
+        moves=7,
+    ),
+    "RMSNorm behind the activation": lambda: Network(
+        S(L(5, 9), nn.ReLU(), nn.RMSNorm(9), L(9, 2)), (5,), must_read=True, moves=4, format="safetensors"
+    ),
+    "VGG, numbered twice": lambda: Network(
+        Net(
+            lambda s, x: s.fc(relu(s.conv2_2(relu(s.conv2_1(relu(s.conv1_2(relu(s.conv1_1(x)))))))).mean((2, 3))),
+            **{"conv1_1": C(3, 4), "conv1_2": C(4, 4), "conv2_1": C(4, 6), "conv2_2": C(6, 6), "fc": L(6, 2)},
+        ),
+        (3, 5, 5),
+        must_read=True,
+        moves=9,
+    ),
+    "autoencoder by flat names": lambda: Network(
+        Net(
+            flow("enc1", "enc2", "dec1", "dec2"),
+            **{"enc1": L(9, 7), "enc2": L(7, 4), "dec1": L(4, 6), "dec2": L(6, 9)},
+        ),
+        (9,),
+        must_read=True,
+        moves=7,
+    ),
+    "BatchNorm by name, equal widths": lambda: Network(
+        Net(
+            lambda s, x: s.fc3(relu(s.bn2(s.fc2(relu(s.bn1(s.fc1(x))))))),
+            **{"fc1": L(6, 6), "fc2": L(6, 6), "fc3": L(6, 2), "bn1": nn.BatchNorm1d(6), "bn2": nn.BatchNorm1d(6)},
+        ),
+        (6,),
+        must_read=True,
+        moves=13,
+        format="safetensors",
+    ),
     "numpy beside the weights": lambda: Network(
         S(L(4, 8), nn.ReLU(), L(8, 2)),
         (4,),
@@ -381,6 +426,185 @@ def counted(norm: nn.BatchNorm1d) -> nn.BatchNorm1d:
 
 
 NOT_GUESSED: dict[str, Callable[[], Network]] = {
+    "two networks by flat names": lambda: Network(
+        Net(
+            lambda s, x: torch.cat([flow("a1", "a2")(s, x), flow("v1", "v2")(s, x)], 1),
+            **{"a1": L(4, 8), "a2": L(8, 4), "v1": L(4, 8), "v2": L(8, 1)},
+        ),
+        (4,),
+    ),
+    "two networks by flat names, numbered twice": lambda: Network(
+        Net(
+            lambda s, x: torch.cat([flow("Q1_l1", "Q1_l2")(s, x), flow("Q2_l1", "Q2_l2")(s, x)], 1),
+            **{"Q1_l1": L(4, 8), "Q1_l2": L(8, 4), "Q2_l1": L(4, 8), "Q2_l2": L(8, 1)},
+        ),
+        (4,),
+        format="safetensors",
+    ),
+    "two networks by flat names, numbers first": lambda: Network(
+        Net(
+            lambda s, x: torch.cat([flow("fc1_a", "fc2_a")(s, x), flow("fc1_b", "fc2_b")(s, x)], 1),
+            **{"fc1_a": L(4, 8), "fc2_a": L(8, 4), "fc1_b": L(4, 8), "fc2_b": L(8, 1)},
+        ),
+        (4,),
+    ),
+    "a network in a list, and one that leads back": lambda: Network(
+        Net(
+            lambda s, x: torch.cat([s.maps[0](x), s.maps[1](x[:, :6])], 1),
+            maps=nn.ModuleList([S(L(7, 9), nn.ReLU(), L(9, 6)), S(L(6, 9), nn.ReLU(), L(9, 7))]),
+        ),
+        (7,),
+    ),
+    "a wide layer beside a deep network": lambda: Network(
+        Net(lambda s, x: s.wide(x) + s.deep2(relu(s.deep1(x)))[:, :2], deep1=L(6, 9), deep2=L(9, 6), wide=L(6, 2)),
+        (6,),
+    ),
+    "heads that are numbered behind the trunk": lambda: Network(
+        Net(
+            lambda s, x: (lambda h: torch.cat([s.fc21(h), s.fc22(h), s.fc4(relu(s.fc3(s.fc21(h))))], 1))(
+                relu(s.fc1(x))
+            ),
+            **{"fc1": L(9, 5), "fc21": L(5, 5), "fc22": L(5, 5), "fc3": L(5, 5), "fc4": L(5, 9)},
+        ),
+        (9,),
+    ),
+    "heads of one number": lambda: Network(
+        Net(
+            lambda s, x: (lambda h: s.fc3(relu(s.fc2_mu(h) + s.fc2_var(h))))(relu(s.fc1(x))),
+            **{"fc1": L(9, 5), "fc2_mu": L(5, 5), "fc2_var": L(5, 5), "fc3": L(5, 9)},
+        ),
+        (9,),
+    ),
+    "two tasks of one width": lambda: Network(
+        Net(
+            lambda s, x: (lambda h: torch.cat([s.task1(h), s.task2(h)], 1))(relu(s.fc(x))),
+            **{"fc": L(9, 5), "task1": L(5, 5), "task2": L(5, 5)},
+        ),
+        (9,),
+        format="safetensors",
+    ),
+    "a list of tasks": lambda: Network(
+        Net(
+            lambda s, x: (lambda h: torch.cat([task(h) for task in s.tasks], 1))(s.net(x)),
+            net=S(L(9, 6), nn.ReLU(), L(6, 5), nn.ReLU()),
+            tasks=nn.ModuleList([L(5, 5), L(5, 3)]),
+        ),
+        (9,),
+    ),
+    "gated layer, numbered twice": lambda: Network(
+        Net(
+            lambda s, x: s.fc2(s.fc1_1(x) * torch.sigmoid(s.fc1_2(x))),
+            **{"fc1_1": L(6, 6), "fc1_2": L(6, 6), "fc2": L(6, 2)},
+        ),
+        (6,),
+        "identity",
+    ),
+    "a decoder by flat names that reads its encoder on the way": lambda: Network(
+        Net(
+            lambda s, x: (lambda h: s.up2(relu(s.up1(relu(s.down2(h))) + h)))(relu(s.down1(x))),
+            **{"down1": L(9, 7), "down2": L(7, 4), "up1": L(4, 7), "up2": L(7, 9)},
+        ),
+        (9,),
+    ),
+    "a gate of channels by flat names": lambda: Network(
+        Net(
+            lambda s, x: (
+                lambda h: s.fc3((h * torch.sigmoid(s.fc2(relu(s.fc1(h.mean((2, 3))))))[:, :, None, None]).mean((2, 3)))
+            )(relu(s.conv1(x))),
+            **{"conv1": C(3, 8), "fc1": L(8, 2), "fc2": L(2, 8), "fc3": L(8, 2)},
+        ),
+        (3, 5, 5),
+    ),
+    "skips around single layers in modules of their own": lambda: Network(
+        S(L(3, 6), nn.ReLU(), Net(lambda b, x: x + b.fn(x), fn=L(6, 6)), nn.ReLU(), L(6, 2)), (3,), format="safetensors"
+    ),
+    "skips around single layers and their BatchNorm": lambda: Network(
+        Net(
+            lambda s, x: s.out(s.block2(s.block1(s.inp(x)))),
+            inp=L(3, 6),
+            block1=Net(lambda b, x: x + relu(b.bn(b.fc(x))), fc=L(6, 6), bn=nn.BatchNorm1d(6)),
+            block2=Net(lambda b, x: x + relu(b.bn(b.fc(x))), fc=L(6, 6), bn=nn.BatchNorm1d(6)),
+            out=L(6, 2),
+        ),
+        (3,),
+    ),
+    "an embedding in a container": lambda: Network(
+        Net(
+            lambda s, x: s.net((x[:, 0].abs() * 4).long().clamp(0, 7)),
+            net=S(nn.Embedding(8, 8), L(8, 16), nn.ReLU(), L(16, 2)),
+        ),
+        (1,),
+    ),
+    "depthwise and pointwise at the inputs": lambda: Network(
+        S(C(6, 6, groups=6), nn.ReLU(), C(6, 8, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), L(8, 2)),
+        (6, 5, 5),
+        says=("depthwise",),
+    ),
+    "a bilinear layer that reads one vector twice": lambda: Network(
+        Net(
+            lambda s, x: (lambda h: s.l3(relu(s.l2(h, h))))(relu(s.l1(x))),
+            **{"l1": L(4, 6), "l2": nn.Bilinear(6, 6, 5), "l3": L(5, 2)},
+        ),
+        (4,),
+    ),
+    "transposed convolutions that chain the other way round": lambda: Network(
+        S(nn.ConvTranspose2d(5, 8, 3, bias=False), nn.ReLU(), nn.ConvTranspose2d(8, 5, 2, bias=False)),
+        (5, 3, 3),
+        says=("transposed",),
+    ),
+    "a number that is added between layers": lambda: Network(
+        S(L(4, 8), nn.ReLU(), Net(lambda b, x: x + b.shift, shift=nn.Parameter(torch.ones(1))), L(8, 2)), (4,)
+    ),
+    "a number that is added to one neuron": lambda: Network(
+        Net(lambda s, x: s.fc2(relu(s.fc1(x)) + s.shift), fc1=L(4, 1), shift=nn.Parameter(torch.ones(1)), fc2=L(1, 2)),
+        (4,),
+    ),
+    "a LayerNorm behind two layers": lambda: Network(
+        Net(
+            lambda s, x: s.fc3(relu(s.norm(s.fc2(relu(s.norm(s.fc1(x))))))),
+            **{"fc1": L(5, 6), "norm": nn.LayerNorm(6), "fc2": L(6, 6), "fc3": L(6, 2)},
+        ),
+        (5,),
+    ),
+    "a numbered LayerNorm behind two layers": lambda: Network(
+        Net(
+            lambda s, x: s.fc3(relu(s.ln1(s.fc2(relu(s.ln1(s.fc1(x))))))),
+            **{"fc1": L(5, 6), "fc2": L(6, 6), "fc3": L(6, 2), "ln1": nn.LayerNorm(6)},
+        ),
+        (5,),
+    ),
+    "a BatchNorm behind two layers": lambda: Network(
+        Net(
+            lambda s, x: s.fc3(relu(s.bn(s.fc2(relu(s.bn(s.fc1(x))))))),
+            **{"fc1": L(5, 6), "fc2": L(6, 6), "bn": nn.BatchNorm1d(6), "fc3": L(6, 2)},
+        ),
+        (5,),
+        says=("bn",),
+    ),
+    "slopes behind two layers": lambda: Network(
+        Net(
+            lambda s, x: s.fc3(s.act(s.fc2(s.act(s.fc1(x))))),
+            **{"fc1": L(5, 6), "act": nn.PReLU(6), "fc2": L(6, 6), "fc3": L(6, 2)},
+        ),
+        (5,),
+        "prelu",
+    ),
+    "LayerNorm before square layers": lambda: Network(
+        Net(
+            lambda s, x: s.out(relu(s.fc2(s.ln2(relu(s.fc1(s.ln1(x))))))),
+            **{"ln1": nn.LayerNorm(6), "ln2": nn.LayerNorm(6), "fc1": L(6, 6), "fc2": L(6, 6), "out": L(6, 2)},
+        ),
+        (6,),
+        format="safetensors",
+    ),
+    "skips around layers behind their BatchNorm, flat": lambda: Network(
+        Net(
+            lambda s, x: (lambda h: s.out(h + s.fc2(relu(s.bn2(s.fc1(relu(s.bn1(h))))))))(s.inp(x)),
+            inp=L(3, 6),
+            **{"bn1": nn.BatchNorm1d(6), "fc1": L(6, 6), "bn2": nn.BatchNorm1d(6), "fc2": L(6, 6), "out": L(6, 2)},
+        ),
+        (3,),
+    ),
     "transposed convolutions": lambda: Network(
         S(nn.ConvTranspose2d(6, 5, 3), nn.ReLU(), nn.ConvTranspose2d(5, 2, 3)), (6, 3, 3), says=("transposed",)
     ),
