@@ -755,6 +755,15 @@ NOT_GUESSED: dict[str, Callable[[], Network]] = {
         Cell("W_xh", "W_hh", "W_hy"), (3, 5), says=("recurrent",), format="safetensors"
     ),
     "recurrent cell, inp": lambda: Network(Cell("inp", "rec", "out"), (3, 5), says=("recurrent",)),
+    "recurrent cell of numbered layers": lambda: Network(
+        Net(
+            lambda s, x: s.out(relu(s.rnn.linear1(x[:, 1]) + s.rnn.linear2(relu(s.rnn.linear1(x[:, 0]))))),
+            rnn=Net(flow("linear1", "linear2"), linear1=L(5, 6), linear2=L(6, 6)),
+            out=L(6, 2),
+        ),
+        (2, 5),
+        says=("recurrent",),
+    ),
     "recurrent cell of one width": lambda: Network(Cell("enter", "step", "leave", 6, 6), (3, 6)),
     "mean and deviation of one width": lambda: Network(
         Net(
