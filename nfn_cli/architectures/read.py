@@ -41,6 +41,7 @@ class ReadNetwork:
         norms: the folded BatchNorm of each, by its layer's name.
         stages: the file's module for each stage of the architecture, by its name.
         reading: what was read, in words, and what was assumed.
+        names: of all tensors of the network in its file.
     """
 
     weight_space: WeightSpace
@@ -50,6 +51,7 @@ class ReadNetwork:
     norms: Mapping[str, BatchNorm]
     stages: Mapping[str, Norm]
     reading: Reading
+    names: tuple[str, ...]
 
     @property
     def assumes_frequency(self) -> bool:
@@ -121,7 +123,8 @@ def read_weight_space(
     told = told.and_of(activation, pool)
     path, facts = checkpoint.path, gather_facts(checkpoint)
     is_chain = told.chain or _is_told_chain(facts)
-    modules = gather_modules(path, _of_prefix(checkpoint, told, facts))
+    own = _of_prefix(checkpoint, told, facts)
+    modules = gather_modules(path, own)
     named = told.activation or (str(fact.value) if (fact := facts.get("activation")) else "")
     plan = plan_layers(
         path, modules, ordered=checkpoint.ordered, is_chain=is_chain, is_prelu="prelu" in named.lower().replace("_", "")
@@ -147,7 +150,8 @@ def read_weight_space(
     if known.name == "prelu" and not plan.has_slopes:
         raise ArchitectureError(path, "its activation is prelu, but it holds no slopes", "name the right activation")
     tensors = _tensors(plan)
-    return ReadNetwork(WeightSpace(architecture, tensors), known, path, plan.modules, plan.folded, plan.stages, reading)
+    point = WeightSpace(architecture, tensors)
+    return ReadNetwork(point, known, path, plan.modules, plan.folded, plan.stages, reading, tuple(own))
 
 
 def _is_told_chain(facts: Facts) -> bool:
