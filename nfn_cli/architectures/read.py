@@ -47,6 +47,7 @@ class ReadNetwork:
         stages: the file's module for each stage of the architecture, by its name.
         plan: how the file's tensors were taken for layers.
         is_told: whether it is told that the layers are one chain.
+        names: of all tensors of the network in its file.
     """
 
     weight_space: WeightSpace
@@ -57,6 +58,7 @@ class ReadNetwork:
     stages: Mapping[str, Norm]
     plan: Plan
     is_told: bool
+    names: tuple[str, ...]
 
     @cached_property
     def reading(self) -> Reading:
@@ -139,7 +141,8 @@ def read_weight_space(
     told = told.and_of(activation, pool)
     path, facts = checkpoint.path, gather_facts(checkpoint)
     is_chain = told.chain or _is_told_chain(facts)
-    modules = gather_modules(path, _of_prefix(checkpoint, told, facts))
+    own = _of_prefix(checkpoint, told, facts)
+    modules = gather_modules(path, own)
     named = told.activation or (str(fact.value) if (fact := facts.get("activation")) else "")
     plan = plan_layers(
         path, modules, ordered=checkpoint.ordered, is_chain=is_chain, is_prelu="prelu" in named.lower().replace("_", "")
@@ -152,7 +155,7 @@ def read_weight_space(
     if plan.has_slopes and known.source != "found" and known.name in ("relu", "leaky_relu"):
         known = replace(known, name="prelu")
     point = WeightSpace(_architecture(plan, known), _tensors(plan))
-    network = ReadNetwork(point, known, path, plan.modules, plan.folded, plan.stages, plan, is_chain)
+    network = ReadNetwork(point, known, path, plan.modules, plan.folded, plan.stages, plan, is_chain, tuple(own))
     if told.strict and not is_chain and len(plan.layers) > 1:
         cause = f"read as {network.reading.text} by its names and shapes alone, which --strict does not take"
         raise ArchitectureError(path, cause, "say that it is a chain: --chain, or `chain: true` in a file beside it")

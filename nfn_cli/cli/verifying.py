@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nfn_cli.errors import ArchitectureError, HeadError, UsageError
@@ -21,20 +21,25 @@ _SCALES = (0.1, 10.0)
 def compare_checkpoints(source: Source, target: Source) -> Alignment:
     """Find the element that brings one checkpoint's network to the other's, by the coarser of their dtypes.
 
+    What they hold beside their layers has residuals of its own: it has to be the same.
+
     Raises:
         ArchitectureError: no element can.
         UsageError: SciPy is needed and missing.
     """
     import torch
 
-    from nfn_cli.symmetry import align, architecture_difference
+    from nfn_cli.symmetry import align, architecture_difference, beside_residuals
 
     ours, theirs = source.network.weight_space, target.network.weight_space
     reason = architecture_difference(ours.architecture, theirs.architecture)
     if reason:
         remedy = f"compare it with a checkpoint of its own kind, not {source.checkpoint.path}"
         raise ArchitectureError(target.checkpoint.path, reason, remedy)
-    return align(ours, theirs, max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps))
+    beside = beside_residuals(target.checkpoint.path, source.beside, target.beside)
+    found = align(ours, theirs, max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps))
+    permuted = None if found.permuted is None else (*found.permuted, *beside)
+    return replace(found, residuals=(*found.residuals, *beside), permuted=permuted)
 
 
 def check_orbit(

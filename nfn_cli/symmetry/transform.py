@@ -27,6 +27,17 @@ class Source:
     stored: Architecture
 
     @property
+    def beside(self) -> dict[str, Tensor]:
+        """The network's tensors on which nothing acts, but for counters."""
+        moved = {spec.name for spec in self.stored.tensors}
+        own = {name: self.checkpoint.tensors[name] for name in self.network.names if name not in moved}
+        return {
+            name: tensor
+            for name, tensor in own.items()
+            if tensor.is_floating_point() or (tensor.numel() > 1 and not name.endswith(".num_batches_tracked"))
+        }
+
+    @property
     def precision(self) -> torch.dtype:
         """The coarsest dtype among the tensors that the group acts on."""
         dtypes = {self.checkpoint.tensors[spec.name].dtype for spec in self.stored.tensors}

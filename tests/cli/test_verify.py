@@ -112,6 +112,39 @@ def test_batchnorm_is_compared_folded_and_the_element_acts_on_the_file(tmp_path:
         assert torch.allclose(load_file(three)[name], tensor, rtol=1e-5, atol=1e-7)
 
 
+def beside() -> nn.Module:
+    module = nn.Sequential(OrderedDict(a=nn.Linear(4, 9), p=nn.PReLU(), b=nn.Linear(9, 3)))
+    module.register_parameter("log_std", nn.Parameter(torch.rand(3)))
+    module.register_buffer("order", torch.randperm(4))
+    module.register_buffer("steps", torch.tensor(1))
+    return module
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("log_std", 0.1), ("p.weight", 0.1), ("order", 1), ("log_std", torch.nan)],
+    ids=["a deviation", "one slope for all", "an order", "no number"],
+)
+def test_what_stays_beside_the_layers_has_to_be_the_same(tmp_path: Path, nfn: Nfn, name: str, change: float) -> None:
+    one, two = saved(tmp_path / "one.safetensors", beside, "prelu"), tmp_path / "two.safetensors"
+    assert nfn("apply", one, "--seed", 1, "-o", two).code == 0
+    rewritten(two, two, lambda tensors: tensors["steps"].add_(5), "prelu")  # a counter
+    done = nfn("verify", one, two)
+    assert (done.code, "same function" in done.err) == (0, True)
+    rewritten(two, two, lambda tensors: tensors[name].view(-1)[0].add_(change), "prelu")
+    done = nfn("verify", one, two)
+    assert done.code == 3
+    assert f"in {name};" in done.err
+
+
+def test_what_only_one_has_beside_its_layers_is_told(tmp_path: Path, nfn: Nfn) -> None:
+    one = saved(tmp_path / "one.safetensors", beside, "prelu")
+    two = rewritten(one, tmp_path / "two.safetensors", lambda tensors: tensors.pop("log_std"), "prelu")
+    done = nfn("verify", one, two)
+    assert done.code == 3
+    assert f"{two}: beside its layers it has order, p.weight, the other log_std, order, p.weight" in done.err
+
+
 def test_a_fine_tuned_network_tells_its_distance(tmp_path: Path, nfn: Nfn) -> None:
     one, two = saved(tmp_path / "one.safetensors", mlp, "relu"), tmp_path / "two.safetensors"
     nfn("apply", one, "--seed", 3, "-o", two)

@@ -13,6 +13,7 @@
 (True, [2.0, 0.5])
 """
 
+from nfn_cli.symmetry.alignment.beside import beside_residuals
 from nfn_cli.symmetry.alignment.comparison import Alignment, align, architecture_difference, orbit_tolerance
 
-__all__ = ["Alignment", "align", "architecture_difference", "orbit_tolerance"]
+__all__ = ["Alignment", "align", "architecture_difference", "beside_residuals", "orbit_tolerance"]
