@@ -104,10 +104,10 @@ def test_apply(tmp_path: Path) -> None:
         "g.safetensors",
         "--format",
         "table",
+        errors=True,
     )
-    back = printed(
-        tmp_path, "apply", "moved.pt", "--element", "g.safetensors", "--inverse", "-o", "back.pt", "--format", "table"
-    )
+    arguments = ("apply", "moved.pt", "--element", "g.safetensors", "--inverse", "-o", "back.pt", "--format", "table")
+    back = printed(tmp_path, *arguments, errors=True)
     assert_alike(forth + back, shown("apply"))
 
 

@@ -154,7 +154,7 @@ def _modules(path: Path, name: str, parts: dict[str, Tensor]) -> list[Module]:
     if bias is not None and bias.shape != weight.shape[:1]:
         if weight.ndim > 2 and bias.shape == weight.shape[1:2]:
             sizes = f"weight {_shape(weight)}, bias {_shape(bias)}"
-            cause = f"{name} is a transposed convolution (ConvTranspose: {sizes}), which no chain of nfn's has"
+            cause = f"{name} is a transposed convolution (ConvTranspose: {sizes}), which nfn does not read"
             raise ArchitectureError(path, cause, _REMEDY)
         raise _refusal(path, name, "bias", bias)
     merged = parts is not stored
@@ -185,7 +185,7 @@ def _refusal(path: Path, module: str, part: str, tensor: Tensor) -> Architecture
         cause = f"tensor {name} ({shape} of {kind}) belongs to no layer of a chain: a quantised network?"
         return ArchitectureError(path, cause, "give the network before it was quantised")
     if _RECURRENT.match(part):
-        cause = f"tensor {name} ({shape}) belongs to a recurrent layer, which no chain has"
+        cause = f"tensor {name} ({shape}) belongs to a recurrent layer, which nfn does not read"
         return ArchitectureError(path, cause, _REMEDY)
     return ArchitectureError(path, f"tensor {name} ({shape}) belongs to no layer of a chain", _REMEDY)
 

@@ -66,7 +66,9 @@ def _ordered(
             return placed(layers, outlines)
         if not told:
             cause = f"the layers do not form a chain in the file's order ({_sequence(outlines)}): {layers}"
-            return _Refusal(cause, "nfn reads chains, without branches; of another order say --chain")
+            other = isinstance(_ordered(outlines, in_file_order, True), tuple)
+            remedy = "; if their names tell the right order, pass --chain" if other else ""
+            return _Refusal(cause, f"nfn reads chains, without branches{remedy}")
     remedy = "number the layers, or save with torch.save, which keeps their order"
     if len(outlines) > _MOST_LAYERS:
         return _Refusal(f"{len(outlines)} layers, whose order the file does not tell", remedy)

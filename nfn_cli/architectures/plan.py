@@ -91,7 +91,7 @@ def plan_layers(
     reasons: list[str | None] = []
     for joint, doubt in enumerate(doubts):
         if not joined[joint]:
-            doubt = doubt or f"{layers[joint].name} and {layers[joint + 1].name} are not joined"
+            doubt = f"{layers[joint].name} and {layers[joint + 1].name} are not joined"
         elif layers[joint + 1].name in first_inputs:
             doubt = doubt or f"a norm stands behind the flatten before {layers[joint + 1].name}"
         reasons.append(doubt)

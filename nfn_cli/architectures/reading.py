@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from nfn_cli.architectures.architecture import Architecture
 from nfn_cli.architectures.layer import StageKind
@@ -71,7 +72,17 @@ def _activation(architecture: Architecture, untold_frequencies: bool) -> str:
     if architecture.activation != "sin" or untold_frequencies:
         return architecture.activation
     values = architecture.omegas or (architecture.omega_0,)
-    return f"sin with ω₀ = {', '.join(f'{value:g}' for value in values)}"
+    return f"sin (ω₀ = {', '.join(f'{value:g}' for value in values)})"
+
+
+def _skippable(architecture: Architecture) -> list[str]:
+    """The layers of as many inputs as outputs behind another one: of those a skip would not change a shape."""
+    return [
+        layer.name
+        for chain in architecture.chains
+        for before, layer in pairwise(chain.layers)
+        if layer.in_features == layer.out_features and layer.kind == before.kind
+    ]
 
 
 def _assumptions(architecture: Architecture, plan: Plan, is_told: bool, untold_frequencies: bool) -> list[str]:
@@ -79,6 +90,8 @@ def _assumptions(architecture: Architecture, plan: Plan, is_told: bool, untold_f
     if not is_told and architecture.groups:
         grouped = ", one group a convolution" if any(layer.kind == "conv" for layer in architecture.layers) else ""
         found.append(f"layers follow one another as their names say, activations alone between them{grouped}")
+        if names := _skippable(architecture):
+            found.append(f"no skip around {some(names)}, which the file would not show")
     if plan.doubts:
         found.append(
             f"some neurons stay in place ({'; '.join(plan.doubts[:2])}{'; …' if len(plan.doubts) > 2 else ''})"
@@ -90,11 +103,15 @@ def _assumptions(architecture: Architecture, plan: Plan, is_told: bool, untold_f
     if names := kinds[StageKind.LAYER_NORM]:
         found.append(f"{some(names)} taken for LayerNorm")
     if names := kinds[StageKind.GROUP_NORM]:
-        found.append(f"{some(names)} taken for GroupNorm of groups that nobody tells, whose neurons keep their order")
+        found.append(
+            f"{some(names)} taken for GroupNorm, whose groups the file does not show, so its neurons keep their order"
+        )
     if names := kinds[StageKind.GAINS]:
         found.append(f"{some(names)} may be gains or slopes, so neurons are only permuted")
     if plan.named_norms:
         found.append(f"{some(plan.named_norms)} taken to stand directly behind their layers")
     if untold_frequencies:
-        found.append("nobody tells the frequency of the sines (--omega-0), so phases stay")
+        found.append(
+            "the frequency of the sines is not told (--omega-0), so phases stay, and shifted ones make another network"
+        )
     return found

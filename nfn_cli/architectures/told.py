@@ -6,6 +6,7 @@ for one file, `nfn.yaml` for all files of its folder.
 
 from __future__ import annotations
 
+import difflib
 import os
 import reprlib
 from collections.abc import Mapping
@@ -166,4 +167,16 @@ def _read(path: Path) -> dict[str, Any]:
         raise ArchitectureError(path, f"not readable YAML ({error})", "mend or remove it") from error
     if not isinstance(facts, dict):
         raise ArchitectureError(path, "holds no facts", "write lines such as `activation: relu`")
+    _require_known(path, facts)
     return {key: facts[key] for key in _KNOWN if key in facts}
+
+
+def _require_known(path: Path, facts: Mapping[Any, Any]) -> None:
+    """Check that no key of a sidecar is a misspelt one; a file of one network's own name may hold other things, too."""
+    for key in facts:
+        if key in _KNOWN:
+            continue
+        alike = difflib.get_close_matches(str(key), _KNOWN, n=1, cutoff=0.8)
+        if alike or path.name == FOLDER_SIDECAR:
+            remedy = f"write {alike[0]}" if alike else f"write one of: {', '.join(_KNOWN)}"
+            raise ArchitectureError(path, f"{shown(key)} is no fact that nfn knows", remedy)

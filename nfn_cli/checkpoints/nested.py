@@ -284,7 +284,7 @@ def _holds(value: Any, wanted: Callable[[Any], bool]) -> bool:
 
 
 def _tensors(value: dict[Any, Any]) -> dict[str, Tensor]:
-    return {name: _plain(item) for name, item in _entries(value).items() if isinstance(item, Tensor)}
+    return {name: plain(item) for name, item in _entries(value).items() if isinstance(item, Tensor)}
 
 
 def _entries(value: Any) -> dict[str, Any]:
@@ -307,6 +307,6 @@ def _is_bookkeeping(name: str) -> bool:
     return any(part in name.lower() for part in _NOT_MODEL)
 
 
-def _plain(tensor: Tensor) -> Tensor:
+def plain(tensor: Tensor) -> Tensor:
     """The bare tensor: no parameter, no gradient, none of the attributes that a file may set on it."""
     return tensor if unread_kind(tensor) else Tensor.detach(tensor)

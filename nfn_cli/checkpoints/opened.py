@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nfn_cli.checkpoints.checkpoint import Fact, Format
 from nfn_cli.checkpoints.discover import only_checkpoint
-from nfn_cli.checkpoints.nested import FACTS, find_facts, find_state_dict, strip_wrappers
+from nfn_cli.checkpoints.nested import FACTS, find_facts, find_state_dict, plain, strip_wrappers
 from nfn_cli.checkpoints.safetensors_format import open_safetensors
 from nfn_cli.checkpoints.sharded import read_sharded
 from nfn_cli.checkpoints.sniff import Sniffed, sniff
@@ -113,7 +113,7 @@ def _everywhere(loaded: Any) -> dict[str, Tensor]:
         if isinstance(value, Tensor):
             name = ".".join(place)
             # The key `a.b` and the key `b` below `a` look the same.
-            found[name if name not in found else f"{name} ({len(found)})"] = Tensor.detach(value)
+            found[name if name not in found else f"{name} ({len(found)})"] = plain(value)
         elif isinstance(value, dict | list | tuple) and id(value) not in seen and len(place) < _DEEPEST:
             seen.add(id(value))
             for key, item in _items(value):

@@ -13,7 +13,7 @@ from torch import Tensor
 from nfn_cli.checkpoints.atomic import require_writable, write_atomically, write_text_atomically
 from nfn_cli.checkpoints.checkpoint import Checkpoint
 from nfn_cli.checkpoints.hub_cache import SHARED, is_blob
-from nfn_cli.checkpoints.index import read_weight_map
+from nfn_cli.checkpoints.index import is_index, read_weight_map
 from nfn_cli.checkpoints.nested import find_container, other_tensors, strip_wrappers
 from nfn_cli.checkpoints.parted import parts_of
 from nfn_cli.checkpoints.printable import printable
@@ -132,6 +132,9 @@ def _rewrite_shards(
         listed.setdefault(shard, {})[own] = name
     sources = {shard: confined(checkpoint.path, shard) for shard in listed}
     _require_room(out, list(listed), overwrite=overwrite)
+    if not is_index(out):
+        cause = "a sharded checkpoint is written as an index with its shards beside it"
+        raise CheckpointError(out, cause, "give a folder, or a name that ends with .index.json")
     others: dict[str, None] = {}
     for shard, source in sources.items():
         file = out.parent / shard

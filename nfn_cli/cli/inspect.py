@@ -70,7 +70,6 @@ def inspect_checkpoints(
     """
     from tqdm import tqdm
 
-    from nfn_cli.architectures import canonical_activation
     from nfn_cli.checkpoints import find_checkpoints
     from nfn_cli.cli.inspection_table import Inspected, write_inspections
     from nfn_cli.cli.tensor_table import ShownTensors
@@ -80,8 +79,6 @@ def inspect_checkpoints(
 
     if plot is not None:
         check_plot(plot, paths, overwrite=overwrite)
-    if activation is not None:
-        canonical_activation(activation, "--activation")  # wrong for one file is wrong for all
     accepted = {name: config.accepted for name, config in (shipped_configs() | shipped_classifiers()).items()}
     found = find_checkpoints(paths)
     told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)

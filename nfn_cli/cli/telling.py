@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from nfn_cli.cli.options import Pool
+from nfn_cli.errors import ArchitectureError, UsageError
 
 if TYPE_CHECKING:
     from nfn_cli.architectures import Told
@@ -26,10 +27,15 @@ def told_by(
     """The options together.
 
     Raises:
-        UsageError: frequencies that are no positive numbers.
+        UsageError: an unknown activation, or frequencies that are no positive numbers.
     """
-    from nfn_cli.architectures import Told, parsed_frequencies
+    from nfn_cli.architectures import Told, canonical_activation, parsed_frequencies
 
+    if activation is not None:
+        try:
+            canonical_activation(activation, "--activation")  # wrong for one file is wrong for all
+        except ArchitectureError as error:
+            raise UsageError(error.subject, error.cause, error.remedy) from error
     frequencies = parsed_frequencies(omega_0) if omega_0 is not None else ()
     return Told(activation, pool.value if pool else None, frequencies, chain, prefix, entry, strict)
 

@@ -145,6 +145,26 @@ def test_facts_of_another_kind_are_refused(text: str, cause: str, path: Path) ->
     assert refused.value.subject.endswith("nfn.yaml")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "cause"),
+    [
+        ("nfn.yaml", "chian: true", "'chian' is no fact that nfn knows; write chain"),
+        ("a.yaml", "omega0: 30", "'omega0' is no fact that nfn knows; write omega_0"),
+        ("nfn.yaml", "epochs: 3", "'epochs' is no fact that nfn knows; write one of: activation, omega_0"),
+    ],
+)
+def test_a_key_that_is_misspelt_is_not_passed_over(name: str, text: str, cause: str, path: Path) -> None:
+    path.with_name(name).write_text(text)
+    with pytest.raises(ArchitectureError) as refused:
+        read(path)
+    assert str(refused.value).startswith(f"{path.with_name(name)}: {cause}")
+
+
+def test_a_networks_own_sidecar_may_hold_other_things(path: Path) -> None:
+    path.with_suffix(".yaml").write_text("epochs: 3\nomega_0: 4")
+    assert omegas(read(path)) == [4.0] * 3
+
+
 def test_a_chain_of_false_is_not_told(tmp_path: Path) -> None:
     save_file(square("fc1", "fc2"), tmp_path / "a.safetensors", {"activation": "relu", "chain": "false"})
     assert not read(tmp_path / "a.safetensors").reading.is_told

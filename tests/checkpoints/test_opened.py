@@ -173,3 +173,10 @@ def test_nothing_in_a_file_is_run(torch_format: str, tmp_path: Path, write: Writ
     assert not (tmp_path / "ran").exists()
     torch.load(path, weights_only=False)
     assert (tmp_path / "ran").exists()  # so the payload is one
+
+
+def test_tensors_that_are_not_made_stay_so_in_a_file_of_no_state_dict(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    torch.save([torch.eye(3).to_sparse(), torch.ones(2)], path)
+    facts = {own.name: own for own in measure_tensors(open_tensors(path).tensors)}
+    assert (facts["0"].shape, facts["0"].note) == (None, "sparse") and facts["1"].shape == (2,)

@@ -262,3 +262,13 @@ def test_other_entries_with_tensors_are_named(tmp_path: Path) -> None:
     assert others(loaded) == ("optim\\x1b", "ema")
     assert others({"wrapped": {"model": state()}, "epoch": 3}) == ()
     assert others(dict(state())) == ()
+
+
+def test_an_index_is_not_written_under_another_kinds_name(tmp_path: Path) -> None:
+    save_file({"a.weight": torch.ones(2, 2)}, tmp_path / "s.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a.weight": "s.safetensors"}}))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(CheckpointError, match=r"a name that ends with \.index\.json"):
+        rewrite_checkpoint(read_checkpoint(index), {}, tmp_path / "out" / "a.safetensors")
+    assert list((tmp_path / "out").iterdir()) == []

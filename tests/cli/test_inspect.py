@@ -148,7 +148,7 @@ def test_nothing_but_damaged_files(nfn: Nfn, tmp_path: Path) -> None:
 
 def test_a_wrong_activation_is_told_once(nfn: Nfn) -> None:
     finished = nfn("inspect", SAMPLES, "--activation", "magic")
-    assert finished.code == 3
+    assert finished.code == 2
     assert finished.out == ""
     assert finished.err.startswith("nfn: --activation: unknown activation 'magic'")
     assert len(finished.err.splitlines()) == 1
