@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from nfn_cli.architectures.layer import Layer
 from nfn_cli.architectures.modules import Beside, Norm
@@ -36,6 +37,7 @@ def taken_widths(layers: Sequence[Layer], beside: Sequence[Beside], homeless: Se
         homeless: norms of which nothing tells behind which layer they stand.
     """
     taken: list[Taken] = []
+    flattened = {after.in_features: layer for layer, after in pairwise(layers) if after.spatial > 1}
     for module in beside:
         sizes = [size for size in module.tensor.shape if size > 1]
         if len(sizes) == 2 and any(layers[0].in_features in (2 * n, 2 * n + k) for k, n in (sizes, sizes[::-1])):
@@ -48,13 +50,18 @@ def taken_widths(layers: Sequence[Layer], beside: Sequence[Beside], homeless: Se
             if single or any(size == width or (flattens and size % width == 0) for size in sizes):
                 reason = f"{module.name} ({shape}) may belong to the {width} neurons of {layer.name}"
                 taken.append(Taken(width, module.module, reason))
+        for size in sizes:
+            if size in flattened:
+                reason = f"{module.name} ({shape}) may belong to the flattened neurons of {flattened[size].name}"
+                taken.append(Taken(flattened[size].out_features, module.module, reason))
         before = None if sizes else _between(module, layers)
         if before is not None:
             reason = f"{module.name} stands behind the neurons of {before.name} and may be added to them"
             taken.append(Taken(before.out_features, module.module, reason))
     for norm in homeless:
         reason = f"nothing tells behind which layer {norm.name} ({norm.size}) stands"
-        taken.append(Taken(norm.size, norm.name.rpartition(".")[0], reason))
+        held = {norm.size} | ({flattened[norm.size].out_features} if norm.size in flattened else set())
+        taken += [Taken(width, norm.name.rpartition(".")[0], reason) for width in held]
     return taken
 
 

@@ -18,6 +18,7 @@ _TELLING = {
     "an attention": r"attn|attention|mha|qkv|[qk]_proj|to_[qk]|w_?[qk]|query|key",
     "an embedding": r"wte|wpe|pos_emb|pos_embed|embed_tokens|position_embeddings|word_embeddings|token_embeddings",
     "a branch": r"shortcut|skip|skip_conn|skip_connection|residual|branch|identity_conv",
+    "a gate": r"gate|gates|gating",
     "an adapter": r"lora|lora_a|lora_b|adapter|adapters",
     "a bilinear layer": r"bilinear",
     "a recurrent cell": r"rnn|lstm|gru|recurrent|h2h|w_?hh",

@@ -19,6 +19,8 @@ from nfn_cli.architectures.names import first_difference, rank, shared_tokens, t
 from nfn_cli.architectures.scopes import Path, Scopes
 
 _CONVOLVES = {"conv", "convs", "cnn", "convnet", "vision", "visual", "image"}
+# Numbers of positions, by dimensions: of poolings side by side, such as mean and maximum, and of pyramids (1 + 4 + 16).
+_POOLS = {1: (2, 3), 2: (2, 3, 5, 21), 3: (2, 3)}
 _CONNECTS = {"fc", "fcs", "linear", "linears", "dense", "mlp", "lin"}
 
 
@@ -69,6 +71,7 @@ class Joints:
         self._gates()
         self._ways_back()
         self._squeezes()
+        self._repeats()
         self._odd_readers()
         self._transposed()
         for joint, reason in enumerate(taken_joints(layers, taken)):
@@ -206,7 +209,11 @@ class Joints:
         """
         before, after = self.layers[joint], self.layers[joint + 1]
         first, last = self.layers[start], self.layers[stop]
-        beside = self.layers[0].in_features == after.in_features
+        # Of layers of one width the last reads what they give: nothing but its name would tell otherwise.
+        equal = joint + 2 == len(self.layers) and all(
+            layer.in_features == layer.out_features for layer in self.layers[: joint + 1]
+        )
+        beside = self.layers[0].in_features == after.in_features and not equal
         inverse = first.in_features == last.out_features and start < joint and joint + 1 < stop
         if (beside or inverse) and first.kind == before.kind == after.kind == last.kind:
             what = f"{first.name} and {after.name} may begin networks of their own"
@@ -243,12 +250,25 @@ class Joints:
                 self._soft.setdefault(joint, f"{after.name} and {back[0].name} may be a gate of {before.name}")
                 self._widths.setdefault(before.out_features, self._soft[joint])
 
+    def _repeats(self) -> None:
+        """Layers that come again in the same shapes, from as many inputs, may be several networks of one kind."""
+        shapes = [(layer.kind, layer.weight_shape) for layer in self.layers]
+        for period in range(2, len(shapes) // 2 + 1):
+            if len(shapes) % period == 0 and shapes == shapes[:period] * (len(shapes) // period):
+                if len(set(shapes)) > 1:
+                    for joint in range(period - 1, len(shapes) - 1, period):
+                        what = f"{self.layers[0].name} and {self.layers[joint + 1].name} may begin networks of one kind"
+                        self._soft.setdefault(joint, what)
+                return
+
     def _odd_readers(self) -> None:
         """What reads neurons otherwise than its shape says, and may be known by it."""
         for joint in range(len(self.layers) - 1):
             before, after = self.layers[joint], self.layers[joint + 1]
             if before.kind == "linear" and after.kernel == (after.in_features,):
                 self._hard[joint] = f"{after.name} may be bilinear and read the neurons of {before.name} twice"
+            if before.kind == "conv" and after.spatial in _POOLS.get(len(before.kernel), ()):
+                self._hard[joint] = f"{after.name} may read {before.name} through several poolings side by side"
             if self._may_be_embedding(joint):
                 self._hard[joint] = f"{before.name} may be an embedding"
         if len(self.layers) > 1:

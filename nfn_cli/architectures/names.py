@@ -18,7 +18,7 @@ _PIECE = re.compile(r"\d+(?:x\d+)+|\d{1,18}|\D+")
 _FIRST = {"in", "inp", "input", "inputs", "first", "initial", "stem", "embed", "embedder", "encoder", "enc"}
 _FIRST |= {"feature", "features", "extractor", "backbone", "body", "trunk", "base"}
 _LAST = {"out", "outp", "output", "outputs", "last", "final", "head", "heads", "classifier", "cls", "regressor"}
-_LAST |= {"decoder", "dec", "logit", "logits", "readout", "prediction", "predictor", "tail", "top"}
+_LAST |= {"decoder", "dec", "logit", "logits", "readout", "predict", "prediction", "predictor", "tail", "top"}
 
 
 def tokens(name: str) -> tuple[Token, ...]:

@@ -72,7 +72,9 @@ def _ordered(
     remedy = "number the layers, or save with torch.save, which keeps their order"
     if len(outlines) > _MOST_LAYERS:
         return _Refusal(f"{len(outlines)} layers, whose order the file does not tell", remedy)
-    for by_convention in (True, False):
+    # Beside a tail, a head is no longer what comes last.
+    mixed = {"head", "tail"} <= {part for own in outlines for part in tokens(own.name)}
+    for by_convention in (False,) if mixed else (True, False):
         found = _orders(outlines, by_convention=by_convention, by_shape=True)
         if len(found) > 1 or (found and _interleaves(found[0])):
             return _Refusal(f"the names do not tell the order of the layers ({_sequence(found[0])})", remedy)

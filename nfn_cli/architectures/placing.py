@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -98,7 +99,8 @@ def _is_sure(
 ) -> bool:
     """Whether nothing speaks for another place of a norm that no number of a container places.
 
-    Where another hidden layer of its size has no norm (`bare`), it may stand behind that one, or behind both: then it
+    Where another hidden layer of its size has no norm (`bare`), it may stand behind that one, or behind both, and where
+    a layer reads as many flattened neurons, behind the flatten: then it
     has to be named like its layer, or to be numbered and stand directly behind it in the file, where numbers of norms
     are those of layers (`counts`). Where the network reads as many numbers as its square layer, a norm other than a
     BatchNorm may as well stand before its layer; then the file has to show it.
@@ -108,7 +110,8 @@ def _is_sure(
     numbered = numbers(norm.name) != () and counts and directly
     second = numbers(norm.name) == numbers(home.name) and numbers(norm.name)[-1:] > (1,)
     outputs, inputs = home.weight.shape[:2]
-    if any(layer.weight.shape[0] == norm.size for layer in bare) and not (named or numbered or second):
+    flat = any(own.weight.shape[1] == norm.size != other.weight.shape[0] for other, own in pairwise(layers))
+    if (flat or any(layer.weight.shape[0] == norm.size for layer in bare)) and not (named or numbered or second):
         return False
     either = outputs == inputs == layers[0].weight.shape[1] and not isinstance(norm, BatchNorm)
     return directly or not either
@@ -156,7 +159,11 @@ def _home(norm: Norm, layers: Sequence[Weighted], norms: Sequence[Norm], in_file
     """The layer before a norm other than a BatchNorm; None where nothing tells it."""
     fitting = _fitting(norm, layers, in_file)
     by_name = _by_name(norm, fitting, layers, norms)
-    if in_file is None or len(fitting) < 2:
+    # One that only stands behind what happens to be defined last says nothing.
+    adjacent = in_file is not None and all(
+        _behind_in_file(other, _fitting(other, layers, in_file), in_file) is not None for other in norms
+    )
+    if in_file is None or len(fitting) < 2 or not adjacent:
         return by_name
     by_file = _behind_in_file(norm, fitting, in_file)
     return by_name if by_file in (None, by_name) else None

@@ -197,11 +197,11 @@ def test_a_norm_that_may_be_of_two_layers_is_refused_where_the_file_does_not_tel
 ) -> None:
     # bn2 is the second, or that of fc2; both are of its size.
     steps: Steps = [("conv1", nn.Conv1d(2, 4, 3)), ("bn1", nn.BatchNorm1d(4)), RELU, FLATTEN]
-    steps += [("fc1", nn.Linear(8, 6)), ("bn2", nn.BatchNorm1d(6)), RELU, ("fc2", nn.Linear(6, 6)), RELU]
+    steps += [("fc1", nn.Linear(16, 6)), ("bn2", nn.BatchNorm1d(6)), RELU, ("fc2", nn.Linear(6, 6)), RELU]
     network = make_network([*steps, ("fc3", nn.Linear(6, 2))])
     with pytest.raises(ArchitectureError, match="cannot tell behind which layer bn2 stands"):
         read(network, "safetensors")
-    inputs = torch.randn(8, 2, 4, dtype=torch.float64)
+    inputs = torch.randn(8, 2, 6, dtype=torch.float64)
     assert deviation(functional_forward(read(network, "torch").weight_space, inputs), network(inputs)) < 1e-12
 
 

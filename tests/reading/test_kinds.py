@@ -374,6 +374,27 @@ READ: dict[str, Callable[[], Network]] = {
         moves=13,
         format="safetensors",
     ),
+    "LayerNorm, two lists of one width": lambda: Network(
+        Net(
+            lambda s, x: s.out(relu(s.norms[1](s.layers[1](relu(s.norms[0](s.layers[0](x))))))),
+            layers=nn.ModuleList([L(5, 9), L(9, 9)]),
+            norms=nn.ModuleList([nn.LayerNorm(9), nn.LayerNorm(9)]),
+            out=L(9, 2),
+        ),
+        (5,),
+        must_read=True,
+        moves=9,
+    ),
+    "equal widths and a last layer by another name": lambda: Network(
+        Net(flow("fc1", "fc2", "pi"), **{"fc1": L(8, 8), "fc2": L(8, 8), "pi": L(8, 2)}), (8,), must_read=True, moves=5
+    ),
+    "hidden and predict": lambda: Network(
+        Net(flow("hidden", "predict"), hidden=L(1, 8), predict=L(8, 1)),
+        (1,),
+        must_read=True,
+        moves=3,
+        format="safetensors",
+    ),
     "numpy beside the weights": lambda: Network(
         S(L(4, 8), nn.ReLU(), L(8, 2)),
         (4,),
@@ -426,6 +447,61 @@ def counted(norm: nn.BatchNorm1d) -> nn.BatchNorm1d:
 
 
 NOT_GUESSED: dict[str, Callable[[], Network]] = {
+    "several networks of one kind, numbered through": lambda: Network(
+        Net(
+            lambda s, x: torch.cat([flow("l1", "l2", "l3")(s, x), flow("l4", "l5", "l6")(s, x)], 1),
+            **{f"l{place}": L(*sizes) for place, sizes in enumerate(2 * ((2, 8), (8, 7), (7, 2)), 1)},
+        ),
+        (2,),
+    ),
+    "gates of one width by number": lambda: Network(
+        Net(
+            lambda s, x: (lambda h: s.out(torch.sigmoid(s.gate1(h)) * tanh(s.gate2(h))))(relu(s.inp(x))),
+            **{"inp": L(3, 6), "gate1": L(6, 6), "gate2": L(6, 6), "out": L(6, 2)},
+        ),
+        (3,),
+        says=("gate",),
+    ),
+    "mean and maximum side by side": lambda: Network(
+        Net(
+            lambda s, x: (lambda h: s.fc(torch.cat([h.mean((2, 3)), h.amax((2, 3))], 1)))(
+                relu(s.conv2(relu(s.conv1(x))))
+            ),
+            **{"conv1": C(1, 4), "conv2": C(4, 6), "fc": L(12, 2)},
+        ),
+        (1, 5, 5),
+    ),
+    "a vector that is added to flattened neurons": lambda: Network(
+        Net(
+            lambda s, x: s.fc(relu(s.conv(x)).flatten(1) + s.pe),
+            conv=C(2, 8),
+            pe=nn.Parameter(torch.rand(128)),
+            fc=L(128, 2),
+        ),
+        (2, 4, 4),
+    ),
+    "a LayerNorm of flattened neurons": lambda: Network(
+        Net(lambda s, x: s.fc(s.ln(relu(s.conv(x)).flatten(1))), conv=C(2, 8), ln=nn.LayerNorm(128), fc=L(128, 2)),
+        (2, 4, 4),
+    ),
+    "a BatchNorm of flattened neurons": lambda: Network(
+        Net(
+            lambda s, x: s.fc2(relu(s.fc(s.bn(relu(s.conv(x)).flatten(1))))),
+            **{"conv": C(2, 8), "bn": nn.BatchNorm1d(32), "fc": L(32, 32), "fc2": L(32, 2)},
+        ),
+        (2, 2, 2),
+        format="safetensors",
+    ),
+    "head, body with a skip, and tail": lambda: Network(
+        Net(
+            lambda s, x: s.tail((lambda h: h + s.body(h))(s.head(x))),
+            head=S(C(2, 6)),
+            body=S(C(6, 6), nn.ReLU(), C(6, 6)),
+            tail=S(C(6, 2)),
+        ),
+        (2, 4, 4),
+        format="safetensors",
+    ),
     "two networks by flat names": lambda: Network(
         Net(
             lambda s, x: torch.cat([flow("a1", "a2")(s, x), flow("v1", "v2")(s, x)], 1),
