@@ -159,8 +159,7 @@ class Joints:
             return
         width = before.out_features
         mine, theirs = (self._rank(joint, side) for side in (0, 1))
-        if mine >= 0 and theirs <= 0:
-            self._judge_ends(joint, *self._run(joint))
+        self._judge_ends(joint, *self._run(joint), named=mine < 0 or theirs > 0)
         if before.in_features == after.in_features and self._are_siblings(joint):
             self._soft[joint] = f"{before.name} and {after.name} may read the same neurons"
             self._widths.setdefault(before.in_features, self._soft[joint])
@@ -202,10 +201,11 @@ class Joints:
             last += 1
         return first, last
 
-    def _judge_ends(self, joint: int, start: int, stop: int) -> None:
+    def _judge_ends(self, joint: int, start: int, stop: int, *, named: bool = False) -> None:
         """Layers `start` to `joint`, and those behind up to `stop`, may be two networks.
 
-        Both may read the network's inputs, or the second may lead back to what the first one reads.
+        Both may read the network's inputs, or these and what the first one gives; or the second may lead back to what
+        the first one reads, unless it is `named` as what comes behind.
         """
         before, after = self.layers[joint], self.layers[joint + 1]
         first, last = self.layers[start], self.layers[stop]
@@ -214,9 +214,10 @@ class Joints:
             layer.in_features == layer.out_features for layer in self.layers[: joint + 1]
         )
         beside = self.layers[0].in_features == after.in_features and not equal
-        inverse = first.in_features == last.out_features and start < joint and joint + 1 < stop
+        inverse = not named and first.in_features == last.out_features and start < joint and joint + 1 < stop
         if (beside or inverse) and first.kind == before.kind == after.kind == last.kind:
-            what = f"{first.name} and {after.name} may begin networks of their own"
+            what = f"{after.name} may read what {first.name} reads, as a branch, a skip or another network does"
+            what = what if beside else f"{after.name} may begin a network that leads back to what {first.name} reads"
             self._soft.setdefault(joint, what)
 
     def _ways_back(self) -> None:

@@ -46,13 +46,13 @@ class Scopes:
     def wrapped(self, layer: int) -> Path | None:
         """The member that holds this layer alone, in a module of its own, where an earlier member is a layer itself.
 
-        Such a module may do more than to call its layer: `net.2.fc` beside `net.0`.
+        The first layer needs no other. Such a module may do more than to call its layer: `net.2.fc` beside `net.0`.
         """
         path = self.paths[layer]
         for depth in range(len(path) - 1):
             unit, rest = path[: depth + 1], path[depth + 1 :]
             alone = sum(own[: depth + 1] == unit for own in self.paths) == 1
-            plain = any(
+            plain = layer == 0 or any(
                 own[:depth] == path[:depth] and all(part.isdecimal() for part in own[depth + 1 :])
                 for own in self.paths[:layer]
             )

@@ -502,6 +502,12 @@ NOT_GUESSED: dict[str, Callable[[], Network]] = {
         (2, 4, 4),
         format="safetensors",
     ),
+    "skip of the inputs, flat": lambda: Network(
+        Net(lambda s, x: s.out(x + s.up(relu(s.down(x)))), down=L(6, 3), up=L(3, 6), out=L(6, 2)), (6,)
+    ),
+    "a skip around the first layer, in a module of its own": lambda: Network(
+        Net(lambda s, x: s.out(s.mix(x)), mix=Net(lambda b, x: x + relu(b.fn(x)), fn=L(6, 6)), out=L(6, 2)), (6,)
+    ),
     "two networks by flat names": lambda: Network(
         Net(
             lambda s, x: torch.cat([flow("a1", "a2")(s, x), flow("v1", "v2")(s, x)], 1),
