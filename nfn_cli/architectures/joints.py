@@ -270,6 +270,10 @@ class Joints:
                 self._hard[joint] = f"{after.name} may be bilinear and read the neurons of {before.name} twice"
             if before.kind == "conv" and after.spatial in _POOLS.get(len(before.kernel), ()):
                 self._hard[joint] = f"{after.name} may read {before.name} through several poolings side by side"
+            if self._named_by_kernel(joint):
+                self._hard[joint] = f"{before.name} and {after.name} are numbered by their kernels and may be parallel"
+                for width in (before.in_features, before.out_features, after.out_features):
+                    self._widths.setdefault(width, self._hard[joint])
             if self._may_be_embedding(joint):
                 self._hard[joint] = f"{before.name} may be an embedding"
         if len(self.layers) > 1:
@@ -277,6 +281,13 @@ class Joints:
             grouped = first.kind == second.kind == "conv" and first.in_features == 1 < max(first.kernel)
             if grouped and max(second.kernel) == 1:
                 self._hard[0] = f"{first.name} may be depthwise: a group for each input channel"
+
+    def _named_by_kernel(self, joint: int) -> bool:
+        """Whether two convolutions that could read the same have the sizes of their kernels for numbers."""
+        pair = self.layers[joint : joint + 2]
+        sizes = [max(layer.kernel, default=0) for layer in pair]
+        numbers = [self.tokens[place][-1] for place in (joint, joint + 1)]
+        return pair[0].in_features == pair[1].in_features and 0 < sizes[0] != sizes[1] and numbers == sizes
 
     def _may_be_embedding(self, joint: int) -> bool:
         """Whether no activation stands behind a square matrix without bias, where they stand behind others."""

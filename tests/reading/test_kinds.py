@@ -502,6 +502,15 @@ NOT_GUESSED: dict[str, Callable[[], Network]] = {
         (2, 4, 4),
         format="safetensors",
     ),
+    "parallel convolutions, named by their kernels": lambda: Network(
+        Net(
+            lambda s, x: (lambda h: s.fc(sum(relu(c(h)) for c in s.convs.values()).mean((2, 3))))(relu(s.stem(x))),
+            stem=C(3, 6),
+            convs=nn.ModuleDict({str(size): C(6, 6, size) for size in (1, 3, 5)}),
+            fc=L(6, 2),
+        ),
+        (3, 6, 6),
+    ),
     "skip of the inputs, flat": lambda: Network(
         Net(lambda s, x: s.out(x + s.up(relu(s.down(x)))), down=L(6, 3), up=L(3, 6), out=L(6, 2)), (6,)
     ),
