@@ -9,7 +9,7 @@ from pathlib import Path
 from nfn_cli.architectures.beside import Taken, taken_widths
 from nfn_cli.architectures.foreign import refuse_foreign
 from nfn_cli.architectures.joints import joint_reasons, taken_joints
-from nfn_cli.architectures.layer import Layer, Stage
+from nfn_cli.architectures.layer import Layer, Stage, StageKind
 from nfn_cli.architectures.modules import BatchNorm, Beside, Gains, Module, Norm, Weighted
 from nfn_cli.architectures.names import tokens
 from nfn_cli.architectures.order import alone, chained, ordered_layers
@@ -113,7 +113,7 @@ def plan_layers(
         left=tuple(left),
         doubts=tuple(dict.fromkeys(reason for reason in reasons if reason is not None)),
         slope=slopes[0].weight.item() if len(slopes) == 1 else None,
-        has_slopes=bool(slopes) or any(_is_slopes(stage) for layer in staged for stage in layer.stages),
+        has_slopes=bool(slopes) or any(stage.kind is StageKind.SLOPES for layer in staged for stage in layer.stages),
         named_norms=tuple(own.norm.name for own in placed if own.is_named),
     )
 
@@ -204,7 +204,3 @@ def _staged(
 
 def _is_shared_slope(module: Norm) -> bool:
     return isinstance(module, Gains) and module.size == 1 and module.bias is None
-
-
-def _is_slopes(stage: Stage) -> bool:
-    return stage.kind.value == "slopes"

@@ -99,10 +99,10 @@ def sidecars(path: Path) -> list[tuple[Path, dict[str, Any]]]:
     """
     own = next((p for p in (path.with_name(f"{path.name}.yaml"), path.with_suffix(".yaml")) if os.path.isfile(p)), None)
     folder = path.with_name(FOLDER_SIDECAR)
-    found = [] if own is None else [(own, _read(own))]
+    found = [] if own is None else [own]
     if folder != own and os.path.isfile(folder):
-        found.append((folder, _read_once(folder, os.stat(folder).st_mtime_ns)))
-    return found
+        found.append(folder)
+    return [(sidecar, _read_once(sidecar, os.stat(sidecar).st_mtime_ns)) for sidecar in found]
 
 
 def told_entry(path: Path) -> str | None:
@@ -151,7 +151,7 @@ def _facts(told: Mapping[str, Any], place: str, source: Source) -> dict[str, Fac
 
 @lru_cache(maxsize=64)
 def _read_once(path: Path, modified: int) -> dict[str, Any]:
-    """A folder's sidecar, which is asked for with every file of the folder; `modified` tells one state from another."""
+    """A sidecar, which is asked for twice a file, and a folder's with every file of it; `modified` tells its state."""
     return _read(path)
 
 
