@@ -30,6 +30,8 @@ _MALLOC = {
     "MALLOC_TOP_PAD_": "200000000",
 }
 
+_SECONDS_TO_END = 5.0
+
 
 class WorkerPool(Generic[Shared, Job, Result]):
     """Processes of one thread each that all do the same work. They end with this process, whatever ends it, and leave
@@ -65,13 +67,17 @@ class WorkerPool(Generic[Shared, Job, Result]):
 
     def end(self) -> None:
         """End the processes at once: an interrupt must not wait for jobs that nobody will read."""
-        # The pool forgets its processes when it is shut down.
+        # The pool forgets its processes, and the thread that minds them, when it is shut down.
         processes = list((self._pool._processes or {}).values())
+        minding: Any = self._pool._executor_manager_thread
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.terminate()
         for process in processes:
             process.join()
+        if minding is not None:
+            # While it closes its pipe, Python at its own end would write to it, and print a trace.
+            minding.join(_SECONDS_TO_END)
 
 
 def in_processes(

@@ -34,6 +34,13 @@ class ZooActivation(str, Enum):
     tanh = "tanh"
 
 
+class Schedule(str, Enum):
+    """How the learning rate falls over a run."""
+
+    constant = "constant"
+    cosine = "cosine"
+
+
 class Precision(str, Enum):
     """Arithmetic of activations and gradients; weights and optimizer are float32 always."""
 
@@ -58,6 +65,9 @@ def cnn(
     ] = None,
     width: Annotated[int, typer.Option(min=1, help="Channels of every convolution.")] = 16,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a step and network.")] = 64,
+    schedule: Annotated[
+        Schedule, typer.Option(help="The learning rate over a run; the recipe holds it constant.")
+    ] = Schedule.constant,
     images: Annotated[int | None, typer.Option(min=1, help="Use this many training images.")] = None,
     packed: Annotated[bool, typer.Option("--packed", help="Many checkpoints a file, along a population axis.")] = False,
     precision: Annotated[
@@ -96,6 +106,7 @@ def cnn(
         packed=packed,
         precision=fastest_precision(resolved) if precision is Precision.auto else precision.value,
         width=width,
+        schedule=schedule.value,
     )
     started = time.monotonic()
     with tqdm(unit="sample", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:

@@ -7,6 +7,7 @@ from typing import Any
 
 from nfn_cli.learning.evaluation import Agreement, EvaluationReport
 from nfn_cli.nn import Head, HeadConfig, kind_of
+from nfn_cli.zoo.hyperparameters import SCHEDULES
 from nfn_cli.zoo.small_cnn import WIDTH
 
 
@@ -198,8 +199,9 @@ def _zoo_command(zoo: dict[str, Any], out: str) -> str:
     epochs = " ".join(f"--epochs {epoch}" for epoch in zoo["epochs"])
     images = f" --images {zoo['image_limit']}" if zoo["image_limit"] else ""
     width = f" --width {zoo['width']}" if zoo.get("width", WIDTH) != WIDTH else ""
+    schedule = f" --schedule {zoo['schedule']}" if zoo.get("schedule", SCHEDULES[0]) != SCHEDULES[0] else ""
     return (
         f"nfn zoo cnn --data {quote(zoo['data'])} --activation {zoo['activation']} --count {zoo['count']}"
-        f" --seed {zoo['seed']} {epochs} --batch-size {zoo['batch_size']}{width}{images}"
+        f" --seed {zoo['seed']} {epochs} --batch-size {zoo['batch_size']}{width}{schedule}{images}"
         f" --precision {zoo['precision']}{' --packed' if zoo['packed'] else ''} --out {out}"
     )

@@ -79,7 +79,11 @@ def generate_zoo(
     state = read_state(folder, settings)
     wanted = [
         draw_hyperparameters(
-            seed=settings.seed, run=run, activation=settings.activation, batch_size=settings.batch_size
+            seed=settings.seed,
+            run=run,
+            activation=settings.activation,
+            batch_size=settings.batch_size,
+            schedule=settings.schedule,
         )
         for run in range(settings.count)
         if run not in state.finished

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 OPTIMIZERS = ("adam", "sgd", "rmsprop")
 INITIALISERS = ("normal", "truncated_normal", "orthogonal", "glorot_normal", "he_normal")
 TRAIN_FRACTIONS = (0.1, 0.25, 0.5, 1.0)
+# The first one is the recipe's.
+SCHEDULES = ("constant", "cosine")
 
 LEARNING_RATE_RANGE = (5e-4, 5e-2)
 L2_RANGE = (1e-8, 1e-2)
@@ -28,7 +30,8 @@ class Hyperparameters:
     """What distinguishes one training run from another.
 
     `initialiser_scale` is the standard deviation of the `normal` and `truncated_normal` initialisers; the other
-    three fix their own scale, so there it is drawn but has no effect, as in the published recipe.
+    three fix their own scale, so there it is drawn but has no effect, as in the published recipe. `schedule` says how
+    the learning rate falls over a run: not at all, or along half a cosine to 0.
     """
 
     run: int
@@ -42,10 +45,13 @@ class Hyperparameters:
     initialiser_scale: float
     train_fraction: float
     batch_size: int
+    schedule: str = SCHEDULES[0]
 
 
-def draw_hyperparameters(*, seed: int, run: int, activation: str, batch_size: int = 64) -> Hyperparameters:
-    """Draw the hyperparameters of run number `run`; they depend on `(seed, run)` alone.
+def draw_hyperparameters(
+    *, seed: int, run: int, activation: str, batch_size: int = 64, schedule: str = SCHEDULES[0]
+) -> Hyperparameters:
+    """Draw the hyperparameters of run number `run`; what is drawn depends on `(seed, run)` alone.
 
     The train fraction goes round with the run's number instead of being drawn. Its distribution is the same
     uniform one, and runs of equal length can then be trained side by side whatever the size of a group.
@@ -64,6 +70,7 @@ def draw_hyperparameters(*, seed: int, run: int, activation: str, batch_size: in
         initialiser_scale=_log_uniform(rng, *INITIALISER_SCALE_RANGE),
         train_fraction=TRAIN_FRACTIONS[run % len(TRAIN_FRACTIONS)],
         batch_size=batch_size,
+        schedule=schedule,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nfn_cli.checkpoints import write_atomically
 from nfn_cli.errors import DataError
-from nfn_cli.zoo.hyperparameters import Hyperparameters
+from nfn_cli.zoo.hyperparameters import SCHEDULES, Hyperparameters
 
 LABELS_FILE = "labels.csv"
 RUN_COLUMN = "run"
@@ -160,6 +160,7 @@ def _zoo_row(row: dict[str, str]) -> ZooRow:
         initialiser_scale=float(row["initialiser_scale"]),
         train_fraction=float(row["train_fraction"]),
         batch_size=int(row["batch_size"]),
+        schedule=row.get("schedule") or SCHEDULES[0],  # older zoos do not say
     )
     return ZooRow(
         file=row["file"],

@@ -4,11 +4,13 @@ Adam, RMSprop and SGD are one update with different constants per network:
 
     m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²,   w ← w − η · (m / c₁) / (√(v / c₂) + ε)
 
-SGD has β₁ = 0 and no denominator, RMSprop has β₁ = 0 and no bias correction (c₁ = c₂ = 1).
+SGD has β₁ = 0 and no denominator, RMSprop has β₁ = 0 and no bias correction (c₁ = c₂ = 1). With a cosine schedule
+(Loshchilov and Hutter 2017, without restarts), η at step t of T is its first value times (1 + cos(π t / T)) / 2.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -22,9 +24,13 @@ _EPSILON = 1e-7
 
 
 class PopulationOptimizer:
-    """Updates parameters of shape [networks, parameters] in place, in float32."""
+    """Updates parameters of shape [networks, parameters] in place, in float32.
 
-    def __init__(self, parameters: Tensor, runs: Sequence[Hyperparameters]) -> None:
+    Args:
+        total: steps that there will be, over which schedules run.
+    """
+
+    def __init__(self, parameters: Tensor, runs: Sequence[Hyperparameters], total: int) -> None:
         def column(values: list[float]) -> Tensor:
             return torch.tensor(values, dtype=torch.float32, device=parameters.device)[:, None]  # [networks, 1]
 
@@ -36,10 +42,13 @@ class PopulationOptimizer:
         self.plain = column([float(run.optimizer == "sgd") for run in runs])
         self.first = torch.zeros_like(parameters)
         self.second = torch.zeros_like(parameters)
-        self.steps = 0
+        self.cosine = column([float(run.schedule == "cosine") for run in runs])
+        self.steps, self.total = 0, total
 
     def step(self, gradient: Tensor) -> None:
         """Apply one step with `gradient`, shape [networks, parameters]."""
+        fallen = (1 - math.cos(math.pi * self.steps / self.total)) / 2
+        learning_rate = self.learning_rate * (1 - self.cosine * fallen)
         self.steps += 1
         self.first.lerp_(gradient, 1 - self.beta1)
         self.second.lerp_(gradient.square(), 1 - self.beta2)
@@ -47,4 +56,4 @@ class PopulationOptimizer:
         correction2 = 1 - self.corrected * self.beta2**self.steps
         denominator = (self.second / correction2).sqrt_().add_(_EPSILON)
         denominator = torch.where(self.plain > 0, 1.0, denominator)
-        self.parameters.addcdiv_(self.first * (-self.learning_rate / correction1), denominator)
+        self.parameters.addcdiv_(self.first * (-learning_rate / correction1), denominator)

@@ -12,6 +12,7 @@ import yaml
 
 from nfn_cli.checkpoints import write_text_atomically
 from nfn_cli.errors import DataError
+from nfn_cli.zoo.hyperparameters import SCHEDULES
 from nfn_cli.zoo.labels import LABELS_FILE, ZooRow, read_zoo_rows
 from nfn_cli.zoo.small_cnn import WIDTH
 
@@ -20,7 +21,7 @@ SETTINGS_FILE = "zoo.yaml"
 _IMPORTED = "imported"
 _OTHERS = ("siren",)
 # What older records do not say.
-_SINCE: dict[str, Any] = {"width": WIDTH}
+_SINCE: dict[str, Any] = {"width": WIDTH, "schedule": SCHEDULES[0]}
 
 
 def part_name(number: int) -> str:
@@ -42,6 +43,7 @@ class ZooSettings:
     packed: bool = False
     precision: str = "bfloat16"
     width: int = WIDTH
+    schedule: str = SCHEDULES[0]
 
 
 @dataclass(frozen=True)
@@ -180,4 +182,5 @@ def _comparable(settings: ZooSettings) -> dict[str, Any]:
         "packed": settings.packed,
         "precision": settings.precision,
         "width": settings.width,
+        "schedule": settings.schedule,
     }

@@ -75,7 +75,7 @@ def train_group(
     subsets = torch.stack([torch.randperm(count, generator=generator)[:size] for generator in generators])
 
     parameters = network.initial_parameters(runs).to(device)
-    optimizer = PopulationOptimizer(parameters, runs)
+    optimizer = PopulationOptimizer(parameters, runs, max(epochs) * (size // batch))
     mask_generator = torch.Generator(device).manual_seed(runs[0].seed)
     dropout = PopulationDropout([run.dropout for run in runs], mask_generator, device, network.width)
     decay = _kernel_decay(network, runs).to(device)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from nfn_cli.zoo import read_networks
+from nfn_cli.zoo.labels import read_zoo_rows
 
 Nfn = Callable[..., tuple[int, str, str]]
 
@@ -61,6 +64,26 @@ def test_a_zoo_may_have_another_width(nfn: Nfn, command: list[object], tmp_path:
     assert tensors["conv2.weight"].shape == (4, 3, 3, 3, 3)
     assert not torch.equal(tensors["conv2.weight"][0], tensors["conv2.weight"][1])
     assert tensors["fc.weight"].shape[2] == 3
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_cosine_schedule_makes_other_networks_of_the_same_runs(
+    nfn: Nfn, command: list[object], tmp_path: Path
+) -> None:
+    folder = tmp_path / "new" / "zoo"
+    assert nfn(*command, "--count", 2, "--schedule", "cosine")[0] == 0
+    rows = read_zoo_rows(folder / "labels.csv")
+    assert {row.hyperparameters.schedule for row in rows} == {"cosine"}
+    falling = read_networks(folder).point.tensors["conv1.weight"]
+    shutil.rmtree(folder)
+    assert nfn(*command, "--count", 2)[0] == 0
+    constant = read_networks(folder).point.tensors["conv1.weight"]
+    assert not torch.equal(falling, constant)
+    same = [replace(row.hyperparameters, schedule="constant") for row in rows]
+    assert [row.hyperparameters for row in read_zoo_rows(folder / "labels.csv")] == same
+    code, _, err = nfn(*command, "--count", 2, "--schedule", "cosine")
+    assert code == 3
+    assert "holds a zoo of another schedule" in err
 
 
 @pytest.mark.usefixtures("in_this_process")

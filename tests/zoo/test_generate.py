@@ -128,6 +128,7 @@ def test_zoo_yaml_tells_the_settings(generate: Generate, settings: Settings, arc
         "precision": "float32",
         "width": 16,
         "count": 8,
+        "schedule": "constant",
         "diverged": [],
     }
 

@@ -56,6 +56,17 @@ def test_a_zoos_rows_survive_writing_and_reading(tmp_path: Path) -> None:
     ]
 
 
+def test_a_zoo_that_names_no_schedule_had_a_constant_one(tmp_path: Path) -> None:
+    run = draw_hyperparameters(seed=1, run=0, activation="tanh")
+    row = ZooRow("a.safetensors", None, 1, 0.5, 0.5, 1.0, run)
+    write_labels(tmp_path, [row])
+    labels = tmp_path / "labels.csv"
+    header, cells = labels.read_text().splitlines()
+    assert header.endswith(",schedule")
+    labels.write_text(f"{header.rpartition(',')[0]}\n{cells.rpartition(',')[0]}\n")
+    assert read_zoo_rows(labels) == [row]
+
+
 def test_file_and_accuracy_are_all_that_is_needed(write: Write) -> None:
     # Without a run, each file counts as a run of its own.
     assert read_labels(write("file,test_accuracy\na.pt,0.5\nb.pt,1\n")) == [

@@ -39,7 +39,7 @@ def gradients() -> Tensor:
 
 def test_every_step_is_that_of_the_networks_own_optimizer(group: list[Hyperparameters], gradients: Tensor) -> None:
     start = torch.randn(len(group), PARAMETERS, generator=torch.Generator().manual_seed(1))
-    population = PopulationOptimizer(start.clone(), group)
+    population = PopulationOptimizer(start.clone(), group, STEPS)
     own = [row.clone().double().requires_grad_() for row in start]
     references = [REFERENCES[run.optimizer]([row], run.learning_rate) for run, row in zip(group, own, strict=True)]
     for step in gradients:
@@ -52,8 +52,31 @@ def test_every_step_is_that_of_the_networks_own_optimizer(group: list[Hyperparam
             )
 
 
+def test_a_cosine_schedule_is_that_of_pytorch_for_the_runs_that_have_it(
+    group: list[Hyperparameters], gradients: Tensor
+) -> None:
+    mixed = [replace(run, schedule="cosine" if position % 2 else "constant") for position, run in enumerate(group)]
+    population = PopulationOptimizer(torch.zeros(len(group), PARAMETERS), mixed, STEPS)
+    own = [torch.zeros(PARAMETERS, dtype=torch.float64, requires_grad=True) for _ in mixed]
+    references = [REFERENCES[run.optimizer]([row], run.learning_rate) for run, row in zip(mixed, own, strict=True)]
+    schedules = [
+        torch.optim.lr_scheduler.CosineAnnealingLR(reference, STEPS)
+        for run, reference in zip(mixed, references, strict=True)
+        if run.schedule == "cosine"
+    ]
+    for step in gradients:
+        population.step(step)
+        for position, reference in enumerate(references):
+            own[position].grad = step[position].double()
+            reference.step()
+        for schedule in schedules:
+            schedule.step()
+    expected = torch.stack([row.detach().float() for row in own])
+    torch.testing.assert_close(population.parameters, expected, atol=1e-5, rtol=1e-5)
+
+
 def test_updates_follow_the_formulas_of_keras(group: list[Hyperparameters], gradients: Tensor) -> None:
-    population = PopulationOptimizer(torch.zeros(len(group), PARAMETERS), group)
+    population = PopulationOptimizer(torch.zeros(len(group), PARAMETERS), group, STEPS)
     w, m, v = (torch.zeros(len(group), PARAMETERS, dtype=torch.float64) for _ in range(3))
     for step, gradient in enumerate(gradients.double(), start=1):
         population.step(gradient.float())
@@ -72,8 +95,8 @@ def test_updates_follow_the_formulas_of_keras(group: list[Hyperparameters], grad
 
 
 def test_a_network_that_overflows_leaves_the_others_alone(group: list[Hyperparameters], gradients: Tensor) -> None:
-    alone = PopulationOptimizer(torch.zeros(len(group), PARAMETERS), group)
-    beside = PopulationOptimizer(torch.zeros(len(group), PARAMETERS), group)
+    alone = PopulationOptimizer(torch.zeros(len(group), PARAMETERS), group, STEPS)
+    beside = PopulationOptimizer(torch.zeros(len(group), PARAMETERS), group, STEPS)
     for gradient in gradients:
         alone.step(gradient)
         broken = gradient.clone()
@@ -84,7 +107,7 @@ def test_a_network_that_overflows_leaves_the_others_alone(group: list[Hyperparam
 
 
 def test_sgd_takes_gradients_whose_square_overflows(group: list[Hyperparameters]) -> None:
-    population = PopulationOptimizer(torch.zeros(len(group), 1), group)
+    population = PopulationOptimizer(torch.zeros(len(group), 1), group, STEPS)
     population.step(torch.full((len(group), 1), 1e25))
     sgd = [position for position, run in enumerate(group) if run.optimizer == "sgd"]
     expected = torch.tensor([[-group[position].learning_rate * 1e25] for position in sgd])
