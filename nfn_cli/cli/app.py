@@ -27,6 +27,7 @@ COMMANDS = {
     "verify": ("verify", "verify"),
     "train": ("train", "train"),
     "evaluate": ("evaluate", "evaluate"),
+    "calibrate": ("calibrate", "calibrate"),
     "train-inr": ("train_inr", "train_inr"),
     "train-editor": ("train_editor", "train_editor"),
     "evaluate-inr": ("evaluate_inr", "evaluate_inr"),

@@ -21,17 +21,22 @@ OutsidersOption = Annotated[
 
 
 def parsed_outsiders(given: Sequence[str] | None) -> dict[str, Path]:
+    """Folders by their names, see `named_folders`."""
+    return named_folders("--outsiders", given or ())
+
+
+def named_folders(option: str, given: Sequence[str]) -> dict[str, Path]:
     """Folders by their names.
 
     Raises:
         UsageError: not of the form NAME=DIR, or a name twice.
     """
     folders: dict[str, Path] = {}
-    for text in given or ():
+    for text in given:
         name, equals, folder = text.partition("=")
         if not (name and equals and folder):
-            raise UsageError("--outsiders", f"{text} is not of the form NAME=DIR", "give such as mnist=zoo-mnist")
+            raise UsageError(option, f"{text} is not of the form NAME=DIR", "give such as mnist=zoo-mnist")
         if name in folders:
-            raise UsageError("--outsiders", f"the name {name} is given twice", "give each folder its own name")
+            raise UsageError(option, f"the name {name} is given twice", "give each folder its own name")
         folders[name] = Path(folder)
     return folders

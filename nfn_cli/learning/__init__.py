@@ -11,20 +11,32 @@ from nfn_cli.learning.fit_state import has_state, is_unfinished
 from nfn_cli.learning.fitting import FitOutcome, FitSettings, Member, fit_member
 from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, mean_absolute_error, r_squared
 from nfn_cli.learning.outsiders import OutsiderReport
+from nfn_cli.learning.populations import (
+    Covered,
+    IntervalReport,
+    IntervalSettings,
+    PopulationReport,
+    calibrate_head,
+)
 from nfn_cli.learning.splits import part_of
 from nfn_cli.learning.training import TrainSettings, train_head
 
 __all__ = [
     "Agreement",
+    "Covered",
     "Estimate",
     "EvaluateSettings",
     "EvaluationReport",
     "FitOutcome",
     "FitSettings",
+    "IntervalReport",
+    "IntervalSettings",
     "Member",
     "OutsiderReport",
+    "PopulationReport",
     "TrainSettings",
     "bootstrap",
+    "calibrate_head",
     "crossed_residuals",
     "evaluate_head",
     "fit_member",

@@ -48,7 +48,7 @@ Predicts the test accuracy of a network from its weights alone. Kind: {head.conf
 A curve, fitted to what members say of the training runs that they left out, is laid through the predictions. The
 interval around them is conformal, the {report.level:.0%} quantile of the absolute error on calibration
 runs{_left_out(fitted)}, cut to [0, 1]:
-± {_half_widths(head)}.
+± {half_widths(head)}.
 
 A network is outside the population, and its prediction means little, if {_widths(head.config)}the Mahalanobis distance
 of its invariants from the training mean exceeds {_limit(head)}, or if a small network finds them strange that has
@@ -103,7 +103,7 @@ def _rows(report: EvaluationReport) -> str:
     return "\n".join(row(name, attribute) for attribute, name in names.items())
 
 
-def _half_widths(head: Head) -> str:
+def half_widths(head: Head) -> str:
     """By predicted accuracy, if they differ."""
     calibration = head.model.calibration
     pairs = list(zip(calibration.knots.tolist(), calibration.radii.tolist(), strict=True))
@@ -181,11 +181,11 @@ def _commands(head: Head, fitted: dict[str, Any]) -> str:
     validation = f" --validation {fitted['validation']:g}" if fitted.get("validation") else ""
     lines = []
     if zoo:
-        lines.append(_zoo_command(zoo, data))
+        lines.append(zoo_command(zoo, data))
     outsiders = ""
     for named, other in fitted.get("outsiders", {}).items():
         if other["zoo"]:
-            lines.append(_zoo_command(other["zoo"], quote(other["data"])))
+            lines.append(zoo_command(other["zoo"], quote(other["data"])))
         outsiders += f" --outsiders {quote(named + '=' + other['data'])}"
     lines.append(
         f"nfn train {data} --out {name}{kind} --epochs {fitted['epochs']} --members {head.config.members}"
@@ -195,7 +195,8 @@ def _commands(head: Head, fitted: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _zoo_command(zoo: dict[str, Any], out: str) -> str:
+def zoo_command(zoo: dict[str, Any], out: str) -> str:
+    """The command that makes a zoo of small CNNs again, from its record, in the folder `out`."""
     epochs = " ".join(f"--epochs {epoch}" for epoch in zoo["epochs"])
     images = f" --images {zoo['image_limit']}" if zoo["image_limit"] else ""
     width = f" --width {zoo['width']}" if zoo.get("width", WIDTH) != WIDTH else ""

@@ -134,3 +134,29 @@ def test_a_part_without_errors_keeps_a_narrow_interval() -> None:
     _, radii = local_radii(predicted, torch.zeros_like(residuals), 0.9)
     assert not radii.any()
     assert knots.diff().gt(0).all()
+
+
+def test_whole_weights_count_as_copies() -> None:
+    generator = torch.Generator().manual_seed(0)
+    residuals = torch.rand(200, generator=generator, dtype=torch.float64)
+    weights = torch.randint(0, 5, (200,), generator=generator)
+    copies = residuals.repeat_interleave(weights)
+    for level in (0.5, 0.8, 0.9):
+        # The fresh network counts as an average one, which is two copies here, so ranks may differ by as many.
+        apart = (copies <= interval_radius(residuals, level, weights)).sum() - math.ceil(level * len(copies))
+        assert 0 <= apart <= weights.max()
+    assert interval_radius(residuals, 0.9, torch.full((200,), 0.3)) == interval_radius(residuals, 0.9)
+    assert interval_radius(residuals[:8], 0.9, torch.ones(8)) == 1.0
+
+
+def test_a_population_of_the_same_weight_is_heard_whatever_its_size() -> None:
+    generator = torch.Generator().manual_seed(0)
+    many, few = torch.rand(5_000, generator=generator), 10 * torch.rand(500, generator=generator)
+    residuals, predicted = torch.cat([many, few]), torch.rand(5_500, generator=generator)
+    weights = torch.cat([torch.full((5_000,), 1 / 5_000), torch.full((500,), 1 / 500)])
+    knots, radii = local_radii(predicted, residuals, 0.9, weights)
+    covered = (residuals <= along(knots, radii, predicted)).double()
+    assert float(covered[:5_000].mean() + covered[5_000:].mean()) / 2 == pytest.approx(0.9, abs=0.01)
+    knots, radii = local_radii(predicted, residuals, 0.9)
+    covered = (residuals <= along(knots, radii, predicted)).double()
+    assert float(covered[:5_000].mean() + covered[5_000:].mean()) / 2 < 0.8

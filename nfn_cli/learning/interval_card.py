@@ -1,0 +1,95 @@
+"""What a model card says of an interval that was set anew by several populations."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from nfn_cli.learning.card import half_widths, zoo_command
+from nfn_cli.nn import Head
+
+SECTION = "## Interval on several populations"
+_INTERVAL = re.compile(r"^A curve, fitted to .*?(?=\n\n|\Z)", re.DOTALL | re.MULTILINE)
+_COVERAGE = re.compile(r"^\| (coverage of the \S+ interval) \|.*$", re.MULTILINE)
+_OWN = re.compile(rf"^{SECTION}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
+
+
+def with_interval(card: str, before: str, head: Head) -> str:
+    """A head's card with its new interval: the paragraph on it, its coverage, and the commands that set it.
+
+    All else stays: neither predictions nor flags have changed.
+
+    Args:
+        card: Markdown of the card before; empty for none.
+        before: the name or folder of the head that the interval was set for.
+        head: with the new interval, and its record under `fitted`.
+    """
+    record = head.config.fitted["interval"]
+    paragraph, own = _paragraph(head, record), _section(head, record, before)
+    card = _OWN.sub("", card) or f"# {head.name}\n\n"
+    card = _COVERAGE.sub(r"| \1 | see *Interval on several populations* | |", card)
+    if _INTERVAL.search(card):
+        card = _INTERVAL.sub(lambda _: paragraph, card, count=1)
+    else:
+        own = own.replace("\n\n", f"\n\n{paragraph}\n\n", 1)
+    head_, mark, tail = card.partition("## Reproduce\n")
+    return f"{head_.rstrip()}\n\n{own}\n{mark}{tail}" if mark else f"{card.rstrip()}\n\n{own}"
+
+
+def _paragraph(head: Head, record: dict[str, Any]) -> str:
+    populations = record["populations"].values()
+    networks, runs = (sum(own[what] for own in populations) for what in ("networks", "runs"))
+    return f"""A curve, fitted to what members say of the training runs that they left out, is laid through the
+predictions. The interval around them is conformal, the {head.config.level:.0%} quantile of the absolute error
+on {networks:,} checkpoints of {runs:,} runs of {len(populations)} populations, each of the same weight, cut to [0, 1]:
+± {half_widths(head)}."""
+
+
+def _section(head: Head, record: dict[str, Any], before: str) -> str:
+    populations: dict[str, dict[str, Any]] = record["populations"]
+    rows = "\n".join(_row(name, own) for name, own in populations.items())
+    commands = [zoo_command(own["zoo"], quote(own["data"])) for own in populations.values() if own["zoo"]]
+    named = " ".join(f"--population {quote(name + '=' + own['data'])}" for name, own in populations.items())
+    replaced = " --overwrite" if Path(before).name == head.name else ""
+    out = f"--out {quote(head.name)}{replaced}"
+    commands.append(f"nfn calibrate {quote(Path(before).name)} {named}{_options(record)} {out}")
+    listed = "\n".join(commands)
+    return f"""{SECTION}
+
+Share of true accuracies inside the {head.config.level:.0%} interval, with 95 % bootstrap intervals over runs, and the
+interval's mean width. *Before*: with the interval that the head had. *Taken in*: set by all of these populations but
+for a tenth of their runs, and tried on that tenth, ten times. *Left out*: set by the other populations alone, which is
+what to expect of networks of yet another one. *Flagged*: called outside the population.
+
+| population | networks | flagged | before | taken in | left out |
+|---|---|---|---|---|---|
+{rows}
+
+```
+{listed}
+```
+"""
+
+
+def _row(name: str, own: dict[str, Any]) -> str:
+    covered = " | ".join(_covered(own[interval]) for interval in ("before", "taken_in", "left_out"))
+    return f"| {name} | {own['networks']:,} ({own['runs']:,} runs) | {_estimate(own['flagged'])} | {covered} |"
+
+
+def _options(record: dict[str, Any]) -> str:
+    target = f" --target {quote(record['column'])}" if record["column"] != "test_accuracy" else ""
+    runs = f" --run-column {quote(record['run_column'])}" if record["run_column"] != "run" else ""
+    activation = f" --activation {record['activation']}" if record["activation"] else ""
+    seed = f" --seed {record['seed']}" if record["seed"] else ""
+    return f"{target}{runs}{activation}{seed}"
+
+
+def _covered(own: dict[str, Any] | None) -> str:
+    return "" if own is None else f"{_estimate(own['coverage'])}, {own['width']:.4f} wide"
+
+
+def _estimate(values: list[float]) -> str:
+    value, low, high = values
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"

@@ -1,0 +1,266 @@
+"""An interval that keeps its word on several populations: residuals of all of them set it, and each measures it.
+
+The members of a head, its curve and its population stay as they are, and so do its predictions and its flags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nfn_cli.errors import DataError
+from nfn_cli.learning.batches import batches
+from nfn_cli.learning.conformal import local_radii
+from nfn_cli.learning.interval_card import with_interval
+from nfn_cli.learning.metrics import Estimate, bootstrap, share
+from nfn_cli.learning.places import require_place
+from nfn_cli.learning.splits import left_out_positions
+from nfn_cli.nn import Head, HeadConfig, load_head
+from nfn_cli.nn.calibration import along
+from nfn_cli.nn.choose import head_folder
+from nfn_cli.nn.head_folder import CARD_FILE
+from nfn_cli.zoo import LabelledNetworks, read_networks, read_record
+
+FOLDS = 10
+
+
+@dataclass(frozen=True)
+class IntervalSettings:
+    """How to set an interval. `seed` deals runs into folds; `column` to `activation` are as in `read_networks`."""
+
+    seed: int = 0
+    column: str = "test_accuracy"
+    run_column: str = "run"
+    activation: str | None = None
+
+
+@dataclass(frozen=True)
+class Covered:
+    """Share of true accuracies inside their intervals, and the mean width of these, cut to [0, 1]."""
+
+    coverage: Estimate
+    width: float
+
+    def __str__(self) -> str:
+        return f"{self.coverage}, {self.width:.4f} wide"
+
+
+@dataclass(frozen=True)
+class PopulationReport:
+    """What an interval does on one population.
+
+    Attributes:
+        name, networks, runs: of the population.
+        flagged: the share that the head finds outside its own population.
+        before: with the interval that the head had.
+        taken_in: with the new one, by tenfold cross-validation: an interval set by all populations but for a tenth of
+            the runs is tried on that tenth.
+        left_out: with one set by the other populations alone; None where there is no other.
+    """
+
+    name: str
+    networks: int
+    runs: int
+    flagged: Estimate
+    before: Covered
+    taken_in: Covered
+    left_out: Covered | None
+
+
+@dataclass(frozen=True)
+class IntervalReport:
+    """A head's new interval at its nominal `level`: half-widths `radii` at predicted accuracies `knots`."""
+
+    head: str
+    level: float
+    knots: tuple[float, ...]
+    radii: tuple[float, ...]
+    populations: tuple[PopulationReport, ...] = field(default_factory=tuple)
+
+
+def calibrate_head(
+    name: str,
+    populations: Mapping[str, Path],
+    out: Path,
+    settings: IntervalSettings | None = None,
+    *,
+    device: str = "cpu",
+    on_population: Callable[[str], None] = lambda name: None,
+) -> IntervalReport:
+    """Set the interval of a head by labelled networks of one or several populations, and write the head to `out`.
+
+    Args:
+        name: a shipped head or a head's folder; its members, curve and population are kept.
+        populations: folders of labelled networks that it was not fitted to, by their names.
+        out: the folder of the new head, which may be that of the old one.
+        on_population: told the name of each population before it is read.
+
+    Raises:
+        HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data, or too few networks.
+    """
+    settings = settings or IntervalSettings()
+    head = load_head(name, device)
+    require_place(out)
+    answered = []
+    for own, folder in populations.items():
+        on_population(own)
+        answered.append(_answered(head, own, _read(head, folder, settings), folder))
+    total = sum(len(own.truth) for own in answered)
+    least = round(1 / (1 - head.config.level))
+    if total < least:
+        cause = f"only {total} networks, and a {head.config.level:.0%} interval takes {least}"
+        raise DataError(next(iter(populations.values())), cause, "give more labelled networks")
+    knots, radii = _interval(answered, head.config.level)
+    reports = _reports(answered, head, settings.seed)
+    head.model.calibration.knots.copy_(knots)
+    head.model.calibration.radii.copy_(radii)
+    head = Head(out.resolve().name, _with_record(head.config, populations, reports, settings), head.model)
+    report = IntervalReport(head.name, head.config.level, tuple(knots.tolist()), tuple(radii.tolist()), tuple(reports))
+    head.save(out, with_interval(_card(name), name, head))
+    return report
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """A population and what the head says of it, [networks] each."""
+
+    name: str
+    runs: tuple[str, ...]
+    truth: Tensor
+    predicted: Tensor
+    flagged: Tensor
+
+    @property
+    def residuals(self) -> Tensor:
+        return (self.truth - self.predicted).abs()
+
+    def select(self, chosen: Sequence[int]) -> _Answered:
+        runs = tuple(self.runs[place] for place in chosen)
+        places = list(chosen)
+        return _Answered(self.name, runs, self.truth[places], self.predicted[places], self.flagged[places])
+
+
+def _read(head: Head, folder: Path, settings: IntervalSettings) -> LabelledNetworks:
+    networks = read_networks(
+        folder,
+        column=settings.column,
+        run_column=settings.run_column,
+        unique=True,
+        activation=settings.activation,
+        default_activation=head.config.accepted.activation,
+    )
+    reason = head.config.accepted.mismatch(networks.point.architecture)
+    if reason:
+        raise DataError(folder, reason, "give networks that the head reads")
+    return networks
+
+
+def _answered(head: Head, name: str, networks: LabelledNetworks, folder: Path) -> _Answered:
+    said = [head.predict(batch) for batch in batches(networks.point)]
+    predicted = torch.cat([own.accuracy for own in said])
+    if not predicted.isfinite().all():
+        file = networks.files[int((~predicted.isfinite()).nonzero()[0])]
+        raise DataError(folder / file, "the prediction is not finite: weights beyond float32's range", "leave it out")
+    flagged = torch.cat([~own.in_population for own in said])
+    return _Answered(name, networks.runs, networks.accuracies, predicted, flagged)
+
+
+Interval = tuple[Tensor, Tensor]
+
+
+def _interval(populations: Sequence[_Answered], level: float) -> Interval:
+    """Knots and half-widths [5] of residuals of all populations, each of the same weight."""
+    weights = [torch.full((len(own.truth),), 1 / len(own.truth), dtype=torch.float64) for own in populations]
+    return local_radii(
+        torch.cat([own.predicted for own in populations]),
+        torch.cat([own.residuals for own in populations]),
+        level,
+        torch.cat(weights),
+    )
+
+
+def _reports(populations: Sequence[_Answered], head: Head, seed: int) -> list[PopulationReport]:
+    level, calibration = head.config.level, head.model.calibration
+    had = (calibration.knots.cpu().double(), calibration.radii.cpu().double())
+    folds = {own.name: left_out_positions(own.runs, FOLDS, seed) for own in populations}
+    crossed: dict[str, list[tuple[list[int], Interval]]] = {own.name: [] for own in populations}
+    for number in range(FOLDS):
+        # A population of fewer runs than folds has some that are empty.
+        rest = [_without(own, folds[own.name][number]) for own in populations]
+        interval = _interval([own for own in rest if len(own.truth)], level)
+        for own in populations:
+            crossed[own.name].append((folds[own.name][number], interval))
+    reports = []
+    for own in populations:
+        everything = list(range(len(own.truth)))
+        others = [other for other in populations if other is not own]
+        reports.append(
+            PopulationReport(
+                name=own.name,
+                networks=len(own.truth),
+                runs=len(set(own.runs)),
+                flagged=bootstrap(share, own.truth, own.flagged, own.runs),
+                before=_covered(own, [(everything, had)]),
+                taken_in=_covered(own, crossed[own.name]),
+                left_out=_covered(own, [(everything, _interval(others, level))]) if others else None,
+            )
+        )
+    return reports
+
+
+def _without(population: _Answered, left_out: Sequence[int]) -> _Answered:
+    absent = set(left_out)
+    return population.select([place for place in range(len(population.truth)) if place not in absent])
+
+
+def _covered(population: _Answered, parts: Sequence[tuple[list[int], Interval]]) -> Covered:
+    """How often, each of the parts of a population with its interval."""
+    radii = torch.zeros_like(population.predicted)
+    for places, (knots, heights) in parts:
+        radii[places] = along(knots, heights, population.predicted[places])
+    low, high = (population.predicted - radii).clamp(0, 1), (population.predicted + radii).clamp(0, 1)
+    inside = (low <= population.truth) & (population.truth <= high)
+    return Covered(bootstrap(share, population.truth, inside, population.runs), float((high - low).mean()))
+
+
+def _with_record(
+    config: HeadConfig, folders: Mapping[str, Path], reports: Sequence[PopulationReport], settings: IntervalSettings
+) -> HeadConfig:
+    """The configuration with what its interval was set by, and what that one does there."""
+    populations: dict[str, Any] = {}
+    for report in reports:
+        folder = folders[report.name]
+        populations[report.name] = {
+            "data": folder.resolve().name,
+            "zoo": read_record(folder),
+            "networks": report.networks,
+            "runs": report.runs,
+            "flagged": _plain(report.flagged),
+            "before": _figures(report.before),
+            "taken_in": _figures(report.taken_in),
+            "left_out": _figures(report.left_out) if report.left_out else None,
+        }
+    record = {"populations": populations, "seed": settings.seed, "folds": FOLDS}
+    options = {"column": settings.column, "run_column": settings.run_column, "activation": settings.activation}
+    return replace(config, fitted={**config.fitted, "interval": {**record, **options}})
+
+
+def _figures(covered: Covered) -> dict[str, Any]:
+    return {"coverage": _plain(covered.coverage), "width": round(covered.width, 4)}
+
+
+def _plain(estimate: Estimate) -> list[float]:
+    return [round(value, 3) for value in (estimate.value, estimate.low, estimate.high)]
+
+
+def _card(name: str) -> str:
+    """The card of the head as it was; empty if it has none."""
+    try:
+        return (head_folder(name) / CARD_FILE).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
