@@ -19,7 +19,7 @@ def make_folder(folder: Path) -> list[Path]:
     """Make a folder and those that it is in, where they are not there; returns those it has made, the innermost first.
 
     Raises:
-        DataError: it cannot be made.
+        DataError: it cannot be made, or not be written to.
     """
     missing: list[Path] = []
     try:
@@ -32,7 +32,19 @@ def make_folder(folder: Path) -> list[Path]:
         remove_empty(missing)
         reason = getattr(error, "strerror", None) or error
         raise DataError(folder, f"cannot be made a folder ({reason})", "choose another place") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        remove_empty(missing)
+        raise DataError(folder, "a folder that cannot be written to", "choose another place, or check its permissions")
     return missing
+
+
+def require_place(folder: Path) -> None:
+    """Check, before long work, that a folder is there, or can be made, and can be written to.
+
+    Raises:
+        DataError: it cannot.
+    """
+    remove_empty(make_folder(folder))
 
 
 def remove_empty(folders: list[Path]) -> None:
