@@ -55,8 +55,10 @@ def remove_empty(folders: list[Path]) -> None:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[bool]:
     """Hold a folder that exists, so that no second run holds it: until the block ends, or the process.
+
+    Gives whether it is held.
 
     The lock is on the folder itself, so that none leaves a file in it. Where the system knows no such locks (Windows,
     some network file systems), nothing is held.
@@ -65,6 +67,7 @@ def held(folder: Path) -> Iterator[None]:
         DataError: another run holds it.
     """
     descriptor: int | None = None
+    locked = False
     if fcntl is not None:
         with suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY)
@@ -72,6 +75,7 @@ def held(folder: Path) -> Iterator[None]:
         if descriptor is not None and fcntl is not None:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked = True
             except BlockingIOError as error:
                 raise _in_use(folder) from error
             except OSError:
@@ -79,7 +83,7 @@ def held(folder: Path) -> Iterator[None]:
             # The other run may have removed it, and a third have made it anew, before it was locked here.
             if not os.path.exists(folder) or not os.path.samestat(os.fstat(descriptor), os.stat(folder)):
                 raise _in_use(folder)
-        yield
+        yield locked
     finally:
         if descriptor is not None:
             os.close(descriptor)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # Within a batch, whether a file waits for its end; None outside.
 _WAITING: ContextVar[bool | None] = ContextVar("waiting", default=None)
-# How files are called that are written aside.
-ASIDE = re.compile(r"\.[0-9a-f]{16}\.tmp")
+# How files are called that wait aside for others (see `together`), and those that become such ones.
+ASIDE = re.compile(r"\.[0-9a-f]{16}\.new")
 _LARGE = 1 << 24  # bytes; from here on, waiting for the disk is little beside writing
 
 
@@ -76,7 +76,7 @@ def write_atomically(path: Path, write: Callable[[Path], None], *, overwrite: bo
         target = Path(os.path.realpath(path)) if os.path.islink(path) else path
         replaces = target.exists()
         # Named before it is made: an interrupt in between must leave nothing.
-        temporary = aside(target)
+        temporary = hidden(target, ".new" if ASIDE.fullmatch(target.name) else ".tmp")
         # The system takes the user's mask off these permissions.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         permissions = (target if replaces else temporary).stat().st_mode & 0o777
@@ -99,9 +99,9 @@ def write_atomically(path: Path, write: Callable[[Path], None], *, overwrite: bo
                 temporary.unlink(missing_ok=True)
 
 
-def aside(target: Path) -> Path:
-    """A new name in the folder of a file, hidden, for what shall get that file's name."""
-    return target.with_name(f".{secrets.token_hex(8)}.tmp")
+def hidden(target: Path, suffix: str) -> Path:
+    """A new, hidden name in the folder of a file, for what shall get that file's name."""
+    return target.with_name(f".{secrets.token_hex(8)}{suffix}")
 
 
 def _linked(temporary: Path, target: Path) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nfn_cli.checkpoints.atomic import ASIDE, aside, synced_each, write_text_atomically
+from nfn_cli.checkpoints.atomic import ASIDE, hidden, synced_each, write_text_atomically
 from nfn_cli.checkpoints.index import is_below
 from nfn_cli.checkpoints.printable import printable
 from nfn_cli.errors import CheckpointError, DataError
@@ -65,7 +65,7 @@ class Together:
         if not place.is_relative_to(self._root):
             cause = "a link that leads out of the folder of the index"
             raise CheckpointError(file, cause, "put the file itself there, or write elsewhere")
-        fresh = aside(place)
+        fresh = hidden(place, ".new")
         self._files[fresh] = place
         try:
             return write(fresh)
@@ -133,8 +133,10 @@ def replaced_together(index: Path) -> Iterator[Together]:
     """
     root = Path(os.path.realpath(index.parent))
     try:
-        with held(root), synced_each():
+        with held(root) as alone, synced_each():
             _settle_held(root)
+            if alone:
+                _remove_left(root)
             together = Together(root)
             try:
                 yield together
@@ -190,6 +192,14 @@ def _settle_held(root: Path) -> None:
     except OSError as error:
         cause = f"the replacement of its files was cut short, and cannot be finished ({error.strerror}; see {JOURNAL})"
         raise CheckpointError(root, cause, "mend that, and open it with nfn again") from error
+
+
+def _remove_left(root: Path) -> None:
+    """Remove what a process that was killed has written aside; nobody else is writing, and no renames wait for it."""
+    with suppress(OSError):
+        for name in filter(ASIDE.fullmatch, os.listdir(root)):
+            with suppress(OSError):
+                (root / name).unlink()
 
 
 def _finish(root: Path, renames: Sequence[_Rename]) -> None:

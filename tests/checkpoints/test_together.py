@@ -132,24 +132,27 @@ import os, signal, sys
 from pathlib import Path
 from nfn_cli.checkpoints import read_checkpoint, rewrite_checkpoint
 
-replace, left = os.replace, int(sys.argv[2])
+name, left = sys.argv[4], int(sys.argv[2])
+call = getattr(os, name)
 
-def killing(*paths):
+def killing(*arguments):
     global left
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     left -= 1
-    replace(*paths)
+    return call(*arguments)
 
 checkpoint = read_checkpoint(Path(sys.argv[1]))
-os.replace = killing
+setattr(os, name, killing)
 new = {name: 2 * tensor for name, tensor in checkpoint.tensors.items()}
 rewrite_checkpoint(checkpoint, new, Path(sys.argv[3]), overwrite=True)
 """
 
 
-def kill_after(renames: int, index: Path, out: Path) -> None:
-    finished = subprocess.run([sys.executable, "-c", KILLED, str(index), str(renames), str(out)], check=False)
+def kill_after(calls: int, index: Path, out: Path, name: str = "replace") -> None:
+    """Have another process double a checkpoint, and be killed after so many calls of a function of the system."""
+    arguments = [str(index), str(calls), str(out), name]
+    finished = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False)
     assert finished.returncode == -signal.SIGKILL
 
 
@@ -163,6 +166,18 @@ def test_a_killed_process_leaves_renames_that_the_next_reader_finishes(tmp_path:
     assert find_checkpoints([index.parent]) == [index]
     assert values(index) == {2.0}
     assert set(files(tmp_path)) == before
+
+
+def test_what_a_killed_process_has_written_aside_goes_with_the_next_writer(tmp_path: Path) -> None:
+    index = write_sharded(tmp_path)
+    before = files(tmp_path)
+    kill_after(2, index, index, "link")
+    left = set(files(tmp_path)) - set(before)
+    assert len(left) == 3 and values(index) == {1.0}
+    assert find_checkpoints([tmp_path]) == [index]
+    double(index)
+    assert {name for name in files(tmp_path) if name.startswith(".")} == set()
+    assert values(index) == {2.0}
 
 
 def test_a_new_checkpoint_that_a_killed_process_was_naming_is_not_read_in_part(tmp_path: Path) -> None:
@@ -215,9 +230,9 @@ def test_a_new_file_that_is_lost_is_told(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "change",
     [
-        {"aside": "../.0123456789abcdef.tmp", "place": "../a.safetensors"},
-        {"aside": "link/.0123456789abcdef.tmp", "place": "link/a.safetensors"},
-        {"aside": ".0123456789abcdef.tmp", "place": "link/a.safetensors"},
+        {"aside": "../.0123456789abcdef.new", "place": "../a.safetensors"},
+        {"aside": "link/.0123456789abcdef.new", "place": "link/a.safetensors"},
+        {"aside": ".0123456789abcdef.new", "place": "link/a.safetensors"},
         {"aside": "precious"},
         {"aside": 3},
         {"place": JOURNAL},
@@ -230,11 +245,11 @@ def test_a_strangers_journal_moves_nothing(change: dict[str, Any], tmp_path: Pat
     outside.mkdir()
     (index.parent / "link").symlink_to(outside)
     for folder in (tmp_path, outside, index.parent):
-        (folder / ".0123456789abcdef.tmp").write_text("new")
+        (folder / ".0123456789abcdef.new").write_text("new")
     for folder in (tmp_path, outside):
         (folder / "a.safetensors").write_text("old")
     (index.parent / "precious").write_text("precious")
-    rename = {"aside": ".0123456789abcdef.tmp", "place": "a.safetensors", "size": 3, "written": 0} | change
+    rename = {"aside": ".0123456789abcdef.new", "place": "a.safetensors", "size": 3, "written": 0} | change
     (index.parent / JOURNAL).write_text(json.dumps({"renames": [rename]}))
     before = files(tmp_path)
     with pytest.raises(CheckpointError, match=f"{JOURNAL}: not a list of files that nfn was replacing"):
