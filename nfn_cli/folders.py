@@ -1,19 +1,110 @@
-"""Make folders."""
+"""Make folders, and hold one against a second run that would write to it."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nfn_cli.errors import DataError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those that it is in, where they are not there.
+
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder and those that it is in, where they are not there; returns those it has made, the innermost first.
 
     Raises:
-        DataError: it cannot be made.
+        DataError: it cannot be made, or not be written to.
     """
+    missing: list[Path] = []
     try:
+        for path in (folder, *folder.parents):
+            if os.path.lexists(path):
+                break
+            missing.append(path)
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(folder, f"cannot be made a folder ({error.strerror})", "choose another place") from error
+    except (OSError, ValueError) as error:
+        remove_empty(missing)
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(folder, f"cannot be made a folder ({reason})", "choose another place") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        remove_empty(missing)
+        raise DataError(folder, "a folder that cannot be written to", "choose another place, or check its permissions")
+    return missing
+
+
+def require_place(folder: Path) -> None:
+    """Check, before long work, that a folder is there, or can be made, and can be written to.
+
+    Raises:
+        DataError: it cannot.
+    """
+    remove_empty(make_folder(folder))
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Remove folders that hold nothing, the innermost first; the others stay."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Hold a folder that exists, so that no second run holds it: until the block ends, or the process.
+
+    Gives whether it is held.
+
+    The lock is on the folder itself, so that none leaves a file in it. Where the system knows no such locks (Windows,
+    some network file systems), nothing is held.
+
+    Raises:
+        DataError: another run holds it.
+    """
+    descriptor: int | None = None
+    locked = False
+    if fcntl is not None:
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if descriptor is not None and fcntl is not None:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked = True
+            except BlockingIOError as error:
+                raise _in_use(folder) from error
+            except OSError:
+                pass
+            # The other run may have removed it, and a third have made it anew, before it was locked here.
+            if not os.path.exists(folder) or not os.path.samestat(os.fstat(descriptor), os.stat(folder)):
+                raise _in_use(folder)
+        yield locked
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Make a folder where it is not there, and hold it. If the block fails, folders made for it that are empty go.
+
+    Raises:
+        DataError: it cannot be made, or another run holds it.
+    """
+    made = make_folder(folder)
+    with held(folder):
+        try:
+            yield
+        except BaseException:
+            # While it is held: nobody else has begun to write there.
+            remove_empty(made)
+            raise
+
+
+def _in_use(folder: Path) -> DataError:
+    return DataError(folder, "another run is writing to it", "wait for its end")

@@ -15,6 +15,7 @@ from nfn_cli.checkpoints.atomic import (
 )
 from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact, Format
 from nfn_cli.checkpoints.discover import SUFFIXES, find_checkpoints, natural_key, no_checkpoint, walk_checkpoints
+from nfn_cli.checkpoints.naming import require_folder_name, require_safetensors_name, require_same_format
 from nfn_cli.checkpoints.opened import OpenedFile, open_tensors
 from nfn_cli.checkpoints.parted import PartedTensors
 from nfn_cli.checkpoints.population import population_of, read_members
@@ -22,6 +23,7 @@ from nfn_cli.checkpoints.read import read_checkpoint
 from nfn_cli.checkpoints.rewrite import rewrite_checkpoint
 from nfn_cli.checkpoints.safetensors_format import POPULATION_KEY, PackedError
 from nfn_cli.checkpoints.tensor_facts import TensorFacts, measure_tensors
+from nfn_cli.checkpoints.together import settle
 
 __all__ = [
     "POPULATION_KEY",
@@ -47,9 +49,13 @@ __all__ = [
     "read_checkpoint",
     "read_members",
     "remote_facts",
+    "require_folder_name",
+    "require_safetensors_name",
+    "require_same_format",
     "require_writable",
     "rewrite_checkpoint",
     "save_tensors",
+    "settle",
     "synced_together",
     "walk_checkpoints",
     "write_atomically",

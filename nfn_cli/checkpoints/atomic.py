@@ -8,19 +8,24 @@ new files of a batch (see `synced_together`) are brought there together, at the 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from nfn_cli.checkpoints.hub_cache import SHARED, is_blob
 from nfn_cli.errors import CheckpointError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 # Within a batch, whether a file waits for its end; None outside.
 _WAITING: ContextVar[bool | None] = ContextVar("waiting", default=None)
+# How files are called that wait aside for others (see `together`), and those that become such ones.
+ASIDE = re.compile(r"\.[0-9a-f]{16}\.new")
 _LARGE = 1 << 24  # bytes; from here on, waiting for the disk is little beside writing
 
 
@@ -37,6 +42,16 @@ def synced_together() -> Iterator[None]:
     finally:
         if _WAITING.get():
             os.sync()
+        _WAITING.reset(token)
+
+
+@contextmanager
+def synced_each() -> Iterator[None]:
+    """Bring every file that is written within it to the disk before it gets its name, in a batch too."""
+    token = _WAITING.set(None)
+    try:
+        yield
+    finally:
         _WAITING.reset(token)
 
 
@@ -60,10 +75,10 @@ def write_atomically(path: Path, write: Callable[[Path], None], *, overwrite: bo
     try:
         target = Path(os.path.realpath(path)) if os.path.islink(path) else path
         replaces = target.exists()
-        fresh = target.with_name(f".{secrets.token_hex(8)}.tmp")
+        # Named before it is made: an interrupt in between must leave nothing.
+        temporary = hidden(target, ".new" if ASIDE.fullmatch(target.name) else ".tmp")
         # The system takes the user's mask off these permissions.
-        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        temporary = fresh
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         permissions = (target if replaces else temporary).stat().st_mode & 0o777
         write(temporary)
         if replaces or not _may_wait(temporary):
@@ -71,13 +86,37 @@ def write_atomically(path: Path, write: Callable[[Path], None], *, overwrite: bo
                 os.fsync(file.fileno())
         # `write` may have put a file of its own there.
         temporary.chmod(permissions)
-        os.replace(temporary, target)
-        temporary = None
+        if overwrite or not _linked(temporary, target):
+            os.replace(temporary, target)
+            temporary = None
+    except FileExistsError as error:
+        raise _exists(path) from error
     except OSError as error:
         raise CheckpointError(path, f"cannot be written ({error.strerror or error})", "choose another place") from error
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder may be one that can no longer be written to
+                temporary.unlink(missing_ok=True)
+
+
+def hidden(target: Path, suffix: str) -> Path:
+    """A new, hidden name in the folder of a file, for what shall get that file's name."""
+    return target.with_name(f".{secrets.token_hex(8)}{suffix}")
+
+
+def _linked(temporary: Path, target: Path) -> bool:
+    """Give a file its name only if no other has got it since; whether the system can.
+
+    Raises:
+        FileExistsError: another writer was first.
+    """
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except (OSError, AttributeError, NotImplementedError):  # a file system without links
+        return False
+    return True
 
 
 def _may_wait(file: Path) -> bool:
@@ -102,9 +141,13 @@ def require_writable(path: Path, *, overwrite: bool) -> None:
         if not os.path.isfile(path):
             raise CheckpointError(path, "is not a regular file", "choose another place")
         if not overwrite:
-            raise CheckpointError(path, "the file exists already", "pass --overwrite to replace it")
+            raise _exists(path)
     if not os.path.isdir(path.parent):
         raise CheckpointError(path, "its folder does not exist", "make the folder first")
+
+
+def _exists(path: Path) -> CheckpointError:
+    return CheckpointError(path, "the file exists already", "pass --overwrite to replace it")
 
 
 def write_text_atomically(path: Path, text: str, *, overwrite: bool = False) -> None:

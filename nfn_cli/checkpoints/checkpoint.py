@@ -26,6 +26,7 @@ class Checkpoint:
         ties: names that share memory, each set in the order of `tensors`. A safetensors file holds one of them, and
             tells the others in its metadata: they stand behind it here, and not among `tensors`.
         entry: the entry of a PyTorch file that was asked for, with dots for nested ones; None for the file's only one.
+        files: all that were read, as `together.stamped` gives them, so that it can be told whether they have changed.
     """
 
     path: Path
@@ -35,3 +36,4 @@ class Checkpoint:
     ordered: bool
     ties: tuple[tuple[str, ...], ...] = ()
     entry: str | None = None
+    files: tuple[tuple[Path, tuple[int, ...]], ...] = ()

@@ -10,6 +10,7 @@ from pathlib import Path
 from nfn_cli.checkpoints.companions import is_companion
 from nfn_cli.checkpoints.index import INDEX_SUFFIX, is_index, shards_of
 from nfn_cli.checkpoints.printable import printable
+from nfn_cli.checkpoints.together import JOURNAL, settle
 from nfn_cli.errors import CheckpointError
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
@@ -104,7 +105,7 @@ def walk_checkpoints(folder: Path) -> Iterator[Path]:
             if (status.st_dev, status.st_ino) not in seen:
                 seen.add((status.st_dev, status.st_ino))
                 waiting += reversed(_checkpoints_in(path, shards, folders=True))
-        except OSError:
+        except (OSError, CheckpointError):  # opening it will say why
             yield path
 
 
@@ -113,9 +114,16 @@ def _checkpoints_in(folder: Path, above: set[Path] | None = None, *, folders: bo
 
     Args:
         above: shards in subfolders, known from the folders above; those of this folder's indices are added.
+
+    Raises:
+        CheckpointError: a checkpoint in it is being replaced, or was, and that cannot be finished.
     """
+    names = os.listdir(folder)
+    if JOURNAL in names:
+        settle(folder)
+        names = os.listdir(folder)
     # Names of equal key, such as a1 and a01, need an order too: the system lists them in any.
-    names = sorted(os.listdir(folder), key=lambda name: (natural_key(name), name))
+    names.sort(key=lambda name: (natural_key(name), name))
     entries = [folder / name for name in names if not name.startswith(".")]
     listed = shards_of(entries)
     above = set() if above is None else above

@@ -67,7 +67,7 @@ def open_tensors(path: str | os.PathLike[str]) -> OpenedFile:
         doubtful.update(id(own[name]) for name in _unheld(shard, own))
         return own
 
-    tensors = strip_wrappers(read_sharded(file, open_shard))
+    tensors = strip_wrappers(read_sharded(file, open_shard)[0])
     unheld = frozenset(name for name, tensor in tensors.items() if id(tensor) in doubtful)
     return OpenedFile(file, "sharded", tensors, unheld, {})
 

@@ -14,6 +14,7 @@ from nfn_cli.checkpoints.safetensors_format import read_safetensors
 from nfn_cli.checkpoints.sharded import read_sharded
 from nfn_cli.checkpoints.sniff import Sniffed, sniff
 from nfn_cli.checkpoints.ties import joined, shared_memory, strip_told, told_ties
+from nfn_cli.checkpoints.together import Stamped, stamped
 from nfn_cli.checkpoints.validate import require_dense, require_weights
 from nfn_cli.errors import CheckpointError
 
@@ -36,8 +37,9 @@ def read_checkpoint(path: str | os.PathLike[str], *, entry: str | None = None) -
     if entry is not None and format not in ("torch", "torch-legacy"):
         kind = "a safetensors file" if format == "safetensors" else "a sharded checkpoint"
         raise CheckpointError(file, f"{kind} has no entries to choose from", "leave out --entry, or use --prefix")
+    files: tuple[Stamped, ...] = (stamped(file),)
     if format == "index":
-        named = read_sharded(file, _read_shard)
+        named, files = read_sharded(file, _read_shard)
     else:
         named, facts, told = _read_file(file, format, entry)
     tensors = strip_wrappers(named)
@@ -45,7 +47,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, entry: str | None = None) -
     ordered = format in ("torch", "torch-legacy")
     shared = tuple((group[0], name) for group in shared_memory(tensors) for name in group[1:])
     ties = joined(tensors, (*shared, *strip_told(told, named, tensors)))
-    return Checkpoint(file, "sharded" if format == "index" else format, tensors, facts, ordered, ties, entry)
+    return Checkpoint(file, "sharded" if format == "index" else format, tensors, facts, ordered, ties, entry, files)
 
 
 # Tensors, facts, and the pairs that are told to be the same tensor.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from nfn_cli.checkpoints.index import is_index, read_weight_map
 from nfn_cli.checkpoints.nested import find_container, other_tensors, strip_wrappers
 from nfn_cli.checkpoints.parted import parts_of
 from nfn_cli.checkpoints.printable import printable
-from nfn_cli.checkpoints.safetensors_format import Change, rewrite_safetensors
+from nfn_cli.checkpoints.safetensors_format import Change, changed_since, rewrite_safetensors
 from nfn_cli.checkpoints.sharded import confined
 from nfn_cli.checkpoints.sniff import sniff
+from nfn_cli.checkpoints.together import changed, replaced_together
 from nfn_cli.errors import CheckpointError
 
 _WAIT = "try again once nothing writes it"
@@ -65,6 +67,8 @@ def _rewrite_file(
 
     def changes(in_file: Mapping[str, object]) -> dict[str, Change]:
         names = dict(zip(in_file, naming(in_file), strict=True))
+        # Asked once the source is open: what is copied from it belongs to what was read.
+        _require_unchanged(checkpoint)
         return {
             own: (checkpoint.tensors[name], parts_of(tensors, name)) for own, name in names.items() if name in tensors
         }
@@ -79,10 +83,16 @@ def _rewrite_file(
         from nfn_cli.checkpoints.rewrite_zip import rewrite_zip
 
         return rewrite_zip(source, find, changes, out, overwrite=overwrite)
-    return _rewrite_legacy(source, find, naming, tensors, out, overwrite=overwrite)
+    return _rewrite_legacy(checkpoint, source, find, naming, tensors, out, overwrite=overwrite)
+
+
+def _require_unchanged(checkpoint: Checkpoint) -> None:
+    if (file := changed(checkpoint.files)) is not None:
+        raise changed_since(file)
 
 
 def _rewrite_legacy(
+    checkpoint: Checkpoint,
     source: Path,
     find: Callable[[Any], dict[Any, Any]],
     naming: _Naming,
@@ -102,6 +112,7 @@ def _rewrite_legacy(
     raw = {own: container[key] for own, key in keys.items()}
     for (own, old), name in zip(raw.items(), naming(raw), strict=True):
         dict.__setitem__(container, keys[own], _changed(old, tensors.get(name)))
+    _require_unchanged(checkpoint)
 
     def write(temporary: Path) -> None:
         try:
@@ -123,25 +134,26 @@ def _changed(old: Tensor, new: Tensor | None) -> Tensor:
 def _rewrite_shards(
     checkpoint: Checkpoint, tensors: Mapping[str, Tensor], out: Path, *, overwrite: bool
 ) -> tuple[str, ...]:
-    """Shards first, the index last, so that a folder with an index is whole."""
-    weight_map = read_weight_map(checkpoint.path)
-    if len(weight_map) != len(checkpoint.tensors):
-        raise CheckpointError(checkpoint.path, "the file has changed since it was read", _WAIT)
-    listed: dict[str, dict[str, str]] = {}
-    for (own, shard), name in zip(weight_map.items(), checkpoint.tensors, strict=True):
-        listed.setdefault(shard, {})[own] = name
-    sources = {shard: confined(checkpoint.path, shard) for shard in listed}
-    _require_room(out, list(listed), overwrite=overwrite)
-    if not is_index(out):
-        cause = "a sharded checkpoint is written as an index with its shards beside it"
-        raise CheckpointError(out, cause, "give a folder, or a name that ends with .index.json")
-    others: dict[str, None] = {}
-    for shard, source in sources.items():
-        file = out.parent / shard
-        _make_folder(file.parent)
-        naming = _naming_of(source, listed[shard])
-        others |= dict.fromkeys(_rewrite_file(checkpoint, source, tensors, naming, file, overwrite=overwrite))
-    write_text_atomically(out, checkpoint.path.read_text(encoding="utf-8"), overwrite=overwrite)
+    """Shards first, the index last, so that a folder with an index is whole; all or none of them."""
+    with replaced_together(out) as together:
+        weight_map = read_weight_map(checkpoint.path)
+        if len(weight_map) != len(checkpoint.tensors):
+            raise changed_since(checkpoint.path)
+        listed: dict[str, dict[str, str]] = {}
+        for (own, shard), name in zip(weight_map.items(), checkpoint.tensors, strict=True):
+            listed.setdefault(shard, {})[own] = name
+        sources = {shard: confined(checkpoint.path, shard) for shard in listed}
+        _require_room(out, list(listed), overwrite=overwrite)
+        if not is_index(out):
+            cause = "a sharded checkpoint is written as an index with its shards beside it"
+            raise CheckpointError(out, cause, "give a folder, or a name that ends with .index.json")
+        others: dict[str, None] = {}
+        for shard, source in sources.items():
+            write = partial(_rewrite_file, checkpoint, source, tensors, _naming_of(source, listed[shard]))
+            others |= dict.fromkeys(together.write(out.parent / shard, partial(write, overwrite=False)))
+        text = checkpoint.path.read_text(encoding="utf-8")
+        together.write(out, lambda aside: write_text_atomically(aside, text))
+        _require_unchanged(checkpoint)
     return tuple(others)
 
 
@@ -159,6 +171,9 @@ def _require_room(out: Path, shards: Sequence[str], *, overwrite: bool) -> None:
     if any(is_blob(out.parent / shard) for shard in shards):
         raise CheckpointError(out, f"the shards are links into {SHARED}", "write elsewhere")
     require_writable(out, overwrite=overwrite)
+    if left := _shards_there(out) - set(shards):
+        cause = f"the checkpoint there has another shard, '{printable(min(left))}', which would be left beside it"
+        raise CheckpointError(out, cause, "remove that checkpoint first, or write elsewhere")
     for shard in shards:
         top, *below = shard.split("/")
         if top == out.name:
@@ -173,8 +188,8 @@ def _require_room(out: Path, shards: Sequence[str], *, overwrite: bool) -> None:
             raise CheckpointError(nearest, f"not a folder, which '{printable(shard)}' needs", "choose another place")
 
 
-def _make_folder(folder: Path) -> None:
+def _shards_there(index: Path) -> set[str]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(folder, f"cannot be made ({error.strerror})", "choose another place") from error
+        return {shard for shard in read_weight_map(index).values() if os.path.lexists(index.parent / shard)}
+    except CheckpointError:  # there is none, or a damaged one that says nothing
+        return set()

@@ -11,13 +11,18 @@ from torch import Tensor
 from nfn_cli.checkpoints.hub_cache import blobs_of
 from nfn_cli.checkpoints.index import REMEDY, is_below, read_weight_map
 from nfn_cli.checkpoints.printable import printable
+from nfn_cli.checkpoints.together import Stamped, changed, settle, stamped
 from nfn_cli.errors import CheckpointError
 
 _NAMED = 3  # tensors; of more, the count
 
 
-def read_sharded(index: Path, read_shard: Callable[[Path], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The tensors of all shards that an index names, in the index's order.
+def read_sharded(
+    index: Path, read_shard: Callable[[Path], Mapping[str, Tensor]]
+) -> tuple[dict[str, Tensor], tuple[Stamped, ...]]:
+    """The tensors of all shards that an index names, in the index's order; and the files, the index first.
+
+    Where a process was stopped while it replaced the checkpoint, that is finished first.
 
     Args:
         index: the JSON file with a `weight_map` from tensor names to files, as POSIX paths from the index's folder.
@@ -25,19 +30,25 @@ def read_sharded(index: Path, read_shard: Callable[[Path], Mapping[str, Tensor]]
 
     Raises:
         CheckpointError: the index is no index, names a file outside its own folder (or outside the cache of the
-            Hugging Face Hub that the folder is in), or a shard holds other tensors than the index lists in it.
+            Hugging Face Hub that the folder is in), a shard holds other tensors than the index lists in it, or the
+            checkpoint is replaced meanwhile.
     """
+    settle(index.parent)
+    stamps = [stamped(index)]
     weight_map = read_weight_map(index)
     listed: dict[str, list[str]] = {}
     for name, shard in weight_map.items():
         listed.setdefault(shard, []).append(name)
     files = {shard: confined(index, shard) for shard in listed}
+    stamps += map(stamped, files.values())
     tensors: dict[str, Tensor] = {}
     for shard, names in listed.items():
         held = read_shard(files[shard])
         _require_same(index, shard, names, held)
         tensors |= held
-    return {name: tensors[name] for name in weight_map}
+    if changed(stamps) is not None:
+        raise CheckpointError(index, "it was replaced while it was read", "try again once nothing writes it")
+    return {name: tensors[name] for name in weight_map}, tuple(stamps)
 
 
 def confined(index: Path, shard: str) -> Path:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nfn_cli.cli.destinations import (
+    Destination,
+    OutputOption,
+    SkipExistingOption,
+    check_element,
+    element_path,
+    planned,
+    refuse_both,
+)
 from nfn_cli.cli.moving import MovedRow, move_files, with_reading
 from nfn_cli.cli.options import (
     ActivationOption,
@@ -19,16 +29,30 @@ from nfn_cli.cli.options import (
     PrefixOption,
     StrictOption,
     checked_scale_range,
-    refuse_existing,
 )
 from nfn_cli.cli.telling import told_by
 from nfn_cli.errors import UsageError
+from nfn_cli.folders import make_folder, require_place
+
+if TYPE_CHECKING:
+    from nfn_cli.symmetry import Source
 
 
 def apply(
-    path: Annotated[Path, typer.Argument(metavar="IN", help="A checkpoint.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.", show_default=False)],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="IN", help="Checkpoints, or folders of them.", show_default=False)
+    ],
+    output: OutputOption,
     seed: Annotated[int | None, typer.Option(help="Act with a random element.", show_default=False)] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="So many copies of each file, into the folder PATH: NAME-0000 moved by --seed, NAME-0001 by --seed + 1"
+            " and so on.",
+            show_default=False,
+        ),
+    ] = None,
     element: Annotated[Path | None, typer.Option(help="Act with a saved element.", show_default=False)] = None,
     inverse: Annotated[bool, typer.Option("--inverse", help="Act with the inverse of that element.")] = False,
     scale_range: Annotated[
@@ -38,7 +62,11 @@ def apply(
     sign: Annotated[bool, typer.Option("--sign/--no-sign", help="Random signs, and phases of sines.")] = True,
     permute: Annotated[bool, typer.Option("--permute/--no-permute", help="Random order of neurons.")] = True,
     save_element: Annotated[
-        Path | None, typer.Option(help="Save the group element that was applied.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Save the group element that was applied; of several files in a folder, as NAME.element.safetensors.",
+            show_default=False,
+        ),
     ] = None,
     activation: ActivationOption = None,
     pool: PoolOption = None,
@@ -49,34 +77,54 @@ def apply(
     strict: StrictOption = False,
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
+    skip_existing: SkipExistingOption = False,
 ) -> None:
-    """Move a network along its orbit: other weights, the same function.
+    """Move networks along their orbits: other weights, the same function.
 
-    The element is drawn by --seed or read by --element. The new file has the layout, names and dtype of the old one.
+    The element is drawn by --seed or read by --element, one for all files; with --count every copy has its own. A new
+    file has the layout, names and dtype of the old one.
     """
+    refuse_both(skip_existing, overwrite)
     if (seed is None) == (element is None):
         raise UsageError("nfn apply", "needs one element", "pass either --seed or --element")
+    if count is not None and element is not None:
+        raise UsageError("--count", "one element makes one copy", "give --seed, which draws another for each")
     checked_scale_range(scale_range)
-    if save_element is not None:
-        refuse_existing(save_element, overwrite=overwrite)
+    from nfn_cli.checkpoints import require_folder_name
+
+    plan = planned(paths, output, count)
+    one = plan.destinations[0] if len(plan.destinations) == 1 else None
+    elements = save_element if one is None or count is not None or (save_element or Path()).is_dir() else None
+    if save_element is not None and elements is None and not (skip_existing and one and one.target.exists()):
+        check_element(save_element, overwrite=overwrite)
+    if elements is not None:
+        require_folder_name(str(elements))
+        require_place(elements)
 
     told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
 
-    def work(source_path: Path, target: Path) -> MovedRow:
+    @lru_cache(maxsize=1)
+    def read(path: Path) -> Source:
+        """Once for all copies."""
+        from nfn_cli.symmetry import read_source
+
+        return read_source(path, told)
+
+    def work(each: Destination) -> MovedRow:
         import torch
 
-        from nfn_cli.checkpoints import rewrite_checkpoint
-        from nfn_cli.symmetry import load_element, move, read_source, sample_element
+        from nfn_cli.checkpoints import require_writable, rewrite_checkpoint
+        from nfn_cli.symmetry import load_element, move, sample_element
         from nfn_cli.symmetry import save_element as save
 
-        source = read_source(source_path, told)
+        source = read(each.source)
         if element is not None:
             chosen = load_element(element, source.stored)
         else:
             assert seed is not None
             chosen = sample_element(
                 source.stored,
-                torch.Generator().manual_seed(seed),
+                torch.Generator().manual_seed(seed + each.copy),
                 scale_range=scale_range,
                 scale=scale,
                 flip=sign,
@@ -85,16 +133,20 @@ def apply(
             )
         if inverse:
             chosen = chosen.inverse()
+        saved = element_path(elements, each) if elements is not None else save_element
+        if saved is not None and elements is not None:
+            make_folder(saved.parent)
+            require_writable(saved, overwrite=overwrite)
         moved = move(source, chosen)
-        kept = rewrite_checkpoint(source.checkpoint, moved, target, overwrite=overwrite)
-        if save_element is not None:
-            save(save_element, chosen, source.stored, overwrite=overwrite)
+        kept = rewrite_checkpoint(source.checkpoint, moved, each.target, overwrite=overwrite)
+        if saved is not None:
+            save(saved, chosen, source.stored, overwrite=overwrite)
         row = MovedRow(
-            str(source_path),
-            str(target),
+            str(each.source),
+            str(each.target),
             rounding=moved.rounding,
             kept=", ".join(kept) or None,
         )
         return with_reading(row, source.network.reading)
 
-    move_files([path], output, work, format)
+    move_files(plan, work, format, overwrite=overwrite, skip_existing=skip_existing)

@@ -9,6 +9,14 @@ from typing import Annotated
 
 import typer
 
+from nfn_cli.cli.destinations import (
+    Destination,
+    OutputOption,
+    SkipExistingOption,
+    check_element,
+    planned,
+    refuse_both,
+)
 from nfn_cli.cli.moving import MovedRow, move_files, with_reading
 from nfn_cli.cli.options import (
     ActivationOption,
@@ -20,7 +28,6 @@ from nfn_cli.cli.options import (
     PoolOption,
     PrefixOption,
     StrictOption,
-    refuse_existing,
 )
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
 from nfn_cli.cli.telling import told_by
@@ -39,9 +46,7 @@ def canonicalize(
     paths: Annotated[
         list[Path], typer.Argument(metavar="IN", help="Checkpoints, or folders of them.", show_default=False)
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write, or folder for several.", show_default=False)
-    ],
+    output: OutputOption,
     scale: Annotated[
         Scale,
         typer.Option(help="unit: incoming norms of 1. balanced: least sum of squares. none: scales stay."),
@@ -61,26 +66,30 @@ def canonicalize(
     plot: PlotOption = None,
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
+    skip_existing: SkipExistingOption = False,
 ) -> None:
     """Bring networks to the normal form of their orbit: the same function, and the same weights for the whole orbit.
 
     Scales, signs and order of hidden neurons are settled layer by layer. The new file has the layout, names and dtype
     of the old one; through a BatchNorm the group acts on its weight and bias.
     """
+    refuse_both(skip_existing, overwrite)
     if save_element is not None and (len(paths) > 1 or os.path.isdir(paths[0])):
         raise UsageError("--save-element", "there is one element for each file", "give a single file")
-    if save_element is not None:
-        refuse_existing(save_element, overwrite=overwrite)
-    if plot is not None:
+    plan = planned(paths, output)
+    if save_element is not None and not (skip_existing and os.path.exists(plan.destinations[0].target)):
+        check_element(save_element, overwrite=overwrite)
+    if plot is not None and not (skip_existing and os.path.exists(plan.destinations[0].target)):
         check_plot(plot, paths, overwrite=overwrite)
 
     told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
 
-    def work(path: Path, target: Path) -> MovedRow:
+    def work(each: Destination) -> MovedRow:
         from nfn_cli.checkpoints import rewrite_checkpoint
         from nfn_cli.symmetry import NormalFormSettings, move, named_places, normal_form, read_source
         from nfn_cli.symmetry import save_element as save
 
+        path, target = each.source, each.target
         source = read_source(path, told)
         form = normal_form(
             source.network.weight_space, NormalFormSettings(scale.value, sign, permute), precision=source.precision
@@ -109,4 +118,4 @@ def canonicalize(
         )
         return with_reading(row, source.network.reading)
 
-    move_files(paths, output, work, format)
+    move_files(plan, work, format, overwrite=overwrite, skip_existing=skip_existing)

@@ -7,7 +7,6 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nfn_cli.cli.failures import counted, leave_with
-from nfn_cli.cli.moving import planned_outputs
+from nfn_cli.cli.destinations import Destination, OutputOption, SkipExistingOption, planned, refuse_both
+from nfn_cli.cli.failures import counted
+from nfn_cli.cli.many_files import leave_after, write_each
 from nfn_cli.cli.options import (
     ActivationOption,
     Device,
@@ -63,9 +63,7 @@ def edit_inr(
         list[Path],
         typer.Argument(metavar="IN...", help="Implicit neural representations, or folders.", show_default=False),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write, or folder for several.", show_default=False)
-    ],
+    output: OutputOption,
     edit: Annotated[
         Edit | None, typer.Option(help="What to do to the picture. [default: what --head does]", show_default=False)
     ] = None,
@@ -82,38 +80,37 @@ def edit_inr(
     device: DeviceOption = Device.auto,
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
+    skip_existing: SkipExistingOption = False,
 ) -> None:
     """Edit the pictures that implicit neural representations show, by their weights alone.
 
     The new file has the layout, names and dtype of the old one. Moving a network by its symmetries and editing it
     commute.
     """
+    refuse_both(skip_existing, overwrite)
     if edit is None and head is None:
         raise UsageError("nfn edit-inr", "needs to know what to do", "pass --edit dilate, erode or contrast, or --head")
     if not math.isfinite(gamma):
         raise UsageError("--gamma", f"{gamma:g} is no amount", "give a number, such as 1")
 
-    from tqdm import tqdm
-
-    from nfn_cli.checkpoints import synced_together
     from nfn_cli.cli.output import write_rows
     from nfn_cli.scoring.device import resolve_device
 
     heads = _Heads(edit.value if edit else None, head, resolve_device(device.value))
-    planned = planned_outputs(paths, output)
-    rows: list[EditedRow] = []
-    several = len(planned) > 1
-    silent = not several or not sys.stderr.isatty()
-    with synced_together() if several else nullcontext():
-        for path, target in tqdm(planned, unit="file", file=sys.stderr, disable=silent, leave=False):
-            try:
-                rows.append(_edited(path, target, heads, gamma, activation, overwrite=overwrite))
-            except NfnError as error:
-                rows.append(EditedRow(str(path), str(target), error=str(error)))
+    plan = planned(paths, output)
+
+    def work(each: Destination) -> EditedRow:
+        return _edited(each.source, each.target, heads, gamma, activation, overwrite=overwrite)
+
+    def failed(each: Destination, error: NfnError) -> EditedRow:
+        return EditedRow(str(each.source), str(each.target), error=str(error))
+
+    outcome = write_each(plan, work, failed, skip_existing=skip_existing)
+    rows = outcome.rows
     write_rows(rows, EditedRow, _table, format, sys.stdout)
     counts = Counter(row.assumed for row in rows if row.assumed)
     notes = [f"{what} assumed for {counted(count)} not tell" for what, count in counts.items()]
-    leave_with([row.error for row in rows], notes)
+    leave_after(outcome, [row.error for row in rows], notes, overwrite=overwrite)
 
 
 class _Heads:
@@ -166,7 +163,6 @@ def _edited(
     except HeadError as error:
         raise HeadError(path, error.cause, "name a head for it with --head") from error
     new = edited_tensors(checkpoint, network, heads.named(name), gamma)
-    target.parent.mkdir(parents=True, exist_ok=True)
     rewrite_checkpoint(checkpoint, new.tensors, target, overwrite=overwrite)
     assumed = ["activation sin"] if network.activation.source == "assumed" else []
     assumed += [f"omega_0 {network.activation.omega_0:g}"] if network.assumes_frequency else []

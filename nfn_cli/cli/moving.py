@@ -1,19 +1,17 @@
-"""What `nfn canonicalize` and `nfn apply` share: where each file goes, and what is said of it."""
+"""What `nfn canonicalize` and `nfn apply` share: what is said of each file."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nfn_cli.cli.failures import leave_with
+from nfn_cli.cli.destinations import Destination, Plan
+from nfn_cli.cli.many_files import leave_after, write_each
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.telling import reading_lines
-from nfn_cli.errors import NfnError, UsageError
+from nfn_cli.errors import NfnError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,54 +51,25 @@ def with_reading(row: MovedRow, reading: Reading) -> MovedRow:
     return replace(row, read_as=reading.text, assumed=reading.assumed, left=", ".join(reading.left) or None)
 
 
-def planned_outputs(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
-    """Every checkpoint among the inputs, with the file to write.
-
-    One file goes to `out` itself, or into it where it is a folder; a folder's checkpoints keep their places in it.
-
-    Raises:
-        UsageError: two inputs would go to one file.
-        CheckpointError: a folder without a checkpoint.
-    """
-    from nfn_cli.checkpoints import find_checkpoints
-
-    if len(inputs) == 1 and not os.path.isdir(inputs[0]) and not os.path.isdir(out) and not str(out).endswith(os.sep):
-        return [(inputs[0], out)]
-    planned: dict[Path, Path] = {}
-    for given in inputs:
-        for path in find_checkpoints([given]):
-            target = out / (path.relative_to(given) if os.path.isdir(given) else path.name)
-            if target in planned:
-                raise UsageError(target, f"both {planned[target]} and {path} would go there", "give them one by one")
-            planned[target] = path
-    return [(path, target) for target, path in planned.items()]
-
-
 def move_files(
-    inputs: Sequence[Path], out: Path, work: Callable[[Path, Path], MovedRow], format: Format | None
+    plan: Plan,
+    work: Callable[[Destination], MovedRow],
+    format: Format | None,
+    *,
+    overwrite: bool,
+    skip_existing: bool,
 ) -> None:
     """Do the work on every file, print a row for each, and leave with the documented exit code."""
-    from tqdm import tqdm
-
-    from nfn_cli.checkpoints import synced_together
     from nfn_cli.cli.output import write_rows
 
-    planned = planned_outputs(inputs, out)
-    rows: list[MovedRow] = []
-    made: set[Path] = set()
-    several = len(planned) > 1
-    silent = not several or not sys.stderr.isatty()
-    with synced_together() if several else nullcontext():
-        for path, target in tqdm(planned, unit="file", file=sys.stderr, disable=silent, leave=False):
-            try:
-                if target != out and target.parent not in made:
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    made.add(target.parent)
-                rows.append(work(path, target))
-            except NfnError as error:
-                rows.append(MovedRow(str(path), str(target), error=str(error)))
+    def failed(each: Destination, error: NfnError) -> MovedRow:
+        return MovedRow(str(each.source), str(each.target), error=str(error))
+
+    outcome = write_each(plan, work, failed, skip_existing=skip_existing)
+    rows = outcome.rows
     write_rows(rows, MovedRow, _table, format, sys.stdout)
-    leave_with([row.error for row in rows], reading_lines((row.read_as, row.assumed) for row in rows))
+    readings = reading_lines((row.read_as, row.assumed) for row in rows)
+    leave_after(outcome, [row.error for row in rows], readings, overwrite=overwrite)
 
 
 def _table(rows: Iterable[MovedRow]) -> Table:

@@ -13,6 +13,7 @@ from nfn_cli.cli.edit_inr import Edit
 from nfn_cli.cli.fit_progress import fit_bar
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, refuse_existing
 from nfn_cli.errors import UsageError
+from nfn_cli.folders import require_place
 
 
 class EditorKindName(str, Enum):
@@ -64,6 +65,7 @@ def train_editor(
     if not all(1 <= side <= LARGEST_SIDE for side in size):
         raise UsageError("--size", f"{size[0]} {size[1]} is no size", f"give two numbers from 1 to {LARGEST_SIDE}")
     refuse_existing(out, overwrite=overwrite)
+    require_place(out)
     settings = EditSettings(
         edit=edit.value,
         kind=kind.value,

@@ -13,6 +13,7 @@ from nfn_cli.cli.fit_progress import fit_bar
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, refuse_existing
 from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
 from nfn_cli.errors import UsageError
+from nfn_cli.folders import require_place
 
 
 class InrKindName(str, Enum):
@@ -82,6 +83,7 @@ def train_inr(
         raise UsageError("--messages", f"means nothing to {kind.value}", "leave it out")
     if not is_unfinished(out):
         refuse_existing(out, overwrite=overwrite)
+    require_place(out)
     settings = ClassifierSettings(
         kind=kind.value,
         sizes=inr_sizes(kind.value, side=side, channels=channels, mirror=mirror, messages=messages),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nfn_cli.cli.destinations import check_element
 from nfn_cli.cli.options import (
     ActivationOption,
     ChainOption,
@@ -21,7 +22,6 @@ from nfn_cli.cli.options import (
     PrefixOption,
     StrictOption,
     complete_head,
-    refuse_existing,
 )
 from nfn_cli.cli.telling import told_by
 from nfn_cli.errors import UsageError
@@ -129,7 +129,7 @@ def verify(
         if value is not None:
             raise UsageError(option, "says nothing about two checkpoints", "leave it out, or give A alone")
     if save_element is not None:
-        refuse_existing(save_element, overwrite=overwrite)
+        check_element(save_element, overwrite=overwrite)
     source = read_source(path, told)
     found = compare_checkpoints(source, read_source(other, told))
     if save_element is not None:

@@ -15,6 +15,7 @@ from torch import nn
 
 from nfn_cli.checkpoints import save_tensors, write_text_atomically
 from nfn_cli.errors import HeadError, NfnError
+from nfn_cli.folders import make_folder
 
 CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
@@ -37,8 +38,11 @@ def write_folder(folder: Path, record: Mapping[str, Any], model: nn.Module, card
 
     Args:
         record: plain values for `config.yaml`; `kind` among them.
+
+    Raises:
+        DataError, CheckpointError: the folder or a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_tensors(folder / MODEL_FILE, tensors, {"kind": record["kind"]}, overwrite=True)
     write_text_atomically(folder / CARD_FILE, card, overwrite=True)

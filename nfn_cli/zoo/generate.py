@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nfn_cli.checkpoints import POPULATION_KEY, save_tensors
 from nfn_cli.errors import DataError
-from nfn_cli.folders import make_folder
+from nfn_cli.folders import claimed
 from nfn_cli.zoo.hyperparameters import TRAIN_FRACTIONS, Hyperparameters, draw_hyperparameters
 from nfn_cli.zoo.images import load_images
 from nfn_cli.zoo.labels import ZooRow, write_labels
@@ -72,10 +72,24 @@ def generate_zoo(
         on_samples: told how many were processed since the last call.
 
     Raises:
-        DataError: unusable images, or a folder that holds another zoo or cannot be written to.
+        DataError: unusable images, a folder that holds another zoo or cannot be written to, or another
+            run writes to it.
     """
     if settings.activation not in ACTIVATIONS:
         raise DataError(settings.activation, "the recipe has no such activation", f"use {' or '.join(ACTIVATIONS)}")
+    with claimed(folder):
+        return _generated(folder, settings, device, workers, group_size or _GROUP_SIZE[device], on_start, on_samples)
+
+
+def _generated(
+    folder: Path,
+    settings: ZooSettings,
+    device: str,
+    workers: int,
+    group_size: int,
+    on_start: Callable[[int], None],
+    on_samples: Callable[[int], None],
+) -> ZooReport:
     state = read_state(folder, settings)
     wanted = [
         draw_hyperparameters(
@@ -93,11 +107,10 @@ def generate_zoo(
         cause = f"only {len(images.train_labels)} training images, of which some runs take a tenth"
         raise DataError(settings.data, cause, "use at least 10")
     network = SmallCnn(images.train_images.shape[1], images.classes, settings.width)
-    groups = _groups(wanted, group_size or _GROUP_SIZE[device])
+    groups = _groups(wanted, group_size)
     samples = sum(_samples(group, len(images.train_labels), settings) for group in groups)
     on_start(samples)
 
-    make_folder(folder)
     rows, diverged, next_part = list(state.rows), set(state.diverged), _next_part(state.rows)
     write_record(folder, settings, diverged)
     if groups:

@@ -205,10 +205,34 @@ def to_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_file_is_on_the_disk_before_it_gets_its_name(
     tmp_path: Path, to_disk: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replace = os.replace
-    monkeypatch.setattr(os, "replace", lambda *paths: to_disk.append("named") or replace(*paths))
+    for name in ("link", "replace"):
+        call = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *paths, call=call: to_disk.append("named") or call(*paths))
     write_text_atomically(tmp_path / "a.txt", "text")
-    assert to_disk == ["file", "named"]
+    write_text_atomically(tmp_path / "a.txt", "text", overwrite=True)
+    assert to_disk == 2 * ["file", "named"]
+
+
+def test_a_file_that_another_has_written_meanwhile_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+
+    def write(temporary: Path) -> None:
+        temporary.write_text("late")
+        path.write_text("first")
+
+    with pytest.raises(CheckpointError, match=r"rows\.csv: the file exists already"):
+        write_atomically(path, write)
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_are_written_where_the_system_has_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*paths: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    write_text_atomically(tmp_path / "a.txt", "text")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["text"]
 
 
 def test_small_new_files_of_a_batch_are_brought_to_the_disk_together(tmp_path: Path, to_disk: list[str]) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nfn_cli.checkpoints import POPULATION_KEY, save_tensors, synced_together
 from nfn_cli.errors import DataError
-from nfn_cli.folders import make_folder
+from nfn_cli.folders import claimed
 from nfn_cli.processes import in_processes
 from nfn_cli.zoo.images import ImageSet, load_images
 from nfn_cli.zoo.inr.fit import Budget, Engine, fit_sirens, peak_signal_to_noise
@@ -92,8 +92,21 @@ def generate_inrs(
 
     Raises:
         DataError: unusable images, more pictures asked for than there are, or a folder that holds another zoo or
-            cannot be written to.
+            cannot be written to, or another run writes to it.
     """
+    with claimed(folder):
+        return _generated(folder, settings, device, workers, group_size or _TOGETHER[device], on_start, on_steps)
+
+
+def _generated(
+    folder: Path,
+    settings: InrSettings,
+    device: str,
+    workers: int,
+    group_size: int,
+    on_start: Callable[[int], None],
+    on_steps: Callable[[int], None],
+) -> InrReport:
     state = read_inr_state(folder, settings)
     images = load_images(settings.data)
     wanted = [fit for fit in _fits(settings, images) if fit not in state.finished]
@@ -102,7 +115,6 @@ def generate_inrs(
         for number, start in zip(_free_parts(state.rows), range(0, len(wanted), _PART), strict=False)
     ]
     on_start(len(wanted) * settings.steps)
-    make_folder(folder)
     rows, diverged = list(state.rows), set(state.diverged)
     write_inr_record(folder, settings, diverged)
     siren = settings.siren(images.train_images.shape[1])
@@ -112,7 +124,7 @@ def generate_inrs(
             Budget(settings.steps, settings.learning_rate),
             settings.seed,
             device,
-            group_size or _TOGETHER[device],
+            group_size,
             grid(*images.train_images.shape[2:]),
             {"train": images.train_images.flatten(2), "test": images.test_images.flatten(2)},
         )

@@ -1,19 +1,19 @@
-"""The folder of an imported zoo: parts, then `zoo.yaml`, then the labels; whole, or not there."""
+"""The folder of an imported zoo: parts, then `zoo.yaml`, then the labels; whole, or nothing in it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from torch import Tensor
 
-from nfn_cli.checkpoints import POPULATION_KEY, save_tensors
+from nfn_cli.checkpoints import POPULATION_KEY, require_writable, save_tensors
 from nfn_cli.errors import DataError
-from nfn_cli.folders import make_folder
+from nfn_cli.folders import claimed
 from nfn_cli.zoo.labels import LABELS_FILE
 from nfn_cli.zoo.record import SETTINGS_FILE, part_name, write_origin
 
@@ -23,10 +23,10 @@ Self = TypeVar("Self", bound="PartFolder")
 
 
 class PartFolder:
-    """A context manager: whatever ends the work before `complete` leaves nothing behind.
+    """A context manager: whatever ends the work before `complete` removes what it has written, and nothing else.
 
     Args:
-        folder: of the zoo; a new or empty one.
+        folder: of the zoo; an empty one, see `claimed_zoo`.
 
     Attributes:
         folder: as given.
@@ -40,7 +40,7 @@ class PartFolder:
         require_free(folder)
         self.folder = folder
         self.parts: list[str] = []
-        self._made: list[Path] = []
+        self._records: list[str] = []
         self._complete = False
 
     def __enter__(self: Self) -> Self:
@@ -51,11 +51,8 @@ class PartFolder:
     ) -> None:
         if self._complete:
             return
-        for name in (*self.parts, SETTINGS_FILE, LABELS_FILE):
+        for name in (*self.parts, *self._records):
             (self.folder / name).unlink(missing_ok=True)
-        for made in self._made:
-            with suppress(OSError):
-                made.rmdir()
 
     def write_part(self, tensors: Mapping[str, Tensor], count: int, metadata: Mapping[str, str]) -> str:
         """Write a packed file of `count` networks, tensors [count, *shape]; returns its name.
@@ -63,11 +60,9 @@ class PartFolder:
         Raises:
             DataError, CheckpointError: it cannot be written.
         """
-        if not self.parts:
-            self._make_folder()
         name = part_name(len(self.parts))
-        self.parts.append(name)
         save_tensors(self.folder / name, tensors, {**metadata, POPULATION_KEY: str(count)})
+        self.parts.append(name)  # only now: another's part is not ours to remove
         return name
 
     def complete(self, origin: Mapping[str, Any], write_labels: Callable[[], object]) -> None:
@@ -76,13 +71,26 @@ class PartFolder:
         Raises:
             DataError, CheckpointError: the zoo cannot be written.
         """
+        for name in (SETTINGS_FILE, LABELS_FILE):
+            require_writable(self.folder / name, overwrite=False)
+        self._records.append(SETTINGS_FILE)
         write_origin(self.folder, origin)
+        self._records.append(LABELS_FILE)
         write_labels()
         self._complete = True
 
-    def _make_folder(self) -> None:
-        self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
-        make_folder(self.folder)
+
+@contextmanager
+def claimed_zoo(folder: Path) -> Iterator[None]:
+    """Make the folder of a zoo to write, and hold it: a second import is refused at its start.
+
+    Raises:
+        DataError: another run holds it, it is a file, or holds something.
+    """
+    require_free(folder)
+    with claimed(folder):
+        require_free(folder)
+        yield
 
 
 def require_free(folder: Path) -> None:

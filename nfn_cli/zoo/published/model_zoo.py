@@ -10,7 +10,7 @@ from pathlib import Path
 from nfn_cli.architectures import WeightSpace, read_weight_space, stack
 from nfn_cli.checkpoints import read_checkpoint
 from nfn_cli.errors import DataError, NfnError
-from nfn_cli.zoo.published.folder import require_free
+from nfn_cli.zoo.published.folder import claimed_zoo
 from nfn_cli.zoo.published.imported import ImportedNetwork, ImportReport, Value, as_text
 from nfn_cli.zoo.published.parts import PartWriter
 from nfn_cli.zoo.published.selection import Selection
@@ -44,8 +44,18 @@ def import_model_zoo(
             `out` cannot be written.
         CheckpointError: a part cannot be written.
     """
-    selection, where = selection or Selection(), where or {}
-    require_free(out)
+    with claimed_zoo(out):
+        return _imported(folder, out, selection or Selection(), where or {}, on_start, on_trials)
+
+
+def _imported(
+    folder: Path,
+    out: Path,
+    selection: Selection,
+    where: Mapping[str, str],
+    on_start: Callable[[int], None],
+    on_trials: Callable[[int], None],
+) -> ImportReport:
     trials, skipped = _read_trials(folder)
     trials = _matching(folder, trials, where)
     activation = selection.one_activation(folder, Counter(trial.run.activation for trial in trials))

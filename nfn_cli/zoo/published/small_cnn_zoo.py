@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nfn_cli.errors import DataError
 from nfn_cli.zoo.arrays import why_unreadable
-from nfn_cli.zoo.published.folder import require_free
+from nfn_cli.zoo.published.folder import claimed_zoo
 from nfn_cli.zoo.published.imported import ImportedNetwork, ImportReport, as_text
 from nfn_cli.zoo.published.layout import FlatLayout, read_layout
 from nfn_cli.zoo.published.metrics import read_metrics
@@ -54,12 +54,21 @@ def import_small_cnn_zoo(
         ArchitectureError: an activation that nfn does not know.
         CheckpointError: a part cannot be written.
     """
-    selection = selection or Selection()
     if not folder.is_dir():
         raise DataError(
             folder, "no such folder", f"give the folder of {WEIGHTS_FILE}, {LAYOUT_FILE} and {METRICS_FILE}"
         )
-    require_free(out)
+    with claimed_zoo(out):
+        return _imported(folder, out, selection or Selection(), on_start, on_networks)
+
+
+def _imported(
+    folder: Path,
+    out: Path,
+    selection: Selection,
+    on_start: Callable[[int], None],
+    on_networks: Callable[[int], None],
+) -> ImportReport:
     layout = read_layout(folder / LAYOUT_FILE)
     weights = folder / WEIGHTS_FILE
     networks = read_metrics(folder / METRICS_FILE, len(_opened(weights, layout)))

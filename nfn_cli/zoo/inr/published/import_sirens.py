@@ -22,7 +22,7 @@ from nfn_cli.zoo.inr.published.found import (
 from nfn_cli.zoo.inr.published.parts import InrParts
 from nfn_cli.zoo.inr.published.selection import InrSelection
 from nfn_cli.zoo.inr.published.split_file import read_split
-from nfn_cli.zoo.published.folder import require_free
+from nfn_cli.zoo.published.folder import claimed_zoo
 from nfn_cli.zoo.published.imported import as_text
 from nfn_cli.zoo.published.selection import Selection
 
@@ -68,8 +68,17 @@ def import_sirens(
         DataError: the folder or the split file is of no known layout, nothing can be read, or `out` cannot be written.
         CheckpointError: a part cannot be written.
     """
-    selection = selection or InrSelection()
-    require_free(out)
+    with claimed_zoo(out):
+        return _imported(folder, out, selection or InrSelection(), on_start, on_networks)
+
+
+def _imported(
+    folder: Path,
+    out: Path,
+    selection: InrSelection,
+    on_start: Callable[[int], None],
+    on_networks: Callable[[int], None],
+) -> InrImportReport:
     found = _found(folder, selection)
     chosen = _chosen(folder, found, selection)
     classes = class_numbers({inr.label for inr in found.inrs}, selection.split_file or folder)

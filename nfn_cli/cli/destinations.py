@@ -1,0 +1,154 @@
+"""Where the files go that a command makes of checkpoints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nfn_cli.cli.options import refuse_existing
+from nfn_cli.errors import UsageError
+
+_INDEX = ".index.json"
+# As text: a path forgets the separator at its end.
+OutputOption = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        help="File to write, or folder for several (NAME/ is one).",
+        show_default=False,
+    ),
+]
+SkipExistingOption = Annotated[
+    bool, typer.Option("--skip-existing", help="Pass over what is written already, as after an interrupt.")
+]
+
+
+@dataclass(frozen=True)
+class Destination:
+    """One file to write.
+
+    Attributes:
+        source: the checkpoint that it is made of.
+        target: its own path; of a sharded checkpoint, the index's.
+        place: where that is in the output folder; for a single file its name.
+        copy: of several copies of one checkpoint the number, from 0 on.
+    """
+
+    source: Path
+    target: Path
+    place: Path
+    copy: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All files to write.
+
+    Attributes:
+        folder: the output folder; None where a single file has a name of its own.
+    """
+
+    destinations: tuple[Destination, ...]
+    folder: Path | None
+
+
+def planned(inputs: Sequence[Path], out: str, copies: int | None = None) -> Plan:
+    """Every checkpoint among the inputs, with the file to write.
+
+    One file goes to `out` itself, or into it where it is a folder; a folder's checkpoints keep their places in it.
+    Copies go into a folder: those of `a.pt` are `a-0000.pt` and so on, those of a sharded `model.bin.index.json` are
+    files of its names in `model-0000` and so on.
+
+    Raises:
+        UsageError: two inputs would go to one file, or the name does not fit what would be written.
+        CheckpointError: a folder without a checkpoint.
+    """
+    from nfn_cli.checkpoints import find_checkpoints, require_folder_name, require_same_format
+
+    if out in ("", "-"):
+        raise UsageError(
+            "--output", "is no name of a file" if not out else "checkpoints do not go to stdout", "give one"
+        )
+    path = Path(out)
+    one = len(inputs) == 1 and not os.path.isdir(inputs[0]) and copies is None
+    if one and not os.path.isdir(path) and not out.endswith(os.sep):
+        require_same_format(inputs[0], path)
+        return Plan((Destination(inputs[0], path, Path(path.name)),), None)
+    require_folder_name(out)
+    found: dict[Path, Path] = {}
+    for given in inputs:
+        for source in find_checkpoints([given]):
+            place = source.relative_to(given) if os.path.isdir(given) else Path(source.name)
+            if place in found:
+                cause = f"both {found[place]} and {source} would go there"
+                raise UsageError(path / place, cause, "give them one by one")
+            found[place] = source
+    destinations: dict[Path, Destination] = {}
+    for place, source in found.items():
+        for copy in range(copies or 1):
+            own = place if copies is None else _numbered(place, copy, copies)
+            if own in destinations:
+                cause = f"copies of both {destinations[own].source} and {source} would go there"
+                raise UsageError(path / own, cause, "give them one by one")
+            destinations[own] = Destination(source, path / own, own, copy)
+    return Plan(tuple(destinations.values()), path)
+
+
+def refuse_both(skip_existing: bool, overwrite: bool) -> None:
+    """Refuse two options that contradict each other.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if skip_existing and overwrite:
+        raise UsageError("--skip-existing", "says another thing than --overwrite", "give one of the two")
+
+
+def _numbered(place: Path, copy: int, copies: int) -> Path:
+    number = f"{copy:0{max(4, len(str(copies - 1)))}d}"
+    if is_sharded(place):
+        return place.parent / f"{stem_of(place)}-{number}" / place.name
+    return place.with_name(f"{place.stem}-{number}{place.suffix}")
+
+
+def is_sharded(place: Path) -> bool:
+    """Whether a place is an index's."""
+    return place.name.endswith(_INDEX)
+
+
+def stem_of(place: Path) -> str:
+    """The name of a checkpoint without its suffixes.
+
+    >>> stem_of(Path("model.safetensors.index.json")), stem_of(Path("v1.0.pt"))
+    ('model', 'v1.0')
+    """
+    if is_sharded(place):
+        place = Path(place.name.removesuffix(_INDEX))
+        return place.stem or "model"
+    return place.stem
+
+
+def element_path(folder: Path, destination: Destination) -> Path:
+    """Where the element that made a file is saved: in the file's place, as `NAME.element.safetensors`."""
+    return folder / destination.place.parent / f"{stem_of(destination.place)}.element.safetensors"
+
+
+def check_element(path: Path, *, overwrite: bool) -> None:
+    """Refuse a file that an element cannot be saved in, before any work.
+
+    Raises:
+        UsageError: it exists (without `overwrite`), or has the name of another format.
+        CheckpointError: it cannot be written.
+    """
+    from nfn_cli.checkpoints import require_safetensors_name, require_writable
+
+    require_safetensors_name(path)
+    refuse_existing(path, overwrite=overwrite)
+    require_writable(path, overwrite=overwrite)

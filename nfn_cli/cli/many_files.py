@@ -1,0 +1,121 @@
+"""Go through the files that a command writes: folders, progress, interrupts, and what was written before."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import typer
+
+from nfn_cli.cli.destinations import Destination, Plan
+from nfn_cli.cli.failures import leave_with
+from nfn_cli.cli.interrupts import Stop
+from nfn_cli.cli.program import INTERRUPTED
+from nfn_cli.errors import NfnError
+from nfn_cli.folders import make_folder, remove_empty
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Row]):
+    """What was done.
+
+    Attributes:
+        rows: of the files that were written, or failed.
+        passed_over: files that were there already.
+        left: files that an interrupt has left to do; None without one.
+    """
+
+    rows: list[Row]
+    passed_over: int
+    left: int | None
+
+
+def write_each(
+    plan: Plan,
+    work: Callable[[Destination], Row],
+    failed: Callable[[Destination, NfnError], Row],
+    *,
+    skip_existing: bool = False,
+) -> Outcome[Row]:
+    """Do the work on every file, and show on a terminal how far it is.
+
+    Of several files, the first Ctrl-C lets the one that is under way be finished. No folder is left without a file in
+    it that was made for one.
+
+    Args:
+        failed: makes the row of a file that cannot be done.
+
+    Raises:
+        DataError: the output folder cannot be made.
+    """
+    from tqdm import tqdm
+
+    from nfn_cli.checkpoints import settle, synced_together
+
+    rows: list[Row] = []
+    passed_over, begun = 0, 0
+    several = len(plan.destinations) > 1
+    stop, interrupted = Stop(), False
+    made = make_folder(plan.folder) if plan.folder is not None else []
+    ready = {plan.folder}
+    silent = not several or not sys.stderr.isatty()
+    try:
+        with ExitStack() as stack:
+            if several:
+                stack.enter_context(synced_together())
+                stack.enter_context(stop.on_interrupt())
+            for each in tqdm(plan.destinations, unit="file", file=sys.stderr, disable=silent, leave=False):
+                if stop.asked():
+                    interrupted = True
+                    break
+                try:
+                    if plan.folder is not None and each.target.parent not in ready:
+                        made = [*make_folder(each.target.parent), *made]
+                        ready.add(each.target.parent)
+                    if skip_existing:
+                        settle(each.target.parent)  # an index whose shards are there is whole only then
+                        if os.path.exists(each.target):
+                            passed_over, begun = passed_over + 1, begun + 1
+                            continue
+                    rows.append(work(each))
+                except NfnError as error:
+                    rows.append(failed(each, error))
+                begun += 1
+    except KeyboardInterrupt:
+        if not several:
+            raise
+        interrupted = True
+    finally:
+        remove_empty(made)
+    return Outcome(rows, passed_over, len(plan.destinations) - begun if interrupted else None)
+
+
+def leave_after(
+    outcome: Outcome[Row], errors: Sequence[str | None], notes: Sequence[str] = (), *, overwrite: bool = False
+) -> None:
+    """Print notes and errors on stderr, and what was passed over or left; leave with the documented exit code.
+
+    Args:
+        errors: of every row, None where it did not fail.
+        overwrite: the files that are there may be old ones.
+    """
+    if outcome.passed_over:
+        files = "1 file exists" if outcome.passed_over == 1 else f"{outcome.passed_over:,} files exist"
+        notes = [f"{files} already, passed over", *notes]
+    try:
+        leave_with([*errors, *(outcome.passed_over * [None])], notes)
+    except typer.Exit:
+        if outcome.left is None:
+            raise
+    if outcome.left is not None:
+        done = sum(error is None for error in errors) + outcome.passed_over
+        total = len(errors) + outcome.passed_over + outcome.left
+        remedy = "" if overwrite else "; the same command with --skip-existing goes on"
+        print(f"nfn: interrupted: {done:,} of {total:,} files are done{remedy}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED)
