@@ -26,6 +26,7 @@ from nfn_cli.cli.options import (
     complete_head,
 )
 from nfn_cli.errors import CheckpointError, HeadError, NfnError, UsageError
+from nfn_cli.threads import numbers_in, threads_for
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -107,7 +108,8 @@ def edit_inr(
     with synced_together() if several else nullcontext():
         for path, target in tqdm(planned, unit="file", file=sys.stderr, disable=silent, leave=False):
             try:
-                rows.append(_edited(path, target, heads, gamma, activation, overwrite=overwrite))
+                with threads_for(numbers_in(path)):
+                    rows.append(_edited(path, target, heads, gamma, activation, overwrite=overwrite))
             except NfnError as error:
                 rows.append(EditedRow(str(path), str(target), error=str(error)))
     write_rows(rows, EditedRow, _table, format, sys.stdout)

@@ -14,6 +14,7 @@ from nfn_cli.cli.failures import leave_with
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.telling import reading_lines
 from nfn_cli.errors import NfnError, UsageError
+from nfn_cli.threads import numbers_in, threads_for
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -96,7 +97,8 @@ def move_files(
                 if target != out and target.parent not in made:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     made.add(target.parent)
-                rows.append(work(path, target))
+                with threads_for(numbers_in(path)):
+                    rows.append(work(path, target))
             except NfnError as error:
                 rows.append(MovedRow(str(path), str(target), error=str(error)))
     write_rows(rows, MovedRow, _table, format, sys.stdout)
