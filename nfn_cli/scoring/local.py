@@ -194,8 +194,8 @@ class _Growing(Generic[Row]):
 
 
 def _numbers(chunk: list[Source]) -> int:
-    """About how many numbers are read of a chunk's files; of packed ones only parts of bounded size are."""
-    return sum(bytes_of(source.path) for source in chunk if source.members is None) // 4
+    """About how many numbers a chunk's largest file holds; of packed ones only parts of bounded size are read."""
+    return max((bytes_of(source.path) for source in chunk if source.members is None), default=0) // 4
 
 
 def _chunks(paths: Iterable[str], settings: EngineSettings, tally: Tally) -> Iterator[list[Source]]:
