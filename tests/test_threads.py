@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +19,8 @@ from nfn_cli.learning.member_fit import FitSettings, MemberFit
 from nfn_cli.nn import load_head
 from nfn_cli.threads import LARGE, numbers_in, sleep_while_waiting, threads_for
 from nfn_cli.zoo import read_networks
-from tests.conftest import Nfn
+
+Nfn = Callable[..., Any]
 
 HERE = Path(__file__).parent
 CNN, INR = HERE / "samples" / "relu-1.safetensors", HERE / "inrs" / "mnist-1.safetensors"
