@@ -12,6 +12,7 @@ import typer
 
 from nfn_cli import __version__
 from nfn_cli.cli.program import Program
+from nfn_cli.threads import sleep_while_waiting
 
 # Every command's module in this package, and its function there. A call builds its own command alone: to inspect the
 # options of all takes a tenth of the time in which torch is imported.
@@ -76,6 +77,7 @@ def make_app(names: Collection[str] = COMMANDS) -> typer.Typer:
 
 def main() -> None:
     """Run the program."""
+    sleep_while_waiting()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A file's name need not be text, and a terminal need not know every letter; neither may end a run.

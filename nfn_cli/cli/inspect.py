@@ -24,6 +24,7 @@ from nfn_cli.cli.options import (
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
 from nfn_cli.cli.telling import told_by
 from nfn_cli.errors import NfnError
+from nfn_cli.threads import numbers_in, threads_for
 
 if TYPE_CHECKING:
     from nfn_cli.cli.tensor_table import ShownTensors
@@ -104,7 +105,8 @@ def inspect_checkpoints(
     rows: list[Inspected] = []
     for path in tqdm(found, unit="file", file=sys.stderr, disable=silent, leave=False):
         try:
-            rows.append(inspected(path))
+            with threads_for(numbers_in(path)):
+                rows.append(inspected(path))
         except NfnError as error:  # of the picture
             rows.append(Inspected(str(path), error=str(error)))
     write_inspections(rows, Format(format.value) if format else None, sys.stdout, by_tensor=tensors)

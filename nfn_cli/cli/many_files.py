@@ -17,6 +17,7 @@ from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.program import INTERRUPTED
 from nfn_cli.errors import NfnError
 from nfn_cli.folders import make_folder, remove_empty
+from nfn_cli.threads import numbers_in, threads_for
 
 Row = TypeVar("Row")
 
@@ -83,7 +84,8 @@ def write_each(
                         if os.path.exists(each.target):
                             passed_over, begun = passed_over + 1, begun + 1
                             continue
-                    rows.append(work(each))
+                    with threads_for(numbers_in(each.source)):
+                        rows.append(work(each))
                 except NfnError as error:
                     rows.append(failed(each, error))
                 begun += 1

@@ -25,6 +25,7 @@ from nfn_cli.cli.options import (
 )
 from nfn_cli.cli.telling import told_by
 from nfn_cli.errors import UsageError
+from nfn_cli.threads import numbers_in, threads_for
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -118,8 +119,9 @@ def verify(
         if save_element is not None:
             raise UsageError("--save-element", "there is no checkpoint to bring this one to", "give A and B")
         shape = parsed_shape(input_shape)
-        source = read_source(path, told)
-        checks = check_orbit(source, samples=samples, seed=seed, head=head, shape=shape, model=model)
+        with threads_for(numbers_in(path)):
+            source = read_source(path, told)
+            checks = check_orbit(source, samples=samples, seed=seed, head=head, shape=shape, model=model)
         rows = [CheckRow(c.name, c.samples, c.deviation, c.tolerance, c.passed) for c in checks]
         write_rows(rows, CheckRow, _check_table, format, sys.stdout)
         failed = ", ".join(row.check for row in rows if not row.passed)
@@ -130,8 +132,9 @@ def verify(
             raise UsageError(option, "says nothing about two checkpoints", "leave it out, or give A alone")
     if save_element is not None:
         check_element(save_element, overwrite=overwrite)
-    source = read_source(path, told)
-    found = compare_checkpoints(source, read_source(other, told))
+    with threads_for(numbers_in(path, other)):
+        source = read_source(path, told)
+        found = compare_checkpoints(source, read_source(other, told))
     if save_element is not None:
         save(save_element, found.element, source.stored, overwrite=overwrite)
     permuted = [left.distance for left in found.permuted] if found.permuted else [None] * len(found.residuals)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nfn_cli.learning.fit_state import FitState, generator_states, restore_generators
+from nfn_cli.threads import CHANNELS, threads_for
 
 _LARGEST_GRADIENT = 1.0
 # So many networks are validated at once; a head carries some thirty channels for every weight.
@@ -126,6 +127,8 @@ class MemberFit:
         cast(Member, member).prepare(self._rows(self._fitted) if unseen else self._inputs)
         self._batch = min(settings.batch_size, len(fitted))
         self._steps = len(fitted) // self._batch
+        weights = sum(values[:1].numel() for values in self._inputs)
+        self._numbers = CHANNELS * self._batch * weights
         self.epochs = settings.epochs_for(len(targets))
         self._generator = torch.Generator().manual_seed(seed)
         self._optimizer = torch.optim.AdamW(
@@ -146,6 +149,10 @@ class MemberFit:
 
     def run_epoch(self) -> float:
         """Show the member every network once, in a random order that fills whole batches; the mean loss."""
+        with threads_for(self._numbers):
+            return self._run_epoch()
+
+    def _run_epoch(self) -> float:
         self._member.train()
         order = self._fitted[torch.randperm(len(self._fitted), generator=self._generator)].to(self._device)
         total = 0.0

@@ -23,6 +23,7 @@ from nfn_cli.learning.running import known_pass
 from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, left_out_positions, positions
 from nfn_cli.nn import KINDS, Accepted, Ensemble, ForwardPass, Head, HeadConfig, Sizes, kind_of
 from nfn_cli.nn.head import hidden_widths
+from nfn_cli.threads import threads_for, weights_of
 from nfn_cli.zoo import LabelledNetworks, read_networks, read_record
 
 
@@ -138,7 +139,8 @@ def train_head(
     )
     model.eval()
     head = Head(out.resolve().name, _with_outcomes(config, outcomes), model)
-    calibrate(head, train, calibration, left_out, settings.fit.seed)
+    with threads_for(weights_of(train.point)):
+        calibrate(head, train, calibration, left_out, settings.fit.seed)
     report = measure(head, test, EvaluateSettings(seed=settings.fit.seed), others)
     head.save(out, model_card(head, report))
     keeper.remove()

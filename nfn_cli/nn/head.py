@@ -19,6 +19,7 @@ from nfn_cli.nn.forward_pass import ForwardPass
 from nfn_cli.nn.head_folder import ACCURACY, MOST_MEMBERS, load_model, parse_record, write_folder
 from nfn_cli.nn.kinds import KINDS, Kind, Sizes, kind_of
 from nfn_cli.nn.monomial_nfn import MonomialNFNSizes
+from nfn_cli.threads import by_weights
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Head:
     config: HeadConfig
     model: Ensemble
 
+    @by_weights
     @torch.inference_mode()
     def predict(self, point: WeightSpace) -> Predictions:
         """Predict the accuracy of a batch of networks of one architecture.

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nfn_cli.architectures import DEFAULT_RANGE, FUNCTIONS, Architecture, WeightSpace
 from nfn_cli.errors import ArchitectureError, UsageError
+from nfn_cli.threads import threads_for
 
 LARGEST_PICTURE = 1 << 26  # numbers, over all channels: 256 megabytes
 # Numbers of one hidden layer that are computed together: one megabyte.
@@ -65,14 +66,15 @@ def render(point: WeightSpace, height: int, width: int, *, value_range: tuple[fl
     widest = max(layer.out_features for layer in layers)
     pixels_together = max(1, min(pixels, _CACHED // widest))
     together = max(1, _CACHED // (widest * pixels_together))
-    for first in range(0, pixels, pixels_together):
-        # Row by row, as `nfn_cli.zoo.inr.grid` lists them.
-        numbers = torch.arange(first, min(pixels, first + pixels_together))
-        places = torch.stack([rows[numbers // width], columns[numbers % width]])
-        for start in range(0, networks, together):
-            some = slice(start, start + together)
-            parts = [(weight[some], bias[some, :, None]) for weight, bias in zip(weights, biases, strict=True)]
-            pictures[some, :, first : first + pixels_together] = _values(parts, places, architecture)
+    with threads_for(networks * pixels * widest):
+        for first in range(0, pixels, pixels_together):
+            # Row by row, as `nfn_cli.zoo.inr.grid` lists them.
+            numbers = torch.arange(first, min(pixels, first + pixels_together))
+            places = torch.stack([rows[numbers // width], columns[numbers % width]])
+            for start in range(0, networks, together):
+                some = slice(start, start + together)
+                parts = [(weight[some], bias[some, :, None]) for weight, bias in zip(weights, biases, strict=True)]
+                pictures[some, :, first : first + pixels_together] = _values(parts, places, architecture)
     low, high = value_range
     return pictures.sub_(low).div_(high - low).nan_to_num_(0.0).clamp_(0, 1).unflatten(2, (height, width))
 

@@ -1,39 +1,35 @@
 """The local engine: files are read ahead and scored on one machine, in bounded memory, one row a network.
 
-On a CPU every process reads its chunks and puts them through the heads as well; with a GPU processes only read, and
-batches of many chunks go through the heads here.
+Little work is done in this process, with the threads that each chunk is worth. Much is done by processes of one thread:
+on a CPU they read their chunks and put them through the heads as well; with a GPU they only read, and batches of many
+chunks go through the heads here.
 """
 
 from __future__ import annotations
 
-import os
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
-from pathlib import Path
+from itertools import chain
 from typing import Any, Generic
 
-from nfn_cli.checkpoints import is_address, population_of
+from nfn_cli.checkpoints import is_address
 from nfn_cli.errors import CheckpointError, NfnError
+from nfn_cli.scoring.amount import Ahead, bytes_of, jobs_for, most_jobs, work_of
 from nfn_cli.scoring.crew import Crew, Given, KilledError, first_finished
-from nfn_cli.scoring.machine import MORE_MEMORY, memory, processors
+from nfn_cli.scoring.machine import MORE_MEMORY, memory
 from nfn_cli.scoring.predicting import Predictor, ScoredChunk
 from nfn_cli.scoring.reading import MEMBERS_TOGETHER, Group, ReadChunk, ReadSettings, Source, member_name, read_chunk
 from nfn_cli.scoring.rows import Stamp
 from nfn_cli.scoring.tasks import Row, Task
+from nfn_cli.threads import LARGE, numbers_in, threads_for
 
 # A chunk: what is read, and on a CPU scored, in one go.
 _MOST_FILES = 64
 _MOST_BYTES = 1 << 26
-# Fewer networks are scored in this process: others would take longer to start.
-_FEW = 512
-# From this size on, a file may hold as many.
-_PACKED_BYTES = 1 << 20
 # Chunks that wait for a process, for each process; they keep it busy and bound the memory.
 _AHEAD = 2
-# What a process takes at least, and so how many of them a machine can hold.
-_PROCESS_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class EngineSettings:
         head: a head's name or folder, or a loaded one; None takes, for each network, the shipped one that fits.
         device: cpu, cuda or mps.
         activation: of all networks, over what their files say.
-        jobs: processes; 0 works in this one, None decides by the number of networks.
+        jobs: processes; 0 works in this one, None decides by the work there is.
         ordered: rows in the order of the inputs, else as they are finished.
         batch_size: networks that go through a head at once, at most.
         dtype: arithmetic of the heads, "float32" or "bfloat16".
@@ -111,25 +107,95 @@ def _run(
     predictor: Predictor[Row],
     reading: ReadSettings,
 ) -> Generator[list[Scored[Row]], None, None]:
-    few = list(islice(paths := iter(paths), _FEW))
-    jobs = settings.jobs
-    if jobs is None:
-        jobs = 0 if _are_few(few) else max(1, min(processors(), memory() // _PROCESS_BYTES))
-    chunks = _chunks(chain(few, paths), settings, tally)
-    if jobs == 0:
+    if settings.jobs is None:
+        ahead = Ahead(paths, settings.done)
+        yield from _Growing(task, predictor, reading, settings, tally, ahead).rows(_chunks(ahead, settings, tally))
+        return
+    chunks = _chunks(paths, settings, tally)
+    if settings.jobs == 0:
         yield from _here(chunks, predictor, reading, settings, tally)
     else:
-        yield from _Pooled(task, predictor, reading, settings, tally, jobs).run(chunks)
+        yield from _Pooled(task, predictor, reading, settings, tally, settings.jobs).run(chunks)
 
 
-def _are_few(paths: list[str]) -> bool:
-    count = len(paths)
-    for path in paths:
-        if count >= _FEW:
-            break
-        if _bytes(path) >= _PACKED_BYTES:
-            count += (population_of(Path(path)) or 1) - 1
-    return count < _FEW
+class _Growing(Generic[Row]):
+    """Chunks in this process, until what is left is enough for several: how long it takes is known from the first ones.
+
+    What a chunk costs depends on the head and the networks too much to be guessed. Processor time is what counts, so
+    that a busy machine decides as an idle one does; where files come over a network, they are waited for as well.
+    """
+
+    def __init__(
+        self,
+        task: Task[Row],
+        predictor: Predictor[Row],
+        reading: ReadSettings,
+        settings: EngineSettings,
+        tally: Tally,
+        ahead: Ahead,
+    ) -> None:
+        self._task: Task[Row] = task
+        self._predictor: Predictor[Row] = predictor
+        self._reading, self._settings, self._tally, self._ahead = reading, settings, tally, ahead
+        self._on_gpu = not _scores_in_processes(settings.device)
+        self._seconds, self._done = 0.0, 0.0  # taken, and bytes done in it
+        self._each: dict[str, float] = {}  # bytes of a packed file's network
+        self._large = False
+        self._pool: _Pooled[Row] | None = None
+
+    def rows(self, chunks: Iterable[list[Source]]) -> Generator[list[Scored[Row]], None, None]:
+        """Score all; closing the generator ends the processes, if there are any."""
+        try:
+            yield from self._rows(chunks)
+        except BaseException:
+            if self._pool is not None:
+                self._pool.end()
+            raise
+        if self._pool is not None:
+            self._pool.finish()
+
+    def _rows(self, chunks: Iterable[list[Source]]) -> Iterator[list[Scored[Row]]]:
+        chunks = iter(chunks)
+        for chunk in chunks:
+            if self._pool is None and (jobs := self._jobs()):
+                self._pool = _Pooled(self._task, self._predictor, self._reading, self._settings, self._tally, jobs)
+            if self._pool is not None:
+                yield from self._pool.rows(chain([chunk], chunks))
+                return
+            scored = self._scored(chunk)
+            yield from _with_packed(chunk, scored, self._settings, self._tally, self._rows)
+
+    def _jobs(self) -> int:
+        # A large network has all threads here; processes have one each, and would hold several such networks at once.
+        if not self._done or (self._large and not self._on_gpu):
+            return 0
+        left = max(0.0, self._ahead.bytes - self._done) * self._seconds / self._done
+        if self._ahead.endless:
+            left += self._seconds  # as much again as there has been, at least
+        return jobs_for(left, endless=self._ahead.endless, most=most_jobs(), on_gpu=self._on_gpu)
+
+    def _scored(self, chunk: list[Source]) -> ScoredChunk[Row]:
+        clock = time.perf_counter if any(is_address(source.path) for source in chunk) else time.process_time
+        started = clock()
+        with threads_for(_numbers(chunk)):
+            read = read_chunk(chunk, self._reading)
+        after = clock()
+        scored = self._predictor.rows(read)
+        self._seconds += (after if self._on_gpu else clock()) - started
+        for number, source in enumerate(chunk):
+            if source.members is not None:
+                self._done += self._each.get(source.path, 0.0) * len(source.names)
+            elif number in scored.packed:
+                self._each[source.path] = work_of(source.path) / scored.packed[number]
+            else:
+                self._done += work_of(source.path)
+                self._large |= numbers_in(source.path) >= LARGE
+        return scored
+
+
+def _numbers(chunk: list[Source]) -> int:
+    """About how many numbers a chunk's largest file holds; of packed ones only parts of bounded size are read."""
+    return max((bytes_of(source.path) for source in chunk if source.members is None), default=0) // 4
 
 
 def _chunks(paths: Iterable[str], settings: EngineSettings, tally: Tally) -> Iterator[list[Source]]:
@@ -143,7 +209,7 @@ def _chunks(paths: Iterable[str], settings: EngineSettings, tally: Tally) -> Ite
     for path in paths:
         if settings.stop():
             return
-        own = _bytes(path)
+        own = bytes_of(path)
         if chunk and (len(chunk) == _MOST_FILES or size + own > _MOST_BYTES):
             if left := _left(chunk, settings, tally):
                 yield [Source(path) for path in left]
@@ -163,15 +229,6 @@ def _left(names: list[str], settings: EngineSettings, tally: Tally) -> list[str]
 
 def _new(rows: list[Scored[Row]], settings: EngineSettings) -> list[Scored[Row]]:
     return [scored for scored in rows if scored.row.path not in settings.done] if settings.done else rows
-
-
-def _bytes(path: str) -> int:
-    if is_address(path):
-        return 0
-    try:
-        return os.stat(path).st_size
-    except (OSError, ValueError):
-        return 0
 
 
 def _parts(path: str, count: int, settings: EngineSettings, tally: Tally) -> Iterator[list[Source]]:
@@ -201,7 +258,9 @@ def _here(
         return _here(chunks, predictor, reading, settings, tally)
 
     for chunk in chunks:
-        yield from _with_packed(chunk, predictor.rows(read_chunk(chunk, reading)), settings, tally, parts)
+        with threads_for(_numbers(chunk)):
+            read = read_chunk(chunk, reading)
+        yield from _with_packed(chunk, predictor.rows(read), settings, tally, parts)
 
 
 def _with_packed(
@@ -241,20 +300,34 @@ class _Pooled(Generic[Row]):
     ) -> None:
         self._predictor: Predictor[Row] = predictor
         self._settings, self._tally, self._jobs = settings, tally, jobs
-        shared = _Shared(task, settings.head, settings.device, settings.dtype, settings.batch_size, reading)
         self._whole = _scores_in_processes(settings.device)
-        self._crew: Crew[_Shared, list[Source], Any] = Crew(_score_chunk if self._whole else _read_only, shared, jobs)
+        self._crew: Crew[Any, list[Source], Any]
+        if self._whole:
+            shared = _Shared(task, settings.head, settings.device, settings.dtype, settings.batch_size, reading)
+            self._crew = Crew(_score_chunk, shared, jobs)
+        else:
+            # Not the head: it may be a loaded one, whose tensors are on a GPU that only this process is to use.
+            self._crew = Crew(_read_only, reading, jobs)
 
     def run(self, chunks: Iterable[list[Source]]) -> Generator[list[Scored[Row]], None, None]:
         """Score all; closing the generator ends the processes."""
         try:
-            yield from self._rows(chunks)
+            yield from self.rows(chunks)
         except BaseException:
-            self._crew.end()
+            self.end()
             raise
+        self.finish()
+
+    def end(self) -> None:
+        """End the processes at once."""
+        self._crew.end()
+
+    def finish(self) -> None:
+        """Let the processes go once they have nothing to do."""
         self._crew.finish()
 
-    def _rows(self, chunks: Iterable[list[Source]]) -> Iterator[list[Scored[Row]]]:
+    def rows(self, chunks: Iterable[list[Source]]) -> Iterator[list[Scored[Row]]]:
+        """The rows of chunks; the processes stay."""
         chunks = iter(chunks)
         waiting: deque[Given[list[Source], Any]] = deque()
         while True:
@@ -285,7 +358,7 @@ class _Pooled(Generic[Row]):
         results = [result for _, result in taken]
         scored = results if self._whole else self._predictor.rows_of(results)
         for (chunk, _), own in zip(taken, scored, strict=True):
-            yield from _with_packed(chunk, own, self._settings, self._tally, self._rows)
+            yield from _with_packed(chunk, own, self._settings, self._tally, self.rows)
 
     def _alone(self, chunk: list[Source]) -> Any:
         """The files of a chunk that a process was killed at, one by one: the one that kills it fails alone."""
@@ -334,7 +407,7 @@ def _merged(parts: list[Any], *, whole: bool) -> Any:
 
 @dataclass(frozen=True)
 class _Shared:
-    """What a process must know."""
+    """What a process must know that scores."""
 
     task: Any
     head: Any
@@ -353,5 +426,5 @@ def _score_chunk(shared: _Shared, chunk: list[Source], on_steps: Callable[[int],
     return _predictor[0].rows(read_chunk(chunk, shared.reading))
 
 
-def _read_only(shared: _Shared, chunk: list[Source], on_steps: Callable[[int], None]) -> ReadChunk:
-    return read_chunk(chunk, shared.reading)
+def _read_only(reading: ReadSettings, chunk: list[Source], on_steps: Callable[[int], None]) -> ReadChunk:
+    return read_chunk(chunk, reading)

@@ -58,7 +58,7 @@ def score(
         activation: of all networks, over what their files say.
         include, exclude: patterns for names or paths of checkpoints in folders, as in `fnmatch`.
         limit: score so many files, the first ones.
-        jobs: processes; 0 works in this one, None decides by the number of networks.
+        jobs: processes; 0 works in this one, None decides by the work there is.
         ordered: rows in the order of the inputs, else as they are finished.
         batch_size: networks that go through a head at once, at most; None takes what suits the device.
         dtype: arithmetic of the head, "float32" or "bfloat16".
@@ -76,7 +76,7 @@ def score(
         HeadError, UsageError, DataError: no such head, device, activation, arithmetic or engine. All come before the
             first row.
         CheckpointError: a folder, glob or address without a checkpoint; comes once it is met, which may be some
-            hundred files ahead of the rows.
+            thousand files ahead of the rows.
     """
     settings = engine_settings(head, device, activation, jobs, ordered, batch_size, dtype, engine=engine)
     inputs = Inputs(_listed(paths), None, include, exclude, limit)

@@ -29,6 +29,7 @@ from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 from nfn_cli.symmetry.neurons import CHUNK, has_index, neuron_rows, unread_neurons
 from nfn_cli.symmetry.order import lexicographic_order
+from nfn_cli.threads import by_weights
 
 Scale = Literal["unit", "balanced", "none"]
 
@@ -67,6 +68,7 @@ class NormalForm:
     residual: float = 0.0
 
 
+@by_weights
 def normal_form(
     point: WeightSpace, settings: NormalFormSettings | None = None, *, precision: torch.dtype | None = None
 ) -> NormalForm:

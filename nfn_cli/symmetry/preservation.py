@@ -18,6 +18,7 @@ from nfn_cli.architectures import Architecture, WeightSpace, functional_forward
 from nfn_cli.errors import UsageError
 from nfn_cli.symmetry.action import act
 from nfn_cli.symmetry.element import GroupElement
+from nfn_cli.threads import by_weights
 
 # Of outputs: what many layers make of one rounding of every weight.
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 0.2}
@@ -65,6 +66,7 @@ def compare(name: str, before: Tensor, after: Iterable[Tensor], tolerance: float
     return Check(name, samples, largest, tolerance)
 
 
+@by_weights
 def check_outputs(
     point: WeightSpace, elements: Sequence[GroupElement], inputs: Tensor, chain: Architecture | None = None
 ) -> Check:

@@ -16,6 +16,7 @@ from torch import Tensor
 from nfn_cli.checkpoints import POPULATION_KEY, save_tensors
 from nfn_cli.errors import DataError
 from nfn_cli.folders import claimed
+from nfn_cli.threads import threads_for
 from nfn_cli.zoo.hyperparameters import TRAIN_FRACTIONS, Hyperparameters, draw_hyperparameters
 from nfn_cli.zoo.images import load_images
 from nfn_cli.zoo.labels import ZooRow, write_labels
@@ -114,7 +115,8 @@ def _generated(
     rows, diverged, next_part = list(state.rows), set(state.diverged), _next_part(state.rows)
     write_record(folder, settings, diverged)
     if groups:
-        cut = TrainingImages.cut(images, dtype=_DTYPES[settings.precision], device=torch.device(device))
+        with threads_for(images.train_images.numel()):
+            cut = TrainingImages.cut(images, dtype=_DTYPES[settings.precision], device=torch.device(device))
         trained = (
             train_in_processes(network, groups, cut, settings.epochs, workers, on_samples)
             if device == "cpu"
@@ -122,7 +124,8 @@ def _generated(
         )
         with closing(trained):
             for part, (group, snapshots) in enumerate(trained, start=next_part):
-                written, lost = _write_group(folder, network, group, snapshots, settings.packed, part)
+                with threads_for(sum(snapshot.parameters.numel() for snapshot in snapshots)):
+                    written, lost = _write_group(folder, network, group, snapshots, settings.packed, part)
                 rows = sorted(rows + written, key=lambda row: (row.hyperparameters.run, row.epoch))
                 diverged |= lost
                 # In this order, a kill in between makes a run that diverged here train again; the other order would

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nfn_cli.nn.inr.function_editor import FunctionEditor
 from nfn_cli.nn.inr.sine_chain import sine_values
+from nfn_cli.threads import threads_for
 
 _LARGEST_GRADIENT = 1.0
 _TOGETHER = 256
@@ -58,7 +59,7 @@ def fit_painter(
     def loss(chosen: Tensor) -> Tensor:
         return (editor.painter(pictures.view(shape)[chosen]) - targets.view(shape)[chosen]).square().mean()
 
-    descend(editor.painter, len(pictures), loss, fit, on_epoch)
+    descend(editor.painter, len(pictures), loss, fit, on_epoch, pixels=pictures.shape[2])
 
 
 def tune_steps(
@@ -83,11 +84,13 @@ def tune_steps(
             group["lr"] = fit.tuning_rate * (1 + math.cos(math.pi * number / fit.tuning)) / 2
         chosen = next(order)
         own = [tensor[chosen] for tensor in tensors]
-        changes = editor(own)
-        values = sine_values([a + b for a, b in zip(own, changes, strict=True)], editor.places, editor.omega_0)
-        loss = (editor_error(values, targets[chosen]) + 1e-4).log().mean()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        # A step has a matrix of every weight by every pixel.
+        with threads_for(sum(tensor.numel() for tensor in own) * targets[0].numel()):
+            changes = editor(own)
+            values = sine_values([a + b for a, b in zip(own, changes, strict=True)], editor.places, editor.omega_0)
+            loss = (editor_error(values, targets[chosen]) + 1e-4).log().mean()
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
         if all(bool(parameter.grad.isfinite().all()) for parameter in numbers if parameter.grad is not None):
             nn.utils.clip_grad_norm_(numbers, _LARGEST_GRADIENT)
             optimizer.step()
@@ -107,11 +110,14 @@ def descend(
     loss_of: Callable[[Tensor], Tensor],
     fit: EditFit,
     on_epoch: Callable[[float], None],
+    *,
+    pixels: int,
 ) -> None:
     """AdamW under a one-cycle learning rate, over batches of `count` networks; gradients clipped to norm 1.
 
     Args:
         loss_of: the loss of the networks at some positions.
+        pixels: of one picture; with the module's widest layer they decide the threads.
     """
     module.train()
     batch = min(fit.batch_size, count)
@@ -119,16 +125,18 @@ def descend(
     optimizer = torch.optim.AdamW(module.parameters(), lr=fit.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, fit.learning_rate, total_steps=fit.epochs * steps)
     order = _endless(count, batch, fit.seed)
+    widest = max(len(parameter) if parameter.ndim else 1 for parameter in module.parameters())
     for _ in range(fit.epochs):
         total = 0.0
-        for _ in range(steps):
-            loss = loss_of(next(order))
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(module.parameters(), _LARGEST_GRADIENT)
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
+        with threads_for(batch * pixels * widest):
+            for _ in range(steps):
+                loss = loss_of(next(order))
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(module.parameters(), _LARGEST_GRADIENT)
+                optimizer.step()
+                schedule.step()
+                total += loss.item()
         on_epoch(total / steps)
     module.eval()
 

@@ -151,7 +151,7 @@ def _fit_end_to_end(
         new = [a + b for a, b in zip(own, module(own), strict=True)]
         return editor_error(sine_values(new, places, architecture.omega_0), targets[chosen]).mean()
 
-    descend(module, len(targets), loss, fit, on_epoch)
+    descend(module, len(targets), loss, fit, on_epoch, pixels=targets.shape[2])
 
 
 def _targets(pictures: Tensor, settings: EditSettings) -> Tensor:

@@ -20,6 +20,7 @@ from nfn_cli.learning.member_fit import FitSettings, class_loss
 from nfn_cli.learning.places import require_place
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.inr import INR_KINDS, Classifier, ClassifierConfig, ClassifierModel, InrSizes, inr_kind_of
+from nfn_cli.threads import threads_for, weights_of
 from nfn_cli.zoo import LabelledInrs, read_inrs
 from nfn_cli.zoo.inr.record import read_inr_record
 
@@ -108,7 +109,8 @@ def train_classifier(
         model, model.read(train.point), targets, fit, on_epoch, loss=class_loss, on_skip=on_skip, keeper=keeper
     )
     head = Classifier(out.resolve().name, config, model.eval())
-    calibrate(head, train, held_out, fit.seed)
+    with threads_for(weights_of(train.point)):
+        calibrate(head, train, held_out, fit.seed)
     report = measure_classifier(head, test, seed=fit.seed, others=others)
     head.save(out, classifier_card(head, report))
     keeper.remove()

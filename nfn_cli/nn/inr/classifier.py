@@ -17,6 +17,7 @@ from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.averaged import AveragedMembers
 from nfn_cli.nn.head_folder import MOST_MEMBERS, load_model, parse_record, write_folder
 from nfn_cli.nn.inr.kinds import INR_KINDS, InrKind, InrSizes, inr_kind_of
+from nfn_cli.threads import by_weights
 
 CLASSIFY = "classify-inr"
 _MOST_CLASSES = 10_000
@@ -95,6 +96,7 @@ class Classifier:
     config: ClassifierConfig
     model: ClassifierModel
 
+    @by_weights
     @torch.inference_mode()
     def classify(self, point: WeightSpace) -> Classification:
         """Classify a batch of networks of one architecture.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nfn_cli.errors import HeadError
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.head_folder import load_model, parse_record, write_folder
 from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS, EditorKind, editor_kind_of
+from nfn_cli.threads import threads_for, weights_of
 
 EDIT = "edit-inr"
 EDITS = ("dilate", "erode", "contrast")
@@ -84,7 +86,10 @@ class Editor:
         reason = self.config.accepted.mismatch(point.architecture)
         if reason:
             raise HeadError(point.architecture.describe(), reason, f"choose another head than {self.name}")
-        changes: list[Tensor] = self.model(self.model.read(point))  # type: ignore[operator]
+        # A head that goes by the picture has a matrix of every weight by every pixel.
+        pixels = math.prod(self.config.picture) if self.config.kind.draws else 1
+        with threads_for(weights_of(point) * pixels):
+            changes: list[Tensor] = self.model(self.model.read(point))  # type: ignore[operator]
         named = zip(point.architecture.tensors, changes, strict=True)
         return WeightSpace(point.architecture, {spec.name: change.cpu().double() for spec, change in named})
 

@@ -24,12 +24,14 @@ class EditorKind:
         make: the module from an architecture that the head reads, height and width of the pictures, and sizes. It has
             `read`, from a point in weight space to tensors, and maps these to changes of the weights.
         rank: of two heads that make the same edit, the one of the lower rank is taken.
+        draws: whether it goes by the picture that a network shows, not by its weights alone.
     """
 
     title: str
     sizes: type[Any]
     make: Callable[[Architecture, tuple[int, int], Any], nn.Module]
     rank: int
+    draws: bool = False
 
 
 EDITOR_KINDS = {
@@ -38,6 +40,7 @@ EDITOR_KINDS = {
         FunctionEditorSizes,
         FunctionEditor,
         rank=0,
+        draws=True,
     ),
     "monomial-editor": EditorKind(
         "Monomial-Editor (equivariant layers, arXiv 2409.11697)", MonomialEditorSizes, WeightEditor, rank=1

@@ -17,6 +17,7 @@ from nfn_cli.symmetry.alignment.residuals import Residual, largest_deviation, re
 from nfn_cli.symmetry.alignment.rows import Freedom
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
+from nfn_cli.threads import by_weights
 
 # Three roundings apart, at most: of the entry, of its neuron's scale and of the scale of the neuron that it reads.
 _TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
@@ -54,6 +55,7 @@ def orbit_tolerance(*dtypes: torch.dtype) -> float:
     return max(_TOLERANCES.get(dtype, 2e-2) for dtype in dtypes)
 
 
+@by_weights
 def align(ours: WeightSpace, theirs: WeightSpace, precision: torch.dtype | None = None) -> Alignment:
     """Find g such that g·A is next to B.
 

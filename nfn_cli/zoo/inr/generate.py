@@ -17,6 +17,7 @@ from nfn_cli.checkpoints import POPULATION_KEY, save_tensors, synced_together
 from nfn_cli.errors import DataError
 from nfn_cli.folders import claimed
 from nfn_cli.processes import in_processes
+from nfn_cli.threads import threads_for
 from nfn_cli.zoo.images import ImageSet, load_images
 from nfn_cli.zoo.inr.fit import Budget, Engine, fit_sirens, peak_signal_to_noise
 from nfn_cli.zoo.inr.labels import InrRow, write_inr_rows
@@ -134,9 +135,10 @@ def _generated(
                 kept = parameters.isfinite().all(1) & psnr.isfinite()
                 diverged |= {fit for fit, sound in zip(part.fits, kept.tolist(), strict=True) if not sound}
                 sound_part = _Part(part.number, tuple(part.fits[place] for place in kept.nonzero()[:, 0].tolist()))
-                rows += _write_part(
-                    folder, siren, sound_part, parameters[kept], psnr[kept].tolist(), labels, settings.packed
-                )
+                with threads_for(parameters.numel()):
+                    rows += _write_part(
+                        folder, siren, sound_part, parameters[kept], psnr[kept].tolist(), labels, settings.packed
+                    )
                 rows.sort(key=lambda row: (row.file, row.index or 0))
                 write_inr_rows(folder, rows)
                 write_inr_record(folder, settings, diverged)
