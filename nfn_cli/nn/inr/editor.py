@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import WeightSpace
-from nfn_cli.errors import HeadError
+from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.head_folder import load_model, parse_record, write_folder
 from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS, EditorKind, editor_kind_of
@@ -47,9 +47,9 @@ class EditorConfig:
     def __post_init__(self) -> None:
         # These come from a stranger's file too.
         if self.edit not in EDITS:
-            raise ValueError(f"edit is {self.edit!r}, not one of {', '.join(EDITS)}")
+            raise ValueError(f"edit is {shown(self.edit)}, not one of {', '.join(EDITS)}")
         if len(self.picture) != 2 or not all(type(s) is int and 1 <= s <= LARGEST_SIDE for s in self.picture):
-            raise ValueError(f"picture is {self.picture!r}, not a height and a width from 1 to {LARGEST_SIDE}")
+            raise ValueError(f"picture is {shown(self.picture)}, not a height and a width from 1 to {LARGEST_SIDE}")
 
     def make(self) -> nn.Module:
         """A new module of this head."""
