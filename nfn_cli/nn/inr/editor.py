@@ -15,6 +15,7 @@ from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.head_folder import load_model, parse_record, write_folder
 from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS, EditorKind, editor_kind_of
+from nfn_cli.precision import has_float64
 
 EDIT = "edit-inr"
 EDITS = ("dilate", "erode", "contrast")
@@ -139,7 +140,7 @@ def read_editor(folder: Path, device: str = "cpu") -> Editor:
     """
     config = read_editor_config(folder)
     model = load_model(folder, config.make, device)
-    return Editor(folder.resolve().name, config, model if device == "mps" else model.double())
+    return Editor(folder.resolve().name, config, model.double() if has_float64(device) else model)
 
 
 def _config(record: dict[str, Any]) -> EditorConfig:
