@@ -103,7 +103,7 @@ def test_measures_of_inrs_are_those_of_the_cpu(head: str, nfn: Nfn) -> None:
     "arguments",
     [
         ["train", POPULATION / "relu", "--kind", "monomial-nfn"],
-        ["train", POPULATION / "relu", "--kind", "monomial-probe", "--input-size", "28", "--stride", "2"],
+        ["train", POPULATION / "relu", "--kind", "monomial-probe", "--input-size", "28x28", "--stride", "2"],
         ["train-inr", "INRS", "--kind", "coordinate-probe", "--channels", "4"],
         ["train-inr", "INRS", "--kind", "monomial-inr", "--channels", "4"],
         ["train-editor", "INRS", "--edit", "erode", "--tuning", "2"],
