@@ -10,18 +10,27 @@ a.pt: the file is empty; copy it again
 from __future__ import annotations
 
 import os
+import reprlib
+from typing import Any
+
+# Characters of a message's parts, of which what it quotes may come from a file. No system opens a path that is longer.
+_LONGEST_SUBJECT = 8_000
+_LONGEST = 2_000
 
 
 class NfnError(Exception):
-    """Bad input, told as subject (usually a file), cause and remedy. Exit code 3: nothing could be done."""
+    """Bad input, told as subject (usually a file), cause and remedy. Exit code 3: nothing could be done.
+
+    Each is cut in its middle where it is longer than any message needs to be.
+    """
 
     exit_code = 3
 
     def __init__(self, subject: str | os.PathLike[str], cause: str, remedy: str) -> None:
-        self.subject = os.fspath(subject)
-        self.cause = cause
-        self.remedy = remedy
-        super().__init__(self.subject, cause, remedy)
+        self.subject = _cut(os.fspath(subject), _LONGEST_SUBJECT)
+        self.cause = _cut(cause, _LONGEST)
+        self.remedy = _cut(remedy, _LONGEST)
+        super().__init__(self.subject, self.cause, self.remedy)
 
     def __str__(self) -> str:
         # A name or a nested exception may hold line breaks, or characters that command a terminal.
@@ -49,3 +58,36 @@ class UsageError(NfnError):
     """The command was called in a way that cannot work. Exit code 2."""
 
     exit_code = 2
+
+
+def shown(value: Any) -> str:
+    """A value from a file in few characters, for a message; its whole text is never made.
+
+    >>> shown("relu"), shown(["a" * 1_000] * 1_000)
+    ("'relu'", "['aaaaaaaaaaaa...aaaaaaaaaaaaa', 'aaaaaaaaaaaa...aaaaaaaaaaaaa', 'aaaaaaaaaaaa...aaaaaaaaaaaaa', ...]")
+    """
+    return _cut(_SHORT.repr(value), 200)
+
+
+def _cut(text: str, longest: int) -> str:
+    """The same text, without its middle if it is too long."""
+    if len(text) <= longest:
+        return text
+    end = longest // 3
+    return f"{text[: longest - end - 5]} ... {text[len(text) - end :]}"
+
+
+class _Short(reprlib.Repr):
+    """What `repr` gives, of large values in part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict = 3, 3
+        self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdeque = 3
+
+    def repr_int(self, x: int, level: int) -> str:
+        # The digits of a large one take time that grows with their square, and Python refuses to write them.
+        return repr(x) if x.bit_length() < 128 else f"a whole number of {x.bit_length():,} binary digits"
+
+
+_SHORT = _Short()

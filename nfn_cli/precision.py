@@ -1,8 +1,19 @@
-"""Which number format a device computes fastest in."""
+"""Which number formats a device has, and in which it computes fastest."""
 
 from __future__ import annotations
 
 import torch
+
+_WITHOUT_FLOAT64 = {"mps"}
+
+
+def has_float64(device: str | torch.device) -> bool:
+    """Whether a device computes in float64.
+
+    >>> has_float64("cpu"), has_float64("mps")
+    (True, False)
+    """
+    return torch.device(device).type not in _WITHOUT_FLOAT64
 
 
 def fastest_precision(device: str) -> str:

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nfn_cli.architectures.frequencies import DEFAULT_OMEGA_0, Frequencies, resolve_frequencies
-from nfn_cli.architectures.told import Facts, Source, Told, shown, text_fact
-from nfn_cli.errors import ArchitectureError
+from nfn_cli.architectures.told import Facts, Source, Told, text_fact
+from nfn_cli.errors import ArchitectureError, shown
 
 POOLS = ("max", "avg", "none")
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nfn_cli.architectures.told import FREQUENCIES, Fact, Facts, shown
-from nfn_cli.errors import ArchitectureError, UsageError
+from nfn_cli.architectures.told import FREQUENCIES, Fact, Facts
+from nfn_cli.errors import ArchitectureError, UsageError, shown
 
 DEFAULT_OMEGA_0 = 30.0  # Sitzmann et al. 2020 (SIREN)
 _MOST = 1_000  # layers

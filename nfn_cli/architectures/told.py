@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import difflib
 import os
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from nfn_cli.checkpoints import Checkpoint
-from nfn_cli.errors import ArchitectureError
+from nfn_cli.errors import ArchitectureError, shown
+from nfn_cli.records import read_yaml
 
 Source = Literal["option", "sidecar", "metadata", "found", "assumed"]
 
 FOLDER_SIDECAR = "nfn.yaml"
 FREQUENCIES = ("omega_0", "first_omega_0", "hidden_omega_0", "w0_initial", "w0")
 _KNOWN = ("activation", *FREQUENCIES, "pool", "value_range", "chain", "prefix", "entry")
+_MOST_FACTS = 1_000
 _SUCH = {"activation": "relu", "prefix": "actor.", "entry": "actor"}
-# Nesting takes YAML time that grows with its square.
-_LARGEST_SIDECAR = 64_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -140,11 +137,6 @@ def truth_fact(key: str, fact: Fact) -> bool:
     return value
 
 
-def shown(value: Any) -> str:
-    """A value from a file in few characters."""
-    return reprlib.repr(value)
-
-
 def _facts(told: Mapping[str, Any], place: str, source: Source) -> dict[str, Fact]:
     return {key: Fact(value, place, source) for key, value in told.items() if value is not None}
 
@@ -157,13 +149,8 @@ def _read_once(path: Path, modified: int) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_SIDECAR + 1)
-        if len(content) > _LARGEST_SIDECAR:
-            raise ValueError(f"larger than {_LARGEST_SIDECAR:,} bytes")
-        facts = yaml.safe_load(content.decode("utf-8"))
-    except Exception as error:
-        # Besides its own errors, YAML fails with those of int(), datetime() and the stack on odd values.
+        facts = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise ArchitectureError(path, f"not readable YAML ({error})", "mend or remove it") from error
     if not isinstance(facts, dict):
         raise ArchitectureError(path, "holds no facts", "write lines such as `activation: relu`")
@@ -176,7 +163,8 @@ def _require_known(path: Path, facts: Mapping[Any, Any]) -> None:
     for key in facts:
         if key in _KNOWN:
             continue
-        alike = difflib.get_close_matches(str(key), _KNOWN, n=1, cutoff=0.8)
+        # Comparing takes time, and such a large file is none of facts.
+        alike = difflib.get_close_matches(str(key), _KNOWN, n=1, cutoff=0.8) if len(facts) <= _MOST_FACTS else []
         if alike or path.name == FOLDER_SIDECAR:
             remedy = f"write {alike[0]}" if alike else f"write one of: {', '.join(_KNOWN)}"
             raise ArchitectureError(path, f"{shown(key)} is no fact that nfn knows", remedy)

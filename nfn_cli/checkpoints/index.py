@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nfn_cli.checkpoints.printable import printable
-from nfn_cli.errors import CheckpointError
+from nfn_cli.errors import CheckpointError, shown
+from nfn_cli.records import read_text
 
 INDEX_SUFFIX = ".index.json"
 REMEDY = "download the whole checkpoint again"
@@ -31,7 +32,7 @@ def read_weight_map(index: Path) -> dict[str, str]:
     try:
         if index.stat().st_size > _LARGEST:
             raise CheckpointError(index, "larger than any index of a checkpoint", "give a checkpoint or its index")
-        record: Any = json.loads(index.read_text(encoding="utf-8"), object_pairs_hook=_each_once)
+        record: Any = json.loads(read_text(index, _LARGEST), object_pairs_hook=_each_once)
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             index, f"neither a checkpoint nor a readable index ({printable(error)})", REMEDY
@@ -75,6 +76,6 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record: dict[str, Any] = {}
     for name, value in pairs:
         if name in record:
-            raise ValueError(f"it lists '{name}' twice")
+            raise ValueError(f"it lists {shown(name)} twice")
         record[name] = value
     return record

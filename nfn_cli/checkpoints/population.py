@@ -108,7 +108,7 @@ def _header(file: BinaryIO) -> _Header | None:
             # An axis is as long as the file is large, unless another is 0: a header alone must not promise networks.
             whole &= entry["shape"][0] == count and 0 not in entry["shape"] and 0 <= low < high <= size - start
             whole = whole and (high - low) % count == 0
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError):
         return None
     return _Header(count, metadata, header, start) if whole else None
 

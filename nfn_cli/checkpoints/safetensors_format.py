@@ -106,7 +106,7 @@ def rewrite_safetensors(
                 entries = json.loads(header)
                 # The data follow the header in the order of their offsets, without holes.
                 ranges = {name: entries[name]["data_offsets"] for name in entries if name != "__metadata__"}
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise changed_since(source) from error
             changing = changes(ranges)
             file.write(length + header)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Collection
 from importlib import import_module
@@ -82,5 +83,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A file's name need not be text, and a terminal need not know every letter; neither may end a run.
             stream.reconfigure(errors="backslashreplace")
+    # Before torch is imported: what Apple's GPUs have no operator for is computed on the CPU (see `scoring.device`).
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     named = sys.argv[1] if len(sys.argv) > 1 else None
     make_app([named] if named in COMMANDS else COMMANDS)(prog_name="nfn")

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import Any
 
+import typer
 from typer.core import TyperGroup
 
 from nfn_cli.errors import NfnError
@@ -30,6 +31,12 @@ class Program(TyperGroup):
         except NfnError as error:
             print(f"nfn: {error}", file=sys.stderr)
             raise SystemExit(error.exit_code) from None
+        except (MemoryError, RuntimeError, TypeError) as error:
+            told = _device_trouble(error)
+            if told is None:
+                raise
+            print(f"nfn: {told.cause}; {told.remedy}", file=sys.stderr)
+            raise SystemExit(told.exit_code) from None
         except KeyboardInterrupt:
             print("nfn: interrupted", file=sys.stderr)
             raise SystemExit(INTERRUPTED) from None
@@ -37,3 +44,11 @@ class Program(TyperGroup):
             # The reader has gone (`nfn ... | head`): leave quietly, and keep Python from flushing into the closed pipe.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(0) from None
+
+
+def _device_trouble(error: BaseException) -> NfnError | None:
+    if "torch" not in sys.modules or isinstance(error, typer.Exit | typer.Abort):
+        return None
+    from nfn_cli.scoring.device import device_trouble
+
+    return device_trouble(error)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import WeightSpace
-from nfn_cli.errors import DataError, HeadError
+from nfn_cli.errors import DataError, HeadError, shown
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, mean_absolute_error, r_squared, share
 from nfn_cli.learning.outsiders import OutsiderReport, made_outsiders, read_outsiders
@@ -144,7 +144,7 @@ def require_spread(networks: LabelledNetworks, data: Path) -> None:
 def _split_seed(head: Head) -> int:
     seed = head.config.fitted.get("split_seed", 0)
     if not isinstance(seed, int):
-        raise HeadError(head.name, f"its split_seed is {seed!r}", "use --split all, or fit the head again")
+        raise HeadError(head.name, f"its split_seed is {shown(seed)}", "use --split all, or fit the head again")
     return seed
 
 

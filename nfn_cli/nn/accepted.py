@@ -9,6 +9,7 @@ from typing import Any
 from nfn_cli.architectures import Architecture, Layer, chain
 from nfn_cli.architectures.activations import POOLS
 from nfn_cli.architectures.frequencies import DEFAULT_OMEGA_0
+from nfn_cli.errors import shown
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,10 @@ class Accepted:
             raise ValueError("it accepts no layer")
         omega_0 = record.get("omega_0")
         if omega_0 is not None and not (isinstance(omega_0, int | float) and 0 < omega_0 < math.inf):
-            raise ValueError(f"omega_0 is {omega_0!r}")
+            raise ValueError(f"omega_0 is {shown(omega_0)}")
         pool = record.get("pool")
         if pool not in (None, *POOLS):
-            raise ValueError(f"pool is {pool!r}")
+            raise ValueError(f"pool is {shown(pool)}")
         return cls(str(record["activation"]), tuple(layers), pool, None if omega_0 is None else float(omega_0))
 
     def example_architecture(self) -> Architecture:
@@ -165,5 +166,5 @@ def _seen(layer: Layer, *, first: bool, last: bool) -> AcceptedLayer:
 
 def _size(value: Any) -> int:
     if type(value) is not int or value < 1:
-        raise ValueError(f"{value!r} is no size")
+        raise ValueError(f"{shown(value)} is no size")
     return value

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nfn_cli.architectures import Architecture
+from nfn_cli.errors import shown
 
 _LARGEST_SPACE = 1 << 16
 
@@ -31,12 +32,12 @@ class ForwardPass:
             ("padding", (self.padding,), 0),
         ):
             if any(type(value) is not int or not least <= value <= _LARGEST_SPACE for value in values):
-                raise ValueError(f"{name} is {getattr(self, name)!r}, not whole numbers from {least}")
+                raise ValueError(f"{name} is {shown(getattr(self, name))}, not whole numbers from {least}")
         product = 1
         for side in self.space:
             product *= side
         if product > _LARGEST_SPACE:
-            raise ValueError(f"space is {self.space!r}, of more than {_LARGEST_SPACE} positions")
+            raise ValueError(f"space is {shown(self.space)}, of more than {_LARGEST_SPACE} positions")
 
     def mismatch(self, architecture: Architecture) -> str | None:
         """Why networks of this architecture cannot be run so; None if they can."""

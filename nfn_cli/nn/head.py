@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import Architecture, WeightSpace
-from nfn_cli.errors import HeadError
+from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.averaged import AveragedMembers
 from nfn_cli.nn.calibration import Calibration
@@ -52,14 +52,14 @@ class HeadConfig:
     def __post_init__(self) -> None:
         # These come from a stranger's file too.
         if not 1 <= self.members <= MOST_MEMBERS:
-            raise ValueError(f"members is {self.members}, not from 1 to {MOST_MEMBERS}")
+            raise ValueError(f"members is {shown(self.members)}, not from 1 to {MOST_MEMBERS}")
         if not 0 < self.level < 1:
-            raise ValueError(f"level is {self.level}, not between 0 and 1")
+            raise ValueError(f"level is {shown(self.level)}, not between 0 and 1")
         if self.widths is not None and not (
             len(self.widths) == len(self.accepted.layers) - 1
             and all(type(width) is int and width > 0 for width in self.widths)
         ):
-            raise ValueError(f"widths are {self.widths}, not one for each hidden layer")
+            raise ValueError(f"widths are {shown(self.widths)}, not one for each hidden layer")
 
 
 @dataclass(frozen=True)

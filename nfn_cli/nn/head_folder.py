@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from nfn_cli.checkpoints import save_tensors, write_text_atomically
-from nfn_cli.errors import HeadError, NfnError
+from nfn_cli.errors import HeadError, NfnError, shown
 from nfn_cli.folders import make_folder
+from nfn_cli.records import read_yaml, yaml_text
 
 CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
@@ -23,11 +23,6 @@ CARD_FILE = "README.md"
 # What a head does, where its configuration says nothing of it.
 ACCURACY = "predict-accuracy"
 MOST_MEMBERS = 64
-# Nesting takes YAML time that grows with its square.
-_LARGEST_CONFIG = 256_000  # bytes
-
-# The safe loader in C, where PyYAML was built with it: ten times as fast.
-_SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Module = TypeVar("Module", bound=nn.Module)
 Config = TypeVar("Config")
@@ -46,7 +41,7 @@ def write_folder(folder: Path, record: Mapping[str, Any], model: nn.Module, card
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_tensors(folder / MODEL_FILE, tensors, {"kind": record["kind"]}, overwrite=True)
     write_text_atomically(folder / CARD_FILE, card, overwrite=True)
-    write_text_atomically(folder / CONFIG_FILE, yaml.safe_dump(dict(record), sort_keys=False), overwrite=True)
+    write_text_atomically(folder / CONFIG_FILE, yaml_text(record), overwrite=True)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -58,15 +53,10 @@ def read_record(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     remedy = "give the folder of a head written by `nfn train`, or the name of a shipped one"
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_CONFIG + 1)
-        if len(content) > _LARGEST_CONFIG:
-            raise ValueError(f"larger than {_LARGEST_CONFIG:,} bytes")
-        record = yaml.load(content.decode("utf-8"), Loader=_SAFE_LOADER)
+        record = read_yaml(path)
     except FileNotFoundError as error:
         raise HeadError(folder, f"no head here (there is no {CONFIG_FILE})", remedy) from error
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        # Besides its own errors, YAML fails with those of int(), datetime() and the stack on odd values.
+    except (OSError, ValueError) as error:
         raise HeadError(path, f"not a head's configuration ({error})", remedy) from error
     if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
         raise HeadError(path, "not a head's configuration (it names no kind)", remedy)
@@ -100,7 +90,7 @@ def parse_record(
     if task_of(record) != task:
         raise HeadError(folder, f"a head for `nfn {task_of(record)}`", f"give one for `nfn {task}`")
     if record["kind"] not in kinds:
-        raise HeadError(path, f"unknown kind of head {record['kind']!r}", "update nfn-cli")
+        raise HeadError(path, f"unknown kind of head {shown(record['kind'])}", "update nfn-cli")
     try:
         return parse(record)
     except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
@@ -134,9 +124,9 @@ def load_model(folder: Path, make: Callable[[], Module], device: str) -> Module:
     for name, tensor in tensors.items():
         kind, shape = wanted[name]
         if tensor.shape != shape:  # PyTorch takes a list of numbers for one
-            cause = f"tensor {name!r} is of shape {list(tensor.shape)}, not {list(shape)}"
+            cause = f"tensor {shown(name)} is of shape {list(tensor.shape)}, not {list(shape)}"
             raise HeadError(path, cause, "fetch the head again")
         if tensor.dtype is not kind or not bool(tensor.isfinite().all()):
-            cause = f"tensor {name!r} is not finite {str(kind).removeprefix('torch.')}"
+            cause = f"tensor {shown(name)} is not finite {str(kind).removeprefix('torch.')}"
             raise HeadError(path, cause, "fetch the head again")
     return model.eval().to(device)

@@ -12,6 +12,7 @@ import torch
 
 from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import CheckpointError, HeadError
+from nfn_cli.scoring.device import is_missing_operator, tell_once
 from nfn_cli.scoring.machine import MORE_MEMORY, is_out_of_memory
 from nfn_cli.scoring.reading import ReadChunk
 from nfn_cli.scoring.rows import ClassRow, ScoreRow, Stamp
@@ -121,7 +122,10 @@ class Predictor(Generic[Row]):
             try:
                 with torch.autocast(self._device, torch.bfloat16, enabled=self._dtype == "bfloat16"):
                     rows += self._task.rows(self._loaded[name], names[start:stop], batch)
-            except (MemoryError, RuntimeError) as error:
+            except (MemoryError, RuntimeError, TypeError) as error:
+                if is_missing_operator(error, self._device):
+                    self._leave_device()
+                    continue
                 if not is_out_of_memory(error):
                     raise
                 if size > 1:
@@ -130,6 +134,13 @@ class Predictor(Generic[Row]):
                 cause = "there is too little memory to put it through the head"
                 rows.append(self._task.failed(names[start], CheckpointError(names[start], cause, MORE_MEMORY)))
         return rows
+
+    def _leave_device(self) -> None:
+        """Compute on the CPU from now on."""
+        tell_once(f"{self._device} lacks some operators; computing on the CPU")
+        self._device = "cpu"
+        for head in self._loaded.values():
+            head.model.to("cpu")
 
 
 def _joined(points: Sequence[WeightSpace]) -> WeightSpace:

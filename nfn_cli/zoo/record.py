@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nfn_cli.checkpoints import write_text_atomically
 from nfn_cli.errors import DataError
+from nfn_cli.records import read_yaml as read_yaml_file
+from nfn_cli.records import yaml_text
 from nfn_cli.zoo.hyperparameters import SCHEDULES
 from nfn_cli.zoo.labels import LABELS_FILE, ZooRow, read_zoo_rows
 from nfn_cli.zoo.small_cnn import WIDTH
@@ -67,13 +67,13 @@ def write_record(folder: Path, settings: ZooSettings, diverged: Iterable[int]) -
         "count": settings.count,
         "diverged": sorted(diverged),
     }
-    write_text_atomically(folder / SETTINGS_FILE, yaml.safe_dump(record, sort_keys=False), overwrite=True)
+    write_text_atomically(folder / SETTINGS_FILE, yaml_text(record), overwrite=True)
 
 
 def write_origin(folder: Path, origin: Mapping[str, Any]) -> None:
     """Write `zoo.yaml` of a zoo that was imported: where its networks come from, and which were chosen."""
     record = {"recipe": _IMPORTED, **origin}
-    write_text_atomically(folder / SETTINGS_FILE, yaml.safe_dump(record, sort_keys=False), overwrite=True)
+    write_text_atomically(folder / SETTINGS_FILE, yaml_text(record), overwrite=True)
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -109,11 +109,10 @@ def read_yaml(folder: Path) -> Any:
     """
     path = folder / SETTINGS_FILE
     try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+        record = read_yaml_file(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        # Besides its own errors, YAML fails with those of int(), datetime() and the stack on odd values.
+    except (OSError, ValueError) as error:
         raise DataError(path, f"not a readable zoo record ({error})", "restore it, or remove it") from error
     return {} if record is None else record  # an empty file is a damaged one
 

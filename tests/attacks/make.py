@@ -232,6 +232,52 @@ FILES: dict[str, bytes] = {
 }
 
 
+def aliases(first: str, every: str, levels: int, *, times: int, use: str) -> str:
+    """A record whose last name stands for `times` of the one before it, and so on."""
+    lines = [f"a0: &a0 {first}"]
+    for level in range(1, levels):
+        inner = ",".join([f"*a{level - 1}"] * times)
+        lines.append(f"a{level}: &a{level} {every % inner}")
+    return "\n".join([*lines, use % f"*a{levels - 1}"]) + "\n"
+
+
+# A head's record and a sidecar in one; the value stands where each quotes it.
+LAYERS = "[{kind: linear, kernel: [], spatial: 1, inputs: 2, outputs: 1}]"
+USE = (
+    "task: edit-inr\nkind: function-editor\nactivation: sin\nedit: erode\npicture: [8, 8]\nfitted: {}\n"
+    f"accepts: {{activation: sin, layers: {LAYERS}}}\nsizes: {{channels: %s}}\n"
+)
+SAID = USE % "1"
+
+RECORDS = {
+    "aliases": aliases("[x,x,x,x,x,x,x,x,x]", "[%s]", 7, times=9, use=USE),
+    "aliases-in-depth": aliases("[x]", "[%s]", 80, times=1, use=USE),
+    "alias-of-itself": USE % "&a [*a]",
+    "merges": aliases("{x: [1,2,3,4,5,6,7,8,9]}", "{<<: [%s]}", 7, times=9, use=USE),
+    "brackets": "[" * 5000 + "\n",
+    "base-60": USE % ("1" + ":1" * 2500),
+    "digits": USE % ("9" * 5000),
+    "names-of-one-remainder": USE % ("{" + ",".join(f"{k * ((1 << 61) - 1)}: 1" for k in range(1, 100)) + "}"),
+    "name-twice": SAID + "activation: relu\nkind: monomial-editor\n",
+    "directives": "".join(f"%TAG !{i}! tag:x,1:\n" for i in range(200)) + "---\n" + SAID,
+    "calls": USE % "!!python/object/apply:os.system ['touch ran']",
+    "two-records": SAID + "---\n" + SAID,
+}
+
+
+def packed(count: str) -> bytes:
+    """A safetensors file of networks in rows; how many is told by JSON."""
+    told = '{"__metadata__":{"nfn.population":%s},"0.weight":{"dtype":"F32","shape":[1,1,1],"data_offsets":[0,4]}}'
+    return struct.pack("<Q", len(told % count)) + (told % count).encode() + bytes(4)
+
+
+PACKED = {"endless-count": packed("1e999")}
+
+
 if __name__ == "__main__":
     for name, content in FILES.items():
         (HERE / f"{name}.pt").write_bytes(content)
+    for name, text_of_it in RECORDS.items():
+        (HERE / f"{name}.yaml").write_text(text_of_it, encoding="utf-8")
+    for name, content in PACKED.items():
+        (HERE / f"{name}.safetensors").write_bytes(content)

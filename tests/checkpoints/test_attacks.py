@@ -24,7 +24,7 @@ ATTACKS = Path(__file__).parents[1] / "attacks"
 TABLE = dict(
     (cells[1].strip(" `"), cells[3].strip())
     for cells in (line.split("|") for line in (ATTACKS / "README.md").read_text(encoding="utf-8").splitlines())
-    if len(cells) == 5 and cells[1].startswith(" `")
+    if len(cells) == 5 and cells[1].startswith(" `") and "." not in cells[1]
 )
 
 # Reads files one after the other, and tells of each what came out; a crash ends it.

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import HeadError
 from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, read_head
+from nfn_cli.records import LARGEST_YAML
 from nfn_cli.symmetry import act, sample_element
 
 SIZES = MonomialNFNSizes(channels=4, invariants=3, hidden=8)
@@ -203,10 +204,10 @@ def test_a_large_configuration_is_refused_unread(head: Head, tmp_path: Path) -> 
     head.save(tmp_path / "mine", "")
     config = tmp_path / "mine" / "config.yaml"
     text = config.read_text()
-    config.write_text(text + "#" * (256_000 - len(text.encode())))
+    config.write_text(text + "#" * (LARGEST_YAML - len(text.encode())))
     assert read_head(tmp_path / "mine").config == head.config
     config.write_text(config.read_text() + "#")
-    with pytest.raises(HeadError, match="larger than 256,000 bytes"):
+    with pytest.raises(HeadError, match="larger than 1,048,576 bytes"):
         read_head(tmp_path / "mine")
 
 

@@ -12,8 +12,8 @@ from nfn_cli.zoo import recipe_of
 
 @pytest.mark.parametrize(
     "content",
-    [b"[", b"\xff", b"recipe: 2026-13-45", b"count: " + b"9" * 5_000, b"[" * 3_000],
-    ids=["torn", "no text", "no date", "a long number", "deep"],
+    [b"[", b"\xff", b"count: " + b"9" * 5_000, b"[" * 3_000],
+    ids=["torn", "no text", "a long number", "deep"],
 )
 def test_a_record_that_yaml_cannot_read_is_one_error(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "zoo.yaml").write_bytes(content)

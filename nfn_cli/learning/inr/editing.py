@@ -23,6 +23,7 @@ from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS, editor_kind_of
 from nfn_cli.nn.inr.function_editor import FunctionEditor, FunctionEditorSizes
 from nfn_cli.nn.inr.places import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, require_sine_picture, sine_values
+from nfn_cli.precision import has_float64
 from nfn_cli.zoo import LabelledInrs, read_inrs
 from nfn_cli.zoo.inr.record import read_inr_record
 
@@ -85,7 +86,7 @@ def train_editor(
             cause = f"only {len(parts[name])} networks fall into the {name} part (at least {_FEWEST})"
             raise DataError(data, cause, "give more networks, and some with `test` in the column split")
     head = fitted_editor(parts["train"], out.resolve().name, settings, data, device, on_start, on_step)
-    report = measure_editor(head if device == "mps" else head.to(torch.float64), parts["test"])
+    report = measure_editor(head.to(torch.float64) if has_float64(device) else head, parts["test"])
     head.save(out, editor_card(head, report))
     return report
 

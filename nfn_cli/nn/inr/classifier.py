@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import WeightSpace
-from nfn_cli.errors import HeadError
+from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.averaged import AveragedMembers
 from nfn_cli.nn.head_folder import MOST_MEMBERS, load_model, parse_record, write_folder
@@ -49,7 +49,7 @@ class ClassifierConfig:
     def __post_init__(self) -> None:
         # These come from a stranger's file too.
         if not 1 <= self.members <= MOST_MEMBERS:
-            raise ValueError(f"members is {self.members}, not from 1 to {MOST_MEMBERS}")
+            raise ValueError(f"members is {shown(self.members)}, not from 1 to {MOST_MEMBERS}")
         if not 2 <= len(self.classes) <= _MOST_CLASSES or not all(map(_is_name, self.classes)):
             raise ValueError(f"classes are not from 2 to {_MOST_CLASSES} names")
         if len(set(self.classes)) < len(self.classes):
@@ -173,5 +173,5 @@ def _is_name(name: Any) -> bool:
 
 def _listed(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list")
+        raise TypeError(f"{shown(value)} is no list")
     return value

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import COORDINATES, FUNCTIONS, Architecture, WeightSpace
-from nfn_cli.errors import HeadError
+from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.sizes import require_sizes
 
 # Networks asked at once on a CPU; more only fall out of its cache.
@@ -50,9 +50,9 @@ class CoordinateProbeSizes:
         for name in ("turn", "stretch", "move"):
             value = getattr(self, name)
             if not (isinstance(value, int | float) and 0 <= value < 1):
-                raise ValueError(f"{name} is {value!r}, not a number from 0 to below 1")
+                raise ValueError(f"{name} is {shown(value)}, not a number from 0 to below 1")
         if type(self.mirror) is not bool or self.side < 8:
-            raise ValueError(f"mirror is {self.mirror!r}, side {self.side}: not true or false, or below 8")
+            raise ValueError(f"mirror is {shown(self.mirror)}, side {self.side}: not true or false, or below 8")
 
 
 class CoordinateProbe(nn.Module):

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import WeightSpace
-from nfn_cli.errors import HeadError
+from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.head_folder import load_model, parse_record, write_folder
 from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS, EditorKind, editor_kind_of
+from nfn_cli.precision import has_float64
 from nfn_cli.threads import threads_for, weights_of
 
 EDIT = "edit-inr"
@@ -49,9 +50,9 @@ class EditorConfig:
     def __post_init__(self) -> None:
         # These come from a stranger's file too.
         if self.edit not in EDITS:
-            raise ValueError(f"edit is {self.edit!r}, not one of {', '.join(EDITS)}")
+            raise ValueError(f"edit is {shown(self.edit)}, not one of {', '.join(EDITS)}")
         if len(self.picture) != 2 or not all(type(s) is int and 1 <= s <= LARGEST_SIDE for s in self.picture):
-            raise ValueError(f"picture is {self.picture!r}, not a height and a width from 1 to {LARGEST_SIDE}")
+            raise ValueError(f"picture is {shown(self.picture)}, not a height and a width from 1 to {LARGEST_SIDE}")
 
     def make(self) -> nn.Module:
         """A new module of this head."""
@@ -144,7 +145,7 @@ def read_editor(folder: Path, device: str = "cpu") -> Editor:
     """
     config = read_editor_config(folder)
     model = load_model(folder, config.make, device)
-    return Editor(folder.resolve().name, config, model if device == "mps" else model.double())
+    return Editor(folder.resolve().name, config, model.double() if has_float64(device) else model)
 
 
 def _config(record: dict[str, Any]) -> EditorConfig:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.errors import shown
 from nfn_cli.nn.inr.gauss_newton import step
 from nfn_cli.nn.inr.painter import Painter
 from nfn_cli.nn.inr.places import pixel_grid
@@ -44,7 +45,7 @@ class FunctionEditorSizes:
         for name, (least, most) in _RANGES.items():
             size = getattr(self, name)
             if type(size) is not int or not least <= size <= most:
-                raise ValueError(f"{name} is {size!r}, not a whole number from {least} to {most}")
+                raise ValueError(f"{name} is {shown(size)}, not a whole number from {least} to {most}")
 
 
 class FunctionEditor(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture
+from nfn_cli.errors import shown
 from nfn_cli.nn.sine.fields import FieldSizes, field_sizes, lifted, lifted_sizes, pack, require_sine_chain
 from nfn_cli.nn.sine.layers import SineLinear
 from nfn_cli.nn.sine.monomial_inr import SineBody
@@ -31,7 +32,7 @@ class MonomialEditorSizes:
     def __post_init__(self) -> None:
         require_sizes(self, channels=1024, equivariant_layers=64)
         if type(self.messages) is not bool:
-            raise ValueError(f"messages is {self.messages!r}, not true or false")
+            raise ValueError(f"messages is {shown(self.messages)}, not true or false")
 
 
 class MonomialEditor(nn.Module):

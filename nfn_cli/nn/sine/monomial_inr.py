@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.errors import shown
 from nfn_cli.nn.sine.fields import FieldSizes, SineFields, field_sizes, pack, read_tensors, require_sine_chain
 from nfn_cli.nn.sine.layers import SineActivation, SineLinear, SineMessages
 from nfn_cli.nn.sine.standardise import StandardFields
@@ -41,7 +42,7 @@ class MonomialInrSizes:
     def __post_init__(self) -> None:
         require_sizes(self, channels=1024, equivariant_layers=64, hidden=4096)
         if type(self.messages) is not bool:
-            raise ValueError(f"messages is {self.messages!r}, not true or false")
+            raise ValueError(f"messages is {shown(self.messages)}, not true or false")
 
 
 class SineBody(nn.Module):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from nfn_cli.errors import DataError
+from nfn_cli.errors import DataError, shown
 from nfn_cli.zoo.labels import read_table, write_table
 
 SPLITS = ("train", "test")
@@ -72,7 +72,7 @@ def read_inr_rows(path: Path, *, none: bool = False) -> list[InrRow]:
                 psnr=float(psnr) if psnr else None,
             )
             if found.split not in SPLITS or not found.file or not 0 <= found.label < MOST_CLASSES:
-                raise ValueError(f"split {found.split!r}, file {found.file!r}, label {found.label}")
+                raise ValueError(f"split {shown(found.split)}, file {shown(found.file)}, label {found.label}")
         except (KeyError, TypeError, ValueError) as error:
             cause = f"not a row of a zoo of INRs ({error})"
             raise DataError(f"{path}:{line}", cause, "give the columns file, label and split (train, test)") from error

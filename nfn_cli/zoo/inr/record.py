@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nfn_cli.checkpoints import write_text_atomically
 from nfn_cli.errors import DataError
+from nfn_cli.records import yaml_text
 from nfn_cli.zoo.inr.labels import InrRow, read_inr_rows
 from nfn_cli.zoo.inr.siren import Siren
 from nfn_cli.zoo.labels import LABELS_FILE
@@ -71,7 +70,7 @@ class InrState:
 def write_inr_record(folder: Path, settings: InrSettings, diverged: Iterable[Fit]) -> None:
     """Write `zoo.yaml` in `folder`, replacing it in one step."""
     record = {"recipe": RECIPE, **_plain(settings), "diverged": [list(fit) for fit in sorted(diverged)]}
-    write_text_atomically(folder / SETTINGS_FILE, yaml.safe_dump(record, sort_keys=False), overwrite=True)
+    write_text_atomically(folder / SETTINGS_FILE, yaml_text(record), overwrite=True)
 
 
 def read_inr_record(folder: Path) -> dict[str, Any] | None:

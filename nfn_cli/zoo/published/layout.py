@@ -21,7 +21,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nfn_cli.errors import DataError
+from nfn_cli.errors import DataError, shown
 
 _COLUMNS = ("varname", "start_idx", "end_idx", "shape")
 _NAME = re.compile(r"(?P<layer>.+)/(?P<part>kernel|bias)(:0)?")
@@ -98,12 +98,12 @@ def _variable(row: Mapping[str, str | None], place: str) -> Variable:
     except ValueError as error:
         raise DataError(place, f"start_idx or end_idx is no number ({error})", _REMEDY) from error
     if name is None:
-        raise DataError(place, f"{cells['varname']!r} is no kernel or bias", _REMEDY)
+        raise DataError(place, f"{shown(cells['varname'])} is no kernel or bias", _REMEDY)
     sizes = tuple(int(size) for size in re.findall(r"\d+", cells["shape"]))
     if shape is None or 0 in sizes or start < 0 or end - start != math.prod(sizes):
-        raise DataError(place, f"shape {cells['shape']!r} does not fill {start} to {end}", _REMEDY)
+        raise DataError(place, f"shape {shown(cells['shape'])} does not fill {start} to {end}", _REMEDY)
     if (name["part"] == "bias") is not (len(sizes) == 1) or len(sizes) > 5:
-        raise DataError(place, f"shape {cells['shape']!r} is not that of a {name['part']}", _REMEDY)
+        raise DataError(place, f"shape {shown(cells['shape'])} is not that of a {name['part']}", _REMEDY)
     return Variable(name["layer"], name["part"], start, end, sizes)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nfn_cli.architectures import canonical_activation
-from nfn_cli.errors import DataError
+from nfn_cli.errors import DataError, shown
 from nfn_cli.zoo.published.imported import ImportedNetwork, ImportedRun, Value, require_share
 
 _REQUIRED = ("modeldir", "step", "test_accuracy", "config.activation")
@@ -43,7 +43,7 @@ def read_metrics(path: Path, count: int) -> list[ImportedNetwork]:
             columns = {name: place for place, name in enumerate(next(reader, []))}
             for name in _REQUIRED:
                 if name not in columns:
-                    raise DataError(path, f"no column {name!r}", _REMEDY)
+                    raise DataError(path, f"no column {shown(name)}", _REMEDY)
             for row in reader:
                 if len(networks) == count:
                     raise DataError(path, f"has more rows than weights.npy, which has {count:,}", _REMEDY)
@@ -108,5 +108,5 @@ def _number(cell: str, place: str) -> float:
 def _step(cell: str, place: str) -> int:
     step = _number(cell, place)
     if not (step >= 0 and step.is_integer()):
-        raise DataError(place, f"step is {cell!r}", _REMEDY)
+        raise DataError(place, f"step is {shown(cell)}", _REMEDY)
     return int(step)

@@ -22,6 +22,7 @@ from typing import Any
 from nfn_cli.architectures import canonical_activation
 from nfn_cli.checkpoints import natural_key
 from nfn_cli.errors import DataError
+from nfn_cli.records import read_text
 from nfn_cli.zoo.published.imported import ImportedNetwork, ImportedRun, Value, as_text, require_share
 
 CONFIG_FILE, RESULTS_FILE, STATE_FILE = "params.json", "result.json", "checkpoints"
@@ -40,6 +41,7 @@ _HYPERPARAMETERS = {
 _POOLED = ("CNN", "CNN2", "CNN3")  # def_net.py: every one has max-pooling behind its convolutions
 _UNTRAINED = -999  # stands for what was not measured before training
 _REMEDY = "download the trial again"
+_LARGEST = 1 << 20  # bytes of a configuration, and of a line of results, which holds it again
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def read_trial(root: Path, folder: Path) -> Trial:
     """
     path = confined(root, folder / CONFIG_FILE)
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
+        loaded = json.loads(read_text(path, _LARGEST))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(path, f"not readable JSON ({error})", _REMEDY) from error
     if not isinstance(loaded, dict):
@@ -114,7 +116,9 @@ def read_results(root: Path, trial: Trial) -> dict[int, ImportedNetwork]:
     found: dict[int, ImportedNetwork] = {}
     try:
         with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(iter(lambda: file.readline(_LARGEST), ""), start=1):
+                if len(line) == _LARGEST:
+                    raise ValueError(f"line {number} is longer than {_LARGEST:,} characters")
                 if line.strip():
                     network = _measured(json.loads(line), trial.run, f"{path}:{number}")
                     found[network.epoch] = network

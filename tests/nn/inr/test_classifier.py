@@ -224,7 +224,6 @@ def test_a_configuration_that_is_wrong_is_refused_in_one_line(head: Classifier, 
     "text",
     [
         "kind: [",
-        "kind: 2001-99-99",
         "kind: " + "9" * 6000,
         "[" * 1100,
         "kind: &a [*a]",

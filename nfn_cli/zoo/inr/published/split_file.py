@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from nfn_cli.errors import DataError
+from nfn_cli.records import read_text
 from nfn_cli.zoo.inr.published.found import PublishedInr, PublishedSet
 from nfn_cli.zoo.inr.published.layouts import Layout, placed
 from nfn_cli.zoo.published.imported import as_text
 
 # Who fits a head holds networks out of the training part himself.
 _PARTS = {"train": "train", "val": "train", "test": "test"}
+_LARGEST = 1 << 26  # bytes; 100 for each network of a large set
 _SHAPE = "give one such as DWSNets writes: train, val and test, each with path and label"
 
 
@@ -59,7 +61,7 @@ def read_split(folder: Path, path: Path) -> PublishedSet:
 
 def _loaded(path: Path) -> dict[str, Any]:
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
+        loaded = json.loads(read_text(path, _LARGEST))
     except FileNotFoundError as error:
         raise DataError(path, "no such file", "give a split file by --split") from error
     except (OSError, ValueError, RecursionError) as error:

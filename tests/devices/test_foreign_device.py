@@ -1,0 +1,254 @@
+"""Heads, fits and zoos on a device that is not there: no operator mixes its tensors with the CPU's, and none needs
+float64 where the device has none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from foreign_device import FOREIGN, MissingDtypeError, MixedDevicesError, foreign_device
+from torch import Tensor
+
+from nfn_cli import precision
+from nfn_cli.architectures import WeightSpace, read_weight_space
+from nfn_cli.checkpoints import read_checkpoint
+from nfn_cli.learning import calibrating
+from nfn_cli.learning.fitting import FitSettings, fit_ensemble
+from nfn_cli.learning.inr import calibration
+from nfn_cli.learning.inr.edit_evaluation import edit_all
+from nfn_cli.learning.inr.edit_fit import EditFit
+from nfn_cli.learning.inr.editing import EditSettings, fitted_editor
+from nfn_cli.learning.member_fit import class_loss
+from nfn_cli.nn.accepted import Accepted
+from nfn_cli.nn.calibration import Calibration, curved
+from nfn_cli.nn.forward_pass import ForwardPass
+from nfn_cli.nn.head import Ensemble, Head, HeadConfig, read_head
+from nfn_cli.nn.head_folder import read_record, task_of
+from nfn_cli.nn.inr.classifier import Classifier, ClassifierConfig, ClassifierModel, read_classifier
+from nfn_cli.nn.inr.editor import read_editor
+from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS
+from nfn_cli.nn.inr.kinds import INR_KINDS
+from nfn_cli.nn.kinds import KINDS
+from nfn_cli.nn.probes import Probes
+from nfn_cli.shipped import models_folder, shipped_heads
+from nfn_cli.zoo import LabelledNetworks
+from nfn_cli.zoo.hyperparameters import draw_hyperparameters
+from nfn_cli.zoo.images import ImageSet
+from nfn_cli.zoo.inr.fit import Budget
+from nfn_cli.zoo.inr.generate import _fit_part, _Part, _Shared
+from nfn_cli.zoo.inr.labels import InrRow
+from nfn_cli.zoo.inr.read import LabelledInrs
+from nfn_cli.zoo.inr.siren import Siren
+from nfn_cli.zoo.small_cnn import SmallCnn
+from nfn_cli.zoo.trainer import TrainingImages, train_group
+
+# What a module is told when zeros of the CPU are put into it.
+pytestmark = pytest.mark.filterwarnings("ignore:.*non-meta parameter.*")
+
+TESTS = Path(__file__).parents[1]
+NETWORKS = 6
+
+
+@pytest.fixture(params=["with float64", "without float64"])
+def float64(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the device has float64, as MPS has not."""
+    has = bool(request.param == "with float64")
+    if not has:
+        monkeypatch.setattr(precision, "_WITHOUT_FLOAT64", {FOREIGN})
+    return has
+
+
+def several(path: Path, activation: str | None = None) -> WeightSpace:
+    """Networks near that of a file, [6, *shape]."""
+    own = read_weight_space(read_checkpoint(path), default_activation=activation).weight_space
+    generator = torch.Generator().manual_seed(0)
+    return WeightSpace(
+        own.architecture,
+        {
+            name: tensor + 0.01 * torch.randn(NETWORKS, *tensor.shape, generator=generator)
+            for name, tensor in own.tensors.items()
+        },
+    )
+
+
+def read_by(name: str) -> WeightSpace:
+    """Networks that a shipped head reads."""
+    if "mnist" in name or "cifar10" in name:
+        return several(TESTS / "inrs" / f"{'mnist' if 'mnist' in name else 'cifar10'}-1.safetensors")
+    return several(TESTS / "samples" / f"{name.rpartition('-')[2]}-1.safetensors")
+
+
+def inrs(count: int = NETWORKS) -> LabelledInrs:
+    point = several(TESTS / "inrs" / "mnist-1.safetensors")
+    rows = tuple(InrRow("part", place, "train", place, 0, place % 2, 30.0) for place in range(count))
+    return LabelledInrs(point, rows)
+
+
+def heads(task: str) -> list[str]:
+    return [name for name in shipped_heads() if task_of(read_record(models_folder() / name)) == task]
+
+
+@pytest.mark.parametrize("name", heads("predict-accuracy"))
+def test_a_head_predicts_on_one_device(name: str, float64: bool) -> None:
+    with foreign_device(float64=float64) as device:
+        head = read_head(models_folder() / name, FOREIGN)
+        found = head.predict(read_by(name))
+    assert device.operators > 100 and device.moved >= 3  # logits, curve and radii, whether it is known
+    for values in (found.accuracy, found.low, found.high, found.in_population):
+        assert values.shape == (NETWORKS,) and values.device.type == "cpu"
+
+
+@pytest.mark.parametrize("name", heads("classify-inr"))
+def test_a_head_classifies_on_one_device(name: str, float64: bool) -> None:
+    with foreign_device(float64=float64) as device:
+        head = read_classifier(models_folder() / name, FOREIGN)
+        found = head.classify(read_by(name))
+    assert device.operators > 100 and device.moved >= 3
+    for values in (found.probabilities, found.in_population, found.distance):
+        assert len(values) == NETWORKS and values.device.type == "cpu"
+
+
+@pytest.mark.parametrize("name", heads("edit-inr"))
+def test_a_head_edits_on_one_device(name: str, float64: bool) -> None:
+    with foreign_device(float64=float64) as device:
+        head = read_editor(models_folder() / name, FOREIGN)
+        found = head.edit(read_by(name))
+    assert device.operators > 100 and device.moved >= 3
+    assert {tensor.device.type for tensor in found.tensors.values()} == {"cpu"}
+    own = next(head.model.parameters())
+    assert own.dtype is (torch.float64 if float64 else torch.float32)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_head_is_fitted_and_calibrated_on_one_device(
+    kind: str, float64: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = read_by("relu")
+    runs = tuple(map(str, range(NETWORKS)))
+    networks = LabelledNetworks(point, torch.linspace(0.1, 0.9, NETWORKS, dtype=torch.float64), runs, runs)
+    space = ForwardPass((28, 28), 2, 0) if KINDS[kind].runs else ForwardPass()
+    config = HeadConfig(Accepted.of(point.architecture), KINDS[kind].sizes(), members=2, forward_pass=space)
+    with foreign_device(float64=float64) as device:
+        model = Ensemble(config).to(FOREIGN)
+        settings = FitSettings(epochs=1, batch_size=3)
+        targets = networks.accuracies.to(FOREIGN, torch.float32)
+        fit_ensemble(model, model.read(point), targets, settings, left_out=[[0, 1], [2]])
+        head = Head("own", config, model.eval())
+        before = device.moved
+        # What is fitted to zeros is no curve; that it is put onto the device is what is tested.
+        monkeypatch.setattr(calibrating, "fitted_curve", lambda *_: torch.zeros(3))
+        calibrating.calibrate(head, networks, networks, [[0, 1], [2]], 0)
+        head.predict(point)
+    assert device.moved > before and {buffer.device.type for buffer in model.buffers()} == {FOREIGN}
+
+
+@pytest.mark.parametrize("kind", INR_KINDS)
+def test_a_classifier_is_fitted_and_calibrated_on_one_device(kind: str, float64: bool) -> None:
+    networks = inrs()
+    accepted = Accepted.of(networks.point.architecture)
+    config = ClassifierConfig(accepted, INR_KINDS[kind].sizes(channels=4), ("a", "b"), members=2)
+    with foreign_device(float64=float64) as device:
+        model = ClassifierModel(config).to(FOREIGN)
+        fit_ensemble(
+            model,
+            model.read(networks.point),
+            networks.labels.to(FOREIGN),
+            FitSettings(epochs=1, batch_size=3),
+            loss=class_loss,
+        )
+        head = Classifier("own", config, model.eval())
+        calibration.calibrate(head, networks, networks, 0)
+        head.classify(networks.point)
+    assert device.operators > 1_000 and {buffer.device.type for buffer in model.buffers()} == {FOREIGN}
+
+
+@pytest.mark.parametrize("kind", EDITOR_KINDS)
+def test_an_editor_is_fitted_and_measured_on_one_device(kind: str, float64: bool, tmp_path: Path) -> None:
+    sizes = EDITOR_KINDS[kind].sizes(channels=4)
+    fit = EditFit(epochs=1, batch_size=3, tuning=1, tuning_batch=2)
+    settings = EditSettings(edit="erode", picture=(8, 8), kind=kind, sizes=sizes, fit=fit)
+    with foreign_device(float64=float64) as device:
+        head = fitted_editor(inrs(), "own", settings, tmp_path, FOREIGN)
+        measured = edit_all(head, inrs())
+    assert device.operators > 500 and measured.after.device.type == "cpu"
+    assert {parameter.device.type for parameter in head.model.parameters()} == {FOREIGN}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_a_zoo_is_trained_on_one_device(activation: str, dtype: torch.dtype, float64: bool) -> None:
+    pictures, labels = torch.rand(24, 1, 15, 15), torch.arange(24) % 3
+    runs = [draw_hyperparameters(seed=0, run=4 * n + 2, activation=activation, batch_size=8) for n in range(6)]
+    with foreign_device(float64=float64) as device:
+        own = ImageSet("own", pictures, labels, pictures, labels)
+        images = TrainingImages.cut(own, dtype=dtype, device=torch.device(FOREIGN))
+        (snapshot,) = train_group(SmallCnn(1, 3), runs, images, (1,))
+    assert device.operators > 100 and snapshot.parameters.device.type == "cpu"
+
+
+def test_a_zoo_of_inrs_is_fitted_on_one_device(float64: bool) -> None:
+    siren = Siren(1, 8, 2)
+    shared = _Shared(siren, Budget(2, 1e-3), 0, FOREIGN, 2, torch.rand(16, 2), {"train": torch.rand(3, 1, 16)})
+    with foreign_device(float64=float64) as device:
+        parameters, psnr = _fit_part(shared, _Part(0, tuple(("train", n, 0) for n in range(3))), lambda steps: None)
+    assert device.operators > 20 and parameters.device.type == psnr.device.type == "cpu"
+
+
+def test_a_constant_left_on_the_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Probes.forward
+
+    def forward(self: Probes) -> Tensor:
+        return plain(self) * torch.ones(self.space)  # of the CPU
+
+    monkeypatch.setattr(Probes, "forward", forward)
+    with foreign_device(), pytest.raises(MixedDevicesError, match=r"aten::mul\S*: tensors on two devices"):
+        read_head(models_folder() / "small-cnn-relu", FOREIGN).predict(read_by("small-cnn-relu"))
+
+
+def test_answers_that_are_not_brought_back_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def accuracy(self: Calibration, logits: Tensor) -> Tensor:
+        return curved(self.curve.cpu(), logits).sigmoid()
+
+    monkeypatch.setattr(Calibration, "accuracy", accuracy)
+    with foreign_device():
+        head = read_head(models_folder() / "monomial-nfn-relu", FOREIGN)
+        # The curve's numbers are of no dimension, and may mix; the interval's places may not.
+        with pytest.raises(MixedDevicesError):
+            head.predict(read_by("monomial-nfn-relu"))
+
+
+def test_float64_is_refused_where_the_device_has_none() -> None:
+    with foreign_device(float64=False), pytest.raises(MissingDtypeError, match=r"no torch\.float64"):
+        read_editor(models_folder() / "erode-mnist", FOREIGN)  # nobody has told that this device has none
+
+
+@pytest.mark.parametrize(
+    "mixed",
+    [
+        lambda there, here: there + here,
+        lambda there, here: torch.stack([there, here]),
+        lambda there, here: torch.where(there > 0, there, here),
+        lambda there, here: here[there.long()],
+        lambda there, here: there.index_select(0, here.long()),
+        lambda there, here: torch.nn.functional.linear(there, here[None]),
+        lambda there, here: here.add_(there),
+    ],
+)
+def test_operators_that_mix_devices_are_refused(mixed: Any) -> None:
+    with foreign_device():
+        there = torch.ones(4, device=FOREIGN)
+        with pytest.raises(MixedDevicesError):
+            mixed(there, torch.ones(4))
+
+
+def test_what_a_gpu_mixes_is_let_through() -> None:
+    with foreign_device() as device:
+        there = torch.ones(4, device=FOREIGN)
+        assert (there * torch.tensor(2.0)).is_meta  # a number
+        assert there[torch.tensor([0, 2])].is_meta  # places
+        assert there.copy_(torch.ones(4)).is_meta
+        assert torch.zeros(4).copy_(there).tolist() == there.cpu().tolist() == [0.0] * 4
+        assert there.to("cpu", torch.float64).dtype is torch.float64 and there.sum().item() == 1.0
+    assert device.moved == 3
