@@ -14,6 +14,7 @@ from nfn_cli.cli.options import (
     ActivationOption,
     ChainOption,
     EntryOption,
+    Format,
     FormatOption,
     OmegaOption,
     OverwriteOption,
@@ -24,12 +25,15 @@ from nfn_cli.cli.options import (
     refuse_existing,
 )
 from nfn_cli.cli.telling import told_by
-from nfn_cli.errors import UsageError
+from nfn_cli.errors import DifferentError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from nfn_cli.symmetry import Source
+
+
+_DIFFERENT = DifferentError.exit_code
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,10 @@ def verify(
 
     With B, the element that brings A to B is recovered, and what is left of every layer is printed: with permutations
     alone, and with scales and signs as well. Without B, A is moved by random elements; its outputs must stay, and so
-    must the prediction of a head that reads it. The exit code is 3 if the answer is no.
+    must the prediction of a head that reads it.
+
+    Exit codes: 0 the same function, 1 another one (networks of different layers are), 2 wrong usage, 3 the question has
+    no answer: a file that cannot be read, or that tells too little.
     """
     from nfn_cli.cli.output import write_rows
     from nfn_cli.cli.verifying import check_orbit, compare_checkpoints, parsed_shape
@@ -131,7 +138,12 @@ def verify(
     if save_element is not None:
         refuse_existing(save_element, overwrite=overwrite)
     source = read_source(path, told)
-    found = compare_checkpoints(source, read_source(other, told))
+    try:
+        found = compare_checkpoints(source, read_source(other, told))
+    except DifferentError:
+        if format is not None and format is not Format.table:
+            write_rows([], LayerRow, _layer_table, format, sys.stdout)  # programs read an answer, also this one
+        raise
     if save_element is not None:
         save(save_element, found.element, source.stored, overwrite=overwrite)
     permuted = [left.distance for left in found.permuted] if found.permuted else [None] * len(found.residuals)
@@ -156,7 +168,7 @@ def _finish(verdict: str, source: Source, *, passed: bool, figures: str = "") ->
     if reading.assumed:
         print(f"nfn: assumed: {reading.assumed}", file=sys.stderr)
     if not passed:
-        raise typer.Exit(3)
+        raise typer.Exit(_DIFFERENT)
 
 
 def _layer_table(rows: Iterable[LayerRow]) -> Table:

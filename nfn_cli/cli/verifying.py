@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nfn_cli.errors import ArchitectureError, HeadError, UsageError
+from nfn_cli.errors import HeadError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,8 @@ def compare_checkpoints(source: Source, target: Source) -> Alignment:
     What they hold beside their layers has residuals of its own: it has to be the same.
 
     Raises:
-        ArchitectureError: no element can.
+        DifferentError: no element can.
+        ArchitectureError: what the files do not tell may be why none can.
         UsageError: SciPy is needed and missing.
     """
     import torch
@@ -32,10 +33,10 @@ def compare_checkpoints(source: Source, target: Source) -> Alignment:
     from nfn_cli.symmetry import align, architecture_difference, beside_residuals
 
     ours, theirs = source.network.weight_space, target.network.weight_space
-    reason = architecture_difference(ours.architecture, theirs.architecture)
-    if reason:
+    difference = architecture_difference(ours.architecture, theirs.architecture)
+    if difference is not None:
         remedy = f"compare it with a checkpoint of its own kind, not {source.checkpoint.path}"
-        raise ArchitectureError(target.checkpoint.path, reason, remedy)
+        raise difference.error(target.checkpoint.path, remedy)
     beside = beside_residuals(target.checkpoint.path, source.beside, target.beside)
     found = align(ours, theirs, max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps))
     permuted = None if found.permuted is None else (*found.permuted, *beside)
