@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -82,11 +82,21 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Random group elements, for A alone.")] = 8,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Random group elements, for A alone. [default: 8, fewer of a large network]",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides the random elements and inputs, for A alone.")] = 0,
     input_shape: Annotated[
         str | None,
-        typer.Option(help="Shape of one input, such as 3,32,32. [default: one that fits]", show_default=False),
+        typer.Option(
+            help="Shape of one input, such as 3,32,32. [default: one that fits, small for a large network]",
+            show_default=False,
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -126,11 +136,14 @@ def verify(
             raise UsageError("--save-element", "there is no checkpoint to bring this one to", "give A and B")
         shape = parsed_shape(input_shape)
         source = read_source(path, told)
-        checks = check_orbit(source, samples=samples, seed=seed, head=head, shape=shape, model=model)
+        notes: list[str] = []
+        checks = check_orbit(
+            source, samples=samples, seed=seed, head=head, shape=shape, model=model, on_note=notes.append
+        )
         rows = [CheckRow(c.name, c.samples, c.deviation, c.tolerance, c.passed) for c in checks]
         write_rows(rows, CheckRow, _check_table, format, sys.stdout)
         failed = ", ".join(row.check for row in rows if not row.passed)
-        _finish(f"not preserved: {failed}" if failed else "preserved", source, passed=not failed)
+        _finish(f"not preserved: {failed}" if failed else "preserved", source, passed=not failed, notes=notes)
         return
     for option, value in (("--head", head), ("--input-shape", input_shape), ("--model", model)):
         if value is not None:
@@ -159,7 +172,7 @@ def verify(
     )
 
 
-def _finish(verdict: str, source: Source, *, passed: bool, figures: str = "") -> None:
+def _finish(verdict: str, source: Source, *, passed: bool, figures: str = "", notes: Sequence[str] = ()) -> None:
     """Say the verdict where it does not mix with the rows, and of what it speaks; leave with it."""
     sys.stdout.flush()
     reading = source.network.reading
@@ -167,6 +180,8 @@ def _finish(verdict: str, source: Source, *, passed: bool, figures: str = "") ->
     print(f"nfn: {verdict}, as {chains} with {reading.activation or 'no activation'}{figures}", file=sys.stderr)
     if reading.assumed:
         print(f"nfn: assumed: {reading.assumed}", file=sys.stderr)
+    for note in notes:
+        print(f"nfn: {note}", file=sys.stderr)
     if not passed:
         raise typer.Exit(_DIFFERENT)
 

@@ -273,6 +273,29 @@ def test_a_network_is_preserved(tmp_path: Path, nfn: Nfn, factory: Factory, acti
     assert row["deviation"] < 1e-10
 
 
+def deep() -> nn.Sequential:
+    layers = OrderedDict((f"c{n}", nn.Conv2d(8 if n else 2, 8, 3)) for n in range(30))
+    return nn.Sequential(layers | {"f": nn.Flatten(), "fc": nn.Linear(8, 3)})
+
+
+def test_a_deep_network_is_run_on_less_and_says_so(tmp_path: Path, nfn: Nfn, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = saved(tmp_path / "one.safetensors", deep, "tanh")
+    monkeypatch.setattr("nfn_cli.symmetry.trial._BUDGET", 6e7)
+    finished = nfn("verify", one, "--format", "json")
+    (row,) = json.loads(finished.out)
+    assert (finished.code, row["samples"]) == (0, 8)
+    assert row["deviation"] < 1e-12
+    told = "a large network, run on 6 padded inputs of 2x8x8 instead of 16 of 2x64x64 (see --input-shape, --samples)"
+    assert finished.err.splitlines()[-1] == f"nfn: {told}"
+    monkeypatch.setattr("nfn_cli.symmetry.trial._BUDGET", 1e5)
+    finished = nfn("verify", one)
+    assert "run on 2 padded inputs of 2x4x4 instead of 16 of 2x64x64, 2 samples instead of 8 (" in finished.err
+    monkeypatch.undo()
+    finished = nfn("verify", one, "--samples", 1, "--input-shape", "2,61,61", "--format", "json")
+    assert json.loads(finished.out)[0]["samples"] == 1
+    assert "a large network" not in finished.err
+
+
 SAMPLE = Path(__file__).parents[1] / "samples" / "relu-1.safetensors"
 
 
