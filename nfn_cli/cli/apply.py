@@ -17,6 +17,7 @@ from nfn_cli.cli.options import (
     OverwriteOption,
     PoolOption,
     PrefixOption,
+    QuietOption,
     StrictOption,
     checked_scale_range,
     refuse_existing,
@@ -49,6 +50,7 @@ def apply(
     strict: StrictOption = False,
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Move a network along its orbit: other weights, the same function.
 
@@ -97,4 +99,4 @@ def apply(
         )
         return with_reading(row, source.network.reading)
 
-    move_files([path], output, work, format)
+    move_files([path], output, work, format, quiet=quiet)

@@ -19,6 +19,7 @@ from nfn_cli.cli.options import (
     OverwriteOption,
     PoolOption,
     PrefixOption,
+    QuietOption,
     StrictOption,
     refuse_existing,
 )
@@ -61,6 +62,7 @@ def canonicalize(
     plot: PlotOption = None,
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Bring networks to the normal form of their orbit: the same function, and the same weights for the whole orbit.
 
@@ -109,4 +111,4 @@ def canonicalize(
         )
         return with_reading(row, source.network.reading)
 
-    move_files(paths, output, work, format)
+    move_files(paths, output, work, format, quiet=quiet)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.failures import counted, leave_with
+from nfn_cli.cli.interrupts import told_interrupt
 from nfn_cli.cli.moving import planned_outputs
 from nfn_cli.cli.options import (
     ActivationOption,
@@ -23,8 +24,10 @@ from nfn_cli.cli.options import (
     DeviceOption,
     FormatOption,
     OverwriteOption,
+    QuietOption,
     complete_head,
 )
+from nfn_cli.cli.progress import Progress
 from nfn_cli.errors import CheckpointError, HeadError, NfnError, UsageError
 
 if TYPE_CHECKING:
@@ -82,6 +85,7 @@ def edit_inr(
     device: DeviceOption = Device.auto,
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Edit the pictures that implicit neural representations show, by their weights alone.
 
@@ -93,8 +97,6 @@ def edit_inr(
     if not math.isfinite(gamma):
         raise UsageError("--gamma", f"{gamma:g} is no amount", "give a number, such as 1")
 
-    from tqdm import tqdm
-
     from nfn_cli.checkpoints import synced_together
     from nfn_cli.cli.output import write_rows
     from nfn_cli.scoring.device import resolve_device
@@ -103,9 +105,15 @@ def edit_inr(
     planned = planned_outputs(paths, output)
     rows: list[EditedRow] = []
     several = len(planned) > 1
-    silent = not several or not sys.stderr.isatty()
-    with synced_together() if several else nullcontext():
-        for path, target in tqdm(planned, unit="file", file=sys.stderr, disable=silent, leave=False):
+
+    def kept() -> str:
+        written = sum(row.error is None for row in rows)
+        if not written:
+            return "nothing was written"
+        return f"{written:,} of {len(planned):,} files are written; the same command with --overwrite begins anew"
+
+    with told_interrupt(kept), Progress(quiet=quiet) as progress, synced_together() if several else nullcontext():
+        for path, target in progress.each("editing", planned):
             try:
                 rows.append(_edited(path, target, heads, gamma, activation, overwrite=overwrite))
             except NfnError as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from nfn_cli.cli.failures import leave_with
 from nfn_cli.cli.options import Format
+from nfn_cli.cli.progress import Progress
 from nfn_cli.cli.telling import reading_lines
 from nfn_cli.errors import NfnError, UsageError
 
@@ -77,11 +78,14 @@ def planned_outputs(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]
 
 
 def move_files(
-    inputs: Sequence[Path], out: Path, work: Callable[[Path, Path], MovedRow], format: Format | None
+    inputs: Sequence[Path],
+    out: Path,
+    work: Callable[[Path, Path], MovedRow],
+    format: Format | None,
+    *,
+    quiet: bool = False,
 ) -> None:
     """Do the work on every file, print a row for each, and leave with the documented exit code."""
-    from tqdm import tqdm
-
     from nfn_cli.checkpoints import synced_together
     from nfn_cli.cli.output import write_rows
 
@@ -89,9 +93,8 @@ def move_files(
     rows: list[MovedRow] = []
     made: set[Path] = set()
     several = len(planned) > 1
-    silent = not several or not sys.stderr.isatty()
-    with synced_together() if several else nullcontext():
-        for path, target in tqdm(planned, unit="file", file=sys.stderr, disable=silent, leave=False):
+    with Progress(quiet=quiet) as progress, synced_together() if several else nullcontext():
+        for path, target in progress.each("writing", planned):
             try:
                 if target != out and target.parent not in made:
                     target.parent.mkdir(parents=True, exist_ok=True)

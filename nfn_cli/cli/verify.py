@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nfn_cli.cli.interrupts import told_interrupt
 from nfn_cli.cli.options import (
     ActivationOption,
     ChainOption,
@@ -20,10 +21,12 @@ from nfn_cli.cli.options import (
     OverwriteOption,
     PoolOption,
     PrefixOption,
+    QuietOption,
     StrictOption,
     complete_head,
     refuse_existing,
 )
+from nfn_cli.cli.progress import Progress
 from nfn_cli.cli.telling import told_by
 from nfn_cli.errors import DifferentError, UsageError
 
@@ -115,6 +118,7 @@ def verify(
     strict: StrictOption = False,
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Test whether B is A in other coordinates; or, without B, whether A computes the same along its orbit.
 
@@ -135,24 +139,34 @@ def verify(
         if save_element is not None:
             raise UsageError("--save-element", "there is no checkpoint to bring this one to", "give A and B")
         shape = parsed_shape(input_shape)
-        source = read_source(path, told)
         notes: list[str] = []
-        checks = check_orbit(
-            source, samples=samples, seed=seed, head=head, shape=shape, model=model, on_note=notes.append
-        )
+        with told_interrupt(lambda: "nothing was decided"), Progress(quiet=quiet, stage="reading") as progress:
+            source = read_source(path, told)
+            checks = check_orbit(
+                source,
+                samples=samples,
+                seed=seed,
+                head=head,
+                shape=shape,
+                model=model,
+                progress=progress,
+                on_note=notes.append,
+            )
         rows = [CheckRow(c.name, c.samples, c.deviation, c.tolerance, c.passed) for c in checks]
         write_rows(rows, CheckRow, _check_table, format, sys.stdout)
         failed = ", ".join(row.check for row in rows if not row.passed)
-        _finish(f"not preserved: {failed}" if failed else "preserved", source, passed=not failed, notes=notes)
+        verdict = f"not preserved: {failed}" if failed else "preserved"
+        _finish(verdict, source, passed=not failed, quiet=quiet, notes=notes)
         return
     for option, value in (("--head", head), ("--input-shape", input_shape), ("--model", model)):
         if value is not None:
             raise UsageError(option, "says nothing about two checkpoints", "leave it out, or give A alone")
     if save_element is not None:
         refuse_existing(save_element, overwrite=overwrite)
-    source = read_source(path, told)
     try:
-        found = compare_checkpoints(source, read_source(other, told))
+        with told_interrupt(lambda: "nothing was decided"), Progress(quiet=quiet, stage="reading") as progress:
+            source = read_source(path, told)
+            found = compare_checkpoints(source, read_source(other, told), progress)
     except DifferentError:
         if format is not None and format is not Format.table:
             write_rows([], LayerRow, _layer_table, format, sys.stdout)  # programs read an answer, also this one
@@ -167,17 +181,23 @@ def verify(
     write_rows(layers, LayerRow, _layer_table, format, sys.stdout)
     row = max(layers, key=lambda row: row.deviation)
     worst = f" (largest deviation {row.deviation:.1e}, in {row.layer}; tolerance {row.tolerance:.0e})"
-    _finish(
-        "same function" if found.same_orbit else "not the same orbit", source, passed=found.same_orbit, figures=worst
-    )
+    verdict = "same function" if found.same_orbit else "not the same orbit"
+    _finish(verdict, source, passed=found.same_orbit, quiet=quiet, figures=worst)
 
 
-def _finish(verdict: str, source: Source, *, passed: bool, figures: str = "", notes: Sequence[str] = ()) -> None:
-    """Say the verdict where it does not mix with the rows, and of what it speaks; leave with it."""
+def _finish(
+    verdict: str, source: Source, *, passed: bool, quiet: bool, figures: str = "", notes: Sequence[str] = ()
+) -> None:
+    """Say the verdict where it does not mix with the rows, and of what it speaks; leave with it.
+
+    Args:
+        quiet: say nothing of what is as it should be, but for what was assumed.
+    """
     sys.stdout.flush()
     reading = source.network.reading
     chains = f"the chain{'s' * (len(source.stored.starts) > 1)} {reading.network}"
-    print(f"nfn: {verdict}, as {chains} with {reading.activation or 'no activation'}{figures}", file=sys.stderr)
+    if not (quiet and passed):
+        print(f"nfn: {verdict}, as {chains} with {reading.activation or 'no activation'}{figures}", file=sys.stderr)
     if reading.assumed:
         print(f"nfn: assumed: {reading.assumed}", file=sys.stderr)
     for note in notes:

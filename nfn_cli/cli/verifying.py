@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from nfn_cli.cli.progress import Progress
 from nfn_cli.errors import HeadError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _SCALES = (0.1, 10.0)
 _SAMPLES = 8
 
 
-def compare_checkpoints(source: Source, target: Source) -> Alignment:
+def compare_checkpoints(source: Source, target: Source, progress: Progress) -> Alignment:
     """Find the element that brings one checkpoint's network to the other's, by the coarser of their dtypes.
 
     What they hold beside their layers has residuals of its own: it has to be the same.
@@ -31,7 +32,7 @@ def compare_checkpoints(source: Source, target: Source) -> Alignment:
     """
     import torch
 
-    from nfn_cli.symmetry import align, architecture_difference, beside_residuals
+    from nfn_cli.symmetry import Watch, align, architecture_difference, beside_residuals
 
     ours, theirs = source.network.weight_space, target.network.weight_space
     difference = architecture_difference(ours.architecture, theirs.architecture)
@@ -39,7 +40,9 @@ def compare_checkpoints(source: Source, target: Source) -> Alignment:
         remedy = f"compare it with a checkpoint of its own kind, not {source.checkpoint.path}"
         raise difference.error(target.checkpoint.path, remedy)
     beside = beside_residuals(target.checkpoint.path, source.beside, target.beside)
-    found = align(ours, theirs, max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps))
+    coarsest = max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps)
+    watch = Watch(lambda name, steps: progress.stage(name, steps, "layers"), progress.advance)
+    found = align(ours, theirs, coarsest, watch=watch)
     permuted = None if found.permuted is None else (*found.permuted, *beside)
     return replace(found, residuals=(*found.residuals, *beside), permuted=permuted)
 
@@ -52,6 +55,7 @@ def check_orbit(
     head: str | None = None,
     shape: tuple[int, ...] | None = None,
     model: str | None = None,
+    progress: Progress,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> list[Check]:
     """Move a checkpoint by random elements; its outputs must stay, and the prediction of a head that reads it.
@@ -88,13 +92,14 @@ def check_orbit(
 
     reader = _reader(source, head)
     if model is None:
-        checks = _check_chains(source, elements(True), chains, trials, generator)
+        checks = _check_chains(source, elements(True), chains, trials, generator, progress)
     else:
-        checks = [_check_model(source, elements(True), shape, trials[0], model, generator)]
+        checks = [_check_model(source, elements(True), shape, trials[0], model, generator, progress)]
     if reader is not None:
         # A head computes in float32, and one that predicts accuracies knows nothing of phases.
+        chosen = progress.each(f"prediction of {reader.name}", elements(reader.phases), "samples")
         before = reader.says(stack([point]))
-        after = (reader.says(stack([act(element, point)])) for element in elements(reader.phases))
+        after = (reader.says(stack([act(element, point)])) for element in chosen)
         checks.append(compare(f"prediction of {reader.name}", before, after, output_tolerance(torch.float32)))
     return checks
 
@@ -139,6 +144,7 @@ def _check_chains(
     chains: Sequence[Architecture],
     trials: Sequence[Trial],
     generator: torch.Generator,
+    progress: Progress,
 ) -> list[Check]:
     from nfn_cli.symmetry import check_outputs, random_inputs
 
@@ -147,7 +153,7 @@ def _check_chains(
     return [
         check_outputs(
             point,
-            elements,
+            progress.each("outputs", elements, "samples"),
             random_inputs(trial.shape, generator, trial.inputs),
             chain if several else None,
             padded=trial.padded,
@@ -163,6 +169,7 @@ def _check_model(
     trial: Trial,
     model: str,
     generator: torch.Generator,
+    progress: Progress,
 ) -> Check:
     from nfn_cli.cli.user_model import UserModel, candidate_shapes
     from nfn_cli.symmetry import compare, move, output_tolerance, random_inputs
@@ -176,7 +183,7 @@ def _check_model(
     before = module.run(inputs)
 
     def after() -> Iterator[Tensor]:
-        for element in elements:
+        for element in progress.each(f"outputs of {model}", elements, "samples"):
             module.load({**stored, **move(source, element)})
             yield module.run(inputs)
 

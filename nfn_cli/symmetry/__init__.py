@@ -8,7 +8,14 @@
 """
 
 from nfn_cli.symmetry.action import act
-from nfn_cli.symmetry.alignment import Alignment, align, architecture_difference, beside_residuals, orbit_tolerance
+from nfn_cli.symmetry.alignment import (
+    Alignment,
+    Watch,
+    align,
+    architecture_difference,
+    beside_residuals,
+    orbit_tolerance,
+)
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.inspection import GroupFacts, Inspection, LayerFacts, inspect_network, read_leniently
 from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind, group_kind
@@ -42,6 +49,7 @@ __all__ = [
     "NormalFormSettings",
     "Source",
     "Trial",
+    "Watch",
     "act",
     "align",
     "architecture_difference",

@@ -56,6 +56,7 @@ def generate_zoo(
     group_size: int | None = None,
     on_start: Callable[[int], None] = lambda samples: None,
     on_samples: Callable[[int], None] = lambda samples: None,
+    on_runs: Callable[[int, int], None] = lambda done, wanted: None,
 ) -> ZooReport:
     """Train the runs of `settings` that `folder` does not hold yet.
 
@@ -70,6 +71,7 @@ def generate_zoo(
         group_size: networks trained side by side; by default what suits the device.
         on_start: told how many network-samples this sitting will process.
         on_samples: told how many were processed since the last call.
+        on_runs: told how many of how many runs the folder holds, at first and after each group.
 
     Raises:
         DataError: unusable images, or a folder that holds another zoo or cannot be written to.
@@ -92,6 +94,8 @@ def generate_zoo(
     groups = _groups(wanted, group_size or _GROUP_SIZE[device])
     samples = sum(_samples(group, len(images.train_labels), settings) for group in groups)
     on_start(samples)
+    done = settings.count - len(wanted)
+    on_runs(done, settings.count)
 
     make_folder(folder)
     rows, diverged, next_part = list(state.rows), set(state.diverged), _next_part(state.rows)
@@ -112,6 +116,8 @@ def generate_zoo(
                 # lose its earlier checkpoints.
                 write_labels(folder, rows)
                 write_record(folder, settings, diverged)
+                done += len(group)
+                on_runs(done, settings.count)
     return ZooReport(len(wanted), settings.count - len(wanted), len(diverged), len(rows), samples)
 
 

@@ -16,6 +16,7 @@ from nfn_cli.symmetry.alignment.aligner import Aligner
 from nfn_cli.symmetry.alignment.refinement import refine
 from nfn_cli.symmetry.alignment.residuals import Residual, largest_deviation, residuals
 from nfn_cli.symmetry.alignment.rows import Freedom
+from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 
@@ -80,12 +81,15 @@ def orbit_tolerance(*dtypes: torch.dtype) -> float:
     return max(_TOLERANCES.get(dtype, 2e-2) for dtype in dtypes)
 
 
-def align(ours: WeightSpace, theirs: WeightSpace, precision: torch.dtype | None = None) -> Alignment:
+def align(
+    ours: WeightSpace, theirs: WeightSpace, precision: torch.dtype | None = None, *, watch: Watch = UNWATCHED
+) -> Alignment:
     """Find g such that g·A is next to B.
 
     Args:
         ours, theirs: A and B, without batch axes; computation is float64 whatever their dtypes.
         precision: the coarsest dtype that the weights were stored in; that of the tensors by default.
+        watch: told what is under way.
 
     Raises:
         DifferentError: the networks differ in more than their weights.
@@ -104,16 +108,16 @@ def align(ours: WeightSpace, theirs: WeightSpace, precision: torch.dtype | None 
     # Names may differ; from here on they are B's.
     pairs = zip(ours.architecture.tensors, theirs.architecture.tensors, strict=True)
     ours = WeightSpace(theirs.architecture, {their.name: ours.tensors[our.name] for our, their in pairs})
-    forward = _measured(Aligner(ours, theirs, freedoms, tolerance).run(), ours, theirs)
+    forward = _measured(Aligner(ours, theirs, freedoms, tolerance).run(watch), ours, theirs)
     fixed = [Freedom(DiagonalKind.TRIVIAL, in_place=freedom.in_place) for freedom in freedoms]
     if freedoms == fixed:
-        element, left = _nearest([forward], ours, theirs, fixed, tolerance)
+        element, left = _nearest([forward], ours, theirs, fixed, tolerance, watch)
         return Alignment(element, left, left, tolerance)
     alone: list[_Found] = []
     with suppress(UsageError):
-        permuted = _measured(Aligner(ours, theirs, fixed, tolerance).run(), ours, theirs)
-        alone.append(_nearest([permuted], ours, theirs, fixed, tolerance))
-    element, left = _nearest([forward, *alone], ours, theirs, freedoms, tolerance)
+        permuted = _measured(Aligner(ours, theirs, fixed, tolerance).run(watch), ours, theirs)
+        alone.append(_nearest([permuted], ours, theirs, fixed, tolerance, watch))
+    element, left = _nearest([forward, *alone], ours, theirs, freedoms, tolerance, watch)
     return Alignment(element, left, alone[0][1] if alone else None, tolerance)
 
 
@@ -125,7 +129,12 @@ def _measured(element: GroupElement, ours: WeightSpace, theirs: WeightSpace) -> 
 
 
 def _nearest(
-    starts: Sequence[_Found], ours: WeightSpace, theirs: WeightSpace, freedoms: Sequence[Freedom], tolerance: float
+    starts: Sequence[_Found],
+    ours: WeightSpace,
+    theirs: WeightSpace,
+    freedoms: Sequence[Freedom],
+    tolerance: float,
+    watch: Watch,
 ) -> _Found:
     """The first of these where it is the element that was looked for; else the nearest one to be reached from the best
     of them and the identity, since a fine-tuned network has not moved."""
@@ -133,7 +142,7 @@ def _nearest(
         return starts[0]
     identity = GroupElement.identity([group.size for group in theirs.architecture.groups])
     best = min(*starts, _measured(identity, ours, theirs), key=_total)
-    return min(best, _measured(refine(best[0], ours, theirs, freedoms), ours, theirs), key=_total)
+    return min(best, _measured(refine(best[0], ours, theirs, freedoms, watch), ours, theirs), key=_total)
 
 
 def _total(found: _Found) -> float:

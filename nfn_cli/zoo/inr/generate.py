@@ -77,6 +77,7 @@ def generate_inrs(
     group_size: int | None = None,
     on_start: Callable[[int], None] = lambda steps: None,
     on_steps: Callable[[int], None] = lambda steps: None,
+    on_fits: Callable[[int, int], None] = lambda done, wanted: None,
 ) -> InrReport:
     """Fit the networks of `settings` that `folder` does not hold yet.
 
@@ -89,6 +90,7 @@ def generate_inrs(
         group_size: networks fitted side by side; by default what suits the device.
         on_start: told how many network-steps this sitting will do.
         on_steps: told how many were done since the last call.
+        on_fits: told how many of how many networks the folder holds, at first and after each part.
 
     Raises:
         DataError: unusable images, more pictures asked for than there are, or a folder that holds another zoo or
@@ -102,6 +104,8 @@ def generate_inrs(
         for number, start in zip(_free_parts(state.rows), range(0, len(wanted), _PART), strict=False)
     ]
     on_start(len(wanted) * settings.steps)
+    done, count = len(state.finished), len(state.finished) + len(wanted)
+    on_fits(done, count)
     make_folder(folder)
     rows, diverged = list(state.rows), set(state.diverged)
     write_inr_record(folder, settings, diverged)
@@ -128,6 +132,8 @@ def generate_inrs(
                 rows.sort(key=lambda row: (row.file, row.index or 0))
                 write_inr_rows(folder, rows)
                 write_inr_record(folder, settings, diverged)
+                done += len(part.fits)
+                on_fits(done, count)
     known = [row.psnr for row in rows if row.psnr is not None]
     mean = sum(known) / len(known) if known else float("nan")
     return InrReport(len(wanted), len(state.finished), len(diverged), mean, len(wanted) * settings.steps)
