@@ -6,6 +6,7 @@ A thread of its own draws, so that work which takes long without a step is seen 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -23,6 +24,8 @@ Item = TypeVar("Item")
 SECONDS_BEFORE_BAR = 1.0
 SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_BETWEEN_DRAWINGS = 0.2
+_TO_THE_END = "\x1b[K"  # of the line, erased: where Ctrl-C was pressed the terminal has written ^C behind the bar
+_ECHO = 3  # columns that are left free for it: a line that is full would break
 _LAYOUT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{unit} [{elapsed}<{remaining}{postfix}]"
 _LAYOUT_WITHOUT_TOTAL = "{desc}: {n_fmt}{unit} [{elapsed}{postfix}]"
 _LAYOUT_WITHOUT_STEPS = "{desc} [{elapsed}]"
@@ -136,6 +139,8 @@ class Progress:
             if self._bar is not None:
                 self._bar.close()
                 self._bar = None
+                if os.name == "posix":
+                    print(_TO_THE_END, end="", file=sys.stderr, flush=True)
 
     def _draw_always(self) -> None:
         wait = SECONDS_BEFORE_BAR if self.on_terminal else SECONDS_BETWEEN_LINES
@@ -158,6 +163,7 @@ class Progress:
             from tqdm import tqdm
 
             self._bar = tqdm(file=sys.stderr, leave=False, dynamic_ncols=True, delay=1)
+            self._bar.dynamic_ncols = _room  # type: ignore[assignment]  # a function, when tqdm is made
             self._bar.delay = 0  # which kept it from showing itself while it was empty
         bar = self._bar
         steps = stage.done if stage.total is None else min(stage.done, stage.total)
@@ -183,3 +189,12 @@ class Progress:
             if of and worked > 0 and stage.total is not None:
                 return f"{text}, about {(stage.total - stage.done) * elapsed / worked:,.0f} s left"
         return f"{text}, for {elapsed:,.0f} s"
+
+
+def _room(stream: TextIO) -> tuple[int, int | None]:
+    """Columns for the bar, and rows, of which nobody asks."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        columns = shutil.get_terminal_size().columns
+    return max(10, columns - _ECHO), None
