@@ -46,6 +46,12 @@ class ArchitectureError(NfnError):
     """The tensors do not form an architecture that nfn understands."""
 
 
+class DifferentError(ArchitectureError):
+    """Two networks were compared, and cannot be one in other coordinates. Exit code 1, as of a comparison that ran."""
+
+    exit_code = 1
+
+
 class HeadError(NfnError):
     """A head could not be loaded, or does not accept a network."""
 

@@ -25,7 +25,7 @@ _ADAPTIVE: dict[str, dict[int, Callable[[Tensor, int], Tensor]]] = {
 }
 
 
-def functional_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, padding: int = 0) -> Tensor:
+def functional_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, padding: int | None = 0) -> Tensor:
     """Outputs of one network on `inputs`.
 
     Args:
@@ -42,13 +42,14 @@ def functional_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, p
     return population_forward(WeightSpace(point.architecture, alone), inputs, stride=stride, padding=padding)[0]
 
 
-def population_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, padding: int = 0) -> Tensor:
+def population_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, padding: int | None = 0) -> Tensor:
     """Outputs of every network of a batch on the same inputs.
 
     Args:
         point: tensors [networks, *shape].
         inputs: [batch, channels, *space] for networks that start with a convolution, else [batch, features].
-        stride, padding: of every convolution; a state dict does not hold them.
+        stride, padding: of every convolution; a state dict does not hold them. None pads with as many zeros as keep,
+            without strides, the size of the space.
 
     Returns:
         [networks, batch, outputs], or [networks, batch, channels, *space] if the last layer is a convolution.
@@ -78,11 +79,13 @@ def population_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, p
         if layer.kind == "conv":
             if hidden.ndim == 2:  # a convolution behind a linear layer sees one position
                 hidden = hidden.view(*hidden.shape, *[1] * len(layer.kernel))
+            if padding is None:
+                hidden = F.pad(hidden, [n for size in reversed(layer.kernel) for n in (size // 2, (size - 1) // 2)])
             if groups == 1 and len(layer.kernel) == 2:
-                hidden = _shared_convolution(hidden, weight.flatten(0, 1), bias.flatten(), stride, padding)
+                hidden = _shared_convolution(hidden, weight.flatten(0, 1), bias.flatten(), stride, padding or 0)
             else:
                 convolve = _CONVOLUTIONS[len(layer.kernel)]
-                hidden = convolve(hidden, weight.flatten(0, 1), bias.flatten(), stride, padding, groups=groups)
+                hidden = convolve(hidden, weight.flatten(0, 1), bias.flatten(), stride, padding or 0, groups=groups)
         else:
             rows = _flattened(hidden, layer, architecture.pool)
             if groups == 1:

@@ -51,7 +51,8 @@ def _nfn(
 ) -> None:
     """Read a trained network's weights like an instrument: how well it generalises, from its weights alone.
 
-    Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 nothing could be done.
+    Exit codes: 0 all done, 1 some inputs failed (verify: not the same function), 2 wrong usage, 3 nothing could be
+    done, 130 interrupted.
     """
 
 

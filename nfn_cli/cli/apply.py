@@ -27,6 +27,7 @@ from nfn_cli.cli.options import (
     OverwriteOption,
     PoolOption,
     PrefixOption,
+    QuietOption,
     StrictOption,
     checked_scale_range,
 )
@@ -78,6 +79,7 @@ def apply(
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
     skip_existing: SkipExistingOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Move networks along their orbits: other weights, the same function.
 
@@ -149,4 +151,4 @@ def apply(
         )
         return with_reading(row, source.network.reading)
 
-    move_files(plan, work, format, overwrite=overwrite, skip_existing=skip_existing)
+    move_files(plan, work, format, overwrite=overwrite, skip_existing=skip_existing, quiet=quiet)

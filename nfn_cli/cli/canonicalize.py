@@ -27,6 +27,7 @@ from nfn_cli.cli.options import (
     OverwriteOption,
     PoolOption,
     PrefixOption,
+    QuietOption,
     StrictOption,
 )
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
@@ -67,6 +68,7 @@ def canonicalize(
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
     skip_existing: SkipExistingOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Bring networks to the normal form of their orbit: the same function, and the same weights for the whole orbit.
 
@@ -118,4 +120,4 @@ def canonicalize(
         )
         return with_reading(row, source.network.reading)
 
-    move_files(plan, work, format, overwrite=overwrite, skip_existing=skip_existing)
+    move_files(plan, work, format, overwrite=overwrite, skip_existing=skip_existing, quiet=quiet)

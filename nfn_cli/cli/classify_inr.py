@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, OverwriteOption
+from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, OverwriteOption, QuietOption
 from nfn_cli.cli.scoring_options import (
     BatchSizeOption,
     Dtype,
@@ -24,7 +24,6 @@ from nfn_cli.cli.scoring_options import (
     OrderedOption,
     OutputOption,
     PathsArgument,
-    QuietOption,
     ResumeOption,
     ScoreFormatOption,
     ScoringCall,

@@ -23,6 +23,7 @@ from nfn_cli.cli.options import (
     DeviceOption,
     FormatOption,
     OverwriteOption,
+    QuietOption,
     complete_head,
 )
 from nfn_cli.errors import CheckpointError, HeadError, NfnError, UsageError
@@ -81,6 +82,7 @@ def edit_inr(
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
     skip_existing: SkipExistingOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Edit the pictures that implicit neural representations show, by their weights alone.
 
@@ -105,7 +107,7 @@ def edit_inr(
     def failed(each: Destination, error: NfnError) -> EditedRow:
         return EditedRow(str(each.source), str(each.target), error=str(error))
 
-    outcome = write_each(plan, work, failed, skip_existing=skip_existing)
+    outcome = write_each(plan, work, failed, stage="editing", skip_existing=skip_existing, quiet=quiet)
     rows = outcome.rows
     write_rows(rows, EditedRow, _table, format, sys.stdout)
     counts = Counter(row.assumed for row in rows if row.assumed)

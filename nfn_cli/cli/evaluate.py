@@ -11,8 +11,17 @@ from typing import Annotated
 
 import typer
 
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, checked_scale_range, complete_head
+from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.options import (
+    ActivationOption,
+    Device,
+    DeviceOption,
+    QuietOption,
+    checked_scale_range,
+    complete_head,
+)
 from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
+from nfn_cli.cli.progress import Progress
 
 
 class Split(str, Enum):
@@ -66,6 +75,7 @@ def evaluate(
     activation: ActivationOption = None,
     device: DeviceOption = Device.auto,
     format: Annotated[ReportFormat, typer.Option(help="How the report is written.")] = ReportFormat.table,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure a head on labelled checkpoints: as they are, and moved by random elements of their symmetry group.
 
@@ -86,7 +96,8 @@ def evaluate(
         activation=activation,
         outsiders=parsed_outsiders(outsiders),
     )
-    report = evaluate_head(head, data, labels, settings, resolve_device(device.value))
+    with told_interrupt(lambda: "nothing was written"), Progress(quiet=quiet, stage="reading") as progress:
+        report = evaluate_head(head, data, labels, settings, resolve_device(device.value), on_stage=progress.stage)
     if format is ReportFormat.json:
         print(json.dumps(without_nan(asdict(report)), indent=2))
     else:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, TextIO, TypeVar
 import typer
 
 from nfn_cli.cli.evaluate import ReportFormat
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, complete_head
+from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, QuietOption, complete_head
 from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
+from nfn_cli.cli.progress import Progress
 from nfn_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def evaluate_inr(
     activation: ActivationOption = None,
     device: DeviceOption = Device.auto,
     format: Annotated[ReportFormat, typer.Option(help="How the report is written.")] = ReportFormat.table,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure a head that classifies INRs, or one that edits them.
 
@@ -75,22 +78,33 @@ def evaluate_inr(
     if task_of_head(head) == EDIT:
         if others:
             raise UsageError("--outsiders", f"{head} edits, and flags none", "leave it out")
-        edited = evaluate_editor(
-            head, data, labels, split=split.value, count=count, seed=seed, activation=activation, device=place
-        )
+        with told_interrupt(lambda: "nothing was written"), Progress(quiet=quiet, stage="reading") as progress:
+            edited = evaluate_editor(
+                head,
+                data,
+                labels,
+                split=split.value,
+                count=count,
+                seed=seed,
+                activation=activation,
+                device=place,
+                on_stage=progress.stage,
+            )
         _print(edited, print_edit_report, format)
         return
-    report = evaluate_classifier(
-        head,
-        data,
-        labels,
-        split=split.value,
-        count=count,
-        seed=seed,
-        activation=activation,
-        outsiders=others,
-        device=place,
-    )
+    with told_interrupt(lambda: "nothing was written"), Progress(quiet=quiet, stage="reading") as progress:
+        report = evaluate_classifier(
+            head,
+            data,
+            labels,
+            split=split.value,
+            count=count,
+            seed=seed,
+            activation=activation,
+            outsiders=others,
+            device=place,
+            on_stage=progress.stage,
+        )
     _print(report, print_class_report, format)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.failures import leave_with
+from nfn_cli.cli.interrupts import told_interrupt
 from nfn_cli.cli.options import (
     ActivationOption,
     ChainOption,
@@ -19,9 +20,11 @@ from nfn_cli.cli.options import (
     OmegaOption,
     PoolOption,
     PrefixOption,
+    QuietOption,
     StrictOption,
 )
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
+from nfn_cli.cli.progress import Progress
 from nfn_cli.cli.telling import told_by
 from nfn_cli.errors import NfnError
 from nfn_cli.threads import numbers_in, threads_for
@@ -61,6 +64,7 @@ def inspect_checkpoints(
         InspectFormat | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture that is there.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Show what a network is made of, which symmetries it has, and which heads read it.
 
@@ -69,8 +73,6 @@ def inspect_checkpoints(
 
     Where a file opens and no network is read of it, the table and JSON show its tensors, and why.
     """
-    from tqdm import tqdm
-
     from nfn_cli.checkpoints import find_checkpoints
     from nfn_cli.cli.inspection_table import Inspected, write_inspections
     from nfn_cli.cli.tensor_table import ShownTensors
@@ -85,7 +87,6 @@ def inspect_checkpoints(
     told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
     # The lines of a pipe are layers: of a file without any they have the error alone.
     opening = tensors or format is not None or sys.stdout.isatty()
-    silent = len(found) < 2 or not sys.stderr.isatty()
 
     def inspected(path: Path) -> Inspected:
         """A function, so that nothing of a file is in memory when the next one is read."""
@@ -103,12 +104,13 @@ def inspect_checkpoints(
         return Inspected(str(path), error=str(refusal), tensors=_opened(path, refusal) if opening else None)
 
     rows: list[Inspected] = []
-    for path in tqdm(found, unit="file", file=sys.stderr, disable=silent, leave=False):
-        try:
-            with threads_for(numbers_in(path)):
-                rows.append(inspected(path))
-        except NfnError as error:  # of the picture
-            rows.append(Inspected(str(path), error=str(error)))
+    with told_interrupt(lambda: "nothing was shown"), Progress(quiet=quiet) as progress:
+        for path in progress.each("inspecting", found):
+            try:
+                with threads_for(numbers_in(path)):
+                    rows.append(inspected(path))
+            except NfnError as error:  # of the picture
+                rows.append(Inspected(str(path), error=str(error)))
     write_inspections(rows, Format(format.value) if format else None, sys.stdout, by_tensor=tensors)
     leave_with([row.error for row in rows])
 

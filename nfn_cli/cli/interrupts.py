@@ -1,15 +1,39 @@
-"""Ctrl-C in a command that can be continued."""
+"""Ctrl-C: what the user hears, and a command that can be continued."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+import typer
+
+from nfn_cli.cli.program import INTERRUPTED
+
 _TOLD = b"\nnfn: finishing what is under way; Ctrl-C again ends at once\n"
+
+
+@contextmanager
+def told_interrupt(kept: Callable[[], str], subject: Path | None = None) -> Iterator[None]:
+    """Meet Ctrl-C within the block: one line, and the documented exit code.
+
+    Args:
+        kept: what to say of what there is, and of how to go on.
+        subject: what that is about, if it is one file or folder.
+
+    Raises:
+        Exit: interrupted.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        about = "" if subject is None else f"{subject}: "
+        print(f"nfn: {about}interrupted; {kept()}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 class Stop:

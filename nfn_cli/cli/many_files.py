@@ -15,6 +15,7 @@ from nfn_cli.cli.destinations import Destination, Plan
 from nfn_cli.cli.failures import leave_with
 from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.program import INTERRUPTED
+from nfn_cli.cli.progress import Progress
 from nfn_cli.errors import NfnError
 from nfn_cli.folders import make_folder, remove_empty
 from nfn_cli.threads import numbers_in, threads_for
@@ -42,21 +43,23 @@ def write_each(
     work: Callable[[Destination], Row],
     failed: Callable[[Destination, NfnError], Row],
     *,
+    stage: str,
     skip_existing: bool = False,
+    quiet: bool = False,
 ) -> Outcome[Row]:
-    """Do the work on every file, and show on a terminal how far it is.
+    """Do the work on every file, and show how far it is.
 
     Of several files, the first Ctrl-C lets the one that is under way be finished. No folder is left without a file in
     it that was made for one.
 
     Args:
         failed: makes the row of a file that cannot be done.
+        stage: what is done to the files, such as `writing`.
+        quiet: show nothing.
 
     Raises:
         DataError: the output folder cannot be made.
     """
-    from tqdm import tqdm
-
     from nfn_cli.checkpoints import settle, synced_together
 
     rows: list[Row] = []
@@ -65,13 +68,13 @@ def write_each(
     stop, interrupted = Stop(), False
     made = make_folder(plan.folder) if plan.folder is not None else []
     ready = {plan.folder}
-    silent = not several or not sys.stderr.isatty()
     try:
         with ExitStack() as stack:
+            progress = stack.enter_context(Progress(quiet=quiet))
             if several:
                 stack.enter_context(synced_together())
                 stack.enter_context(stop.on_interrupt())
-            for each in tqdm(plan.destinations, unit="file", file=sys.stderr, disable=silent, leave=False):
+            for each in progress.each(stage, plan.destinations):
                 if stop.asked():
                     interrupted = True
                     break

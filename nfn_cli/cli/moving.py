@@ -58,6 +58,7 @@ def move_files(
     *,
     overwrite: bool,
     skip_existing: bool,
+    quiet: bool,
 ) -> None:
     """Do the work on every file, print a row for each, and leave with the documented exit code."""
     from nfn_cli.cli.output import write_rows
@@ -65,7 +66,7 @@ def move_files(
     def failed(each: Destination, error: NfnError) -> MovedRow:
         return MovedRow(str(each.source), str(each.target), error=str(error))
 
-    outcome = write_each(plan, work, failed, skip_existing=skip_existing)
+    outcome = write_each(plan, work, failed, stage="writing", skip_existing=skip_existing, quiet=quiet)
     rows = outcome.rows
     write_rows(rows, MovedRow, _table, format, sys.stdout)
     readings = reading_lines((row.read_as, row.assumed) for row in rows)

@@ -101,4 +101,5 @@ EntryOption = Annotated[
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Refuse a network that is only recognised by names and shapes.")
 ]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary on stderr.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, OverwriteOption
+from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, OverwriteOption, QuietOption
 from nfn_cli.cli.scoring_options import (
     BatchSizeOption,
     Dtype,
@@ -19,7 +19,6 @@ from nfn_cli.cli.scoring_options import (
     OrderedOption,
     OutputOption,
     PathsArgument,
-    QuietOption,
     ResumeOption,
     ScoreFormatOption,
     ScoringCall,

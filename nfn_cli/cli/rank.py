@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, Format
+from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, Format, QuietOption
 from nfn_cli.cli.scoring_options import (
     BatchSizeOption,
     Dtype,
@@ -24,7 +24,6 @@ from nfn_cli.cli.scoring_options import (
     JobsOption,
     LimitOption,
     PathsArgument,
-    QuietOption,
     ScoringCall,
     parsed_batch_size,
 )
@@ -75,7 +74,7 @@ def rank(
     Networks of equal accuracy are sorted by the low end of their interval, then by name. Files that cannot be scored
     are told on stderr and left out.
     """
-    from nfn_cli.cli.interrupts import Stop
+    from nfn_cli.cli.interrupts import Stop, told_interrupt
     from nfn_cli.cli.scoring_run import listed, put_through
     from nfn_cli.scoring import AccuracyTask, Ranking
 
@@ -106,7 +105,8 @@ def rank(
         ranking.add(scored.row for scored in rows)
 
     stop = Stop()  # nobody asks it: the best of a part would not be the best, so Ctrl-C ends at once
-    ended = put_through(AccuracyTask(), call, *listed(call, stop), take, stop)
+    with told_interrupt(lambda: "nothing was ranked"):
+        ended = put_through(AccuracyTask(), call, *listed(call, stop), take, stop)
     _write(ranking.rows(), format)
     ended.tell(quiet=quiet)
     if code := ended.exit_code():

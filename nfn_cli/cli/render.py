@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.failures import counted
-from nfn_cli.cli.options import ActivationOption, OverwriteOption, refuse_existing
+from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.options import ActivationOption, OverwriteOption, QuietOption, refuse_existing
+from nfn_cli.cli.progress import Progress
 from nfn_cli.errors import CheckpointError, NfnError, UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def render(
     limit: Annotated[int | None, typer.Option(min=1, help=_LIMIT_HELP, show_default=False)] = None,
     activation: ActivationOption = None,
     overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Draw the pictures that implicit neural representations hold, at any resolution.
 
@@ -83,7 +86,9 @@ def render(
         assumed[what] += 1
 
     settings = DrawSettings(*size, value_range, activation, most + 1)
-    pictures = gathered(drawn(find_checkpoints(paths), settings, on_error=on_error, on_assumed=on_assumed))
+    with told_interrupt(lambda: "nothing was drawn"), Progress(quiet=quiet, stage="looking for files") as progress:
+        files = progress.each("reading", find_checkpoints(paths))
+        pictures = gathered(drawn(files, settings, on_error=on_error, on_assumed=on_assumed))
     for line in failed:
         print(f"nfn: {line}", file=sys.stderr)
     if not pictures:

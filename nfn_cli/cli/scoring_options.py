@@ -113,7 +113,6 @@ ResumeOption = Annotated[
 HashOption = Annotated[
     bool, typer.Option("--hash", help="Tell changed inputs by their contents, not by size and time.")
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary on stderr.")]
 
 
 def parsed_batch_size(value: str) -> int | None:

@@ -1,18 +1,19 @@
-"""What stderr hears while many checkpoints are put through a head."""
+"""What stderr hears while many checkpoints are put through a head: where the work is, and the first failures."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
+
+from nfn_cli.cli import progress
 
 if TYPE_CHECKING:
     from nfn_cli.scoring import Scored
 
 _TOLD = 20
-_SECONDS_BETWEEN_LINES = 30.0
 
 
 class Progress:
@@ -26,50 +27,34 @@ class Progress:
     """
 
     def __init__(self, total: int | None, *, quiet: bool) -> None:
-        from tqdm import tqdm
-
         self.scored = self.failed = 0
-        self._total = total
-        self._started = self._told = time.monotonic()
-        on_terminal = sys.stderr.isatty()
-        looked_at = on_terminal and not quiet and (total is None or total > 1)
-        self._bar = tqdm(total=total, unit="file", file=sys.stderr, disable=not looked_at, leave=False, mininterval=0.3)
-        self._lines = not on_terminal and not quiet
+        self._total, self._skipped = total, 0
+        self._started = time.monotonic()
+        self._shown = progress.Progress(quiet=quiet)
+        self._shown.stage("scoring", total, "files")
+        self._shown.__enter__()
 
     def advance(self, rows: Sequence[Scored[Any]], skipped: int) -> None:
         """Take note of rows, and of how many inputs have been passed over by now."""
         errors = [scored.row.error for scored in rows if scored.row.error is not None]
         for error in errors[: max(0, _TOLD - self.failed)]:
-            self._tell(f"nfn: {error}")
+            self._shown.tell(f"nfn: {error}")
         self.failed += len(errors)
         self.scored += len(rows) - len(errors)
         done = self.scored + self.failed + skipped
-        if not self._bar.disable:
-            if self._bar.total is not None and done > self._bar.total:  # packed files hold many
-                self._bar.total = None
-            self._bar.set_postfix(failed=self.failed, refresh=False)
-            self._bar.update(done - self._bar.n)
-        now = time.monotonic()
-        if self._lines and now - self._told >= _SECONDS_BETWEEN_LINES:
-            self._told = now
-            self._tell(self._line(done, now - self._started))
+        if self._total is not None and done > self._total:  # packed files hold many
+            self._shown.total(None)
+        self._shown.skip(skipped - self._skipped)
+        self._skipped = skipped
+        self._shown.advance(len(rows), f"{self.failed:,} failed")
 
-    @contextmanager
-    def aside(self) -> Iterator[None]:
+    def aside(self) -> AbstractContextManager[None]:
         """Keep the bar from what is written to stdout within the block, where both are one terminal."""
-        if self._bar.disable or not sys.stdout.isatty():
-            yield
-            return
-        self._bar.clear()
-        try:
-            yield
-            sys.stdout.flush()
-        finally:
-            self._bar.refresh()
+        return self._shown.aside() if sys.stdout.isatty() else nullcontext()
 
     def close(self) -> None:
         """Take the bar away."""
-        self._bar.close()
+        self._shown.close()
 
     def summary(self, skipped: int, skipped_failed: int = 0) -> list[str]:
         """Lines for the end: failures that were not told, and what was done.
@@ -89,16 +74,3 @@ class Progress:
             done = f"{self.scored:,} scored, {self.failed:,} failed, {skipped:,} passed over{before}"
             lines.append(f"{done} in {seconds:,.1f} s{rate}")
         return lines
-
-    def _line(self, done: int, seconds: float) -> str:
-        rate = (self.scored + self.failed) / seconds
-        known = self._total is not None and done <= self._total
-        of = f" of {self._total:,}" if known else ""
-        left = f", about {(self._total - done) / rate:,.0f} s left" if known and rate > 0 else ""  # type: ignore[operator]
-        return f"nfn: {done:,}{of} done, {self.failed:,} failed, {rate:,.0f} a second{left}"
-
-    def _tell(self, line: str) -> None:
-        if self._bar.disable:
-            print(line, file=sys.stderr)
-        else:
-            self._bar.write(line, file=sys.stderr)

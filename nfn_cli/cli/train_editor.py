@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from nfn_cli.cli.edit_inr import Edit
-from nfn_cli.cli.fit_progress import fit_bar
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, refuse_existing
+from nfn_cli.cli.fit_progress import fit_progress
+from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, QuietOption, refuse_existing
 from nfn_cli.errors import UsageError
 from nfn_cli.folders import require_place
 
@@ -50,6 +50,7 @@ def train_editor(
     activation: ActivationOption = None,
     device: DeviceOption = Device.auto,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a head that is there.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Fit a head that edits INRs, and write it as a folder with its model card.
 
@@ -75,15 +76,17 @@ def train_editor(
         test_count=test_count,
         activation=activation,
     )
-    with fit_bar(out, "step") as bar:
+    with fit_progress(out, "steps", quiet=quiet) as progress:
         report = fit(
             data,
             out,
             settings,
             labels=labels,
             device=resolve_device(device.value),
-            on_start=bar.start,
-            on_step=bar.step,
+            on_start=progress.start,
+            on_step=progress.step,
+            on_stage=progress.stage,
         )
     print_edit_report(report, sys.stdout)
-    print(f"nfn: head written to {out}", file=sys.stderr)
+    if not quiet:
+        print(f"nfn: head written to {out}", file=sys.stderr)

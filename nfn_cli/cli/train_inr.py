@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from nfn_cli.cli.fit_progress import fit_bar
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, refuse_existing
+from nfn_cli.cli.fit_progress import fit_progress
+from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, QuietOption, refuse_existing
 from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
 from nfn_cli.errors import UsageError
 from nfn_cli.folders import require_place
@@ -65,6 +65,7 @@ def train_inr(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a head or another unfinished fit that is there.")
     ] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Fit a head that classifies INRs, and write it as a folder with its model card.
 
@@ -94,7 +95,7 @@ def train_inr(
         activation=activation,
         outsiders=parsed_outsiders(outsiders),
     )
-    with fit_bar(out, "epoch") as bar:
+    with fit_progress(out, "epochs", quiet=quiet) as progress:
         report = train_classifier(
             data,
             labels,
@@ -102,12 +103,14 @@ def train_inr(
             settings,
             device=resolve_device(device.value),
             overwrite=overwrite,
-            on_start=bar.start,
-            on_epoch=bar.step,
-            on_skip=bar.skip,
+            on_start=progress.start,
+            on_epoch=progress.step,
+            on_skip=progress.skip,
+            on_stage=progress.stage,
         )
     print_class_report(report, sys.stdout)
-    print(f"nfn: head written to {out}", file=sys.stderr)
+    if not quiet:
+        print(f"nfn: head written to {out}", file=sys.stderr)
 
 
 def _names(classes: str | None) -> tuple[str, ...] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,26 +11,33 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.destinations import check_element
+from nfn_cli.cli.interrupts import told_interrupt
 from nfn_cli.cli.options import (
     ActivationOption,
     ChainOption,
     EntryOption,
+    Format,
     FormatOption,
     OmegaOption,
     OverwriteOption,
     PoolOption,
     PrefixOption,
+    QuietOption,
     StrictOption,
     complete_head,
 )
+from nfn_cli.cli.progress import Progress
 from nfn_cli.cli.telling import told_by
-from nfn_cli.errors import UsageError
+from nfn_cli.errors import DifferentError, UsageError
 from nfn_cli.threads import numbers_in, threads_for
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from nfn_cli.symmetry import Source
+
+
+_DIFFERENT = DifferentError.exit_code
 
 
 @dataclass(frozen=True)
@@ -79,11 +86,21 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Random group elements, for A alone.")] = 8,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Random group elements, for A alone. [default: 8, fewer of a large network]",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides the random elements and inputs, for A alone.")] = 0,
     input_shape: Annotated[
         str | None,
-        typer.Option(help="Shape of one input, such as 3,32,32. [default: one that fits]", show_default=False),
+        typer.Option(
+            help="Shape of one input, such as 3,32,32. [default: one that fits, small for a large network]",
+            show_default=False,
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -102,12 +119,16 @@ def verify(
     strict: StrictOption = False,
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Test whether B is A in other coordinates; or, without B, whether A computes the same along its orbit.
 
     With B, the element that brings A to B is recovered, and what is left of every layer is printed: with permutations
     alone, and with scales and signs as well. Without B, A is moved by random elements; its outputs must stay, and so
-    must the prediction of a head that reads it. The exit code is 3 if the answer is no.
+    must the prediction of a head that reads it.
+
+    Exit codes: 0 the same function, 1 another one (networks of different layers are), 2 wrong usage, 3 the question has
+    no answer: a file that cannot be read, or that tells too little.
     """
     from nfn_cli.cli.output import write_rows
     from nfn_cli.cli.verifying import check_orbit, compare_checkpoints, parsed_shape
@@ -119,22 +140,46 @@ def verify(
         if save_element is not None:
             raise UsageError("--save-element", "there is no checkpoint to bring this one to", "give A and B")
         shape = parsed_shape(input_shape)
-        with threads_for(numbers_in(path)):
+        notes: list[str] = []
+        with (
+            told_interrupt(lambda: "nothing was decided"),
+            Progress(quiet=quiet, stage="reading") as progress,
+            threads_for(numbers_in(path)),
+        ):
             source = read_source(path, told)
-            checks = check_orbit(source, samples=samples, seed=seed, head=head, shape=shape, model=model)
+            checks = check_orbit(
+                source,
+                samples=samples,
+                seed=seed,
+                head=head,
+                shape=shape,
+                model=model,
+                progress=progress,
+                on_note=notes.append,
+            )
         rows = [CheckRow(c.name, c.samples, c.deviation, c.tolerance, c.passed) for c in checks]
         write_rows(rows, CheckRow, _check_table, format, sys.stdout)
         failed = ", ".join(row.check for row in rows if not row.passed)
-        _finish(f"not preserved: {failed}" if failed else "preserved", source, passed=not failed)
+        verdict = f"not preserved: {failed}" if failed else "preserved"
+        _finish(verdict, source, passed=not failed, quiet=quiet, notes=notes)
         return
     for option, value in (("--head", head), ("--input-shape", input_shape), ("--model", model)):
         if value is not None:
             raise UsageError(option, "says nothing about two checkpoints", "leave it out, or give A alone")
     if save_element is not None:
         check_element(save_element, overwrite=overwrite)
-    with threads_for(numbers_in(path, other)):
-        source = read_source(path, told)
-        found = compare_checkpoints(source, read_source(other, told))
+    try:
+        with (
+            told_interrupt(lambda: "nothing was decided"),
+            Progress(quiet=quiet, stage="reading") as progress,
+            threads_for(numbers_in(path, other)),
+        ):
+            source = read_source(path, told)
+            found = compare_checkpoints(source, read_source(other, told), progress)
+    except DifferentError:
+        if format is not None and format is not Format.table:
+            write_rows([], LayerRow, _layer_table, format, sys.stdout)  # programs read an answer, also this one
+        raise
     if save_element is not None:
         save(save_element, found.element, source.stored, overwrite=overwrite)
     permuted = [left.distance for left in found.permuted] if found.permuted else [None] * len(found.residuals)
@@ -145,21 +190,29 @@ def verify(
     write_rows(layers, LayerRow, _layer_table, format, sys.stdout)
     row = max(layers, key=lambda row: row.deviation)
     worst = f" (largest deviation {row.deviation:.1e}, in {row.layer}; tolerance {row.tolerance:.0e})"
-    _finish(
-        "same function" if found.same_orbit else "not the same orbit", source, passed=found.same_orbit, figures=worst
-    )
+    verdict = "same function" if found.same_orbit else "not the same orbit"
+    _finish(verdict, source, passed=found.same_orbit, quiet=quiet, figures=worst)
 
 
-def _finish(verdict: str, source: Source, *, passed: bool, figures: str = "") -> None:
-    """Say the verdict where it does not mix with the rows, and of what it speaks; leave with it."""
+def _finish(
+    verdict: str, source: Source, *, passed: bool, quiet: bool, figures: str = "", notes: Sequence[str] = ()
+) -> None:
+    """Say the verdict where it does not mix with the rows, and of what it speaks; leave with it.
+
+    Args:
+        quiet: say nothing of what is as it should be, but for what was assumed.
+    """
     sys.stdout.flush()
     reading = source.network.reading
     chains = f"the chain{'s' * (len(source.stored.starts) > 1)} {reading.network}"
-    print(f"nfn: {verdict}, as {chains} with {reading.activation or 'no activation'}{figures}", file=sys.stderr)
+    if not (quiet and passed):
+        print(f"nfn: {verdict}, as {chains} with {reading.activation or 'no activation'}{figures}", file=sys.stderr)
     if reading.assumed:
         print(f"nfn: assumed: {reading.assumed}", file=sys.stderr)
+    for note in notes:
+        print(f"nfn: {note}", file=sys.stderr)
     if not passed:
-        raise typer.Exit(3)
+        raise typer.Exit(_DIFFERENT)
 
 
 def _layer_table(rows: Iterable[LayerRow]) -> Table:

@@ -6,38 +6,43 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nfn_cli.errors import ArchitectureError, HeadError, UsageError
+from nfn_cli.cli.progress import Progress
+from nfn_cli.errors import HeadError, UsageError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from nfn_cli.architectures import WeightSpace
-    from nfn_cli.symmetry import Alignment, Check, GroupElement, Source
+    from nfn_cli.architectures import Architecture, WeightSpace
+    from nfn_cli.symmetry import Alignment, Check, GroupElement, Source, Trial
 
 _SCALES = (0.1, 10.0)
+_SAMPLES = 8
 
 
-def compare_checkpoints(source: Source, target: Source) -> Alignment:
+def compare_checkpoints(source: Source, target: Source, progress: Progress) -> Alignment:
     """Find the element that brings one checkpoint's network to the other's, by the coarser of their dtypes.
 
     What they hold beside their layers has residuals of its own: it has to be the same.
 
     Raises:
-        ArchitectureError: no element can.
+        DifferentError: no element can.
+        ArchitectureError: what the files do not tell may be why none can.
         UsageError: SciPy is needed and missing.
     """
     import torch
 
-    from nfn_cli.symmetry import align, architecture_difference, beside_residuals
+    from nfn_cli.symmetry import Watch, align, architecture_difference, beside_residuals
 
     ours, theirs = source.network.weight_space, target.network.weight_space
-    reason = architecture_difference(ours.architecture, theirs.architecture)
-    if reason:
+    difference = architecture_difference(ours.architecture, theirs.architecture)
+    if difference is not None:
         remedy = f"compare it with a checkpoint of its own kind, not {source.checkpoint.path}"
-        raise ArchitectureError(target.checkpoint.path, reason, remedy)
+        raise difference.error(target.checkpoint.path, remedy)
     beside = beside_residuals(target.checkpoint.path, source.beside, target.beside)
-    found = align(ours, theirs, max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps))
+    coarsest = max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps)
+    watch = Watch(lambda name, steps: progress.stage(name, steps, "layers"), progress.advance)
+    found = align(ours, theirs, coarsest, watch=watch)
     permuted = None if found.permuted is None else (*found.permuted, *beside)
     return replace(found, residuals=(*found.residuals, *beside), permuted=permuted)
 
@@ -45,18 +50,22 @@ def compare_checkpoints(source: Source, target: Source) -> Alignment:
 def check_orbit(
     source: Source,
     *,
-    samples: int,
+    samples: int | None = None,
     seed: int,
     head: str | None = None,
     shape: tuple[int, ...] | None = None,
     model: str | None = None,
+    progress: Progress,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> list[Check]:
     """Move a checkpoint by random elements; its outputs must stay, and the prediction of a head that reads it.
 
     Args:
+        samples: elements; by default eight, or fewer where the network is large.
         head: a head's name; by default a shipped one that reads the network, if there is one.
         shape: of one input; by default one that fits.
         model: `module:factory` of the module to run; by default the chain itself, without strides and padding.
+        on_note: told what was taken, where that is less than usual.
 
     Raises:
         UsageError: inputs of this shape do not fit, or the module is unusable.
@@ -69,60 +78,116 @@ def check_orbit(
 
     generator = torch.Generator().manual_seed(seed)
     point = source.network.weight_space
-
-    def elements(phase: bool) -> list[GroupElement]:
-        return [sample_element(source.stored, generator, scale_range=_SCALES, phase=phase) for _ in range(samples)]
-
-    reader = _reader(source, head)
-    checks = _check_outputs(source, elements(True), shape, model, generator)
-    if reader is not None:
-        # A head computes in float32, and one that predicts accuracies knows nothing of phases.
-        before = reader.says(stack([point]))
-        after = (reader.says(stack([act(element, point)])) for element in elements(reader.phases))
-        checks.append(compare(f"prediction of {reader.name}", before, after, output_tolerance(torch.float32)))
-    return checks
-
-
-def _check_outputs(
-    source: Source,
-    elements: Sequence[GroupElement],
-    shape: tuple[int, ...] | None,
-    model: str | None,
-    generator: torch.Generator,
-) -> list[Check]:
-    from nfn_cli.symmetry import check_outputs, compare, fitting_shape, output_tolerance, random_inputs
-
-    point = source.network.weight_space
-    chains = [chain for chain in point.architecture.chains if chain.groups]
     if model is None and shape is not None and len(point.architecture.chains) > 1:
         raise UsageError(
             "--input-shape", "the network is read as several chains", "leave it out, or name one (--prefix)"
         )
-    fitting = shape or fitting_shape(chains[0] if chains else point.architecture)
-    if model is None and len(point.architecture.chains) == 1:
-        return [check_outputs(point, elements, random_inputs(fitting, generator))]
-    if model is None:
-        return [
-            check_outputs(point, elements, random_inputs(fitting_shape(chain), generator), chain) for chain in chains
-        ]
+    chains, trials = _planned(point.architecture, samples, shape, several=model is None)
+    taken = min((trial.samples for trial in trials), default=samples or _SAMPLES)
+    if note := _note(chains, trials, samples, taken):
+        on_note(note)
 
+    def elements(phase: bool) -> list[GroupElement]:
+        return [sample_element(source.stored, generator, scale_range=_SCALES, phase=phase) for _ in range(taken)]
+
+    reader = _reader(source, head)
+    if model is None:
+        checks = _check_chains(source, elements(True), chains, trials, generator, progress)
+    else:
+        checks = [_check_model(source, elements(True), shape, trials[0], model, generator, progress)]
+    if reader is not None:
+        # A head computes in float32, and one that predicts accuracies knows nothing of phases.
+        chosen = progress.each(f"prediction of {reader.name}", elements(reader.phases), "samples")
+        before = reader.says(stack([point]))
+        after = (reader.says(stack([act(element, point)])) for element in chosen)
+        checks.append(compare(f"prediction of {reader.name}", before, after, output_tolerance(torch.float32)))
+    return checks
+
+
+def _planned(
+    architecture: Architecture, samples: int | None, shape: tuple[int, ...] | None, *, several: bool
+) -> tuple[list[Architecture], list[Trial]]:
+    """The chains to run, and what each is run on; one of them, the first, unless there may be several."""
+    from nfn_cli.symmetry import plan_trial
+
+    moved = [chain for chain in architecture.chains if chain.groups]
+    if len(architecture.chains) == 1 or (not moved and not several):
+        moved = [architecture]
+    chains = moved if several else moved[:1]
+    wanted = samples or _SAMPLES
+    return chains, [
+        plan_trial(chain, samples=wanted, given_shape=shape, fixed_samples=samples is not None, share=1 / len(chains))
+        for chain in chains
+    ]
+
+
+def _note(chains: Sequence[Architecture], trials: Sequence[Trial], samples: int | None, taken: int) -> str | None:
+    """What was taken of what is usual, of a large network."""
+    from nfn_cli.symmetry import USUAL_INPUTS, fitting_shape
+
+    less = []
+    for chain, trial in zip(chains, trials, strict=True):
+        shown = "x".join(map(str, trial.shape))
+        if trial.padded:
+            usual = "x".join(map(str, fitting_shape(chain)))
+            less.append(f"{trial.inputs} padded inputs of {shown} instead of {USUAL_INPUTS} of {usual}")
+        elif trial.inputs < USUAL_INPUTS:
+            less.append(f"{trial.inputs} inputs of {shown} instead of {USUAL_INPUTS}")
+    if samples is None and taken < _SAMPLES:
+        less.append(f"{taken} samples instead of {_SAMPLES}")
+    return f"a large network, run on {', '.join(less)} (see --input-shape, --samples)" if less else None
+
+
+def _check_chains(
+    source: Source,
+    elements: Sequence[GroupElement],
+    chains: Sequence[Architecture],
+    trials: Sequence[Trial],
+    generator: torch.Generator,
+    progress: Progress,
+) -> list[Check]:
+    from nfn_cli.symmetry import check_outputs, random_inputs
+
+    point = source.network.weight_space
+    several = len(point.architecture.chains) > 1
+    return [
+        check_outputs(
+            point,
+            progress.each("outputs", elements, "samples"),
+            random_inputs(trial.shape, generator, trial.inputs),
+            chain if several else None,
+            padded=trial.padded,
+        )
+        for chain, trial in zip(chains, trials, strict=True)
+    ]
+
+
+def _check_model(
+    source: Source,
+    elements: Sequence[GroupElement],
+    shape: tuple[int, ...] | None,
+    trial: Trial,
+    model: str,
+    generator: torch.Generator,
+    progress: Progress,
+) -> Check:
     from nfn_cli.cli.user_model import UserModel, candidate_shapes
-    from nfn_cli.symmetry import move
+    from nfn_cli.symmetry import compare, move, output_tolerance, random_inputs
 
     module = UserModel(model, source.precision)
     stored = source.checkpoint.tensors
     module.load(stored)
     if shape is None:
-        shape = next(filter(module.runs, candidate_shapes(fitting)), fitting)
-    inputs = random_inputs(shape, generator)
+        shape = next(filter(module.runs, candidate_shapes(trial.shape)), trial.shape)
+    inputs = random_inputs(shape, generator, trial.inputs)
     before = module.run(inputs)
 
     def after() -> Iterator[Tensor]:
-        for element in elements:
+        for element in progress.each(f"outputs of {model}", elements, "samples"):
             module.load({**stored, **move(source, element)})
             yield module.run(inputs)
 
-    return [compare(f"outputs of {model}", before, after(), output_tolerance(source.precision))]
+    return compare(f"outputs of {model}", before, after(), output_tolerance(source.precision))
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,15 @@ import os
 import sys
 import time
 from enum import Enum
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nfn_cli.cli.options import Device, DeviceOption
-from nfn_cli.cli.progress import advance
+from nfn_cli.cli.options import Device, DeviceOption, QuietOption
 from nfn_cli.cli.zoo_import import imports
 from nfn_cli.cli.zoo_inr import inr
+from nfn_cli.cli.zoo_progress import zoo_progress
 
 zoo = typer.Typer(help="Make populations of trained networks, to fit and measure heads on.", no_args_is_help=True)
 zoo.add_typer(imports, name="import")
@@ -81,6 +80,7 @@ def cnn(
         int | None,
         typer.Option(min=1, help="Networks trained side by side. [default: what suits the device]", show_default=False),
     ] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Train small CNNs by the recipe of the Small CNN Zoo (Unterthiner et al. 2020), many at once.
 
@@ -88,8 +88,6 @@ def cnn(
     hyperparameters drawn anew for every run. Writes checkpoints and labels.csv, and continues where a stopped sitting
     ended.
     """
-    from tqdm import tqdm
-
     from nfn_cli.precision import fastest_precision
     from nfn_cli.scoring.device import resolve_device
     from nfn_cli.zoo import ZooSettings, generate_zoo
@@ -109,16 +107,19 @@ def cnn(
         schedule=schedule.value,
     )
     started = time.monotonic()
-    with tqdm(unit="sample", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+    with zoo_progress(out, "training", "runs", "samples", quiet=quiet) as progress:
         report = generate_zoo(
             out,
             settings,
             device=resolved,
             workers=workers or os.cpu_count() or 1,
             group_size=group_size,
-            on_start=bar.reset,
-            on_samples=partial(advance, bar),
+            on_start=progress.start,
+            on_samples=progress.steps,
+            on_runs=progress.things,
         )
+    if quiet:
+        return
     seconds = time.monotonic() - started
     print(
         f"nfn: {out}: {report.checkpoints} checkpoints of {report.trained + report.found} runs"

@@ -6,14 +6,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
-from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nfn_cli.cli.progress import advance
+from nfn_cli.cli.options import QuietOption
+from nfn_cli.cli.zoo_progress import import_progress
 from nfn_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,21 +57,21 @@ def small_cnn_zoo(
     last_step: Annotated[bool, typer.Option("--last-step", help="Only the last network of each run.")] = False,
     count: CountOption = None,
     seed: SeedOption = 0,
+    quiet: QuietOption = False,
 ) -> None:
     """Import the Small CNN Zoo: weights.npy, layout.csv and metrics.csv.gz.
 
     That of Unterthiner et al. 2020, one data set at a time; its steps are epochs. Weights go from TensorFlow's order of
     axes to PyTorch's. Networks that are not finite are dropped and counted.
     """
-    from tqdm import tqdm
-
     from nfn_cli.zoo import Selection, import_small_cnn_zoo
 
     _refuse_both(step, last_step, "--step")
     selection = Selection(activation, tuple(sorted(set(step or ()))), last_step, count, seed)
-    with tqdm(unit="network", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
-        report = import_small_cnn_zoo(folder, out, selection, on_start=bar.reset, on_networks=partial(advance, bar))
-    _tell(out, report)
+    with import_progress(out, "networks", quiet=quiet) as progress:
+        report = import_small_cnn_zoo(folder, out, selection, on_start=progress.start, on_networks=progress.steps)
+    if not quiet:
+        _tell(out, report)
 
 
 @imports.command("model-zoo")
@@ -94,6 +94,7 @@ def model_zoo(
     ] = None,
     count: CountOption = None,
     seed: SeedOption = 0,
+    quiet: QuietOption = False,
 ) -> None:
     """Import a model zoo: a folder of Ray Tune trials.
 
@@ -101,24 +102,23 @@ def model_zoo(
     Trials that cannot be read are skipped and named, and the exit code is then 1; networks that are not finite are
     dropped and counted.
     """
-    from tqdm import tqdm
-
     from nfn_cli.zoo import Selection, import_model_zoo
 
     _refuse_both(epoch, last_epoch, "--epoch")
     selection = Selection(activation, tuple(sorted(set(epoch or ()))), last_epoch, count, seed)
-    with tqdm(unit="trial", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+    with import_progress(out, "trials", quiet=quiet) as progress:
         report = import_model_zoo(
             folder,
             out,
             selection,
             _conditions(where or ()),
-            on_start=bar.reset,
-            on_trials=partial(advance, bar),
+            on_start=progress.start,
+            on_trials=progress.steps,
         )
     for line in report.skipped:
         print(f"nfn: {line}", file=sys.stderr)
-    _tell(out, report)
+    if not quiet:
+        _tell(out, report)
     if report.skipped:
         raise typer.Exit(1)
 
@@ -167,6 +167,7 @@ def siren(
     ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="This many pictures, drawn at random.")] = None,
     seed: Annotated[int, typer.Option(help="Decides which pictures --count draws.")] = 0,
+    quiet: QuietOption = False,
 ) -> None:
     """Import a published set of SIRENs, for nfn train-inr.
 
@@ -174,8 +175,6 @@ def siren(
     (mnist_png_training_7_123/checkpoints/model_final.pth, Navon et al. 2023). The networks come to take (row, column).
     Files that cannot be read are skipped and named, and the exit code is then 1.
     """
-    from tqdm import tqdm
-
     from nfn_cli.zoo import InrSelection, import_sirens
 
     for value, name in ((data, "--data"), (test_from, "--test-from")):
@@ -196,16 +195,17 @@ def siren(
     )
     if test_from is not None:
         selection = replace(selection, test_from=test_from)
-    with tqdm(unit="network", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
-        report = import_sirens(folder, out, selection, on_start=bar.reset, on_networks=partial(advance, bar))
+    with import_progress(out, "networks", quiet=quiet) as progress:
+        report = import_sirens(folder, out, selection, on_start=progress.start, on_networks=progress.steps)
     for line in report.skipped:
         print(f"nfn: {line}", file=sys.stderr)
     skipped = f", {len(report.skipped):,} skipped" if report.skipped else ""
-    print(
-        f"nfn: {out}: {report.networks:,} networks of {report.pictures:,} pictures"
-        f" ({report.networks - report.test:,} to train on, {report.test:,} to test on{skipped})",
-        file=sys.stderr,
-    )
+    if not quiet:
+        print(
+            f"nfn: {out}: {report.networks:,} networks of {report.pictures:,} pictures"
+            f" ({report.networks - report.test:,} to train on, {report.test:,} to test on{skipped})",
+            file=sys.stderr,
+        )
     if report.skipped:
         raise typer.Exit(1)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nfn_cli.cli.options import Device, DeviceOption
-from nfn_cli.cli.progress import advance
+from nfn_cli.cli.options import Device, DeviceOption, QuietOption
+from nfn_cli.cli.zoo_progress import zoo_progress
 
 
 def inr(
@@ -39,14 +38,13 @@ def inr(
         int | None,
         typer.Option(min=1, help="Networks fitted side by side. [default: what suits the device]", show_default=False),
     ] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Fit a SIREN to each of many pictures, many at once.
 
     A network takes the place of a pixel, (row, column) in [-1, 1], to its value in [-1, 1]; it starts from its own
     random weights. Writes networks and labels.csv (class and PSNR), and continues where a stopped sitting ended.
     """
-    from tqdm import tqdm
-
     from nfn_cli.scoring.device import resolve_device
     from nfn_cli.zoo import InrSettings, generate_inrs
 
@@ -64,16 +62,19 @@ def inr(
         packed=packed,
     )
     started = time.monotonic()
-    with tqdm(unit="step", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+    with zoo_progress(out, "fitting", "networks", "steps", quiet=quiet) as progress:
         report = generate_inrs(
             out,
             settings,
             device=resolve_device(device.value),
             workers=workers or os.cpu_count() or 1,
             group_size=group_size,
-            on_start=bar.reset,
-            on_steps=partial(advance, bar),
+            on_start=progress.start,
+            on_steps=progress.steps,
+            on_fits=progress.things,
         )
+    if quiet:
+        return
     seconds = time.monotonic() - started
     networks = report.fitted + report.found - report.diverged
     psnr = f", mean PSNR {report.psnr:.1f} dB" if networks else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
@@ -95,11 +95,14 @@ def evaluate_head(
     labels: Path | None = None,
     settings: EvaluateSettings | None = None,
     device: str = "cpu",
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> EvaluationReport:
     """Measure a head (a shipped name or a folder) on labelled checkpoints.
 
     With `split="test"` only the runs count that the head's own split keeps for testing, so that a zoo it was fitted on
     can be given whole; for networks it never saw use `split="all"`.
+
+    `on_stage` is told what comes next, such as `reading`.
 
     In one process, the same head, data and settings give the same report bit for bit. That of `train_head`, or of
     another process, is repeated up to rounding, see `Head.predict`: R² and errors within 1e-7 (2e-9 was measured where
@@ -109,6 +112,7 @@ def evaluate_head(
         HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data.
     """
     settings = settings or EvaluateSettings()
+    on_stage("reading")
     head = load_head(name, device)
     others = read_outsiders(
         settings.outsiders, head.config.accepted, column=settings.column, activation=settings.activation
@@ -127,7 +131,7 @@ def evaluate_head(
             raise DataError(data, "none of its runs belong to the head's test split", "use --split all")
         networks = networks.select(chosen)
     require_spread(networks, data)
-    return measure(head, networks, settings, others)
+    return measure(head, networks, settings, others, on_stage=on_stage)
 
 
 def require_spread(networks: LabelledNetworks, data: Path) -> None:
@@ -153,16 +157,20 @@ def measure(
     networks: LabelledNetworks,
     settings: EvaluateSettings,
     others: Mapping[str, LabelledNetworks] | None = None,
+    *,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> EvaluationReport:
     """Measure a loaded head on networks in memory.
 
     Args:
         others: outsiders from other populations by their names; those of `settings` are not read here.
+        on_stage: told what comes next, such as `predicting moved networks` or `bootstrap`.
 
     Raises:
         DataError: a network for which the head gives no finite prediction.
         HeadError: the head does not read them.
     """
+    on_stage("predicting")
     plain = _predict(head, networks.point, networks.files)
     generator = torch.Generator().manual_seed(settings.seed)
     # In float64, so that what is measured is the head: a scaled weight may leave the range of float32.
@@ -170,13 +178,15 @@ def measure(
         networks.point.architecture, {name: tensor.double() for name, tensor in networks.point.tensors.items()}
     )
     moved = []
-    for _ in range(settings.samples):
+    for sample in range(settings.samples):
+        on_stage("predicting moved networks" + f", {sample + 1} of {settings.samples}" * (settings.samples > 1))
         element = sample_element(
             point.architecture, generator, batch=(len(networks),), scale_range=settings.scale_range
         )
         moved.append(_predict(head, act(element, point), networks.files))
     stacked = _concatenated(moved)
     truth = networks.accuracies
+    on_stage("bootstrap")
     before = _agreement(truth, plain, networks.runs)
     after = _agreement(truth.repeat(settings.samples), stacked, networks.runs * settings.samples)
     change = (stacked.accuracy - plain.accuracy.repeat(settings.samples)).abs().max()
@@ -199,15 +209,23 @@ def measure(
         chance_share=(truth <= chance + _CHANCE_MARGIN).double().mean().item(),
         histogram=tuple(int(count) for count in torch.histc(truth, _HISTOGRAM_BINS, low, high).tolist()),
         histogram_range=(low, high),
-        outsiders=_outsiders(head, networks, others or {}, settings.seed),
+        outsiders=_outsiders(head, networks, others or {}, settings.seed, on_stage),
     )
 
 
 def _outsiders(
-    head: Head, networks: LabelledNetworks, others: Mapping[str, LabelledNetworks], seed: int
+    head: Head,
+    networks: LabelledNetworks,
+    others: Mapping[str, LabelledNetworks],
+    seed: int,
+    on_stage: Callable[[str], None],
 ) -> tuple[OutsiderReport, ...]:
     made = {kind: replace(networks, point=point) for kind, point in made_outsiders(networks.point, seed).items()}
-    return tuple(_flagged(head, kind, outsiders) for kind, outsiders in (made | dict(others)).items())
+    found = []
+    for kind, outsiders in (made | dict(others)).items():
+        on_stage(f"outsiders: {kind}")
+        found.append(_flagged(head, kind, outsiders))
+    return tuple(found)
 
 
 def _flagged(head: Head, kind: str, outsiders: LabelledNetworks) -> OutsiderReport:

@@ -57,6 +57,7 @@ def fit_ensemble(
     left_out: Sequence[Sequence[int]] = (),
     on_skip: Callable[[int], None] = lambda epochs: None,
     keeper: StateKeeper | None = None,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> list[FitOutcome]:
     """Fit every member on its own.
 
@@ -70,6 +71,7 @@ def fit_ensemble(
         left_out: positions of the networks that the first member, the second, ... is not fitted to; none by default.
         on_skip: told of epochs that are not run: because a saved state has them, or a member stopped early.
         keeper: keeps the state on disk, and gives that of an earlier sitting.
+        on_stage: told of each member before its epochs, such as `member 2 of 4`.
 
     Returns:
         How the fit of each member ended.
@@ -77,6 +79,7 @@ def fit_ensemble(
     saved = keeper.saved if keeper else None
     outcomes = [FitOutcome(**values) for values in saved.values["outcomes"]] if saved else []
     for number, member in enumerate(model.members):
+        on_stage(f"member {number + 1} of {len(model.members)}")
         if saved is not None and number < len(saved.values["outcomes"]):
             member.load_state_dict(saved.part(f"members.{number}."))
             member.eval()

@@ -66,6 +66,7 @@ def train_head(
     on_start: Callable[[int], None] = lambda epochs: None,
     on_epoch: Callable[[float], None] = lambda loss: None,
     on_skip: Callable[[int], None] = lambda epochs: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> EvaluationReport:
     """Fit a head, calibrate its interval and population on held-out runs, measure it on others, and write its folder.
 
@@ -79,6 +80,7 @@ def train_head(
         on_start: told the number of epochs over all members.
         on_epoch: told the mean loss after each.
         on_skip: told of epochs that are not run: because a state has them, or a member stopped early.
+        on_stage: told what comes next: reading, each member, calibrating, what is measured, writing.
 
     Returns:
         The measurement on test runs, which the model card also gives.
@@ -91,6 +93,7 @@ def train_head(
     settings = settings or TrainSettings()
     if labels is None and data.suffix.lower() == ".csv":
         raise DataError(data, "is a CSV file", f"give the folder of checkpoints, and this file as --labels {data.name}")
+    on_stage("reading")
     networks = read_networks(
         data,
         labels,
@@ -136,12 +139,15 @@ def train_head(
         left_out=left_out,
         on_skip=on_skip,
         keeper=keeper,
+        on_stage=on_stage,
     )
     model.eval()
     head = Head(out.resolve().name, _with_outcomes(config, outcomes), model)
+    on_stage("calibrating")
     with threads_for(weights_of(train.point)):
         calibrate(head, train, calibration, left_out, settings.fit.seed)
-    report = measure(head, test, EvaluateSettings(seed=settings.fit.seed), others)
+    report = measure(head, test, EvaluateSettings(seed=settings.fit.seed), others, on_stage=on_stage)
+    on_stage("writing")
     head.save(out, model_card(head, report))
     keeper.remove()
     return report

@@ -62,7 +62,7 @@ class _Part:
 
 
 def drawn(
-    files: Sequence[Path],
+    files: Iterable[Path],
     settings: DrawSettings,
     *,
     on_error: Callable[[Path, NfnError], None],

@@ -8,12 +8,20 @@
 """
 
 from nfn_cli.symmetry.action import act
-from nfn_cli.symmetry.alignment import Alignment, align, architecture_difference, beside_residuals, orbit_tolerance
+from nfn_cli.symmetry.alignment import (
+    Alignment,
+    Watch,
+    align,
+    architecture_difference,
+    beside_residuals,
+    orbit_tolerance,
+)
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.inspection import GroupFacts, Inspection, LayerFacts, inspect_network, read_leniently
 from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind, group_kind
 from nfn_cli.symmetry.normal_form import NormalForm, NormalFormSettings, normal_form
 from nfn_cli.symmetry.preservation import (
+    USUAL_INPUTS,
     Check,
     check_outputs,
     compare,
@@ -24,9 +32,11 @@ from nfn_cli.symmetry.preservation import (
 from nfn_cli.symmetry.sampling import sample_element
 from nfn_cli.symmetry.stored_element import load_element, save_element
 from nfn_cli.symmetry.transform import MovedTensors, Source, move, named_places, read_source
+from nfn_cli.symmetry.trial import Trial, plan_trial
 from nfn_cli.symmetry.unit_scale import unit_scaled
 
 __all__ = [
+    "USUAL_INPUTS",
     "Alignment",
     "Check",
     "DiagonalKind",
@@ -38,6 +48,8 @@ __all__ = [
     "NormalForm",
     "NormalFormSettings",
     "Source",
+    "Trial",
+    "Watch",
     "act",
     "align",
     "architecture_difference",
@@ -54,6 +66,7 @@ __all__ = [
     "normal_form",
     "orbit_tolerance",
     "output_tolerance",
+    "plan_trial",
     "random_inputs",
     "read_leniently",
     "read_source",

@@ -22,7 +22,7 @@ from nfn_cli.threads import by_weights
 
 # Of outputs: what many layers make of one rounding of every weight.
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 0.2}
-_BATCH = 16
+USUAL_INPUTS = 16
 _LARGEST_SIDE = 256
 
 
@@ -68,13 +68,19 @@ def compare(name: str, before: Tensor, after: Iterable[Tensor], tolerance: float
 
 @by_weights
 def check_outputs(
-    point: WeightSpace, elements: Sequence[GroupElement], inputs: Tensor, chain: Architecture | None = None
+    point: WeightSpace,
+    elements: Iterable[GroupElement],
+    inputs: Tensor,
+    chain: Architecture | None = None,
+    *,
+    padded: bool = False,
 ) -> Check:
-    """Run a chain, without strides and padding, before and after each element; all in float64.
+    """Run a chain, without strides, before and after each element; all in float64.
 
     Args:
         inputs: float64 [batch, channels, *space] or [batch, features].
         chain: which of the architecture's chains to run; the only one by default.
+        padded: whether convolutions are padded so that they keep their input's size; otherwise they are not padded.
 
     Raises:
         UsageError: the inputs do not fit.
@@ -83,7 +89,7 @@ def check_outputs(
     chain = chain or point.architecture
 
     def run(moved: WeightSpace) -> Tensor:
-        return functional_forward(WeightSpace(chain, moved.tensors), inputs)
+        return functional_forward(WeightSpace(chain, moved.tensors), inputs, padding=None if padded else 0)
 
     try:
         before = run(exact)
@@ -96,9 +102,9 @@ def check_outputs(
     return compare(name, before, after, output_tolerance(torch.float64))
 
 
-def random_inputs(shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Standard normal inputs, float64 [16, *shape]."""
-    return torch.randn(_BATCH, *shape, generator=generator, dtype=torch.float64)
+def random_inputs(shape: Sequence[int], generator: torch.Generator, count: int = USUAL_INPUTS) -> Tensor:
+    """Standard normal inputs, float64 [count, *shape]."""
+    return torch.randn(count, *shape, generator=generator, dtype=torch.float64)
 
 
 def fitting_shape(architecture: Architecture) -> tuple[int, ...]:

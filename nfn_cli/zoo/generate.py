@@ -57,6 +57,7 @@ def generate_zoo(
     group_size: int | None = None,
     on_start: Callable[[int], None] = lambda samples: None,
     on_samples: Callable[[int], None] = lambda samples: None,
+    on_runs: Callable[[int, int], None] = lambda done, wanted: None,
 ) -> ZooReport:
     """Train the runs of `settings` that `folder` does not hold yet.
 
@@ -71,6 +72,7 @@ def generate_zoo(
         group_size: networks trained side by side; by default what suits the device.
         on_start: told how many network-samples this sitting will process.
         on_samples: told how many were processed since the last call.
+        on_runs: told how many of how many runs the folder holds, at first and after each group.
 
     Raises:
         DataError: unusable images, a folder that holds another zoo or cannot be written to, or another
@@ -79,7 +81,8 @@ def generate_zoo(
     if settings.activation not in ACTIVATIONS:
         raise DataError(settings.activation, "the recipe has no such activation", f"use {' or '.join(ACTIVATIONS)}")
     with claimed(folder):
-        return _generated(folder, settings, device, workers, group_size or _GROUP_SIZE[device], on_start, on_samples)
+        size = group_size or _GROUP_SIZE[device]
+        return _generated(folder, settings, device, workers, size, on_start, on_samples, on_runs)
 
 
 def _generated(
@@ -90,6 +93,7 @@ def _generated(
     group_size: int,
     on_start: Callable[[int], None],
     on_samples: Callable[[int], None],
+    on_runs: Callable[[int, int], None],
 ) -> ZooReport:
     state = read_state(folder, settings)
     wanted = [
@@ -111,6 +115,8 @@ def _generated(
     groups = _groups(wanted, group_size)
     samples = sum(_samples(group, len(images.train_labels), settings) for group in groups)
     on_start(samples)
+    done = settings.count - len(wanted)
+    on_runs(done, settings.count)
 
     rows, diverged, next_part = list(state.rows), set(state.diverged), _next_part(state.rows)
     write_record(folder, settings, diverged)
@@ -132,6 +138,8 @@ def _generated(
                 # lose its earlier checkpoints.
                 write_labels(folder, rows)
                 write_record(folder, settings, diverged)
+                done += len(group)
+                on_runs(done, settings.count)
     return ZooReport(len(wanted), settings.count - len(wanted), len(diverged), len(rows), samples)
 
 

@@ -90,6 +90,23 @@ def test_a_pooling_makes_a_flatten_fit(
     assert deviation(functional_forward(WeightSpace(architecture, point.tensors), inputs), expected) < 1e-12
 
 
+@pytest.mark.parametrize("channels", [1, 30])
+def test_without_a_number_padding_keeps_the_size(read: Read, deviation: Deviation, channels: int) -> None:
+    layers = [nn.Conv2d(channels, 3, 5, padding="same"), nn.ReLU(), nn.Conv2d(3, 2, (2, 3), padding="same")]
+    network = nn.Sequential(*layers).double()
+    inputs = torch.randn(5, channels, 9, 7, dtype=torch.float64)
+    weights = nn.Sequential(nn.Conv2d(channels, 3, 5), nn.ReLU(), nn.Conv2d(3, 2, (2, 3))).double()
+    weights.load_state_dict(network.state_dict())
+    found = functional_forward(read(weights).weight_space, inputs, padding=None)
+    assert found.shape == (5, 2, 9, 7)
+    # A kernel of two is padded before, here, and behind by torch.
+    odd = network[:2](inputs)
+    expected = torch.nn.functional.conv2d(
+        torch.nn.functional.pad(odd, (1, 1, 1, 0)), network[2].weight, network[2].bias
+    )
+    assert deviation(found, expected) < 1e-12
+
+
 def test_stride_and_padding_are_those_of_every_convolution(read: Read, deviation: Deviation) -> None:
     layers = [nn.Conv2d(1, 3, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(3, 2, 3, stride=2, padding=1)]
     network = nn.Sequential(*layers).double()

@@ -105,4 +105,4 @@ def test_an_interrupt_prints_no_half_ranking(nfn: Nfn, monkeypatch: pytest.Monke
         raise KeyboardInterrupt
 
     monkeypatch.setattr(nfn_cli.scoring, "run_engine", run_engine)
-    assert nfn("rank", "30.pt", "40.pt") == (130, "", "nfn: interrupted\n")
+    assert nfn("rank", "30.pt", "40.pt") == (130, "", "nfn: interrupted; nothing was ranked\n")

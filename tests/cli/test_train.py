@@ -148,3 +148,21 @@ def test_few_networks_get_more_epochs(nfn: Nfn, data: Path, tmp_path: Path) -> N
     assert nfn("train", data, "--out", tmp_path / "head", "--members", 1)[0] == 0
     # Some forty networks are one batch, so an epoch is one step.
     assert yaml.safe_load((tmp_path / "head" / "config.yaml").read_text())["fitted"]["epochs"] == 400
+
+
+def test_a_fit_shows_its_members_and_nothing_if_it_shall_be_quiet(
+    nfn: Nfn, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nfn_cli.cli.progress.SECONDS_BETWEEN_LINES", 0.001)
+    _, out, err = nfn("train", data, "--out", tmp_path / "loud", "--epochs", 20, "--members", 2)
+    for shown in (
+        "reading, for",
+        "member 1 of 2, epoch ",
+        "member 2 of 2, epoch ",
+        "calibrating, for",
+        "bootstrap, for",
+    ):
+        assert f"nfn: {shown}" in err
+    assert err.endswith(f"nfn: head written to {tmp_path / 'loud'}\n")
+    quiet = nfn("train", data, "--out", tmp_path / "quiet", "--epochs", 20, "--members", 2, "--quiet")
+    assert quiet == (0, out.replace("loud ", "quiet"), "")

@@ -188,7 +188,8 @@ def test_an_interrupted_fit_writes_no_head(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nfn_cli.learning.training.fit_ensemble", interrupted)
-    assert nfn("train", data, "--out", tmp_path / "head") == (130, "", "nfn: interrupted\n")
+    line = f"nfn: {tmp_path / 'head'}: interrupted; nothing is kept, the same command begins anew\n"
+    assert nfn("train", data, "--out", tmp_path / "head") == (130, "", line)
     assert not (tmp_path / "head").exists()
 
 

@@ -86,14 +86,14 @@ def test_a_killed_worker_is_told_in_one_line(endless: ZooSettings, tmp_path: Pat
 
 
 TELLING = """
-import nfn_cli.cli.zoo
 from nfn_cli.cli.app import main
+from nfn_cli.cli.zoo_progress import ZooProgress
 
-def tell(bar, samples):
+def tell(progress, samples):
     if samples:
         print("training", flush=True)
 
-nfn_cli.cli.zoo.advance = tell
+ZooProgress.steps = tell
 if __name__ == "__main__":
     main()
 """
@@ -179,4 +179,6 @@ def test_no_process_outlives_the_command(number: signal.Signals, code: int, comm
     assert wait_for(lambda: not alive(command.pid))
     assert command.wait() == code
     if number == signal.SIGINT:
-        assert command.stderr.read() == "nfn: interrupted\n"
+        line = command.stderr.read()
+        assert line.count("\n") == 1
+        assert line.endswith("interrupted; 0 of 64 runs are kept, the same command goes on from here\n")

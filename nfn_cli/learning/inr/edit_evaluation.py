@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +80,7 @@ def evaluate_editor(
     seed: int = 0,
     activation: str | None = None,
     device: str = "cpu",
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> EditReport:
     """Measure a head (a shipped name or a folder) on INRs.
 
@@ -87,16 +89,24 @@ def evaluate_editor(
         split: the networks that count, by the column `split`.
         count: as many of them, the first ones; None takes all.
         seed: decides the random group elements.
+        on_stage: told what comes next, such as `reading`.
 
     Raises:
         HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data.
     """
+    on_stage("reading")
     head = load_editor(name, device)
-    return measure_editor(head, chosen_inrs(data, labels, split, count, activation), seed=seed)
+    return measure_editor(head, chosen_inrs(data, labels, split, count, activation), seed=seed, on_stage=on_stage)
 
 
 def measure_editor(
-    head: Editor, networks: LabelledInrs, *, pictures: Tensor | None = None, moved: int = 32, seed: int = 0
+    head: Editor,
+    networks: LabelledInrs,
+    *,
+    pictures: Tensor | None = None,
+    moved: int = 32,
+    seed: int = 0,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> EditReport:
     """Measure a loaded head on networks in memory: errors in float32, equivariance in the head's own dtype.
 
@@ -105,14 +115,18 @@ def measure_editor(
             the edit of what the unedited networks show, of the head's own picture size.
         moved: networks on which equivariance is measured, the first ones.
         seed: decides the random group elements.
+        on_stage: told what comes next, such as `editing` or `bootstrap`.
 
     Raises:
         DataError: a network whose edited picture is not finite.
         HeadError: the head does not read them.
     """
+    on_stage("editing")
     found = edit_all(head.to(torch.float32), networks, pictures)
+    on_stage("editing moved networks")
     weight_drift, picture_drift = _drift(head, networks.first(moved).point, seed)
     runs = [row.run for row in networks.rows]
+    on_stage("bootstrap")
     zero = torch.zeros(len(networks), dtype=torch.float64)
     return EditReport(
         head=head.name,

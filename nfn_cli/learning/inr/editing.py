@@ -62,6 +62,7 @@ def train_editor(
     device: str = "cpu",
     on_start: Callable[[int], None] = lambda steps: None,
     on_step: Callable[[float], None] = lambda loss: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> EditReport:
     """Fit a head to the training part of a zoo, measure it on the test part, and write its folder.
 
@@ -70,12 +71,14 @@ def train_editor(
         out: the head's folder.
         on_start: told how often `on_step` will be called.
         on_step: told the loss after each epoch, and each step of tuning.
+        on_stage: told what comes next: reading, drawing, fitting, tuning, what is measured, writing.
 
     Raises:
         DataError: unusable data, too few networks, a folder that cannot be written.
         HeadError: networks that are no pictures in sine networks.
     """
     settings = settings or EditSettings()
+    on_stage("reading")
     networks = read_inrs(data, labels, activation=settings.activation)
     require_sine_picture(networks.point.architecture)
     require_place(out)
@@ -85,8 +88,10 @@ def train_editor(
         if len(parts[name]) < _FEWEST:
             cause = f"only {len(parts[name])} networks fall into the {name} part (at least {_FEWEST})"
             raise DataError(data, cause, "give more networks, and some with `test` in the column split")
-    head = fitted_editor(parts["train"], out.resolve().name, settings, data, device, on_start, on_step)
-    report = measure_editor(head.to(torch.float64) if has_float64(device) else head, parts["test"])
+    head = fitted_editor(parts["train"], out.resolve().name, settings, data, device, on_start, on_step, on_stage)
+    exact = head.to(torch.float64) if has_float64(device) else head
+    report = measure_editor(exact, parts["test"], on_stage=on_stage)
+    on_stage("writing")
     head.save(out, editor_card(head, report))
     return report
 
@@ -99,6 +104,7 @@ def fitted_editor(
     device: str = "cpu",
     on_start: Callable[[int], None] = lambda steps: None,
     on_step: Callable[[float], None] = lambda loss: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Editor:
     """A head fitted to networks in memory, in float32; arguments as in `train_editor`."""
     sizes = _usual_sizes(settings) if settings.sizes is None else settings.sizes
@@ -116,14 +122,19 @@ def fitted_editor(
     module = config.make().to(device)
     plain = read_tensors(train.point, torch.float32, device)
     places = pixel_grid(*settings.picture).to(device)
+    on_stage("drawing")
     pictures = pictures_of(plain, places, architecture.omega_0)
     targets = _targets(pictures, settings)
     if isinstance(module, FunctionEditor):
         on_start(fit.epochs + fit.tuning)
+        on_stage("fitting")
         fit_painter(module, pictures, targets, fit, on_step)
+        if fit.tuning:
+            on_stage("tuning")
         tune_steps(module, plain, targets, fit, on_step)
     else:
         on_start(fit.epochs)
+        on_stage("fitting")
         _fit_end_to_end(module, train, targets, places, architecture, fit, on_step)
     return Editor(name, config, module.eval())
 

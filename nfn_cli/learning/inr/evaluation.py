@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,6 +72,7 @@ def evaluate_classifier(
     activation: str | None = None,
     outsiders: Mapping[str, Path] | None = None,
     device: str = "cpu",
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> ClassReport:
     """Measure a head (a shipped name or a folder) on labelled INRs.
 
@@ -83,16 +84,17 @@ def evaluate_classifier(
         count: as many of them, the first ones; None takes all.
         seed: decides the random group elements.
         outsiders: folders of other zoos by their names.
+        on_stage: told what comes next, such as `reading`.
 
     Raises:
         HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data.
     """
+    on_stage("reading")
     head = load_classifier(name, device)
     networks = chosen_inrs(data, labels, split, count, activation)
     require_classes(networks, len(head.config.classes), data)
-    return measure_classifier(
-        head, networks, seed=seed, others=read_others(outsiders or {}, head.config.accepted, activation)
-    )
+    others = read_others(outsiders or {}, head.config.accepted, activation)
+    return measure_classifier(head, networks, seed=seed, others=others, on_stage=on_stage)
 
 
 def read_others(
@@ -126,17 +128,24 @@ def require_classes(networks: LabelledInrs, classes: int, data: Path) -> None:
 
 
 def measure_classifier(
-    head: Classifier, networks: LabelledInrs, *, seed: int = 0, others: Mapping[str, LabelledInrs] | None = None
+    head: Classifier,
+    networks: LabelledInrs,
+    *,
+    seed: int = 0,
+    others: Mapping[str, LabelledInrs] | None = None,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> ClassReport:
     """Measure a loaded head on networks in memory.
 
     Args:
         others: outsiders from other zoos by their names.
+        on_stage: told what comes next, such as `predicting` or `bootstrap`.
 
     Raises:
         DataError: a network for which the head gives no finite logits.
         HeadError: the head does not read them.
     """
+    on_stage("predicting")
     plain = _classify(head, networks.point, networks)
     # In float64, so that what is measured is the head and not the file's rounding of a moved phase.
     point = WeightSpace(
@@ -144,9 +153,11 @@ def measure_classifier(
     )
     generator = torch.Generator().manual_seed(seed)
     element = sample_element(point.architecture, generator, batch=(len(networks),), phase=True)
+    on_stage("predicting moved networks")
     moved = _classify(head, act(element, point), networks)
     truth, runs = networks.labels, [row.run for row in networks.rows]
     before, after = plain.logits.argmax(1), moved.logits.argmax(1)
+    on_stage("bootstrap")
     best = plain.logits.topk(min(3, plain.logits.shape[1])).indices
     change = (moved.logits - plain.logits).abs().max()
     spread = plain.logits.std(0, correction=0).mean()
@@ -170,18 +181,23 @@ def measure_classifier(
         confused=_confused(truth, before, names),
         flagged=bootstrap(share, truth, ~plain.in_population, runs),
         flags_changed=int((plain.in_population != moved.in_population).sum()),
-        outsiders=_outsiders(head, networks, others or {}, seed),
+        outsiders=_outsiders(head, networks, others or {}, seed, on_stage),
     )
 
 
 def _outsiders(
-    head: Classifier, networks: LabelledInrs, others: Mapping[str, LabelledInrs], seed: int
+    head: Classifier,
+    networks: LabelledInrs,
+    others: Mapping[str, LabelledInrs],
+    seed: int,
+    on_stage: Callable[[str], None],
 ) -> dict[str, Estimate]:
     generator = torch.Generator().manual_seed(seed)
     kinds = {"shuffled entries": shuffled, "Gaussian weights": gaussian}
     made = {kind: replace(networks, point=make(networks.point, generator)) for kind, make in kinds.items()}
     found = {}
     for kind, outsiders in (made | dict(others)).items():
+        on_stage(f"outsiders: {kind}")
         flags = torch.cat([~head.classify(batch).in_population for batch in batches(outsiders.point)])
         found[kind] = bootstrap(share, outsiders.labels, flags, [row.run for row in outsiders.rows])
     return found

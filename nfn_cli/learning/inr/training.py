@@ -60,6 +60,7 @@ def train_classifier(
     on_start: Callable[[int], None] = lambda epochs: None,
     on_epoch: Callable[[float], None] = lambda loss: None,
     on_skip: Callable[[int], None] = lambda epochs: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> ClassReport:
     """Fit a head to the training part of a zoo, set its temperature and population with a twentieth of that which is
     held out, measure it on the test part, and write its folder.
@@ -73,12 +74,14 @@ def train_classifier(
         on_start: told the number of epochs over all members.
         on_epoch: told the mean loss after each.
         on_skip: told of epochs that are not run, because a state has them.
+        on_stage: told what comes next: reading, each member, calibrating, what is measured, writing.
 
     Raises:
         DataError: unusable data, too few networks, a folder that cannot be written.
         HeadError: networks that the kind does not read.
     """
     settings = settings or ClassifierSettings()
+    on_stage("reading")
     networks = read_inrs(data, labels, activation=settings.activation)
     train, held_out, test = _parts(networks, settings.count, data)
     names = settings.class_names or tuple(map(str, range(int(networks.labels.max()) + 1)))
@@ -106,12 +109,22 @@ def train_classifier(
     on_start(settings.members * (fit.epochs or 0))
     targets = train.labels.to(device)
     fit_ensemble(
-        model, model.read(train.point), targets, fit, on_epoch, loss=class_loss, on_skip=on_skip, keeper=keeper
+        model,
+        model.read(train.point),
+        targets,
+        fit,
+        on_epoch,
+        loss=class_loss,
+        on_skip=on_skip,
+        keeper=keeper,
+        on_stage=on_stage,
     )
     head = Classifier(out.resolve().name, config, model.eval())
+    on_stage("calibrating")
     with threads_for(weights_of(train.point)):
         calibrate(head, train, held_out, fit.seed)
-    report = measure_classifier(head, test, seed=fit.seed, others=others)
+    report = measure_classifier(head, test, seed=fit.seed, others=others, on_stage=on_stage)
+    on_stage("writing")
     head.save(out, classifier_card(head, report))
     keeper.remove()
     return report

@@ -15,5 +15,6 @@
 
 from nfn_cli.symmetry.alignment.beside import beside_residuals
 from nfn_cli.symmetry.alignment.comparison import Alignment, align, architecture_difference, orbit_tolerance
+from nfn_cli.symmetry.alignment.watch import Watch
 
-__all__ = ["Alignment", "align", "architecture_difference", "beside_residuals", "orbit_tolerance"]
+__all__ = ["Alignment", "Watch", "align", "architecture_difference", "beside_residuals", "orbit_tolerance"]

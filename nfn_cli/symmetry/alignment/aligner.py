@@ -23,6 +23,7 @@ from nfn_cli.symmetry.alignment.completion import complete
 from nfn_cli.symmetry.alignment.copies import Copies, copied_places, merged
 from nfn_cli.symmetry.alignment.residuals import largest_deviation, residuals
 from nfn_cli.symmetry.alignment.rows import Freedom, Rows, costs, fit, read_rows, silent
+from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind
 
@@ -46,11 +47,13 @@ class Aligner:
         self.silent: tuple[list[Tensor], list[Tensor]] = ([], [])
         self.copies: list[list[Copies]] = []
 
-    def run(self) -> GroupElement:
-        """The element."""
+    def run(self, watch: Watch = UNWATCHED) -> GroupElement:
+        """The element; a step is a group matched."""
         groups = range(len(self.freedoms))
+        watch.on_stage("matching neurons", len(groups))
         for group in groups:
             self._match(group)
+            watch.on_step()
         for group in reversed(groups):
             self._settle(group)
         free = [self._free(group) for group in groups]

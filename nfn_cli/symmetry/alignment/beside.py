@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.errors import ArchitectureError
+from nfn_cli.errors import DifferentError
 from nfn_cli.symmetry.alignment.residuals import Residual
 
 
@@ -25,14 +25,14 @@ def beside_residuals(path: Path, ours: Mapping[str, Tensor], theirs: Mapping[str
         A residual a tensor. Its deviation is relative to the tensor's largest entry.
 
     Raises:
-        ArchitectureError: the one has what the other has not.
+        DifferentError: the one has what the other has not.
     """
     mine = {name: ours[name] for name in theirs} if set(ours) == set(theirs) else ours
     shapes = [[tuple(tensor.shape) for tensor in held.values()] for held in (mine, theirs)]
     if shapes[0] != shapes[1]:
         held = [", ".join(own) or "nothing" for own in (theirs, ours)]
         cause = f"beside its layers it has {held[0]}, the other {held[1]}"
-        raise ArchitectureError(path, cause, "compare it with a checkpoint of its own kind")
+        raise DifferentError(path, cause, "compare it with a checkpoint of its own kind")
     pairs = zip(theirs.items(), mine.values(), strict=True)
     return tuple(_residual(name, own.double(), other.double()) for (name, other), own in pairs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ from dataclasses import dataclass
 import torch
 
 from nfn_cli.architectures import Architecture, Layer, WeightSpace
-from nfn_cli.errors import ArchitectureError, UsageError
+from nfn_cli.errors import ArchitectureError, DifferentError, UsageError
 from nfn_cli.symmetry.alignment.aligner import Aligner
 from nfn_cli.symmetry.alignment.refinement import refine
 from nfn_cli.symmetry.alignment.residuals import Residual, largest_deviation, residuals
 from nfn_cli.symmetry.alignment.rows import Freedom
+from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 from nfn_cli.threads import by_weights
@@ -50,26 +52,55 @@ class Alignment:
         return self.deviation <= self.tolerance
 
 
+@dataclass(frozen=True)
+class Difference:
+    """Why no element can lead from one architecture to another.
+
+    Attributes:
+        cause: the first thing that differs.
+        untold: the option that would tell what only one of the files tells; None where both hold or tell what differs,
+            so that the networks are certainly not one.
+    """
+
+    cause: str
+    untold: str | None = None
+
+    def error(self, subject: str | os.PathLike[str], remedy: str) -> ArchitectureError:
+        """The error: that they are different, or that they cannot be compared.
+
+        Args:
+            remedy: of those that are different.
+        """
+        if self.untold is None:
+            return DifferentError(subject, self.cause, remedy)
+        remedy = f"the files tell too little to compare them: say what holds for both ({self.untold})"
+        return ArchitectureError(subject, self.cause, remedy)
+
+
 def orbit_tolerance(*dtypes: torch.dtype) -> float:
     """The deviation that rounding explains in the coarsest of these dtypes."""
     return max(_TOLERANCES.get(dtype, 2e-2) for dtype in dtypes)
 
 
 @by_weights
-def align(ours: WeightSpace, theirs: WeightSpace, precision: torch.dtype | None = None) -> Alignment:
+def align(
+    ours: WeightSpace, theirs: WeightSpace, precision: torch.dtype | None = None, *, watch: Watch = UNWATCHED
+) -> Alignment:
     """Find g such that g·A is next to B.
 
     Args:
         ours, theirs: A and B, without batch axes; computation is float64 whatever their dtypes.
         precision: the coarsest dtype that the weights were stored in; that of the tensors by default.
+        watch: told what is under way.
 
     Raises:
-        ArchitectureError: the networks differ in more than their weights.
+        DifferentError: the networks differ in more than their weights.
+        ArchitectureError: they may, but for what their files do not tell.
         UsageError: SciPy is needed and missing.
     """
-    reason = architecture_difference(ours.architecture, theirs.architecture)
-    if reason:
-        raise ArchitectureError(theirs.architecture.describe(), reason, "compare networks of one architecture")
+    difference = architecture_difference(ours.architecture, theirs.architecture)
+    if difference is not None:
+        raise difference.error(theirs.architecture.describe(), "compare networks of one architecture")
     tolerance = orbit_tolerance(
         *[precision] if precision else [t.dtype for point in (ours, theirs) for t in point.tensors.values()]
     )
@@ -79,16 +110,16 @@ def align(ours: WeightSpace, theirs: WeightSpace, precision: torch.dtype | None 
     # Names may differ; from here on they are B's.
     pairs = zip(ours.architecture.tensors, theirs.architecture.tensors, strict=True)
     ours = WeightSpace(theirs.architecture, {their.name: ours.tensors[our.name] for our, their in pairs})
-    forward = _measured(Aligner(ours, theirs, freedoms, tolerance).run(), ours, theirs)
+    forward = _measured(Aligner(ours, theirs, freedoms, tolerance).run(watch), ours, theirs)
     fixed = [Freedom(DiagonalKind.TRIVIAL, in_place=freedom.in_place) for freedom in freedoms]
     if freedoms == fixed:
-        element, left = _nearest([forward], ours, theirs, fixed, tolerance)
+        element, left = _nearest([forward], ours, theirs, fixed, tolerance, watch)
         return Alignment(element, left, left, tolerance)
     alone: list[_Found] = []
     with suppress(UsageError):
-        permuted = _measured(Aligner(ours, theirs, fixed, tolerance).run(), ours, theirs)
-        alone.append(_nearest([permuted], ours, theirs, fixed, tolerance))
-    element, left = _nearest([forward, *alone], ours, theirs, freedoms, tolerance)
+        permuted = _measured(Aligner(ours, theirs, fixed, tolerance).run(watch), ours, theirs)
+        alone.append(_nearest([permuted], ours, theirs, fixed, tolerance, watch))
+    element, left = _nearest([forward, *alone], ours, theirs, freedoms, tolerance, watch)
     return Alignment(element, left, alone[0][1] if alone else None, tolerance)
 
 
@@ -100,7 +131,12 @@ def _measured(element: GroupElement, ours: WeightSpace, theirs: WeightSpace) -> 
 
 
 def _nearest(
-    starts: Sequence[_Found], ours: WeightSpace, theirs: WeightSpace, freedoms: Sequence[Freedom], tolerance: float
+    starts: Sequence[_Found],
+    ours: WeightSpace,
+    theirs: WeightSpace,
+    freedoms: Sequence[Freedom],
+    tolerance: float,
+    watch: Watch,
 ) -> _Found:
     """The first of these where it is the element that was looked for; else the nearest one to be reached from the best
     of them and the identity, since a fine-tuned network has not moved."""
@@ -108,34 +144,38 @@ def _nearest(
         return starts[0]
     identity = GroupElement.identity([group.size for group in theirs.architecture.groups])
     best = min(*starts, _measured(identity, ours, theirs), key=_total)
-    return min(best, _measured(refine(best[0], ours, theirs, freedoms), ours, theirs), key=_total)
+    return min(best, _measured(refine(best[0], ours, theirs, freedoms, watch), ours, theirs), key=_total)
 
 
 def _total(found: _Found) -> float:
     return sum(residual.distance**2 for residual in found[1])
 
 
-def architecture_difference(ours: Architecture, theirs: Architecture) -> str | None:
-    """Why no element can lead from one architecture to another: the first thing that differs; None if one can."""
+def architecture_difference(ours: Architecture, theirs: Architecture) -> Difference | None:
+    """Why no element can lead from one architecture to another; None if one can."""
     if ours.activation != theirs.activation:
-        return f"its activation is {theirs.activation}, the other's {ours.activation}"
-    if ours.activation == "sin" and (ours.omega_0, ours.omegas) != (theirs.omega_0, theirs.omegas):
-        omegas = [_listed(own.omegas or (own.omega_0,)) for own in (theirs, ours)]
-        return f"its omega_0 is {omegas[0]}, the other's {omegas[1]}"
+        return Difference(f"its activation is {theirs.activation}, the other's {ours.activation}")
     if len(ours.layers) != len(theirs.layers):
-        return f"it has {len(theirs.layers)} layers, the other {len(ours.layers)}"
+        return Difference(f"it has {len(theirs.layers)} layers, the other {len(ours.layers)}")
     for mine, other in zip(ours.layers, theirs.layers, strict=True):
         if (mine.kind, mine.weight_shape, mine.spatial) != (other.kind, other.weight_shape, other.spatial):
-            return f"its layer {other.name} is {other.describe()}, the other's {mine.describe()}"
+            return Difference(f"its layer {other.name} is {other.describe()}, the other's {mine.describe()}")
         if _stages(mine) != _stages(other):
-            return f"behind its layer {other.name} stands {_stages(other) or 'nothing'}, in the other {_stages(mine)}"
+            stands = _stages(other) or "nothing", _stages(mine) or "nothing"
+            return Difference(f"behind its layer {other.name} stands {stands[0]}, in the other {stands[1]}")
+    if ours.activation == "sin" and (ours.omega_0, ours.omegas) != (theirs.omega_0, theirs.omegas):
+        omegas = [_listed(own.omegas or (own.omega_0,)) for own in (theirs, ours)]
+        # Phases may be shifted where the frequencies are told, and nowhere else.
+        told = all(any(role.bias for spec in own.tensors for role in spec.roles) for own in (ours, theirs))
+        return Difference(f"its omega_0 is {omegas[0]}, the other's {omegas[1]}", None if told else "--omega-0")
     if ours.starts != theirs.starts:
         names = [" ".join(own.layers[start].name for start in own.starts) for own in (theirs, ours)]
-        return f"its chains begin at {names[0]}, the other's at {names[1]}"
+        return Difference(f"its chains begin at {names[0]}, the other's at {names[1]}", "--chain")
     for group, neurons in enumerate(theirs.groups):
         kinds = group_kind(theirs, group).value, group_kind(ours, group).value
         if kinds[0] != kinds[1]:
-            return f"layer {neurons.name} allows {kinds[0]} scales here and {kinds[1]} ones in the other"
+            cause = f"layer {neurons.name} allows {kinds[0]} scales here and {kinds[1]} ones in the other"
+            return Difference(cause, "--pool")
     return None
 
 

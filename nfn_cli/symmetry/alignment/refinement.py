@@ -21,6 +21,7 @@ from nfn_cli.errors import UsageError
 from nfn_cli.symmetry.alignment.assignment import assign
 from nfn_cli.symmetry.alignment.residuals import by_layer, norms
 from nfn_cli.symmetry.alignment.rows import Freedom, Rows, read_rows
+from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
 from nfn_cli.symmetry.element import GroupElement
 
 _SWEEPS = 10
@@ -30,7 +31,13 @@ _BETTER = 1e-9  # relative; less is rounding
 _REAL = 1e-6  # imaginary part, relative, that rounding leaves of a real root
 
 
-def refine(element: GroupElement, ours: WeightSpace, theirs: WeightSpace, freedoms: Sequence[Freedom]) -> GroupElement:
+def refine(
+    element: GroupElement,
+    ours: WeightSpace,
+    theirs: WeightSpace,
+    freedoms: Sequence[Freedom],
+    watch: Watch = UNWATCHED,
+) -> GroupElement:
     """An element whose g·A is at least as near to B as the given one's.
 
     Where SciPy is wanted for a permutation and missing, permutations stay. Networks so large that looking at each group
@@ -40,14 +47,16 @@ def refine(element: GroupElement, ours: WeightSpace, theirs: WeightSpace, freedo
         element: where to start.
         ours, theirs: A and B, of one architecture and with the same names.
         freedoms: per group, what the element may do to a neuron.
+        watch: told of every look at a group.
     """
     sweeps = min(_SWEEPS, int(_MOST_WORK // _work(theirs)))
     if not sweeps:
         return element
     ours, theirs, freedoms = _leveled(ours, theirs, freedoms)
     identity = GroupElement.identity([group.size for group in theirs.architecture.groups])
-    for _ in range(sweeps):
+    for sweep in range(sweeps):
         gained = left = 0.0
+        watch.on_stage(f"bringing them nearer, round {sweep + 1}", len(freedoms))
         for group, freedom in enumerate(freedoms):
             fed, read = (
                 (read_rows(ours, group, side, element), read_rows(theirs, group, side, identity))
@@ -61,6 +70,7 @@ def refine(element: GroupElement, ours: WeightSpace, theirs: WeightSpace, freedo
                 element = element.replace(group, *better)
                 gained += before - after
             left += min(before, after)
+            watch.on_step()
         if gained <= _WORTH * left:
             break
     return element

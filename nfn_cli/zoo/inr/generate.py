@@ -78,6 +78,7 @@ def generate_inrs(
     group_size: int | None = None,
     on_start: Callable[[int], None] = lambda steps: None,
     on_steps: Callable[[int], None] = lambda steps: None,
+    on_fits: Callable[[int, int], None] = lambda done, wanted: None,
 ) -> InrReport:
     """Fit the networks of `settings` that `folder` does not hold yet.
 
@@ -90,13 +91,16 @@ def generate_inrs(
         group_size: networks fitted side by side; by default what suits the device.
         on_start: told how many network-steps this sitting will do.
         on_steps: told how many were done since the last call.
+        on_fits: told how many of how many networks the folder holds, at first and after each part.
 
     Raises:
         DataError: unusable images, more pictures asked for than there are, or a folder that holds another zoo or
             cannot be written to, or another run writes to it.
     """
     with claimed(folder):
-        return _generated(folder, settings, device, workers, group_size or _TOGETHER[device], on_start, on_steps)
+        return _generated(
+            folder, settings, device, workers, group_size or _TOGETHER[device], on_start, on_steps, on_fits
+        )
 
 
 def _generated(
@@ -107,6 +111,7 @@ def _generated(
     group_size: int,
     on_start: Callable[[int], None],
     on_steps: Callable[[int], None],
+    on_fits: Callable[[int, int], None],
 ) -> InrReport:
     state = read_inr_state(folder, settings)
     images = load_images(settings.data)
@@ -116,6 +121,8 @@ def _generated(
         for number, start in zip(_free_parts(state.rows), range(0, len(wanted), _PART), strict=False)
     ]
     on_start(len(wanted) * settings.steps)
+    done, count = len(state.finished), len(state.finished) + len(wanted)
+    on_fits(done, count)
     rows, diverged = list(state.rows), set(state.diverged)
     write_inr_record(folder, settings, diverged)
     siren = settings.siren(images.train_images.shape[1])
@@ -142,6 +149,8 @@ def _generated(
                 rows.sort(key=lambda row: (row.file, row.index or 0))
                 write_inr_rows(folder, rows)
                 write_inr_record(folder, settings, diverged)
+                done += len(part.fits)
+                on_fits(done, count)
     known = [row.psnr for row in rows if row.psnr is not None]
     mean = sum(known) / len(known) if known else float("nan")
     return InrReport(len(wanted), len(state.finished), len(diverged), mean, len(wanted) * settings.steps)
