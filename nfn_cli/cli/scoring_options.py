@@ -108,7 +108,12 @@ OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", help="Write to this file instead of stdout.", show_default=False)
 ]
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Continue the output file: unchanged inputs are passed over.")
+    bool,
+    typer.Option(
+        "--resume",
+        help="Continue the output file: unchanged inputs are passed over. Refused where its rows were made with "
+        "another head, or with other options that change rows.",
+    ),
 ]
 HashOption = Annotated[
     bool, typer.Option("--hash", help="Tell changed inputs by their contents, not by size and time.")

@@ -42,8 +42,12 @@ class Output:
         """What to do after an interrupt."""
         raise NotImplementedError
 
-    def begin(self) -> None:
-        """Take up what there is already."""
+    def begin(self, made_with: Callable[[], str]) -> None:
+        """Take up what there is already.
+
+        Args:
+            made_with: what the rows are made with, see `nfn_cli.scoring.made_with`.
+        """
 
     def write(self, rows: Sequence[Scored[Any]]) -> None:
         """Take rows."""
@@ -225,12 +229,13 @@ class _Growing(Output):
         with_it = "--resume in place of --overwrite" if self._replaces else "--resume"
         return f"the same command with {with_it} goes on from here ({self._path})"
 
-    def begin(self) -> None:
+    def begin(self, made_with: Callable[[], str]) -> None:
         """See `Output`."""
         from nfn_cli.scoring.files import resume
 
+        self._made_with = made_with()
         if self._resumes:
-            there = resume(self._path, self._format, self._kind, unchanged())
+            there = resume(self._path, self._format, self._kind, self._made_with, unchanged())
             self.done, self.failed = there.done, there.failed
 
     def write(self, rows: Sequence[Scored[Any]]) -> None:
@@ -252,7 +257,8 @@ class _Growing(Output):
         from nfn_cli.scoring.files import open_sink
 
         if self._sink is None:
-            self._sink = open_sink(self._path, self._format, self._kind, replace=self._replaces)
+            kind, made_with = self._kind, self._made_with
+            self._sink = open_sink(self._path, self._format, kind, made_with, replace=self._replaces)
         return self._sink
 
 

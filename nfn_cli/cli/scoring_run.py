@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice, takewhile
@@ -18,7 +18,7 @@ from nfn_cli.cli.scoring_output import Layout, output_of
 from nfn_cli.cli.scoring_progress import Progress
 
 if TYPE_CHECKING:
-    from nfn_cli.scoring import Scored
+    from nfn_cli.scoring import EngineSettings, Scored
 
 _COUNTED = 200_000
 
@@ -69,6 +69,8 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside:
         table: lays them out for people.
         beside: shown as well.
     """
+    from nfn_cli.scoring.made_with import made_with
+
     output = output_of(call, kind, table)
 
     def take(rows: Sequence[Scored[Any]]) -> None:
@@ -80,9 +82,10 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside:
     try:
         with stop.on_interrupt():
             known, paths = listed(call, stop)
-            output.begin()
+            settings = settings_of(call)
+            output.begin(lambda: made_with(task, settings))
             try:
-                ended = put_through(task, call, known, paths, take, stop, output.done)
+                ended = put_through(task, call, settings.changed(done=output.done), known, paths, take, stop)
             finally:
                 output.close()
             output.finish()
@@ -114,25 +117,15 @@ def listed(call: ScoringCall, stop: Stop) -> tuple[int | None, Iterator[str]]:
     return None, chain(first, [rest], paths)
 
 
-def put_through(
-    task: Any,
-    call: ScoringCall,
-    known: int | None,
-    paths: Iterator[str],
-    take: Callable[[Sequence[Scored[Any]]], None],
-    stop: Stop,
-    done: Collection[str] = (),
-) -> Ended:
-    """Put files through an engine.
+def settings_of(call: ScoringCall) -> EngineSettings:
+    """How the engine shall work.
 
-    Args:
-        known: how many they are, None if nobody knows.
-        take: gets the rows, some at a time.
-        done: names of rows that are there already.
+    Raises:
+        UsageError: no such device, activation, arithmetic or engine.
     """
-    from nfn_cli.scoring import Tally, assumption_notes, engine_settings, run_engine
+    from nfn_cli.scoring import engine_settings
 
-    settings = engine_settings(
+    return engine_settings(
         call.head,
         call.device,
         call.activation,
@@ -141,9 +134,28 @@ def put_through(
         call.batch_size,
         call.dtype,
         engine=call.engine,
-    ).changed(hashed=call.hashed, done=done, stop=stop.asked)
+    ).changed(hashed=call.hashed)
+
+
+def put_through(
+    task: Any,
+    call: ScoringCall,
+    settings: EngineSettings,
+    known: int | None,
+    paths: Iterator[str],
+    take: Callable[[Sequence[Scored[Any]]], None],
+    stop: Stop,
+) -> Ended:
+    """Put files through an engine.
+
+    Args:
+        known: how many they are, None if nobody knows.
+        take: gets the rows, some at a time.
+    """
+    from nfn_cli.scoring import Tally, assumption_notes, run_engine
+
     tally = Tally()
-    parts = run_engine(task, paths, settings, tally, engine=call.engine, device=call.device)
+    parts = run_engine(task, paths, settings.changed(stop=stop.asked), tally, engine=call.engine, device=call.device)
     progress = Progress(known, quiet=call.quiet)
     try:
         with closing(parts):

@@ -3,7 +3,8 @@
 A CSV or JSON Lines file grows by whole lines, which are on the disk before the next ones are made; a Parquet output is
 a folder of finished parts. So whatever ends a run leaves a valid file, but for a last line that `resume` cuts off.
 Beside a row's own fields stand `bytes`, `modified` and `hash` of its input, by which a later run knows whether it has
-changed.
+changed, and `made_with`, by which it knows whether it would make the same row. They stand in every row, so that they
+stay with it in copies and in parts of files, and every reader reads them as columns.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ from nfn_cli.errors import CheckpointError, DataError
 from nfn_cli.scoring.formats import as_utf8, csv_lines, json_line, plain_values, unescaped
 from nfn_cli.scoring.local import Scored
 from nfn_cli.scoring.lock import locked
-from nfn_cli.scoring.parquet import ParquetSink, parts_of, read_part, require_pyarrow, write_part
+from nfn_cli.scoring.made_with import difference
+from nfn_cli.scoring.parquet import ParquetSink, columns_of_part, parts_of, read_part, require_pyarrow, write_part
 from nfn_cli.scoring.rows import Stamp
 
 RESUMABLE = ("csv", "jsonl", "parquet")
 _STAMP = tuple(field.name for field in fields(Stamp))
+_MADE_WITH = "made_with"
 _AGAIN = "repeat the command with --resume"
+_OTHERWISE = "repeat what made them, choose another --output, or score all again with --overwrite"
 
 # Of a row's name and its input's stamp, whether the input is still as it was; None where it is gone.
 Unchanged = Callable[[str, Stamp], bool | None]
@@ -66,7 +70,7 @@ class Resumed:
 
 def columns_of(kind: type) -> list[str]:
     """The columns of a file of rows of a dataclass."""
-    return [*(own.name for own in fields(kind)), *_STAMP]
+    return [*(own.name for own in fields(kind)), *_STAMP, _MADE_WITH]
 
 
 def require_output(path: Path, format: str, *, replace: bool = False) -> None:
@@ -93,39 +97,47 @@ def require_output(path: Path, format: str, *, replace: bool = False) -> None:
         raise DataError(path, "cannot be written (no permission, or a read-only place)", "choose another place")
 
 
-def open_sink(path: Path, format: str, kind: type, *, replace: bool = False) -> Sink:
+def open_sink(path: Path, format: str, kind: type, made_with: str, *, replace: bool = False) -> Sink:
     """The file or folder that rows of the dataclass `kind` are added to; it need not exist yet.
 
     Args:
+        made_with: what the rows are made with, see `nfn_cli.scoring.made_with`.
         replace: the first rows replace what is there.
 
     Raises:
         DataError: it cannot be written to, a package is missing, or another run writes to it.
     """
     if format == "parquet":
-        return ParquetSink(path, columns_of(kind), record, replace=replace)
-    return LineSink(path, format, columns_of(kind), replace=replace)
+        return ParquetSink(path, columns_of(kind), record, made_with, replace=replace)
+    return LineSink(path, format, columns_of(kind), made_with, replace=replace)
 
 
-def resume(path: Path, format: str, kind: type, unchanged: Unchanged) -> Resumed:
+def resume(path: Path, format: str, kind: type, made_with: str, unchanged: Unchanged) -> Resumed:
     """Take up the rows of an earlier run; those that must be made again are taken out of the file.
 
+    Args:
+        made_with: what the rows of this run are made with.
+
     Raises:
-        DataError: the file holds something else, cannot be read or written, or another run writes to it.
+        DataError: the file holds something else, or rows that were made with something else or do not tell with what;
+            it cannot be read or written; or another run writes to it. It is as it was then.
     """
     if not os.path.exists(path):
         return Resumed()
     with locked(path):
         if format == "parquet":
-            return _resume_parquet(path, columns_of(kind), unchanged)
-        return _resume_lines(path, format, columns_of(kind), unchanged)
+            return _resume_parquet(path, columns_of(kind), made_with, unchanged)
+        return _resume_lines(path, format, columns_of(kind), made_with, unchanged)
 
 
 class LineSink:
     """A CSV or JSON Lines file, added to by whole lines."""
 
-    def __init__(self, path: Path, format: str, columns: Sequence[str], *, replace: bool = False) -> None:
+    def __init__(
+        self, path: Path, format: str, columns: Sequence[str], made_with: str, *, replace: bool = False
+    ) -> None:
         self._path, self._format, self._columns = path, format, list(columns)
+        self._made_with = made_with
         self._replace = replace
         self._file: BinaryIO | None = None
         self._end = 0
@@ -135,7 +147,7 @@ class LineSink:
     def write(self, rows: Sequence[Scored[Any]]) -> None:
         """See `Sink`."""
         if rows:
-            self._add(_lines([record(row) for row in rows], self._format, self._columns))
+            self._add(_lines([record(row, self._made_with) for row in rows], self._format, self._columns))
 
     def close(self) -> None:
         """See `Sink`."""
@@ -187,10 +199,11 @@ class LineSink:
         self._end = self._file.tell()
 
 
-def record(scored: Scored[Any]) -> dict[str, Any]:
-    """A row and its input's stamp, by column."""
+def record(scored: Scored[Any], made_with: str) -> dict[str, Any]:
+    """A row, its input's stamp and what it was made with, by column."""
     stamp = scored.stamp
-    return plain_values(scored.row) | {name: getattr(stamp, name) if stamp else None for name in _STAMP}
+    stamped = {name: getattr(stamp, name) if stamp else None for name in _STAMP}
+    return plain_values(scored.row) | stamped | {_MADE_WITH: made_with}
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -236,11 +249,26 @@ def _name(written: str) -> str:
     return name if name != written and os.path.lexists(name) and not os.path.lexists(written) else written
 
 
-def _resume_lines(path: Path, format: str, columns: Sequence[str], unchanged: Unchanged) -> Resumed:
+def _require_same(path: Path, told: object, made_with: str) -> None:
+    """
+    Raises:
+        DataError: a row was made with something else than those of this run.
+    """
+    if told != made_with:
+        other = difference(told if isinstance(told, str) else "", made_with)
+        raise DataError(path, f"its rows were made with {other}", _OTHERWISE)
+
+
+def _untold(path: Path) -> DataError:
+    return DataError(path, "does not tell what its rows were made with (an older version wrote it)", _OTHERWISE)
+
+
+def _resume_lines(path: Path, format: str, columns: Sequence[str], made_with: str, unchanged: Unchanged) -> Resumed:
     kept = _Kept(unchanged)
     stay: list[bool] = []
     end = len(as_utf8(csv_lines([], columns, header=True))) if format == "csv" else 0
     for found, line in _read_lines(path, format, columns):
+        _require_same(path, found[_MADE_WITH], made_with)
         stay.append(kept.stays(found))
         end += len(line)
 
@@ -280,6 +308,8 @@ def _read_lines(path: Path, format: str, columns: Sequence[str]) -> Iterator[tup
                 header = file.readline()
                 if not header.endswith(b"\n") and expected.startswith(header):
                     return
+                if header == as_utf8(csv_lines([], columns[:-1], header=True)):
+                    raise _untold(path)
                 if header != expected:
                     raise DataError(path, "holds other columns than this command writes", remedy)
             # A quoted name may hold line breaks: a row ends where the quotes do.
@@ -290,7 +320,10 @@ def _read_lines(path: Path, format: str, columns: Sequence[str]) -> Iterator[tup
                     continue
                 if not line.endswith(b"\n"):
                     return
-                yield _parsed(line, format, columns), line
+                found = _parsed(line, format, columns)
+                if _MADE_WITH not in found:
+                    raise _untold(path)
+                yield found, line
                 line = b""
     except OSError as error:
         raise DataError(path, f"cannot be read ({error.strerror})", remedy) from error
@@ -305,16 +338,22 @@ def _parsed(line: bytes, format: str, columns: Sequence[str]) -> dict[str, Any]:
     else:
         (cells,) = csv.reader(io.StringIO(text, newline=""))
         found = dict(zip(columns, cells, strict=True))
-    if not isinstance(found, dict) or set(found) != set(columns) or not isinstance(found["path"], str):
+    if not isinstance(found, dict) or set(found) | {_MADE_WITH} != set(columns) or not isinstance(found["path"], str):
         raise ValueError("of other columns")
     if found["bytes"] not in (None, ""):
         found["bytes"] = int(found["bytes"])
     return found
 
 
-def _resume_parquet(path: Path, columns: Sequence[str], unchanged: Unchanged) -> Resumed:
+def _resume_parquet(path: Path, columns: Sequence[str], made_with: str, unchanged: Unchanged) -> Resumed:
     kept = _Kept(unchanged)
-    for part in parts_of(path):
+    parts = parts_of(path)
+    for part in parts:  # all of them before one is written
+        if columns_of_part(part) == set(columns[:-1]):
+            raise _untold(path)
+        for found in read_part(part, columns):
+            _require_same(path, found[_MADE_WITH], made_with)
+    for part in parts:
         records = read_part(part, columns)
         stay = [found for found in records if kept.stays(found)]
         if len(stay) < len(records):

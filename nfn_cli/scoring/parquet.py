@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class ParquetSink:
 
     Args:
         columns: of every part.
-        record: a row by column.
+        record: a row by column; what it was made with is added.
         replace: the first part replaces those that are there.
     """
 
@@ -32,11 +32,13 @@ class ParquetSink:
         self,
         path: Path,
         columns: Sequence[str],
-        record: Callable[[Scored[Any]], dict[str, Any]],
+        record: Callable[[Scored[Any], str], dict[str, Any]],
+        made_with: str,
         *,
         replace: bool = False,
     ) -> None:
-        self._path, self._columns, self._record = path, list(columns), record
+        self._path, self._columns = path, list(columns)
+        self._record, self._made_with = record, made_with
         self._waiting: list[dict[str, Any]] = []
         require_pyarrow(path)
         make_folder(path)
@@ -47,7 +49,7 @@ class ParquetSink:
 
     def write(self, rows: Sequence[Scored[Any]]) -> None:
         """See `Sink`."""
-        self._waiting += map(self._record, rows)
+        self._waiting += [self._record(row, self._made_with) for row in rows]
         while len(self._waiting) >= _PART_ROWS:
             self._part(self._waiting[:_PART_ROWS])
             self._waiting = self._waiting[_PART_ROWS:]
@@ -84,22 +86,39 @@ def parts_of(path: Path) -> list[Path]:
     return sorted((file for file in path.glob("part-*.parquet") if _PART.fullmatch(file.name)), key=_number)
 
 
+def columns_of_part(part: Path) -> set[str]:
+    """Names of its columns.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    with _opened(part) as file:
+        return set(file.schema_arrow.names)
+
+
 def read_part(part: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
     """Rows by column.
 
     Raises:
         DataError: it is damaged, or has other columns.
     """
-    arrow = require_pyarrow(part)
-    try:
-        table = arrow.parquet.ParquetFile(part).read()
+    with _opened(part) as file:
+        table = file.read()
         records = table.to_pylist()
-    except (OSError, ValueError, arrow.ArrowException) as error:
-        cause = f"not a readable Parquet file ({error})"
-        raise DataError(part, cause, "remove it, then repeat the command with --resume") from error
     if set(table.column_names) != set(columns):
         raise DataError(part, "holds other columns than this command writes", "choose another --output")
     return [{name: dict(v) if isinstance(v, list) else v for name, v in found.items()} for found in records]
+
+
+@contextmanager
+def _opened(part: Path) -> Iterator[Any]:
+    arrow = require_pyarrow(part)
+    try:
+        with arrow.parquet.ParquetFile(part) as file:
+            yield file
+    except (OSError, ValueError, arrow.ArrowException) as error:
+        cause = f"not a readable Parquet file ({error})"
+        raise DataError(part, cause, "remove it, then repeat the command with --resume") from error
 
 
 def write_part(

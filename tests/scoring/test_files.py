@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from nfn_cli.errors import DataError
-from nfn_cli.scoring import ClassRow, Scored, ScoreRow, Stamp, parquet
-from nfn_cli.scoring.files import columns_of, open_sink, require_output, resume
+from nfn_cli.scoring import ClassRow, Scored, ScoreRow, Stamp, files, parquet
+from nfn_cli.scoring.files import columns_of, require_output
 
 FORMATS = ["csv", "jsonl", "parquet"]
 ODD = [
@@ -33,12 +33,23 @@ ODD = [
 
 
 STAMP = Stamp(5, "1")
+MADE_WITH = "head=h@1f dtype=float32"
 
 
 def scored(name: str, error: str | None = None, stamp: Stamp | None = STAMP) -> Scored[ScoreRow]:
     if error is not None:
         return Scored(ScoreRow(name, error=error), stamp)
     return Scored(ScoreRow(name, 0.25, 0.125, 0.5, "h", True), stamp)
+
+
+def open_sink(path: Path, format: str, kind: type = ScoreRow, made_with: str = MADE_WITH, **options: Any) -> Any:
+    return files.open_sink(path, format, kind, made_with, **options)
+
+
+def resume(
+    path: Path, format: str, kind: type, unchanged: files.Unchanged, made_with: str = MADE_WITH
+) -> files.Resumed:
+    return files.resume(path, format, kind, made_with, unchanged)
 
 
 def write(path: Path, format: str, rows: list[Scored[Any]], kind: type = ScoreRow, **options: Any) -> None:
@@ -184,7 +195,7 @@ def test_a_file_that_is_torn_anywhere_keeps_its_whole_rows(names: list[str], for
         "some,other,table\n1,2,3\n",
         "path,accuracy,low,high,head,in_population,error\na.pt,1,1,1,h,true,\n",
         "{header}a.pt,0.5\n",
-        "{header}a.pt,0.5,0.5,0.5,h,true,,many,1,\n",
+        "{header}a.pt,0.5,0.5,0.5,h,true,,many,1,,m\n",
         "5\n",
         '["path"]\n',
         '{"path": 5}\n',
