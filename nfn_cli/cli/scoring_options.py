@@ -116,7 +116,12 @@ ResumeOption = Annotated[
     ),
 ]
 HashOption = Annotated[
-    bool, typer.Option("--hash", help="Tell changed inputs by their contents, not by size and time.")
+    bool,
+    typer.Option(
+        "--hash",
+        help="Tell changed inputs by their contents, not by size and time; with --resume, rows without a hash are made "
+        "again.",
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary on stderr.")]
 

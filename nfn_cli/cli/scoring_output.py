@@ -32,10 +32,12 @@ class Output:
     Attributes:
         done: names of rows that are there already.
         failed: how many of them are of files that failed.
+        hashed: whether they tell a hash of their files, and new ones therefore as well.
     """
 
     done: frozenset[str] = frozenset()
     failed: int = 0
+    hashed: bool = False
 
     @property
     def remedy(self) -> str:
@@ -217,7 +219,7 @@ class _Growing(Output):
         from nfn_cli.scoring.files import require_output
 
         self._path, self._format, self._kind = path, format, kind
-        self._replaces, self._resumes = call.overwrite, call.resume
+        self._replaces, self._resumes, self._hashed = call.overwrite, call.resume, call.hashed
         self._sink: Any = None
         require_output(path, format, replace=call.overwrite)
 
@@ -235,8 +237,8 @@ class _Growing(Output):
 
         self._made_with = made_with()
         if self._resumes:
-            there = resume(self._path, self._format, self._kind, self._made_with, unchanged())
-            self.done, self.failed = there.done, there.failed
+            there = resume(self._path, self._format, self._kind, self._made_with, unchanged(), hashed=self._hashed)
+            self.done, self.failed, self.hashed = there.done, there.failed, there.hashed
 
     def write(self, rows: Sequence[Scored[Any]]) -> None:
         """See `Output`."""

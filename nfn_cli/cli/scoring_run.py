@@ -85,7 +85,8 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside:
             settings = settings_of(call)
             output.begin(lambda: made_with(task, settings))
             try:
-                ended = put_through(task, call, settings.changed(done=output.done), known, paths, take, stop)
+                settings = settings.changed(done=output.done, hashed=call.hashed or output.hashed)
+                ended = put_through(task, call, settings, known, paths, take, stop)
             finally:
                 output.close()
             output.finish()

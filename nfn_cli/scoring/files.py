@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from nfn_cli.checkpoints import require_writable, write_atomically
+from nfn_cli.checkpoints import is_address, require_writable, write_atomically
 from nfn_cli.errors import CheckpointError, DataError
 from nfn_cli.scoring.formats import as_utf8, csv_lines, json_line, plain_values, unescaped
 from nfn_cli.scoring.local import Scored
@@ -61,11 +61,13 @@ class Resumed:
         done: names of the rows that stay.
         failed: how many of them are of networks that could not be scored.
         dropped: rows that were taken out, because their inputs have changed since or could not be read then.
+        hashed: whether rows that stay tell a hash of their inputs.
     """
 
     done: frozenset[str] = field(default_factory=frozenset)
     failed: int = 0
     dropped: int = 0
+    hashed: bool = False
 
 
 def columns_of(kind: type) -> list[str]:
@@ -112,11 +114,15 @@ def open_sink(path: Path, format: str, kind: type, made_with: str, *, replace: b
     return LineSink(path, format, columns_of(kind), made_with, replace=replace)
 
 
-def resume(path: Path, format: str, kind: type, made_with: str, unchanged: Unchanged) -> Resumed:
+def resume(
+    path: Path, format: str, kind: type, made_with: str, unchanged: Unchanged, *, hashed: bool = False
+) -> Resumed:
     """Take up the rows of an earlier run; those that must be made again are taken out of the file.
 
     Args:
         made_with: what the rows of this run are made with.
+        hashed: contents shall tell whether an input has changed: of rows without a hash nobody knows it, and they are
+            made again.
 
     Raises:
         DataError: the file holds something else, or rows that were made with something else or do not tell with what;
@@ -124,10 +130,11 @@ def resume(path: Path, format: str, kind: type, made_with: str, unchanged: Uncha
     """
     if not os.path.exists(path):
         return Resumed()
+    kept = _Kept(unchanged, hashed=hashed)
     with locked(path):
         if format == "parquet":
-            return _resume_parquet(path, columns_of(kind), made_with, unchanged)
-        return _resume_lines(path, format, columns_of(kind), made_with, unchanged)
+            return _resume_parquet(path, columns_of(kind), made_with, kept)
+        return _resume_lines(path, format, columns_of(kind), made_with, kept)
 
 
 class LineSink:
@@ -219,8 +226,9 @@ def _lines(records: Sequence[dict[str, Any]], format: str, columns: Sequence[str
 class _Kept:
     """Which rows of an earlier run stay."""
 
-    def __init__(self, unchanged: Unchanged) -> None:
-        self._unchanged = unchanged
+    def __init__(self, unchanged: Unchanged, *, hashed: bool) -> None:
+        self._unchanged, self._hashed = unchanged, hashed
+        self.tell_hashes = False
         self.done: set[str] = set()
         self.failed = self.dropped = 0
 
@@ -230,17 +238,25 @@ class _Kept:
         now: bool | None = False
         if record["bytes"] not in (None, ""):
             now = self._unchanged(name, Stamp(int(record["bytes"]), str(record["modified"]), record["hash"] or None))
+            if now and self._hashed and not record["hash"] and not _never_hashed(name):
+                now = False
         stays = not failed if now is None else now
         if stays:
             self.done.add(name)
             self.failed += failed
+            self.tell_hashes |= bool(record["hash"])
         else:
             self.dropped += 1
         return stays
 
     def told(self) -> Resumed:
         """The result."""
-        return Resumed(frozenset(self.done), self.failed, self.dropped)
+        return Resumed(frozenset(self.done), self.failed, self.dropped, self.tell_hashes)
+
+
+def _never_hashed(name: str) -> bool:
+    """Whether a row tells no hash even where one was asked for: packed files of a store are read in parts."""
+    return is_address(name) and "#" in name
 
 
 def _name(written: str) -> str:
@@ -263,8 +279,7 @@ def _untold(path: Path) -> DataError:
     return DataError(path, "does not tell what its rows were made with (an older version wrote it)", _OTHERWISE)
 
 
-def _resume_lines(path: Path, format: str, columns: Sequence[str], made_with: str, unchanged: Unchanged) -> Resumed:
-    kept = _Kept(unchanged)
+def _resume_lines(path: Path, format: str, columns: Sequence[str], made_with: str, kept: _Kept) -> Resumed:
     stay: list[bool] = []
     end = len(as_utf8(csv_lines([], columns, header=True))) if format == "csv" else 0
     for found, line in _read_lines(path, format, columns):
@@ -345,8 +360,7 @@ def _parsed(line: bytes, format: str, columns: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _resume_parquet(path: Path, columns: Sequence[str], made_with: str, unchanged: Unchanged) -> Resumed:
-    kept = _Kept(unchanged)
+def _resume_parquet(path: Path, columns: Sequence[str], made_with: str, kept: _Kept) -> Resumed:
     parts = parts_of(path)
     for part in parts:  # all of them before one is written
         if columns_of_part(part) == set(columns[:-1]):

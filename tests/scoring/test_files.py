@@ -47,9 +47,9 @@ def open_sink(path: Path, format: str, kind: type = ScoreRow, made_with: str = M
 
 
 def resume(
-    path: Path, format: str, kind: type, unchanged: files.Unchanged, made_with: str = MADE_WITH
+    path: Path, format: str, kind: type, unchanged: files.Unchanged, made_with: str = MADE_WITH, **options: Any
 ) -> files.Resumed:
-    return files.resume(path, format, kind, made_with, unchanged)
+    return files.resume(path, format, kind, made_with, unchanged, **options)
 
 
 def write(path: Path, format: str, rows: list[Scored[Any]], kind: type = ScoreRow, **options: Any) -> None:
@@ -152,6 +152,22 @@ def test_stamps_with_a_hash_come_back(format: str, path: Path) -> None:
     asked: list[Stamp] = []
     resume(path, format, ScoreRow, lambda name, stamp: (asked.append(stamp), True)[1])
     assert asked == [stamp]
+
+
+def test_rows_without_a_hash_are_made_again_where_contents_shall_tell(format: str, path: Path) -> None:
+    rows = [
+        scored("hashed.pt", stamp=Stamp(5, "1", "ab" * 32)),
+        scored("not.pt"),
+        scored("bad.pt", error="bad"),
+        scored("gone.pt"),
+        scored("s3://bucket/packed.safetensors#3"),
+    ]
+    write(path, format, rows)
+    found = resume(path, format, ScoreRow, lambda name, stamp: None if "gone" in name else True, hashed=True)
+    assert found.done == {"hashed.pt", "gone.pt", "s3://bucket/packed.safetensors#3"} and found.hashed
+    assert [row["path"] for row in read(path, format)] == ["hashed.pt", "gone.pt", "s3://bucket/packed.safetensors#3"]
+    write(path, format, [scored("not.pt")])
+    assert "not.pt" in resume(path, format, ScoreRow, same).done
 
 
 def test_stamps_tell_a_change() -> None:

@@ -129,3 +129,16 @@ def test_a_name_with_blanks_is_one_name(shipped: Path, tmp_path: Path) -> None:
 
 def test_rows_that_tell_nothing_are_of_another_make() -> None:
     assert difference("", "head=a@1f dtype=float32") == "no head and not a@1f, no dtype and not float32"
+
+
+def test_hash_scores_rows_without_one_again_and_rows_with_one_are_continued_so(
+    nfn: Nfn, out: Path, shipped: Path, save: Callable[..., Path]
+) -> None:
+    a, b = save("a.safetensors"), save("b.safetensors", seed=1)
+    assert nfn("predict-accuracy", a, "-o", out).code == 0
+    finished = nfn("predict-accuracy", a, "-o", out, "--resume", "--hash")
+    assert finished.code == 0 and "passed over" not in finished.err  # one, and it was scored
+    finished = nfn("predict-accuracy", a, b, "-o", out, "--resume")
+    assert "1 scored, 0 failed, 1 passed over" in finished.err
+    finished = nfn("predict-accuracy", a, b, "-o", out, "--resume", "--hash")
+    assert "0 scored, 0 failed, 2 passed over" in finished.err
