@@ -13,6 +13,7 @@ import csv
 import io
 import json
 import os
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -281,22 +282,24 @@ def _untold(path: Path) -> DataError:
 
 def _resume_lines(path: Path, format: str, columns: Sequence[str], made_with: str, kept: _Kept) -> Resumed:
     stay: list[bool] = []
+    edited = _is_edited(path, format, columns)
     end = len(as_utf8(csv_lines([], columns, header=True))) if format == "csv" else 0
     for found, line in _read_lines(path, format, columns):
         _require_same(path, found[_MADE_WITH], made_with)
         stay.append(kept.stays(found))
         end += len(line)
+        edited |= line.endswith(b"\r\n")
 
     def rewrite(temporary: Path) -> None:
         with temporary.open("wb") as file:
             if format == "csv":
                 file.write(as_utf8(csv_lines([], columns, header=True)))
-            for (_, line), stays in zip(_read_lines(path, format, columns), stay, strict=True):
+            for (found, line), stays in zip(_read_lines(path, format, columns), stay, strict=True):
                 if stays:
-                    file.write(line)
+                    file.write(as_utf8(_lines([found], format, columns)) if edited else line)
 
     try:
-        if kept.dropped:
+        if kept.dropped or edited:
             write_atomically(path, rewrite, overwrite=True)
         elif not stay:
             os.truncate(path, 0)
@@ -307,6 +310,18 @@ def _resume_lines(path: Path, format: str, columns: Sequence[str], made_with: st
     except OSError as error:
         raise DataError(path, f"cannot be written ({error.strerror})", "check its permissions") from error
     return kept.told()
+
+
+def _is_edited(path: Path, format: str, columns: Sequence[str]) -> bool:
+    """Whether something else, such as a spreadsheet, has written a file anew, in its own way: it begins otherwise."""
+    try:
+        with path.open("rb") as file:
+            begin = file.readline()
+    except OSError:
+        return False  # reading it tells why
+    if format == "csv":
+        return begin.endswith(b"\n") and begin != as_utf8(csv_lines([], columns, header=True))
+    return begin.startswith(BOM_UTF8)
 
 
 def _read_lines(path: Path, format: str, columns: Sequence[str]) -> Iterator[tuple[dict[str, Any], bytes]]:
@@ -320,7 +335,7 @@ def _read_lines(path: Path, format: str, columns: Sequence[str]) -> Iterator[tup
         with path.open("rb") as file:
             if format == "csv":
                 expected = as_utf8(csv_lines([], columns, header=True))
-                header = file.readline()
+                header = _header(file.readline())
                 if not header.endswith(b"\n") and expected.startswith(header):
                     return
                 if header == as_utf8(csv_lines([], columns[:-1], header=True)):
@@ -330,7 +345,7 @@ def _read_lines(path: Path, format: str, columns: Sequence[str]) -> Iterator[tup
             # A quoted name may hold line breaks: a row ends where the quotes do.
             line = b""
             for piece in file:
-                line += piece
+                line += piece if line else piece.removeprefix(BOM_UTF8)
                 if format == "csv" and line.count(b'"') % 2:
                     continue
                 if not line.endswith(b"\n"):
@@ -344,6 +359,15 @@ def _read_lines(path: Path, format: str, columns: Sequence[str]) -> Iterator[tup
         raise DataError(path, f"cannot be read ({error.strerror})", remedy) from error
     except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
         raise DataError(path, f"holds a line that is no row ({error})", remedy) from error
+
+
+def _header(line: bytes) -> bytes:
+    """The header as this command writes it, where an editor has only marked, quoted or ended it in its own way."""
+    try:
+        (names,) = csv.reader([line.decode("utf-8-sig")])
+    except ValueError:
+        return line
+    return as_utf8(csv_lines([], names, header=True)) if line.endswith(b"\n") else line
 
 
 def _parsed(line: bytes, format: str, columns: Sequence[str]) -> dict[str, Any]:

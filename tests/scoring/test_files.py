@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import json
 import os
 import sys
@@ -202,6 +204,53 @@ def test_a_file_that_is_torn_anywhere_keeps_its_whole_rows(names: list[str], for
         assert kept == names[: len(kept)] and done == set(kept)
         write(path, format, [row for row in rows if row.row.path not in done])
         assert path.read_bytes() == whole
+
+
+def rewritten(path: Path, way: str) -> bytes:
+    """A file of rows as other programs save it."""
+    if way == "quoted":
+        text = io.StringIO()
+        csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(
+            csv.reader(io.StringIO(path.read_bytes().decode(), newline=""))
+        )
+        return text.getvalue().encode()
+    content = path.read_bytes()
+    # A line break within quotes stays as it is.
+    content = content if way == "mark" else content.replace(b"\n", b"\r\n").replace(b"b\r\nc", b"b\nc")
+    return content if way == "lines" else codecs.BOM_UTF8 + content
+
+
+@pytest.mark.parametrize("way", ["mark", "lines", "both", "quoted", "headless"])
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_a_file_that_a_spreadsheet_or_an_editor_has_saved_is_continued(format: str, way: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    write(path, format, [scored(name) for name in ["a.pt", "b\nc.pt", "ü.pt", "d.pt"]])
+    before = path.read_bytes()
+    if way == "headless":  # lines that were added to ours
+        head, rest = before.split(b"\n", 1)
+        path.write_bytes(head + b"\n" + rest.replace(b"\n", b"\r\n").replace(b"b\r\nc", b"b\nc"))
+    elif way != "quoted" or format == "csv":
+        path.write_bytes(rewritten(path, way))
+    found = resume(path, format, ScoreRow, same)
+    assert found.done == {"a.pt", "b\nc.pt", "ü.pt", "d.pt"} and found.dropped == 0
+    assert path.read_bytes() == before
+    path.write_bytes(rewritten(path, "both")[:-5])  # and its last row is torn
+    assert resume(path, format, ScoreRow, lambda name, stamp: name != "a.pt").done == {"b\nc.pt", "ü.pt"}
+    write(path, format, [scored("d.pt")])
+    assert [row["path"] for row in read(path, format)] == ["b\nc.pt", "ü.pt", "d.pt"]
+
+
+def test_a_marked_file_of_other_columns_or_no_rows_is_met_as_any(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    header = ",".join(columns_of(ScoreRow))
+    path.write_bytes(codecs.BOM_UTF8 + header.encode() + b"\r\n")
+    assert resume(path, "csv", ScoreRow, same).done == frozenset()
+    assert path.read_text() == header + "\n"
+    for content in (b"some,other\r\n", codecs.BOM_UTF8 + header.replace(",", ";").encode() + b"\r\n"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match="other columns than this command writes"):
+            resume(path, "csv", ScoreRow, same)
+        assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
