@@ -14,11 +14,11 @@ import io
 import json
 import os
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, get_type_hints
 
 from nfn_cli.checkpoints import is_address, require_writable, write_atomically
 from nfn_cli.errors import CheckpointError, DataError
@@ -76,6 +76,12 @@ def columns_of(kind: type) -> list[str]:
     return [*(own.name for own in fields(kind)), *_STAMP, _MADE_WITH]
 
 
+def types_of(kind: type) -> dict[str, Any]:
+    """The columns with their types."""
+    types = {**get_type_hints(kind), **get_type_hints(Stamp), _MADE_WITH: str}
+    return {name: types[name] for name in columns_of(kind)}
+
+
 def require_output(path: Path, format: str, *, replace: bool = False) -> None:
     """Check, before long work, that rows can go there.
 
@@ -111,7 +117,7 @@ def open_sink(path: Path, format: str, kind: type, made_with: str, *, replace: b
         DataError: it cannot be written to, a package is missing, or another run writes to it.
     """
     if format == "parquet":
-        return ParquetSink(path, columns_of(kind), record, made_with, replace=replace)
+        return ParquetSink(path, types_of(kind), record, made_with, replace=replace)
     return LineSink(path, format, columns_of(kind), made_with, replace=replace)
 
 
@@ -134,7 +140,7 @@ def resume(
     kept = _Kept(unchanged, hashed=hashed)
     with locked(path):
         if format == "parquet":
-            return _resume_parquet(path, columns_of(kind), made_with, kept)
+            return _resume_parquet(path, types_of(kind), made_with, kept)
         return _resume_lines(path, format, columns_of(kind), made_with, kept)
 
 
@@ -384,10 +390,10 @@ def _parsed(line: bytes, format: str, columns: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _resume_parquet(path: Path, columns: Sequence[str], made_with: str, kept: _Kept) -> Resumed:
+def _resume_parquet(path: Path, columns: Mapping[str, Any], made_with: str, kept: _Kept) -> Resumed:
     parts = parts_of(path)
     for part in parts:  # all of them before one is written
-        if columns_of_part(part) == set(columns[:-1]):
+        if columns_of_part(part) == set(columns) - {_MADE_WITH}:
             raise _untold(path)
         for found in read_part(part, columns):
             _require_same(path, found[_MADE_WITH], made_with)

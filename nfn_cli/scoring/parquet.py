@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from nfn_cli.checkpoints import write_atomically
 from nfn_cli.errors import CheckpointError, DataError
@@ -23,7 +24,7 @@ class ParquetSink:
     """A folder that rows are added to by parts.
 
     Args:
-        columns: of every part.
+        columns: of every part, with their types.
         record: a row by column; what it was made with is added.
         replace: the first part replaces those that are there.
     """
@@ -31,13 +32,13 @@ class ParquetSink:
     def __init__(
         self,
         path: Path,
-        columns: Sequence[str],
+        columns: Mapping[str, Any],
         record: Callable[[Scored[Any], str], dict[str, Any]],
         made_with: str,
         *,
         replace: bool = False,
     ) -> None:
-        self._path, self._columns = path, list(columns)
+        self._path, self._columns = path, dict(columns)
         self._record, self._made_with = record, made_with
         self._waiting: list[dict[str, Any]] = []
         require_pyarrow(path)
@@ -96,7 +97,7 @@ def columns_of_part(part: Path) -> set[str]:
         return set(file.schema_arrow.names)
 
 
-def read_part(part: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+def read_part(part: Path, columns: Collection[str]) -> list[dict[str, Any]]:
     """Rows by column.
 
     Raises:
@@ -122,24 +123,19 @@ def _opened(part: Path) -> Iterator[Any]:
 
 
 def write_part(
-    part: Path, records: Sequence[dict[str, Any]], columns: Sequence[str], instead_of: Sequence[Path] = ()
+    part: Path, records: Sequence[dict[str, Any]], columns: Mapping[str, Any], instead_of: Sequence[Path] = ()
 ) -> None:
     """Write a part whole or not at all.
 
     Args:
+        columns: their types, by name, as annotations of a dataclass give them.
         instead_of: parts that go once it is written.
 
     Raises:
         DataError: it cannot be written.
     """
     arrow = require_pyarrow(part)
-    types = {
-        "bytes": arrow.int64(),
-        "in_population": arrow.bool_(),
-        "probabilities": arrow.map_(arrow.string(), arrow.float64()),
-        **dict.fromkeys(("accuracy", "low", "high", "probability", "entropy"), arrow.float64()),
-    }
-    schema = arrow.schema([(name, types.get(name, arrow.string())) for name in columns])
+    schema = arrow.schema([(name, _arrow_type(arrow, own)) for name, own in columns.items()])
     table = arrow.Table.from_pylist([_arrow_record(record) for record in records], schema=schema)
 
     def write(temporary: Path) -> None:
@@ -153,6 +149,22 @@ def write_part(
     except CheckpointError as error:
         remedy = "make room or choose another place, then repeat the command with --resume"
         raise DataError(error.subject, error.cause, remedy) from error
+
+
+def _arrow_type(arrow: Any, type_: Any) -> Any:
+    """The type of a column, from that of a row's field; every column may be empty.
+
+    Raises:
+        TypeError: there is none.
+    """
+    if get_origin(type_) in (Union, UnionType):
+        (type_,) = (own for own in get_args(type_) if own is not NoneType)
+    if get_origin(type_) is Mapping:
+        return arrow.map_(*(_arrow_type(arrow, own) for own in get_args(type_)))
+    plain = {str: arrow.string(), int: arrow.int64(), float: arrow.float64(), bool: arrow.bool_()}
+    if type_ not in plain:
+        raise TypeError(f"no column of a Parquet file holds a {type_}")
+    return plain[type_]
 
 
 def _number(part: Path) -> int:
