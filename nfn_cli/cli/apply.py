@@ -19,7 +19,7 @@ from nfn_cli.cli.options import (
     PrefixOption,
     StrictOption,
     checked_scale_range,
-    refuse_existing,
+    require_element_name,
 )
 from nfn_cli.cli.telling import told_by
 from nfn_cli.errors import UsageError
@@ -58,7 +58,7 @@ def apply(
         raise UsageError("nfn apply", "needs one element", "pass either --seed or --element")
     checked_scale_range(scale_range)
     if save_element is not None:
-        refuse_existing(save_element, overwrite=overwrite)
+        require_element_name(save_element, overwrite=overwrite)
 
     told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
 

@@ -54,6 +54,17 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise UsageError(path, "exists already", "pass --overwrite to replace it")
 
 
+def require_element_name(path: Path, *, overwrite: bool) -> None:
+    """Refuse a file for a group element that would be called what it is not, or replace another one.
+
+    Raises:
+        UsageError: the name does not end in .safetensors, or exists and the user has not passed --overwrite.
+    """
+    if path.suffix.lower() != ".safetensors":
+        raise UsageError("--save-element", f"{path} is no safetensors file", "give a name that ends in .safetensors")
+    refuse_existing(path, overwrite=overwrite)
+
+
 def checked_scale_range(scale_range: tuple[float, float]) -> tuple[float, float]:
     """The range itself.
 

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 Layout = Callable[[Iterable[Any]], "Table"]
 
 _TABLE_ROWS = 1_000
-_SUFFIXES = {f".{format.value}": format for format in ScoreFormat if format is not ScoreFormat.table}
+_SUFFIXES: dict[str, ScoreFormat | None] = {
+    **{f".{format.value}": format for format in ScoreFormat if format is not ScoreFormat.table},
+    # Plain lines, which no --format names.
+    ".tsv": None,
+    ".txt": None,
+}
+# What any lines are called.
+_TEXT = ".txt"
+_STDOUT = Path("-")
 _GROWING = (ScoreFormat.csv, ScoreFormat.jsonl, ScoreFormat.parquet)
 
 
@@ -71,38 +79,54 @@ def output_of(call: ScoringCall, kind: type, table: Layout) -> Output:
     """
     from nfn_cli.checkpoints import require_writable
 
-    format = _format(call)
-    if call.output is None:
+    path = None if call.output == _STDOUT else call.output
+    format = _format(call, path)
+    if path is None:
         return _Stdout(format, kind, table)
     if format in _GROWING:
-        if os.path.exists(call.output) and not (call.overwrite or call.resume):
+        if os.path.exists(path) and not (call.overwrite or call.resume):
             remedy = "pass --overwrite to replace it, or --resume to continue it"
-            raise UsageError(call.output, "exists already", remedy)
-        return _Growing(call, call.output, format.value, kind)
-    refuse_existing(call.output, overwrite=call.overwrite)
-    require_writable(call.output, overwrite=call.overwrite)
-    return _Whole(call.output, format, kind, table, overwrite=call.overwrite)
+            raise UsageError(path, "exists already", remedy)
+        return _Growing(call, path, format.value, kind)
+    refuse_existing(path, overwrite=call.overwrite)
+    require_writable(path, overwrite=call.overwrite)
+    return _Whole(path, format, kind, table, overwrite=call.overwrite)
 
 
-def _format(call: ScoringCall) -> ScoreFormat | None:
-    """What the output is written as.
+def _format(call: ScoringCall, path: Path | None) -> ScoreFormat | None:
+    """What the output is written as; None for plain lines, or, on a terminal, a table.
 
     Raises:
-        UsageError: a format that cannot go where it should.
+        UsageError: a format that cannot go where it should, or whose file would be called what it is not.
     """
-    format = call.format
-    if format is None and call.output is not None:
-        format = _SUFFIXES.get(call.output.suffix.lower())
-    if format is ScoreFormat.parquet and call.output is None:
+    format = call.format if path is None else _format_of_file(path, call.format)
+    if format is ScoreFormat.parquet and path is None:
         raise UsageError("--format parquet", "cannot go to stdout", "give --output FOLDER")
     if call.resume:
-        if call.output is None:
+        if path is None:
             raise UsageError("--resume", "there is no file to continue", "give --output FILE")
         if format not in _GROWING:
             raise UsageError("--resume", "only csv, jsonl and parquet are continued", "choose one by --format")
         if call.overwrite:
             raise UsageError("--resume", "contradicts --overwrite", "give one of the two")
     return format
+
+
+def _format_of_file(path: Path, given: ScoreFormat | None) -> ScoreFormat | None:
+    from nfn_cli.checkpoints import SUFFIXES
+
+    suffix = path.suffix.lower()
+    if given is None:
+        if suffix not in _SUFFIXES:
+            cause = (
+                f"its suffix {suffix} names no format of rows" if suffix else "no suffix names the format of its rows"
+            )
+            raise UsageError(path, cause, f"end it in one of {', '.join(sorted(_SUFFIXES))}, or give --format")
+        return _SUFFIXES[suffix]
+    fits = given is not ScoreFormat.parquet if suffix == _TEXT else _SUFFIXES.get(suffix, given) is given
+    if not fits or suffix in (*SUFFIXES, ".png"):
+        raise UsageError(path, f"its suffix contradicts --format {given.value}", "change one of the two")
+    return given
 
 
 def _plain(format: ScoreFormat | None) -> Format | None:

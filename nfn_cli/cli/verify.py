@@ -21,7 +21,7 @@ from nfn_cli.cli.options import (
     PrefixOption,
     StrictOption,
     complete_head,
-    refuse_existing,
+    require_element_name,
 )
 from nfn_cli.cli.telling import told_by
 from nfn_cli.errors import UsageError
@@ -129,7 +129,7 @@ def verify(
         if value is not None:
             raise UsageError(option, "says nothing about two checkpoints", "leave it out, or give A alone")
     if save_element is not None:
-        refuse_existing(save_element, overwrite=overwrite)
+        require_element_name(save_element, overwrite=overwrite)
     source = read_source(path, told)
     found = compare_checkpoints(source, read_source(other, told))
     if save_element is not None:

@@ -175,7 +175,7 @@ def test_the_suffix_of_a_file_chooses_its_format(suffix: str, nfn: Nfn, tmp_path
         assert text.splitlines()[0].split("," if suffix == "csv" else "\t")[:2] == ["path", "accuracy"]
 
 
-@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.json", "rows"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.json", "rows.txt"])
 def test_an_existing_output_is_refused_before_any_work(
     name: str, nfn: Nfn, asked: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -205,7 +205,7 @@ def test_an_output_in_a_missing_folder_is_refused_before_any_work(
     assert "its folder does not exist" in err
 
 
-@pytest.mark.parametrize(("name", "position"), [("rows.csv", 0), ("rows.jsonl", 0), ("rows.json", 1), ("rows", 1)])
+@pytest.mark.parametrize(("name", "position"), [("rows.csv", 0), ("rows.jsonl", 0), ("rows.json", 1), ("rows.tsv", 1)])
 def test_an_interrupt_leaves_the_old_output_alone_until_the_new_one_has_rows(
     name: str, position: int, nfn: Nfn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -113,3 +113,57 @@ def test_a_new_field_of_a_row_needs_no_list_kept_by_hand() -> None:
     assert told["probabilities"] == arrow.map_(arrow.string(), arrow.float64())
     with pytest.raises(TypeError, match="no column"):
         _arrow_type(arrow, bytes)
+
+
+def test_a_suffix_that_names_no_format_or_another_one_is_refused_before_any_work(nfn: Nfn, tmp_path: Path) -> None:
+    cases: list[tuple[str, list[str], str]] = [
+        ("s.xyz", [], "its suffix .xyz names no format of rows; end it in one of .csv, .json, .jsonl, .parquet, .tsv"),
+        ("s.csv.gz", [], "its suffix .gz names no format of rows; "),
+        ("s", [], "no suffix names the format of its rows; "),
+        ("s.safetensors", [], "its suffix .safetensors names no format of rows; "),
+        ("s.csv", ["--format", "jsonl"], "its suffix contradicts --format jsonl; change one of the two"),
+        ("s.parquet", ["--format", "csv"], "its suffix contradicts --format csv; "),
+        ("s.tsv", ["--format", "csv"], "its suffix contradicts --format csv; "),
+        ("s.txt", ["--format", "parquet"], "its suffix contradicts --format parquet; "),
+        ("s.JSON", ["--format", "table"], "its suffix contradicts --format table; "),
+        ("s.safetensors", ["--format", "csv"], "its suffix contradicts --format csv; "),
+        ("s.png", ["--format", "json"], "its suffix contradicts --format json; "),
+    ]
+    for command in ROWS:
+        for name, options, told in cases:
+            for more in ([], ["--overwrite"], ["--resume"]):
+                finished = nfn(command, "missing.pt", "-o", tmp_path / name, *options, *more)
+                assert (finished.code, finished.out) == (2, "")
+                assert finished.err.startswith(f"nfn: {tmp_path / name}: {told}") and finished.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "format"), [("s.xyz", "csv"), ("s", "jsonl"), ("s.CSV", "csv"), ("s.txt", "json")])
+def test_a_format_that_is_given_may_go_under_a_name_that_means_nothing(
+    name: str, format: str, nfn: Nfn, heads: Path, zoo: list[Path], tmp_path: Path
+) -> None:
+    common = ["--head", heads / "predict-accuracy", "--format", format]
+    assert nfn("predict-accuracy", zoo[0], "-o", tmp_path / name, *common).code == 0
+    assert len(rows_of(tmp_path / name, format)) == 1
+
+
+@pytest.mark.parametrize("command", ROWS)
+def test_a_dash_is_stdout(command: str, nfn: Nfn, heads: Path, zoo: list[Path]) -> None:
+    for options in ([], ["--format", "csv"], ["--format", "json", "--overwrite"]):
+        plain = nfn(command, zoo[0], "--head", heads / command, *options)
+        assert plain.code == 0 and "a.safetensors" in plain.out
+        assert nfn(command, zoo[0], "--head", heads / command, *options, "-o", "-") == plain
+    assert nfn(command, zoo[0], "-o", "-", "--resume").err.startswith("nfn: --resume: there is no file to continue; ")
+    assert nfn(command, zoo[0], "-o", "-", "--format", "parquet").code == 2
+    assert not Path("-").exists()
+
+
+@pytest.mark.parametrize("command", [["verify"], ["apply", "--seed", "1", "-o", "moved.safetensors"]])
+def test_an_element_is_not_saved_under_another_formats_name(
+    command: list[str], nfn: Nfn, zoo: list[Path], tmp_path: Path
+) -> None:
+    paths = zoo[:2] if command == ["verify"] else zoo[:1]
+    finished = nfn(*command, *paths, "--save-element", "g.pt")
+    assert (finished.code, finished.out) == (2, "")
+    assert finished.err == "nfn: --save-element: g.pt is no safetensors file; give a name that ends in .safetensors\n"
+    assert not Path("g.pt").exists() and not Path("moved.safetensors").exists()
