@@ -6,8 +6,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nfn_cli.cli.options import Format, refuse_existing
@@ -52,6 +54,20 @@ class Output:
         """What to do after an interrupt."""
         raise NotImplementedError
 
+    def __enter__(self) -> Output:
+        """Keep other runs from what is written to, for the block.
+
+        Raises:
+            DataError: another run writes to it.
+            UsageError: it exists by now, and shall not be replaced.
+        """
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let others have it."""
+
     def begin(self, made_with: Callable[[], str]) -> None:
         """Take up what there is already.
 
@@ -77,19 +93,12 @@ def output_of(call: ScoringCall, kind: type, table: Layout) -> Output:
         kind: the dataclass of its rows.
         table: lays them out for people.
     """
-    from nfn_cli.checkpoints import require_writable
-
     path = None if call.output == _STDOUT else call.output
     format = _format(call, path)
     if path is None:
         return _Stdout(format, kind, table)
     if format in _GROWING:
-        if os.path.exists(path) and not (call.overwrite or call.resume):
-            remedy = "pass --overwrite to replace it, or --resume to continue it"
-            raise UsageError(path, "exists already", remedy)
         return _Growing(call, path, format.value, kind)
-    refuse_existing(path, overwrite=call.overwrite)
-    require_writable(path, overwrite=call.overwrite)
     return _Whole(path, format, kind, table, overwrite=call.overwrite)
 
 
@@ -207,14 +216,56 @@ def print_all(text: str | bytes) -> None:
         raise DataError("stdout", f"cannot be written ({error.strerror})", "make room") from error
 
 
-class _Whole(Output):
+class _File(Output):
+    """A file or folder, which no other run writes to."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.refuse()
+
+    def refuse(self) -> None:
+        """Refuse what could not be written, or is there and shall stay.
+
+        Raises:
+            UsageError, DataError, CheckpointError: so it is.
+        """
+        raise NotImplementedError
+
+    def __enter__(self) -> Output:
+        """See `Output`."""
+        from nfn_cli.locks import OutputLock
+
+        self._lock = OutputLock(self._path)
+        try:
+            self.refuse()  # another run may have ended since
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """See `Output`."""
+        self._lock.close()
+
+
+class _Whole(_File):
     """A file that is written at the end, whole or not at all."""
 
     def __init__(self, path: Path, format: ScoreFormat | None, kind: type, table: Layout, *, overwrite: bool) -> None:
-        self._path, self._format, self._kind, self._table = path, _plain(format), kind, table
+        self._format, self._kind, self._table = _plain(format), kind, table
         self._overwrite = overwrite
+        super().__init__(path)
         self._rows: list[Any] = []
         self._finished = False
+
+    def refuse(self) -> None:
+        """See `_File`."""
+        from nfn_cli.checkpoints import require_writable
+
+        refuse_existing(self._path, overwrite=self._overwrite)
+        require_writable(self._path, overwrite=self._overwrite)
 
     @property
     def remedy(self) -> str:
@@ -236,16 +287,41 @@ class _Whole(Output):
         self._finished = True
 
 
-class _Growing(Output):
+class _Growing(_File):
     """A file that holds every row as soon as it is made."""
 
     def __init__(self, call: ScoringCall, path: Path, format: str, kind: type) -> None:
-        from nfn_cli.scoring.files import require_output
-
-        self._path, self._format, self._kind = path, format, kind
+        self._format, self._kind = format, kind
         self._replaces, self._resumes, self._hashed = call.overwrite, call.resume, call.hashed
         self._sink: Any = None
-        require_output(path, format, replace=call.overwrite)
+        super().__init__(path)
+
+    def __enter__(self) -> Output:
+        """See `Output`."""
+        from nfn_cli.folders import make_folder
+
+        # The lock lies beside the output, so that the folder must be there: Parquet is written into any.
+        self._new_folders = [folder for folder in self._path.parents if not os.path.exists(folder)]
+        make_folder(self._path.parent)
+        return super().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """See `Output`."""
+        super().__exit__(kind, error, trace)
+        with suppress(OSError):
+            for folder in self._new_folders:
+                folder.rmdir()  # if nothing was written
+
+    def refuse(self) -> None:
+        """See `_File`."""
+        from nfn_cli.scoring.files import require_output
+
+        if os.path.exists(self._path) and not (self._replaces or self._resumes):
+            remedy = "pass --overwrite to replace it, or --resume to continue it"
+            raise UsageError(self._path, "exists already", remedy)
+        require_output(self._path, self._format, replace=self._replaces)
 
     @property
     def remedy(self) -> str:

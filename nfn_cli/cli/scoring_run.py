@@ -14,7 +14,7 @@ import typer
 from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.program import INTERRUPTED
 from nfn_cli.cli.scoring_options import ScoringCall
-from nfn_cli.cli.scoring_output import Layout, output_of
+from nfn_cli.cli.scoring_output import Layout, Output, output_of
 from nfn_cli.cli.scoring_progress import Progress
 
 if TYPE_CHECKING:
@@ -69,9 +69,19 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside:
         table: lays them out for people.
         beside: shown as well.
     """
-    from nfn_cli.scoring.made_with import made_with
+    with output_of(call, kind, table) as output:
+        ended, stopped = _run(task, call, output, beside)
+        ended.tell(quiet=call.quiet, failed_before=output.failed)
+        if stopped:
+            print(f"nfn: interrupted; {output.remedy}", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED)
+        if code := ended.exit_code(output.failed):
+            raise typer.Exit(code)
 
-    output = output_of(call, kind, table)
+
+def _run(task: Any, call: ScoringCall, output: Output, beside: Beside | None) -> tuple[Ended, bool]:
+    """Score everything; how it ended, and whether the user has asked to stop."""
+    from nfn_cli.scoring.made_with import made_with
 
     def take(rows: Sequence[Scored[Any]]) -> None:
         output.write(rows)
@@ -95,12 +105,7 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside:
     except KeyboardInterrupt:
         print(f"nfn: interrupted; {output.remedy}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    ended.tell(quiet=call.quiet, failed_before=output.failed)
-    if stop.asked():
-        print(f"nfn: interrupted; {output.remedy}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED)
-    if code := ended.exit_code(output.failed):
-        raise typer.Exit(code)
+    return ended, stop.asked()
 
 
 def listed(call: ScoringCall, stop: Stop) -> tuple[int | None, Iterator[str]]:

@@ -5,6 +5,8 @@ a folder of finished parts. So whatever ends a run leaves a valid file, but for 
 Beside a row's own fields stand `bytes`, `modified` and `hash` of its input, by which a later run knows whether it has
 changed, and `made_with`, by which it knows whether it would make the same row. They stand in every row, so that they
 stay with it in copies and in parts of files, and every reader reads them as columns.
+
+Whoever calls these functions holds the output meanwhile, see `nfn_cli.locks`.
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ from nfn_cli.checkpoints import is_address, require_writable, write_atomically
 from nfn_cli.errors import CheckpointError, DataError
 from nfn_cli.scoring.formats import as_utf8, csv_lines, json_line, plain_values, unescaped
 from nfn_cli.scoring.local import Scored
-from nfn_cli.scoring.lock import locked
 from nfn_cli.scoring.made_with import difference
 from nfn_cli.scoring.parquet import ParquetSink, columns_of_part, parts_of, read_part, require_pyarrow, write_part
 from nfn_cli.scoring.rows import Stamp
@@ -114,7 +115,7 @@ def open_sink(path: Path, format: str, kind: type, made_with: str, *, replace: b
         replace: the first rows replace what is there.
 
     Raises:
-        DataError: it cannot be written to, a package is missing, or another run writes to it.
+        DataError: it cannot be written to, or a package is missing.
     """
     if format == "parquet":
         return ParquetSink(path, types_of(kind), record, made_with, replace=replace)
@@ -133,15 +134,14 @@ def resume(
 
     Raises:
         DataError: the file holds something else, or rows that were made with something else or do not tell with what;
-            it cannot be read or written; or another run writes to it. It is as it was then.
+            or it cannot be read or written. It is as it was then.
     """
     if not os.path.exists(path):
         return Resumed()
     kept = _Kept(unchanged, hashed=hashed)
-    with locked(path):
-        if format == "parquet":
-            return _resume_parquet(path, types_of(kind), made_with, kept)
-        return _resume_lines(path, format, columns_of(kind), made_with, kept)
+    if format == "parquet":
+        return _resume_parquet(path, types_of(kind), made_with, kept)
+    return _resume_lines(path, format, columns_of(kind), made_with, kept)
 
 
 class LineSink:
@@ -169,7 +169,6 @@ class LineSink:
             self._add("")
         if self._file is not None:
             self._file.close()
-            self._lock.close()
 
     def _open(self) -> None:
         try:
@@ -177,7 +176,6 @@ class LineSink:
         except OSError as error:
             raise DataError(self._path, f"cannot be written ({error.strerror})", "choose another place") from error
         assert self._file is not None
-        self._lock = locked(self._path)
         self._end = self._file.tell()
         if self._end == 0 and self._format == "csv":
             self._append(csv_lines([], self._columns, header=True))

@@ -14,7 +14,6 @@ from nfn_cli.errors import CheckpointError, DataError
 from nfn_cli.folders import make_folder
 from nfn_cli.scoring.formats import as_utf8
 from nfn_cli.scoring.local import Scored
-from nfn_cli.scoring.lock import locked
 
 _PART_ROWS = 4_096
 _PART = re.compile(r"part-([0-9]+)\.parquet")
@@ -43,7 +42,6 @@ class ParquetSink:
         self._waiting: list[dict[str, Any]] = []
         require_pyarrow(path)
         make_folder(path)
-        self._lock = locked(path)
         there = parts_of(path)
         self._old = there if replace else []
         self._next = 0 if replace or not there else _number(there[-1]) + 1
@@ -60,7 +58,6 @@ class ParquetSink:
         if self._waiting or self._next == 0:
             self._part(self._waiting)
             self._waiting = []
-        self._lock.close()
 
     def _part(self, records: Sequence[dict[str, Any]]) -> None:
         old, self._old = self._old, []

@@ -287,20 +287,6 @@ def test_rows_of_another_command_are_refused(format: str, path: Path) -> None:
         resume(path, format, ClassRow, same)
 
 
-def test_two_runs_do_not_write_to_one_output(format: str, path: Path) -> None:
-    pytest.importorskip("fcntl")
-    first = open_sink(path, format, ScoreRow)
-    first.write([scored("a.pt")])
-    if format == "parquet":
-        first.close()
-        first = open_sink(path, format, ScoreRow)
-    for attempt in (lambda: resume(path, format, ScoreRow, same), lambda: open_sink(path, format, ScoreRow)):
-        with pytest.raises(DataError, match="another run is writing to it"):
-            attempt()
-    first.close()
-    assert resume(path, format, ScoreRow, same).done == {"a.pt"}
-
-
 def test_what_is_replaced_stays_until_there_is_something_else(format: str, path: Path) -> None:
     write(path, format, [scored(f"{number}.pt") for number in range(3)])
     before = read(path, format)
