@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Collection
 from importlib import import_module
@@ -75,9 +74,5 @@ def make_app(names: Collection[str] = COMMANDS) -> typer.Typer:
 
 def main() -> None:
     """Run the program."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A file's name need not be text, and a terminal need not know every letter; neither may end a run.
-            stream.reconfigure(errors="backslashreplace")
     named = sys.argv[1] if len(sys.argv) > 1 else None
     make_app([named] if named in COMMANDS else COMMANDS)(prog_name="nfn")

@@ -1,14 +1,14 @@
-"""What happens to the errors of a command, and to an interrupted or unread one."""
+"""What happens to the errors of a command, and to an interrupted one."""
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from typing import Any
 
 from typer.core import TyperGroup
 
+from nfn_cli.cli.streams import guarded
 from nfn_cli.errors import NfnError, UsageError
 
 INTERRUPTED = 130  # exit code
@@ -18,9 +18,15 @@ _NO_VALUE = re.compile(r"--[a-z0-9-]+=")
 class Program(TyperGroup):
     """The group of all commands.
 
-    Bad input ends in one line on stderr and its documented exit code. Typer's own main loop would turn an interrupt
-    into silence and a closed pipe into exit code 1, so both are met here, before it sees them.
+    Bad input ends in one line on stderr and its documented exit code, and so does a stream that cannot be written.
+    Typer's own main loop would turn an interrupt into silence and a closed pipe into exit code 1, so both are met here,
+    before it sees them.
     """
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the program, see `guarded`."""
+        with guarded():
+            return super().main(*arguments, **options)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the program's own options off the arguments; the rest are the command's.
@@ -45,10 +51,6 @@ class Program(TyperGroup):
         except KeyboardInterrupt:
             print("nfn: interrupted", file=sys.stderr)
             raise SystemExit(INTERRUPTED) from None
-        except BrokenPipeError:
-            # The reader has gone (`nfn ... | head`): leave quietly, and keep Python from flushing into the closed pipe.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise SystemExit(0) from None
 
 
 def _left(error: NfnError) -> SystemExit:

@@ -193,27 +193,13 @@ class _Stdout(Output):
 
 
 def print_all(text: str | bytes) -> None:
-    """Bring text, or bytes as they are, to stdout.
-
-    Raises:
-        DataError: it does not take it, such as a full disk behind it.
-        BrokenPipeError: nobody reads it.
-    """
-    from nfn_cli.errors import DataError
-
-    try:
-        if isinstance(text, bytes):
-            sys.stdout.flush()
-            sys.stdout.buffer.write(text)
-        else:
-            sys.stdout.write(text)
+    """Bring text, or bytes as they are, to stdout, at once."""
+    if isinstance(text, bytes):
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        # What is left in the buffer must not fail once more at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise DataError("stdout", f"cannot be written ({error.strerror})", "make room") from error
+        sys.stdout.buffer.write(text)
+    else:
+        sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 class _File(Output):
