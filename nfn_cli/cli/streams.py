@@ -41,18 +41,20 @@ class _Guarded(io.RawIOBase):
         self._raw, self._told, self._lost = raw, told, False
 
     def write(self, data: Any) -> int:
-        """See `io.RawIOBase`."""
-        if self._lost:
-            return len(data)
-        try:
-            while (written := self._raw.write(data)) is None:  # it does not wait for its reader: wait here
-                select.select([], [self._raw], [])
-        except OSError as error:
-            self._lost = True
-            if self._told:
-                raise LostStdout(error) from None
-            return len(data)
-        return int(written)
+        """Write all of it; see `io.RawIOBase`."""
+        rest = memoryview(data).cast("B")
+        while rest and not self._lost:
+            try:
+                written = self._raw.write(rest)
+                if written is None:  # it does not wait for its reader: wait here
+                    select.select([], [self._raw], [])
+            except OSError as error:
+                self._lost = True
+                if self._told:
+                    raise LostStdout(error) from None
+                break
+            rest = rest[written or 0 :]
+        return len(data)
 
     def writable(self) -> bool:
         """See `io.RawIOBase`."""
@@ -100,23 +102,19 @@ def _guard(stream: TextIO | None, descriptor: int, *, told: bool) -> TextIO:
     raw: Any
     if stream is None:
         raw = io.FileIO(_occupied(descriptor), "w", closefd=False)
-        return _text(_Guarded(raw, told=told), "utf-8")
+        return _text(io.BufferedWriter(_Guarded(raw, told=told)), "utf-8")
     if type(stream) is not io.TextIOWrapper:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
         return stream
-    raw = getattr(stream.buffer, "raw", stream.buffer)  # unbuffered, it is the raw one itself
-    return _text(_Guarded(raw, told=told), stream.encoding, stream.line_buffering, stream.write_through)
+    raw = getattr(stream.buffer, "raw", None)
+    if raw is None:  # unbuffered, it is the raw one itself
+        return _text(_Guarded(stream.buffer, told=told), stream.encoding, at_once=True)
+    return _text(io.BufferedWriter(_Guarded(raw, told=told)), stream.encoding, lines=stream.line_buffering)
 
 
-def _text(raw: io.RawIOBase, encoding: str, line_buffering: bool = False, write_through: bool = False) -> TextIO:
-    return io.TextIOWrapper(
-        io.BufferedWriter(raw),
-        encoding,
-        errors="backslashreplace",
-        line_buffering=line_buffering,
-        write_through=write_through,
-    )
+def _text(buffer: Any, encoding: str, *, lines: bool = False, at_once: bool = False) -> TextIO:
+    return io.TextIOWrapper(buffer, encoding, errors="backslashreplace", line_buffering=lines, write_through=at_once)
 
 
 def _occupied(descriptor: int) -> int:

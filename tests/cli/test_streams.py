@@ -227,6 +227,24 @@ def test_a_pipe_that_does_not_wait_gets_everything(tmp_path: Path) -> None:
     assert got == b"text" * 100_000 + b"\n"
 
 
+@pytest.mark.parametrize("unbuffered", [False, True])
+def test_a_stream_keeps_its_buffering(unbuffered: bool, tmp_path: Path) -> None:
+    def work() -> None:
+        if unbuffered:
+            sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), write_through=True)  # type: ignore[type-var]
+        else:
+            sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        with guarded():
+            sys.stderr.write("a bar\r")
+            seen = (tmp_path / "stderr").read_bytes().decode()
+            sys.stderr.write(seen)
+            sys.stderr.write("a part")
+            sys.stderr.write(str(len((tmp_path / "stderr").read_bytes())))
+
+    # A line, and of an unbuffered stream a part of one, is there at once: else a bar would stand in the rows' way.
+    assert forked(tmp_path, work).err == f"a bar\ra bar\ra part{18 if unbuffered else 12}".replace("\r", "\n")
+
+
 def test_names_that_are_no_text_are_written_as_escapes(tmp_path: Path) -> None:
     def work() -> None:
         sys.stdout = open(1, "w", encoding="ascii", closefd=False)  # noqa: SIM115
