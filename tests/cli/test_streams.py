@@ -29,10 +29,8 @@ FULL = "nfn: stdout: cannot be written (No space left on device); make room\n"
 COMMANDS = [
     ["--help"],
     ["--version"],
-    ["inspect", "--help"],
     ["inspect", str(NET)],
     ["inspect", str(NET), "--format", "json"],
-    ["inspect", str(NET), "--format", "table"],
     ["canonicalize", str(NET), "-o", "moved.pt"],
     ["apply", str(NET), "--seed", "1", "-o", "moved.pt", "--format", "csv"],
     ["verify", str(NET), str(NET)],
@@ -41,7 +39,6 @@ COMMANDS = [
     ["predict-accuracy", str(NET), "-o", "-", "--format", "table"],
     ["rank", str(NET)],
     ["rank", str(NET), "--format", "path0"],
-    ["rank", str(NET), "--format", "table"],
     ["classify-inr", str(INR), "--format", "json"],
     ["classify-inr", str(INR), "--render"],
     ["render", str(INR)],
