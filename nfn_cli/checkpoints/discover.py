@@ -25,10 +25,12 @@ def find_checkpoints(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     place.
 
     Raises:
-        CheckpointError: a folder without a checkpoint.
+        CheckpointError: a folder without a checkpoint, or an empty name.
     """
     found: list[Path] = []
     for given in paths:
+        if not os.fspath(given):  # pathlib would take it for the current folder
+            raise CheckpointError("''", "is empty and names no file", "give a path")
         path = Path(given)
         below = list(walk_checkpoints(path)) if os.path.isdir(path) else [path]
         if not below:

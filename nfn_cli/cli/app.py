@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Collection
@@ -80,10 +79,6 @@ def make_app(names: Collection[str] = COMMANDS) -> typer.Typer:
 def main() -> None:
     """Run the program."""
     sleep_while_waiting()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A file's name need not be text, and a terminal need not know every letter; neither may end a run.
-            stream.reconfigure(errors="backslashreplace")
     # Before torch is imported: what Apple's GPUs have no operator for is computed on the CPU (see `scoring.device`).
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     named = sys.argv[1] if len(sys.argv) > 1 else None

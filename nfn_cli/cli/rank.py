@@ -75,7 +75,7 @@ def rank(
     are told on stderr and left out.
     """
     from nfn_cli.cli.interrupts import Stop, told_interrupt
-    from nfn_cli.cli.scoring_run import listed, put_through
+    from nfn_cli.cli.scoring_run import listed, put_through, settings_of
     from nfn_cli.scoring import AccuracyTask, Ranking
 
     call = ScoringCall(
@@ -106,7 +106,7 @@ def rank(
 
     stop = Stop()  # nobody asks it: the best of a part would not be the best, so Ctrl-C ends at once
     with told_interrupt(lambda: "nothing was ranked"):
-        ended = put_through(AccuracyTask(), call, *listed(call, stop), take, stop)
+        ended = put_through(AccuracyTask(), call, settings_of(call), *listed(call, stop), take, stop)
     _write(ranking.rows(), format)
     ended.tell(quiet=quiet)
     if code := ended.exit_code():

@@ -102,16 +102,31 @@ OrderedOption = Annotated[
 EngineOption = Annotated[Engine, typer.Option(help="ray spreads the work over a Ray cluster.")]
 ScoreFormatOption = Annotated[
     ScoreFormat | None,
-    typer.Option(help="A table on a terminal, else plain lines; of a file, what its suffix says.", show_default=False),
+    typer.Option(
+        help="A table on a terminal, else plain lines; of a file, what its suffix says: .csv, .jsonl, .json, .parquet, "
+        "or .tsv and .txt for plain lines.",
+        show_default=False,
+    ),
 ]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Write to this file instead of stdout.", show_default=False)
+    Path | None,
+    typer.Option("--output", "-o", help="Write to this file instead of stdout, which is -.", show_default=False),
 ]
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Continue the output file: unchanged inputs are passed over.")
+    bool,
+    typer.Option(
+        "--resume",
+        help="Continue the output file: unchanged inputs are passed over. Refused where its rows were made with "
+        "another head, or with other options that change rows.",
+    ),
 ]
 HashOption = Annotated[
-    bool, typer.Option("--hash", help="Tell changed inputs by their contents, not by size and time.")
+    bool,
+    typer.Option(
+        "--hash",
+        help="Tell changed inputs by their contents, not by size and time; with --resume, rows without a hash are made "
+        "again.",
+    ),
 ]
 
 

@@ -6,8 +6,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nfn_cli.cli.options import Format, refuse_existing
@@ -22,7 +24,15 @@ if TYPE_CHECKING:
 Layout = Callable[[Iterable[Any]], "Table"]
 
 _TABLE_ROWS = 1_000
-_SUFFIXES = {f".{format.value}": format for format in ScoreFormat if format is not ScoreFormat.table}
+_SUFFIXES: dict[str, ScoreFormat | None] = {
+    **{f".{format.value}": format for format in ScoreFormat if format is not ScoreFormat.table},
+    # Plain lines, which no --format names.
+    ".tsv": None,
+    ".txt": None,
+}
+# What any lines are called.
+_TEXT = ".txt"
+_STDOUT = Path("-")
 _GROWING = (ScoreFormat.csv, ScoreFormat.jsonl, ScoreFormat.parquet)
 
 
@@ -32,18 +42,38 @@ class Output:
     Attributes:
         done: names of rows that are there already.
         failed: how many of them are of files that failed.
+        hashed: whether they tell a hash of their files, and new ones therefore as well.
     """
 
     done: frozenset[str] = frozenset()
     failed: int = 0
+    hashed: bool = False
 
     @property
     def remedy(self) -> str:
         """What to do after an interrupt."""
         raise NotImplementedError
 
-    def begin(self) -> None:
-        """Take up what there is already."""
+    def __enter__(self) -> Output:
+        """Keep other runs from what is written to, for the block.
+
+        Raises:
+            DataError: another run writes to it.
+            UsageError: it exists by now, and shall not be replaced.
+        """
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let others have it."""
+
+    def begin(self, made_with: Callable[[], str]) -> None:
+        """Take up what there is already.
+
+        Args:
+            made_with: what the rows are made with, see `nfn_cli.scoring.made_with`.
+        """
 
     def write(self, rows: Sequence[Scored[Any]]) -> None:
         """Take rows."""
@@ -63,40 +93,49 @@ def output_of(call: ScoringCall, kind: type, table: Layout) -> Output:
         kind: the dataclass of its rows.
         table: lays them out for people.
     """
-    from nfn_cli.checkpoints import require_writable
-
-    format = _format(call)
-    if call.output is None:
+    path = None if call.output == _STDOUT else call.output
+    format = _format(call, path)
+    if path is None:
         return _Stdout(format, kind, table)
     if format in _GROWING:
-        if os.path.exists(call.output) and not (call.overwrite or call.resume):
-            remedy = "pass --overwrite to replace it, or --resume to continue it"
-            raise UsageError(call.output, "exists already", remedy)
-        return _Growing(call, call.output, format.value, kind)
-    refuse_existing(call.output, overwrite=call.overwrite)
-    require_writable(call.output, overwrite=call.overwrite)
-    return _Whole(call.output, format, kind, table, overwrite=call.overwrite)
+        return _Growing(call, path, format.value, kind)
+    return _Whole(path, format, kind, table, overwrite=call.overwrite)
 
 
-def _format(call: ScoringCall) -> ScoreFormat | None:
-    """What the output is written as.
+def _format(call: ScoringCall, path: Path | None) -> ScoreFormat | None:
+    """What the output is written as; None for plain lines, or, on a terminal, a table.
 
     Raises:
-        UsageError: a format that cannot go where it should.
+        UsageError: a format that cannot go where it should, or whose file would be called what it is not.
     """
-    format = call.format
-    if format is None and call.output is not None:
-        format = _SUFFIXES.get(call.output.suffix.lower())
-    if format is ScoreFormat.parquet and call.output is None:
+    format = call.format if path is None else _format_of_file(path, call.format)
+    if format is ScoreFormat.parquet and path is None:
         raise UsageError("--format parquet", "cannot go to stdout", "give --output FOLDER")
     if call.resume:
-        if call.output is None:
+        if path is None:
             raise UsageError("--resume", "there is no file to continue", "give --output FILE")
         if format not in _GROWING:
             raise UsageError("--resume", "only csv, jsonl and parquet are continued", "choose one by --format")
         if call.overwrite:
             raise UsageError("--resume", "contradicts --overwrite", "give one of the two")
     return format
+
+
+def _format_of_file(path: Path, given: ScoreFormat | None) -> ScoreFormat | None:
+    from nfn_cli.checkpoints import SUFFIXES
+
+    suffix = path.suffix.lower()
+    if given is None:
+        if suffix not in _SUFFIXES:
+            cause = (
+                f"its suffix {suffix} names no format of rows" if suffix else "no suffix names the format of its rows"
+            )
+            raise UsageError(path, cause, f"end it in one of {', '.join(sorted(_SUFFIXES))}, or give --format")
+        return _SUFFIXES[suffix]
+    fits = given is not ScoreFormat.parquet if suffix == _TEXT else _SUFFIXES.get(suffix, given) is given
+    if not fits or suffix in (*SUFFIXES, ".png"):
+        raise UsageError(path, f"its suffix contradicts --format {given.value}", "change one of the two")
+    return given
 
 
 def _plain(format: ScoreFormat | None) -> Format | None:
@@ -154,37 +193,65 @@ class _Stdout(Output):
 
 
 def print_all(text: str | bytes) -> None:
-    """Bring text, or bytes as they are, to stdout.
-
-    Raises:
-        DataError: it does not take it, such as a full disk behind it.
-        BrokenPipeError: nobody reads it.
-    """
-    from nfn_cli.errors import DataError
-
-    try:
-        if isinstance(text, bytes):
-            sys.stdout.flush()
-            sys.stdout.buffer.write(text)
-        else:
-            sys.stdout.write(text)
+    """Bring text, or bytes as they are, to stdout, at once."""
+    if isinstance(text, bytes):
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        # What is left in the buffer must not fail once more at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise DataError("stdout", f"cannot be written ({error.strerror})", "make room") from error
+        sys.stdout.buffer.write(text)
+    else:
+        sys.stdout.write(text)
+    sys.stdout.flush()
 
 
-class _Whole(Output):
+class _File(Output):
+    """A file or folder, which no other run writes to."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.refuse()
+
+    def refuse(self) -> None:
+        """Refuse what could not be written, or is there and shall stay.
+
+        Raises:
+            UsageError, DataError, CheckpointError: so it is.
+        """
+        raise NotImplementedError
+
+    def __enter__(self) -> Output:
+        """See `Output`."""
+        from nfn_cli.locks import OutputLock
+
+        self._lock = OutputLock(self._path)
+        try:
+            self.refuse()  # another run may have ended since
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """See `Output`."""
+        self._lock.close()
+
+
+class _Whole(_File):
     """A file that is written at the end, whole or not at all."""
 
     def __init__(self, path: Path, format: ScoreFormat | None, kind: type, table: Layout, *, overwrite: bool) -> None:
-        self._path, self._format, self._kind, self._table = path, _plain(format), kind, table
+        self._format, self._kind, self._table = _plain(format), kind, table
         self._overwrite = overwrite
+        super().__init__(path)
         self._rows: list[Any] = []
         self._finished = False
+
+    def refuse(self) -> None:
+        """See `_File`."""
+        from nfn_cli.checkpoints import require_writable
+
+        refuse_existing(self._path, overwrite=self._overwrite)
+        require_writable(self._path, overwrite=self._overwrite)
 
     @property
     def remedy(self) -> str:
@@ -206,16 +273,41 @@ class _Whole(Output):
         self._finished = True
 
 
-class _Growing(Output):
+class _Growing(_File):
     """A file that holds every row as soon as it is made."""
 
     def __init__(self, call: ScoringCall, path: Path, format: str, kind: type) -> None:
+        self._format, self._kind = format, kind
+        self._replaces, self._resumes, self._hashed = call.overwrite, call.resume, call.hashed
+        self._sink: Any = None
+        super().__init__(path)
+
+    def __enter__(self) -> Output:
+        """See `Output`."""
+        from nfn_cli.folders import make_folder
+
+        # The lock lies beside the output, so that the folder must be there: Parquet is written into any.
+        self._new_folders = [folder for folder in self._path.parents if not os.path.exists(folder)]
+        make_folder(self._path.parent)
+        return super().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """See `Output`."""
+        super().__exit__(kind, error, trace)
+        with suppress(OSError):
+            for folder in self._new_folders:
+                folder.rmdir()  # if nothing was written
+
+    def refuse(self) -> None:
+        """See `_File`."""
         from nfn_cli.scoring.files import require_output
 
-        self._path, self._format, self._kind = path, format, kind
-        self._replaces, self._resumes = call.overwrite, call.resume
-        self._sink: Any = None
-        require_output(path, format, replace=call.overwrite)
+        if os.path.exists(self._path) and not (self._replaces or self._resumes):
+            remedy = "pass --overwrite to replace it, or --resume to continue it"
+            raise UsageError(self._path, "exists already", remedy)
+        require_output(self._path, self._format, replace=self._replaces)
 
     @property
     def remedy(self) -> str:
@@ -225,13 +317,14 @@ class _Growing(Output):
         with_it = "--resume in place of --overwrite" if self._replaces else "--resume"
         return f"the same command with {with_it} goes on from here ({self._path})"
 
-    def begin(self) -> None:
+    def begin(self, made_with: Callable[[], str]) -> None:
         """See `Output`."""
         from nfn_cli.scoring.files import resume
 
+        self._made_with = made_with()
         if self._resumes:
-            there = resume(self._path, self._format, self._kind, unchanged())
-            self.done, self.failed = there.done, there.failed
+            there = resume(self._path, self._format, self._kind, self._made_with, unchanged(), hashed=self._hashed)
+            self.done, self.failed, self.hashed = there.done, there.failed, there.hashed
 
     def write(self, rows: Sequence[Scored[Any]]) -> None:
         """See `Output`."""
@@ -252,7 +345,8 @@ class _Growing(Output):
         from nfn_cli.scoring.files import open_sink
 
         if self._sink is None:
-            self._sink = open_sink(self._path, self._format, self._kind, replace=self._replaces)
+            kind, made_with = self._kind, self._made_with
+            self._sink = open_sink(self._path, self._format, kind, made_with, replace=self._replaces)
         return self._sink
 
 

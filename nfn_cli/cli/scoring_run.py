@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice, takewhile
@@ -14,11 +14,11 @@ import typer
 from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.program import INTERRUPTED
 from nfn_cli.cli.scoring_options import ScoringCall
-from nfn_cli.cli.scoring_output import Layout, output_of
+from nfn_cli.cli.scoring_output import Layout, Output, output_of
 from nfn_cli.cli.scoring_progress import Progress
 
 if TYPE_CHECKING:
-    from nfn_cli.scoring import Scored
+    from nfn_cli.scoring import EngineSettings, Scored
 
 _COUNTED = 200_000
 
@@ -69,7 +69,19 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside:
         table: lays them out for people.
         beside: shown as well.
     """
-    output = output_of(call, kind, table)
+    with output_of(call, kind, table) as output:
+        ended, stopped = _run(task, call, output, beside)
+        ended.tell(quiet=call.quiet, failed_before=output.failed)
+        if stopped:
+            print(f"nfn: interrupted; {output.remedy}", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED)
+        if code := ended.exit_code(output.failed):
+            raise typer.Exit(code)
+
+
+def _run(task: Any, call: ScoringCall, output: Output, beside: Beside | None) -> tuple[Ended, bool]:
+    """Score everything; how it ended, and whether the user has asked to stop."""
+    from nfn_cli.scoring.made_with import made_with
 
     def take(rows: Sequence[Scored[Any]]) -> None:
         output.write(rows)
@@ -80,9 +92,11 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside:
     try:
         with stop.on_interrupt():
             known, paths = listed(call, stop)
-            output.begin()
+            settings = settings_of(call)
+            output.begin(lambda: made_with(task, settings))
             try:
-                ended = put_through(task, call, known, paths, take, stop, output.done)
+                settings = settings.changed(done=output.done, hashed=call.hashed or output.hashed)
+                ended = put_through(task, call, settings, known, paths, take, stop)
             finally:
                 output.close()
             output.finish()
@@ -91,12 +105,7 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside:
     except KeyboardInterrupt:
         print(f"nfn: interrupted; {output.remedy}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    ended.tell(quiet=call.quiet, failed_before=output.failed)
-    if stop.asked():
-        print(f"nfn: interrupted; {output.remedy}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED)
-    if code := ended.exit_code(output.failed):
-        raise typer.Exit(code)
+    return ended, stop.asked()
 
 
 def listed(call: ScoringCall, stop: Stop) -> tuple[int | None, Iterator[str]]:
@@ -114,25 +123,15 @@ def listed(call: ScoringCall, stop: Stop) -> tuple[int | None, Iterator[str]]:
     return None, chain(first, [rest], paths)
 
 
-def put_through(
-    task: Any,
-    call: ScoringCall,
-    known: int | None,
-    paths: Iterator[str],
-    take: Callable[[Sequence[Scored[Any]]], None],
-    stop: Stop,
-    done: Collection[str] = (),
-) -> Ended:
-    """Put files through an engine.
+def settings_of(call: ScoringCall) -> EngineSettings:
+    """How the engine shall work.
 
-    Args:
-        known: how many they are, None if nobody knows.
-        take: gets the rows, some at a time.
-        done: names of rows that are there already.
+    Raises:
+        UsageError: no such device, activation, arithmetic or engine.
     """
-    from nfn_cli.scoring import Tally, assumption_notes, engine_settings, run_engine
+    from nfn_cli.scoring import engine_settings
 
-    settings = engine_settings(
+    return engine_settings(
         call.head,
         call.device,
         call.activation,
@@ -141,9 +140,28 @@ def put_through(
         call.batch_size,
         call.dtype,
         engine=call.engine,
-    ).changed(hashed=call.hashed, done=done, stop=stop.asked)
+    ).changed(hashed=call.hashed)
+
+
+def put_through(
+    task: Any,
+    call: ScoringCall,
+    settings: EngineSettings,
+    known: int | None,
+    paths: Iterator[str],
+    take: Callable[[Sequence[Scored[Any]]], None],
+    stop: Stop,
+) -> Ended:
+    """Put files through an engine.
+
+    Args:
+        known: how many they are, None if nobody knows.
+        take: gets the rows, some at a time.
+    """
+    from nfn_cli.scoring import Tally, assumption_notes, run_engine
+
     tally = Tally()
-    parts = run_engine(task, paths, settings, tally, engine=call.engine, device=call.device)
+    parts = run_engine(task, paths, settings.changed(stop=stop.asked), tally, engine=call.engine, device=call.device)
     progress = Progress(known, quiet=call.quiet)
     try:
         with closing(parts):

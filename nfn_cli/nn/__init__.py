@@ -12,6 +12,7 @@ from nfn_cli.nn.accepted import Accepted, AcceptedLayer
 from nfn_cli.nn.choose import (
     Reads,
     choose_head,
+    head_folder,
     load_head,
     shipped_configs,
     task_of_head,
@@ -19,6 +20,7 @@ from nfn_cli.nn.choose import (
 from nfn_cli.nn.equivariant import EquivariantActivation, MonomialLinear
 from nfn_cli.nn.forward_pass import ForwardPass
 from nfn_cli.nn.head import Ensemble, Head, HeadConfig, Predictions, read_head
+from nfn_cli.nn.head_folder import contents_of
 from nfn_cli.nn.inputs import read_fields
 from nfn_cli.nn.invariant import MonomialInvariant
 from nfn_cli.nn.kinds import KINDS, Kind, Sizes, kind_of
@@ -51,6 +53,8 @@ __all__ = [
     "Reads",
     "Sizes",
     "choose_head",
+    "contents_of",
+    "head_folder",
     "kind_of",
     "load_head",
     "models_folder",

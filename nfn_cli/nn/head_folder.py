@@ -3,6 +3,9 @@ tensor) and `README.md` (its model card)."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +26,7 @@ CARD_FILE = "README.md"
 # What a head does, where its configuration says nothing of it.
 ACCURACY = "predict-accuracy"
 MOST_MEMBERS = 64
+_BLOCK = 1 << 20
 
 Module = TypeVar("Module", bound=nn.Module)
 Config = TypeVar("Config")
@@ -61,6 +65,27 @@ def read_record(folder: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
         raise HeadError(path, "not a head's configuration (it names no kind)", remedy)
     return record
+
+
+def contents_of(folder: Path) -> str:
+    """SHA-256 of what a head computes with, its configuration and its weights; in hexadecimal.
+
+    Raises:
+        HeadError: there is none, or it cannot be read.
+    """
+    contents = hashlib.sha256()
+    for name in (CONFIG_FILE, MODEL_FILE):
+        contents.update(f"\n{name}\n".encode())
+        try:
+            if os.path.exists(folder / name) and not os.path.isfile(folder / name):
+                raise OSError(errno.EINVAL, "not a file")  # a device has no end
+            with (folder / name).open("rb") as file:
+                while block := file.read(_BLOCK):
+                    contents.update(block)
+        except OSError as error:
+            cause = f"no head here ({name} cannot be read: {error.strerror})"
+            raise HeadError(folder, cause, "give a head's folder, or the name of a shipped one") from error
+    return contents.hexdigest()
 
 
 def task_of(record: Mapping[str, Any]) -> str:

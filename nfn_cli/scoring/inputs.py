@@ -51,7 +51,7 @@ def found(inputs: Inputs) -> Iterator[str]:
 
     Raises (some at once, some at the first item):
         UsageError: nothing was named.
-        CheckpointError: a folder, a glob or an address without a checkpoint.
+        CheckpointError: a folder, a glob or an address without a checkpoint, or an empty name.
         DataError: the list cannot be read.
     """
     if not inputs.paths and inputs.list_file is None:
@@ -75,6 +75,8 @@ def _named(inputs: Inputs) -> Iterator[str]:
     for path in inputs.paths:
         if path == _STDIN:
             yield from _listed(sys.stdin.buffer, "-")
+        elif not path:
+            raise CheckpointError("''", "is empty and names no file", "give a path")
         else:
             yield path
     if inputs.list_file is not None:

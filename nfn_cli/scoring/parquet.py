@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from nfn_cli.checkpoints import write_atomically
 from nfn_cli.errors import CheckpointError, DataError
 from nfn_cli.folders import make_folder
 from nfn_cli.scoring.formats import as_utf8
 from nfn_cli.scoring.local import Scored
-from nfn_cli.scoring.lock import locked
 
 _PART_ROWS = 4_096
 _PART = re.compile(r"part-([0-9]+)\.parquet")
@@ -23,31 +23,32 @@ class ParquetSink:
     """A folder that rows are added to by parts.
 
     Args:
-        columns: of every part.
-        record: a row by column.
+        columns: of every part, with their types.
+        record: a row by column; what it was made with is added.
         replace: the first part replaces those that are there.
     """
 
     def __init__(
         self,
         path: Path,
-        columns: Sequence[str],
-        record: Callable[[Scored[Any]], dict[str, Any]],
+        columns: Mapping[str, Any],
+        record: Callable[[Scored[Any], str], dict[str, Any]],
+        made_with: str,
         *,
         replace: bool = False,
     ) -> None:
-        self._path, self._columns, self._record = path, list(columns), record
+        self._path, self._columns = path, dict(columns)
+        self._record, self._made_with = record, made_with
         self._waiting: list[dict[str, Any]] = []
         require_pyarrow(path)
         make_folder(path)
-        self._lock = locked(path)
         there = parts_of(path)
         self._old = there if replace else []
         self._next = 0 if replace or not there else _number(there[-1]) + 1
 
     def write(self, rows: Sequence[Scored[Any]]) -> None:
         """See `Sink`."""
-        self._waiting += map(self._record, rows)
+        self._waiting += [self._record(row, self._made_with) for row in rows]
         while len(self._waiting) >= _PART_ROWS:
             self._part(self._waiting[:_PART_ROWS])
             self._waiting = self._waiting[_PART_ROWS:]
@@ -57,7 +58,6 @@ class ParquetSink:
         if self._waiting or self._next == 0:
             self._part(self._waiting)
             self._waiting = []
-        self._lock.close()
 
     def _part(self, records: Sequence[dict[str, Any]]) -> None:
         old, self._old = self._old, []
@@ -84,43 +84,55 @@ def parts_of(path: Path) -> list[Path]:
     return sorted((file for file in path.glob("part-*.parquet") if _PART.fullmatch(file.name)), key=_number)
 
 
-def read_part(part: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+def columns_of_part(part: Path) -> set[str]:
+    """Names of its columns.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    with _opened(part) as file:
+        return set(file.schema_arrow.names)
+
+
+def read_part(part: Path, columns: Collection[str]) -> list[dict[str, Any]]:
     """Rows by column.
 
     Raises:
         DataError: it is damaged, or has other columns.
     """
-    arrow = require_pyarrow(part)
-    try:
-        table = arrow.parquet.ParquetFile(part).read()
+    with _opened(part) as file:
+        table = file.read()
         records = table.to_pylist()
-    except (OSError, ValueError, arrow.ArrowException) as error:
-        cause = f"not a readable Parquet file ({error})"
-        raise DataError(part, cause, "remove it, then repeat the command with --resume") from error
     if set(table.column_names) != set(columns):
         raise DataError(part, "holds other columns than this command writes", "choose another --output")
     return [{name: dict(v) if isinstance(v, list) else v for name, v in found.items()} for found in records]
 
 
+@contextmanager
+def _opened(part: Path) -> Iterator[Any]:
+    arrow = require_pyarrow(part)
+    try:
+        with arrow.parquet.ParquetFile(part) as file:
+            yield file
+    except (OSError, ValueError, arrow.ArrowException) as error:
+        cause = f"not a readable Parquet file ({error})"
+        raise DataError(part, cause, "remove it, then repeat the command with --resume") from error
+
+
 def write_part(
-    part: Path, records: Sequence[dict[str, Any]], columns: Sequence[str], instead_of: Sequence[Path] = ()
+    part: Path, records: Sequence[dict[str, Any]], columns: Mapping[str, Any], instead_of: Sequence[Path] = ()
 ) -> None:
     """Write a part whole or not at all.
 
     Args:
+        columns: their types, by name, as annotations of a dataclass give them.
         instead_of: parts that go once it is written.
 
     Raises:
         DataError: it cannot be written.
     """
     arrow = require_pyarrow(part)
-    types = {
-        "bytes": arrow.int64(),
-        "in_population": arrow.bool_(),
-        "probabilities": arrow.map_(arrow.string(), arrow.float64()),
-        **dict.fromkeys(("accuracy", "low", "high", "probability", "entropy"), arrow.float64()),
-    }
-    schema = arrow.schema([(name, types.get(name, arrow.string())) for name in columns])
+    schema = arrow.schema([(name, _arrow_type(arrow, own)) for name, own in columns.items()])
     table = arrow.Table.from_pylist([_arrow_record(record) for record in records], schema=schema)
 
     def write(temporary: Path) -> None:
@@ -134,6 +146,22 @@ def write_part(
     except CheckpointError as error:
         remedy = "make room or choose another place, then repeat the command with --resume"
         raise DataError(error.subject, error.cause, remedy) from error
+
+
+def _arrow_type(arrow: Any, type_: Any) -> Any:
+    """The type of a column, from that of a row's field; every column may be empty.
+
+    Raises:
+        TypeError: there is none.
+    """
+    if get_origin(type_) in (Union, UnionType):
+        (type_,) = (own for own in get_args(type_) if own is not NoneType)
+    if get_origin(type_) is Mapping:
+        return arrow.map_(*(_arrow_type(arrow, own) for own in get_args(type_)))
+    plain = {str: arrow.string(), int: arrow.int64(), float: arrow.float64(), bool: arrow.bool_()}
+    if type_ not in plain:
+        raise TypeError(f"no column of a Parquet file holds a {type_}")
+    return plain[type_]
 
 
 def _number(part: Path) -> int:

@@ -32,6 +32,9 @@ class Task(Protocol[Row]):
     def configs(self) -> Mapping[str, Reads]:
         """The shipped heads, the one to prefer first."""
 
+    def options(self) -> Mapping[str, str]:
+        """The command's own options that change its rows, by name."""
+
     def load(self, name: str, device: str) -> Any:
         """A shipped head by name, or any by folder; it has a `name` and a `config`.
 
@@ -56,6 +59,10 @@ class AccuracyTask:
     def configs(self) -> Mapping[str, Reads]:
         """See `Task`."""
         return shipped_configs()
+
+    def options(self) -> Mapping[str, str]:
+        """See `Task`."""
+        return {}
 
     def load(self, name: str, device: str) -> Head:
         """See `Task`."""
@@ -105,6 +112,10 @@ class ClassTask:
             if not any((own.classes, own.accepted) == (config.classes, config.accepted) for own in best.values()):
                 best[name] = config
         return best
+
+    def options(self) -> Mapping[str, str]:
+        """See `Task`."""
+        return {"top": str(self._top)}
 
     def load(self, name: str, device: str) -> Classifier:
         """See `Task`."""

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 import nfn_cli.scoring
+from nfn_cli.checkpoints import find_checkpoints
+from nfn_cli.cli.app import COMMANDS
 from nfn_cli.errors import ArchitectureError, CheckpointError, DataError, HeadError, NfnError, UsageError
+from nfn_cli.scoring import score
 
 Nfn = Callable[..., tuple[int, str, str]]
 
@@ -99,3 +102,31 @@ def test_a_reader_that_leaves_early_ends_the_program_quietly() -> None:
     assert program.stderr.read() == ""
     assert program.wait() == 0
     program.stderr.close()
+
+
+def commands() -> list[list[str]]:
+    """Every command, those of `zoo` among them."""
+    zoo = [["zoo", name] for name in ("cnn", "inr")]
+    zoo += [["zoo", "import", name] for name in ("small-cnn-zoo", "model-zoo", "siren")]
+    return [*([name] for name in COMMANDS if name != "zoo"), *zoo]
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_an_empty_argument_is_never_the_current_folder(
+    command: list[str], nfn: Nfn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    refused = "is empty and names nothing; give a value, or leave it out"
+    for empty in ([""], ["a.safetensors", ""], ["--", ""], ["a.safetensors", "--out", ""]):
+        assert nfn(*command, *empty) == (2, "", f"nfn: '': {refused}\n")
+    assert nfn(*command, "a.safetensors", "--output=") == (2, "", f"nfn: --output=: {refused}\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_an_empty_name_is_no_folder_from_python_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    for attempt in (lambda: find_checkpoints([""]), lambda: list(score([""])), lambda: list(score(""))):
+        with pytest.raises(CheckpointError, match="'': is empty and names no file; give a path"):
+            attempt()

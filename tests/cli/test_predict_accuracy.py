@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import nfn_cli.scoring
 from nfn_cli.scoring import EngineSettings, Scored, ScoreRow, Stamp, Tally
 
 Nfn = Callable[..., tuple[int, str, str]]
-COLUMNS = "path,accuracy,low,high,head,in_population,error,bytes,modified,hash"
+COLUMNS = "path,accuracy,low,high,head,in_population,error,bytes,modified,hash,made_with"
+MADE_WITH = "head=shipped@[0-9a-f]{12} dtype=float32"
 
 
 def row_of(path: str) -> Scored[ScoreRow]:
@@ -155,7 +157,9 @@ def test_the_suffix_of_a_file_chooses_its_format(suffix: str, nfn: Nfn, tmp_path
     if suffix == "json":
         assert json.loads(text)[0]["path"] == "a.pt"
     elif suffix == "jsonl":
-        assert json.loads(text) == {
+        row = json.loads(text)
+        assert re.fullmatch(MADE_WITH, row.pop("made_with"))
+        assert row == {
             "path": "a.pt",
             "accuracy": 0.5,
             "low": 0.4,
@@ -171,7 +175,7 @@ def test_the_suffix_of_a_file_chooses_its_format(suffix: str, nfn: Nfn, tmp_path
         assert text.splitlines()[0].split("," if suffix == "csv" else "\t")[:2] == ["path", "accuracy"]
 
 
-@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.json", "rows"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.json", "rows.txt"])
 def test_an_existing_output_is_refused_before_any_work(
     name: str, nfn: Nfn, asked: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -190,7 +194,7 @@ def test_overwrite_replaces_the_output(nfn: Nfn, tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("old")
     assert nfn("predict-accuracy", "a.pt", "--format", "csv", "--output", file, "--overwrite")[0] == 0
-    assert file.read_text() == f"{COLUMNS}\na.pt,0.5,0.4,0.6,some-head,true,,9,77,\n"
+    assert re.fullmatch(rf"{COLUMNS}\na.pt,0.5,0.4,0.6,some-head,true,,9,77,,{MADE_WITH}\n", file.read_text())
 
 
 def test_an_output_in_a_missing_folder_is_refused_before_any_work(
@@ -201,7 +205,7 @@ def test_an_output_in_a_missing_folder_is_refused_before_any_work(
     assert "its folder does not exist" in err
 
 
-@pytest.mark.parametrize(("name", "position"), [("rows.csv", 0), ("rows.jsonl", 0), ("rows.json", 1), ("rows", 1)])
+@pytest.mark.parametrize(("name", "position"), [("rows.csv", 0), ("rows.jsonl", 0), ("rows.json", 1), ("rows.tsv", 1)])
 def test_an_interrupt_leaves_the_old_output_alone_until_the_new_one_has_rows(
     name: str, position: int, nfn: Nfn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import json
 import os
 import sys
@@ -13,8 +15,8 @@ from typing import Any
 import pytest
 
 from nfn_cli.errors import DataError
-from nfn_cli.scoring import ClassRow, Scored, ScoreRow, Stamp, parquet
-from nfn_cli.scoring.files import columns_of, open_sink, require_output, resume
+from nfn_cli.scoring import ClassRow, Scored, ScoreRow, Stamp, files, parquet
+from nfn_cli.scoring.files import columns_of, require_output
 
 FORMATS = ["csv", "jsonl", "parquet"]
 ODD = [
@@ -33,12 +35,23 @@ ODD = [
 
 
 STAMP = Stamp(5, "1")
+MADE_WITH = "head=h@1f dtype=float32"
 
 
 def scored(name: str, error: str | None = None, stamp: Stamp | None = STAMP) -> Scored[ScoreRow]:
     if error is not None:
         return Scored(ScoreRow(name, error=error), stamp)
     return Scored(ScoreRow(name, 0.25, 0.125, 0.5, "h", True), stamp)
+
+
+def open_sink(path: Path, format: str, kind: type = ScoreRow, made_with: str = MADE_WITH, **options: Any) -> Any:
+    return files.open_sink(path, format, kind, made_with, **options)
+
+
+def resume(
+    path: Path, format: str, kind: type, unchanged: files.Unchanged, made_with: str = MADE_WITH, **options: Any
+) -> files.Resumed:
+    return files.resume(path, format, kind, made_with, unchanged, **options)
 
 
 def write(path: Path, format: str, rows: list[Scored[Any]], kind: type = ScoreRow, **options: Any) -> None:
@@ -143,6 +156,22 @@ def test_stamps_with_a_hash_come_back(format: str, path: Path) -> None:
     assert asked == [stamp]
 
 
+def test_rows_without_a_hash_are_made_again_where_contents_shall_tell(format: str, path: Path) -> None:
+    rows = [
+        scored("hashed.pt", stamp=Stamp(5, "1", "ab" * 32)),
+        scored("not.pt"),
+        scored("bad.pt", error="bad"),
+        scored("gone.pt"),
+        scored("s3://bucket/packed.safetensors#3"),
+    ]
+    write(path, format, rows)
+    found = resume(path, format, ScoreRow, lambda name, stamp: None if "gone" in name else True, hashed=True)
+    assert found.done == {"hashed.pt", "gone.pt", "s3://bucket/packed.safetensors#3"} and found.hashed
+    assert [row["path"] for row in read(path, format)] == ["hashed.pt", "gone.pt", "s3://bucket/packed.safetensors#3"]
+    write(path, format, [scored("not.pt")])
+    assert "not.pt" in resume(path, format, ScoreRow, same).done
+
+
 def test_stamps_tell_a_change() -> None:
     assert Stamp(1, "2").same_as(Stamp(1, "2", "x"))
     assert not Stamp(1, "2").same_as(Stamp(1, "3")) and not Stamp(1, "2").same_as(Stamp(2, "2"))
@@ -177,6 +206,53 @@ def test_a_file_that_is_torn_anywhere_keeps_its_whole_rows(names: list[str], for
         assert path.read_bytes() == whole
 
 
+def rewritten(path: Path, way: str) -> bytes:
+    """A file of rows as other programs save it."""
+    if way == "quoted":
+        text = io.StringIO()
+        csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(
+            csv.reader(io.StringIO(path.read_bytes().decode(), newline=""))
+        )
+        return text.getvalue().encode()
+    content = path.read_bytes()
+    # A line break within quotes stays as it is.
+    content = content if way == "mark" else content.replace(b"\n", b"\r\n").replace(b"b\r\nc", b"b\nc")
+    return content if way == "lines" else codecs.BOM_UTF8 + content
+
+
+@pytest.mark.parametrize("way", ["mark", "lines", "both", "quoted", "headless"])
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_a_file_that_a_spreadsheet_or_an_editor_has_saved_is_continued(format: str, way: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    write(path, format, [scored(name) for name in ["a.pt", "b\nc.pt", "ü.pt", "d.pt"]])
+    before = path.read_bytes()
+    if way == "headless":  # lines that were added to ours
+        head, rest = before.split(b"\n", 1)
+        path.write_bytes(head + b"\n" + rest.replace(b"\n", b"\r\n").replace(b"b\r\nc", b"b\nc"))
+    elif way != "quoted" or format == "csv":
+        path.write_bytes(rewritten(path, way))
+    found = resume(path, format, ScoreRow, same)
+    assert found.done == {"a.pt", "b\nc.pt", "ü.pt", "d.pt"} and found.dropped == 0
+    assert path.read_bytes() == before
+    path.write_bytes(rewritten(path, "both")[:-5])  # and its last row is torn
+    assert resume(path, format, ScoreRow, lambda name, stamp: name != "a.pt").done == {"b\nc.pt", "ü.pt"}
+    write(path, format, [scored("d.pt")])
+    assert [row["path"] for row in read(path, format)] == ["b\nc.pt", "ü.pt", "d.pt"]
+
+
+def test_a_marked_file_of_other_columns_or_no_rows_is_met_as_any(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    header = ",".join(columns_of(ScoreRow))
+    path.write_bytes(codecs.BOM_UTF8 + header.encode() + b"\r\n")
+    assert resume(path, "csv", ScoreRow, same).done == frozenset()
+    assert path.read_text() == header + "\n"
+    for content in (b"some,other\r\n", codecs.BOM_UTF8 + header.replace(",", ";").encode() + b"\r\n"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match="other columns than this command writes"):
+            resume(path, "csv", ScoreRow, same)
+        assert path.read_bytes() == content
+
+
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
 @pytest.mark.parametrize(
     "content",
@@ -184,7 +260,7 @@ def test_a_file_that_is_torn_anywhere_keeps_its_whole_rows(names: list[str], for
         "some,other,table\n1,2,3\n",
         "path,accuracy,low,high,head,in_population,error\na.pt,1,1,1,h,true,\n",
         "{header}a.pt,0.5\n",
-        "{header}a.pt,0.5,0.5,0.5,h,true,,many,1,\n",
+        "{header}a.pt,0.5,0.5,0.5,h,true,,many,1,,m\n",
         "5\n",
         '["path"]\n',
         '{"path": 5}\n',
@@ -209,20 +285,6 @@ def test_rows_of_another_command_are_refused(format: str, path: Path) -> None:
     write(path, format, [scored("a.pt")])
     with pytest.raises(DataError):
         resume(path, format, ClassRow, same)
-
-
-def test_two_runs_do_not_write_to_one_output(format: str, path: Path) -> None:
-    pytest.importorskip("fcntl")
-    first = open_sink(path, format, ScoreRow)
-    first.write([scored("a.pt")])
-    if format == "parquet":
-        first.close()
-        first = open_sink(path, format, ScoreRow)
-    for attempt in (lambda: resume(path, format, ScoreRow, same), lambda: open_sink(path, format, ScoreRow)):
-        with pytest.raises(DataError, match="another run is writing to it"):
-            attempt()
-    first.close()
-    assert resume(path, format, ScoreRow, same).done == {"a.pt"}
 
 
 def test_what_is_replaced_stays_until_there_is_something_else(format: str, path: Path) -> None:

@@ -1,0 +1,65 @@
+"""What rows were made with, in one text that stands in each of them: a later run knows whether it would make the same.
+
+>>> difference("head=a@1f dtype=float32", "head=a@2e dtype=float32 activation=relu")
+'head a@1f and not a@2e, no activation and not relu'
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+
+from nfn_cli.nn import contents_of, head_folder
+from nfn_cli.scoring.local import EngineSettings
+from nfn_cli.scoring.tasks import Task
+
+# Of a digest; enough to tell one head from another.
+_DIGITS = 12
+_AUTOMATIC = "shipped"
+
+
+def made_with(task: Task[Any], settings: EngineSettings) -> str:
+    """The head with a hash of its contents, and every setting that changes rows, such as `head=a@1f dtype=float32`.
+
+    Where no head was named it is a hash over all that may be chosen: another one among them may choose another.
+    How the work is done (device, batches, processes, engine) is not told: it moves the last digit at most.
+
+    Raises:
+        HeadError: there is no such head.
+    """
+    facts = {"head": _head(task, settings.head), "dtype": settings.dtype}
+    if settings.activation is not None:
+        facts["activation"] = settings.activation
+    facts |= task.options()
+    return " ".join(f"{name}={quote(value, safe='@')}" for name, value in facts.items())
+
+
+def difference(old: str, new: str) -> str:
+    """What rows were made with that would be made otherwise now, in words."""
+    before, now = _facts(old), _facts(new)
+    return ", ".join(
+        f"{_named(name, before)} and not {now.get(name, f'no {name}')}"
+        for name in dict.fromkeys([*now, *before])
+        if before.get(name) != now.get(name)
+    )
+
+
+def _head(task: Task[Any], named: str | None) -> str:
+    if named is not None:
+        folder = head_folder(named)
+        return f"{folder.resolve().name}@{contents_of(folder)[:_DIGITS]}"
+    all_of_them = hashlib.sha256()
+    for name in task.configs():
+        all_of_them.update(f"{name}@{contents_of(head_folder(name))}\n".encode())
+    return f"{_AUTOMATIC}@{all_of_them.hexdigest()[:_DIGITS]}"
+
+
+def _facts(text: str) -> Mapping[str, str]:
+    pairs = (part.partition("=") for part in text.split())
+    return {name: unquote(value) for name, _, value in pairs}
+
+
+def _named(name: str, facts: Mapping[str, str]) -> str:
+    return f"{name} {facts[name]}" if name in facts else f"no {name}"
