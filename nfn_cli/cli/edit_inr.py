@@ -28,8 +28,7 @@ from nfn_cli.cli.options import (
 from nfn_cli.errors import CheckpointError, HeadError, NfnError, UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from nfn_cli.cli.layout import Table
     from nfn_cli.nn.inr.editor import Editor
 
 
@@ -174,19 +173,20 @@ def _edited(
 
 
 def _table(rows: Iterable[EditedRow]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
+    from nfn_cli.cli.layout import Cell, Column, Kind, Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("checkpoint", "written to"):
-        table.add_column(name, overflow="fold")
-    table.add_column("change", no_wrap=True)
-    table.add_column("head", overflow="fold")
-    for row in rows:
-        if row.error is not None:
-            table.add_row(
-                escape(row.path), "[red]-[/]", "", f"[red]{escape(row.error.removeprefix(f'{row.path}: '))}[/]"
-            )
-        else:
-            table.add_row(escape(row.path), escape(row.output), f"{row.change:.1%}", escape(row.head or ""))
-    return table
+    columns = (
+        Column("checkpoint", Kind.name),
+        Column("written to", Kind.other),
+        Column("change", right=True),
+        Column("head", Kind.other),
+    )
+    return Table(
+        columns,
+        [
+            [row.path, Cell("failed", "red"), "", ""]
+            if row.error is not None
+            else [row.path, row.output, f"{row.change:.1%}", row.head or ""]
+            for row in rows
+        ],
+    )

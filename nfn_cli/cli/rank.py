@@ -124,9 +124,9 @@ def _write(rows: Sequence[Any], format: RankFormat | None) -> None:
         print_all(b"".join(os.fsencode(row.path) + end for row in rows))
         return
     if format is RankFormat.table or (format is None and sys.stdout.isatty()):
-        from rich.console import Console
+        from nfn_cli.cli.layout import print_blocks, width_of
 
-        Console(width=None if sys.stdout.isatty() else 120).print(ranking_table(rows))
+        print_blocks([ranking_table(rows)], sys.stdout, width=width_of(sys.stdout))
         return
     plain = Format(format.value) if format is not None else None
     print_all(render_rows(rows, RankRow, ranking_table, plain))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,8 @@ from nfn_cli.cli.scoring_options import ScoreFormat, ScoringCall
 from nfn_cli.errors import NfnError, UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from nfn_cli.cli.output import Layout
     from nfn_cli.scoring import Scored
-
-Layout = Callable[[Iterable[Any]], "Table"]
 
 _TABLE_ROWS = 1_000
 _SUFFIXES = {f".{format.value}": format for format in ScoreFormat if format is not ScoreFormat.table}

@@ -14,10 +14,11 @@ import typer
 from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.program import INTERRUPTED
 from nfn_cli.cli.scoring_options import ScoringCall
-from nfn_cli.cli.scoring_output import Layout, output_of
+from nfn_cli.cli.scoring_output import output_of
 from nfn_cli.cli.scoring_progress import Progress
 
 if TYPE_CHECKING:
+    from nfn_cli.cli.output import Layout
     from nfn_cli.scoring import Scored
 
 _COUNTED = 200_000

@@ -27,8 +27,7 @@ from nfn_cli.cli.telling import told_by
 from nfn_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from nfn_cli.cli.layout import Cell, Table
     from nfn_cli.symmetry import Source
 
 
@@ -160,32 +159,38 @@ def _finish(verdict: str, source: Source, *, passed: bool, figures: str = "") ->
 
 
 def _layer_table(rows: Iterable[LayerRow]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
+    from nfn_cli.cli.layout import Column, Kind, Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("layer", overflow="fold")
-    for name in ("permuted", "aligned", "deviation", "same"):
-        table.add_column(name, no_wrap=True)
-    for row in rows:
-        alone = f"{row.permuted:.1e}" if row.permuted is not None else "-"
-        table.add_row(escape(row.layer), alone, f"{row.aligned:.1e}", f"{row.deviation:.1e}", _yes(row.same))
-    return table
+    figures = [Column(name, right=True) for name in ("permuted", "aligned", "deviation")]
+    return Table(
+        [Column("layer", Kind.name), *figures, Column("same")],
+        [
+            [
+                row.layer,
+                f"{row.permuted:.1e}" if row.permuted is not None else "-",
+                f"{row.aligned:.1e}",
+                f"{row.deviation:.1e}",
+                _yes(row.same),
+            ]
+            for row in rows
+        ],
+    )
 
 
 def _check_table(rows: Iterable[CheckRow]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
+    from nfn_cli.cli.layout import Column, Kind, Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("check", overflow="fold")
-    for name in ("samples", "deviation", "tolerance", "passed"):
-        table.add_column(name, no_wrap=True)
-    for row in rows:
-        numbers = (str(row.samples), f"{row.deviation:.1e}", f"{row.tolerance:.0e}")
-        table.add_row(escape(row.check), *numbers, _yes(row.passed))
-    return table
+    figures = [Column(name, right=True) for name in ("samples", "deviation", "tolerance")]
+    return Table(
+        [Column("check", Kind.name), *figures, Column("passed")],
+        [
+            [row.check, str(row.samples), f"{row.deviation:.1e}", f"{row.tolerance:.0e}", _yes(row.passed)]
+            for row in rows
+        ],
+    )
 
 
-def _yes(passed: bool) -> str:
-    return "[green]yes[/]" if passed else "[red]no[/]"
+def _yes(passed: bool) -> Cell:
+    from nfn_cli.cli.layout import Cell
+
+    return Cell("yes", "green") if passed else Cell("no", "red")
