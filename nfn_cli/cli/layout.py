@@ -155,8 +155,9 @@ def print_blocks(blocks: Iterable[Block], stream: TextIO, *, width: int | None) 
 def width_of(stream: TextIO) -> int | None:
     """How wide what is written to a stream may be: `COLUMNS`, else the terminal, else as wide as it is (None)."""
     told = os.environ.get("COLUMNS", "")
-    if told.isdecimal() and int(told) > 0:
-        return int(told)
+    # Digits of other scripts are digits, too, but no shell writes them.
+    if told.isascii() and told.isdigit() and int(told[:6]) > 0:
+        return int(told[:6])
     return shutil.get_terminal_size().columns if stream.isatty() else None
 
 

@@ -26,6 +26,7 @@ def write_rows(
     stream: TextIO,
     *,
     header: bool = True,
+    whole: bool = False,
 ) -> None:
     """Write rows to a stream.
 
@@ -35,12 +36,13 @@ def write_rows(
         format: by default, a table on a terminal and lines of cells separated by tabs elsewhere. A table is as wide
             as `COLUMNS` says, or the terminal; in a pipe or a file, as wide as it is.
         header: of plain lines and CSV, begin with the columns' names.
+        whole: a table is as wide as it is, whatever `COLUMNS` says.
     """
     names = [field.name for field in fields(kind)]
     if format is Format.table or (format is None and stream.isatty()):
         from nfn_cli.cli.layout import print_blocks, width_of
 
-        print_blocks([table(rows)], stream, width=width_of(stream))
+        print_blocks([table(rows)], stream, width=None if whole else width_of(stream))
     elif format is None:
         _write_plain(rows, names, stream, header=header)
     elif format is Format.json:
@@ -62,7 +64,7 @@ def render_rows(
 ) -> str:
     """The rows as text, for a file."""
     text = io.StringIO()
-    write_rows(rows, kind, table, format, text, header=header)
+    write_rows(rows, kind, table, format, text, header=header, whole=True)
     return as_utf8(text.getvalue()).decode("utf-8")
 
 
