@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 
+from nfn_cli.phrases import escaped
+
 
 class NfnError(Exception):
     """Bad input, told as subject (usually a file), cause and remedy. Exit code 3: nothing could be done."""
@@ -24,9 +26,10 @@ class NfnError(Exception):
         super().__init__(self.subject, cause, remedy)
 
     def __str__(self) -> str:
-        # A name or a nested exception may hold line breaks, or characters that command a terminal.
-        line = " ".join(f"{self.subject}: {self.cause}; {self.remedy}".split())
-        return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else ascii(c)[1:-1] for c in line)
+        # A name or a nested exception may hold line breaks, or characters that command a terminal. The name stays as it
+        # is but for these.
+        told = " ".join(f"{self.cause}; {self.remedy}".split())
+        return escaped(f"{self.subject}: {told}")
 
 
 class CheckpointError(NfnError):

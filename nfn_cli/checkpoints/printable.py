@@ -18,19 +18,6 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in shown)
 
 
-def escaped(text: str) -> str:
-    r"""A text from a file, whole, but without what could command a terminal or break a line.
-
-    Escapes, line breaks, tabs, and signs that turn the direction of writing become visible.
-
-    >>> print(escaped("a\nb\x1b[2J\u202e.pt"))
-    a\nb\x1b[2J\u202e.pt
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
 def printable_list(names: Iterable[object]) -> str:
     """Names from a file with commas, for a message."""
     shown: list[str] = []

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nfn_cli.cli.failures import tell
 from nfn_cli.errors import DataError, NfnError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class ClassPictures:
         if not self._rows:
             return
         if self._more:
-            print(f"nfn: the first {MOST:,} networks are drawn", file=sys.stderr)
+            tell(f"the first {MOST:,} networks are drawn")
         files = list(dict.fromkeys(_file(row.path) for row in self._rows))
         settings = DrawSettings(_SIDE, _SIDE, activation=self._options.activation)
         pixels = {own.path: own.pixels for own in drawn(files, settings, on_error=_tell)}
@@ -159,4 +159,4 @@ def _file(name: str) -> Path:
 
 
 def _tell(path: Path, error: NfnError) -> None:
-    print(f"nfn: {path}: not drawn ({error.cause})", file=sys.stderr)
+    tell(f"{path}: not drawn ({error.cause})")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nfn_cli.cli.failures import counted, leave_with
+from nfn_cli.cli.failures import leave_with
 from nfn_cli.cli.moving import planned_outputs
 from nfn_cli.cli.options import (
     ActivationOption,
@@ -26,6 +26,7 @@ from nfn_cli.cli.options import (
     complete_head,
 )
 from nfn_cli.errors import CheckpointError, HeadError, NfnError, UsageError
+from nfn_cli.phrases import assumption
 
 if TYPE_CHECKING:
     from nfn_cli.cli.layout import Table
@@ -111,8 +112,7 @@ def edit_inr(
                 rows.append(EditedRow(str(path), str(target), error=str(error)))
     write_rows(rows, EditedRow, _table, format, sys.stdout)
     counts = Counter(row.assumed for row in rows if row.assumed)
-    notes = [f"{what} assumed for {counted(count)} not tell" for what, count in counts.items()]
-    leave_with([row.error for row in rows], notes)
+    leave_with(rows, [assumption(what, count) for what, count in counts.items()])
 
 
 class _Heads:

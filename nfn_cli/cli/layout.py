@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TextIO
 
-from nfn_cli.checkpoints.printable import escaped
+from nfn_cli.phrases import escaped
 
 # Every column of every table, the most important first: they are dropped from the end. The first line says what a row
 # is of, and always stays. A column that is not here stays, too.

@@ -99,7 +99,7 @@ def move_files(
             except NfnError as error:
                 rows.append(MovedRow(str(path), str(target), error=str(error)))
     write_rows(rows, MovedRow, _table, format, sys.stdout)
-    leave_with([row.error for row in rows], reading_lines((row.read_as, row.assumed) for row in rows))
+    leave_with(rows, reading_lines((row.read_as, row.assumed) for row in rows))
 
 
 def _table(rows: Iterable[MovedRow]) -> Table:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, TextIO
 
-from nfn_cli.checkpoints.printable import escaped
 from nfn_cli.cli.options import Format
+from nfn_cli.phrases import escaped
 from nfn_cli.scoring.formats import as_utf8, csv_lines, json_line, pairs, plain_values
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
+from nfn_cli.cli.failures import tell
 from nfn_cli.errors import NfnError
 
 INTERRUPTED = 130  # exit code
@@ -28,10 +29,10 @@ class Program(TyperGroup):
             finally:
                 sys.stdout.flush()
         except NfnError as error:
-            print(f"nfn: {error}", file=sys.stderr)
+            tell(str(error))
             raise SystemExit(error.exit_code) from None
         except KeyboardInterrupt:
-            print("nfn: interrupted", file=sys.stderr)
+            tell("interrupted")
             raise SystemExit(INTERRUPTED) from None
         except BrokenPipeError:
             # The reader has gone (`nfn ... | head`): leave quietly, and keep Python from flushing into the closed pipe.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
+from nfn_cli.cli.failures import tell
 from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.program import INTERRUPTED
 from nfn_cli.cli.scoring_options import ScoringCall
@@ -39,10 +40,10 @@ class Ended:
     notes: list[str]
 
     def tell(self, *, quiet: bool, failed_before: int = 0) -> None:
-        """Say on stderr what was assumed and done."""
-        lines = self.notes + ([] if quiet else self.progress.summary(self.skipped, failed_before))
-        for line in lines:
-            print(f"nfn: {line}", file=sys.stderr)
+        """Say on stderr what failed, was assumed and done."""
+        summary = [] if quiet else self.progress.summary(self.skipped, failed_before)
+        for line in (*self.progress.failures(), *self.notes, *summary):
+            tell(line)
 
     def exit_code(self, failed_before: int = 0) -> int:
         """0 all done, 1 some failed, 3 all did."""
@@ -90,11 +91,11 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside:
             if beside is not None:
                 beside.show()
     except KeyboardInterrupt:
-        print(f"nfn: interrupted; {output.remedy}", file=sys.stderr)
+        tell(f"interrupted; {output.remedy}")
         raise typer.Exit(INTERRUPTED) from None
     ended.tell(quiet=call.quiet, failed_before=output.failed)
     if stop.asked():
-        print(f"nfn: interrupted; {output.remedy}", file=sys.stderr)
+        tell(f"interrupted; {output.remedy}")
         raise typer.Exit(INTERRUPTED)
     if code := ended.exit_code(output.failed):
         raise typer.Exit(code)

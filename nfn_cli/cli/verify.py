@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nfn_cli.cli.failures import tell
 from nfn_cli.cli.options import (
     ActivationOption,
     ChainOption,
@@ -151,9 +152,9 @@ def _finish(verdict: str, source: Source, *, passed: bool, figures: str = "") ->
     sys.stdout.flush()
     reading = source.network.reading
     chains = f"the chain{'s' * (len(source.stored.starts) > 1)} {reading.network}"
-    print(f"nfn: {verdict}, as {chains} with {reading.activation or 'no activation'}{figures}", file=sys.stderr)
+    tell(f"{verdict}, as {chains} with {reading.activation or 'no activation'}{figures}")
     if reading.assumed:
-        print(f"nfn: assumed: {reading.assumed}", file=sys.stderr)
+        tell(f"assumed: {reading.assumed}")
     if not passed:
         raise typer.Exit(3)
 

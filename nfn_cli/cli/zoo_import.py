@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nfn_cli.cli.failures import failure_lines, tell
 from nfn_cli.cli.progress import advance
 from nfn_cli.errors import UsageError
 
@@ -116,8 +117,8 @@ def model_zoo(
             on_start=bar.reset,
             on_trials=partial(advance, bar),
         )
-    for line in report.skipped:
-        print(f"nfn: {line}", file=sys.stderr)
+    for line in failure_lines((line.partition(": ")[0], line) for line in report.skipped):
+        tell(line)
     _tell(out, report)
     if report.skipped:
         raise typer.Exit(1)
@@ -198,13 +199,12 @@ def siren(
         selection = replace(selection, test_from=test_from)
     with tqdm(unit="network", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
         report = import_sirens(folder, out, selection, on_start=bar.reset, on_networks=partial(advance, bar))
-    for line in report.skipped:
-        print(f"nfn: {line}", file=sys.stderr)
+    for line in failure_lines((line.partition(": ")[0], line) for line in report.skipped):
+        tell(line)
     skipped = f", {len(report.skipped):,} skipped" if report.skipped else ""
-    print(
-        f"nfn: {out}: {report.networks:,} networks of {report.pictures:,} pictures"
-        f" ({report.networks - report.test:,} to train on, {report.test:,} to test on{skipped})",
-        file=sys.stderr,
+    tell(
+        f"{out}: {report.networks:,} networks of {report.pictures:,} pictures"
+        f" ({report.networks - report.test:,} to train on, {report.test:,} to test on{skipped})"
     )
     if report.skipped:
         raise typer.Exit(1)
@@ -227,8 +227,6 @@ def _refuse_both(numbers: list[int] | None, last: bool, name: str) -> None:
 
 def _tell(out: Path, report: ImportReport) -> None:
     skipped = f", {len(report.skipped):,} trials skipped" if report.skipped else ""
-    print(
-        f"nfn: {out}: {report.networks:,} networks of {report.runs:,} runs"
-        f" ({report.dropped:,} not finite, dropped{skipped})",
-        file=sys.stderr,
+    tell(
+        f"{out}: {report.networks:,} networks of {report.runs:,} runs ({report.dropped:,} not finite, dropped{skipped})"
     )

@@ -169,9 +169,9 @@ def test_what_was_assumed_is_noted(classify: Nfn, tmp_path: Path) -> None:
     code, _, err = classify(tmp_path / "a.safetensors")
     assert code == 0
     assert err == (
-        "nfn: activation sin assumed, as head animals reads it, for 1 file that does not tell; see --activation\n"
-        "nfn: omega_0 30 assumed, as head animals reads it, for 1 file that does not tell; "
-        "tell it in a file nfn.yaml beside them (omega_0: 30)\n"
+        "nfn: assumed: activation sin, as head animals reads it (1 file does not say); see --activation\n"
+        "nfn: assumed: omega_0 30, as head animals reads it (1 file does not say); "
+        "say it in a file nfn.yaml beside them (omega_0: 30)\n"
     )
     (tmp_path / "nfn.yaml").write_text("omega_0: 30")
     assert classify(tmp_path / "a.safetensors", "--activation", "sin")[2] == ""

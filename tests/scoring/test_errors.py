@@ -36,11 +36,15 @@ def test_a_network_that_no_head_reads_is_told_why_by_every_head(save: Save) -> N
 
 
 @pytest.mark.usefixtures("shipped")
-@pytest.mark.parametrize("name", ["a  b.safetensors", "a\nb.safetensors"])
-def test_an_odd_name_leaves_one_line(name: str, save: Save) -> None:
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a  b.safetensors", "a  b.safetensors"), ("a\nb.safetensors", "a\\nb.safetensors")],
+    ids=["blanks", "line break"],
+)
+def test_an_odd_name_leaves_one_line(name: str, shown: str, save: Save) -> None:
     (row,) = score([save(name, activation="sin")], device="cpu")
     assert row.error is not None and len(row.error.splitlines()) == 1
-    assert "a b.safetensors: linear 3->6" in row.error
+    assert f"{shown}: linear 3->6" in row.error
 
 
 @pytest.mark.usefixtures("shipped")
