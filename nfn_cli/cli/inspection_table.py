@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from nfn_cli.architectures import Architecture
 from nfn_cli.cli.layout import Block, Blocks, Cell, Column, Facts, Kind, Table, Words
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import write_rows
@@ -19,6 +20,7 @@ from nfn_cli.cli.tensor_table import (
     tensor_table,
 )
 from nfn_cli.nn import Accepted
+from nfn_cli.nn.accepted import nearest
 from nfn_cli.symmetry import GroupFacts, Inspection, LayerFacts
 
 _MOST_PLACES = 12  # named in the table; JSON and the lines of a pipe have all
@@ -30,7 +32,7 @@ class HeadFacts:
 
     Attributes:
         reason: why it does not.
-        assumes: the activation under which it does, where nobody tells the network's.
+        assumes: the activation under which it does, where no file says the network's.
         other_layers: whether it is for networks of other layers, which where some head reads this one says little.
     """
 
@@ -47,6 +49,7 @@ class Inspected:
 
     Attributes:
         tensors: where they are to be shown; of a file that cannot be read, where it opens.
+        nearest: where no head reads the network, the one that comes nearest, and why it does not.
     """
 
     path: str
@@ -54,11 +57,19 @@ class Inspected:
     heads: tuple[HeadFacts, ...] = ()
     error: str | None = None
     tensors: ShownTensors | None = None
+    nearest: str | None = None
 
     @classmethod
     def of(cls, path: Path, inspection: Inspection, accepted: Mapping[str, Accepted]) -> Inspected:
         """An inspection beside what every head says of it."""
-        return cls(str(path), inspection, tuple(_head(name, own, inspection) for name, own in accepted.items()))
+        heads = tuple(_head(name, own, inspection) for name, own in accepted.items())
+        if not heads or any(head.accepts for head in heads):
+            return cls(str(path), inspection, heads)
+        differences = {name: own.differences(_under(own, inspection)) for name, own in accepted.items()}
+        # A head that reads the layers does not know what is beside them.
+        beside = next((head.reason for head in heads if not differences[head.name]), None)
+        told = beside or nearest(differences)
+        return cls(str(path), inspection, heads, nearest=told)
 
     def to_record(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -130,15 +141,20 @@ def write_inspections(
 
 
 def _head(name: str, accepted: Accepted, inspection: Inspection) -> HeadFacts:
-    architecture = inspection.architecture
-    if inspection.activation is None:
-        architecture = architecture.with_activation(accepted.activation)
+    architecture = _under(accepted, inspection)
     reason = accepted.mismatch(architecture)
     if reason is None and inspection.left:
         reason = f"it has more than layers ({', '.join(inspection.left)}), which no head knows"
     assumes = accepted.activation if reason is None and inspection.activation is None else None
     alike = Accepted.of(architecture).layers == accepted.layers
     return HeadFacts(name, reason is None, reason, assumes, not alike)
+
+
+def _under(accepted: Accepted, inspection: Inspection) -> Architecture:
+    """The architecture, with the head's activation where no file says the network's."""
+    if inspection.activation is None:
+        return inspection.architecture.with_activation(accepted.activation)
+    return inspection.architecture
 
 
 def _layer_rows(rows: Iterable[Inspected]) -> Iterator[LayerRow]:
@@ -197,7 +213,7 @@ def _tables(rows: Sequence[Inspected]) -> Blocks:
                 blocks.append(tensor_table(row.tensors))
             continue
         blocks += [_heading(row.path, row.inspection), _layer_table(row.inspection.layers)]
-        blocks.append(_summary(row.inspection, row.heads))
+        blocks.append(_summary(row.inspection, row.heads, row.nearest))
         if row.tensors is not None:
             blocks.append(tensor_table(row.tensors))
     return Blocks(blocks)
@@ -254,7 +270,7 @@ def _imbalance(group: GroupFacts) -> Cell | str:
     return Cell(f"{median}, at most {largest}", short=f"{median} ≤ {largest}")
 
 
-def _summary(facts: Inspection, heads: Sequence[HeadFacts]) -> Facts:
+def _summary(facts: Inspection, heads: Sequence[HeadFacts], nearest: str | None) -> Facts:
     """What is known of the whole network, a line each."""
     activation = "unknown"
     if facts.activation is not None:
@@ -272,19 +288,12 @@ def _summary(facts: Inspection, heads: Sequence[HeadFacts]) -> Facts:
     for name, places in (("dead", _dead(facts)), ("duplicates", _duplicates(facts))):
         if places:
             shown.append((name, Cell(places, "yellow")))
-    some = any(head.accepts for head in heads)
-    if len({head.reason for head in heads}) == 1 and not some:
-        shown.append(("heads", Cell(f"none reads it: {heads[0].reason}")))
-        heads = ()
+    if nearest is not None:
+        shown.append(("heads", Cell(f"none reads it: {nearest}")))
     for head in heads:
-        if some and head.other_layers:
-            continue
-        if head.reason is not None:
-            verdict = Cell(f"{head.name} does not: {head.reason}")
-        else:
+        if head.accepts:
             condition = f", if its activation is {head.assumes}" if head.assumes is not None else ""
-            verdict = Cell(f"{head.name} reads it{condition}", "green")
-        shown.append(("head", verdict))
+            shown.append(("head", Cell(f"{head.name} reads it{condition}", "green")))
     shown += [("hint", Cell(hint, "yellow")) for hint in facts.hints]
     return Facts(shown)
 
