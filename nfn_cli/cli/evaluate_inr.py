@@ -74,7 +74,7 @@ def evaluate_inr(
     others, place = parsed_outsiders(outsiders), resolve_device(device.value)
     if task_of_head(head) == EDIT:
         if others:
-            raise UsageError("--outsiders", f"{head} edits, and flags none", "leave it out")
+            raise UsageError("--outsiders", f"{head} edits, and flags no outsiders", "leave it out")
         edited = evaluate_editor(
             head, data, labels, split=split.value, count=count, seed=seed, activation=activation, device=place
         )

@@ -109,15 +109,16 @@ def verify(
     must the prediction of a head that reads it. The exit code is 3 if the answer is no.
     """
     from nfn_cli.cli.output import write_rows
-    from nfn_cli.cli.verifying import check_orbit, compare_checkpoints, parsed_shape
+    from nfn_cli.cli.verifying import check_orbit, compare_checkpoints, parsed_shape, require_there
     from nfn_cli.symmetry import read_source
     from nfn_cli.symmetry import save_element as save
 
     told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
     if other is None:
         if save_element is not None:
-            raise UsageError("--save-element", "there is no checkpoint to bring this one to", "give A and B")
+            raise UsageError("--save-element", "needs a second checkpoint", "give A and B")
         shape = parsed_shape(input_shape)
+        require_there(path)
         source = read_source(path, told)
         checks = check_orbit(source, samples=samples, seed=seed, head=head, shape=shape, model=model)
         rows = [CheckRow(c.name, c.samples, c.deviation, c.tolerance, c.passed) for c in checks]
@@ -127,9 +128,10 @@ def verify(
         return
     for option, value in (("--head", head), ("--input-shape", input_shape), ("--model", model)):
         if value is not None:
-            raise UsageError(option, "says nothing about two checkpoints", "leave it out, or give A alone")
+            raise UsageError(option, "does not apply to two checkpoints", "leave it out, or give A alone")
     if save_element is not None:
         refuse_existing(save_element, overwrite=overwrite)
+    require_there(path, other)
     source = read_source(path, told)
     found = compare_checkpoints(source, read_source(other, told))
     if save_element is not None:

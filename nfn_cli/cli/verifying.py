@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nfn_cli.errors import ArchitectureError, HeadError, UsageError
+from nfn_cli.errors import ArchitectureError, CheckpointError, HeadError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +18,17 @@ if TYPE_CHECKING:
     from nfn_cli.symmetry import Alignment, Check, GroupElement, Source
 
 _SCALES = (0.1, 10.0)
+
+
+def require_there(*paths: Path) -> None:
+    """Refuse files that are missing before anything else is said of the others.
+
+    Raises:
+        CheckpointError: one is not there.
+    """
+    for path in paths:
+        if not os.path.lexists(path):
+            raise CheckpointError(path, "no such file", "check the path and its permissions")
 
 
 def compare_checkpoints(source: Source, target: Source) -> Alignment:

@@ -181,7 +181,7 @@ def siren(
 
     for value, name in ((data, "--data"), (test_from, "--test-from")):
         if split is not None and value is not None:
-            raise UsageError(name, "says what the split file says already", "give one of the two")
+            raise UsageError(name, "is given by the split file already", "give one of the two")
     if value_range is not None and not (isfinite(sum(value_range)) and value_range[0] != value_range[1]):
         raise UsageError("--value-range", "is no range", "give two different numbers, such as -1 1")
     column_first = None if places is None else places is Places.column_first
@@ -222,7 +222,7 @@ def _conditions(where: Sequence[str]) -> dict[str, str]:
 
 def _refuse_both(numbers: list[int] | None, last: bool, name: str) -> None:
     if numbers and last:
-        raise UsageError(name, "says another thing than the last one", "give one of the two")
+        raise UsageError(name, "contradicts the last one", "give one of the two")
 
 
 def _tell(out: Path, report: ImportReport) -> None:

@@ -140,7 +140,7 @@ def engine_settings(
         except ArchitectureError as error:
             raise UsageError(error.subject, error.cause, error.remedy) from error
     if dtype not in ("float32", "bfloat16"):
-        raise UsageError(f"--dtype {dtype}", "heads compute in no such numbers", "use float32 or bfloat16")
+        raise UsageError(f"--dtype {dtype}", "is no number format that heads compute in", "use float32 or bfloat16")
     for name, number, least in (("jobs", jobs, 0), ("batch_size", batch_size, 1)):
         if number is not None and number < least:
             raise UsageError(f"{name} {number}", "too small", f"give {least} or more")

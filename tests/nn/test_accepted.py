@@ -85,7 +85,7 @@ def test_where_none_fits_the_first_of_equally_near_ones_says_why() -> None:
     configs = {"a": HeadConfig(Accepted.of(lenet())), "b": HeadConfig(Accepted.of(lenet(first=3)))}
     with pytest.raises(HeadError) as refused:
         choose_head(lenet(first=4), configs)
-    assert "nearest a: layer conv1 is conv 5x5 from 4, the head reads conv 5x5 from 1; 1 other head" in str(refused.value)
+    assert "nearest a: layer conv1 is conv 5x5 from 4, the head reads conv 5x5 from 1; 1 other" in str(refused.value)
     assert refused.value.remedy == "fit one of your own with `nfn train` and name it with --head"
 
 
