@@ -16,6 +16,15 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def lines_for_terminal(text: str) -> str:
+    r"""Lines for programs that go to a terminal after all: `escaped`, but for line breaks and tabs.
+
+    >>> lines_for_terminal("a\x1b[2J.pt\n")
+    'a\\x1b[2J.pt\n'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
 def files(number: int) -> str:
     """Such as `1 file` or `1,200 files`."""
     return "1 file" if number == 1 else f"{number:,} files"

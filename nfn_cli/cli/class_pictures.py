@@ -79,7 +79,7 @@ class ClassPictures:
         files = list(dict.fromkeys(_file(row.path) for row in self._rows))
         settings = DrawSettings(_SIDE, _SIDE, activation=self._options.activation)
         pixels = {own.path: own.pixels for own in drawn(files, settings, on_error=_tell)}
-        rows = [row for row in self._rows if row.path in pixels]
+        rows = [row for row in self._rows if _drawn(row) in pixels]
         if not rows:
             return
         if self._options.sheet is not None:
@@ -92,7 +92,7 @@ class ClassPictures:
         from nfn_cli.pictures import Caption, contact_sheet, png_bytes
 
         captions = [Caption(self._caption(row), self._colour(row)) for row in rows]
-        content = png_bytes(contact_sheet([pixels[row.path] for row in rows], captions, scale=_SCALE))
+        content = png_bytes(contact_sheet([pixels[_drawn(row)] for row in rows], captions, scale=_SCALE))
 
         def write(temporary: Path) -> None:
             temporary.write_bytes(content)
@@ -106,7 +106,7 @@ class ClassPictures:
 
         console = Console(highlight=False)
         captions = [self._caption(row) for row in rows]
-        pictures = [pixels[row.path] for row in rows]
+        pictures = [pixels[_drawn(row)] for row in rows]
         for line in terminal_lines(pictures, captions, console.width, colours=console.color_system is not None):
             console.print(line, soft_wrap=True)
 
@@ -150,6 +150,11 @@ def _labels(path: Path) -> dict[str, str]:
     except DataError as error:
         raise DataError(error.subject, error.cause, "give a CSV file with the columns file and label") from error
     return {os.path.normpath(row.file) + ("" if row.index is None else f"#{row.index}"): str(row.label) for row in rows}
+
+
+def _drawn(row: ClassRow) -> str:
+    """What the row's picture is called: `./a.pt` is drawn as `a.pt`."""
+    return str(Path(row.path))
 
 
 def _file(name: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from nfn_cli.cli.tensor_table import (
 )
 from nfn_cli.nn import Accepted
 from nfn_cli.nn.accepted import nearest
+from nfn_cli.scoring.formats import json_text
 from nfn_cli.symmetry import GroupFacts, Inspection, LayerFacts
 
 _MOST_PLACES = 12  # named in the table; JSON and the lines of a pipe have all
@@ -131,7 +131,7 @@ def write_inspections(
         by_tensor: the lines are tensors (`TensorRow`), not layers (`LayerRow`).
     """
     if format is Format.json:
-        stream.write(json.dumps([row.to_record() for row in rows], indent=2, ensure_ascii=False) + "\n")
+        stream.write(json_text([row.to_record() for row in rows], indent=2) + "\n")
         return
     if by_tensor:
         lines = [line for row in rows for line in tensor_rows(row.path, row.tensors, row.error)]

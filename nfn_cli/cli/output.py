@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nfn_cli.cli.options import Format
-from nfn_cli.phrases import escaped
-from nfn_cli.scoring.formats import as_utf8, csv_lines, json_line, pairs, plain_values
+from nfn_cli.phrases import escaped, lines_for_terminal
+from nfn_cli.scoring.formats import as_utf8, csv_lines, json_line, json_text, pairs, plain_values
 
 if TYPE_CHECKING:
     from nfn_cli.cli.layout import Block
@@ -46,12 +45,13 @@ def write_rows(
     elif format is None:
         _write_plain(rows, names, stream, header=header)
     elif format is Format.json:
-        stream.write(json.dumps([plain_values(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
+        stream.write(json_text([plain_values(row) for row in rows], indent=2) + "\n")
     elif format is Format.jsonl:
         for row in rows:
             stream.write(json_line(plain_values(row)))
     else:
-        stream.write(csv_lines([plain_values(row) for row in rows], names, header=header))
+        text = csv_lines([plain_values(row) for row in rows], names, header=header)
+        stream.write(lines_for_terminal(text) if stream.isatty() else text)
 
 
 def render_rows(

@@ -28,6 +28,7 @@ from nfn_cli.cli.scoring_options import (
     ScoringCall,
     parsed_batch_size,
 )
+from nfn_cli.phrases import escaped
 
 if TYPE_CHECKING:
     from nfn_cli.scoring import Scored
@@ -121,7 +122,10 @@ def _write(rows: Sequence[Any], format: RankFormat | None) -> None:
 
     if format in (RankFormat.path, RankFormat.path0):
         end = b"\0" if format is RankFormat.path0 else b"\n"
-        print_all(b"".join(os.fsencode(row.path) + end for row in rows))
+        if format is RankFormat.path and sys.stdout.isatty():
+            print_all("".join(f"{escaped(row.path)}\n" for row in rows))
+        else:
+            print_all(b"".join(os.fsencode(row.path) + end for row in rows))
         return
     if format is RankFormat.table or (format is None and sys.stdout.isatty()):
         from nfn_cli.cli.layout import print_blocks, width_of
