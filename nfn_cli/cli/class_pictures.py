@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +23,17 @@ _RIGHT, _WRONG, _UNSURE = (30, 110, 50), (190, 30, 30), (30, 30, 30)
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """What is asked for: a contact sheet, a drawing in the terminal, and the file of true classes."""
+    """What is asked for: a contact sheet, a drawing in the terminal, and the file of true classes.
+
+    Attributes:
+        aside: the drawing goes to stderr, for stdout has rows that a program reads.
+    """
 
     sheet: Path | None
     render: bool
     labels: Path | None
     activation: str | None
+    aside: bool = False
 
     @property
     def wanted(self) -> bool:
@@ -104,7 +110,7 @@ class ClassPictures:
 
         from nfn_cli.pictures import terminal_lines
 
-        console = Console(highlight=False)
+        console = Console(file=sys.stderr if self._options.aside else sys.stdout, highlight=False)
         captions = [self._caption(row) for row in rows]
         pictures = [pixels[_drawn(row)] for row in rows]
         for line in terminal_lines(pictures, captions, console.width, colours=console.color_system is not None):

@@ -283,3 +283,33 @@ def test_a_failure_half_way_leaves_no_file_and_the_old_one_alone(
 def test_an_output_in_a_missing_folder_is_refused(classify: Nfn, save: Save, tmp_path: Path) -> None:
     code, printed, err = classify(save(), "--output", tmp_path / "missing" / "rows.json")
     assert (code, printed) == (3, "") and "its folder does not exist" in err
+
+
+# --- pictures ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["json", "jsonl", "csv", None])
+def test_pictures_leave_what_programs_read_alone(format: str | None, classify: Nfn, save: Save) -> None:
+    path = save()
+    given = ["--format", format] if format else []
+    code, out, _ = classify(path, *given)
+    drawn, with_pictures, err = classify(path, "--render", *given)
+    assert (code, drawn) == (0, 0)
+    assert with_pictures == out
+    assert any(shade in err for shade in "\u2591\u2592\u2593\u2588\u2580")
+
+
+def test_below_a_table_pictures_stand_on_stdout(classify: Nfn, save: Save) -> None:
+    _, out, err = classify(save(), "--render", "--format", "table")
+    assert any(shade in out for shade in "\u2591\u2592\u2593\u2588\u2580")
+    assert not any(shade in err for shade in "\u2591\u2592\u2593\u2588\u2580")
+
+
+@pytest.mark.parametrize("given", [".", "./a.safetensors"])
+def test_what_is_here_is_drawn(
+    given: str, classify: Nfn, save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save("a.safetensors")
+    monkeypatch.chdir(tmp_path)
+    _, out, _ = classify(given, "--render", "--format", "table")
+    assert any(shade in out for shade in "\u2591\u2592\u2593\u2588\u2580")
