@@ -14,7 +14,7 @@ from nfn_cli.phrases import escaped, files
 _MANY = 3  # files of one cause that are told together
 _NAMED = 2  # of them
 _MOST_LINES = 20
-_LONGEST = 80  # letters of a cause that was told before
+_LONGEST = 160  # letters of a cause that was told before
 
 
 class FileRow(Protocol):
