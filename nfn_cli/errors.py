@@ -13,6 +13,8 @@ import os
 import reprlib
 from typing import Any
 
+from nfn_cli.phrases import escaped
+
 # Characters of a message's parts, of which what it quotes may come from a file. No system opens a path that is longer.
 _LONGEST_SUBJECT = 8_000
 _LONGEST = 2_000
@@ -33,9 +35,10 @@ class NfnError(Exception):
         super().__init__(self.subject, self.cause, self.remedy)
 
     def __str__(self) -> str:
-        # A name or a nested exception may hold line breaks, or characters that command a terminal.
-        line = " ".join(f"{self.subject}: {self.cause}; {self.remedy}".split())
-        return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else ascii(c)[1:-1] for c in line)
+        # A name or a nested exception may hold line breaks, or characters that command a terminal. The name stays as it
+        # is but for these.
+        told = " ".join(f"{self.cause}; {self.remedy}".split())
+        return escaped(f"{self.subject}: {told}")
 
 
 class CheckpointError(NfnError):

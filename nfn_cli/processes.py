@@ -112,7 +112,7 @@ def in_processes(
     except BrokenProcessPool as error:
         pool.end()
         remedy = "give the same command again with fewer --workers or a smaller --group-size"
-        raise DataError("nfn zoo", "a training process was killed, perhaps for want of memory", remedy) from error
+        raise DataError("nfn zoo", "a training process was killed, perhaps because memory ran out", remedy) from error
     except BaseException:
         pool.end()
         raise

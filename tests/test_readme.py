@@ -33,7 +33,7 @@ def printed(folder: Path, *arguments: str, errors: bool = False) -> list[str]:
         if not (folder / "tests" / name).exists():
             (folder / "tests" / name).symlink_to(ROOT / "tests" / name)
     command = [sys.executable, "-m", "nfn_cli", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
     return [line.rstrip() for line in (done.stdout + (done.stderr if errors else "")).splitlines()]
 

@@ -59,7 +59,7 @@ def taken_widths(layers: Sequence[Layer], beside: Sequence[Beside], homeless: Se
             reason = f"{module.name} stands behind the neurons of {before.name} and may be added to them"
             taken.append(Taken(before.out_features, module.module, reason))
     for norm in homeless:
-        reason = f"nothing tells behind which layer {norm.name} ({norm.size}) stands"
+        reason = f"no file says behind which layer {norm.name} ({norm.size}) stands"
         held = {norm.size} | ({flattened[norm.size].out_features} if norm.size in flattened else set())
         taken += [Taken(width, norm.name.rpartition(".")[0], reason) for width in held]
     return taken

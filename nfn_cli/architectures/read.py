@@ -157,7 +157,7 @@ def read_weight_space(
     point = WeightSpace(_architecture(plan, known), _tensors(plan))
     network = ReadNetwork(point, known, path, plan.modules, plan.folded, plan.stages, plan, is_chain, tuple(own))
     if told.strict and not is_chain and len(plan.layers) > 1:
-        cause = f"read as {network.reading.text} by its names and shapes alone, which --strict does not take"
+        cause = f"read as {network.reading.text} by its names and shapes alone, which --strict refuses"
         raise ArchitectureError(path, cause, "say that it is a chain: --chain, or `chain: true` in a file beside it")
     if known.name == "prelu" and not plan.has_slopes:
         raise ArchitectureError(path, "its activation is prelu, but it holds no slopes", "name the right activation")

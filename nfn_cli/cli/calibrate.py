@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.evaluate import ReportFormat
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, complete_head
+from nfn_cli.cli.failures import tell
+from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, QuietOption, complete_head, refuse_existing
 from nfn_cli.cli.outsiders import named_folders
-from nfn_cli.errors import UsageError
+from nfn_cli.cli.progress import Progress
 
 if TYPE_CHECKING:
     from nfn_cli.learning import IntervalReport
@@ -46,6 +47,7 @@ def calibrate(
     device: DeviceOption = Device.auto,
     format: Annotated[ReportFormat, typer.Option(help="How the report is written.")] = ReportFormat.table,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a head that is there.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Set a head's interval anew, by networks of your own or of several populations, and measure it on each.
 
@@ -57,38 +59,37 @@ def calibrate(
     from nfn_cli.scoring.device import resolve_device
 
     folders = named_folders("--population", population)
-    if os.path.exists(out) and not overwrite:
-        raise UsageError(out, "exists already", "pass --overwrite to replace it")
-    report = calibrate_head(
-        head,
-        folders,
-        out,
-        IntervalSettings(seed, target, run_column, activation),
-        device=resolve_device(device.value),
-    )
+    refuse_existing(out, overwrite=overwrite)
+    with told_interrupt(lambda: "nothing was written"), Progress(quiet=quiet, stage="reading") as progress:
+        report = calibrate_head(
+            head,
+            folders,
+            out,
+            IntervalSettings(seed, target, run_column, activation),
+            device=resolve_device(device.value),
+            on_population=lambda name: progress.stage(f"reading {name}"),
+        )
     if format is ReportFormat.json:
         print(json.dumps(without_nan(asdict(report)), indent=2))
     else:
         _print(report)
-    print(f"nfn: head written to {out}", file=sys.stderr)
+    if not quiet:
+        tell(f"head written to {out}")
 
 
 def _print(report: IntervalReport) -> None:
-    from rich.markup import escape
-    from rich.table import Table
+    from nfn_cli.cli.report import figures_table, print_lines
 
-    from nfn_cli.cli.report import report_console
-
-    console = report_console(sys.stdout)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("population", "interval", "coverage", "mean width"):
-        table.add_column(name, no_wrap=True)
+    coverage, width = [], []
     for own in report.populations:
-        told = {"before": own.before, "taken in": own.taken_in, "left out": own.left_out}
-        for number, (name, covered) in enumerate(told.items()):
-            if covered is not None:
-                first = escape(own.name) if number == 0 else ""
-                table.add_row(first, name, str(covered.coverage), f"{covered.width:.4f}")
-    console.print(table)
+        told = (own.before, own.taken_in, own.left_out)
+        coverage.append([own.name, *(str(covered.coverage) if covered else "" for covered in told)])
+        width.append([own.name, *(f"{covered.width:.4f}" if covered else "" for covered in told)])
+    columns = ("before", "taken in", "left out")
     places = ", ".join(f"{radius:.4f} at {at:.1%}" for at, radius in zip(report.knots, report.radii, strict=True))
-    console.print(f"{report.level:.0%} interval: ± {places}", soft_wrap=True)
+    print_lines(
+        sys.stdout,
+        figures_table("coverage on", columns, coverage),
+        figures_table("mean width on", columns, width),
+        f"{report.level:.0%} interval: ± {places}",
+    )

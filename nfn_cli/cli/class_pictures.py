@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nfn_cli.cli.failures import tell
 from nfn_cli.errors import DataError, NfnError
 
 if TYPE_CHECKING:
@@ -22,12 +23,17 @@ _RIGHT, _WRONG, _UNSURE = (30, 110, 50), (190, 30, 30), (30, 30, 30)
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """What is asked for: a contact sheet, a drawing in the terminal, and the file of true classes."""
+    """What is asked for: a contact sheet, a drawing in the terminal, and the file of true classes.
+
+    Attributes:
+        aside: the drawing goes to stderr, for stdout has rows that a program reads.
+    """
 
     sheet: Path | None
     render: bool
     labels: Path | None
     activation: str | None
+    aside: bool = False
 
     @property
     def wanted(self) -> bool:
@@ -75,11 +81,11 @@ class ClassPictures:
         if not self._rows:
             return
         if self._more:
-            print(f"nfn: the first {MOST:,} networks are drawn", file=sys.stderr)
+            tell(f"the first {MOST:,} networks are drawn")
         files = list(dict.fromkeys(_file(row.path) for row in self._rows))
         settings = DrawSettings(_SIDE, _SIDE, activation=self._options.activation)
         pixels = {own.path: own.pixels for own in drawn(files, settings, on_error=_tell)}
-        rows = [row for row in self._rows if row.path in pixels]
+        rows = [row for row in self._rows if _drawn(row) in pixels]
         if not rows:
             return
         if self._options.sheet is not None:
@@ -92,7 +98,7 @@ class ClassPictures:
         from nfn_cli.pictures import Caption, contact_sheet, png_bytes
 
         captions = [Caption(self._caption(row), self._colour(row)) for row in rows]
-        content = png_bytes(contact_sheet([pixels[row.path] for row in rows], captions, scale=_SCALE))
+        content = png_bytes(contact_sheet([pixels[_drawn(row)] for row in rows], captions, scale=_SCALE))
 
         def write(temporary: Path) -> None:
             temporary.write_bytes(content)
@@ -104,9 +110,9 @@ class ClassPictures:
 
         from nfn_cli.pictures import terminal_lines
 
-        console = Console(highlight=False)
+        console = Console(file=sys.stderr if self._options.aside else sys.stdout, highlight=False)
         captions = [self._caption(row) for row in rows]
-        pictures = [pixels[row.path] for row in rows]
+        pictures = [pixels[_drawn(row)] for row in rows]
         for line in terminal_lines(pictures, captions, console.width, colours=console.color_system is not None):
             console.print(line, soft_wrap=True)
 
@@ -152,6 +158,11 @@ def _labels(path: Path) -> dict[str, str]:
     return {os.path.normpath(row.file) + ("" if row.index is None else f"#{row.index}"): str(row.label) for row in rows}
 
 
+def _drawn(row: ClassRow) -> str:
+    """What the row's picture is called: `./a.pt` is drawn as `a.pt`."""
+    return str(Path(row.path))
+
+
 def _file(name: str) -> Path:
     """The file of a row, whose name may be that of one network in a packed file."""
     file, mark, place = name.rpartition("#")
@@ -159,4 +170,4 @@ def _file(name: str) -> Path:
 
 
 def _tell(path: Path, error: NfnError) -> None:
-    print(f"nfn: {path}: not drawn ({error.cause})", file=sys.stderr)
+    tell(f"{path}: not drawn ({error.cause})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,7 @@ from nfn_cli.cli.scoring_options import (
     OutputOption,
     PathsArgument,
     ResumeOption,
+    ScoreFormat,
     ScoreFormatOption,
     ScoringCall,
     parsed_batch_size,
@@ -51,7 +53,10 @@ def classify_inr(
     batch_size: BatchSizeOption = "auto",
     dtype: DtypeOption = Dtype.float32,
     engine: EngineOption = Engine.local,
-    render: Annotated[bool, typer.Option("--render", help="Draw the pictures in the terminal as well.")] = False,
+    render: Annotated[
+        bool,
+        typer.Option("--render", help="Draw the pictures in the terminal as well; on stderr, where rows are no table."),
+    ] = False,
     sheet: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw the pictures on a contact sheet.", show_default=False),
@@ -96,6 +101,7 @@ def classify_inr(
         hashed=hash,
         quiet=quiet,
     )
-    pictures = PictureOptions(sheet, render, labels, activation)
+    table = format is ScoreFormat.table or (format is None and sys.stdout.isatty())
+    pictures = PictureOptions(sheet, render, labels, activation, aside=output is None and not table)
     shown = ClassPictures(pictures, overwrite=overwrite) if pictures.wanted else None
     run_scoring(ClassTask(top), ClassRow, classes_table, call, shown)

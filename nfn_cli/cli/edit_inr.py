@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.destinations import Destination, OutputOption, SkipExistingOption, planned, refuse_both
-from nfn_cli.cli.failures import counted
 from nfn_cli.cli.many_files import leave_after, write_each
 from nfn_cli.cli.options import (
     ActivationOption,
@@ -27,10 +26,10 @@ from nfn_cli.cli.options import (
     complete_head,
 )
 from nfn_cli.errors import CheckpointError, HeadError, NfnError, UsageError
+from nfn_cli.phrases import assumption
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from nfn_cli.cli.layout import Table
     from nfn_cli.nn.inr.editor import Editor
 
 
@@ -111,8 +110,8 @@ def edit_inr(
     rows = outcome.rows
     write_rows(rows, EditedRow, _table, format, sys.stdout)
     counts = Counter(row.assumed for row in rows if row.assumed)
-    notes = [f"{what} assumed for {counted(count)} not tell" for what, count in counts.items()]
-    leave_after(outcome, [row.error for row in rows], notes, overwrite=overwrite)
+    notes = [assumption(what, count) for what, count in counts.items()]
+    leave_after(outcome, notes, overwrite=overwrite)
 
 
 class _Heads:
@@ -172,19 +171,20 @@ def _edited(
 
 
 def _table(rows: Iterable[EditedRow]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
+    from nfn_cli.cli.layout import Cell, Column, Kind, Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("checkpoint", "written to"):
-        table.add_column(name, overflow="fold")
-    table.add_column("change", no_wrap=True)
-    table.add_column("head", overflow="fold")
-    for row in rows:
-        if row.error is not None:
-            table.add_row(
-                escape(row.path), "[red]-[/]", "", f"[red]{escape(row.error.removeprefix(f'{row.path}: '))}[/]"
-            )
-        else:
-            table.add_row(escape(row.path), escape(row.output), f"{row.change:.1%}", escape(row.head or ""))
-    return table
+    columns = (
+        Column("checkpoint", Kind.name),
+        Column("written to", Kind.other),
+        Column("change", right=True),
+        Column("head", Kind.other),
+    )
+    return Table(
+        columns,
+        [
+            [row.path, Cell("failed", "red"), "", ""]
+            if row.error is not None
+            else [row.path, row.output, f"{row.change:.1%}", row.head or ""]
+            for row in rows
+        ],
+    )

@@ -77,7 +77,7 @@ def evaluate_inr(
     others, place = parsed_outsiders(outsiders), resolve_device(device.value)
     if task_of_head(head) == EDIT:
         if others:
-            raise UsageError("--outsiders", f"{head} edits, and flags none", "leave it out")
+            raise UsageError("--outsiders", f"{head} edits, and flags no outsiders", "leave it out")
         with told_interrupt(lambda: "nothing was written"), Progress(quiet=quiet, stage="reading") as progress:
             edited = evaluate_editor(
                 head,

@@ -1,27 +1,116 @@
-"""How a command over many files ends."""
+"""How a command over many files ends, and how it tells which of them failed: each cause once."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import typer
 
+from nfn_cli.phrases import escaped, files
 
-def counted(files: int) -> str:
-    """Such as `1 file that does` or `12 files that do`."""
-    return "1 file that does" if files == 1 else f"{files:,} files that do"
+_MANY = 3  # files of one cause that are told together
+_NAMED = 2  # of them
+_MOST_LINES = 20
+_LONGEST = 160  # letters of a cause that was told before
 
 
-def leave_with(errors: Sequence[str | None], notes: Sequence[str] = ()) -> None:
-    """Print notes and errors, a line each, on stderr; leave with 1 if some files failed, with 3 if all did.
+class FileRow(Protocol):
+    """What a command says of a file."""
+
+    @property
+    def path(self) -> str:
+        """Its name."""
+
+    @property
+    def error(self) -> str | None:
+        """The one line that says why it failed."""
+
+
+def tell(line: str) -> None:
+    """Say a line on stderr, without what could command a terminal."""
+    print(f"nfn: {escaped(line)}", file=sys.stderr)
+
+
+def cause_of(path: str, error: str) -> str:
+    """Cause and remedy of an error, without the file's name before them."""
+    for name in (path, escaped(path)):
+        if error.startswith(f"{name}: "):
+            return error.removeprefix(f"{name}: ")
+    return error
+
+
+def failure_lines(failed: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each file that failed; many of one cause are one line. Causes are in the order of their first files.
 
     Args:
-        errors: of every file, None where it did not fail.
+        failed: paths and errors.
+    """
+    by_cause: dict[str, list[tuple[str, str]]] = {}
+    for path, error in failed:
+        by_cause.setdefault(cause_of(path, error), []).append((path, error))
+    lines: list[tuple[str, int]] = []  # each with the number of files
+    for cause, own in by_cause.items():
+        if len(own) < _MANY:
+            lines += [(error, 1) for _, error in own]
+        else:
+            named = ", ".join(path for path, _ in own[:_NAMED])
+            lines.append((f"{files(len(own))}: {cause}; first: {named}", len(own)))
+    told = [line for line, _ in lines[:_MOST_LINES]]
+    if left := sum(count for _, count in lines[_MOST_LINES:]):
+        told.append(_more(left))
+    return told
+
+
+class FailuresAsTheyCome:
+    """Failures of a long run: a cause is told with its first file, the number of others at the end."""
+
+    def __init__(self) -> None:
+        self._others: dict[str, list[str]] = {}  # by cause, the first files after the one that was told with it
+        self._counts: Counter[str] = Counter()  # of them all
+        self._untold = 0
+
+    def take(self, path: str, error: str) -> str | None:
+        """The line to say of a file that has failed, if any."""
+        cause = cause_of(path, error)
+        if cause in self._others:
+            self._counts[cause] += 1
+            if len(self._others[cause]) < _NAMED:
+                self._others[cause].append(path)
+            return None
+        if len(self._others) == _MOST_LINES:
+            self._untold += 1
+            return None
+        self._others[cause] = []
+        return error
+
+    def end(self) -> list[str]:
+        """Lines for the end: how many files failed as others had, and how many for reasons that were not told."""
+        lines = []
+        for cause, named in self._others.items():
+            if named:
+                short = cause.partition("; ")[0]  # it was told whole
+                short = short if len(short) <= _LONGEST else f"{short[:_LONGEST]}..."
+                count = self._counts[cause]
+                lines.append(f"{files(count)} more: {short}; {'first: ' if count > _NAMED else ''}{', '.join(named)}")
+        return [*lines, _more(self._untold)] if self._untold else lines
+
+
+def leave_with(rows: Sequence[FileRow], notes: Sequence[str] = (), *, fine: int = 0) -> None:
+    """Say notes and errors on stderr; leave with 1 if some files failed, with 3 if all did.
+
+    Args:
+        fine: files beside those of the rows, with which nothing is wrong.
     """
     sys.stdout.flush()
-    failed = [error for error in errors if error is not None]
-    for line in (*notes, *failed):
-        print(f"nfn: {line}", file=sys.stderr)
+    failed = [(row.path, row.error) for row in rows if row.error is not None]
+    for line in (*notes, *failure_lines(failed)):
+        tell(line)
     if failed:
-        raise typer.Exit(3 if len(failed) == len(errors) else 1)
+        raise typer.Exit(3 if len(failed) == len(rows) + fine else 1)
+
+
+def _more(count: int) -> str:
+    return f"... and {files(count)} more failed, of other causes"

@@ -112,7 +112,7 @@ def inspect_checkpoints(
             except NfnError as error:  # of the picture
                 rows.append(Inspected(str(path), error=str(error)))
     write_inspections(rows, Format(format.value) if format else None, sys.stdout, by_tensor=tensors)
-    leave_with([row.error for row in rows])
+    leave_with(rows)
 
 
 def _opened(path: Path, refusal: NfnError) -> ShownTensors | None:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
-from nfn_cli.cli.fitting import Fitting
-from nfn_cli.cli.fitting import clean as _clean
+from nfn_cli.architectures import Architecture
+from nfn_cli.cli.layout import Block, Blocks, Cell, Column, Facts, Kind, Table, Words
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import write_rows
 from nfn_cli.cli.tensor_table import (
     ShownTensors,
     TensorRow,
-    refusal_line,
     tensor_heading,
     tensor_rows,
     tensor_table,
 )
 from nfn_cli.nn import Accepted
+from nfn_cli.nn.accepted import nearest
+from nfn_cli.scoring.formats import json_text
 from nfn_cli.symmetry import GroupFacts, Inspection, LayerFacts
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 _MOST_PLACES = 12  # named in the table; JSON and the lines of a pipe have all
 
@@ -35,7 +32,7 @@ class HeadFacts:
 
     Attributes:
         reason: why it does not.
-        assumes: the activation under which it does, where nobody tells the network's.
+        assumes: the activation under which it does, where no file says the network's.
         other_layers: whether it is for networks of other layers, which where some head reads this one says little.
     """
 
@@ -52,6 +49,7 @@ class Inspected:
 
     Attributes:
         tensors: where they are to be shown; of a file that cannot be read, where it opens.
+        nearest: where no head reads the network, the one that comes nearest, and why it does not.
     """
 
     path: str
@@ -59,11 +57,19 @@ class Inspected:
     heads: tuple[HeadFacts, ...] = ()
     error: str | None = None
     tensors: ShownTensors | None = None
+    nearest: str | None = None
 
     @classmethod
     def of(cls, path: Path, inspection: Inspection, accepted: Mapping[str, Accepted]) -> Inspected:
         """An inspection beside what every head says of it."""
-        return cls(str(path), inspection, tuple(_head(name, own, inspection) for name, own in accepted.items()))
+        heads = tuple(_head(name, own, inspection) for name, own in accepted.items())
+        if not heads or any(head.accepts for head in heads):
+            return cls(str(path), inspection, heads)
+        differences = {name: own.differences(_under(own, inspection)) for name, own in accepted.items()}
+        # A head that reads the layers does not know what is beside them.
+        beside = next((head.reason for head in heads if not differences[head.name]), None)
+        told = beside or nearest(differences)
+        return cls(str(path), inspection, heads, nearest=told)
 
     def to_record(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -125,7 +131,7 @@ def write_inspections(
         by_tensor: the lines are tensors (`TensorRow`), not layers (`LayerRow`).
     """
     if format is Format.json:
-        stream.write(json.dumps([row.to_record() for row in rows], indent=2, ensure_ascii=False) + "\n")
+        stream.write(json_text([row.to_record() for row in rows], indent=2) + "\n")
         return
     if by_tensor:
         lines = [line for row in rows for line in tensor_rows(row.path, row.tensors, row.error)]
@@ -135,15 +141,20 @@ def write_inspections(
 
 
 def _head(name: str, accepted: Accepted, inspection: Inspection) -> HeadFacts:
-    architecture = inspection.architecture
-    if inspection.activation is None:
-        architecture = architecture.with_activation(accepted.activation)
+    architecture = _under(accepted, inspection)
     reason = accepted.mismatch(architecture)
     if reason is None and inspection.left:
         reason = f"it has more than layers ({', '.join(inspection.left)}), which no head knows"
     assumes = accepted.activation if reason is None and inspection.activation is None else None
     alike = Accepted.of(architecture).layers == accepted.layers
     return HeadFacts(name, reason is None, reason, assumes, not alike)
+
+
+def _under(accepted: Accepted, inspection: Inspection) -> Architecture:
+    """The architecture, with the head's activation where no file says the network's."""
+    if inspection.activation is None:
+        return inspection.architecture.with_activation(accepted.activation)
+    return inspection.architecture
 
 
 def _layer_rows(rows: Iterable[Inspected]) -> Iterator[LayerRow]:
@@ -186,130 +197,105 @@ def _joined(sets: Iterable[Sequence[int]]) -> list[str]:
     return ["=".join(map(str, places)) for places in sets]
 
 
-def _tables(rows: Sequence[Inspected]) -> Table:
+def _tables(rows: Sequence[Inspected]) -> Blocks:
     """One below the other; files that do not even open are told on stderr alone."""
-    from rich.table import Table
-
-    whole = Table.grid()
-    whole.add_column(overflow="fold")
-    for number, row in enumerate(row for row in rows if row.inspection is not None or row.tensors is not None):
-        if number:
-            whole.add_row("")
+    blocks: list[Block] = []
+    for row in rows:
+        if row.inspection is None and row.tensors is None:
+            continue
+        if blocks:
+            blocks.append(Words(""))
         if row.inspection is None:
             assert row.tensors is not None
-            whole.add_row(tensor_heading(row.path, row.tensors))
-            whole.add_row(refusal_line(row.tensors))
+            blocks.append(Words(tensor_heading(row.path, row.tensors), "bold"))
+            blocks.append(Words(f"no network: {row.tensors.refusal}", "yellow"))
             if row.tensors.facts:
-                whole.add_row(tensor_table(row.tensors))
+                blocks.append(tensor_table(row.tensors))
             continue
-        whole.add_row(_heading(row.path, row.inspection))
-        layers = row.inspection.layers
-        whole.add_row(
-            Fitting(
-                (_layer_table(layers), _layer_table(layers, short=True), _layer_table(layers, short=True, bare=True))
-            )
-        )
-        whole.add_row(_summary(row.inspection, row.heads))
+        blocks += [_heading(row.path, row.inspection), _layer_table(row.inspection.layers)]
+        blocks.append(_summary(row.inspection, row.heads, row.nearest))
         if row.tensors is not None:
-            whole.add_row(tensor_table(row.tensors))
-    return whole
+            blocks.append(tensor_table(row.tensors))
+    return Blocks(blocks)
 
 
-def _heading(path: str, facts: Inspection) -> str:
-    from rich.markup import escape
-
-    parts = [facts.format, ", ".join(facts.dtypes), f"{facts.parameters:,} parameters"]
-    return f"[bold]{escape(_clean(path))}[/]  {'  '.join(parts)}"
+def _heading(path: str, facts: Inspection) -> Words:
+    parts = [path, facts.format, ", ".join(facts.dtypes), f"{facts.parameters:,} parameters"]
+    return Words("  ".join(parts), "bold")
 
 
-def _layer_table(layers: Sequence[LayerFacts], *, short: bool = False, bare: bool = False) -> Table:
-    """With `short` in fewer words; `bare` leaves out of what a group consists, which its symbol tells, too."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("layer", overflow="fold")
-    table.add_column("size", no_wrap=True)
-    table.add_column("with", overflow="fold")
-    table.add_column("params" if short else "parameters", justify="right", no_wrap=True)
-    table.add_column("group", no_wrap=True)
-    if not bare:
-        table.add_column("of", overflow="fold")
-    table.add_column("imbalance", no_wrap=True)
+def _layer_table(layers: Sequence[LayerFacts]) -> Table:
+    columns = (
+        Column("layer", Kind.name),
+        Column("size"),
+        Column("with", Kind.words),
+        Column("parameters", right=True, short="params"),
+        Column("group"),
+        Column("of"),
+        Column("imbalance", right=True),
+    )
+    rows: list[Sequence[Cell | str]] = []
     for layer in layers:
         group = layer.group
-        cells = [_clean(layer.name), layer.describe(), _extras(layer), f"{layer.parameters:,}"]
-        if group is not None:
-            cells += [group.symbol, *([] if bare else [_generators(group, short)]), _imbalance(group, short)]
-        table.add_row(*map(escape, cells))
-    return table
+        cells: list[Cell | str] = [layer.name, layer.describe(), _extras(layer), f"{layer.parameters:,}"]
+        cells += ["", "", ""] if group is None else [group.symbol, _generators(group), _imbalance(group)]
+        rows.append(cells)
+    return Table(columns, rows)
 
 
 def _extras(layer: LayerFacts) -> str:
     parts = [
         "bias" if layer.bias else "",
-        f"BatchNorm {_clean(layer.batchnorm)}" if layer.batchnorm is not None else "",
+        f"BatchNorm {layer.batchnorm}" if layer.batchnorm is not None else "",
         "weight norm" if layer.weight_norm else "",
-        *map(_clean, layer.stages),
+        *layer.stages,
         f"flatten {layer.flatten}" if layer.flatten > 1 else "",
     ]
     return ", ".join(part for part in parts if part)
 
 
-def _generators(group: GroupFacts, short: bool) -> str:
+def _generators(group: GroupFacts) -> Cell:
     """Such as `16 scalings, 16! permutations`; n! stands for itself where it must be short."""
     counts = {"scalings": group.scalings, "signs": group.signs, "phases": group.phases}
     parts = [f"{count} {name}" for name, count in counts.items() if count]
-    permutations = [f"{group.size}!" if short else f"{group.size}! permutations"] if group.permuted else []
-    return ", ".join([*parts, *permutations])
+    order = f"{group.size}!"
+    long, short = ([f"{order} permutations"], [order]) if group.permuted else ([], [])
+    return Cell(", ".join([*parts, *long]), short=", ".join([*parts, *short]))
 
 
-def _imbalance(group: GroupFacts, short: bool) -> str:
+def _imbalance(group: GroupFacts) -> Cell | str:
     if group.imbalance_median is None or group.imbalance_largest is None:
         return ""
-    return f"{group.imbalance_median:.2f}{' ≤ ' if short else ', at most '}{group.imbalance_largest:.2f}"
+    median, largest = f"{group.imbalance_median:.2f}", f"{group.imbalance_largest:.2f}"
+    return Cell(f"{median}, at most {largest}", short=f"{median} ≤ {largest}")
 
 
-def _summary(facts: Inspection, heads: Sequence[HeadFacts]) -> Table:
+def _summary(facts: Inspection, heads: Sequence[HeadFacts], nearest: str | None) -> Facts:
     """What is known of the whole network, a line each."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True, style="bold")
-    table.add_column(overflow="fold")
     activation = "unknown"
     if facts.activation is not None:
         omegas = facts.omegas or ((facts.omega_0,) if facts.omega_0 is not None else ())
         frequency = f", ω₀ = {', '.join(f'{omega:g}' for omega in omegas)}" if omegas else ""
         activation = f"{facts.activation}{frequency} (by {facts.activation_source})"
-    table.add_row("read as", escape(_clean(facts.read_as)))
+    shown = [("read as", Cell(facts.read_as))]
     if facts.assumed:
-        table.add_row("assumed", f"[yellow]{escape(_clean(facts.assumed))}[/]")
+        shown.append(("assumed", Cell(facts.assumed, "yellow")))
     if facts.left:
-        table.add_row("beside", escape(_clean(", ".join(facts.left))))
-    table.add_row("activation", activation)
-    table.add_row("pooling", facts.pool or "unknown")
-    table.add_row("orbit", f"of dimension {facts.orbit_dimension}")
+        shown.append(("beside", Cell(", ".join(facts.left))))
+    shown.append(("activation", Cell(activation)))
+    shown.append(("pooling", Cell(facts.pool or "unknown")))
+    shown.append(("orbit", Cell(f"of dimension {facts.orbit_dimension}")))
     for name, places in (("dead", _dead(facts)), ("duplicates", _duplicates(facts))):
         if places:
-            table.add_row(name, f"[yellow]{escape(places)}[/]")
-    some = any(head.accepts for head in heads)
-    if len({head.reason for head in heads}) == 1 and not some:
-        table.add_row("heads", f"none reads it: {escape(_clean(heads[0].reason or ''))}")
-        heads = ()
+            shown.append((name, Cell(places, "yellow")))
+    if nearest is not None:
+        shown.append(("heads", Cell(f"none reads it: {nearest}")))
     for head in heads:
-        if some and head.other_layers:
-            continue
-        verdict = "[green]reads it[/]"
-        if head.reason is not None:
-            verdict = f"does not: {escape(_clean(head.reason))}"
-        if head.assumes is not None:
-            verdict += f", if its activation is {head.assumes}"
-        table.add_row("head", f"{escape(head.name)} {verdict}")
-    for hint in facts.hints:
-        table.add_row("hint", f"[yellow]{escape(_clean(hint))}[/]")
-    return table
+        if head.accepts:
+            condition = f", if its activation is {head.assumes}" if head.assumes is not None else ""
+            shown.append(("head", Cell(f"{head.name} reads it{condition}", "green")))
+    shown += [("hint", Cell(hint, "yellow")) for hint in facts.hints]
+    return Facts(shown)
 
 
 def _dead(facts: Inspection) -> str:
@@ -327,5 +313,5 @@ def _placed(facts: Inspection, places: Iterable[Sequence[str]]) -> str:
     for layer, own in zip(grouped, places, strict=True):
         if own:
             more = f",... ({len(own)} in all)" if len(own) > _MOST_PLACES else ""
-            shown.append(f"{_clean(layer.name)}:{','.join(own[:_MOST_PLACES])}{more}")
+            shown.append(f"{layer.name}:{','.join(own[:_MOST_PLACES])}{more}")
     return " ".join(shown)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Generic, TypeVar
 import typer
 
 from nfn_cli.cli.destinations import Destination, Plan
-from nfn_cli.cli.failures import leave_with
+from nfn_cli.cli.failures import FileRow, leave_with, tell
 from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.program import INTERRUPTED
 from nfn_cli.cli.progress import Progress
@@ -21,6 +20,7 @@ from nfn_cli.folders import make_folder, remove_empty
 from nfn_cli.threads import numbers_in, threads_for
 
 Row = TypeVar("Row")
+AnyRow = TypeVar("AnyRow", bound=FileRow)
 
 
 @dataclass(frozen=True)
@@ -101,26 +101,23 @@ def write_each(
     return Outcome(rows, passed_over, len(plan.destinations) - begun if interrupted else None)
 
 
-def leave_after(
-    outcome: Outcome[Row], errors: Sequence[str | None], notes: Sequence[str] = (), *, overwrite: bool = False
-) -> None:
-    """Print notes and errors on stderr, and what was passed over or left; leave with the documented exit code.
+def leave_after(outcome: Outcome[AnyRow], notes: Sequence[str] = (), *, overwrite: bool = False) -> None:
+    """Say notes and errors on stderr, and what was passed over or left; leave with the documented exit code.
 
     Args:
-        errors: of every row, None where it did not fail.
         overwrite: the files that are there may be old ones.
     """
     if outcome.passed_over:
         files = "1 file exists" if outcome.passed_over == 1 else f"{outcome.passed_over:,} files exist"
         notes = [f"{files} already, passed over", *notes]
     try:
-        leave_with([*errors, *(outcome.passed_over * [None])], notes)
+        leave_with(outcome.rows, notes, fine=outcome.passed_over)
     except typer.Exit:
         if outcome.left is None:
             raise
     if outcome.left is not None:
-        done = sum(error is None for error in errors) + outcome.passed_over
-        total = len(errors) + outcome.passed_over + outcome.left
+        done = sum(row.error is None for row in outcome.rows) + outcome.passed_over
+        total = len(outcome.rows) + outcome.passed_over + outcome.left
         remedy = "" if overwrite else "; the same command with --skip-existing goes on"
-        print(f"nfn: interrupted: {done:,} of {total:,} files are done{remedy}", file=sys.stderr)
+        tell(f"interrupted: {done:,} of {total:,} files are done{remedy}")
         raise typer.Exit(INTERRUPTED)

@@ -14,9 +14,8 @@ from nfn_cli.cli.telling import reading_lines
 from nfn_cli.errors import NfnError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from nfn_cli.architectures import Reading
+    from nfn_cli.cli.layout import Cell, Table
 
 
 @dataclass(frozen=True)
@@ -70,34 +69,34 @@ def move_files(
     rows = outcome.rows
     write_rows(rows, MovedRow, _table, format, sys.stdout)
     readings = reading_lines((row.read_as, row.assumed) for row in rows)
-    leave_after(outcome, [row.error for row in rows], readings, overwrite=overwrite)
+    leave_after(outcome, readings, overwrite=overwrite)
 
 
 def _table(rows: Iterable[MovedRow]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
+    from nfn_cli.cli.layout import Column, Kind, Table
 
     rows = list(rows)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("checkpoint", "written to"):
-        table.add_column(name, overflow="fold")
-    table.add_column("rounding", no_wrap=True)
-    balanced = any(row.residual is not None for row in rows)
-    if balanced:
-        table.add_column("residual", no_wrap=True)
-    table.add_column("note", overflow="fold")
-    for row in rows:
-        notes = {
-            "dead": row.dead,
-            "duplicates": row.duplicates,
-            "as it was:": row.left,
-            "of the old weights:": row.kept,
-        }
-        note = escape("; ".join(f"{name} {places}" for name, places in notes.items() if places))
-        output, rounding = escape(row.output), "0" if not row.rounding else f"{row.rounding:.1e}"
-        if row.error is not None:
-            output, rounding = "[red]-[/]", ""
-            note = f"[red]{escape(row.error.removeprefix(f'{row.path}: '))}[/]"
-        residual = [f"{row.residual:.1e}" if row.residual is not None else ""] if balanced else []
-        table.add_row(escape(row.path), output, rounding, *residual, note)
-    return table
+    columns = [
+        Column("checkpoint", Kind.name),
+        Column("written to", Kind.other),
+        Column("rounding", right=True),
+        Column("residual", right=True),
+        Column("note", Kind.note),
+    ]
+    cells = [_cells(row) for row in rows]
+    if all(row.residual is None for row in rows):
+        del columns[3]
+        for own in cells:
+            del own[3]
+    return Table(columns, cells)
+
+
+def _cells(row: MovedRow) -> list[Cell | str]:
+    from nfn_cli.cli.layout import Cell
+
+    if row.error is not None:
+        return [row.path, Cell("failed", "red"), "", "", ""]
+    notes = {"dead": row.dead, "duplicates": row.duplicates, "as it was:": row.left, "of the old weights:": row.kept}
+    note = "; ".join(f"{name} {places}" for name, places in notes.items() if places)
+    rounding = "0" if not row.rounding else f"{row.rounding:.1e}"
+    return [row.path, row.output, rounding, f"{row.residual:.1e}" if row.residual is not None else "", note]

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from nfn_cli.cli.layout import Cell, Column, Kind, Table
 from nfn_cli.scoring import ScoreRow
 
-if TYPE_CHECKING:
-    from rich.table import Table
+FAILED = Cell("failed", "red")
+_STRANGE = Cell("unlike the head's training networks", "yellow", "outsider")
 
 
 def predictions_table(rows: Iterable[ScoreRow]) -> Table:
     """One line a checkpoint: percentages, the head, and what is to be noted."""
-    from rich.markup import escape
-    from rich.table import Table
+    columns = (
+        Column("checkpoint", Kind.name),
+        Column("accuracy", right=True),
+        Column("90 % interval", right=True),
+        Column("head", Kind.other),
+        Column("note"),
+    )
+    return Table(columns, [_row(row) for row in rows])
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("checkpoint", overflow="fold")
-    table.add_column("accuracy", justify="right", no_wrap=True)
-    table.add_column("90 % interval", no_wrap=True)
-    table.add_column("head", no_wrap=True)
-    table.add_column("note", overflow="fold")
-    for row in rows:
-        if row.error is not None:
-            cause = row.error.removeprefix(f"{row.path}: ")
-            table.add_row(escape(row.path), "[red]-[/]", "", "", f"[red]{escape(cause)}[/]")
-            continue
-        interval = f"{row.low:.1%} to {row.high:.1%}"
-        note = "" if row.in_population else "[yellow]unlike the head's training networks[/]"
-        table.add_row(escape(row.path), f"{row.accuracy:.1%}", interval, escape(row.head or ""), note)
-    return table
+
+def interval(low: float | None, high: float | None) -> str:
+    """Such as `12.3% to 16.8%`."""
+    return f"{low:.1%} to {high:.1%}"
+
+
+def population_note(in_population: bool | None) -> Cell | str:
+    """That a network is unlike those that the head was trained on."""
+    return _STRANGE if in_population is False else ""
+
+
+def _row(row: ScoreRow) -> list[Cell | str]:
+    if row.error is not None:
+        return [row.path, FAILED, "", "", ""]
+    note = population_note(row.in_population)
+    return [row.path, f"{row.accuracy:.1%}", interval(row.low, row.high), row.head or "", note]

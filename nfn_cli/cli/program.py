@@ -9,11 +9,13 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from nfn_cli.cli.failures import tell
 from nfn_cli.cli.streams import guarded
 from nfn_cli.errors import NfnError, UsageError
 
 INTERRUPTED = 130  # exit code
 _NO_VALUE = re.compile(r"--[a-z0-9-]+=")
+_QUOTES = "'\""
 
 
 class Program(TyperGroup):
@@ -28,6 +30,14 @@ class Program(TyperGroup):
         """Run the program, see `guarded`."""
         with guarded():
             return super().main(*arguments, **options)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Take the program's own options."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except Exception as error:
+            _leave_if_usage(error)
+            raise
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the program's own options off the arguments; the rest are the command's.
@@ -45,24 +55,28 @@ class Program(TyperGroup):
         try:
             try:
                 return super().invoke(ctx)
+            except Exception as error:
+                _leave_if_usage(error)
+                raise
             finally:
                 sys.stdout.flush()
         except NfnError as error:
             raise _left(error) from None
         except (MemoryError, RuntimeError, TypeError) as error:
-            told = _device_trouble(error)
-            if told is None:
+            trouble = _device_trouble(error)
+            if trouble is None:
+                _leave_if_usage(error)
                 raise
-            print(f"nfn: {told.cause}; {told.remedy}", file=sys.stderr)
-            raise SystemExit(told.exit_code) from None
+            tell(f"{trouble.cause}; {trouble.remedy}")
+            raise SystemExit(trouble.exit_code) from None
         except KeyboardInterrupt:
-            print("nfn: interrupted", file=sys.stderr)
+            tell("interrupted")
             raise SystemExit(INTERRUPTED) from None
 
 
 def _left(error: NfnError) -> SystemExit:
     """Say what is wrong, in one line; how the program ends."""
-    print(f"nfn: {error}", file=sys.stderr)
+    tell(str(error))
     return SystemExit(error.exit_code)
 
 
@@ -72,3 +86,24 @@ def _device_trouble(error: BaseException) -> NfnError | None:
     from nfn_cli.scoring.device import device_trouble
 
     return device_trouble(error)
+
+
+def _leave_if_usage(error: Exception) -> None:
+    """A call that names no such option, choice or command is told in one line, too.
+
+    The errors are Click's, of which Typer has a copy of its own or not, so that they are known by what they can do.
+
+    Raises:
+        SystemExit: it is one.
+    """
+    told = getattr(error, "format_message", None)
+    if told is None or getattr(error, "exit_code", None) != UsageError.exit_code or "NoArgs" in type(error).__name__:
+        return
+    message = " ".join(str(told()).split()).removesuffix(".").replace("Value error, ", "")
+    option = re.fullmatch(r"Invalid value for (.*?): (.*)", message)
+    if option:
+        message = f"{option[1].strip(_QUOTES)}: {option[2]}"
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "nfn"
+    tell(f"{message[:1].lower()}{message[1:]}; see {command} --help")
+    raise SystemExit(UsageError.exit_code) from None

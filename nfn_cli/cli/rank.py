@@ -27,6 +27,7 @@ from nfn_cli.cli.scoring_options import (
     ScoringCall,
     parsed_batch_size,
 )
+from nfn_cli.phrases import escaped
 
 if TYPE_CHECKING:
     from nfn_cli.scoring import Scored
@@ -121,12 +122,15 @@ def _write(rows: Sequence[Any], format: RankFormat | None) -> None:
 
     if format in (RankFormat.path, RankFormat.path0):
         end = b"\0" if format is RankFormat.path0 else b"\n"
-        print_all(b"".join(os.fsencode(row.path) + end for row in rows))
+        if format is RankFormat.path and sys.stdout.isatty():
+            print_all("".join(f"{escaped(row.path)}\n" for row in rows))
+        else:
+            print_all(b"".join(os.fsencode(row.path) + end for row in rows))
         return
     if format is RankFormat.table or (format is None and sys.stdout.isatty()):
-        from rich.console import Console
+        from nfn_cli.cli.layout import print_blocks, width_of
 
-        Console(width=None if sys.stdout.isatty() else 120).print(ranking_table(rows))
+        print_blocks([ranking_table(rows)], sys.stdout, width=width_of(sys.stdout))
         return
     plain = Format(format.value) if format is not None else None
     print_all(render_rows(rows, RankRow, ranking_table, plain))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nfn_cli.cli.failures import counted
+from nfn_cli.cli.failures import failure_lines, tell
 from nfn_cli.cli.interrupts import told_interrupt
 from nfn_cli.cli.options import ActivationOption, OverwriteOption, QuietOption, refuse_existing
 from nfn_cli.cli.progress import Progress
 from nfn_cli.errors import CheckpointError, NfnError, UsageError
+from nfn_cli.phrases import assumption
 
 if TYPE_CHECKING:
     from nfn_cli.pictures import Assumed, Drawn
@@ -76,11 +76,13 @@ def render(
         refuse_existing(output, overwrite=overwrite)
         require_writable(output, overwrite=overwrite)
     most = (_MOST_NETWORKS if output else _MOST_IN_TERMINAL) if limit is None else limit
-    failed: list[str] = []
+    failed: list[tuple[str, str]] = []
     assumed: Counter[Assumed] = Counter()
 
     def on_error(path: Path, error: NfnError) -> None:
-        failed.append(str(error) if error.subject.startswith(str(path)) else f"{path}: {error}")
+        # Of a network in a packed file, its own name.
+        own = error.subject if error.subject.startswith(str(path)) else str(path)
+        failed.append((own, str(error) if own == error.subject else f"{path}: {error}"))
 
     def on_assumed(path: Path, what: Assumed) -> None:
         assumed[what] += 1
@@ -89,17 +91,17 @@ def render(
     with told_interrupt(lambda: "nothing was drawn"), Progress(quiet=quiet, stage="looking for files") as progress:
         files = progress.each("reading", find_checkpoints(paths))
         pictures = gathered(drawn(files, settings, on_error=on_error, on_assumed=on_assumed))
-    for line in failed:
-        print(f"nfn: {line}", file=sys.stderr)
+    for line in failure_lines(failed):
+        tell(line)
     if not pictures:
         raise typer.Exit(CheckpointError.exit_code)
     if len(pictures) > most:
         pictures = pictures[:most]
         if limit is None:
-            print(f"nfn: the first {most:,} networks are drawn; see --limit", file=sys.stderr)
+            tell(f"the first {most:,} networks are drawn; see --limit")
     for what, count in assumed.items():
         told, place = _ASSUMED[what]
-        print(f"nfn: {told} assumed for {counted(count)} not tell; see {place}", file=sys.stderr)
+        tell(assumption(told, count, remedy=f"see {place}"))
     if output is None:
         _show(pictures)
     else:

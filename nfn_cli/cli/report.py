@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nfn_cli.learning import Agreement, EvaluationReport, OutsiderReport
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from nfn_cli.cli.layout import Table
 
 _NAMES = {
     "tau": "Kendall's tau",
@@ -20,48 +20,41 @@ _NAMES = {
 }
 
 
-def report_console(stream: TextIO) -> Console:
-    """Where a report goes: as wide as the terminal, or as 120 letters in a pipe."""
-    from rich.console import Console
+def figures_table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Figures beside their names, under the head's name; `columns` are those of the figures."""
+    from nfn_cli.cli.layout import Column, Kind, Table
 
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else 120)
+    figures = [Column(name, right=True) for name in columns]
+    return Table([Column(head, Kind.name), *figures], rows)
+
+
+def print_lines(stream: TextIO, *blocks: Table | str) -> None:
+    """Write tables and sentences, as wide as the stream is."""
+    from nfn_cli.cli.layout import Words, print_blocks, width_of
+
+    shown = [Words(block) if isinstance(block, str) else block for block in blocks]
+    print_blocks(shown, stream, width=width_of(stream))
 
 
 def print_report(report: EvaluationReport, stream: TextIO) -> None:
     """Write the figures with their 95 % intervals, plain and moved side by side."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    table.add_column(report.head, no_wrap=True)
-    table.add_column("as they are", no_wrap=True)
-    table.add_column("moved by the group", no_wrap=True)
-    for attribute, name in _NAMES.items():
-        table.add_row(name, _shown(report.plain, attribute), _shown(report.moved, attribute))
-    console = report_console(stream)
-    console.print(table)
-    console.print(_outsiders(report))
     low, high = report.histogram_range
-    console.print(
+    print_lines(
+        stream,
+        figures_table(
+            report.head,
+            ("as they are", "moved by the group"),
+            [[name, _shown(report.plain, own), _shown(report.moved, own)] for own, name in _NAMES.items()],
+        ),
+        figures_table(
+            "outsiders flagged",
+            ("all", "of those that have learned"),
+            [[own.kind, str(own.flagged), _learned(own)] for own in report.outsiders],
+        ),
         f"{report.networks} networks of {report.runs} runs; tau falls by {report.tau_drop:.4f}; largest drift"
         f" {report.drift:.1e} of the predictions' spread; {report.flags_changed} flags changed",
-        soft_wrap=True,
-    )
-    console.print(
         f"true accuracies {low:.3f} to {high:.3f}, {report.chance_share:.1%} at chance: {_bars(report.histogram)}",
-        soft_wrap=True,
     )
-
-
-def _outsiders(report: EvaluationReport) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("outsiders flagged", no_wrap=True)
-    table.add_column("all", no_wrap=True)
-    table.add_column("of those that have learned", no_wrap=True)
-    for outsiders in report.outsiders:
-        table.add_row(outsiders.kind, str(outsiders.flagged), _learned(outsiders))
-    return table
 
 
 def _learned(outsiders: OutsiderReport) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -15,13 +14,11 @@ from typing import TYPE_CHECKING, Any
 from nfn_cli.cli.options import Format, refuse_existing
 from nfn_cli.cli.scoring_options import ScoreFormat, ScoringCall
 from nfn_cli.errors import NfnError, UsageError
+from nfn_cli.phrases import lines_for_terminal
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from nfn_cli.cli.output import Layout
     from nfn_cli.scoring import Scored
-
-Layout = Callable[[Iterable[Any]], "Table"]
 
 _TABLE_ROWS = 1_000
 _SUFFIXES: dict[str, ScoreFormat | None] = {
@@ -172,11 +169,11 @@ class _Stdout(Output):
 
     def _print(self) -> None:
         from nfn_cli.cli.output import render_rows
-        from nfn_cli.scoring.formats import plain_values
+        from nfn_cli.scoring.formats import json_text, plain_values
 
         if self._format is Format.json:
             # One list, but not all of it in memory.
-            items = [json.dumps(plain_values(row), indent=2, ensure_ascii=False) for row in self._rows]
+            items = [json_text(plain_values(row), indent=2) for row in self._rows]
             text = "[" if self._first else ""
             for item in items:
                 text += (",\n  " if self._written else "\n  ") + item.replace("\n", "\n  ")
@@ -198,7 +195,7 @@ def print_all(text: str | bytes) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(text)
     else:
-        sys.stdout.write(text)
+        sys.stdout.write(lines_for_terminal(text) if sys.stdout.isatty() else text)
     sys.stdout.flush()
 
 

@@ -9,15 +9,15 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from nfn_cli.cli import progress
+from nfn_cli.cli.failures import FailuresAsTheyCome
+from nfn_cli.phrases import escaped
 
 if TYPE_CHECKING:
     from nfn_cli.scoring import Scored
 
-_TOLD = 20
-
 
 class Progress:
-    """A bar where somebody looks, else a line now and then; and the first failures.
+    """A bar on a terminal, else a line now and then; and each cause of failure with its first file.
 
     Args:
         total: files, if that is known.
@@ -28,6 +28,7 @@ class Progress:
 
     def __init__(self, total: int | None, *, quiet: bool) -> None:
         self.scored = self.failed = 0
+        self._failures = FailuresAsTheyCome()
         self._total, self._skipped = total, 0
         self._started = time.monotonic()
         self._shown = progress.Progress(quiet=quiet)
@@ -36,11 +37,13 @@ class Progress:
 
     def advance(self, rows: Sequence[Scored[Any]], skipped: int) -> None:
         """Take note of rows, and of how many inputs have been passed over by now."""
-        errors = [scored.row.error for scored in rows if scored.row.error is not None]
-        for error in errors[: max(0, _TOLD - self.failed)]:
-            self._shown.tell(f"nfn: {error}")
-        self.failed += len(errors)
-        self.scored += len(rows) - len(errors)
+        for row in (scored.row for scored in rows):
+            if row.error is None:
+                self.scored += 1
+                continue
+            self.failed += 1
+            if (line := self._failures.take(row.path, row.error)) is not None:
+                self._shown.tell(f"nfn: {escaped(line)}")
         done = self.scored + self.failed + skipped
         if self._total is not None and done > self._total:  # packed files hold many
             self._shown.total(None)
@@ -56,16 +59,18 @@ class Progress:
         """Take the bar away."""
         self._shown.close()
 
+    def failures(self) -> list[str]:
+        """Lines for the end: how many files failed as others had."""
+        return self._failures.end()
+
     def summary(self, skipped: int, skipped_failed: int = 0) -> list[str]:
-        """Lines for the end: failures that were not told, and what was done.
+        """A line for the end: what was done.
 
         Args:
             skipped: inputs that were passed over.
             skipped_failed: how many of them had failed before.
         """
         lines = []
-        if self.failed > _TOLD:
-            lines.append(f"... and {self.failed - _TOLD:,} failures more, see their rows")
         if self.scored + self.failed + skipped > 1:
             seconds = time.monotonic() - self._started
             made = self.scored + self.failed

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
+from nfn_cli.cli.failures import tell
 from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.program import INTERRUPTED
 from nfn_cli.cli.scoring_options import ScoringCall
-from nfn_cli.cli.scoring_output import Layout, Output, output_of
+from nfn_cli.cli.scoring_output import Output, output_of
 from nfn_cli.cli.scoring_progress import Progress
 
 if TYPE_CHECKING:
+    from nfn_cli.cli.output import Layout
     from nfn_cli.scoring import EngineSettings, Scored
 
 _COUNTED = 200_000
@@ -38,10 +40,10 @@ class Ended:
     notes: list[str]
 
     def tell(self, *, quiet: bool, failed_before: int = 0) -> None:
-        """Say on stderr what was assumed and done."""
-        lines = self.notes + ([] if quiet else self.progress.summary(self.skipped, failed_before))
-        for line in lines:
-            print(f"nfn: {line}", file=sys.stderr)
+        """Say on stderr what failed, was assumed and done."""
+        summary = [] if quiet else self.progress.summary(self.skipped, failed_before)
+        for line in (*self.progress.failures(), *self.notes, *summary):
+            tell(line)
 
     def exit_code(self, failed_before: int = 0) -> int:
         """0 all done, 1 some failed, 3 all did."""
@@ -73,7 +75,7 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside:
         ended, stopped = _run(task, call, output, beside)
         ended.tell(quiet=call.quiet, failed_before=output.failed)
         if stopped:
-            print(f"nfn: interrupted; {output.remedy}", file=sys.stderr)
+            tell(f"interrupted; {output.remedy}")
             raise typer.Exit(INTERRUPTED)
         if code := ended.exit_code(output.failed):
             raise typer.Exit(code)
@@ -103,7 +105,7 @@ def _run(task: Any, call: ScoringCall, output: Output, beside: Beside | None) ->
             if beside is not None:
                 beside.show()
     except KeyboardInterrupt:
-        print(f"nfn: interrupted; {output.remedy}", file=sys.stderr)
+        tell(f"interrupted; {output.remedy}")
         raise typer.Exit(INTERRUPTED) from None
     return ended, stop.asked()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nfn_cli.cli.options import Pool
 from nfn_cli.errors import ArchitectureError, UsageError
+from nfn_cli.phrases import files
 
 if TYPE_CHECKING:
     from nfn_cli.architectures import Told
@@ -41,19 +42,20 @@ def told_by(
 
 
 def reading_lines(readings: Iterable[tuple[str | None, str | None]]) -> list[str]:
-    """Lines for stderr on how networks were read and on what was assumed, each kind of reading once.
+    """Lines for stderr on how networks were read and on what was assumed, each once with a count.
 
     Args:
         readings: of every network, what it was read as and what was assumed; None where there is nothing to say.
     """
-    counts = Counter(reading for reading in readings if reading[0] is not None)
-    several = sum(counts.values()) > 1
+    told = [reading for reading in readings if reading[0] is not None]
+    several = len(told) > 1
+    as_read = Counter(read_as for read_as, _ in told)
+    assumed = Counter(what for _, what in told if what)
     lines = []
-    for (read_as, assumed), count in counts.most_common(_MOST_READINGS):
-        files = f" ({count} file{'s' * (count > 1)})" if several else ""
-        lines.append(f"read as {read_as}{files}")
-        if assumed:
-            lines.append(f"assumed: {assumed}")
-    if len(counts) > _MOST_READINGS:
-        lines.append(f"{len(counts) - _MOST_READINGS} other readings; --format json tells them all")
+    for word, counts in (("read as", as_read), ("assumed:", assumed)):
+        for what, count in counts.most_common(_MOST_READINGS):
+            lines.append(f"{word} {what}{f' ({files(count)})' if several else ''}")
+    left = sum(max(0, len(counts) - _MOST_READINGS) for counts in (as_read, assumed))
+    if left:
+        lines.append(f"{left} other readings and assumptions; --format json tells them all")
     return lines

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from nfn_cli.checkpoints import Checkpoint, OpenedFile, TensorFacts, measure_tensors, natural_key
-from nfn_cli.cli.fitting import Fitting, clean
 from nfn_cli.errors import NfnError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from nfn_cli.cli.layout import Table
 
 
 @dataclass(frozen=True)
@@ -75,54 +74,45 @@ def tensor_rows(path: str, tensors: ShownTensors | None, error: str | None) -> I
         return
     for own in tensors.facts:
         shape = _shape(own)
-        yield TensorRow(path, clean(own.name), shape, own.dtype, own.zeros, own.norm, own.nan, own.inf, own.note, error)
+        yield TensorRow(path, own.name, shape, own.dtype, own.zeros, own.norm, own.nan, own.inf, own.note, error)
 
 
 def tensor_heading(path: str, tensors: ShownTensors) -> str:
-    """What stands over the tensors of a file that is no network: a line of markup."""
-    from rich.markup import escape
-
+    """What stands over the tensors of a file that is no network."""
     facts = tensors.facts
     dtypes = ", ".join(sorted({own.dtype for own in facts}))
     numbers = sum(own.entries or 0 for own in facts if own.note is None)
     count = f"{len(facts):,} tensor{'' if len(facts) == 1 else 's'}"
-    parts = [tensors.format, dtypes, count, f"{numbers:,} number{'' if numbers == 1 else 's'}"]
-    return f"[bold]{escape(clean(path))}[/]  {'  '.join(part for part in parts if part)}"
+    parts = [path, tensors.format, dtypes, count, f"{numbers:,} number{'' if numbers == 1 else 's'}"]
+    return "  ".join(part for part in parts if part)
 
 
-def refusal_line(tensors: ShownTensors) -> str:
-    """Why no network was read: a line of markup."""
-    from rich.markup import escape
+def tensor_table(tensors: ShownTensors) -> Table:
+    """A row for each tensor."""
+    from nfn_cli.cli.layout import Cell, Column, Kind, Table
 
-    return f"[yellow]no network: {escape(clean(tensors.refusal or ''))}[/]"
-
-
-def tensor_table(tensors: ShownTensors) -> Fitting:
-    """A row for each tensor. Where room is short, a kind of number that all of them have is left out."""
-    alike = len({own.dtype for own in tensors.facts}) == 1
-    whole = _table(tensors.facts)
-    return Fitting((whole, _table(tensors.facts, dtypes=False)) if alike else (whole,))
-
-
-def _table(facts: Sequence[TensorFacts], *, dtypes: bool = True) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    notes = [_note(own) for own in facts]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("tensor", overflow="fold")
-    table.add_column("shape", overflow="fold")
-    if dtypes:
-        table.add_column("dtype", no_wrap=True)
-    table.add_column("zeros", justify="right", no_wrap=True)
-    table.add_column("norm", justify="right", no_wrap=True)
-    if any(notes):
-        table.add_column("")
-    for own, note in zip(facts, notes, strict=True):
-        cells = [clean(own.name) or "(no name)", _shape(own) or "", *([own.dtype] if dtypes else [])]
-        cells += [_share(own), "" if own.norm is None else _three_digits(own.norm)]
-        table.add_row(*map(escape, cells), f"[yellow]{escape(note)}[/]" if note else None)
-    return table
+    columns = (
+        Column("tensor", Kind.name),
+        Column("shape"),
+        Column("dtype"),
+        Column("zeros", right=True),
+        Column("norm", right=True),
+        Column("note", Kind.note),
+    )
+    return Table(
+        columns,
+        [
+            [
+                own.name or "(no name)",
+                _shape(own) or "",
+                own.dtype,
+                _share(own),
+                "" if own.norm is None else _three_digits(own.norm),
+                Cell(_note(own), "yellow"),
+            ]
+            for own in tensors.facts
+        ],
+    )
 
 
 def _shape(facts: TensorFacts) -> str | None:

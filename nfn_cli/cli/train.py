@@ -144,7 +144,7 @@ def _forward_pass(size: str | None, stride: int, padding: int) -> ForwardPass | 
 
     if size is None:
         if (stride, padding) != (1, 0):
-            raise UsageError("--stride, --padding", "they mean nothing without the size", "give --input-size too")
+            raise UsageError("--stride, --padding", "they need the size of the input", "give --input-size too")
         return None
     try:
         return ForwardPass(tuple(int(side) for side in size.split("x")), stride, padding)
@@ -158,5 +158,5 @@ def _validation_share(validation: float | None, patience: int | None) -> float:
     if not 0 <= validation <= 0.5:
         raise UsageError("--validation", f"{validation:g} is no share of the training runs", "give 0 to 0.5")
     if validation == 0 and patience:
-        raise UsageError("--patience", "without validation runs there is nothing to wait for", "give --validation 0.15")
+        raise UsageError("--patience", "needs validation runs", "give --validation 0.15")
     return validation

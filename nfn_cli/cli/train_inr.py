@@ -79,9 +79,9 @@ def train_inr(
     from nfn_cli.scoring.device import resolve_device
 
     if mirror and kind is not InrKindName.coordinate_probe:
-        raise UsageError("--mirror", f"means nothing to {kind.value}", "leave it out")
+        raise UsageError("--mirror", f"does not apply to {kind.value}", "leave it out")
     if messages and kind is not InrKindName.monomial_inr:
-        raise UsageError("--messages", f"means nothing to {kind.value}", "leave it out")
+        raise UsageError("--messages", f"does not apply to {kind.value}", "leave it out")
     if not is_unfinished(out):
         refuse_existing(out, overwrite=overwrite)
     require_place(out)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.destinations import check_element
+from nfn_cli.cli.failures import tell
 from nfn_cli.cli.interrupts import told_interrupt
 from nfn_cli.cli.options import (
     ActivationOption,
@@ -32,8 +33,7 @@ from nfn_cli.errors import DifferentError, UsageError
 from nfn_cli.threads import numbers_in, threads_for
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from nfn_cli.cli.layout import Cell, Table
     from nfn_cli.symmetry import Source
 
 
@@ -131,15 +131,16 @@ def verify(
     no answer: a file that cannot be read, or that tells too little.
     """
     from nfn_cli.cli.output import write_rows
-    from nfn_cli.cli.verifying import check_orbit, compare_checkpoints, parsed_shape
+    from nfn_cli.cli.verifying import check_orbit, compare_checkpoints, parsed_shape, require_there
     from nfn_cli.symmetry import read_source
     from nfn_cli.symmetry import save_element as save
 
     told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
     if other is None:
         if save_element is not None:
-            raise UsageError("--save-element", "there is no checkpoint to bring this one to", "give A and B")
+            raise UsageError("--save-element", "needs a second checkpoint", "give A and B")
         shape = parsed_shape(input_shape)
+        require_there(path)
         notes: list[str] = []
         with (
             told_interrupt(lambda: "nothing was decided"),
@@ -165,9 +166,10 @@ def verify(
         return
     for option, value in (("--head", head), ("--input-shape", input_shape), ("--model", model)):
         if value is not None:
-            raise UsageError(option, "says nothing about two checkpoints", "leave it out, or give A alone")
+            raise UsageError(option, "does not apply to two checkpoints", "leave it out, or give A alone")
     if save_element is not None:
         check_element(save_element, overwrite=overwrite)
+    require_there(path, other)
     try:
         with (
             told_interrupt(lambda: "nothing was decided"),
@@ -206,42 +208,48 @@ def _finish(
     reading = source.network.reading
     chains = f"the chain{'s' * (len(source.stored.starts) > 1)} {reading.network}"
     if not (quiet and passed):
-        print(f"nfn: {verdict}, as {chains} with {reading.activation or 'no activation'}{figures}", file=sys.stderr)
+        tell(f"{verdict}, as {chains} with {reading.activation or 'no activation'}{figures}")
     if reading.assumed:
-        print(f"nfn: assumed: {reading.assumed}", file=sys.stderr)
+        tell(f"assumed: {reading.assumed}")
     for note in notes:
-        print(f"nfn: {note}", file=sys.stderr)
+        tell(note)
     if not passed:
         raise typer.Exit(_DIFFERENT)
 
 
 def _layer_table(rows: Iterable[LayerRow]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
+    from nfn_cli.cli.layout import Column, Kind, Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("layer", overflow="fold")
-    for name in ("permuted", "aligned", "deviation", "same"):
-        table.add_column(name, no_wrap=True)
-    for row in rows:
-        alone = f"{row.permuted:.1e}" if row.permuted is not None else "-"
-        table.add_row(escape(row.layer), alone, f"{row.aligned:.1e}", f"{row.deviation:.1e}", _yes(row.same))
-    return table
+    figures = [Column(name, right=True) for name in ("permuted", "aligned", "deviation")]
+    return Table(
+        [Column("layer", Kind.name), *figures, Column("same")],
+        [
+            [
+                row.layer,
+                f"{row.permuted:.1e}" if row.permuted is not None else "-",
+                f"{row.aligned:.1e}",
+                f"{row.deviation:.1e}",
+                _yes(row.same),
+            ]
+            for row in rows
+        ],
+    )
 
 
 def _check_table(rows: Iterable[CheckRow]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
+    from nfn_cli.cli.layout import Column, Kind, Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("check", overflow="fold")
-    for name in ("samples", "deviation", "tolerance", "passed"):
-        table.add_column(name, no_wrap=True)
-    for row in rows:
-        numbers = (str(row.samples), f"{row.deviation:.1e}", f"{row.tolerance:.0e}")
-        table.add_row(escape(row.check), *numbers, _yes(row.passed))
-    return table
+    figures = [Column(name, right=True) for name in ("samples", "deviation", "tolerance")]
+    return Table(
+        [Column("check", Kind.name), *figures, Column("passed")],
+        [
+            [row.check, str(row.samples), f"{row.deviation:.1e}", f"{row.tolerance:.0e}", _yes(row.passed)]
+            for row in rows
+        ],
+    )
 
 
-def _yes(passed: bool) -> str:
-    return "[green]yes[/]" if passed else "[red]no[/]"
+def _yes(passed: bool) -> Cell:
+    from nfn_cli.cli.layout import Cell
+
+    return Cell("yes", "green") if passed else Cell("no", "red")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nfn_cli.cli.progress import Progress
-from nfn_cli.errors import HeadError, UsageError
+from nfn_cli.errors import CheckpointError, HeadError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +20,17 @@ if TYPE_CHECKING:
 
 _SCALES = (0.1, 10.0)
 _SAMPLES = 8
+
+
+def require_there(*paths: Path) -> None:
+    """Refuse files that are missing before anything else is said of the others.
+
+    Raises:
+        CheckpointError: one is not there.
+    """
+    for path in paths:
+        if not os.path.lexists(path):
+            raise CheckpointError(path, "no such file", "check the path and its permissions")
 
 
 def compare_checkpoints(source: Source, target: Source, progress: Progress) -> Alignment:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nfn_cli.cli.failures import failure_lines, tell
 from nfn_cli.cli.options import QuietOption
 from nfn_cli.cli.zoo_progress import import_progress
 from nfn_cli.errors import UsageError
@@ -115,8 +115,8 @@ def model_zoo(
             on_start=progress.start,
             on_trials=progress.steps,
         )
-    for line in report.skipped:
-        print(f"nfn: {line}", file=sys.stderr)
+    for line in failure_lines((line.partition(": ")[0], line) for line in report.skipped):
+        tell(line)
     if not quiet:
         _tell(out, report)
     if report.skipped:
@@ -179,7 +179,7 @@ def siren(
 
     for value, name in ((data, "--data"), (test_from, "--test-from")):
         if split is not None and value is not None:
-            raise UsageError(name, "says what the split file says already", "give one of the two")
+            raise UsageError(name, "is given by the split file already", "give one of the two")
     if value_range is not None and not (isfinite(sum(value_range)) and value_range[0] != value_range[1]):
         raise UsageError("--value-range", "is no range", "give two different numbers, such as -1 1")
     column_first = None if places is None else places is Places.column_first
@@ -197,14 +197,13 @@ def siren(
         selection = replace(selection, test_from=test_from)
     with import_progress(out, "networks", quiet=quiet) as progress:
         report = import_sirens(folder, out, selection, on_start=progress.start, on_networks=progress.steps)
-    for line in report.skipped:
-        print(f"nfn: {line}", file=sys.stderr)
+    for line in failure_lines((line.partition(": ")[0], line) for line in report.skipped):
+        tell(line)
     skipped = f", {len(report.skipped):,} skipped" if report.skipped else ""
     if not quiet:
-        print(
-            f"nfn: {out}: {report.networks:,} networks of {report.pictures:,} pictures"
-            f" ({report.networks - report.test:,} to train on, {report.test:,} to test on{skipped})",
-            file=sys.stderr,
+        tell(
+            f"{out}: {report.networks:,} networks of {report.pictures:,} pictures"
+            f" ({report.networks - report.test:,} to train on, {report.test:,} to test on{skipped})"
         )
     if report.skipped:
         raise typer.Exit(1)
@@ -222,13 +221,11 @@ def _conditions(where: Sequence[str]) -> dict[str, str]:
 
 def _refuse_both(numbers: list[int] | None, last: bool, name: str) -> None:
     if numbers and last:
-        raise UsageError(name, "says another thing than the last one", "give one of the two")
+        raise UsageError(name, "contradicts the last one", "give one of the two")
 
 
 def _tell(out: Path, report: ImportReport) -> None:
     skipped = f", {len(report.skipped):,} trials skipped" if report.skipped else ""
-    print(
-        f"nfn: {out}: {report.networks:,} networks of {report.runs:,} runs"
-        f" ({report.dropped:,} not finite, dropped{skipped})",
-        file=sys.stderr,
+    tell(
+        f"{out}: {report.networks:,} networks of {report.runs:,} runs ({report.dropped:,} not finite, dropped{skipped})"
     )

@@ -161,7 +161,7 @@ def _members(settings: TrainSettings, networks: LabelledNetworks, data: Path) ->
     if not KINDS[kind_of(sizes)].runs:
         return sizes, None
     if known is None:
-        cause = f"a {kind_of(sizes)} head runs the networks, and nothing tells how"
+        cause = f"a {kind_of(sizes)} head runs the networks, and no file says how"
         raise DataError(data, cause, "give --input-size, --stride and --padding of their convolutions")
     return sizes, known
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,24 +63,31 @@ class Accepted:
 
     def mismatch(self, architecture: Architecture) -> str | None:
         """Why a head does not read this architecture, naming the first layer that differs; None if it does."""
+        return next(self._differences(architecture), None)
+
+    def differences(self, architecture: Architecture) -> tuple[str, ...]:
+        """Everything in which an architecture differs from what a head reads, layers first; empty if it reads it."""
+        return tuple(self._differences(architecture))
+
+    def _differences(self, architecture: Architecture) -> Iterator[str]:
         if not architecture.is_whole:
-            return "it is not one chain of layers with activations alone between them"
+            yield "it is not one chain of layers with activations alone between them"
+            return
         if architecture.omegas and self.omega_0 is not None:
-            return f"omega_0 differs from layer to layer, the head reads {self.omega_0:g}"
+            yield f"omega_0 differs from layer to layer, the head reads {self.omega_0:g}"
         other = Accepted.of(architecture)
         for layer, mine, theirs in zip(architecture.layers, self.layers, other.layers, strict=False):
             if mine != theirs:
-                return f"layer {layer.name} is {theirs}, the head reads {mine}"
+                yield f"layer {layer.name} is {theirs}, the head reads {mine}"
         if len(self.layers) != len(other.layers):
-            return f"the network has {len(other.layers)} layers, the head reads {len(self.layers)}"
+            yield f"the network has {len(other.layers)} layers, the head reads {len(self.layers)}"
         if self.activation != other.activation:
-            return f"the activation is {other.activation}, the head reads {self.activation}"
-        if self.omega_0 is not None and self.omega_0 != other.omega_0:
-            return f"omega_0 is {other.omega_0:g}, the head reads {self.omega_0:g}"
+            yield f"the activation is {other.activation}, the head reads {self.activation}"
+        elif self.omega_0 is not None and not architecture.omegas and self.omega_0 != other.omega_0:
+            yield f"omega_0 is {other.omega_0:g}, the head reads {self.omega_0:g}"
         # Who says nothing of pooling is taken at the head's word.
         if None not in (self.pool, other.pool) and (self.pool == "max") is not (other.pool == "max"):
-            return f"the pooling is {other.pool}, the head reads {self.pool}"
-        return None
+            yield f"the pooling is {other.pool}, the head reads {self.pool}"
 
     def to_record(self) -> dict[str, Any]:
         """Plain values for `config.yaml`."""
@@ -152,6 +160,23 @@ class Accepted:
                 )
             )
         return layers
+
+
+def nearest(differences: Mapping[str, Sequence[str]]) -> str:
+    """Which of some heads, none of which reads a network, comes nearest to it, and its first difference.
+
+    Args:
+        differences: of each head, see `Accepted.differences`; of those with equally few, the first is the nearest.
+
+    >>> nearest({"a": ("layer fc is linear, the head reads conv", "and more"), "b": ("the activation is sin",)})
+    'nearest b: the activation is sin; 1 other head does not, either'
+    """
+    name = min(differences, key=lambda own: len(differences[own]))
+    others = len(differences) - 1
+    told = f"nearest {name}: {differences[name][0]}"
+    if not others:
+        return told
+    return f"{told}; {'1 other head does' if others == 1 else f'{others} other heads do'} not, either"
 
 
 def _seen(layer: Layer, *, first: bool, last: bool) -> AcceptedLayer:

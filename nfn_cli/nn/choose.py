@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from nfn_cli.architectures import Architecture
 from nfn_cli.errors import HeadError
-from nfn_cli.nn.accepted import Accepted
+from nfn_cli.nn.accepted import Accepted, nearest
 from nfn_cli.nn.head import Head, HeadConfig, read_config, read_head
 from nfn_cli.nn.head_folder import ACCURACY, read_record, task_of
 from nfn_cli.shipped import models_folder, shipped_heads
@@ -85,19 +85,18 @@ def choose_head(
         The head's name, and the architecture with the activation under which it is read.
 
     Raises:
-        HeadError: none reads it; the message names, for every head, the first layer that differs.
+        HeadError: none reads it; the message names the nearest one, and the first thing that differs.
     """
-    reasons = []
+    differences = {}
     for name, config in configs.items():
         own = config.accepted.activation
         candidate = architecture.with_activation(own) if assume_activation else architecture
-        reason = config.accepted.mismatch(candidate)
-        if reason is None:
+        if not (own_differences := config.accepted.differences(candidate)):
             return name, candidate
-        reasons.append(f"{name}: {reason}")
+        differences[name] = own_differences
     layers = ", ".join(layer.describe() for layer in architecture.layers)
     raise HeadError(
         layers if assume_activation else architecture.describe(),
-        f"no head reads this network ({'; '.join(reasons)})" if reasons else "no head is shipped",
+        f"no head reads this network ({nearest(differences)})" if differences else "no head is shipped",
         f"fit one of your own with `{fitted_by}` and name it with --head",
     )

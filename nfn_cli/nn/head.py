@@ -171,5 +171,5 @@ def read_head(folder: Path, device: str = "cpu") -> Head:
     config = read_config(folder)
     model = load_model(folder, lambda: Ensemble(config), device)
     if not model.calibration.is_sound():
-        raise HeadError(folder, "its calibration is none that a fit gives", "fetch the head again")
+        raise HeadError(folder, "its calibration is not one that a fit gives", "fetch the head again")
     return Head(folder.resolve().name, config, model)

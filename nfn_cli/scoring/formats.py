@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+_UNSEEN = re.compile(r"[^\n -~]")  # JSON breaks lines between values alone
 _ESCAPE = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
 
 
@@ -56,9 +57,19 @@ def pairs(values: Mapping[str, float]) -> str:
     return " ".join(f"{name}:{value:g}" for name, value in values.items())
 
 
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    r"""JSON with letters of every script, but what could command a terminal as an escape that every parser reads.
+
+    >>> print(json_text({"path": "\u65e5\x9b2J\U000e0001"}))
+    {"path": "\u65e5\u009b2J\udb40\udc01"}
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return _UNSEEN.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
+
+
 def json_line(row: Mapping[str, Any]) -> str:
     """A row as one line of JSON."""
-    return json.dumps(row, ensure_ascii=False) + "\n"
+    return json_text(row) + "\n"
 
 
 def as_utf8(text: str) -> bytes:

@@ -64,7 +64,7 @@ def _found(inputs: Inputs) -> Iterator[str]:
         if is_address(path):
             yield from _at_address(path, inputs)
         elif os.path.isdir(path):
-            yield from _kept(map(str, walk_checkpoints(Path(path))), inputs, path)
+            yield from _kept(_walked(path), inputs, path)
         elif not os.path.exists(path) and _MAGIC.search(path):
             yield from _globbed(path, inputs)
         else:
@@ -125,9 +125,16 @@ def _globbed(pattern: str, inputs: Inputs) -> Iterator[str]:
         raise CheckpointError(pattern, "no file matches", "check the pattern, or name files or folders")
     for match in matches:
         if os.path.isdir(match):
-            yield from _kept(map(str, walk_checkpoints(Path(match))), inputs, match, empty=True)
+            yield from _kept(_walked(match), inputs, match, empty=True)
         else:
             yield from _kept([match], inputs, match, empty=True)
+
+
+def _walked(folder: str) -> Iterator[str]:
+    """The checkpoints below a folder; those below `.` begin with `./`, so that no name looks like an option."""
+    here = folder == "." or folder.startswith("./")
+    for path in walk_checkpoints(Path(folder)):
+        yield f"./{path}" if here else str(path)
 
 
 def _below(pattern: str) -> list[str]:
@@ -173,6 +180,7 @@ def _kept(paths: Iterable[str], inputs: Inputs, folder: str, *, empty: bool = Fa
 def _matches(path: str, inputs: Inputs) -> bool:
     def any_of(patterns: Sequence[str]) -> bool:
         name = path.rpartition("/")[2]
-        return any(fnmatch(path, pattern) or fnmatch(name, pattern) for pattern in patterns)
+        plain = path.removeprefix("./")
+        return any(fnmatch(plain, pattern.removeprefix("./")) or fnmatch(name, pattern) for pattern in patterns)
 
     return (not inputs.include or any_of(inputs.include)) and not any_of(inputs.exclude)

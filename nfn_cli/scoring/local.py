@@ -373,7 +373,7 @@ class _Pooled(Generic[Row]):
     def _killed(self, source: Source) -> Any:
         error = CheckpointError(
             source.path,
-            "the process that read it was killed, perhaps for want of memory",
+            "the process that read it was killed, perhaps because memory ran out",
             MORE_MEMORY,
         )
         names = source.names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-MORE_MEMORY = "score it by itself, on a machine with more"
+MORE_MEMORY = "score it alone, on a machine with more memory"
 _UNKNOWN = 1 << 34
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 

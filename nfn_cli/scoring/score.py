@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nfn_cli.architectures import canonical_activation
 from nfn_cli.errors import ArchitectureError, UsageError
 from nfn_cli.nn import Head
+from nfn_cli.phrases import assumption
 from nfn_cli.scoring.device import resolve_device
 from nfn_cli.scoring.inputs import Inputs, found
 from nfn_cli.scoring.local import EngineSettings, Scored, Tally, run
@@ -139,7 +140,7 @@ def engine_settings(
         except ArchitectureError as error:
             raise UsageError(error.subject, error.cause, error.remedy) from error
     if dtype not in ("float32", "bfloat16"):
-        raise UsageError(f"--dtype {dtype}", "heads compute in no such numbers", "use float32 or bfloat16")
+        raise UsageError(f"--dtype {dtype}", "is no number format that heads compute in", "use float32 or bfloat16")
     for name, number, least in (("jobs", jobs, 0), ("batch_size", batch_size, 1)):
         if number is not None and number < least:
             raise UsageError(f"{name} {number}", "too small", f"give {least} or more")
@@ -176,12 +177,11 @@ def assumption_notes(tally: Tally) -> list[str]:
     """What was assumed, a line each."""
     notes = []
     for (assumed, head), count in sorted(tally.assumed.items()):
-        files = "1 file that does" if count == 1 else f"{count} files that do"
         remedy = "see --activation"
         if not assumed.startswith("activation"):
             fact = "chain: true" if assumed == ONE_CHAIN else assumed.replace(" ", ": ")
-            remedy = f"tell it in a file nfn.yaml beside them ({fact})"
-        notes.append(f"{assumed} assumed, as head {head} reads it, for {files} not tell; {remedy}")
+            remedy = f"say it in a file nfn.yaml beside them ({fact})"
+        notes.append(assumption(assumed, count, head=head, remedy=remedy))
     return notes
 
 

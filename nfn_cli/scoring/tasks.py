@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from nfn_cli.architectures import WeightSpace
 from nfn_cli.errors import CheckpointError, NfnError
 from nfn_cli.nn import Head, Reads, load_head, shipped_configs
+from nfn_cli.phrases import escaped
 from nfn_cli.scoring.rows import ClassRow, ScoreRow
 
 if TYPE_CHECKING:  # what predicts accuracies starts sooner without
@@ -161,7 +162,7 @@ def error_line(name: str, error: NfnError) -> str:
         return str(error)
     if name.startswith(f"{error.subject}#"):
         return str(type(error)(name, error.cause, error.remedy))
-    return " ".join(f"{name}: {error}".split())
+    return escaped(f"{name}: {error}")
 
 
 def _too_large(name: str) -> CheckpointError:

@@ -284,12 +284,12 @@ def _hints(checkpoint: Checkpoint, network: ReadNetwork, known: bool, unpooled: 
     if not known:
         stem = checkpoint.path.stem
         hints.append(
-            "nobody tells the activation, so only permutations are shown; tell it by --activation, or in a file "
+            "no file says the activation, so only permutations are shown; give it by --activation, or in a file "
             f"{stem}.yaml beside it (activation: relu)"
         )
     if unpooled:
         hints.append(
-            "nobody tells the pooling, and a max-pooling would forbid sign flips, so none are shown; "
+            "no file says the pooling; max-pooling would forbid sign flips, so none are shown; "
             "say which it is: --pool max, avg or none"
         )
     merged = [module.name for module in network.modules if module.merged]

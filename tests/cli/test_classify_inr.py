@@ -128,9 +128,10 @@ def test_the_table_names_the_classes_that_come_next(classify: Nfn, save: Save) -
 def test_the_table_tells_what_failed(classify: Nfn, save: Save, tmp_path: Path) -> None:
     (tmp_path / "bad.safetensors").touch()
     code, out, err = classify(save(), tmp_path / "bad.safetensors", "--format", "table")
-    assert code == 1 and "note" in out.splitlines()[0]
-    assert "the file is empty" in " ".join(out.split())
-    assert f"nfn: {tmp_path / 'bad.safetensors'}: the file is empty" in err
+    assert code == 1 and out.splitlines()[-1].split() == [str(tmp_path / "bad.safetensors"), "failed"]
+    # The reason is told once.
+    assert "the file is empty" not in out
+    assert err.count(f"nfn: {tmp_path / 'bad.safetensors'}: the file is empty") == 1
 
 
 @pytest.mark.parametrize(("top", "told"), [(1, 1), (2, 2), (3, 3), (50, 3)])
@@ -168,9 +169,9 @@ def test_what_was_assumed_is_noted(classify: Nfn, tmp_path: Path) -> None:
     code, _, err = classify(tmp_path / "a.safetensors")
     assert code == 0
     assert err == (
-        "nfn: activation sin assumed, as head animals reads it, for 1 file that does not tell; see --activation\n"
-        "nfn: omega_0 30 assumed, as head animals reads it, for 1 file that does not tell; "
-        "tell it in a file nfn.yaml beside them (omega_0: 30)\n"
+        "nfn: assumed: activation sin, as head animals reads it (1 file does not say); see --activation\n"
+        "nfn: assumed: omega_0 30, as head animals reads it (1 file does not say); "
+        "say it in a file nfn.yaml beside them (omega_0: 30)\n"
     )
     (tmp_path / "nfn.yaml").write_text("omega_0: 30")
     assert classify(tmp_path / "a.safetensors", "--activation", "sin")[2] == ""
@@ -282,3 +283,33 @@ def test_a_failure_half_way_leaves_no_file_and_the_old_one_alone(
 def test_an_output_in_a_missing_folder_is_refused(classify: Nfn, save: Save, tmp_path: Path) -> None:
     code, printed, err = classify(save(), "--output", tmp_path / "missing" / "rows.json")
     assert (code, printed) == (3, "") and "its folder does not exist" in err
+
+
+# --- pictures ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["json", "jsonl", "csv", None])
+def test_pictures_leave_what_programs_read_alone(format: str | None, classify: Nfn, save: Save) -> None:
+    path = save()
+    given = ["--format", format] if format else []
+    code, out, _ = classify(path, *given)
+    drawn, with_pictures, err = classify(path, "--render", *given)
+    assert (code, drawn) == (0, 0)
+    assert with_pictures == out
+    assert any(shade in err for shade in "\u2591\u2592\u2593\u2588\u2580")
+
+
+def test_below_a_table_pictures_stand_on_stdout(classify: Nfn, save: Save) -> None:
+    _, out, err = classify(save(), "--render", "--format", "table")
+    assert any(shade in out for shade in "\u2591\u2592\u2593\u2588\u2580")
+    assert not any(shade in err for shade in "\u2591\u2592\u2593\u2588\u2580")
+
+
+@pytest.mark.parametrize("given", [".", "./a.safetensors"])
+def test_what_is_here_is_drawn(
+    given: str, classify: Nfn, save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save("a.safetensors")
+    monkeypatch.chdir(tmp_path)
+    _, out, _ = classify(given, "--render", "--format", "table")
+    assert any(shade in out for shade in "\u2591\u2592\u2593\u2588\u2580")

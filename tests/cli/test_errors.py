@@ -52,7 +52,32 @@ def test_wrong_usage_is_told_on_stderr_with_exit_code_2(arguments: list[str], nf
     code, out, err = nfn(*arguments)
     assert code == 2
     assert out == ""
-    assert err != ""
+    assert err.startswith("nfn: ") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["inspect", "a.pt", "--pool", "foo"],
+            "--pool: 'foo' is not one of 'max', 'avg', 'none'; see nfn inspect --help",
+        ),
+        (["inspect", "--bogus"], "no such option: --bogus; see nfn inspect --help"),
+        (["train", "zoo"], "missing option '--out'; see nfn train --help"),
+        (["bogus"], "no such command 'bogus'; see nfn --help"),
+        (["zoo", "bogus"], "no such command 'bogus'; see nfn zoo --help"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_is_one_line_that_names_the_help(arguments: list[str], told: str, nfn: Nfn) -> None:
+    code, out, err = nfn(*arguments)
+    assert (code, out, err) == (2, "", f"nfn: {told}\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["zoo"], ["inspect", "--help"]], ids=" ".join)
+def test_help_is_still_shown(arguments: list[str], nfn: Nfn) -> None:
+    _, out, err = nfn(*arguments)
+    assert "Usage: nfn" in out + err and not (out + err).startswith("nfn: ")
 
 
 @pytest.mark.parametrize(

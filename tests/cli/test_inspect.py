@@ -161,3 +161,16 @@ def test_names_are_no_markup_and_command_no_terminal(nfn: Nfn, tmp_path: Path) -
     assert "[red]a.pt" in text
     assert "\x1b[2J" not in text
     assert "x[bold]\\x1b[2J" in text
+
+
+def test_of_heads_that_do_not_read_a_network_the_nearest_is_told(nfn: Nfn) -> None:
+    text = nfn("inspect", RELU, "--activation", "gelu", "--format", "table").out
+    (line,) = (line for line in text.splitlines() if line.startswith("head"))
+    assert "none reads it: nearest small-cnn-relu: the activation is gelu, the head reads relu; " in line
+    assert line.endswith(" other heads do not, either")
+
+
+def test_beside_heads_that_read_a_network_no_other_is_told(nfn: Nfn) -> None:
+    lines = nfn("inspect", RELU, "--format", "table").out.splitlines()
+    told = [line.split(maxsplit=1)[1] for line in lines if line.startswith("head")]
+    assert told == ["small-cnn-relu reads it", "monomial-nfn-relu reads it"]

@@ -74,7 +74,7 @@ def test_errors_notes_and_the_summary_go_to_stderr_one_line_each(nfn: Nfn) -> No
     _, out, err = nfn("predict-accuracy", "a.pt", "bad.pt")
     error, note, summary = err.splitlines()
     assert error == "nfn: bad.pt: it is bad; make it good"
-    assert note.startswith("nfn: activation relu assumed, as head some-head reads it")
+    assert note.startswith("nfn: assumed: activation relu, as head some-head reads it")
     assert summary.startswith("nfn: 1 scored, 1 failed, 0 passed over in ")
     assert "assumed" not in out and "scored" not in out
 
@@ -87,14 +87,14 @@ def test_one_file_needs_no_summary_and_a_quiet_run_has_none(nfn: Nfn) -> None:
 
 
 @pytest.mark.usefixtures("asked")
-def test_of_many_failures_the_first_are_told_and_the_others_counted(nfn: Nfn) -> None:
+def test_of_many_failures_of_one_cause_the_first_is_told_and_the_others_counted(nfn: Nfn) -> None:
     names = [f"bad-{number}.pt" for number in range(30)]
     code, out, err = nfn("predict-accuracy", *names, "--format", "jsonl")
     assert code == 3
     assert len(out.splitlines()) == 30
-    *told, more, summary = err.splitlines()
-    assert [line.split(": ")[1] for line in told if "it is bad" in line] == names[:20]
-    assert more == "nfn: ... and 10 failures more, see their rows"
+    first, more, _note, summary = err.splitlines()
+    assert first == "nfn: bad-0.pt: it is bad; make it good"
+    assert more == "nfn: 29 files more: it is bad; first: bad-1.pt, bad-2.pt"
     assert summary.startswith("nfn: 0 scored, 30 failed, ")
 
 

@@ -110,13 +110,13 @@ def test_what_is_assumed_is_said(nfn: Nfn, tmp_path: Path) -> None:
     path = coordinate(tmp_path / "a.safetensors", value_range=None)
     finished = nfn("render", path, "-o", tmp_path / "a.png", "--size", 3, 1)
     assert (finished.code, levels(tmp_path / "a.png")) == (0, [0, 128, 255])
-    assert finished.err == "nfn: black at -1 and white at 1 assumed for 1 file that does not tell; see --value-range\n"
+    assert finished.err == "nfn: assumed: black at -1 and white at 1 (1 file does not say); see --value-range\n"
     weights = {"0.weight": torch.randn(4, 2), "1.weight": torch.randn(1, 4)}
     for number in range(2):
         save_file(weights, tmp_path / f"{number}.safetensors", metadata={"value_range": "-1 1", "omega_0": "30"})
     finished = nfn("render", *(tmp_path / f"{number}.safetensors" for number in range(2)), "-o", tmp_path / "b.png")
     assert finished.code == 0
-    assert finished.err == "nfn: activation sin assumed for 2 files that do not tell; see --activation\n"
+    assert finished.err == "nfn: assumed: activation sin (2 files do not say); see --activation\n"
 
 
 @pytest.mark.parametrize("told", ["", "1", "1 1", "a b", "nan 1", "0 inf", "1 2 3"])

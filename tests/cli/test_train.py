@@ -125,7 +125,7 @@ def test_a_fit_with_patience_stops_early_and_says_so_on_the_card(nfn: Nfn, data:
         (["--validation", "nan"], "--validation: nan is no share of the training runs; give 0 to 0.5"),
         (
             ["--validation", 0, "--patience", 5],
-            "--patience: without validation runs there is nothing to wait for; give --validation 0.15",
+            "--patience: needs validation runs; give --validation 0.15",
         ),
     ],
 )

@@ -412,3 +412,12 @@ class TestModel:
         assert finished.code == 2
         assert told in finished.err
         assert finished.err.count("\n") == 1
+
+
+def test_a_missing_file_is_told_before_anything_of_the_other(nfn: Nfn, tmp_path: Path) -> None:
+    untold = tmp_path / "a.safetensors"
+    save_file({"0.weight": torch.ones(3, 2), "1.weight": torch.ones(2, 3)}, untold)  # its activation is not said
+    for arguments in ((untold, tmp_path / "missing.pt"), (tmp_path / "missing.pt", untold), (tmp_path / "missing.pt",)):
+        finished = nfn("verify", *arguments)
+        assert (finished.code, finished.out) == (3, "")
+        assert finished.err.startswith(f"nfn: {tmp_path / 'missing.pt'}: no such file; ")

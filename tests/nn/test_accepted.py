@@ -81,11 +81,11 @@ def test_the_head_that_fits_is_chosen() -> None:
     assert choose_head(lenet(activation="identity"), configs, assume_activation=True) == ("relu", lenet())
 
 
-def test_where_none_fits_every_head_says_why() -> None:
+def test_where_none_fits_the_first_of_equally_near_ones_says_why() -> None:
     configs = {"a": HeadConfig(Accepted.of(lenet())), "b": HeadConfig(Accepted.of(lenet(first=3)))}
     with pytest.raises(HeadError) as refused:
         choose_head(lenet(first=4), configs)
-    assert "a: layer conv1 is conv 5x5 from 4, the head reads conv 5x5 from 1; b: layer conv1" in str(refused.value)
+    assert "nearest a: layer conv1 is conv 5x5 from 4, the head reads conv 5x5 from 1; 1 other" in str(refused.value)
     assert refused.value.remedy == "fit one of your own with `nfn train` and name it with --head"
 
 
@@ -93,3 +93,31 @@ def test_the_command_that_fits_such_heads_is_advised() -> None:
     with pytest.raises(HeadError) as refused:
         choose_head(lenet(), {}, fitted_by="nfn train-inr")
     assert refused.value.remedy == "fit one of your own with `nfn train-inr` and name it with --head"
+
+
+def test_the_head_that_differs_least_is_the_nearest() -> None:
+    heads = {
+        "far": HeadConfig(Accepted.of(chain([Layer("a", "linear", 3, 2)], activation="tanh"))),
+        "near": HeadConfig(Accepted.of(lenet(activation="tanh"))),
+        "alike": HeadConfig(Accepted.of(lenet(classes=7))),
+    }
+    with pytest.raises(HeadError, match="no head reads this network") as refused:
+        choose_head(lenet(), heads)
+    assert "(nearest near: the activation is relu, the head reads tanh; 2 other heads do not, either)" in str(
+        refused.value
+    )
+    with pytest.raises(HeadError) as refused:
+        choose_head(lenet(), {"far": heads["far"]})
+    assert "(nearest far: layer conv1 is conv 5x5 from 1, the head reads linear from 3 to 2)" in str(refused.value)
+
+
+def test_all_differences_are_found_and_the_first_is_the_mismatch() -> None:
+    accepted = Accepted.of(lenet(kernel=(3, 3), classes=7, activation="tanh"))
+    found = accepted.differences(lenet())
+    assert [part.split(",")[0] for part in found] == [
+        "layer conv1 is conv 5x5 from 1",
+        "layer fc2 is linear to 10",
+        "the activation is relu",
+    ]
+    assert accepted.mismatch(lenet()) == found[0]
+    assert Accepted.of(lenet()).differences(lenet()) == ()

@@ -251,7 +251,7 @@ def test_a_calibration_that_no_fit_gives_is_refused(head: Head, name: str, value
     head.save(tmp_path / "mine", "")
     file = tmp_path / "mine" / "model.safetensors"
     save_file(load_file(file) | {f"calibration.{name}": torch.tensor(values)}, file)
-    with pytest.raises(HeadError, match="its calibration is none that a fit gives"):
+    with pytest.raises(HeadError, match="its calibration is not one that a fit gives"):
         read_head(tmp_path / "mine")
 
 

@@ -196,11 +196,11 @@ def test_an_activation_that_nobody_tells_is_assumed_and_noted(write: Save) -> No
     rows, notes = read([write(f"{number}.safetensors", metadata={}, seed=number) for number in range(2)])
     assert all(row.error is None for row in rows)
     assert notes == [
-        "activation sin assumed, as head animals reads it, for 2 files that do not tell; see --activation",
-        "omega_0 30 assumed, as head animals reads it, for 2 files that do not tell; "
-        "tell it in a file nfn.yaml beside them (omega_0: 30)",
-        "one chain of layers assumed, as head animals reads it, for 2 files that do not tell; "
-        "tell it in a file nfn.yaml beside them (chain: true)",
+        "assumed: activation sin, as head animals reads it (2 files do not say); see --activation",
+        "assumed: omega_0 30, as head animals reads it (2 files do not say); "
+        "say it in a file nfn.yaml beside them (omega_0: 30)",
+        "assumed: one chain of layers, as head animals reads it (2 files do not say); "
+        "say it in a file nfn.yaml beside them (chain: true)",
     ]
     told, notes = read([write("0.safetensors", metadata={"chain": "true", "omega_0": "30"})], activation="sin")
     assert notes == [] and told[0].label == rows[0].label

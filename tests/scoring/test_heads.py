@@ -47,8 +47,8 @@ def test_an_assumed_activation_is_noted_once_for_all_files_of_a_head(save: Save)
     rows, notes = read(paths)
     assert [row.head for row in rows] == ["a-relu"] * 3 + ["c-conv", "a-relu"]
     assert notes == [
-        "activation relu assumed, as head a-relu reads it, for 3 files that do not tell; see --activation",
-        "activation tanh assumed, as head c-conv reads it, for 1 file that does not tell; see --activation",
+        "assumed: activation relu, as head a-relu reads it (3 files do not say); see --activation",
+        "assumed: activation tanh, as head c-conv reads it (1 file does not say); see --activation",
     ]
 
 
@@ -56,9 +56,7 @@ def test_an_assumed_activation_is_noted_once_for_all_files_of_a_head(save: Save)
 def test_a_named_heads_activation_is_assumed(save: Save) -> None:
     rows, notes = read([save("a.safetensors", activation=None)], head="b-tanh")
     assert rows[0].head == "b-tanh"
-    assert notes == [
-        "activation tanh assumed, as head b-tanh reads it, for 1 file that does not tell; see --activation"
-    ]
+    assert notes == ["assumed: activation tanh, as head b-tanh reads it (1 file does not say); see --activation"]
     assert rows[0].accuracy == read([save("a.safetensors", activation="tanh")])[0][0].accuracy
 
 
@@ -82,7 +80,7 @@ def test_a_sidecar_tells_the_activation(save: Save, tmp_path: Path) -> None:
 def test_a_file_that_fails_is_not_in_the_note(save: Save, tmp_path: Path) -> None:
     rows, notes = read([tmp_path / "missing.pt", save("a.safetensors", activation=None)])
     assert rows[0].error is not None
-    assert "for 1 file that does not tell" in notes[0]
+    assert "1 file does not say" in notes[0]
     _, notes = read([tmp_path / "missing.pt"])
     assert notes == []
 

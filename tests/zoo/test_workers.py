@@ -79,7 +79,7 @@ def test_a_killed_worker_is_told_in_one_line(endless: ZooSettings, tmp_path: Pat
         if samples:
             multiprocessing.active_children()[0].kill()
 
-    with pytest.raises(DataError, match="a training process was killed, perhaps for want of memory") as failed:
+    with pytest.raises(DataError, match="a training process was killed, perhaps because memory ran out") as failed:
         generate_zoo(tmp_path, endless, on_samples=kill_when_training)
     assert len(str(failed.value).splitlines()) == 1
     assert wait_for(no_children)

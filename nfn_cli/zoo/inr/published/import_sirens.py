@@ -153,7 +153,7 @@ def _read(root: Path, inr: PublishedInr, omega_0: float | None, *, column_first:
         raise ArchitectureError(path, f"its activation is {own.activation}", "only SIRENs can be imported")
     if not own.is_picture:
         remedy = "only SIRENs of pictures can be imported"
-        raise ArchitectureError(path, f"{own.describe()} takes no place of a picture", remedy)
+        raise ArchitectureError(path, f"{own.describe()} does not take places of a picture", remedy)
     layers = [replace(layer, name=f"layers.{i}", has_bias=True) for i, layer in enumerate(own.layers)]
     architecture = chain(layers, activation=own.activation, omega_0=omega_0 or own.omega_0)
     specs = zip(architecture.tensors, own.tensors, strict=True)

@@ -1,0 +1,46 @@
+"""What is said to people: phrases that several commands share, and names that command no terminal."""
+
+from __future__ import annotations
+
+
+def escaped(text: str) -> str:
+    r"""A text from a file, whole, but without what could command a terminal or break a line.
+
+    Escapes, line breaks, tabs, and signs that turn the direction of writing become visible.
+
+    >>> print(escaped("a\nb\x1b[2J\u202e.pt"))
+    a\nb\x1b[2J\u202e.pt
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def lines_for_terminal(text: str) -> str:
+    r"""Lines for programs that go to a terminal after all: `escaped`, but for line breaks and tabs.
+
+    >>> lines_for_terminal("a\x1b[2J.pt\n")
+    'a\\x1b[2J.pt\n'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
+def files(number: int) -> str:
+    """Such as `1 file` or `1,200 files`."""
+    return "1 file" if number == 1 else f"{number:,} files"
+
+
+def assumption(what: str, number: int, *, head: str | None = None, remedy: str | None = None) -> str:
+    """What was assumed of files that do not say it.
+
+    Args:
+        number: of files.
+        head: that reads them so.
+        remedy: where to say it.
+
+    >>> assumption("activation relu", 2, remedy="see --activation")
+    'assumed: activation relu (2 files do not say); see --activation'
+    """
+    reader = f", as head {head} reads it" if head else ""
+    told = f"assumed: {what}{reader} ({files(number)} {'does' if number == 1 else 'do'} not say)"
+    return f"{told}; {remedy}" if remedy else told
