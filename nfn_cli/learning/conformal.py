@@ -16,10 +16,12 @@ their quantile among networks of like prediction before the rank is taken (local
 percent on average and scattered by 0.8 to 1.2 points. There is no guarantee for it.
 
 Networks of another population than the head's own, of the same recipe but fewer images or another schedule, are not
-exchangeable with its calibration runs. An interval for several populations takes the residuals of all of them, each
-population with the same weight: if populations are drawn alike, that is valid for one more of them on average (pooled
-distributions of Dunn, Wasserman and Ramdas 2022, *Distribution-free prediction sets for two-layer hierarchical
-models*, arXiv 1809.07441), the better the more there are. How it does on each, and on one left out, is measured.
+exchangeable with its calibration runs, and nobody knows of which population a user's network is. How an interval for
+several populations follows the prediction is told by all residuals together, each population with the same weight. That
+alone would be right on average over populations (pooled distributions of Dunn, Wasserman and Ramdas 2022,
+*Distribution-free prediction sets for two-layer hierarchical models*, arXiv 1809.07441), and too narrow for some; so it
+is stretched until each of them has its quantile. It then holds for every mixture of them. How it does on each, and on
+one left out, is measured.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ def _paragraph(head: Head, record: dict[str, Any]) -> str:
     populations = record["populations"].values()
     networks, runs = (sum(own[what] for own in populations) for what in ("networks", "runs"))
     return f"""A curve, fitted to what members say of the training runs that they left out, is laid through the
-predictions. The interval around them is conformal, the {head.config.level:.0%} quantile of the absolute error
-on {networks:,} checkpoints of {runs:,} runs of {len(populations)} populations, each of the same weight, cut to [0, 1]:
+predictions. The interval around them is conformal: as wide as the {head.config.level:.0%} quantile of the absolute
+error on each of {len(populations)} populations asks for ({networks:,} checkpoints of {runs:,} runs), cut to [0, 1]:
 ± {half_widths(head)}."""
 
 

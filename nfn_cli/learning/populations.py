@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nfn_cli.errors import DataError
 from nfn_cli.learning.batches import batches
-from nfn_cli.learning.conformal import local_radii
+from nfn_cli.learning.conformal import interval_radius, local_radii
 from nfn_cli.learning.interval_card import with_interval
 from nfn_cli.learning.metrics import Estimate, bootstrap, share
 from nfn_cli.learning.places import require_place
@@ -27,6 +27,7 @@ from nfn_cli.nn.head_folder import CARD_FILE
 from nfn_cli.zoo import LabelledNetworks, read_networks, read_record
 
 FOLDS = 10
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -174,14 +175,20 @@ Interval = tuple[Tensor, Tensor]
 
 
 def _interval(populations: Sequence[_Answered], level: float) -> Interval:
-    """Knots and half-widths [5] of residuals of all populations, each of the same weight."""
+    """Knots and half-widths [5] that hold on each population, see `nfn_cli.learning.conformal`."""
     weights = [torch.full((len(own.truth),), 1 / len(own.truth), dtype=torch.float64) for own in populations]
-    return local_radii(
+    knots, radii = local_radii(
         torch.cat([own.predicted for own in populations]),
         torch.cat([own.residuals for own in populations]),
         level,
         torch.cat(weights),
     )
+    # A population of too few networks to tell its quantile gives 1, and stretches nothing.
+    stretches = [
+        interval_radius(own.residuals / along(knots, radii, own.predicted).clamp_min(_TINY), level)
+        for own in populations
+    ]
+    return knots, radii * max(1.0, *stretches)
 
 
 def _reports(populations: Sequence[_Answered], head: Head, seed: int) -> list[PopulationReport]:

@@ -73,10 +73,10 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "embedding": (within("embed", nn.Embedding(4, 4)), "an embedding"),
     "embedding of positions": (within("wpe", nn.Embedding(9, 4)), "an embedding"),
     "LSTM": (within("rnn", nn.LSTM(4, 4)), "rnn.(weight|bias)_.h_l0"),
-    "LayerNorm": (within("norm", nn.LayerNorm(4)), "nothing tells behind which layer norm"),
-    "GroupNorm": (within("norm", nn.GroupNorm(2, 4)), "nothing tells behind which layer norm"),
+    "LayerNorm": (within("norm", nn.LayerNorm(4)), "no file says behind which layer norm"),
+    "GroupNorm": (within("norm", nn.GroupNorm(2, 4)), "no file says behind which layer norm"),
     "BatchNorm without statistics": (within("norm", nn.BatchNorm1d(4, track_running_stats=False)), "which layer norm"),
-    "PReLU of unknown place": (within("act", nn.PReLU(4)), "nothing tells behind which layer act"),
+    "PReLU of unknown place": (within("act", nn.PReLU(4)), "no file says behind which layer act"),
     "bilinear": (within("bilinear", nn.Bilinear(4, 4, 4)), "a bilinear layer"),
     "transposed convolution": (
         nn.Sequential(nn.Conv2d(1, 8, 3), nn.ConvTranspose2d(8, 1, 3)),

@@ -165,5 +165,5 @@ def test_an_element_is_not_saved_under_another_formats_name(
     paths = zoo[:2] if command == ["verify"] else zoo[:1]
     finished = nfn(*command, *paths, "--save-element", "g.pt")
     assert (finished.code, finished.out) == (2, "")
-    assert finished.err == "nfn: --save-element: g.pt is no safetensors file; give a name that ends in .safetensors\n"
+    assert finished.err == "nfn: g.pt: it is written as a safetensors file; give a name that ends in .safetensors\n"
     assert not Path("g.pt").exists() and not Path("moved.safetensors").exists()
