@@ -534,7 +534,7 @@ def test_an_existing_head_is_refused_before_any_work(nfn: Nfn, tmp_path: Path) -
 )
 def test_options_of_another_kind_are_refused(kind: str, option: str, nfn: Nfn, zoo: Path, tmp_path: Path) -> None:
     code, _, err = nfn("train-inr", zoo, "--out", tmp_path / "head", "--kind", kind, option)
-    assert (code, err) == (2, f"nfn: {option}: means nothing to {kind}; leave it out\n")
+    assert (code, err) == (2, f"nfn: {option}: does not apply to {kind}; leave it out\n")
 
 
 @pytest.mark.parametrize("command", [["train-inr"], ["evaluate-inr", "{head}"]])
