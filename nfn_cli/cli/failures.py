@@ -115,7 +115,7 @@ def leave_with(rows: Sequence[FileRow], notes: Sequence[str] = (), *, fine: int 
 def _subject(row: FileRow, error: str) -> str:
     """The file that an error is about: what should be written, where that is what is wrong."""
     output = getattr(row, "output", None)
-    return output if output and cause_of(output, error) != error else row.path
+    return str(output) if output and cause_of(str(output), error) != error else row.path
 
 
 def _more(count: int) -> str:
