@@ -88,7 +88,8 @@ def apply(
     """
     refuse_both(skip_existing, overwrite)
     if (seed is None) == (element is None):
-        raise UsageError("nfn apply", "needs one element", "pass either --seed or --element")
+        cause = "neither is given" if seed is None else "both are given"
+        raise UsageError("--seed, --element", f"{cause}, and one element is needed", "give one of the two")
     if count is not None and element is not None:
         raise UsageError("--count", "one element makes one copy", "give --seed, which draws another for each")
     checked_scale_range(scale_range)

@@ -87,6 +87,8 @@ def _print(report: IntervalReport) -> None:
         width.append([own.name, *(f"{covered.width:.4f}" if covered else "" for covered in told)])
     columns = ("before", "taken in", "left out")
     places = ", ".join(f"{radius:.4f} at {at:.1%}" for at, radius in zip(report.knots, report.radii, strict=True))
+    if len(set(report.radii)) == 1:  # of few networks
+        places = f"{report.radii[0]:.4f}"
     print_lines(
         sys.stdout,
         figures_table("coverage on", columns, coverage),

@@ -90,7 +90,7 @@ def edit_inr(
     """
     refuse_both(skip_existing, overwrite)
     if edit is None and head is None:
-        raise UsageError("nfn edit-inr", "needs to know what to do", "pass --edit dilate, erode or contrast, or --head")
+        raise UsageError("--edit", "no edit is named", "give dilate, erode or contrast, or --head")
     if not math.isfinite(gamma):
         raise UsageError("--gamma", f"{gamma:g} is no amount", "give a number, such as 1")
 

@@ -105,11 +105,17 @@ def leave_with(rows: Sequence[FileRow], notes: Sequence[str] = (), *, fine: int 
         fine: files beside those of the rows, with which nothing is wrong.
     """
     sys.stdout.flush()
-    failed = [(row.path, row.error) for row in rows if row.error is not None]
+    failed = [(_subject(row, row.error), row.error) for row in rows if row.error is not None]
     for line in (*notes, *failure_lines(failed)):
         tell(line)
     if failed:
         raise typer.Exit(3 if len(failed) == len(rows) + fine else 1)
+
+
+def _subject(row: FileRow, error: str) -> str:
+    """The file that an error is about: what should be written, where that is what is wrong."""
+    output = getattr(row, "output", None)
+    return str(output) if output and cause_of(str(output), error) != error else row.path
 
 
 def _more(count: int) -> str:

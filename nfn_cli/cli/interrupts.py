@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from nfn_cli.cli.failures import tell
 from nfn_cli.cli.program import INTERRUPTED
 
 _TOLD = b"\nnfn: finishing what is under way; Ctrl-C again ends at once\n"
@@ -32,7 +33,7 @@ def told_interrupt(kept: Callable[[], str], subject: Path | None = None) -> Iter
         yield
     except KeyboardInterrupt:
         about = "" if subject is None else f"{subject}: "
-        print(f"nfn: {about}interrupted; {kept()}", file=sys.stderr)
+        tell(f"{about}interrupted; {kept()}")
         raise typer.Exit(INTERRUPTED) from None
 
 

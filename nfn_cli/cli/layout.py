@@ -280,8 +280,8 @@ def _clean(cell: Cell | str) -> Cell:
 
 
 def _used(column: Column, rows: Sequence[Sequence[Cell]], place: int) -> bool:
-    """A note that no row has takes no room; a column of figures stands, even above no rows."""
-    return column.name != "note" or any(row[place].text for row in rows)
+    """What no row has takes no room; above no rows, all columns stand but the notes."""
+    return any(row[place].text for row in rows) if rows else column.name != "note"
 
 
 def _head(column: Column, *, short: bool) -> str:

@@ -119,5 +119,5 @@ def leave_after(outcome: Outcome[AnyRow], notes: Sequence[str] = (), *, overwrit
         done = sum(row.error is None for row in outcome.rows) + outcome.passed_over
         total = len(outcome.rows) + outcome.passed_over + outcome.left
         remedy = "" if overwrite else "; the same command with --skip-existing goes on"
-        tell(f"interrupted: {done:,} of {total:,} files are done{remedy}")
+        tell(f"interrupted; {done:,} of {total:,} files are done{remedy}")
         raise typer.Exit(INTERRUPTED)

@@ -41,6 +41,8 @@ def write_rows(
     if format is Format.table or (format is None and stream.isatty()):
         from nfn_cli.cli.layout import print_blocks, width_of
 
+        if not rows:
+            return  # a header alone tells nobody anything
         print_blocks([table(rows)], stream, width=None if whole else width_of(stream))
     elif format is None:
         _write_plain(rows, names, stream, header=header)

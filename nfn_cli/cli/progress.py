@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from nfn_cli.phrases import escaped
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -56,7 +58,7 @@ class Progress:
         self.on_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._quiet = quiet
         self._began = self._told = time.monotonic()
-        self._stage = _Stage(stage, None, "", self._began)
+        self._stage = _Stage(escaped(stage), None, "", self._began)
         self._bar: tqdm[Any] | None = None
         self._lock = threading.RLock()  # of stderr, as far as it is ours
         self._ended = threading.Event()
@@ -79,11 +81,11 @@ class Progress:
             unit: what a step is, such as `files`.
         """
         with self._lock:
-            self._stage = _Stage(name, total, unit, time.monotonic())
+            self._stage = _Stage(escaped(name), total, unit, time.monotonic())
 
     def rename(self, name: str) -> None:
         """The stage goes on under another name."""
-        self._stage.name = name
+        self._stage.name = escaped(name)
 
     def total(self, total: int | None) -> None:
         """How many steps the stage has, as far as anybody knows."""

@@ -115,7 +115,7 @@ def rank(
 
 
 def _write(rows: Sequence[Any], format: RankFormat | None) -> None:
-    from nfn_cli.cli.output import render_rows
+    from nfn_cli.cli.output import render_rows, write_rows
     from nfn_cli.cli.ranking_table import ranking_table
     from nfn_cli.cli.scoring_output import print_all
     from nfn_cli.scoring import RankRow
@@ -128,9 +128,7 @@ def _write(rows: Sequence[Any], format: RankFormat | None) -> None:
             print_all(b"".join(os.fsencode(row.path) + end for row in rows))
         return
     if format is RankFormat.table or (format is None and sys.stdout.isatty()):
-        from nfn_cli.cli.layout import print_blocks, width_of
-
-        print_blocks([ranking_table(rows)], sys.stdout, width=width_of(sys.stdout))
+        write_rows(rows, RankRow, ranking_table, Format.table, sys.stdout)
         return
     plain = Format(format.value) if format is not None else None
     print_all(render_rows(rows, RankRow, ranking_table, plain))

@@ -76,6 +76,6 @@ class Progress:
             made = self.scored + self.failed
             rate = f", {made / seconds:,.0f} a second" if made and seconds > 0 else ""
             before = f" ({skipped_failed:,} of them failed before)" if skipped_failed else ""
-            done = f"{self.scored:,} scored, {self.failed:,} failed, {skipped:,} passed over{before}"
-            lines.append(f"{done} in {seconds:,.1f} s{rate}")
+            passed = f", {skipped:,} passed over{before}" if skipped else ""
+            lines.append(f"{self.scored:,} scored, {self.failed:,} failed{passed} in {seconds:,.1f} s{rate}")
         return lines

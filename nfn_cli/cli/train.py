@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nfn_cli.cli.failures import tell
 from nfn_cli.cli.fit_progress import fit_progress
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, QuietOption, refuse_existing
 from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
@@ -136,7 +137,7 @@ def train(
         )
     print_report(report, sys.stdout)
     if not quiet:
-        print(f"nfn: head written to {out}", file=sys.stderr)
+        tell(f"head written to {out}")
 
 
 def _forward_pass(size: str | None, stride: int, padding: int) -> ForwardPass | None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from nfn_cli.cli.edit_inr import Edit
+from nfn_cli.cli.failures import tell
 from nfn_cli.cli.fit_progress import fit_progress
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, QuietOption, refuse_existing
 from nfn_cli.errors import UsageError
@@ -89,4 +90,4 @@ def train_editor(
         )
     print_edit_report(report, sys.stdout)
     if not quiet:
-        print(f"nfn: head written to {out}", file=sys.stderr)
+        tell(f"head written to {out}")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from nfn_cli.cli.failures import tell
 from nfn_cli.cli.fit_progress import fit_progress
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, QuietOption, refuse_existing
 from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
@@ -110,7 +111,7 @@ def train_inr(
         )
     print_class_report(report, sys.stdout)
     if not quiet:
-        print(f"nfn: head written to {out}", file=sys.stderr)
+        tell(f"head written to {out}")
 
 
 def _names(classes: str | None) -> tuple[str, ...] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from enum import Enum
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from nfn_cli.cli.failures import tell
 from nfn_cli.cli.options import Device, DeviceOption, QuietOption
 from nfn_cli.cli.zoo_import import imports
 from nfn_cli.cli.zoo_inr import inr
@@ -121,9 +121,8 @@ def cnn(
     if quiet:
         return
     seconds = time.monotonic() - started
-    print(
-        f"nfn: {out}: {report.checkpoints} checkpoints of {report.trained + report.found} runs"
+    tell(
+        f"{out}: {report.checkpoints} checkpoints of {report.trained + report.found} runs"
         f" ({report.trained} trained now, {report.found} found, {report.diverged} diverged) in {seconds:.0f} s,"
-        f" {report.samples / seconds:,.0f} network-samples/s",
-        file=sys.stderr,
+        f" {report.samples / seconds:,.0f} network-samples/s"
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nfn_cli.cli.failures import tell
 from nfn_cli.cli.options import Device, DeviceOption, QuietOption
 from nfn_cli.cli.zoo_progress import zoo_progress
 
@@ -78,8 +78,7 @@ def inr(
     seconds = time.monotonic() - started
     networks = report.fitted + report.found - report.diverged
     psnr = f", mean PSNR {report.psnr:.1f} dB" if networks else ""
-    print(
-        f"nfn: {out}: {networks:,} networks ({report.fitted:,} fitted now, {report.found:,} found,"
-        f" {report.diverged:,} diverged){psnr}, in {seconds:.0f} s, {report.fitted / seconds:,.0f} networks/s",
-        file=sys.stderr,
+    tell(
+        f"{out}: {networks:,} networks ({report.fitted:,} fitted now, {report.found:,} found,"
+        f" {report.diverged:,} diverged){psnr}, in {seconds:.0f} s, {report.fitted / seconds:,.0f} networks/s"
     )

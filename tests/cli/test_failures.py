@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from nfn_cli.cli.failures import FailuresAsTheyCome, cause_of, failure_lines, tell
 from nfn_cli.cli.telling import reading_lines
@@ -74,6 +76,19 @@ def test_commands_over_files_tell_a_cause_once(
     finished = nfn(*command, *(f"{i}.pt" for i in range(4)))
     assert finished.code == 3
     assert finished.err == "nfn: 4 files: the file is empty; copy or save it again; first: 0.pt, 1.pt\n"
+
+
+def test_files_that_are_there_already_are_one_line(nfn: Nfn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    names = [f"{i}.safetensors" for i in range(3)]
+    for name in names:
+        save_file({"0.weight": torch.ones(3, 2), "2.weight": torch.ones(1, 3)}, name, {"activation": "relu"})
+        (tmp_path / "out" / name).touch()
+    finished = nfn("canonicalize", *names, "-o", "out")
+    there = "out/0.safetensors, out/1.safetensors"
+    line = f"nfn: 3 files: the file exists already; pass --overwrite to replace it; first: {there}\n"
+    assert (finished.code, finished.err) == (3, line)
 
 
 def test_render_tells_a_cause_once(nfn: Nfn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

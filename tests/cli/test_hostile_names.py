@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
@@ -12,11 +13,14 @@ from typing import Any
 
 import pytest
 import torch
+import typer
 from safetensors.torch import save_file
 
+from nfn_cli.cli.interrupts import told_interrupt
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import render_rows, write_rows
 from nfn_cli.cli.predictions_table import predictions_table
+from nfn_cli.cli.progress import Progress
 from nfn_cli.cli.scoring_output import print_all
 from nfn_cli.scoring import Inputs, ScoreRow, found
 
@@ -135,3 +139,32 @@ def test_what_is_below_here_begins_with_a_dot(
     # Patterns are as they were.
     assert list(found(Inputs([given], include=["sub/*.pt"]))) == names[-1:]
     assert list(found(Inputs([given], include=["./sub/*.pt"]))) == names[-1:]
+
+
+def test_what_is_said_of_a_fit_and_its_interrupt_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit), told_interrupt(lambda: "nothing is kept", Path(f"a{HOSTILE}")):
+        raise KeyboardInterrupt
+    with Progress(quiet=True, stage=HOSTILE) as progress:
+        assert_harmless(progress._line())
+        progress.stage(HOSTILE)
+        assert_harmless(progress._line())
+        progress.rename(HOSTILE)
+        assert_harmless(progress._line())
+    told = capsys.readouterr().err
+    assert_harmless(told)
+    assert told.count("\n") == 1 and told.startswith("nfn: a")
+
+
+def test_commands_say_things_by_what_makes_them_harmless() -> None:
+    import nfn_cli.cli as room
+
+    # These write what is harmless already, or escape it themselves.
+    own = {
+        "failures.py",
+        "progress.py",
+        "streams.py",
+    }
+    for source in Path(next(iter(room.__path__))).glob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+                assert source.name in own or not any(key.arg == "file" for key in node.keywords), source.name

@@ -164,6 +164,16 @@ def test_of_no_rows_there_is_a_header(table: Callable[[list[Any]], Table], width
     assert len(header) <= width and header.split()[0] in (*ALWAYS, "rank")
 
 
+@pytest.mark.parametrize("width", [*WIDTHS, None])
+def test_a_column_that_no_row_uses_takes_no_room(width: int | None) -> None:
+    rows = [ScoreRow("a.pt", error="a.pt: bad; mend it"), ScoreRow("b.pt", error="b.pt: bad; mend it")]
+    assert printed(predictions_table(rows), width) == [
+        "checkpoint  accuracy",
+        "a.pt          failed",
+        "b.pt          failed",
+    ]
+
+
 def test_every_column_has_a_place_in_the_order() -> None:
     for make in TABLES[:-1]:
         assert {column.name for column in make(FAMILIES["short"]).table.columns} <= set(IMPORTANCE)

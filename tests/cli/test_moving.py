@@ -162,7 +162,9 @@ def test_numbers_that_leave_the_range_of_the_dtype_are_refused(nfn: Nfn, save: S
 @pytest.mark.parametrize("given", [[], ["--seed", "1", "--element", "g"]], ids=["none", "both"])
 def test_apply_needs_exactly_one_element(given: list[str], nfn: Nfn, save: Save, tmp_path: Path) -> None:
     finished = nfn("apply", save("a.safetensors"), "-o", tmp_path / "out.safetensors", *given)
-    assert finished.code == 2 and "pass either --seed or --element" in finished.err
+    cause = "both are given" if given else "neither is given"
+    line = f"nfn: --seed, --element: {cause}, and one element is needed; give one of the two\n"
+    assert (finished.code, finished.err) == (2, line)
 
 
 def test_undeclared_pooling_of_an_odd_activation_asks(nfn: Nfn, tmp_path: Path) -> None:

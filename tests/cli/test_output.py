@@ -78,6 +78,14 @@ def test_a_plain_line_stays_one_line_of_seven_cells(name: str) -> None:
     assert [len(line.split("\t")) for line in text.splitlines()] == [7, 7]
 
 
+def test_of_no_rows_a_terminal_gets_nothing() -> None:
+    terminal = Terminal()
+    write_rows([], ScoreRow, predictions_table, None, terminal)
+    write_rows([], ScoreRow, predictions_table, Format.table, terminal)
+    assert terminal.getvalue() == ""
+    assert rendered([], None) == "\t".join(FIELDS) + "\n"
+
+
 def test_a_terminal_gets_a_table_by_default() -> None:
     stream = Terminal()
     write_rows(ROWS, ScoreRow, predictions_table, None, stream)

@@ -75,7 +75,7 @@ def test_errors_notes_and_the_summary_go_to_stderr_one_line_each(nfn: Nfn) -> No
     error, note, summary = err.splitlines()
     assert error == "nfn: bad.pt: it is bad; make it good"
     assert note.startswith("nfn: assumed: activation relu, as head some-head reads it")
-    assert summary.startswith("nfn: 1 scored, 1 failed, 0 passed over in ")
+    assert summary.startswith("nfn: 1 scored, 1 failed in ")
     assert "assumed" not in out and "scored" not in out
 
 
@@ -95,7 +95,7 @@ def test_of_many_failures_of_one_cause_the_first_is_told_and_the_others_counted(
     first, more, _note, summary = err.splitlines()
     assert first == "nfn: bad-0.pt: it is bad; make it good"
     assert more == "nfn: 29 files more: it is bad; first: bad-1.pt, bad-2.pt"
-    assert summary.startswith("nfn: 0 scored, 30 failed, ")
+    assert summary.startswith("nfn: 0 scored, 30 failed in ")
 
 
 def test_options_reach_the_engine(nfn: Nfn, asked: list[dict[str, Any]]) -> None:

@@ -237,11 +237,6 @@ WORK: dict[str, tuple[list[object], str, str]] = {
     "zoo import siren": (["IN", "--out", "OUT"], "nfn_cli.zoo.import_sirens", f"OUT: interrupted; {ANEW}"),
     "verify": (["IN"], "nfn_cli.cli.verifying.check_orbit", "interrupted; nothing was decided"),
     "render": (["IN"], "nfn_cli.pictures.gathered", "interrupted; nothing was drawn"),
-    "edit-inr": (
-        ["IN", "--edit", "erode", "-o", "OUT"],
-        "nfn_cli.cli.edit_inr._edited",
-        "interrupted; nothing was written",
-    ),
     "inspect": (["IN"], "nfn_cli.symmetry.inspect_network", "interrupted; nothing was shown"),
 }
 
@@ -277,8 +272,9 @@ def test_an_interrupted_edit_says_how_many_files_are_written(
     inr.unlink()
     monkeypatch.setattr("nfn_cli.cli.edit_inr._edited", edited)
     finished = nfn("edit-inr", tmp_path, "--edit", "erode", "-o", tmp_path / "out")
-    line = "nfn: interrupted; 2 of 3 files are written; the same command with --overwrite begins anew\n"
-    assert finished == (130, "", line)
+    line = "nfn: interrupted; 2 of 3 files are done; the same command with --skip-existing goes on\n"
+    assert (finished.code, finished.err) == (130, line)
+    assert len(finished.out.splitlines()) == 3  # with the header
 
 
 @pytest.mark.parametrize("quiet", [False, True])

@@ -49,7 +49,7 @@ def test_a_pipe_gets_plain_lines_the_best_first(nfn: Nfn, settings: list[EngineS
         ["2", "50.pt", "0.5000", "0.4900", "0.5100", "some-head", "true"],
         ["3", "30.pt", "0.3000", "0.2900", "0.3100", "some-head", "true"],
     ]
-    assert err.startswith("nfn: 3 scored, 0 failed, ") and err.count("\n") == 1
+    assert err.startswith("nfn: 3 scored, 0 failed in ") and err.count("\n") == 1
     assert not settings[0].ordered
 
 
@@ -97,6 +97,7 @@ def test_failed_files_are_told_and_left_out(nfn: Nfn) -> None:
     assert (code, out) == (1, "30.pt\n")
     assert err.splitlines()[0] == "nfn: bad.pt: it is bad; make it good"
     assert nfn("rank", "bad.pt", "--format", "path")[:2] == (3, "")
+    assert nfn("rank", "bad.pt", "--format", "table")[:2] == (3, "")  # no header above nothing
 
 
 def test_an_interrupt_prints_no_half_ranking(nfn: Nfn, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -263,7 +263,7 @@ def test_an_interrupt_says_how_many_are_done_and_skip_existing_goes_on(
         finished = nfn(*command, tmp_path / "in", "-o", tmp_path / "out", "--format", "json")
     assert finished.code == 130
     last = finished.err.splitlines()[-1]
-    assert last == f"nfn: interrupted: {done} of 4 files are done; the same command with --skip-existing goes on"
+    assert last == f"nfn: interrupted; {done} of 4 files are done; the same command with --skip-existing goes on"
     names = [f"{name}.safetensors" for name in "abcd"]
     assert [Path(row["output"]).name for row in json.loads(finished.out)] == names[:done]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names[:done]
