@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nfn_cli.checkpoints.atomic import ASIDE, hidden, synced_each, write_text_atomically
-from nfn_cli.checkpoints.index import is_below
+from nfn_cli.checkpoints.index import is_below, is_index, read_weight_map
 from nfn_cli.checkpoints.printable import printable
 from nfn_cli.errors import CheckpointError, DataError
 from nfn_cli.folders import held, make_folder, remove_empty
@@ -209,21 +209,24 @@ def _finish(root: Path, renames: Sequence[_Rename]) -> None:
         OSError: the system does not let one be done; the journal stays.
         CheckpointError: a new file is neither aside nor in its place.
     """
-    for rename in renames:
-        place = root / rename.place
-        with suppress(FileNotFoundError):  # done before
-            os.replace(root / rename.aside, place)
-        status = os.stat(place) if os.path.lexists(place) else None
+    for rename in renames:  # all of them, before the first is done
+        aside = root / rename.aside
+        new = aside if os.path.lexists(aside) else root / rename.place
+        status = os.stat(new) if os.path.lexists(new) else None
         if status is None or (status.st_size, status.st_mtime_ns) != (rename.size, rename.written):
             cause = f"was being replaced, and the new '{printable(rename.place)}' is lost (see {JOURNAL} there)"
             raise CheckpointError(root, cause, f"put the whole checkpoint there anew, and remove {JOURNAL}")
+    for rename in renames:
+        with suppress(FileNotFoundError):  # done before
+            os.replace(root / rename.aside, root / rename.place)
     for folder in {(root / rename.place).parent for rename in renames}:
         _sync(folder)
     (root / JOURNAL).unlink(missing_ok=True)
 
 
 def _read(root: Path, journal: Path) -> list[_Rename]:
-    """The renames of a journal: each of a file written aside to a place in the same folder, below the journal's.
+    """The renames of a journal: of an index beside it and of the shards that this index names, each from a file that
+    was written aside in the same folder. What is there is a checkpoint's, too: no other file is ever replaced.
 
     Raises:
         CheckpointError: it lists anything else. A journal may come from anywhere.
@@ -242,10 +245,34 @@ def _read(root: Path, journal: Path) -> list[_Rename]:
             for path in (root / rename.aside, root / rename.place):
                 if os.path.realpath(path) != str(path) or os.path.isdir(path):
                     raise ValueError(f"'{printable(path.name)}' is no plain file")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        _require_one_checkpoint(root, renames)
+    except (CheckpointError, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         cause = f"not a list of files that nfn was replacing ({printable(error)})"
         raise CheckpointError(journal, cause, "do not trust this checkpoint, or remove that file") from error
     return renames
+
+
+def _require_one_checkpoint(root: Path, renames: Sequence[_Rename]) -> None:
+    """
+    Raises:
+        ValueError, CheckpointError: the renames are not those of an index and all its shards, or a file of another kind
+            is in such a place.
+    """
+    from nfn_cli.checkpoints.sniff import sniff  # which imports `discover`, and that this file
+
+    *shards, last = renames
+    index = root / last.place
+    if not is_index(index) or "/" in last.place or len({rename.aside for rename in renames}) < len(renames):
+        raise ValueError("not of one index and its shards")
+    aside = root / last.aside
+    named = set(read_weight_map(aside if os.path.lexists(aside) else index).values())
+    places = [str(root / rename.place) for rename in shards]
+    # A shard may be a link to the file that is replaced.
+    if not all(map(is_below, named)) or sorted(places) != sorted({os.path.realpath(root / shard) for shard in named}):
+        raise ValueError("not the shards that its index names")
+    for rename in renames:
+        if os.path.lexists(root / rename.aside) and os.path.lexists(root / rename.place):
+            sniff(root / rename.place)
 
 
 def _sync(folder: Path) -> None:

@@ -16,6 +16,7 @@ from nfn_cli.cli.interrupts import told_interrupt
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, QuietOption, complete_head, refuse_existing
 from nfn_cli.cli.outsiders import named_folders
 from nfn_cli.cli.progress import Progress
+from nfn_cli.folders import claimed
 
 if TYPE_CHECKING:
     from nfn_cli.learning import IntervalReport
@@ -60,7 +61,8 @@ def calibrate(
 
     folders = named_folders("--population", population)
     refuse_existing(out, overwrite=overwrite)
-    with told_interrupt(lambda: "nothing was written"), Progress(quiet=quiet, stage="reading") as progress:
+    interrupt = told_interrupt(lambda: "nothing was written")
+    with claimed(out), interrupt, Progress(quiet=quiet, stage="reading") as progress:
         report = calibrate_head(
             head,
             folders,

@@ -49,7 +49,7 @@ def failure_lines(failed: Iterable[tuple[str, str]]) -> list[str]:
         failed: paths and errors.
     """
     by_cause: dict[str, list[tuple[str, str]]] = {}
-    for path, error in failed:
+    for path, error in dict.fromkeys(failed):  # copies of a file fail as one
         by_cause.setdefault(cause_of(path, error), []).append((path, error))
     lines: list[tuple[str, int]] = []  # each with the number of files
     for cause, own in by_cause.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nfn_cli.cli.interrupts import told_interrupt
 from nfn_cli.cli.progress import Progress
+from nfn_cli.folders import claimed
 
 
 class FitProgress:
@@ -58,10 +59,11 @@ class FitProgress:
 
 @contextmanager
 def fit_progress(out: Path, unit: str, *, quiet: bool) -> Iterator[FitProgress]:
-    """The progress of a fit that writes a head to `out`.
+    """The progress of a fit that writes a head to `out`, which no other run writes to meanwhile.
 
     Raises:
         Exit: interrupted.
+        DataError: another run writes to it, or it cannot be made.
     """
 
     def kept() -> str:
@@ -71,5 +73,5 @@ def fit_progress(out: Path, unit: str, *, quiet: bool) -> Iterator[FitProgress]:
             "the same command goes on from here" if has_state(out) else "nothing is kept, the same command begins anew"
         )
 
-    with told_interrupt(kept, out), Progress(quiet=quiet, stage="reading") as progress:
+    with claimed(out), told_interrupt(kept, out), Progress(quiet=quiet, stage="reading") as progress:
         yield FitProgress(progress, unit)

@@ -257,6 +257,54 @@ def test_a_strangers_journal_moves_nothing(change: dict[str, Any], tmp_path: Pat
     assert files(tmp_path) == before
 
 
+def forged(folder: Path, places: dict[str, bytes], listed: list[str]) -> None:
+    """A journal that gives files of some contents their places, and last an index of some shards."""
+    index = json.dumps({"weight_map": {str(number): shard for number, shard in enumerate(listed)}}).encode()
+    renames = []
+    for number, (place, content) in enumerate((places | {"model.safetensors.index.json": index}).items()):
+        aside = folder / f".{number:016x}.new"
+        aside.write_bytes(content)
+        status = aside.stat()
+        own = {"aside": aside.name, "place": place, "size": status.st_size, "written": status.st_mtime_ns}
+        renames.append(own)
+    (folder / JOURNAL).write_text(json.dumps({"renames": renames}))
+
+
+@pytest.mark.parametrize(
+    ("places", "listed"),
+    [
+        (["notes.txt"], ["a.safetensors"]),
+        (["notes.txt"], ["notes.txt"]),
+        (["a.safetensors"], ["a.safetensors", "c.safetensors"]),
+        ([], ["../model/a.safetensors"]),
+    ],
+    ids=["no shard", "no checkpoint", "not all shards", "outside"],
+)
+def test_a_strangers_journal_replaces_only_the_shards_of_its_index(
+    places: list[str], listed: list[str], tmp_path: Path
+) -> None:
+    index = write_sharded(tmp_path / "model")
+    (index.parent / "notes.txt").write_text("mine")
+    forged(index.parent, dict.fromkeys(places, b"new"), listed)
+    before = files(tmp_path)
+    with pytest.raises(CheckpointError, match=f"{JOURNAL}: not a list of files that nfn was replacing"):
+        read_checkpoint(index)
+    assert files(tmp_path) == before
+
+
+def test_nothing_is_renamed_where_one_of_the_new_files_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = stopped(tmp_path, monkeypatch)
+    record = json.loads((tmp_path / JOURNAL).read_text())
+    record["renames"][2]["size"] += 1
+    (tmp_path / JOURNAL).write_text(json.dumps(record))
+    before = files(tmp_path)
+    with pytest.raises(CheckpointError, match=r"the new 'c\.safetensors' is lost"):
+        read_checkpoint(index)
+    assert files(tmp_path) == before
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"renames": 3}', '{"renames": [[]]}', "[" * 100_000])
 def test_a_damaged_journal_is_refused(text: str, tmp_path: Path) -> None:
     index = write_sharded(tmp_path)

@@ -119,3 +119,7 @@ def test_an_assumption_has_the_same_words_everywhere() -> None:
 def test_a_line_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     tell("a\x1b[2J\n\u202eb.pt: bad")
     assert capsys.readouterr().err == "nfn: a\\x1b[2J\\n\\u202eb.pt: bad\n"
+
+
+def test_a_file_of_which_many_copies_fail_is_told_once() -> None:
+    assert failure_lines([("a.pt", "a.pt: damaged; copy it again")] * 5) == ["a.pt: damaged; copy it again"]
