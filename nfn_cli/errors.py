@@ -54,6 +54,9 @@ class DifferentError(ArchitectureError):
 
     exit_code = 1
 
+    def __init__(self, subject: str | os.PathLike[str], cause: str, remedy: str) -> None:
+        super().__init__(subject, f"not the same orbit: {cause}", remedy)
+
 
 class HeadError(NfnError):
     """A head could not be loaded, or does not accept a network."""

@@ -136,8 +136,7 @@ def resolve_activation(
     elif default is not None:
         (name, slope), source = _named(default, subject), "assumed"
     else:
-        stem = subject.rpartition("/")[2].rpartition(".")[0]
-        remedy = f"tell it by --activation, or in a file {stem}.yaml beside it (activation: relu)"
+        remedy = "tell it by --activation, or in a file of its name that ends in .yaml (activation: relu)"
         raise ArchitectureError(subject, "the file does not tell its activation", remedy)
     return Activation(name, source, frequencies, pool, values, slope)
 
