@@ -14,7 +14,6 @@ from nfn_cli.cli.fit_progress import fit_progress
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, QuietOption, refuse_existing
 from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
 from nfn_cli.errors import UsageError
-from nfn_cli.folders import require_place
 
 if TYPE_CHECKING:
     from nfn_cli.nn import ForwardPass
@@ -109,7 +108,6 @@ def train(
 
     if not is_unfinished(out):
         refuse_existing(out, overwrite=overwrite)
-    require_place(out)
     settings = TrainSettings(
         members=members,
         fit=FitSettings(

@@ -14,7 +14,6 @@ from nfn_cli.cli.failures import tell
 from nfn_cli.cli.fit_progress import fit_progress
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, QuietOption, refuse_existing
 from nfn_cli.errors import UsageError
-from nfn_cli.folders import require_place
 
 
 class EditorKindName(str, Enum):
@@ -67,7 +66,6 @@ def train_editor(
     if not all(1 <= side <= LARGEST_SIDE for side in size):
         raise UsageError("--size", f"{size[0]} {size[1]} is no size", f"give two numbers from 1 to {LARGEST_SIDE}")
     refuse_existing(out, overwrite=overwrite)
-    require_place(out)
     settings = EditSettings(
         edit=edit.value,
         kind=kind.value,

@@ -14,7 +14,6 @@ from nfn_cli.cli.fit_progress import fit_progress
 from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, QuietOption, refuse_existing
 from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
 from nfn_cli.errors import UsageError
-from nfn_cli.folders import require_place
 
 
 class InrKindName(str, Enum):
@@ -85,7 +84,6 @@ def train_inr(
         raise UsageError("--messages", f"does not apply to {kind.value}", "leave it out")
     if not is_unfinished(out):
         refuse_existing(out, overwrite=overwrite)
-    require_place(out)
     settings = ClassifierSettings(
         kind=kind.value,
         sizes=inr_sizes(kind.value, side=side, channels=channels, mirror=mirror, messages=messages),

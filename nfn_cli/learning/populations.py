@@ -18,7 +18,7 @@ from nfn_cli.learning.batches import batches
 from nfn_cli.learning.conformal import interval_radius, local_radii
 from nfn_cli.learning.interval_card import with_interval
 from nfn_cli.learning.metrics import Estimate, bootstrap, share
-from nfn_cli.learning.places import require_place
+from nfn_cli.learning.places import require_head_place
 from nfn_cli.learning.splits import left_out_positions
 from nfn_cli.nn import Head, HeadConfig, load_head
 from nfn_cli.nn.calibration import along
@@ -106,7 +106,7 @@ def calibrate_head(
     """
     settings = settings or IntervalSettings()
     head = load_head(name, device)
-    require_place(out)
+    require_head_place(out)
     answered = []
     for own, folder in populations.items():
         on_population(own)

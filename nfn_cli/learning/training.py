@@ -18,7 +18,7 @@ from nfn_cli.learning.evaluation import EvaluateSettings, EvaluationReport, meas
 from nfn_cli.learning.fit_state import StateKeeper
 from nfn_cli.learning.fitting import FitOutcome, FitSettings, fit_ensemble
 from nfn_cli.learning.outsiders import read_outsiders
-from nfn_cli.learning.places import require_place
+from nfn_cli.learning.places import require_head_place
 from nfn_cli.learning.running import known_pass
 from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, left_out_positions, positions
 from nfn_cli.nn import KINDS, Accepted, Ensemble, ForwardPass, Head, HeadConfig, Sizes, kind_of
@@ -106,7 +106,7 @@ def train_head(
     train, calibration, test = (_part(networks, part, settings, data) for part in _PARTS)
     require_spread(train, data)
     require_spread(test, data)
-    require_place(out)
+    require_head_place(out)
     accepted = Accepted.of(networks.point.architecture)
     others = read_outsiders(settings.outsiders, accepted, column=settings.column, activation=settings.activation)
     sizes, forward_pass = _members(settings, networks, data)

@@ -142,7 +142,10 @@ def test_what_only_one_has_beside_its_layers_is_told(tmp_path: Path, nfn: Nfn) -
     two = rewritten(one, tmp_path / "two.safetensors", lambda tensors: tensors.pop("log_std"), "prelu")
     done = nfn("verify", one, two)
     assert done.code == 1
-    assert f"{two}: not the same orbit: beside its layers it has order, p.weight, the other log_std, order, p.weight" in done.err
+    assert (
+        f"{two}: not the same orbit: beside its layers it has order, p.weight, the other log_std, order, p.weight"
+        in done.err
+    )
 
 
 def test_a_fine_tuned_network_tells_its_distance(tmp_path: Path, nfn: Nfn) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from nfn_cli.learning import EvaluationReport, IntervalReport, calibrate_head, interval_radius
+from nfn_cli.errors import DataError
+from nfn_cli.learning import EvaluationReport, IntervalReport, calibrate_head, interval_radius, train_head
 from nfn_cli.nn import load_head
 from nfn_cli.nn.head import read_config
 from nfn_cli.zoo import read_networks
@@ -194,3 +195,12 @@ def test_too_few_networks_are_refused(fitted: Fitted, population: Path, tmp_path
 def test_reports_are_plain_data(fitted: Fitted, population: Path, tmp_path: Path) -> None:
     report = calibrate_head(str(fitted[0]), {"own": population}, tmp_path / "new")
     assert isinstance(report, IntervalReport) and report.head == "new" and report.level == 0.9
+
+
+def test_a_folder_of_other_files_is_no_place_for_a_head(fitted: Fitted, population: Path, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(DataError, match="holds files, and no head; choose a new or an empty folder"):
+        calibrate_head(str(fitted[0]), {"own": population}, tmp_path)
+    with pytest.raises(DataError, match="holds files, and no head"):
+        train_head(population, None, tmp_path, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]

@@ -16,7 +16,7 @@ from nfn_cli.learning.inr.edit_card import editor_card
 from nfn_cli.learning.inr.edit_evaluation import EditReport, measure_editor
 from nfn_cli.learning.inr.edit_fit import EditFit, descend, editor_error, fit_painter, pictures_of, tune_steps
 from nfn_cli.learning.inr.edits import edited
-from nfn_cli.learning.places import require_place
+from nfn_cli.learning.places import require_head_place
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.inr.editor import Editor, EditorConfig
 from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS, editor_kind_of
@@ -81,7 +81,7 @@ def train_editor(
     on_stage("reading")
     networks = read_inrs(data, labels, activation=settings.activation)
     require_sine_picture(networks.point.architecture)
-    require_place(out)
+    require_head_place(out)
     parts = {}
     for name, count in (("train", settings.count), ("test", settings.test_count)):
         parts[name] = networks.part(name).first(count)

@@ -17,7 +17,7 @@ from nfn_cli.learning.inr.calibration import calibrate
 from nfn_cli.learning.inr.card import classifier_card
 from nfn_cli.learning.inr.evaluation import ClassReport, measure_classifier, read_others, require_classes
 from nfn_cli.learning.member_fit import FitSettings, class_loss
-from nfn_cli.learning.places import require_place
+from nfn_cli.learning.places import require_head_place
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.inr import INR_KINDS, Classifier, ClassifierConfig, ClassifierModel, InrSizes, inr_kind_of
 from nfn_cli.threads import threads_for, weights_of
@@ -89,7 +89,7 @@ def train_classifier(
         raise DataError(data, "all its networks are of one class", "give networks of two classes or more")
     require_classes(networks, len(names), data)
     _require_float32(networks)
-    require_place(out)
+    require_head_place(out)
     others = read_others(settings.outsiders, Accepted.of(networks.point.architecture), settings.activation)
     sizes = INR_KINDS[settings.kind].sizes() if settings.sizes is None else settings.sizes
     kind = inr_kind_of(sizes)
