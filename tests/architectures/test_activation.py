@@ -84,7 +84,7 @@ def test_nobody_knowing_is_an_error_that_says_where_to_tell_it(known: Known) -> 
     with pytest.raises(ArchitectureError, match="does not tell its activation") as refused:
         known()
     assert "--activation" in refused.value.remedy
-    assert "model.yaml" in refused.value.remedy
+    assert "a file of its name that ends in .yaml" in refused.value.remedy
 
 
 @pytest.mark.parametrize(
