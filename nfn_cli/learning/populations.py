@@ -120,9 +120,10 @@ def calibrate_head(
     reports = _reports(answered, head, settings.seed)
     head.model.calibration.knots.copy_(knots)
     head.model.calibration.radii.copy_(radii)
-    head = Head(out.resolve().name, _with_record(head.config, populations, reports, settings), head.model)
+    record = _record(populations, reports, settings)
+    head = Head(out.resolve().name, _with_record(head.config, record), head.model)
     report = IntervalReport(head.name, head.config.level, tuple(knots.tolist()), tuple(radii.tolist()), tuple(reports))
-    head.save(out, with_interval(_card(name), name, head))
+    head.save(out, with_interval(_card(name), name, head, record))
     return report
 
 
@@ -235,16 +236,14 @@ def _covered(population: _Answered, parts: Sequence[tuple[list[int], Interval]])
     return Covered(bootstrap(share, population.truth, inside, population.runs), float((high - low).mean()))
 
 
-def _with_record(
-    config: HeadConfig, folders: Mapping[str, Path], reports: Sequence[PopulationReport], settings: IntervalSettings
-) -> HeadConfig:
-    """The configuration with what its interval was set by, and what that one does there."""
-    populations: dict[str, Any] = {}
-    for report in reports:
-        folder = folders[report.name]
-        populations[report.name] = {
-            "data": folder.resolve().name,
-            "zoo": read_record(folder),
+def _record(
+    folders: Mapping[str, Path], reports: Sequence[PopulationReport], settings: IntervalSettings
+) -> dict[str, Any]:
+    """What the interval was set by, and what it does there: for the card."""
+    populations = {
+        report.name: {
+            "data": folders[report.name].resolve().name,
+            "zoo": read_record(folders[report.name]),
             "networks": report.networks,
             "runs": report.runs,
             "flagged": _plain(report.flagged),
@@ -252,9 +251,16 @@ def _with_record(
             "taken_in": _figures(report.taken_in),
             "left_out": _figures(report.left_out) if report.left_out else None,
         }
-    record = {"populations": populations, "seed": settings.seed, "folds": FOLDS}
+        for report in reports
+    }
     options = {"column": settings.column, "run_column": settings.run_column, "activation": settings.activation}
-    return replace(config, fitted={**config.fitted, "interval": {**record, **options}})
+    return {"populations": populations, "seed": settings.seed, "folds": FOLDS, **options}
+
+
+def _with_record(config: HeadConfig, record: dict[str, Any]) -> HeadConfig:
+    """The configuration with what its interval was set by. It is short: every call of a command reads it."""
+    populations = {name: own["data"] for name, own in record["populations"].items()}
+    return replace(config, fitted={**config.fitted, "interval": {**record, "populations": populations}})
 
 
 def _figures(covered: Covered) -> dict[str, Any]:

@@ -198,7 +198,7 @@ def test_contrast_sees_more_of_the_picture(blobs: Path) -> None:
         (["train-editor", "{zoo}", "--edit", "dilate", "--out", "{zoo}"], 2, "exists already"),
         (["train-editor", "{zoo}", "--edit", "dilate", "--out", "{new}", "--size", "0", "9"], 2, "--size"),
         (["train-editor", "{zoo}", "--edit", "blur", "--out", "{new}"], 2, "blur"),
-        (["train-editor", "{new}", "--edit", "dilate", "--out", "{new}"], 3, "no such folder"),
+        (["train-editor", "{new}/none", "--edit", "dilate", "--out", "{new}"], 3, "no such folder"),
         (["train-editor", "{zoo}", "--edit", "dilate", "--out", "{new}", "--count", "3"], 3, "only 3 networks"),
         (["evaluate-inr", "{head}", "{zoo}", "--outsiders", "a={zoo}"], 2, "--outsiders"),
         (["evaluate-inr", "{head}", "{new}"], 3, "no such folder"),
