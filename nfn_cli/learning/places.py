@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from nfn_cli.errors import DataError
-from nfn_cli.folders import require_place
 from nfn_cli.learning.fit_state import has_state
 from nfn_cli.nn.head_folder import CONFIG_FILE
 
@@ -17,7 +16,9 @@ def require_head_place(out: Path) -> None:
     Raises:
         DataError: it cannot, or it holds other files, among which a head's would replace those of the same names.
     """
-    require_place(out)
+    there = next(place for place in (out, *out.resolve().parents) if os.path.exists(place))
+    if not os.path.isdir(there) or not os.access(there, os.W_OK):
+        raise DataError(out, f"{there} is no folder that can be written to", "choose another place")
     if not os.path.isdir(out) or (out / CONFIG_FILE).exists() or has_state(out):
         return
     if any(not entry.name.startswith(".") for entry in os.scandir(out)):
