@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from nfn_cli.cli.evaluate import ReportFormat
 from nfn_cli.cli.failures import tell
 from nfn_cli.cli.interrupts import told_interrupt
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, QuietOption, complete_head, refuse_existing
+from nfn_cli.cli.options import (
+    ActivationOption,
+    Device,
+    DeviceOption,
+    HeadArgument,
+    QuietOption,
+    ReportFormat,
+    refuse_existing,
+)
 from nfn_cli.cli.outsiders import named_folders
 from nfn_cli.cli.progress import Progress
 from nfn_cli.folders import claimed
@@ -23,15 +27,7 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    head: Annotated[
-        str,
-        typer.Argument(
-            metavar="HEAD",
-            help="A shipped head's name or a head's folder.",
-            autocompletion=complete_head,
-            show_default=False,
-        ),
-    ],
+    head: HeadArgument,
     population: Annotated[
         list[str],
         typer.Option(
@@ -55,7 +51,7 @@ def calibrate(
     Predictions and flags stay as they are. Coverage is measured on runs that the interval was not set by, and on each
     population with an interval set by the others alone: what to expect of networks from elsewhere.
     """
-    from nfn_cli.cli.report import without_nan
+    from nfn_cli.cli.report import write_report
     from nfn_cli.learning import IntervalSettings, calibrate_head
     from nfn_cli.scoring.device import resolve_device
 
@@ -71,15 +67,12 @@ def calibrate(
             device=resolve_device(device.value),
             on_population=lambda name: progress.stage(f"reading {name}"),
         )
-    if format is ReportFormat.json:
-        print(json.dumps(without_nan(asdict(report)), indent=2))
-    else:
-        _print(report)
+    write_report(report, _print, format)
     if not quiet:
         tell(f"head written to {out}")
 
 
-def _print(report: IntervalReport) -> None:
+def _print(report: IntervalReport, stream: TextIO) -> None:
     from nfn_cli.cli.report import figures_table, print_lines
 
     coverage, width = [], []
@@ -92,7 +85,7 @@ def _print(report: IntervalReport) -> None:
     if len(set(report.radii)) == 1:  # of few networks
         places = f"{report.radii[0]:.4f}"
     print_lines(
-        sys.stdout,
+        stream,
         figures_table("coverage on", columns, coverage),
         figures_table("mean width on", columns, width),
         f"{report.level:.0%} interval: ± {places}",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +13,10 @@ from nfn_cli.cli.options import (
     ActivationOption,
     Device,
     DeviceOption,
+    HeadArgument,
     QuietOption,
+    ReportFormat,
     checked_scale_range,
-    complete_head,
 )
 from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
 from nfn_cli.cli.progress import Progress
@@ -31,23 +29,8 @@ class Split(str, Enum):
     all = "all"
 
 
-class ReportFormat(str, Enum):
-    """How the report is written."""
-
-    table = "table"
-    json = "json"
-
-
 def evaluate(
-    head: Annotated[
-        str,
-        typer.Argument(
-            metavar="HEAD",
-            help="A shipped head's name or a head's folder.",
-            autocompletion=complete_head,
-            show_default=False,
-        ),
-    ],
+    head: HeadArgument,
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help="A folder of checkpoints, or a packed file.", show_default=False)
     ],
@@ -82,7 +65,7 @@ def evaluate(
     Kendall's tau, R2, mean absolute error, coverage of the interval and share flagged, with 95 % bootstrap intervals
     over training runs; then the share flagged of outsiders made of these networks, and of those given.
     """
-    from nfn_cli.cli.report import print_report, without_nan
+    from nfn_cli.cli.report import print_report, write_report
     from nfn_cli.learning import EvaluateSettings, evaluate_head
     from nfn_cli.scoring.device import resolve_device
 
@@ -98,7 +81,4 @@ def evaluate(
     )
     with told_interrupt(lambda: "nothing was written"), Progress(quiet=quiet, stage="reading") as progress:
         report = evaluate_head(head, data, labels, settings, resolve_device(device.value), on_stage=progress.stage)
-    if format is ReportFormat.json:
-        print(json.dumps(without_nan(asdict(report)), indent=2))
-    else:
-        print_report(report, sys.stdout)
+    write_report(report, print_report, format)

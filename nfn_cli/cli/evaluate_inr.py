@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable
-from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO, TypeVar
+from typing import Annotated, Any
 
 import typer
 
-from nfn_cli.cli.evaluate import ReportFormat
 from nfn_cli.cli.interrupts import told_interrupt
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, QuietOption, complete_head
+from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, HeadArgument, QuietOption, ReportFormat
 from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
 from nfn_cli.cli.progress import Progress
 from nfn_cli.errors import UsageError
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-
-Report = TypeVar("Report", bound="DataclassInstance")
 
 
 class InrSplit(str, Enum):
@@ -35,15 +24,7 @@ class InrSplit(str, Enum):
 
 
 def evaluate_inr(
-    head: Annotated[
-        str,
-        typer.Argument(
-            metavar="HEAD",
-            help="A shipped head's name or a head's folder.",
-            autocompletion=complete_head,
-            show_default=False,
-        ),
-    ],
+    head: HeadArgument,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A zoo of INRs.", show_default=False)],
     labels: Annotated[
         Path | None,
@@ -69,49 +50,28 @@ def evaluate_inr(
     """
     from nfn_cli.cli.class_report import print_class_report
     from nfn_cli.cli.edit_report import print_edit_report
+    from nfn_cli.cli.report import write_report
     from nfn_cli.learning.inr import evaluate_classifier, evaluate_editor
     from nfn_cli.nn import task_of_head
     from nfn_cli.nn.inr.editor import EDIT
     from nfn_cli.scoring.device import resolve_device
 
-    others, place = parsed_outsiders(outsiders), resolve_device(device.value)
-    if task_of_head(head) == EDIT:
-        if others:
-            raise UsageError("--outsiders", f"{head} edits, and flags no outsiders", "leave it out")
-        with told_interrupt(lambda: "nothing was written"), Progress(quiet=quiet, stage="reading") as progress:
-            edited = evaluate_editor(
-                head,
-                data,
-                labels,
-                split=split.value,
-                count=count,
-                seed=seed,
-                activation=activation,
-                device=place,
-                on_stage=progress.stage,
-            )
-        _print(edited, print_edit_report, format)
-        return
+    others, editing = parsed_outsiders(outsiders), task_of_head(head) == EDIT
+    if editing and others:
+        raise UsageError("--outsiders", f"{head} edits, and flags no outsiders", "leave it out")
+    settings: dict[str, Any] = {
+        "split": split.value,
+        "count": count,
+        "seed": seed,
+        "activation": activation,
+        "device": resolve_device(device.value),
+    }
     with told_interrupt(lambda: "nothing was written"), Progress(quiet=quiet, stage="reading") as progress:
-        report = evaluate_classifier(
-            head,
-            data,
-            labels,
-            split=split.value,
-            count=count,
-            seed=seed,
-            activation=activation,
-            outsiders=others,
-            device=place,
-            on_stage=progress.stage,
-        )
-    _print(report, print_class_report, format)
-
-
-def _print(report: Report, show: Callable[[Report, TextIO], None], format: ReportFormat) -> None:
-    from nfn_cli.cli.report import without_nan
-
-    if format is ReportFormat.json:
-        print(json.dumps(without_nan(asdict(report)), indent=2))
+        if editing:
+            edited = evaluate_editor(head, data, labels, **settings, on_stage=progress.stage)
+        else:
+            classified = evaluate_classifier(head, data, labels, **settings, outsiders=others, on_stage=progress.stage)
+    if editing:
+        write_report(edited, print_edit_report, format)
     else:
-        show(report, sys.stdout)
+        write_report(classified, print_class_report, format)

@@ -31,6 +31,13 @@ class Format(str, Enum):
     csv = "csv"
 
 
+class ReportFormat(str, Enum):
+    """How the report is written."""
+
+    table = "table"
+    json = "json"
+
+
 class Pool(str, Enum):
     """Pooling behind activations."""
 
@@ -66,6 +73,15 @@ def checked_scale_range(scale_range: tuple[float, float]) -> tuple[float, float]
     return scale_range
 
 
+HeadArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="HEAD",
+        help="A shipped head's name or a head's folder.",
+        autocompletion=complete_head,
+        show_default=False,
+    ),
+]
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute; auto takes a GPU where there is one.")]
 ActivationOption = Annotated[
     str | None,

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from nfn_cli.cli.options import ReportFormat
 from nfn_cli.learning import Agreement, EvaluationReport, OutsiderReport
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from nfn_cli.cli.layout import Table
+
+Report = TypeVar("Report", bound="DataclassInstance")
 
 _NAMES = {
     "tau": "Kendall's tau",
@@ -61,12 +69,20 @@ def _learned(outsiders: OutsiderReport) -> str:
     return "" if outsiders.trained_flagged is None else f"{outsiders.trained_flagged} ({outsiders.trained})"
 
 
-def without_nan(value: Any) -> Any:
+def write_report(report: Report, show: Callable[[Report, TextIO], None], format: ReportFormat) -> None:
+    """Write a report to stdout: as JSON, or for people, by `show`."""
+    if format is ReportFormat.json:
+        print(json.dumps(_without_nan(asdict(report)), indent=2))
+    else:
+        show(report, sys.stdout)
+
+
+def _without_nan(value: Any) -> Any:
     """The same nested values with None for NaN, which JSON does not know."""
     if isinstance(value, dict):
-        return {name: without_nan(item) for name, item in value.items()}
+        return {name: _without_nan(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
+        return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nfn_cli.learning.card import half_widths, zoo_command
 from nfn_cli.nn import Head
+
+if TYPE_CHECKING:
+    from nfn_cli.learning.populations import PopulationReport
 
 SECTION = "## Interval on several populations"
 _INTERVAL = re.compile(r"^A curve, fitted to .*?(?=\n\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -16,7 +20,13 @@ _COVERAGE = re.compile(r"^\| (coverage of the \S+ interval) \|.*$", re.MULTILINE
 _OWN = re.compile(rf"^{SECTION}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
 
-def with_interval(card: str, before: str, head: Head, record: dict[str, Any]) -> str:
+def with_interval(
+    card: str,
+    before: str,
+    head: Head,
+    reports: Sequence[PopulationReport],
+    zoos: Mapping[str, dict[str, Any] | None],
+) -> str:
     """A head's card with its new interval: the paragraph on it, its coverage, and the commands that set it.
 
     All else stays: neither predictions nor flags have changed.
@@ -24,10 +34,11 @@ def with_interval(card: str, before: str, head: Head, record: dict[str, Any]) ->
     Args:
         card: Markdown of the card before; empty for none.
         before: the name or folder of the head that the interval was set for.
-        head: with the new interval.
-        record: what set it, and what it does there, as `nfn_cli.learning.populations` tells.
+        head: with the new interval, and under `fitted` what set it.
+        reports: what it does on each population.
+        zoos: how each population was made, where its folder says so.
     """
-    paragraph, own = _paragraph(head, record), _section(head, record, before)
+    paragraph, own = _paragraph(head, reports), _section(head, reports, zoos, before)
     card = _OWN.sub("", card) or f"# {head.name}\n\n"
     card = _COVERAGE.sub(r"| \1 | see *Interval on several populations* | |", card)
     if _INTERVAL.search(card):
@@ -38,20 +49,22 @@ def with_interval(card: str, before: str, head: Head, record: dict[str, Any]) ->
     return f"{head_.rstrip()}\n\n{own}\n{mark}{tail}" if mark else f"{card.rstrip()}\n\n{own}"
 
 
-def _paragraph(head: Head, record: dict[str, Any]) -> str:
-    populations = record["populations"].values()
-    networks, runs = (sum(own[what] for own in populations) for what in ("networks", "runs"))
+def _paragraph(head: Head, reports: Sequence[PopulationReport]) -> str:
+    networks, runs = sum(own.networks for own in reports), sum(own.runs for own in reports)
     return f"""A curve, fitted to what members say of the training runs that they left out, is laid through the
 predictions. The interval around them is conformal: as wide as the {head.config.level:.0%} quantile of the absolute
-error on each of {len(populations)} populations asks for ({networks:,} checkpoints of {runs:,} runs), cut to [0, 1]:
+error on each of {len(reports)} populations asks for ({networks:,} checkpoints of {runs:,} runs), cut to [0, 1]:
 ± {half_widths(head)}."""
 
 
-def _section(head: Head, record: dict[str, Any], before: str) -> str:
-    populations: dict[str, dict[str, Any]] = record["populations"]
-    rows = "\n".join(_row(name, own) for name, own in populations.items())
-    commands = [zoo_command(own["zoo"], quote(own["data"])) for own in populations.values() if own["zoo"]]
-    named = " ".join(f"--population {quote(name + '=' + own['data'])}" for name, own in populations.items())
+def _section(
+    head: Head, reports: Sequence[PopulationReport], zoos: Mapping[str, dict[str, Any] | None], before: str
+) -> str:
+    record = head.config.fitted["interval"]
+    rows = "\n".join(_row(own) for own in reports)
+    folders = record["populations"]
+    commands = [zoo_command(zoo, quote(folders[name])) for name, zoo in zoos.items() if zoo]
+    named = " ".join(f"--population {quote(f'{name}={folder}')}" for name, folder in folders.items())
     replaced = " --overwrite" if Path(before).name == head.name else ""
     out = f"--out {quote(head.name)}{replaced}"
     commands.append(f"nfn calibrate {quote(Path(before).name)} {named}{_options(record)} {out}")
@@ -73,9 +86,9 @@ what to expect of networks of yet another one. *Flagged*: called outside the pop
 """
 
 
-def _row(name: str, own: dict[str, Any]) -> str:
-    covered = " | ".join(_covered(own[interval]) for interval in ("before", "taken_in", "left_out"))
-    return f"| {name} | {own['networks']:,} ({own['runs']:,} runs) | {_estimate(own['flagged'])} | {covered} |"
+def _row(own: PopulationReport) -> str:
+    covered = " | ".join(str(covered or "") for covered in (own.before, own.taken_in, own.left_out))
+    return f"| {own.name} | {own.networks:,} ({own.runs:,} runs) | {own.flagged} | {covered} |"
 
 
 def _options(record: dict[str, Any]) -> str:
@@ -84,12 +97,3 @@ def _options(record: dict[str, Any]) -> str:
     activation = f" --activation {record['activation']}" if record["activation"] else ""
     seed = f" --seed {record['seed']}" if record["seed"] else ""
     return f"{target}{runs}{activation}{seed}"
-
-
-def _covered(own: dict[str, Any] | None) -> str:
-    return "" if own is None else f"{_estimate(own['coverage'])}, {own['width']:.4f} wide"
-
-
-def _estimate(values: list[float]) -> str:
-    value, low, high = values
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"

@@ -6,9 +6,8 @@ The members of a head, its curve and its population stay as they are, and so do 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -120,10 +119,10 @@ def calibrate_head(
     reports = _reports(answered, head, settings.seed)
     head.model.calibration.knots.copy_(knots)
     head.model.calibration.radii.copy_(radii)
-    record = _record(populations, reports, settings)
-    head = Head(out.resolve().name, _with_record(head.config, record), head.model)
+    head = Head(out.resolve().name, _with_record(head.config, populations, settings), head.model)
     report = IntervalReport(head.name, head.config.level, tuple(knots.tolist()), tuple(radii.tolist()), tuple(reports))
-    head.save(out, with_interval(_card(name), name, head, record))
+    zoos = {own: read_record(folder) for own, folder in populations.items()}
+    head.save(out, with_interval(_card(name), name, head, reports, zoos))
     return report
 
 
@@ -236,39 +235,10 @@ def _covered(population: _Answered, parts: Sequence[tuple[list[int], Interval]])
     return Covered(bootstrap(share, population.truth, inside, population.runs), float((high - low).mean()))
 
 
-def _record(
-    folders: Mapping[str, Path], reports: Sequence[PopulationReport], settings: IntervalSettings
-) -> dict[str, Any]:
-    """What the interval was set by, and what it does there: for the card."""
-    populations = {
-        report.name: {
-            "data": folders[report.name].resolve().name,
-            "zoo": read_record(folders[report.name]),
-            "networks": report.networks,
-            "runs": report.runs,
-            "flagged": _plain(report.flagged),
-            "before": _figures(report.before),
-            "taken_in": _figures(report.taken_in),
-            "left_out": _figures(report.left_out) if report.left_out else None,
-        }
-        for report in reports
-    }
-    options = {"column": settings.column, "run_column": settings.run_column, "activation": settings.activation}
-    return {"populations": populations, "seed": settings.seed, "folds": FOLDS, **options}
-
-
-def _with_record(config: HeadConfig, record: dict[str, Any]) -> HeadConfig:
+def _with_record(config: HeadConfig, folders: Mapping[str, Path], settings: IntervalSettings) -> HeadConfig:
     """The configuration with what its interval was set by. It is short: every call of a command reads it."""
-    populations = {name: own["data"] for name, own in record["populations"].items()}
-    return replace(config, fitted={**config.fitted, "interval": {**record, "populations": populations}})
-
-
-def _figures(covered: Covered) -> dict[str, Any]:
-    return {"coverage": _plain(covered.coverage), "width": round(covered.width, 4)}
-
-
-def _plain(estimate: Estimate) -> list[float]:
-    return [round(value, 3) for value in (estimate.value, estimate.low, estimate.high)]
+    record = {"populations": {name: folder.resolve().name for name, folder in folders.items()}, "folds": FOLDS}
+    return replace(config, fitted={**config.fitted, "interval": {**record, **asdict(settings)}})
 
 
 def _card(name: str) -> str:
