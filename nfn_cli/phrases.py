@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 def escaped(text: str) -> str:
     r"""A text from a file, whole, but without what could command a terminal or break a line.
@@ -11,9 +13,14 @@ def escaped(text: str) -> str:
     >>> print(escaped("a\nb\x1b[2J\u202e.pt"))
     a\nb\x1b[2J\u202e.pt
     """
+    return visible(text)
+
+
+def visible(text: str, keeps: Callable[[str], bool] = lambda character: False) -> str:
+    """A text with escapes in place of characters that are not printed, but for those that `keeps` says stay."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() or keeps(c) else ascii(c)[1:-1] for c in text)
 
 
 def lines_for_terminal(text: str) -> str:
@@ -22,7 +29,7 @@ def lines_for_terminal(text: str) -> str:
     >>> lines_for_terminal("a\x1b[2J.pt\n")
     'a\\x1b[2J.pt\n'
     """
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+    return visible(text, "\n\t".__contains__)
 
 
 def files(number: int) -> str:

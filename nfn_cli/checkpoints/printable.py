@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nfn_cli.phrases import visible
+
 _LONGEST = 200
 
 
@@ -15,7 +17,7 @@ def printable(text: object) -> str:
     """
     shown = str(text)
     shown = shown[:_LONGEST] + ("..." if len(shown) > _LONGEST else "")
-    return "".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in shown)
+    return visible(shown, str.isspace)
 
 
 def printable_list(names: Iterable[object]) -> str:

@@ -17,6 +17,7 @@ from nfn_cli.cli.program import INTERRUPTED
 from nfn_cli.cli.progress import Progress
 from nfn_cli.errors import NfnError
 from nfn_cli.folders import make_folder, remove_empty
+from nfn_cli.phrases import files
 from nfn_cli.threads import numbers_in, threads_for
 
 Row = TypeVar("Row")
@@ -108,8 +109,8 @@ def leave_after(outcome: Outcome[AnyRow], notes: Sequence[str] = (), *, overwrit
         overwrite: the files that are there may be old ones.
     """
     if outcome.passed_over:
-        files = "1 file exists" if outcome.passed_over == 1 else f"{outcome.passed_over:,} files exist"
-        notes = [f"{files} already, passed over", *notes]
+        exist = "exists" if outcome.passed_over == 1 else "exist"
+        notes = [f"{files(outcome.passed_over)} {exist} already, passed over", *notes]
     try:
         leave_with(outcome.rows, notes, fine=outcome.passed_over)
     except typer.Exit:
