@@ -1,0 +1,1 @@
+"""From a module to labels: `torch.export` on the meta device, then one rule an operator."""

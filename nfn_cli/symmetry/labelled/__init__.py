@@ -1,0 +1,1 @@
+"""The group on labels: elements, their action, normal forms and alignment."""
