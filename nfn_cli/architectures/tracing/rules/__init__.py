@@ -1,0 +1,32 @@
+"""One rule an operator; one file a kind of rule."""
+
+from nfn_cli.architectures.tracing.rules import (
+    attention,
+    contractions,
+    elementwise,
+    lookups,
+    movement,
+    normalisations,
+    parts,
+    pooling,
+    recurrence,
+    reductions,
+    routing,
+)
+from nfn_cli.architectures.tracing.rules.registry import RULES, Call
+
+__all__ = [
+    "RULES",
+    "Call",
+    "attention",
+    "contractions",
+    "elementwise",
+    "lookups",
+    "movement",
+    "normalisations",
+    "parts",
+    "pooling",
+    "recurrence",
+    "reductions",
+    "routing",
+]

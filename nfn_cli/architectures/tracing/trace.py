@@ -1,0 +1,238 @@
+"""What a trace collects: labels and what must stay together, scale equations, and the uses of every tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from nfn_cli.architectures.labels import NONE, Role, Use
+from nfn_cli.architectures.labels.equations import Equations
+from nfn_cli.architectures.labels.union import UnionFind
+from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Term, Unsupported, Value
+
+
+class Trace:
+    """The state of one trace.
+
+    Labels are made in *sorts*: arrays of labels of one origin. Labels that must move together are one *unit*; no unit
+    has two labels of one sort.
+    """
+
+    def __init__(self) -> None:
+        self.units = UnionFind()
+        self.sorts: list[int] = [0]  # the first label of each sort, and one past the last
+        self.origins: list[str] = []  # by sort, where it was made
+        self.families: list[set[int]] = []  # by sort, the sorts of its labels' units
+        self.logs = Equations(mod2=False)
+        self.signs = Equations(mod2=True)
+        self.edges: list[tuple[Ints, Ints]] = []
+        self.colours: list[tuple[Ints, Ints]] = []
+        self.uses: dict[str, list[Use]] = {}
+        self.place = ""
+
+    # Labels.
+
+    @property
+    def label_count(self) -> int:
+        """Labels so far."""
+        return self.sorts[-1]
+
+    def new_labels(self, shape: Sequence[int], origin: str) -> Ints:
+        """Labels of a new sort."""
+        labels = self.units.new(int(np.prod(shape)))
+        self.sorts.append(self.sorts[-1] + len(labels))
+        self.origins.append(origin)
+        self.families.append({len(self.origins) - 1})
+        return np.asarray(labels).reshape(tuple(shape))
+
+    def sort_of(self, labels: Ints) -> Ints:
+        """The sort of each label."""
+        return np.searchsorted(np.asarray(self.sorts), labels, side="right") - 1
+
+    def edge(self, ours: Ints, theirs: Ints) -> None:
+        """Keep a relation between labels: where one goes, the other goes with it."""
+        ours, theirs = _pairs(ours, theirs)
+        if len(ours):
+            self.edges.append((ours, theirs))
+
+    def colour(self, labels: Ints, axis: int) -> None:
+        """Keep every label at its place along an axis."""
+        places = np.arange(labels.shape[axis]).reshape([-1 if own == axis else 1 for own in range(labels.ndim)])
+        self.mark(labels, places)
+
+    def mark(self, labels: Ints, marks: Ints) -> None:
+        """Keep a mark of every label."""
+        ours, marks = _pairs(labels, marks, marked=True)
+        if len(ours):
+            self.colours.append((ours, marks))
+
+    def unify(self, ours: Ints, theirs: Ints) -> None:
+        """Have labels move together, entry by entry."""
+        ours, theirs = _pairs(ours, theirs)
+        roots, others = self.units.find(ours), self.units.find(theirs)
+        if bool((roots == others).all()):
+            return
+        mine = self._family(ours)
+        their = self._family(theirs)
+        joined = mine | their
+        if _one_to_one(roots, others) and not mine & their:
+            self.units.union(ours, theirs)
+        elif not self._unite_checked(ours, theirs, joined):
+            self.edge(ours, theirs)
+            return
+        for sort in joined:
+            self.families[sort] = joined
+
+    def _family(self, labels: Ints) -> set[int]:
+        found: set[int] = set()
+        for sort in np.unique(self.sort_of(labels)).tolist():
+            found |= self.families[sort]
+        return found
+
+    def _unite_checked(self, ours: Ints, theirs: Ints, family: set[int]) -> bool:
+        """Unite, unless that would make two labels of one sort a unit."""
+        before = self.units.snapshot()
+        self.units.union(ours, theirs)
+        for sort in family:
+            roots = self.units.find(np.arange(self.sorts[sort], self.sorts[sort + 1]))
+            if len(np.unique(roots)) < len(roots):
+                self.units.restore(before)
+                return False
+        return True
+
+    # Scales.
+
+    def new_scales(self, shape: Sequence[int]) -> Ints:
+        """New scale variables."""
+        count = int(np.prod(shape))
+        logs, signs = self.logs.new(count), self.signs.new(count)
+        assert count == 0 or logs[0] == signs[0]
+        return np.asarray(logs).reshape(tuple(shape))
+
+    def relate(self, terms: Sequence[Term], *, logs: bool = True, signs: bool = True) -> None:
+        """Have the sum of terms be zero at every entry; entries of zeros say nothing."""
+        terms = [term for term in terms if term[0] != 0]
+        if not terms:
+            return
+        for rows in _crosses([array for _, array in terms]):
+            known = np.all([row != NONE for row in rows], axis=0)
+            arrays = [row[known] for row in rows]
+            if logs:
+                self._relate(self.logs, [(coefficient, array) for (coefficient, _), array in zip(terms, arrays)])
+            if signs:
+                odd = [(1, array) for (coefficient, _), array in zip(terms, arrays) if coefficient % 2]
+                self._relate(self.signs, odd)
+
+    @staticmethod
+    def _relate(equations: Equations, terms: Sequence[Term]) -> None:
+        if len(terms) == 1:
+            equations.zero(terms[0][1])
+        elif len(terms) == 2 and terms[0][0] == -terms[1][0]:
+            equations.equal(terms[0][1], terms[1][1])
+        elif terms:
+            equations.relate(terms)
+
+    def still(self, value: Value, *, logs: bool = True, signs: bool = True) -> None:
+        """Have nothing scale a value."""
+        self.relate(value.terms, logs=logs, signs=signs)
+
+    def derived(self, terms: Sequence[Term], *, power: float = 1.0, signs: bool = True) -> tuple[Term, ...]:
+        """One term for the logarithm of a power of what is scaled; its sign is that of the sum, or none."""
+        if not terms:
+            return ()
+        shape = np.broadcast_shapes(*[array.shape for _, array in terms])
+        known = np.all([np.broadcast_to(array, shape) != NONE for _, array in terms], axis=0)
+        made = self.new_scales(shape)
+        made = np.where(known, made, NONE)
+        negated = [(-coefficient * power, array) for coefficient, array in terms]
+        self.relate([(1, made), *negated], signs=False)
+        if signs:
+            self.relate([(1, made), *[(-coefficient, array) for coefficient, array in terms]], logs=False)
+        else:
+            self.signs.zero(made[known])
+        return ((1, made),)
+
+    # Tensors.
+
+    def use(self, parameter: Parameter, factors: Sequence[Factor], terms: Sequence[Term]) -> None:
+        """Record how a parameter is read: factors and terms as arrays of its view."""
+        view, base = parameter.view, parameter.base
+        axes = [axis for axis in range(view.ndim) if view.shape[axis] > 1 and view.stride(axis) != 0]
+
+        def own(array: Ints) -> Ints:
+            if any(size > 1 for axis, size in enumerate(array.shape) if axis not in axes):
+                raise Unsupported("neurons along an axis on which a tensor is repeated")
+            return array.reshape([array.shape[axis] for axis in axes])
+
+        shape = [view.shape[axis] for axis in axes]
+        stride = [view.stride(axis) for axis in axes]
+        roles = []
+        for factor in factors:
+            labels = own(factor.labels)
+            if labels.size > 1 or bool((labels != NONE).any()):
+                roles.append(Role(labels, None if factor.slots is None else own(factor.slots)))
+        scales = tuple((coefficient, own(array)) for coefficient, array in terms)
+        if any(int(coefficient) != coefficient for coefficient, _ in scales):
+            derived = self.derived([(float(coefficient), array) for coefficient, array in scales])
+            scales = tuple(derived)
+        offset = int(view.storage_offset())
+        shape, stride, offset = _extended(shape, stride, offset, base, roles, [array for _, array in scales])
+        roles = [role for role in roles if role.labels.size > 1]
+        made = Use(
+            tuple(shape), tuple(stride), offset, tuple(roles),
+            tuple((int(coefficient), array) for coefficient, array in scales), parameter.stored,
+        )  # fmt: skip
+        self.uses.setdefault(parameter.name, []).append(made)
+
+
+def _pairs(ours: Ints, theirs: Ints, *, marked: bool = False) -> tuple[Ints, Ints]:
+    ours, theirs = np.broadcast_arrays(ours, theirs)
+    ours, theirs = ours.reshape(-1), theirs.reshape(-1)
+    known = (ours != NONE) if marked else (ours != NONE) & (theirs != NONE)
+    return ours[known], theirs[known]
+
+
+def _one_to_one(ours: Ints, theirs: Ints) -> bool:
+    pairs = np.unique(np.stack([ours, theirs]), axis=1).shape[1]
+    return len(np.unique(ours)) == len(np.unique(theirs)) == pairs
+
+
+def _crosses(arrays: Sequence[Ints]) -> list[list[Ints]]:
+    """Entries that span all: a sum of functions of some axes each is zero everywhere if it is on these.
+
+    For each set of axes on which one array depends, the entries whose other indices are 0.
+    """
+    shape = np.broadcast_shapes(*[array.shape for array in arrays])
+    sets = {tuple(axis for axis, size in enumerate(array.shape) if size > 1) for array in arrays}
+    largest = [own for own in sets if not any(set(own) < set(other) for other in sets)]
+    if len(largest) == 1 or any((array == NONE).any() for array in arrays):
+        largest = [tuple(axis for axis, size in enumerate(shape) if size > 1)]
+    found = []
+    for own in largest:
+        index = tuple(slice(None) if axis in own else slice(0, 1) for axis in range(len(shape)))
+        found.append(
+            [np.ascontiguousarray(row.reshape(-1)) for row in
+             np.broadcast_arrays(*[np.broadcast_to(array, shape)[index] for array in arrays])]
+        )  # fmt: skip
+    return found
+
+
+def _extended(
+    shape: Sequence[int], stride: Sequence[int], offset: int, base: Tensor, roles: Sequence[Role], scales: Sequence[Ints]
+) -> tuple[list[int], list[int], int]:
+    """A slice along an axis of no neuron is read as the whole: rows of a table that these inputs do not reach."""
+    shape, stride = list(shape), list(stride)
+    for axis in range(len(shape)):
+        plain = all(array.shape[axis] == 1 for array in [*[role.labels for role in roles], *scales])
+        if not plain:
+            continue
+        for dimension in range(base.ndim):
+            if base.stride(dimension) == stride[axis] and shape[axis] < base.shape[dimension]:
+                place = offset // base.stride(dimension) % base.shape[dimension]
+                if place + shape[axis] <= base.shape[dimension]:
+                    offset -= place * base.stride(dimension)
+                    shape[axis] = base.shape[dimension]
+                    break
+    return shape, stride, offset

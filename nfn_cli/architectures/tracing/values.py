@@ -1,0 +1,205 @@
+"""What a traced network's values are told by: which neuron each entry belongs to, and what scales it.
+
+An array of a value has the value's rank, and size 1 along axes on which it does not depend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nfn_cli.architectures.labels import NONE, Stored
+
+Ints = NDArray[np.int64]
+Term = tuple[float, Ints]  # a coefficient, and a scale variable for each entry
+
+
+@dataclass(frozen=True)
+class Factor:
+    """The neurons along some axes of a value.
+
+    Attributes:
+        labels: NONE where the value is zero in every network of the orbit.
+        slots: which of its neuron's numbers an entry is; None where entries of one neuron are equal numbers.
+    """
+
+    labels: Ints
+    slots: Ints | None = None
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes along which neurons differ."""
+        return tuple(axis for axis, size in enumerate(self.labels.shape) if size > 1)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value in the graph.
+
+    Attributes:
+        shape: its sizes.
+        factors: no two of them share an axis.
+        terms: the group multiplies an entry by exp(Σ coefficient · log|d|), and by the signs.
+        constant: axes along which it is one number repeated, as after an expansion.
+        points: for indices of neurons, the neurons that they may be, along the last axis of this array.
+        data: the numbers themselves, for small constant tensors whose numbers are known.
+    """
+
+    shape: tuple[int, ...]
+    factors: tuple[Factor, ...] = ()
+    terms: tuple[Term, ...] = ()
+    constant: frozenset[int] = frozenset()
+    points: Ints | None = None
+    data: Tensor | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the group moves it."""
+        return bool(self.factors) or bool(self.terms) or self.points is not None
+
+    def varies(self, axis: int) -> bool:
+        """Whether its numbers differ along an axis, for all that is known."""
+        return self.shape[axis] > 1 and axis not in self.constant
+
+    def lifted(self, rank: int) -> Value:
+        """The same with leading axes of size 1, up to a rank."""
+        more = rank - len(self.shape)
+        if more <= 0:
+            return self
+        ones = (1,) * more
+        return Value(
+            ones + self.shape,
+            tuple(
+                Factor(
+                    factor.labels.reshape(ones + factor.labels.shape),
+                    None if factor.slots is None else factor.slots.reshape(ones + factor.slots.shape),
+                )
+                for factor in self.factors
+            ),
+            tuple((coefficient, array.reshape(ones + array.shape)) for coefficient, array in self.terms),
+            frozenset(axis + more for axis in self.constant),
+        )
+
+    def factor_on(self, axis: int) -> Factor | None:
+        """The factor that speaks of an axis."""
+        return next((factor for factor in self.factors if factor.labels.shape[axis] > 1), None)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A tensor of the file, or a view of it, before it meets anything.
+
+    Attributes:
+        name: the first of its names.
+        view: a meta tensor, a strided view of the whole one.
+        base: the whole one.
+        stored: from the numbers in the file to these.
+    """
+
+    name: str
+    view: Tensor
+    base: Tensor
+    stored: tuple[Stored, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the view."""
+        return tuple(self.view.shape)
+
+    def step(self, kind: str, value: float = 0.0) -> Parameter:
+        """The same behind one more step."""
+        return replace(self, stored=(*self.stored, Stored(kind, value)))
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> Parameter | None:
+        """The same after data movement; None where that is no view."""
+        view = move(self.view)
+        if view.untyped_storage()._cdata != self.base.untyped_storage()._cdata:
+            return None
+        return replace(self, view=view)
+
+
+Operand = Value | Parameter
+
+
+def squeezed(array: Ints) -> Ints:
+    """An array with size 1 along every axis on which it does not depend; NONE agrees with anything."""
+    for axis in range(array.ndim):
+        if array.shape[axis] > 1:
+            largest = array.max(axis=axis, keepdims=True)
+            if ((array == largest) | (array == NONE)).all():
+                array = largest
+    return array
+
+
+def move_array(array: Ints, shape: Sequence[int], move: Callable[[Tensor], Tensor]) -> Ints:
+    """Data movement executed on an array of a value of this shape."""
+    full = np.broadcast_to(array, tuple(shape))
+    return move(torch.from_numpy(np.ascontiguousarray(full))).contiguous().numpy()
+
+
+def move_value(value: Value, move: Callable[[Tensor], Tensor]) -> Value:
+    """A value after data movement, which is executed on its labels and scales."""
+    shape = value.shape
+    moved_shape = tuple(move(torch.empty(shape, device="meta")).shape)
+    factors = []
+    for factor in value.factors:
+        labels = squeezed(move_array(factor.labels, shape, move))
+        if labels.size == 1 and factor.labels.size > 1:
+            # One neuron of several was taken: it is still that one.
+            factors.append(Factor(labels.reshape((1,) * len(moved_shape))))
+            continue
+        slots = None
+        if labels.size != factor.labels.size or factor.slots is not None:
+            slots = _moved_slots(value, factor, labels, move)
+        factors.append(Factor(labels, slots))
+    terms = tuple(
+        (coefficient, squeezed(move_array(array, shape, move))) for coefficient, array in value.terms
+    )
+    constant: frozenset[int] = frozenset()
+    if value.constant:
+        sizes = [1 if axis in value.constant else size for axis, size in enumerate(shape)]
+        places = move_array(np.arange(int(np.prod(sizes))).reshape(sizes), shape, move)
+        constant = frozenset(
+            axis
+            for axis, size in enumerate(moved_shape)
+            if size > 1 and bool((places == places.take([0], axis)).all())
+        )
+    data = move(value.data) if value.data is not None else None
+    return Value(moved_shape, tuple(factors), terms, constant, data=data)
+
+
+def _moved_slots(value: Value, factor: Factor, labels: Ints, move: Callable[[Tensor], Tensor]) -> Ints | None:
+    """Which of its neuron's numbers each entry is, where neurons have several along one axis now."""
+    own = set(factor.axes)
+    sizes = [
+        1 if axis in own or axis in value.constant else size for axis, size in enumerate(value.shape)
+    ]
+    slots = np.arange(int(np.prod(sizes))).reshape(sizes)
+    if factor.slots is not None:
+        slots = slots * (int(factor.slots.max()) + 1) + factor.slots
+    moved = move_array(slots, value.shape, move)
+    kept = [slice(None) if size > 1 else slice(0, 1) for size in labels.shape]
+    first = moved[tuple(kept)]
+    if first.shape != moved.shape:
+        # Along the other axes the same entries must be next to each other, whatever their place there is.
+        pairs = np.stack([np.broadcast_to(first, moved.shape).reshape(-1), moved.reshape(-1)])
+        rest = [axis for axis, size in enumerate(labels.shape) if size == 1]
+        sizes = [moved.shape[axis] if axis in rest else 1 for axis in range(moved.ndim)]
+        where = np.broadcast_to(np.arange(int(np.prod(sizes))).reshape(sizes), moved.shape).reshape(-1)
+        seen = np.unique(np.stack([where, *pairs]), axis=1)
+        forward = np.unique(seen[:2], axis=1).shape[1]
+        backward = np.unique(seen[[0, 2]], axis=1).shape[1]
+        if not forward == backward == seen.shape[1]:
+            raise Unsupported("entries of one neuron are reordered differently from place to place")
+    if bool((first == first.reshape(-1)[0]).all()):
+        return None
+    return np.unique(first, return_inverse=True)[1].reshape(first.shape)
+
+
+class Unsupported(Exception):
+    """An operator, or the way in which it meets labels, has no rule."""
