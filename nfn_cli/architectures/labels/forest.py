@@ -71,20 +71,20 @@ class _Columns:
     """The labels of each unit, in the same order of parts for like units."""
 
     def __init__(self, unit: Ints, part: Hash, nodes: int) -> None:
-        self._order = np.lexsort((part, unit))
+        self.order = np.lexsort((part, unit))
         self.count = np.bincount(unit, minlength=nodes)
-        self._start = np.cumsum(self.count) - self.count
+        self.start = np.cumsum(self.count) - self.count
 
     def of(self, units: Ints) -> Ints:
         """The labels of each unit, [units, k]; all must have equally many."""
         k = int(self.count[units[0]]) if len(units) else 0
         if not (self.count[units] == k).all():
-            raise AssertionError("like units hold different numbers of labels")
-        return self._order[self._start[units][:, None] + np.arange(k)]
+            raise ValueError("like units hold different numbers of labels")
+        return self.order[self.start[units][:, None] + np.arange(k)]
 
     def first(self, units: Ints) -> Ints:
         """One label of each unit."""
-        return self._order[self._start[units]]
+        return self.order[self.start[units]]
 
 
 def _named(blocks: list[Block], names: Sequence[str]) -> list[Block]:
@@ -103,24 +103,46 @@ def _named(blocks: list[Block], names: Sequence[str]) -> list[Block]:
 
 
 def _rows(graph: Graph, unit: Ints, part: Hash, columns: _Columns) -> Ints:
-    """Rows (label, a, b) of all determined labels; those that others follow from come first."""
+    """Rows (label, a, b) of all determined labels, such that no two labels have the same pair (a, b)."""
     below = _Below(graph, unit, part, columns)
-    rows = [np.zeros((0, 3), np.int64)]
-    for step in reversed(graph.steps):
-        if not isinstance(step, Determined):
-            continue
-        for cls in np.unique(columns.count[step.nodes]):
-            if not cls:
-                continue
-            chosen = columns.count[step.nodes] == cls
-            labels = columns.of(step.nodes[chosen])
-            which, a = below.labels(unit[step.a[chosen]])
-            again, b = below.labels(unit[step.b[chosen]][which])
-            rows.append(np.stack([labels[which[again], 0], a[again], b], 1))
-            # What moves with it follows from it alone.
-            for k in range(1, labels.shape[1]):
-                rows.append(np.stack([labels[:, k], labels[:, 0], labels[:, 0]], 1))
-    return np.concatenate(rows)
+    label, a, b, kind, column = ([np.zeros(0, np.int64)] for _ in range(5))
+    for step in graph.steps:
+        if isinstance(step, Determined):
+            which, ways_a = below.labels(unit[step.a])
+            again, ways_b = below.labels(unit[step.b][which])
+            from_ = which[again]
+            # One row for each label that moves with a node, and each label by which its two neighbours are known.
+            row, where = joined(columns.start[step.nodes[from_]], columns.count[step.nodes[from_]])
+            label.append(columns.order[where])
+            a.append(ways_a[again][row])
+            b.append(ways_b[row])
+            kind.append(step.tags[from_[row]])
+            column.append(where - columns.start[step.nodes[from_]][row])
+    rows = np.stack([np.concatenate(label), np.concatenate(a), np.concatenate(b)], 1)
+    if not len(rows):
+        return rows
+    # Labels of several classes, or of one node, may have one pair: the first keeps it, and the others are told by labels
+    # before them. Their order is that of their classes, so the same at every pair. Those known by fewer labels are told
+    # apart more finely, and come first.
+    known = np.bincount(rows[:, 0], minlength=len(columns.count))[rows[:, 0]]
+    order = np.lexsort((np.concatenate(column), np.concatenate(kind), known, rows[:, 2], rows[:, 1]))
+    rows, known = rows[order], known[order]
+    starts = np.flatnonzero(np.r_[True, (rows[1:, 1:] != rows[:-1, 1:]).any(1)])
+    lengths = np.diff(np.r_[starts, len(rows)])
+    begin = np.repeat(starts, lengths)
+    finest = np.add.reduceat(known == known[begin], starts, dtype=np.int64)
+    rank = np.arange(len(rows)) - begin
+    # All pairs of the finest in turn, by the larger of the two, so that few follow from those that follow.
+    shell = np.sqrt(np.maximum(rank - 1, 0)).astype(np.int64)
+    rest = rank - 1 - shell**2
+    i, j = np.where(rest <= shell, shell, rest - shell - 1), np.where(rest <= shell, rest, shell)
+    far = shell >= np.repeat(finest, lengths)
+    i, j = np.where(far, 0, i), np.where(far, rank - 1, j)
+    later = rank > 0
+    told = rows.copy()
+    told[later, 1] = rows[(begin + i)[later], 0]
+    told[later, 2] = rows[(begin + j)[later], 0]
+    return np.unique(told, axis=0)
 
 
 class _Below:

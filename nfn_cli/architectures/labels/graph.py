@@ -32,9 +32,10 @@ class Peeled:
 
 @dataclass(frozen=True)
 class Determined:
-    """Nodes that go where two others say: no two of one class have the same pair (a, b). All int64 [m]."""
+    """Nodes that go where two others say: no two of one class (`tags`) have the same pair (a, b). All int64 [m]."""
 
     nodes: Ints
+    tags: Ints
     a: Ints
     b: Ints
 
@@ -160,10 +161,10 @@ class Graph:
 
     def determine(self, nodes: Ints, a: Ints, b: Ints) -> None:
         """Nodes whose only pairs are with a and b: what they say of those stays as a pair (a, b)."""
-        self.steps.append(Determined(nodes, a, b))
+        tags = self.cls[nodes]
+        self.steps.append(Determined(nodes, tags, a, b))
         gone = np.zeros(len(self.cls), bool)
         gone[nodes] = True
-        tags = self.cls[nodes]
         self.cls[nodes] = GONE
         self.change(~(gone[self.u] | gone[self.v]), a, b, mixed(5, tags), mixed(6, tags))
 

@@ -18,8 +18,11 @@ def permutation(
     Args:
         places: for each block int64 [units / n, n], a permutation in each row: the unit that has place j in parent unit
             p has place `places[p, j]` in the unit where p goes.
-        determined: as of `LabelledArchitecture`; a row may follow from labels of rows before it.
+        determined: as of `LabelledArchitecture`; a row may follow from labels of others, but not in a circle.
         count: how many labels there are.
+
+    Raises:
+        ValueError: the rows do not say where each of their labels goes.
     """
     sigma = np.arange(count)
     goes: list[NDArray[np.int64]] = []
@@ -36,11 +39,11 @@ def permutation(
     while len(rows):
         ready = ~(waits[rows[:, 1]] | waits[rows[:, 2]])
         if not ready.any():
-            raise AssertionError("labels follow from each other in a circle")
+            raise ValueError("labels follow from each other in a circle")
         want = sigma[rows[ready, 1]] * count + sigma[rows[ready, 2]]
         at = order[np.minimum(np.searchsorted(key[order], want), len(order) - 1)]
         if not np.array_equal(key[at], want):
-            raise AssertionError("no row says where a label goes")
+            raise ValueError("no row says where a label goes")
         sigma[rows[ready, 0]] = determined[at, 0]
         waits[rows[ready, 0]] = False
         rows = rows[~ready]
