@@ -359,6 +359,82 @@ def test_whatever_is_found_is_a_subgroup(start):
     assert whole >= 0.6 * several > 0
 
 
+def _composed(seed: int) -> Network:
+    """Children, grids, matchings and complete relations of classes, at random, some of them seen by nobody."""
+    rng = np.random.default_rng(seed)
+    net = Network()
+    classes = [net.new(int(rng.integers(1, 4)), shown=bool(rng.integers(0, 2)))]
+    for kind in rng.integers(0, 6, 5):
+        p, q = (classes[rng.integers(len(classes))] for _ in range(2))
+        if kind == 0 and net.count < 10:
+            classes.append(net.new(int(rng.integers(1, 4))))
+        elif kind == 1 and len(p) <= 4:
+            classes.append(net.new(2 * len(p), shown=bool(rng.integers(0, 2))))
+            net.edge(classes[-1], np.repeat(p, 2))
+        elif kind == 2 and len(p) * len(q) <= 8:
+            classes.append(net.new(len(p) * len(q)))
+            net.edge(classes[-1], np.repeat(p, len(q)))
+            net.edge(classes[-1], np.tile(q, len(p)))
+        elif kind == 3 and len(p) <= 4:
+            classes.append(net.new(len(p)))
+            net.edge(classes[-1], p)
+        elif kind == 4:
+            net.edge(p[:, None], q)
+        elif kind == 5 and len(p) % 2 == 0:
+            net.edge(p.reshape(2, -1)[0], p.reshape(2, -1)[1])
+    return net
+
+
+@pytest.mark.parametrize("start", range(0, 300, 50))
+def test_what_is_composed_of_the_usual_structures_comes_out_whole(start):
+    several = 0
+    for seed in range(start, start + 50):
+        net = _composed(seed)
+        order = net.order()
+        if net.count > 12 or order > 150:
+            continue
+        shown = np.unique(np.concatenate([t.uses[0].roles[0].labels for t in net.tensors] or [[]])).astype(int)
+        seen = {tuple(np.array(x)[shown]) for x in net.automorphisms()}
+        assert {tuple(np.array(x)[shown]) for x in net.elements()} <= seen
+        assert len(seen) == order
+        several += order > 1
+    assert several > 20
+
+
+def test_two_grids_on_the_same_sides_are_told_apart():
+    """Each label of a pair (head, dimension) has its own row: none goes where another of that pair should."""
+    net = Network()
+    j, s = net.new(2), net.new(2)
+    grids = []
+    for _ in range(7):
+        grids.append(net.new(2, 2))
+        net.edge(grids[-1], j)
+        net.edge(grids[-1], s[:, None])
+    blocks, determined = net.solve()
+    assert log10_order(blocks) == pytest.approx(math.log10(4))
+    moved = permutation(blocks, determined, [np.array([[1, 0]])] * 2, net.count)
+    assert moved.tolist() == [1, 0, 3, 2, *np.stack([g[::-1, ::-1] for g in grids]).ravel().tolist()]
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        moved = permutation(blocks, determined, random_places(blocks, rng), net.count)
+        assert all(np.array_equal(moved[g], g[moved[s] - s[0]][:, moved[j] - j[0]]) for g in grids)
+
+
+def test_a_grid_of_heads_that_have_no_label_is_told_by_what_is_in_them():
+    net, _ = _shared_dimensions_grouped()
+    _, determined = net.solve()
+    assert len({(a, b) for _, a, b in determined.tolist()}) == len(determined)
+
+
+def test_what_nobody_sees_need_not_follow():
+    """Labels in no tensor, in units that move: their block is left out, and the rest is a group still."""
+    net = Network()
+    a = net.new(2)
+    net.edge(net.new(2, 2, shown=False), a[:, None])
+    blocks, _ = net.solve()
+    assert [block.labels.tolist() for block in blocks] == [[[0], [1]]]
+
+
 def test_a_cycle_stays_where_it_is():
     net = Network()
     a = net.new(5)

@@ -1,4 +1,7 @@
-"""Networks on labels: see `spec` for how tensors are read, `group` for the group, `blocks` and `equations` for finding it."""
+"""Networks on labels: see `spec` for how tensors are read, `group` for the group.
+
+`blocks` finds the permutations, `equations` the scales.
+"""
 
 from nfn_cli.architectures.labels.blocks import log10_order, solve_permutations
 from nfn_cli.architectures.labels.equations import Equations, Terms

@@ -34,7 +34,7 @@ def solve_permutations(
     origins: NDArray[np.int32],
     origin_names: Sequence[str],
 ) -> tuple[tuple[Block, ...], NDArray[np.int32]]:
-    """The group of the permutations that keep the relations and the tensors' roles, as far as nested blocks can tell it.
+    """The permutations that keep the relations and the tensors' roles, as far as nested blocks can tell them.
 
     Every element of the forest keeps all relations. It is the whole group, but where a part of the relations is no
     tree, grid or matching of classes: there some labels stay fixed that could move.
@@ -47,8 +47,8 @@ def solve_permutations(
 
     Returns:
         The blocks, and the rows (label, a, b), int32 [m, 3], of labels that follow from others, as
-        `LabelledArchitecture` has them. What a row says may follow from labels of other rows, and a label may have several
-        rows, which agree: `permutation` reads them.
+        `LabelledArchitecture` has them. What a row says may follow from labels of other rows, and a label may have
+        several rows, which agree: `permutation` reads them.
 
     Raises:
         ArchitectureError: an element of what was found does not keep the relations (an error of this program).
@@ -64,10 +64,9 @@ def solve_permutations(
             if not any(rule(graph) for rule in rules):
                 freeze(graph)
         try:
-            blocks, determined = visible_part(*forest(graph, count, names), visible)
-            rows = determined.astype(np.int32)
-            if _keep(blocks, rows, colour, pairs):
-                return blocks, rows
+            whole = forest(graph, count, names)
+            if _keep(*whole, colour, pairs):
+                return visible_part(*whole, visible)
         except ValueError:  # like units are not alike, or a label has no row
             pass
     raise ArchitectureError(
@@ -144,7 +143,7 @@ def _pairs(relations: Relations, present: NDArray[np.bool_]) -> tuple[Ints, Ints
 
 
 def _keep(
-    blocks: tuple[Block, ...], determined: NDArray[np.int32], colour: Hash, pairs: tuple[Ints, Ints, Hash, Hash]
+    blocks: Sequence[Block], determined: NDArray[np.int32], colour: Hash, pairs: tuple[Ints, Ints, Hash, Hash]
 ) -> bool:
     """Whether random elements keep all colours and edges."""
     count = len(colour)

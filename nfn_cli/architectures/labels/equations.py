@@ -162,9 +162,9 @@ class _Expressions:
             if not len(step.follows):
                 continue
             entries = self.expand(step.follows)
-            begins = np.flatnonzero(np.r_[True, entries.rows[1:] != entries.rows[:-1]]) if len(entries) else []
+            begins = np.flatnonzero(np.diff(entries.rows, prepend=-1))
             pivots = entries.rows[begins]
-            self._start[pivots] = len(self._columns) + np.asarray(begins)
+            self._start[pivots] = len(self._columns) + begins
             self._length[pivots] = np.diff(np.r_[begins, len(entries)])
             self._columns = np.concatenate([self._columns, entries.columns])
             self._coefficients = np.concatenate([self._coefficients, entries.coefficients])

@@ -15,7 +15,7 @@ from nfn_cli.architectures.labels.hashing import Hash, mixed
 _FIXED = -1
 
 
-def forest(graph: Graph, count: int, names: Sequence[str]) -> tuple[list[Block], Ints]:
+def forest(graph: Graph, count: int, names: Sequence[str]) -> tuple[list[Block], NDArray[np.int32]]:
     """The blocks, parents first, and the rows (label, a, b) of the labels that follow from others.
 
     Args:
@@ -51,7 +51,7 @@ def forest(graph: Graph, count: int, names: Sequence[str]) -> tuple[list[Block],
                     labels=columns.of(nodes).astype(np.int32),
                 )
             )
-    return _named(blocks, names), _rows(graph, unit, part, columns)
+    return _named(blocks, names), _rows(graph, unit, part, columns).astype(np.int32)
 
 
 def _units(graph: Graph) -> tuple[Ints, Hash]:
@@ -121,8 +121,8 @@ def _rows(graph: Graph, unit: Ints, part: Hash, columns: _Columns) -> Ints:
     rows = np.stack([np.concatenate(label), np.concatenate(a), np.concatenate(b)], 1)
     if not len(rows):
         return rows
-    # Labels of several classes, or of one node, may have one pair: the first keeps it, and the others are told by labels
-    # before them. Their order is that of their classes, so the same at every pair. Those known by fewer labels are told
+    # Labels of several classes, or of one node, may have one pair: the first keeps it, and the others are told by
+    # labels before them. Their order is that of their classes, so the same at every pair. Those of fewer rows are told
     # apart more finely, and come first.
     known = np.bincount(rows[:, 0], minlength=len(columns.count))[rows[:, 0]]
     order = np.lexsort((np.concatenate(column), np.concatenate(kind), known, rows[:, 2], rows[:, 1]))
@@ -179,8 +179,13 @@ class _Below:
         return np.concatenate(which), np.concatenate(labels)
 
 
-def visible_part(blocks: list[Block], rows: Ints, visible: NDArray[np.bool_]) -> tuple[tuple[Block, ...], Ints]:
-    """The blocks that move something visible, and the rows whose labels can move.
+def visible_part(
+    blocks: list[Block], rows: NDArray[np.int32], visible: NDArray[np.bool_]
+) -> tuple[tuple[Block, ...], NDArray[np.int32]]:
+    """The blocks that move something visible, and the rows whose labels can move and are visible.
+
+    Labels that nobody sees stay where they are unless they are of such a block, though others that they are related to
+    may move.
 
     Args:
         visible: bool [labels]: what is in some tensor.
@@ -202,6 +207,7 @@ def visible_part(blocks: list[Block], rows: Ints, visible: NDArray[np.bool_]) ->
         for block, show in zip(blocks, shown, strict=True)
         if show
     )
+    rows = rows[seen[rows[:, 0]]]
     moves = np.zeros(len(visible), bool)
     for block in kept:
         moves[block.labels] = True

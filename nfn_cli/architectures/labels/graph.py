@@ -43,8 +43,8 @@ class Determined:
 class Graph:
     """Nodes with colours, and pairs of nodes with a code in either direction.
 
-    The automorphisms keep colours and codes. Equal structures have equal hashes, so that all steps are sums and sorts of
-    arrays. Nodes 0 … count − 1 are labels; more come up as groups of peeled nodes.
+    The automorphisms keep colours and codes. Equal structures have equal hashes, so that all steps are sums and sorts
+    of arrays. Nodes 0 … count − 1 are labels; more come up as groups of peeled nodes.
 
     Attributes:
         colour: uint64 [nodes].
@@ -64,6 +64,10 @@ class Graph:
         self.holds = np.zeros(nodes, bool)
         self.steps: list[Peeled | Determined] = []
         self.size: Ints = np.zeros(0, np.int64)  # of each class
+        self.u: Ints
+        self.v: Ints
+        self.uv: Hash
+        self.vu: Hash
         self._replace(*pairs)
 
     def refine(self) -> bool:

@@ -1,4 +1,4 @@
-"""Steps that take a graph of labels apart. Each says whether it changed anything; all but `freeze` keep the whole group.
+"""Steps that take a graph of labels apart. Each says whether it changed anything; all but `freeze` keep the group.
 
 They expect the graph refined: members of one class have the same numbers of neighbours of each class and code.
 """
@@ -135,8 +135,11 @@ def _peel(graph: Graph, near: Hash, chosen: NDArray[np.bool_]) -> bool:
         graph.colour[active[uneven]] = mixed(graph.colour[active[uneven]], size[uneven])
     ready = ((smallest == largest) & (largest > 1))[cls]
     if ready.any():
-        _, number = np.unique(group[ready], return_inverse=True)
-        graph.peel(active[ready], number)
+        # Groups are numbered by their first members, so that what is found is in the order of the labels.
+        _, first, number = np.unique(group[ready], return_index=True, return_inverse=True)
+        place = np.empty(len(first), np.int64)
+        place[np.argsort(first)] = np.arange(len(first))
+        graph.peel(active[ready], place[number])
     return bool(uneven.any() or ready.any())
 
 
@@ -192,9 +195,7 @@ def lift(graph: Graph) -> bool:
         handed = np.flatnonzero(moved & (lead[source] == source))
         tags = graph.cls[source[handed]]
         back = np.concatenate([graph.vu, graph.uv])[handed]
-        graph.change(
-            kept, above[source[handed]], target[handed], mixed(3, code[handed], tags), mixed(4, back, tags)
-        )
+        graph.change(kept, above[source[handed]], target[handed], mixed(3, code[handed], tags), mixed(4, back, tags))
         return True
     return False
 
