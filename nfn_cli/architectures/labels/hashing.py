@@ -1,0 +1,39 @@
+"""Numbers of 64 bits that stand for structures: sums of mixed numbers, equal where the structures are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Hash = NDArray[np.uint64]
+
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mixed(*parts: ArrayLike) -> Hash:
+    """One number for each tuple of integers, entry by entry of the arrays, which broadcast; order matters."""
+    state: Hash = np.zeros((1,), np.uint64)
+    with np.errstate(over="ignore"):
+        for part in parts:
+            array = np.asarray(part)
+            x = (state + _STEP) ^ _scrambled(array.astype(np.uint64, copy=False) + _STEP)
+            state = _scrambled(x)
+    return state
+
+
+def _scrambled(x: Hash) -> Hash:
+    """The finish of splitmix64: a bijection whose every output bit depends on every input bit."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def summed(keys: NDArray[np.int64], values: Hash, count: int) -> Hash:
+    """The sums of the values of each key 0 … count − 1, modulo 2⁶⁴."""
+    total = np.zeros(count, np.uint64)
+    if keys.size:
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        total[ordered[starts]] = np.add.reduceat(values[order], starts)
+    return total
