@@ -72,3 +72,11 @@ class UnionFind:
                 self._parent[high] = above
             left, right = self.find(low), self.find(high)
             # Some pairs lost the race for their parent, and are joined in the next round.
+
+    def snapshot(self) -> Ids:
+        """The sets as they are, for `restore`."""
+        return self._parent[: self._count].copy()
+
+    def restore(self, snapshot: Ids) -> None:
+        """The sets as they were."""
+        self._parent[: len(snapshot)] = snapshot

@@ -274,9 +274,31 @@ def _determined(rows: Ints, order: Ints, starts: Ints, wanted: Ints, first: Ints
     ones, others = first[rows[which, 1]], first[rows[which, 2]]
     kept = wanted[labels]
     labels, ones, others = labels[kept], ones[kept], others[kept]
+    two = ones != others
+    found = [_chained(labels[two], ones[two], others[two], sorts)]
+    behind = np.full(len(sorts), -1)
+    behind[found[0][found[0][:, 1] == found[0][:, 2], 1]] = found[0][found[0][:, 1] == found[0][:, 2], 0]
+    labels, ones = labels[~two], ones[~two]
+    waits = np.zeros(len(sorts), bool)
+    waits[labels] = True
+    while len(labels):
+        ready = ~waits[ones]
+        ends = ones[ready]
+        while (behind[ends] >= 0).any():
+            ends = np.where(behind[ends] >= 0, behind[ends], ends)
+        made = _chained(labels[ready], ends, ends, sorts)
+        behind[made[:, 1]] = made[:, 0]
+        found.append(made)
+        waits[labels[ready]] = False
+        labels, ones = labels[~ready], ones[~ready]
+    return np.concatenate(found)
+
+
+def _chained(labels: Ints, ones: Ints, others: Ints, sorts: Ints) -> Ints:
+    """Rows of labels that follow from two others each; of several that follow from the same, one from the one before."""
     place = np.lexsort((sorts[labels], others, ones))
     labels, ones, others = labels[place], ones[place], others[place]
-    again = np.r_[False, (ones[1:] == ones[:-1]) & (others[1:] == others[:-1])]
+    again = np.r_[False, (ones[1:] == ones[:-1]) & (others[1:] == others[:-1])][: len(labels)]
     before = np.r_[labels[:1], labels[:-1]]
     return np.stack([labels, np.where(again, before, ones), np.where(again, before, others)], 1)
 
