@@ -1,0 +1,183 @@
+"""The action of an element on tensors: in float64, a chunk at a time, in each tensor's own dtype and layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures.labels import LabelledArchitecture, LabelledTensor, Stored
+from nfn_cli.symmetry.labelled.element import Element, require_of
+from nfn_cli.symmetry.labelled.plans import Box, UsePlan
+
+CHUNK = 1 << 17  # numbers held in float64 at once
+
+
+class TensorAction:
+    """What an element does to one tensor, worked out once.
+
+    Attributes:
+        largest: the largest number that came out so far, in absolute value.
+        lost: the largest error of rounding to the tensor's dtype so far.
+        beyond: whether a number left the range of the dtype.
+        negative: whether a running variance became negative, which `bounded` prevents.
+
+    Raises:
+        ValueError: the element does not act on the tensor; the message names it.
+    """
+
+    def __init__(self, tensor: LabelledTensor, element: Element) -> None:
+        self.tensor = tensor
+        self.largest = self.lost = 0.0
+        self.beyond = self.negative = False
+        count = torch.Size(tensor.shape).numel()
+        try:
+            self.plans = [UsePlan.of(use, element, count) for use in tensor.uses]
+            if sum(torch.Size(plan.shape).numel() for plan in self.plans) > count:
+                raise ValueError("its views overlap")
+        except ValueError as error:
+            raise ValueError(f"tensor {tensor.name!r}: {error}") from error
+
+    def rows(self, old: Tensor) -> Iterator[Tensor]:
+        """The tensor's rows behind the action, some at a time, of its dtype. What is only permuted keeps every bit.
+
+        Raises:
+            ValueError: a tensor of another shape; or numbers are to be multiplied that are no floating-point numbers.
+        """
+        if tuple(old.shape) != self.tensor.shape:
+            raise ValueError(f"tensor {self.tensor.name!r}: a shape of {tuple(old.shape)}, not {self.tensor.shape}")
+        if not old.is_floating_point() and any(plan.factors for plan in self.plans):
+            raise ValueError(f"tensor {self.tensor.name!r}: {_kind(old)} cannot be multiplied by any factor")
+        flat = old.detach().contiguous().reshape(-1)
+        wide = max(1, old[:1].numel()) if old.ndim else 1
+        step = max(1, CHUNK // wide) * wide
+        # Tiles within a row that is longer than a chunk end where its own rows do.
+        small = wide
+        for size in old.shape[1:]:
+            if small <= CHUNK:
+                break
+            small //= size
+        small = min(step, max(1, CHUNK // small) * small)
+        for start in range(0, flat.numel(), step):
+            part = flat[start : start + step].clone()
+            for low in range(0, len(part), small):
+                self._fill(flat, part, start, start + low, min(start + low + small, start + len(part)))
+            yield part.view(-1, *old.shape[1:]) if old.ndim else part.view(())
+
+    def _fill(self, flat: Tensor, part: Tensor, start: int, low: int, high: int) -> None:
+        """Act on the numbers from `low` to `high`; `part` begins at `start`."""
+        for plan in self.plans:
+            for box in plan.boxes(low, high):
+                shape, stride, offset = plan.place(box)
+                if not plan.factors:
+                    bits = _bits(part)
+                    bits.as_strided(shape, stride, offset - start).copy_(plan.taken(_bits(flat), box))
+                    continue
+                taken = plan.taken(flat, box)
+                exact = _multiplied(plan, taken, box)
+                if plan.stored and bool((exact.isnan() & ~taken.isnan()).any()):
+                    raise ValueError(f"tensor {self.tensor.name!r}: a factor has no place behind what is stored")
+                if plan.variance:
+                    self.negative |= bool(((exact < 0) & (taken >= 0)).any())
+                place = part.as_strided(shape, stride, offset - start)
+                place.copy_(exact)
+                self._measure(exact, place)
+
+    def _measure(self, exact: Tensor, rounded: Tensor) -> None:
+        limit = torch.finfo(rounded.dtype).max
+        size = _size(exact)
+        self.largest = max(self.largest, size)
+        if rounded.dtype != torch.float64:
+            exact -= rounded.double()
+            self.lost = max(self.lost, _size(exact))
+        # A number just above the largest one may round to it.
+        self.beyond |= size > limit and not bool(rounded.double().isfinite().all())
+
+
+def act_on_tensor(element: Element, tensor: LabelledTensor, old: Tensor) -> Tensor:
+    """The action on one tensor, rounded to its dtype.
+
+    Raises:
+        ValueError: as `TensorAction` and its `rows`.
+    """
+    rows = list(TensorAction(tensor, element).rows(old))
+    return torch.cat(rows) if old.ndim and rows else rows[0] if rows else old.clone()
+
+
+def act(element: Element, architecture: LabelledArchitecture, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """g·U on a state dict: all its tensors by name, those on which nothing acts as they are.
+
+    Raises:
+        ValueError: the element is of another architecture, or a tensor has another shape.
+    """
+    require_of(architecture, element)
+    moved = dict(tensors)
+    for tensor in architecture.tensors:
+        names = [name for name in tensor.names if name in tensors]
+        if names:
+            new = act_on_tensor(element, tensor, tensors[names[0]])
+            moved.update({name: new.to(tensors[name].dtype) for name in names})
+    return moved
+
+
+def _multiplied(plan: UsePlan, taken: Tensor, box: Box) -> Tensor:
+    """What a box's entries become, in float64."""
+    old = taken.to(torch.float64, copy=True)
+    parts = [
+        factor[tuple(slice(*own) if size > 1 else slice(None) for own, size in zip(box, factor.shape, strict=True))]
+        for factor in plan.factors
+    ]
+    if not plan.stored:
+        for part in parts:
+            old *= part
+        return old
+    values = _forward(old, plan.stored)
+    whole = torch.ones(1, dtype=torch.float64)
+    for part in parts:
+        values = values * part
+        whole = whole * part
+    # What is not multiplied keeps every bit.
+    return torch.where(whole == 1, old, _backward(values, plan.stored))
+
+
+def _forward(values: Tensor, steps: Sequence[Stored]) -> Tensor:
+    for step in steps:
+        if step.kind == "add":
+            values = values + step.value
+        elif step.kind == "mul":
+            values = values * step.value
+        elif step.kind == "exp":
+            values = values.exp()
+        elif step.kind == "neg":
+            values = -values
+        else:
+            raise ValueError(f"no step {step.kind!r} is known")
+    return values
+
+
+def _backward(values: Tensor, steps: Sequence[Stored]) -> Tensor:
+    for step in reversed(steps):
+        if step.kind == "add":
+            values = values - step.value
+        elif step.kind == "mul":
+            values = values / step.value
+        elif step.kind == "exp":
+            values = values.log()  # of what is not positive it is no number, which no group has
+        else:
+            values = -values
+    return values
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """The same memory as whole numbers, whose bits nothing looks at."""
+    return tensor.view({1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()])
+
+
+def _size(values: Tensor) -> float:
+    low, high = values.aminmax()
+    return max(-low.item(), high.item())
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
