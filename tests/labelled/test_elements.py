@@ -34,7 +34,7 @@ def assert_close(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(one=SEEDS, two=SEEDS, three=SEEDS)
 def test_they_form_a_group(name: str, one: int, two: int, three: int) -> None:
     network = NETWORKS[name]()
@@ -49,7 +49,7 @@ def test_they_form_a_group(name: str, one: int, two: int, three: int) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(one=SEEDS, two=SEEDS)
 def test_they_act(name: str, one: int, two: int) -> None:
     network = NETWORKS[name]()

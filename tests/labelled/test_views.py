@@ -101,7 +101,7 @@ def cases(draw: st.DrawFn) -> tuple[Element, LabelledTensor]:
     return element, LabelledTensor(("x",), outer, (use,))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(case=cases(), chunk=st.sampled_from([1, 3, 7, 1 << 17]), dtype=st.sampled_from([torch.float64, torch.bfloat16]))
 def test_every_view_moves_as_by_hand(case: tuple[Element, LabelledTensor], chunk: int, dtype: torch.dtype) -> None:
     element, tensor = case

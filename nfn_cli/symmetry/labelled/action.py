@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -91,8 +92,8 @@ class TensorAction:
         if rounded.dtype != torch.float64:
             exact -= rounded.double()
             self.lost = max(self.lost, _size(exact))
-        # A number just above the largest one may round to it.
-        self.beyond |= size > limit and not bool(rounded.double().isfinite().all())
+        # Not what it was rounded to: some dtypes have no infinity, and end at their largest number.
+        self.beyond |= size > limit
 
 
 def act_on_tensor(element: Element, tensor: LabelledTensor, old: Tensor) -> Tensor:
@@ -176,7 +177,11 @@ def _bits(tensor: Tensor) -> Tensor:
 
 def _size(values: Tensor) -> float:
     low, high = values.aminmax()
-    return max(-low.item(), high.item())
+    size = max(-low.item(), high.item())
+    if math.isnan(size):
+        numbers = values[~values.isnan()]
+        return _size(numbers) if numbers.numel() else 0.0
+    return size
 
 
 def _kind(tensor: Tensor) -> str:
