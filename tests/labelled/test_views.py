@@ -135,7 +135,9 @@ def test_fused_experts_move_in_chunks_smaller_than_a_row(chunk: int, monkeypatch
     assert len(parts) == (1 if chunk > 20 * 2 else 3)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn, torch.int64])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn, torch.int64, torch.complex64]
+)
 def test_a_permutation_keeps_every_bit(dtype: torch.dtype) -> None:
     tensor = LabelledTensor(("x",), (7, 3), (whole((7, 3), (Role(numbers(0, 7, 1)),)),))
     size = torch.empty(0, dtype=dtype).element_size()

@@ -11,8 +11,7 @@ from torch import Tensor
 from nfn_cli.architectures.labels import LabelledArchitecture, LabelledTensor, Stored
 from nfn_cli.symmetry.labelled.element import Element, require_of
 from nfn_cli.symmetry.labelled.plans import Box, UsePlan
-
-CHUNK = 1 << 17  # numbers held in float64 at once
+from nfn_cli.symmetry.neurons import CHUNK
 
 
 class TensorAction:
@@ -71,11 +70,11 @@ class TensorAction:
         for plan in self.plans:
             for box in plan.boxes(low, high):
                 shape, stride, offset = plan.place(box)
+                bits = plan.taken(_bits(flat), box)
                 if not plan.factors:
-                    bits = _bits(part)
-                    bits.as_strided(shape, stride, offset - start).copy_(plan.taken(_bits(flat), box))
+                    _bits(part).as_strided(shape, stride, offset - start).copy_(bits)
                     continue
-                taken = plan.taken(flat, box)
+                taken = bits.view(part.dtype)
                 exact = _multiplied(plan, taken, box)
                 if plan.stored and bool((exact.isnan() & ~taken.isnan()).any()):
                     raise ValueError(f"tensor {self.tensor.name!r}: a factor has no place behind what is stored")
@@ -172,7 +171,8 @@ def _backward(values: Tensor, steps: Sequence[Stored]) -> Tensor:
 
 def _bits(tensor: Tensor) -> Tensor:
     """The same memory as whole numbers, whose bits nothing looks at."""
-    return tensor.view({1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()])
+    kinds = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return tensor.view(kinds.get(tensor.element_size(), tensor.dtype))
 
 
 def _size(values: Tensor) -> float:

@@ -54,7 +54,7 @@ class UsePlan:
     factors: tuple[Tensor, ...]
     stored: tuple[Stored, ...]
     variance: bool
-    _inner: dict[Box, tuple[Tensor, bool, int, int]] = field(default_factory=dict)
+    _inner: dict[Box, tuple[NDArray[np.int64], bool, int, int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, use: Use, element: Element, count: int) -> UsePlan:
@@ -127,7 +127,8 @@ class UsePlan:
         return tuple(stop - start for start, stop in box), self.stride, self.offset + starts
 
     def taken(self, source: Tensor, box: Box) -> Tensor:
-        """The numbers that come into a box, from the whole tensor [numbers]; in the box's shape."""
+        """The numbers that come into a box, from the whole tensor [numbers] of a dtype that numpy has; in the box's
+        shape."""
         active = [axis for axis, (start, stop) in enumerate(box) if stop - start > 1]
         base, wide = self.offset, []
         for own in self.offsets:
@@ -153,7 +154,7 @@ class UsePlan:
         if not np.array_equal(lines, np.arange(len(lines))):
             view = view.index_select(0, torch.from_numpy(lines))
         if not plain:
-            view = view.index_select(1, columns)
+            view = torch.from_numpy(view.numpy().take(columns, axis=1))  # several times faster than index_select
         return view.reshape([stop - start for start, stop in box])
 
     def _cut(self, active: list[int], groups: list[list[int]]) -> int:
@@ -163,7 +164,7 @@ class UsePlan:
                 return cut
         return len(active)
 
-    def _columns(self, key: Box, parts: list[NDArray[np.int64]]) -> tuple[Tensor, bool, int, int]:
+    def _columns(self, key: Box, parts: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], bool, int, int]:
         """Offsets along the inner axes, from the lowest; whether they are 0, 1, 2, …; the lowest; and how many places
         there are from it to the highest. Kept until another `key` comes, as they are mostly the same for all rows."""
         if (known := self._inner.get(key)) is not None:
@@ -171,12 +172,7 @@ class UsePlan:
         columns = _summed(parts)
         low = int(columns.min())
         columns = columns - low
-        found = (
-            torch.from_numpy(columns),
-            np.array_equal(columns, np.arange(len(columns))),
-            low,
-            int(columns.max()) + 1,
-        )
+        found = (columns, np.array_equal(columns, np.arange(len(columns))), low, int(columns.max()) + 1)
         self._inner.clear()
         self._inner[key] = found
         return found
