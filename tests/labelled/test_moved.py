@@ -47,6 +47,16 @@ def test_all_names_of_a_tied_tensor_get_the_same_numbers() -> None:
         MovedTensors("m", two, network.architecture, element)["same.weight"]
 
 
+def test_without_one_of_its_tensors_no_network_moves() -> None:
+    network = attention()
+    state = {name: tensor for name, tensor in network.state.items() if name != "factor"}
+    element = sample(network.architecture, torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="there is no tensor 'factor'"):
+        MovedTensors("m", state, network.architecture, element)
+    with pytest.raises(ValueError, match="there is no tensor 'factor'"):
+        act(element, network.architecture, state)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float8_e4m3fn, torch.float64])
 def test_numbers_beyond_the_range_are_refused(dtype: torch.dtype) -> None:
     network = attention()

@@ -7,10 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from labelled_networks import NETWORKS, attention, batch_norm, each, grouped, numbers
+from labelled_networks import NETWORKS, attention, batch_norm, each, grouped, numbers, whole
 
-from nfn_cli.architectures.labels import Block, Solutions
+from nfn_cli.architectures.labels import Block, LabelledTensor, Role, Solutions
 from nfn_cli.symmetry.labelled import prove
+
+
+def whole_tensor(name: str, labels: np.ndarray) -> LabelledTensor:
+    return LabelledTensor((name,), labels.shape, (whole(labels.shape, (Role(labels),)),))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -44,6 +48,8 @@ def test_scales_and_signs_that_are_too_many_are_told(part: str) -> None:
     proof = prove(own, network.run, network.state)
     assert proof.fault is not None and proof.fault.what == {"logs": "scales", "signs": "signs"}[part]
     assert proof.fault.deviation > 1e-3
+    # The variable at keys alone acts on them twice; behind ReLU, any sign is one too many.
+    assert proof.fault.where == {"logs": "one at qkv.weight", "signs": "one at a, b"}[part]
 
 
 def test_even_one_block_of_two_neurons_is_moved() -> None:
@@ -63,6 +69,21 @@ def test_blocks_beyond_the_budget_move_together() -> None:
     ]
     rows = prove(network.architecture, network.run, network.state, most=0).rows
     assert (rows[0].what, rows[0].where) == ("permutations", "all 3 blocks, together")
+
+
+def test_a_block_at_fault_is_found_among_those_that_moved_together() -> None:
+    network = attention()
+    heads, match, value = network.architecture.blocks
+    own = replace(network.architecture, blocks=(heads, match, value, Block("wrong", None, 5, numbers(27, 5, 1))))
+    own = replace(own, label_count=32, tensors=(*own.tensors, whole_tensor("more", numbers(27, 5))))
+    state = network.state | {"more": torch.arange(1.0, 6.0, dtype=torch.float64)}
+
+    def run(own_state: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        return [network.run(own_state)[0] * own_state["more"]]
+
+    proof = prove(own, run, state, most=0)
+    assert proof.fault is not None and (proof.fault.what, proof.fault.where) == ("permutation", "wrong")
+    assert not proof.rows[0].passed and proof.rows[1] is proof.fault
 
 
 def test_a_tolerance_can_be_told_and_no_number_never_passes() -> None:

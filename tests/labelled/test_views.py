@@ -221,3 +221,5 @@ def test_numbers_of_no_axes_and_tensors_that_are_not_contiguous_move() -> None:
     tensor = LabelledTensor(("x",), (3, 2), (whole((3, 2), (Role(numbers(0, 3, 1)),)),))
     old = torch.arange(6.0).view(2, 3).T
     assert torch.equal(act_on_tensor(element, tensor, old), old.flip(0))
+    part = torch.arange(8.0)[2:].view(3, 2)
+    assert torch.equal(act_on_tensor(element, tensor, part), part.flip(0))

@@ -109,16 +109,28 @@ def act(element: Element, architecture: LabelledArchitecture, tensors: Mapping[s
     """g·U on a state dict: all its tensors by name, those on which nothing acts as they are.
 
     Raises:
-        ValueError: the element is of another architecture, or a tensor has another shape.
+        ValueError: the element is of another architecture, or a tensor has another shape or is not there.
     """
     require_of(architecture, element)
     moved = dict(tensors)
     for tensor in architecture.tensors:
-        names = [name for name in tensor.names if name in tensors]
+        names = present(tensor, tensors)
         if names:
             new = act_on_tensor(element, tensor, tensors[names[0]])
             moved.update({name: new.to(tensors[name].dtype) for name in names})
     return moved
+
+
+def present(tensor: LabelledTensor, tensors: Mapping[str, Tensor]) -> list[str]:
+    """The names of a tensor on which something acts that are there; none where nothing acts.
+
+    Raises:
+        ValueError: something acts on it, and none is there: the others alone would be another network.
+    """
+    names = [name for name in tensor.names if name in tensors] if tensor.uses else []
+    if tensor.uses and not names:
+        raise ValueError(f"there is no tensor {tensor.name!r}")
+    return names
 
 
 def _multiplied(plan: UsePlan, taken: Tensor, box: Box) -> Tensor:

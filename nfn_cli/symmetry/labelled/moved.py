@@ -11,7 +11,7 @@ from torch import Tensor
 from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.checkpoints import PartedTensors
 from nfn_cli.errors import CheckpointError
-from nfn_cli.symmetry.labelled.action import TensorAction
+from nfn_cli.symmetry.labelled.action import TensorAction, present
 from nfn_cli.symmetry.labelled.element import Element, require_of
 
 
@@ -32,7 +32,7 @@ class MovedTensors(PartedTensors):
 
     Raises:
         CheckpointError: on asking, where a number leaves the range of the dtype, or is rounded where none may be.
-        ValueError: the element is of another architecture, or, on asking, a tensor has another shape.
+        ValueError: the element is of another architecture, a tensor is not there, or, on asking, has another shape.
     """
 
     def __init__(
@@ -46,9 +46,7 @@ class MovedTensors(PartedTensors):
     ) -> None:
         require_of(architecture, element)
         self.path, self.tensors, self.element, self.exact = path, tensors, element, exact
-        self.labelled = {
-            name: tensor for tensor in architecture.tensors for name in tensor.names if tensor.uses and name in tensors
-        }
+        self.labelled = {name: tensor for tensor in architecture.tensors for name in present(tensor, tensors)}
         self.rounding = 0.0
 
     def __getitem__(self, name: str) -> Tensor:
