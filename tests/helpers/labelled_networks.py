@@ -189,6 +189,74 @@ def grouped() -> Network:
     return Network(architecture, draw(5, a=(6, 5), b=(8, 3, 2), c=(2, 8)), run)
 
 
+def rotary(groups: int = 2, queries: int = 3, size: int = 4, width: int = 5) -> Network:
+    """Attention with grouped heads and rotary pairs (j, j + size/2): query heads and values in each key-value head.
+
+    Entries of a query or a key stay in their places in the head. Columns of the output projection are of a query head
+    and of a value, and so determined by the two.
+    """
+    pairs = size // 2
+    key, query = numbers(0, groups), numbers(groups, groups, queries)
+    value = numbers(groups + query.size, groups, size)
+    column = numbers(int(value[-1, -1]) + 1, groups, queries, size)
+    determined = np.array(
+        [
+            (column[g, r, j], query[g, r], value[g, j])
+            for g in range(groups)
+            for r in range(queries)
+            for j in range(size)
+        ],
+        dtype=np.int32,
+    )
+    pair = np.tile(numbers(0, groups, pairs), 2)  # [groups, size]
+    scale = numbers(groups * pairs, groups, size)
+    count = groups * (pairs + size)
+
+    def in_place(labels: NDArray[np.int32], shape: tuple[int, ...]) -> Role:
+        wide = np.broadcast_to(labels[..., None], shape)[..., None].copy()
+        return Role(wide, np.broadcast_to(numbers(0, size), shape)[..., None].copy())
+
+    uses = {
+        "q": whole(
+            (groups, queries, size, width), (in_place(query, (groups, queries, size)),), ((1, pair[:, None, :, None]),)
+        ),
+        "k": whole((groups, size, width), (in_place(key, (groups, size)),), ((-1, pair[..., None]),)),
+        "v": whole((groups, size, width), (Role(value[..., None]),), ((1, scale[..., None]),)),
+        "o": whole((width, groups, queries, size), (Role(column[None]),), ((-1, scale[None, :, None]),)),
+    }
+    rows, columns = groups * size, groups * queries * size
+    shapes = {"q": (columns, width), "k": (rows, width), "v": (rows, width), "o": (width, columns)}
+    blocks = (
+        Block("heads", None, groups, key[:, None]),
+        Block("heads.queries", 0, queries, query.reshape(-1, 1)),
+        Block("heads.values", 0, size, value.reshape(-1, 1)),
+    )
+    free = each(numbers(0, count), count)
+    architecture = LabelledArchitecture(
+        tuple(LabelledTensor((name,), shapes[name], (use,)) for name, use in uses.items()),
+        int(column[-1, -1, -1]) + 1,
+        count,
+        blocks,
+        determined,
+        free,
+        free,
+    )
+    inputs = draw(8, x=(2, 6, width))["x"]
+    angle = torch.arange(6.0, dtype=torch.float64)[:, None] * torch.tensor([1.0, 0.1], dtype=torch.float64)
+
+    def turned(heads: Tensor) -> Tensor:
+        one, other = heads.chunk(2, dim=-1)
+        return torch.cat([one * angle.cos() - other * angle.sin(), other * angle.cos() + one * angle.sin()], dim=-1)
+
+    def run(state: dict[str, Tensor]) -> list[Tensor]:
+        q, k, v = ((inputs @ state[name].T).unflatten(-1, (-1, size)).transpose(1, 2) for name in "qkv")
+        k, v = (part.repeat_interleave(queries, dim=1) for part in (k, v))
+        mixed = F.scaled_dot_product_attention(turned(q), turned(k), v)
+        return [mixed.transpose(1, 2).flatten(2) @ state["o"].T]
+
+    return Network(architecture, draw(7, **shapes), run)
+
+
 def absent(shape: tuple[int, ...]) -> NDArray[np.int32]:
     """No labels at all."""
     return np.full(shape, NONE, dtype=np.int32)
@@ -199,4 +267,5 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "attention without labels of heads": lambda: attention(own_label=False),
     "BatchNorm": batch_norm,
     "grouped convolution": grouped,
+    "rotary attention": rotary,
 }
