@@ -11,7 +11,11 @@ from torch import Tensor
 from nfn_cli.architectures.labels import LabelledArchitecture, LabelledTensor, Stored
 from nfn_cli.symmetry.labelled.element import Element, require_of
 from nfn_cli.symmetry.labelled.plans import Box, UsePlan
-from nfn_cli.symmetry.neurons import CHUNK
+from nfn_cli.threads import threads_for
+
+# Numbers held in float64 at once, a megabyte of them: they stay in a processor's cache, and one thread does them, which
+# waits for no other.
+CHUNK = 1 << 17
 
 
 class TensorAction:
@@ -60,9 +64,10 @@ class TensorAction:
             small //= size
         small = min(step, max(1, CHUNK // small) * small)
         for start in range(0, flat.numel(), step):
-            part = flat[start : start + step].clone()
-            for low in range(0, len(part), small):
-                self._fill(flat, part, start, start + low, min(start + low + small, start + len(part)))
+            with threads_for(CHUNK):
+                part = flat[start : start + step].clone()
+                for low in range(0, len(part), small):
+                    self._fill(flat, part, start, start + low, min(start + low + small, start + len(part)))
             yield part.view(-1, *old.shape[1:]) if old.ndim else part.view(())
 
     def _fill(self, flat: Tensor, part: Tensor, start: int, low: int, high: int) -> None:
@@ -85,14 +90,12 @@ class TensorAction:
                 self._measure(exact, place)
 
     def _measure(self, exact: Tensor, rounded: Tensor) -> None:
-        limit = torch.finfo(rounded.dtype).max
-        size = _size(exact)
+        # Dtypes of one byte have no infinity, or end at their largest number, so what was rounded does not tell.
+        size = _size(exact if rounded.element_size() == 1 else rounded)
         self.largest = max(self.largest, size)
+        self.beyond |= size > torch.finfo(rounded.dtype).max
         if rounded.dtype != torch.float64:
-            exact -= rounded.double()
-            self.lost = max(self.lost, _size(exact))
-        # Not what it was rounded to: some dtypes have no infinity, and end at their largest number.
-        self.beyond |= size > limit
+            self.lost = max(self.lost, _size(exact.sub_(rounded.double())))
 
 
 def act_on_tensor(element: Element, tensor: LabelledTensor, old: Tensor) -> Tensor:
