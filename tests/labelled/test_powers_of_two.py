@@ -77,9 +77,9 @@ def test_a_range_without_a_power_of_two_is_refused() -> None:
 
 
 def test_whole_powers_are_exact() -> None:
-    found = powers(np.array([-1074.0, -3.0, 0.0, 1.0, 1023.0, 1e6, -1e6, 0.5]))
-    assert found.tolist()[:7] == [2.0**-1074, 0.125, 1.0, 2.0, 2.0**1023, np.inf, 0.0]
-    assert abs(found[7] - 2**0.5) < 1e-15
+    found = powers(np.array([-400.0, -3.0, 0.0, 1.0, 400.0, 0.5]))
+    assert found.tolist()[:5] == [2.0**-400, 0.125, 1.0, 2.0, 2.0**400]
+    assert abs(found[5] - 2**0.5) < 1e-15
 
 
 def test_variances_stay_positive_and_the_function_the_same() -> None:

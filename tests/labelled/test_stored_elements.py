@@ -71,6 +71,7 @@ ATTENTION: dict[str, tuple[Callable[[Element], Element], str]] = {
     "a label below zero": (lambda g: replace(g, goes=put(g.goes, 0, -1)), "no permutation of 27 labels"),
     "a scale where none may be": (lambda g: replace(g, logs=put(g.logs, 24, 1.0)), "the scales do not fit"),
     "a sign where none may be": (lambda g: replace(g, signs=put(g.signs, 24, True)), "the signs do not fit"),
+    "a scale that float64 does not hold": (lambda g: replace(g, logs=put(g.logs, 0, 2_000.0)), r"beyond 2\^400"),
     "a scale that is infinite": (lambda g: replace(g, logs=put(g.logs, 0, np.inf)), "no finite number"),
     "a scale that is no number": (lambda g: replace(g, logs=put(g.logs, 0, np.nan)), "no finite number"),
 }

@@ -175,6 +175,14 @@ def test_a_tensor_that_is_stored_otherwise_is_scaled_as_it_is_used() -> None:
         assert found[2] == old[2]  # not multiplied, so not even rounded
 
 
+def test_factors_that_float64_does_not_hold_are_refused() -> None:
+    # One is infinite and the other zero; together they are 1.
+    use = whole((2, 2), (), ((1, numbers(0, 2, 1)), (-1, numbers(2, 1, 2))))
+    element = Element(numbers(0, 0), np.full(4, 2_000.0), np.zeros(4, dtype=np.bool_))
+    with pytest.raises(ValueError, match=r"'x': a factor beyond 2\^400"):
+        act_on_tensor(element, LabelledTensor(("x",), (2, 2), (use,)), torch.ones(2, 2))
+
+
 def test_a_sign_has_no_place_behind_a_logarithm() -> None:
     tensor = LabelledTensor(("x",), (1,), (whole((1,), (), ((1, numbers(0, 1)),), (Stored("exp"),)),))
     element = Element(numbers(0, 0), np.zeros(1), np.ones(1, dtype=np.bool_))

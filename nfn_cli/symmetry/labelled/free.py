@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nfn_cli.architectures.labels import Solutions
 
-_CLOSE = 1e-9  # of logarithms: what rounding leaves of a sum of a few
+_CLOSE = 1e-11  # of logarithms: what rounding leaves of a sum of a few
 _MOST_COUPLED = 2_000  # free values that are solved for together
 Values = NDArray[np.float64]
 

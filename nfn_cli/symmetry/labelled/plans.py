@@ -16,6 +16,7 @@ from nfn_cli.symmetry.labelled.bounds import is_variance
 from nfn_cli.symmetry.labelled.element import Element
 from nfn_cli.symmetry.labelled.positions import carried, fits, role_axes, sources
 
+MOST = 400  # of a factor's logarithm to the base 2
 Box = tuple[tuple[int, int], ...]  # start and stop along every axis
 
 
@@ -218,15 +219,17 @@ def _factors(use: Use, element: Element, places: Sequence[NDArray[np.int64] | No
         if own.shape in along:
             logs, signs = logs + along[own.shape][0], signs ^ along[own.shape][1]
         along[own.shape] = (logs, signs)
+    for logs, _ in along.values():
+        # Two of them may undo one another, of which nothing is left where one is zero and the other infinite.
+        if not bool((np.abs(logs) <= MOST).all()):
+            raise ValueError(f"a factor beyond 2^{MOST} or below 2^-{MOST}")
     return [np.where(signs, -1.0, 1.0) * powers(logs) for logs, signs in along.values() if logs.any() or signs.any()]
 
 
 def powers(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     """2 to these powers, exact where they are whole numbers."""
-    # Beyond this, all is infinite or zero anyway.
-    whole = np.rint(np.clip(logs, -5_000, 5_000))
-    with np.errstate(over="ignore", under="ignore"):
-        found: NDArray[np.float64] = np.ldexp(np.exp2(np.clip(logs, -5_000, 5_000) - whole), whole.astype(np.int32))
+    whole = np.rint(logs)
+    found: NDArray[np.float64] = np.ldexp(np.exp2(logs - whole), whole.astype(np.int32))
     return found
 
 

@@ -15,6 +15,7 @@ from nfn_cli.errors import CheckpointError
 from nfn_cli.symmetry.labelled.element import Element, require_of
 from nfn_cli.symmetry.labelled.fingerprint import fingerprint
 from nfn_cli.symmetry.labelled.free import free_logs, free_signs
+from nfn_cli.symmetry.labelled.plans import MOST
 from nfn_cli.symmetry.labelled.positions import used_variables
 from nfn_cli.symmetry.labelled.units import orders_of
 from nfn_cli.symmetry.stored_element import FINGERPRINT, KIND, LABELS
@@ -85,6 +86,8 @@ def fault(element: Element, architecture: LabelledArchitecture) -> str | None:
     require_of(architecture, element)
     if not bool(np.isfinite(element.logs).all()):
         return "a scale is no finite number"
+    if element.logs.size and np.abs(element.logs).max() > MOST:
+        return f"a scale beyond 2^{MOST} or below 2^-{MOST}"
     used = used_variables(architecture)
     if element.logs[~used].any() or element.signs[~used].any():
         return "a scale acts on nothing"
