@@ -94,6 +94,9 @@ def test_what_must_be_exact_is_not_rounded_below_the_range() -> None:
     assert loose["out.weight"].any() and loose.rounding > 0
     with pytest.raises(CheckpointError, match=r"'out.weight' would be rounded, as numbers below the range of float16"):
         MovedTensors("m", state, network.architecture, element, exact=True)["out.weight"]
+    tiny = {name: tensor * 2.0**-1020 for name, tensor in network.state.items()}
+    with pytest.raises(CheckpointError, match=r"below the range of float64"):
+        MovedTensors("m", tiny, network.architecture, element, exact=True)["out.weight"]
     fine = element_of(network.architecture, free_logs=np.full(24, 1.0))
     exact = MovedTensors("m", state, network.architecture, fine, exact=True)
     assert torch.equal(exact["out.weight"], state["out.weight"] / 2)

@@ -23,7 +23,7 @@ class TensorAction:
 
     Attributes:
         largest: the largest number that came out so far, in absolute value.
-        lost: the largest error of rounding to the tensor's dtype so far.
+        lost: the largest error of rounding to the tensor's dtype so far, or a bound of it below float64's range.
         beyond: whether a number left the range of the dtype.
         negative: whether a running variance became negative, which `bounded` prevents.
 
@@ -87,6 +87,11 @@ class TensorAction:
                     self.negative |= bool(((exact < 0) & (taken >= 0)).any())
                 place = part.as_strided(shape, stride, offset - start)
                 place.copy_(exact)
+                if taken.dtype == torch.float64:
+                    # Nothing is rounded to it, but products lose digits below its range.
+                    tiny = torch.finfo(torch.float64).tiny
+                    faded = (exact.abs() < tiny) & (taken.abs() > exact.abs())
+                    self.lost = max(self.lost, tiny if bool(faded.any()) else 0.0)
                 self._measure(exact, place)
 
     def _measure(self, exact: Tensor, rounded: Tensor) -> None:
