@@ -14,8 +14,9 @@ from nfn_cli.errors import CheckpointError
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 
-_KIND = "nfn.element"
-_FINGERPRINT = "nfn.fingerprint"
+KIND = "nfn.element"
+FINGERPRINT = "nfn.fingerprint"
+LABELS = "nfn.labels"  # of an element that acts on labels, its version
 _PARTS = ("permutation", "diagonal", "turns")
 _REMEDY = "give an element that nfn saved for this network"
 
@@ -32,7 +33,7 @@ def save_element(path: Path, element: GroupElement, architecture: Architecture, 
         for position, parts in enumerate(columns)
         for part, tensor in zip(_PARTS, parts, strict=True)
     }
-    save_tensors(path, tensors, {"kind": _KIND, _FINGERPRINT: architecture.fingerprint}, overwrite=overwrite)
+    save_tensors(path, tensors, {"kind": KIND, FINGERPRINT: architecture.fingerprint}, overwrite=overwrite)
 
 
 def load_element(path: Path, architecture: Architecture) -> GroupElement:
@@ -48,9 +49,11 @@ def load_element(path: Path, architecture: Architecture) -> GroupElement:
     except Exception as error:
         # SafetensorError, OSError, and what torch raises for a kind of number that it lacks.
         raise CheckpointError(path, f"not a readable element ({error})", _REMEDY) from error
-    if metadata.get("kind") != _KIND:
+    if metadata.get("kind") != KIND:
         raise CheckpointError(path, "this is no group element", _REMEDY)
-    if metadata.get(_FINGERPRINT) != architecture.fingerprint:
+    if LABELS in metadata:
+        raise CheckpointError(path, "an element on labels, and this network was read as a chain", _REMEDY)
+    if metadata.get(FINGERPRINT) != architecture.fingerprint:
         raise CheckpointError(path, "an element of another architecture", _REMEDY)
     parts: list[tuple[Tensor, ...]] = []
     for position, group in enumerate(architecture.groups):

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save
 
 from nfn_cli.architectures import Architecture, Layer, chain, read_weight_space
+from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.checkpoints import (
     POPULATION_KEY,
     measure_tensors,
@@ -30,6 +31,7 @@ from nfn_cli.nn.head import read_config, read_head
 from nfn_cli.nn.inr.classifier import read_classifier
 from nfn_cli.shipped import models_folder
 from nfn_cli.symmetry import load_element, sample_element, save_element
+from nfn_cli.symmetry.labelled import label_chain, load_labelled_element, sample, save_labelled_element
 from nfn_cli.zoo import load_images, read_networks
 
 
@@ -170,6 +172,13 @@ def _element(network: Architecture) -> bytes:
         return path.read_bytes()
 
 
+def _labelled_element(network: LabelledArchitecture) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "g.safetensors"
+        save_labelled_element(path, sample(network, torch.Generator().manual_seed(0)), network)
+        return path.read_bytes()
+
+
 def _labels() -> bytes:
     rows = ["file,index,epoch,test_accuracy,run,activation", "model.safetensors,0,1,0.5,a,relu"]
     return "\n".join([*rows, "model.safetensors,1,2,0.25,b,relu", ""]).encode()
@@ -219,6 +228,12 @@ def readers() -> dict[str, Reader]:
             (*headers, *_NUMBERS, b'"I64"', b"permutation", b"diagonal", b'"shape":[4]'),
             "g.safetensors",
             lambda path: load_element(path, network),
+        ),
+        "element on labels": Reader(
+            (_labelled_element(label_chain(network)),),
+            (*headers, *_NUMBERS, b'"I32"', b'"BOOL"', b"goes", b"logs", b"signs", b'"shape":[4]'),
+            "g.safetensors",
+            lambda path: load_labelled_element(path, label_chain(network)),
         ),
         "images": Reader(
             (_images(),),

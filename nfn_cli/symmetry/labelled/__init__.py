@@ -1,1 +1,53 @@
-"""The group on labels: elements, their action, normal forms and alignment."""
+"""The group on labels: elements, their action, sampling, files of elements, and the proof that outputs stay.
+
+>>> import torch
+>>> from nfn_cli.architectures import Layer, chain
+>>> mlp = label_chain(chain([Layer("0", "linear", 2, 8), Layer("1", "linear", 8, 3)], activation="relu"))
+>>> g = sample(mlp, torch.Generator().manual_seed(0))
+>>> bool(compose(mlp, g, inverse(mlp, g)).is_permutation)
+True
+"""
+
+from nfn_cli.symmetry.labelled.action import TensorAction, act, act_on_tensor
+from nfn_cli.symmetry.labelled.bounds import bounded, is_variance
+from nfn_cli.symmetry.labelled.chains import chain_element, label_chain
+from nfn_cli.symmetry.labelled.element import Element, compose, element_of, identity, inverse
+from nfn_cli.symmetry.labelled.fingerprint import fingerprint
+from nfn_cli.symmetry.labelled.free import free_logs, free_signs
+from nfn_cli.symmetry.labelled.moved import MovedTensors
+from nfn_cli.symmetry.labelled.positions import moved_variables, used_variables
+from nfn_cli.symmetry.labelled.proof import Proof, ProofRow, prove
+from nfn_cli.symmetry.labelled.sampling import sample
+from nfn_cli.symmetry.labelled.stored_element import fault, load_labelled_element, save_labelled_element
+from nfn_cli.symmetry.labelled.units import goes_of, nested_orders, orders_of
+
+__all__ = [
+    "Element",
+    "MovedTensors",
+    "Proof",
+    "ProofRow",
+    "TensorAction",
+    "act",
+    "act_on_tensor",
+    "bounded",
+    "chain_element",
+    "compose",
+    "element_of",
+    "fault",
+    "fingerprint",
+    "free_logs",
+    "free_signs",
+    "goes_of",
+    "identity",
+    "inverse",
+    "is_variance",
+    "label_chain",
+    "load_labelled_element",
+    "moved_variables",
+    "nested_orders",
+    "orders_of",
+    "prove",
+    "sample",
+    "save_labelled_element",
+    "used_variables",
+]

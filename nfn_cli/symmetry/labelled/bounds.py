@@ -1,0 +1,105 @@
+"""Scales that keep the running variances of BatchNorms positive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nfn_cli.architectures.labels import LabelledArchitecture, Use
+from nfn_cli.symmetry.labelled.element import Element, require_of
+from nfn_cli.symmetry.labelled.free import free_logs, linked
+from nfn_cli.symmetry.labelled.positions import all_uses, used_variables
+
+LEAST = 1e-3  # of a running variance, relative to what it was
+
+
+def bounded(element: Element, architecture: LabelledArchitecture, tensors: Mapping[str, Tensor]) -> Element:
+    """The same element with scales so near to 1 that every running variance stays positive.
+
+    A BatchNorm's variance v is used as v + ε, and c²(v + ε) is stored less ε: for small c that is negative. Where it
+    would be below `LEAST` of v, the free scales on which it depends go, all by one power, just as far as is allowed;
+    a free scale on which it alone depends gets the least value that is allowed.
+
+    Args:
+        tensors: by name; only variances are looked at.
+
+    Raises:
+        ValueError: the element's scales are none of the architecture, or a tensor has another shape.
+    """
+    require_of(architecture, element)
+    lowest = np.full(architecture.logs.free, 1.0)
+    rows: list[NDArray[np.int64]] = []
+    columns: list[NDArray[np.int64]] = []
+    shares: list[NDArray[np.float64]] = []
+    count = 0
+    for tensor, use in all_uses(architecture):
+        name = next((own for own in tensor.names if own in tensors), None)
+        if name is None or not is_variance(use):
+            continue
+        if tuple(tensors[name].shape) != tensor.shape:
+            raise ValueError(f"tensor {name!r}: a shape of {tuple(tensors[name].shape)}, not {tensor.shape}")
+        change = np.zeros(use.shape)
+        for coefficient, variables in use.scales:
+            change = change + coefficient * element.logs[variables]
+        share = _share(_view(tensors[name], use), use.stored[0].value, change)
+        # One row an entry, with the free values behind its variables.
+        for _, variables in use.scales:
+            entry = np.broadcast_to(np.arange(count, count + change.size).reshape(use.shape), use.shape).ravel()
+            row, column = _behind(architecture, np.broadcast_to(variables, use.shape).ravel(), entry)
+            rows.append(row)
+            columns.append(column)
+        shares.append(share.ravel())
+        count += change.size
+    if not shares or bool((np.concatenate(shares) >= 1).all()):
+        return element
+    used = used_variables(architecture)
+    free = free_logs(architecture.logs, element.logs, used)
+    row, column, share = np.concatenate(rows), np.concatenate(columns), np.concatenate(shares)
+    own = linked(row, column, architecture.logs.free)
+    np.minimum.at(lowest, own[column], share[row])
+    new = np.where(used, element.logs + architecture.logs.values(free * lowest[own] - free), 0.0)
+    return replace(element, logs=new)
+
+
+def is_variance(use: Use) -> bool:
+    """Whether a use reads a BatchNorm's running variance: v + ε, which is scaled by squares."""
+    return (
+        len(use.stored) == 1
+        and use.stored[0].kind == "add"
+        and use.stored[0].value > 0
+        and bool(use.scales)
+        and all(coefficient % 2 == 0 for coefficient, _ in use.scales)
+    )
+
+
+def _view(tensor: Tensor, use: Use) -> NDArray[np.float64]:
+    flat = tensor.detach().to(torch.float64).contiguous().flatten()
+    values: NDArray[np.float64] = flat.as_strided(use.shape, use.stride, use.offset).numpy()
+    return values
+
+
+def _share(variance: NDArray[np.float64], epsilon: float, change: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much of a change, log₂ c², is allowed, from 0 to 1."""
+    kept = np.maximum(variance, 0.0)
+    lowest = np.log2((LEAST * kept + epsilon) / (kept + epsilon))  # 0 or below
+    below = change < lowest
+    return np.where(below, lowest / np.where(below, change, 1.0), 1.0)
+
+
+def _behind(
+    architecture: LabelledArchitecture, variables: NDArray[np.int32], entries: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Entry and free value for each free value behind each entry's variable."""
+    solutions = architecture.logs
+    order = np.argsort(solutions.rows, kind="stable")
+    sorted_rows = solutions.rows[order]
+    first = np.searchsorted(sorted_rows, variables, side="left")
+    count = np.searchsorted(sorted_rows, variables, side="right") - first
+    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    found = order[np.repeat(first, count) + within]
+    return np.repeat(entries, count), solutions.columns[found].astype(np.int64)
