@@ -1,10 +1,11 @@
 """Time and memory of `nfn` on a large sharded checkpoint, against loading and saving its shards with safetensors.
 
 The checkpoint is synthetic, of a Llama's names and shapes in bfloat16, in two shards with an index and `config.json`:
-by default that of 1.2e9 parameters (2.5 GB). Every command runs in a process of its own, start-up included on all
-sides, in turn, round after round; the disk is waited for in between. Times are medians, memory is the largest resident
-set of all rounds, which counts mapped pages of files. `nfn` waits until its files are on the disk; plain saving does
-not, so it is measured with waiting too. `rewrite` is what a rewrite costs alone: each tensor read, made anew, written.
+by default that of 1.2e9 parameters (2.5 GB). Every command runs in a process of its own with one thread, start-up
+included on all sides, in turn, round after round; the disk is waited for in between. Times are medians, memory is the
+largest resident set of all rounds, which counts mapped pages of files. `nfn` waits until its files are on the disk;
+plain saving does not, so it is measured with waiting too. `rewrite` is what a rewrite costs alone: each tensor read,
+negated, and written; whole, or in parts of 8 MiB.
 
     python benchmarks/large.py [--parameters 1.2e9] [--rounds 3] [--skip verify ...] [--only rewrite ...] [--folder DIR]
 """
@@ -52,19 +53,24 @@ from pathlib import Path
 from nfn_cli.checkpoints import PartedTensors, open_checkpoint, rewrite_checkpoint
 
 class Negated(PartedTensors):
-    def __init__(self, tensors):
-        self.tensors = tensors
+    def __init__(self, tensors, parted):
+        self.tensors, self.parted = tensors, parted
     def __getitem__(self, name):
-        return -self.tensors[name]
+        return self.tensors[name].neg_()
     def __iter__(self):
         return iter(self.tensors)
     def __len__(self):
         return len(self.tensors)
     def parts(self, name):
-        yield self[name].neg_()
+        if not self.parted:
+            yield self[name]
+            return
+        for part in self.tensors.parts(name):
+            yield part.neg_()
 
 checkpoint = open_checkpoint(sys.argv[1])
-rewrite_checkpoint(checkpoint, Negated(checkpoint.tensors), Path(sys.argv[2]) / checkpoint.path.name)
+negated = Negated(checkpoint.tensors, sys.argv[3] == "parts")
+rewrite_checkpoint(checkpoint, negated, Path(sys.argv[2]) / checkpoint.path.name)
 """
 
 
@@ -153,7 +159,7 @@ def make(folder: Path, parameters: float) -> None:
 
 def cost(command: list[str]) -> tuple[Cost, int, str]:
     """Of a command; its exit code; and what it last said on stderr."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with tempfile.TemporaryFile() as said:
         started = time.perf_counter()
         child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=said)
@@ -173,7 +179,8 @@ def commands(source: Path, target: Path, disguise: Path) -> dict[str, list[str]]
         "load and save": [*python, LOAD_AND_SAVE, str(source), str(target), "go on"],
         "load, save, wait": [*python, LOAD_AND_SAVE, str(source), str(target), "wait"],
         "open": [*python, OPEN, str(source)],
-        "rewrite": [*python, REWRITE, str(source), str(target)],
+        "rewrite": [*python, REWRITE, str(source), str(target), "whole"],
+        "rewrite in parts": [*python, REWRITE, str(source), str(target), "parts"],
         "inspect": [*own, "inspect", str(source)],
         "apply": [*own, "apply", str(source), "--seed", "1", "-o", str(target)],
         "canonicalize": [*own, "canonicalize", str(source), "-o", str(target)],
