@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ from nfn_cli.errors import CheckpointError
 
 LAYOUTS = ("safetensors", "zip", "legacy", "shards", "shards of zips")
 MEGABYTE = 1 << 20
-SIZE, TENSORS, SHARDS = 2 * MEGABYTE, 32, 4  # bytes of a tensor
-ALLOWED = SIZE + 24 * MEGABYTE
+SIZE, TENSORS, SHARDS = 2 * MEGABYTE, 32, 2  # bytes of a tensor
+ALLOWED = SIZE + 16 * MEGABYTE
 
 
 def save(folder: Path, layout: str, tensors: dict[str, Tensor], shards: int = 2) -> Path:
@@ -142,6 +143,43 @@ def test_parts_that_are_not_the_whole_tensor_are_not_written(layout: str, rows: 
     assert not list(out.parent.iterdir())
 
 
+class OneByOne(Mapping[str, Tensor]):
+    """Tensors each of which is made when it is asked for, and must be gone when the next one is."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self.tensors = tensors
+        self.last: Callable[[], Tensor | None] = lambda: None
+        self.asked: list[str] = []
+
+    def __getitem__(self, name: str) -> Tensor:
+        assert self.last() is None, f"{self.asked[-1]} is kept"
+        made = self.tensors[name] + 1
+        self.last = weakref.ref(made)
+        self.asked.append(name)
+        return made
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.tensors
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+
+@pytest.mark.parametrize("layout", ["safetensors", "zip", "shards", "shards of zips"])
+def test_tensors_are_made_one_after_the_other(layout: str, tmp_path: Path) -> None:
+    tensors = {f"{number}.weight": torch.full((3, 3), float(number)) for number in range(6)}
+    path = save(tmp_path / "in", layout, tensors)
+    out = tmp_path / "out" / path.name
+    out.parent.mkdir()
+    made = OneByOne(tensors)
+    rewrite_checkpoint(open_checkpoint(path), made, out)
+    assert sorted(made.asked) == sorted(tensors)
+    assert all(torch.equal(tensor, tensors[name] + 1) for name, tensor in read_checkpoint(out).tensors.items())
+
+
 # Run by itself: another process's largest resident set would count. It says by how many bytes the set has grown after
 # each checkpoint; the last one is read in the other way, which maps its file.
 MEASURE = """
@@ -186,19 +224,16 @@ print(largest() - before)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell a process's largest set")
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     tensors = {f"{number}": torch.full((SIZE // 4096, 1024), 1.0) for number in range(TENSORS)}
-    layouts = ("safetensors", "shards", "zip", "shards of zips")
+    layouts = ("safetensors", "shards", "zip")
     small = {name: tensor[:4].clone() for name, tensor in tensors.items()}
     warm = [save(tmp_path / f"small {layout}", layout, small, SHARDS) for layout in layouts]
     large = [save(tmp_path / layout, layout, tensors, SHARDS) for layout in layouts]
     command = [sys.executable, "-c", MEASURE, ",".join(map(str, warm)), ",".join(map(str, large))]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    # Large blocks are given back when they are freed: what counts is what is held, not holes between blocks.
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    print(done.stdout)
     *grown, read = map(int, done.stdout.split())
     assert len(grown) == len(layouts) and max(grown) < ALLOWED, grown
     assert read > ALLOWED  # the measure sees it
-    for path in large[:1]:
-        found = read_checkpoint(tmp_path / f"{path.parent.name} out" / path.name).tensors
-        assert all(
-            torch.equal(found[name], tensor * (1 if name.endswith("0") else 2)) for name, tensor in tensors.items()
-        )
+    found = read_checkpoint(tmp_path / "safetensors out" / "model").tensors
+    assert all(torch.equal(found[name], tensor * (1 if name.endswith("0") else 2)) for name, tensor in tensors.items())
