@@ -19,10 +19,11 @@ from nfn_cli.checkpoints.naming import require_folder_name, require_safetensors_
 from nfn_cli.checkpoints.opened import OpenedFile, open_tensors
 from nfn_cli.checkpoints.parted import PartedTensors
 from nfn_cli.checkpoints.population import population_of, read_members
-from nfn_cli.checkpoints.read import read_checkpoint
+from nfn_cli.checkpoints.read import open_checkpoint, read_checkpoint
 from nfn_cli.checkpoints.rewrite import rewrite_checkpoint
 from nfn_cli.checkpoints.safetensors_format import POPULATION_KEY, PackedError
 from nfn_cli.checkpoints.tensor_facts import TensorFacts, measure_tensors
+from nfn_cli.checkpoints.tensor_map import TensorMap
 from nfn_cli.checkpoints.together import settle
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "RemoteFacts",
     "StoreError",
     "TensorFacts",
+    "TensorMap",
     "fetched",
     "find_checkpoints",
     "is_address",
@@ -44,6 +46,7 @@ __all__ = [
     "measure_tensors",
     "natural_key",
     "no_checkpoint",
+    "open_checkpoint",
     "open_tensors",
     "population_of",
     "read_checkpoint",

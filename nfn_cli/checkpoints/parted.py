@@ -22,4 +22,8 @@ class PartedTensors(Mapping[str, Tensor]):
 
 def parts_of(tensors: Mapping[str, Tensor], name: str) -> Iterator[Tensor]:
     """A tensor's rows in parts; in one where the mapping has no others."""
-    return tensors.parts(name) if isinstance(tensors, PartedTensors) else iter((tensors[name],))
+    # Asked for when the first part is: whoever has the parts of many tensors has none of them in memory.
+    if isinstance(tensors, PartedTensors):
+        yield from tensors.parts(name)
+    else:
+        yield tensors[name]

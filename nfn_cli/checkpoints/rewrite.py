@@ -21,6 +21,7 @@ from nfn_cli.checkpoints.printable import printable
 from nfn_cli.checkpoints.safetensors_format import Change, changed_since, rewrite_safetensors
 from nfn_cli.checkpoints.sharded import confined
 from nfn_cli.checkpoints.sniff import sniff
+from nfn_cli.checkpoints.tensor_map import TensorMap
 from nfn_cli.checkpoints.together import changed, replaced_together
 from nfn_cli.errors import CheckpointError
 
@@ -69,9 +70,7 @@ def _rewrite_file(
         names = dict(zip(in_file, naming(in_file), strict=True))
         # Asked once the source is open: what is copied from it belongs to what was read.
         _require_unchanged(checkpoint)
-        return {
-            own: (checkpoint.tensors[name], parts_of(tensors, name)) for own, name in names.items() if name in tensors
-        }
+        return {own: change for own, name in names.items() if (change := _change(checkpoint, tensors, name, format))}
 
     def find(loaded: Any) -> dict[Any, Any]:
         return find_container(source, loaded, checkpoint.entry)
@@ -84,6 +83,19 @@ def _rewrite_file(
 
         return rewrite_zip(source, find, changes, out, overwrite=overwrite)
     return _rewrite_legacy(checkpoint, source, find, naming, tensors, out, overwrite=overwrite)
+
+
+def _change(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], name: str, format: str) -> Change | None:
+    """What is written in a tensor's place; None where it stays as it is."""
+    old = checkpoint.tensors
+    if name in tensors:
+        return old.frame(name) if isinstance(old, TensorMap) else old[name], parts_of(tensors, name)
+    if isinstance(old, TensorMap):
+        # What nobody has read is looked at before it is written: as it is copied, where that goes tensor by tensor.
+        if format == "safetensors":
+            return old.frame(name), old.parts(name)
+        old.require_finite(name)
+    return None
 
 
 def _require_unchanged(checkpoint: Checkpoint) -> None:
@@ -111,7 +123,8 @@ def _rewrite_legacy(
     keys = {str(key): key for key, value in dict.items(container) if isinstance(value, Tensor)}
     raw = {own: container[key] for own, key in keys.items()}
     for (own, old), name in zip(raw.items(), naming(raw), strict=True):
-        dict.__setitem__(container, keys[own], _changed(old, tensors.get(name)))
+        change = _change(checkpoint, tensors, name, "torch-legacy")
+        dict.__setitem__(container, keys[own], old if change is None else _changed(old, tensors[name]))
     _require_unchanged(checkpoint)
 
     def write(temporary: Path) -> None:
@@ -124,9 +137,7 @@ def _rewrite_legacy(
     return other_tensors(loaded.value, container)
 
 
-def _changed(old: Tensor, new: Tensor | None) -> Tensor:
-    if new is None:
-        return old
+def _changed(old: Tensor, new: Tensor) -> Tensor:
     value = new.to(old.dtype)
     return torch.nn.Parameter(value, requires_grad=old.requires_grad) if isinstance(old, torch.nn.Parameter) else value
 

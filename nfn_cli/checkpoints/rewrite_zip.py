@@ -122,6 +122,7 @@ def _fill(source: Path, name: str, view: Tensor, old: Tensor, parts: Any) -> Non
         part = torch.atleast_1d(part)
         view[at : at + len(part)].copy_(part)
         at += len(part)
+        del part  # or it would be in memory while the next one is made
     if at != len(view):
         raise ValueError(f"{name!r}: {at} of {len(view)} rows")
 

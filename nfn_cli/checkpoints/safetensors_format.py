@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import torch
 from safetensors import safe_open
@@ -20,11 +20,13 @@ from nfn_cli.errors import CheckpointError
 # A file whose tensors have a leading axis of networks carries this key in its metadata.
 POPULATION_KEY = "nfn.population"
 _COPIED = 1 << 20  # bytes copied at once
+_CONVERTED = 1 << 20  # entries converted at once
 # A map of a file that somebody cuts short ends the process. What is read in no time is not mapped: it gains nothing.
 MAPPED_FROM = 1 << 26  # bytes
 
 # A tensor as it was read, and the rows of the new one in parts.
 Change = tuple[Tensor, Iterable[Tensor]]
+Result = TypeVar("Result")
 
 
 class PackedError(CheckpointError):
@@ -39,10 +41,14 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         CheckpointError: a header that does not describe the file, or a truncated file.
     """
     tensors, metadata = open_safetensors(path)
+    _require_one(path, metadata)
+    return tensors, metadata
+
+
+def _require_one(path: Path, metadata: Mapping[str, str]) -> None:
     if POPULATION_KEY in metadata:
         cause = f"a packed population of {printable(metadata[POPULATION_KEY])} networks"
         raise PackedError(path, cause, "read it with `nfn train` or `nfn evaluate`, or generate without --packed")
-    return tensors, metadata
 
 
 def open_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -51,12 +57,33 @@ def open_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         CheckpointError: a header that does not describe the file, or a truncated file.
     """
+    return _opened(path, lambda: _read(path) if path.stat().st_size < MAPPED_FROM else _mapped(path))
+
+
+def place_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], dict[str, int]]:
+    """As `read_safetensors`, all tensors memory-mapped and no entry read; and where each one's bytes begin.
+
+    Raises:
+        PackedError: it holds a population.
+        CheckpointError: a header that does not describe the file, or a truncated file.
+    """
+
+    def placed() -> tuple[dict[str, Tensor], dict[str, str], dict[str, int]]:
+        tensors, metadata = _mapped(path)  # checks the header first of all
+        return tensors, metadata, _starts(path, tensors)
+
+    tensors, metadata, starts = _opened(path, placed)
+    _require_one(path, metadata)
+    return tensors, metadata, starts
+
+
+def _opened(path: Path, read: Callable[[], Result]) -> Result:
     if not is_utf8(os.fspath(path)):
         raise CheckpointError(
             path, "its name is not UTF-8, and the safetensors library opens no such file", "rename it"
         )
     try:
-        return _read(path) if path.stat().st_size < MAPPED_FROM else _mapped(path)
+        return read()
     except Exception as error:
         # SafetensorError, and what torch raises for a kind of number that it lacks.
         cause = f"the safetensors header does not fit the file ({printable(error)})"
@@ -74,6 +101,27 @@ def _mapped(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
         return tensors, dict(file.metadata() or {})
+
+
+def _starts(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """Where each tensor's bytes begin in the file, in bytes.
+
+    Raises:
+        ValueError, KeyError: the header does not say of these tensors what the library has read in it.
+    """
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if size > path.stat().st_size:
+            raise ValueError("it has changed")
+        entries = json.loads(file.read(size))
+    ranges = {name: tuple(entries[name]["data_offsets"]) for name in tensors}
+    end = 0
+    # Of two entries of one name, each reader might take another one: what is left would leave a hole.
+    for name, (start, stop) in sorted(ranges.items(), key=lambda item: item[1]):
+        if start != end or stop - start != tensors[name].numel() * tensors[name].element_size():
+            raise ValueError("its tensors do not follow each other")
+        end = stop
+    return {name: 8 + size + start for name, (start, _) in ranges.items()}
 
 
 def rewrite_safetensors(
@@ -118,10 +166,23 @@ def rewrite_safetensors(
                 tensor, parts = changing[name]
                 if tensor.numel() * tensor.element_size() != stop - start:
                     raise changed_since(source)
+                size = 0
                 for part in parts:
-                    file.write(part.to(tensor.dtype).contiguous().reshape(-1).view(torch.uint8).numpy().data)
+                    size += _write(file, part, tensor.dtype)
+                    del part  # or it would be in memory while the next one is made
+                if size != stop - start:
+                    raise ValueError(f"{name!r}: {size} of {stop - start} bytes")
 
     write_atomically(out, write, overwrite=overwrite)
+
+
+def _write(file: BinaryIO, part: Tensor, dtype: torch.dtype) -> int:
+    """Write entries in another dtype, a few of them at a time; returns how many bytes."""
+    rows = torch.atleast_1d(part)
+    count = max(1, _CONVERTED // max(1, rows[:1].numel()))
+    for some in rows.split(count):
+        file.write(some.to(dtype).contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return part.numel() * dtype.itemsize
 
 
 def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:

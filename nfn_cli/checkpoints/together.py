@@ -171,7 +171,12 @@ def stamped(file: Path) -> Stamped:
         status = os.stat(file)
     except (OSError, ValueError):  # reading it will say why
         return file, ()
-    return file, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return file, stamp(status)
+
+
+def stamp(status: os.stat_result) -> tuple[int, ...]:
+    """What tells a file from another one in its place, and from itself once it has been written to."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def changed(files: Iterable[Stamped]) -> Path | None:

@@ -30,11 +30,13 @@ class StoredBytes:
     Attributes:
         untyped: the storage, as tensors have it.
         record: the archive's record with the bytes.
+        start: where these begin, in bytes from the file's beginning.
         swapped: the kind of number whose bytes are in the file in the other order than in memory; None for the same.
     """
 
     untyped: torch.UntypedStorage
     record: Record
+    start: int
     swapped: torch.dtype | None
 
 
@@ -110,7 +112,7 @@ def _read_zip(file: BinaryIO, size: int, *, mapped: bool) -> Loaded:
                 untyped = _filled(torch.UntypedStorage(nbytes), file)
                 if swapped:
                     untyped.byteswap(dtype)
-            stored[key] = StoredBytes(untyped, record, dtype if swapped else None)
+            stored[key] = StoredBytes(untyped, record, start, dtype if swapped else None)
         elif stored[key].untyped.nbytes() < nbytes:
             raise EOFError("a storage of two sizes")
         return Storage(stored[key].untyped, dtype)

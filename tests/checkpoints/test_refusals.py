@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.checkpoints import read_checkpoint
+from nfn_cli.checkpoints import open_checkpoint, read_checkpoint
 from nfn_cli.errors import CheckpointError
 
 Nfn = Callable[..., tuple[int, str, str]]
@@ -533,6 +533,17 @@ def bad(request: pytest.FixtureRequest, tmp_path: Path) -> Bad:
 def test_a_bad_file_is_refused_with_file_cause_and_remedy(bad: Bad, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=bad.told) as refusal:
         read_checkpoint(bad.path)
+    error = refusal.value
+    assert error.subject == str(bad.subject)
+    assert error.cause and error.remedy
+    assert len(error.cause) < 500
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_bad_file_is_refused_when_it_is_opened_or_its_tensors_are_read(bad: Bad, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=bad.told.removesuffix(", and 2 more tensors are not finite")) as refusal:
+        list(open_checkpoint(bad.path).tensors.values())
     error = refusal.value
     assert error.subject == str(bad.subject)
     assert error.cause and error.remedy
