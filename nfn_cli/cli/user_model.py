@@ -71,7 +71,7 @@ class UserModel:
 
         args, kwargs = mapped((example.args, dict(example.kwargs)), function=in_its_dtype)
         try:
-            with user_code(), torch.inference_mode():
+            with user_code(quiet=True), torch.inference_mode():
                 made = self.module(*args, **kwargs)
         except UserCodeError as error:
             cause = f"{self.name} fails on {example.assumed or 'the inputs that its factory gives'} ({error})"

@@ -244,7 +244,7 @@ def test_what_cannot_be_read_is_trouble(tmp_path: Path, nfn: Nfn, place: int) ->
         (["--input-shape", "3,b"], "'3,b' is no shape"),
         (["--input-shape", "5"], "inputs of 5 do not fit"),
         (["--model", "nothing"], "names no factory"),
-        (["--model", "no_such_module_of_ours:make"], "cannot be made (ModuleNotFoundError"),
+        (["--model", "no_such_module_of_ours:make"], "cannot be imported (ModuleNotFoundError"),
     ],
     ids=str,
 )
@@ -390,7 +390,9 @@ def bent_beside():
 
 def printing():
     print("made")
-    return good()
+    module = good()
+    module.register_forward_hook(lambda *_: print("computed"))
+    return module
 
 def leaving():
     raise SystemExit(3)
@@ -453,7 +455,8 @@ class TestModel:
     def test_what_a_factory_prints_is_no_data(self, nfn: Nfn) -> None:
         finished = nfn("verify", self.checkpoint("good"), "--model", "nfn_test_modules.py:printing", "--format", "json")
         assert json.loads(finished.out)[0]["passed"]
-        assert "made" in finished.err
+        assert finished.err.splitlines()[0] == "made"
+        assert "computed" not in finished.err  # once for every run
 
     @pytest.mark.parametrize(
         ("name", "told"),
@@ -464,7 +467,7 @@ class TestModel:
             ("leaving", "cannot be made (SystemExit: 3"),
             ("number", "returns a int"),
             ("failing", "RuntimeError: no)"),
-            ("missing", "AttributeError"),
+            ("missing", "nfn_test_modules has no missing"),
         ],
     )
     def test_unusable_modules_are_told_in_a_line(self, nfn: Nfn, name: str, told: str) -> None:

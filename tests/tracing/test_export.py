@@ -179,7 +179,7 @@ def test_the_meta_device_gives_the_same_graph(name: str) -> None:
     real = export(make().eval(), args, kwargs)
     with torch.device("meta"):
         module = make().eval()
-    there = export(module, tuple(arg.to("meta") for arg in args), {key: arg.to("meta") for key, arg in kwargs.items()})
+    there = export(module, args, kwargs)
     assert there.on_meta
     assert operators(there) == operators(real)
     assert [place.name for place in there.placeholders.values() if place.kind != "constant"] == [

@@ -154,9 +154,10 @@ def test_a_module_of_the_current_directory(file: Path, monkeypatch: pytest.Monke
         ("rude", "cannot be made (Rude: go"),
         ("worse", "cannot be made (Worse; model.py"),
         ("stubborn", "cannot be set to evaluate (RuntimeError: never)"),
-        ("missing", "has no attribute 'missing'"),
+        ("missing", "model.py has no missing; name a function in it that makes the module"),
+        ("Space.missing", "model.py has no Space.missing"),
         ("Needs", "cannot be made (TypeError: "),
-        ("Needs", "name a function of no arguments in this file"),
+        ("Needs", "make that work as a call without arguments"),
     ],
 )
 def test_a_factory_that_makes_no_module(file: Path, name: str, told: str) -> None:
@@ -176,9 +177,9 @@ def test_a_factory_that_makes_no_module(file: Path, name: str, told: str) -> Non
         ("model.py:", "names no factory"),
         ("none.py:make", "none.py: no such file"),
         ("of/theirs:make", "of/theirs: no such file"),
-        ("broken.py:make", "cannot be made (SyntaxError: "),
-        ("no_such_module_of_ours:make", "cannot be made (ModuleNotFoundError"),
-        ("noted/text.txt:make", "text.txt is no Python file"),
+        ("broken.py:make", "broken.py cannot be imported (SyntaxError: "),
+        ("no_such_module_of_ours:make", "cannot be imported (ModuleNotFoundError"),
+        ("noted/text.txt:make", "noted/text.txt cannot be imported (ImportError: text.txt is no Python file"),
     ],
 )
 def test_what_is_no_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, told: str) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 
 from nfn_cli.architectures.tracing.flat_graph import changed_placeholders, flattened, operator_name
 from nfn_cli.architectures.tracing.float64_run import run_in_float64
-from nfn_cli.architectures.tracing.inputs import Example, examples, tensors_in
+from nfn_cli.architectures.tracing.inputs import Example, examples, mapped, tensors_in
 from nfn_cli.architectures.tracing.naming import Held, Names, memory_of, names_of
 from nfn_cli.architectures.tracing.outputs import all_tensors, is_real
 from nfn_cli.architectures.tracing.user_code import UserCodeError, user_code
@@ -135,8 +135,8 @@ def export(
     """Trace a module's forward pass into a graph of operators.
 
     Args:
-        module: in evaluation mode; on the CPU, or on the meta device together with its inputs.
-        args, kwargs: of one forward pass.
+        module: in evaluation mode; on the CPU, or on the meta device.
+        args, kwargs: of one forward pass; for a module on the meta device, their shapes and dtypes count.
         subject: whose fault it is if that fails.
 
     Raises:
@@ -185,16 +185,16 @@ def _export(module: nn.Module, example: Example, subject: str, remedy: str) -> E
     from torch.export import export as trace
 
     title = type(module).__name__
-    on_meta = any(
-        tensor.is_meta
-        for tensors in (module.parameters(), module.buffers(), tensors_in((example.args, example.kwargs)))
-        for tensor in tensors
-    )
+    args, kwargs = example.args, dict(example.kwargs)
+    on_meta = any(tensor.is_meta for tensors in (module.parameters(), module.buffers()) for tensor in tensors)
+    if on_meta:
+        args, kwargs = mapped((args, kwargs), function=lambda tensor: tensor.to("meta"))
+    on_meta = on_meta or any(tensor.is_meta for tensor in tensors_in((args, kwargs)))
     try:
         with user_code(), _silent(), _unchecked(), torch.no_grad(), ExitStack() as stack:
             if on_meta:  # constants that the forward pass makes have to lie there, too
                 stack.enter_context(torch.device("meta"))
-            program = trace(_Plain(module), example.args, dict(example.kwargs), strict=False)
+            program = trace(_Plain(module), args, kwargs, strict=False)
     except UserCodeError as error:
         on = f" on {example.assumed}" if example.assumed else ""
         raise ArchitectureError(subject, f"{title} cannot be traced{on} ({error})", remedy) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -15,13 +16,14 @@ class UserCodeError(Exception):
 
 
 @contextmanager
-def user_code(folder: Path | None = None) -> Iterator[None]:
+def user_code(folder: Path | None = None, *, quiet: bool = False) -> Iterator[None]:
     """Run code of the user's within the block.
 
     What it prints goes to stderr: stdout is for data. The current directory is as it was before behind it.
 
     Args:
         folder: where its modules are looked for first.
+        quiet: nothing that it prints is shown, as of a forward pass that runs many times.
 
     Raises:
         UserCodeError: it raised anything, `SystemExit` too; an interrupt passes.
@@ -31,7 +33,7 @@ def user_code(folder: Path | None = None) -> Iterator[None]:
     if entry is not None:
         sys.path.insert(0, entry)
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(io.StringIO() if quiet else sys.stderr):
             yield
     except KeyboardInterrupt:
         raise

@@ -64,11 +64,19 @@ def load_user_module(spec: str) -> UserModule:
     try:
         with user_code(folder):
             space = importlib.import_module(source) if path is None else _imported(path)
-            made: object = attrgetter(name)(space)
+    except UserCodeError as error:
+        remedy = "make that work, or write FILE.py:FACTORY" if path is None else "make that work"
+        raise UsageError(OPTION, f"{source} cannot be imported ({error})", remedy) from error
+    try:
+        made: object = attrgetter(name)(space)
+    except AttributeError as error:
+        raise UsageError(OPTION, f"{source} has no {name}", "name a function in it that makes the module") from error
+    try:
+        with user_code(folder):
             if not isinstance(made, nn.Module) and callable(made):
                 made = made()
     except UserCodeError as error:
-        remedy = f"name a function of no arguments in {'this directory' if path is None else 'this file'}"
+        remedy = "make that work as a call without arguments"
         raise UsageError(OPTION, f"{spec} cannot be made ({error})", remedy) from error
     return _checked(spec, made)
 
