@@ -93,6 +93,11 @@ CASES: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def exported_llama() -> Exported:
+    return export(Llama().eval(), *CASES["llama"][1:])
+
+
 def doubled(value: Any) -> Any:
     return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
 
@@ -124,8 +129,8 @@ def test_the_graph_computes_what_the_module_does(name: str, dtype: torch.dtype) 
         assert (ours - theirs).abs().max() <= 1e-12 * theirs.abs().max()
 
 
-def test_names_of_tied_and_of_temporary_tensors() -> None:
-    exported = export(Llama().eval(), *CASES["llama"][1:])
+def test_names_of_tied_and_of_temporary_tensors(exported_llama: Exported) -> None:
+    exported = exported_llama
     held = {one.name: one for one in exported.names.held}
     assert held["embed.weight"].names == held["embed.weight"].stored == ("embed.weight", "head.weight")
     assert (held["angles"].stored, held["angles"].shape, held["angles"].is_parameter) == ((), (2,), False)
@@ -194,13 +199,13 @@ def operators(exported: Exported) -> list[str]:
     return [place for place in made if not place.endswith(("aten.lift_fresh_copy", "aten.detach_"))]
 
 
-def test_places_of_operators() -> None:
+def test_places_of_operators(exported_llama: Exported) -> None:
     shared = nn.Linear(4, 4)
     module = nn.Sequential(shared, nn.Sequential(nn.ReLU(), shared))
     assert operators(export(module.eval(), (torch.zeros(2, 4),))) == [
         "0: aten.linear", "1.0: aten.relu", "1.1: aten.linear",
     ]  # fmt: skip
-    found = operators(export(Llama().eval(), *CASES["llama"][1:]))
+    found = operators(exported_llama)
     assert {"q: aten.linear", "Llama: aten.scaled_dot_product_attention", "Llama: aten.arange"} <= set(found)
     assert not any("wrap_with" in place for place in found)  # no_grad and autocast blocks stand where they are
 
@@ -227,15 +232,19 @@ def test_what_changes_in_place_is_told_and_not_kept() -> None:
         (lambda state, args, kwargs: args.clear(), "args_0 is"),
     ],
 )
-def test_a_run_on_what_does_not_fit(change: Any, told: str) -> None:
-    module = Llama().eval()
-    exported = export(module, *CASES["llama"][1:])
-    state, args, kwargs = dict(module.state_dict()), list(CASES["llama"][1]), dict(CASES["llama"][2])
+def test_a_run_on_what_does_not_fit(exported_llama: Exported, change: Any, told: str) -> None:
+    exported = exported_llama
+    state, args, kwargs = dict(Llama().state_dict()), list(CASES["llama"][1]), dict(CASES["llama"][2])
     del state["embed.weight"]  # its other name is enough
     exported.run(state, tuple(args), kwargs)
     change(state, args, kwargs)
     with pytest.raises(ValueError, match=told):
         exported.run(state, tuple(args), kwargs)
+
+
+def test_a_module_in_training_mode_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="training mode"):
+        export(mlp(), (torch.zeros(2, 4),))
 
 
 def test_inputs_that_are_no_tensors() -> None:
@@ -313,7 +322,8 @@ def test_outputs_of_all_kinds(how: str, outputs: int, real: int) -> None:
 
 def test_output_tensors_in_their_order() -> None:
     one, two, whole = torch.ones(1), torch.ones(2, dtype=torch.complex64), torch.ones(3, dtype=torch.int64)
-    made = output_tensors({"b": [two, (whole, None)], "a": Answer(one, "text")})
+    cache = type("DynamicCache", (), {"__module__": "transformers.cache_utils"})()
+    made = output_tensors({"b": [two, (whole, None)], "a": Answer(one, "text"), "past_key_values": cache})
     assert [tensor.shape[0] for tensor in made] == [2, 1]
     for odd in (object(), {1, 2}, [lambda: one]):
         with pytest.raises(ValueError, match="computes a "):

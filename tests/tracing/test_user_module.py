@@ -48,6 +48,7 @@ def several(): return Net(), (X, X)
 def named(): return Net(), {"x": X, "y": torch.arange(3)}
 def both(): return Net(), ((X,), {"y": X})
 def nothing(): return Net(), None
+def wrapped(): return torch.compile(nn.DataParallel(Net()))
 def wandering():
     os.chdir("/")
     sys.path.clear()
@@ -93,6 +94,7 @@ def file(tmp_path: Path) -> Path:
         ("Net", None, None),
         ("Space.make", None, None),
         ("nothing", None, None),
+        ("wrapped", None, None),
         ("tensor", 1, []),
         ("several", 2, []),
         ("named", 0, ["x", "y"]),
@@ -148,7 +150,7 @@ def test_a_module_of_the_current_directory(file: Path, monkeypatch: pytest.Monke
         ("no_tensors", "returns example inputs without a tensor; give a tensor, a tuple"),
         ("odd_inputs", "returns example inputs that are a list"),
         ("odd_names", "returns keyword arguments of odd names"),
-        ("failing", "cannot be made (RuntimeError: no luck; model.py, line 47)"),
+        ("failing", "cannot be made (RuntimeError: no luck; model.py, line 48)"),
         ("silent", "cannot be made (KeyError; model.py"),
         ("leaving", "cannot be made (SystemExit: 3; model.py"),
         ("rude", "cannot be made (Rude: go"),

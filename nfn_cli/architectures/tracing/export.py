@@ -182,8 +182,12 @@ class _Plain(nn.Module):
 
 
 def _export(module: nn.Module, example: Example, subject: str, remedy: str) -> Exported:
-    from torch.export import export as trace
+    from torch import export as tracing
 
+    if module.training:
+        raise ValueError("the module is in training mode")
+    # Until it is gone: `export` of old releases breaks operators into smaller ones.
+    trace = getattr(tracing, "export_for_training", tracing.export)
     title = type(module).__name__
     args, kwargs = example.args, dict(example.kwargs)
     on_meta = any(tensor.is_meta for tensors in (module.parameters(), module.buffers()) for tensor in tensors)

@@ -111,6 +111,7 @@ def _checked(spec: str, made: object) -> UserModule:
             raise UsageError(OPTION, f"{spec} returns {cause}", remedy) from error
     if not isinstance(module, nn.Module):
         raise UsageError(OPTION, f"{spec} returns a {type(module).__name__}", _RETURNS)
+    module = unwrapped(module)
     try:
         with user_code():
             module.eval()
@@ -118,6 +119,19 @@ def _checked(spec: str, made: object) -> UserModule:
     except UserCodeError as error:
         raise UsageError(OPTION, f"{spec} cannot be set to evaluate ({error})", _RETURNS) from error
     return UserModule(spec, module, example)
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The module within `DataParallel` and `torch.compile`, whose names checkpoints are read by."""
+    while True:
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            module = module.module
+        elif type(module).__name__ == "OptimizedModule" and isinstance(
+            inner := getattr(module, "_orig_mod", None), nn.Module
+        ):
+            module = inner
+        else:
+            return module
 
 
 def without_caches(module: nn.Module) -> None:
