@@ -222,6 +222,27 @@ def test_what_changes_in_place_is_told_and_not_kept() -> None:
     assert export(mlp().eval(), (torch.zeros(2, 4),)).changed == frozenset()  # an activation in place changes nothing
 
 
+def test_numbers_that_the_forward_pass_makes() -> None:
+    class Making(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(x) * 0 + torch.linspace(0, 1, 4) + torch.tensor([1.0, 2.0, 3.0, 4.0])
+
+    module = Making().eval()
+    exported = export(module, (torch.zeros(2, 4),))
+    found = exported.run(module.state_dict(), (torch.zeros(2, 4),), {})[0][0]
+    assert found.tolist() == pytest.approx([1, 2 + 1 / 3, 3 + 2 / 3, 5], abs=1e-15)  # not as float32 has thirds
+    with torch.device("meta"):
+        there = export(Making().eval(), (torch.zeros(2, 4),))
+    for one in (exported, there):
+        assert one.changed == frozenset()
+        (constant,) = (place for place in one.placeholders.values() if place.kind == "constant")
+        assert (constant.value is None) == one.on_meta
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
