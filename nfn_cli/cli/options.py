@@ -114,6 +114,25 @@ EntryOption = Annotated[
     str | None,
     typer.Option(help="One network of several: its entry in a PyTorch file, such as `actor`.", show_default=False),
 ]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="FILE.py:FACTORY",
+        help="Your own module, made by a function in a file, or in a module of the current directory "
+        "(MODULE:FACTORY). This runs your code.",
+        show_default=False,
+    ),
+]
+InputShapeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--input-shape",
+        metavar="N[,N...]",
+        help="Shape of one input, such as 3,32,32. [default: one that fits]",
+        show_default=False,
+    ),
+]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Refuse a network that is only recognised by names and shapes.")
 ]

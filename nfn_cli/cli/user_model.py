@@ -1,11 +1,8 @@
-"""The user's own module, made by a factory of theirs, to run the weights of a checkpoint in."""
+"""The user's own module (`--model`), to run the weights of a checkpoint in."""
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nfn_cli.errors import UsageError
@@ -14,17 +11,21 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-_SIDES = (28, 32, 64, 16, 8, 224, 96, 128, 48, 12, 4)
+    from nfn_cli.architectures.tracing.inputs import Example
 
 
 class UserModel:
-    """A module in evaluation mode, which takes one state dict after another."""
+    """A module in evaluation mode, which takes one state dict after another.
+
+    Attributes:
+        example: inputs of one forward pass, where its factory gives them.
+    """
 
     def __init__(self, name: str, dtype: torch.dtype) -> None:
         """Import and call a factory.
 
         Args:
-            name: `module:factory`; the module is looked for in the current directory first. This runs the user's code.
+            name: as `load_user_module` takes it. This runs the user's code.
             dtype: of the checkpoint; halves are run in float32, as a CPU lacks operations on them.
 
         Raises:
@@ -32,12 +33,13 @@ class UserModel:
         """
         import torch
 
+        from nfn_cli.architectures.tracing.user_module import load_user_module
+
         self.name = name
-        module = _factory(name)
-        if not isinstance(module, torch.nn.Module):
-            raise UsageError("--model", f"{name} returns a {type(module).__name__}", "return a torch.nn.Module")
+        made = load_user_module(name)
         self.dtype = torch.float64 if dtype == torch.float64 else torch.float32
-        self.module = module.to(self.dtype).eval()
+        self.module = made.module.to(self.dtype)
+        self.example = made.example
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Take a state dict.
@@ -45,59 +47,49 @@ class UserModel:
         Raises:
             UsageError: it is not the module's.
         """
+        from nfn_cli.architectures.tracing.fitting import load_state
+
         try:
-            self.module.load_state_dict(dict(tensors))
-        except RuntimeError as error:
+            load_state(self.module, tensors)
+        except ValueError as error:
             raise UsageError("--model", f"{self.name}: {error}", "make the module that wrote the checkpoint") from error
 
-    def run(self, inputs: Tensor) -> Tensor:
-        """The module's outputs.
+    def run(self, example: Example) -> list[Tensor]:
+        """The floating tensors that the module computes, with float inputs in its own dtype.
 
         Raises:
-            UsageError: it fails on these inputs or returns something else than a tensor.
+            UsageError: it fails on these inputs or returns something else than tensors.
         """
         import torch
 
+        from nfn_cli.architectures.tracing.inputs import mapped
+        from nfn_cli.architectures.tracing.outputs import output_tensors
+        from nfn_cli.architectures.tracing.user_code import UserCodeError, user_code
+
+        def in_its_dtype(tensor: Tensor) -> Tensor:
+            return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+
+        args, kwargs = mapped((example.args, dict(example.kwargs)), function=in_its_dtype)
         try:
-            with torch.inference_mode():
-                outputs = self.module(inputs.to(self.dtype))
-        except Exception as error:  # the user's code may raise anything
-            shape = ",".join(map(str, inputs.shape[1:]))
-            cause = f"{self.name} fails on inputs of {shape} ({type(error).__name__}: {error})"
-            raise UsageError("--model", cause, "give its inputs' shape by --input-shape") from error
-        if not isinstance(outputs, torch.Tensor):
-            raise UsageError("--model", f"{self.name} computes a {type(outputs).__name__}", "make it return one tensor")
+            with user_code(quiet=True), torch.inference_mode():
+                made = self.module(*args, **kwargs)
+        except UserCodeError as error:
+            cause = f"{self.name} fails on {example.assumed or 'the inputs that its factory gives'} ({error})"
+            remedy = "give its inputs' shape by --input-shape" if example.assumed else "give inputs that it takes"
+            raise UsageError("--model", cause, remedy) from error
+        try:
+            outputs = output_tensors(made)
+        except ValueError as error:
+            remedy = "make it return tensors, in tuples, dicts or dataclasses"
+            raise UsageError("--model", f"{self.name} {error}", remedy) from error
+        if not any(output.numel() for output in outputs):
+            raise UsageError("--model", f"{self.name} computes no floating-point numbers", "make it return some")
         return outputs
 
-    def runs(self, shape: tuple[int, ...]) -> bool:
-        """Whether it takes inputs of a shape."""
-        import torch
-
+    def runs(self, example: Example) -> bool:
+        """Whether it takes such inputs."""
         try:
-            self.run(torch.zeros(2, *shape))
+            self.run(example)
         except UsageError:
             return False
         return True
-
-
-def candidate_shapes(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """A shape, and then the same channels with usual sides."""
-    yield shape
-    if len(shape) > 1:
-        for side in _SIDES:
-            yield (shape[0], *[side] * (len(shape) - 1))
-
-
-def _factory(name: str) -> object:
-    module, colon, factory = name.partition(":")
-    if not (module and colon and factory):
-        raise UsageError("--model", f"{name!r} names no factory", "write module:factory")
-    sys.path.insert(0, os.getcwd())
-    try:
-        made: object = getattr(importlib.import_module(module), factory)()
-    except Exception as error:  # the user's code may raise anything
-        cause = f"{name} cannot be made ({type(error).__name__}: {error})"
-        raise UsageError("--model", cause, "name a function of no arguments in this directory") from error
-    finally:
-        sys.path.remove(os.getcwd())
-    return made

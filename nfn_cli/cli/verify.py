@@ -19,6 +19,8 @@ from nfn_cli.cli.options import (
     EntryOption,
     Format,
     FormatOption,
+    InputShapeOption,
+    ModelOption,
     OmegaOption,
     OverwriteOption,
     PoolOption,
@@ -95,21 +97,8 @@ def verify(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides the random elements and inputs, for A alone.")] = 0,
-    input_shape: Annotated[
-        str | None,
-        typer.Option(
-            help="Shape of one input, such as 3,32,32. [default: one that fits, small for a large network]",
-            show_default=False,
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODULE:FACTORY",
-            help="Run your own module: a function of the current directory that makes it.",
-            show_default=False,
-        ),
-    ] = None,
+    input_shape: InputShapeOption = None,
+    model: ModelOption = None,
     activation: ActivationOption = None,
     pool: PoolOption = None,
     omega_0: OmegaOption = None,

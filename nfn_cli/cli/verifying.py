@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from nfn_cli.architectures import Architecture, WeightSpace
+    from nfn_cli.architectures.tracing.inputs import Example
+    from nfn_cli.cli.user_model import UserModel
     from nfn_cli.symmetry import Alignment, Check, GroupElement, Source, Trial
 
 _SCALES = (0.1, 10.0)
@@ -77,7 +79,8 @@ def check_orbit(
         samples: elements; by default eight, or fewer where the network is large.
         head: a head's name; by default a shipped one that reads the network, if there is one.
         shape: of one input; by default one that fits.
-        model: `module:factory` of the module to run; by default the chain itself, without strides and padding.
+        model: `file.py:factory` or `module:factory` of the module to run; by default the chain itself, without strides
+            and padding.
         on_note: told what was taken, where that is less than usual.
 
     Raises:
@@ -184,23 +187,54 @@ def _check_model(
     generator: torch.Generator,
     progress: Progress,
 ) -> Check:
-    from nfn_cli.cli.user_model import UserModel, candidate_shapes
-    from nfn_cli.symmetry import compare, move, output_tolerance, random_inputs
+    import torch
+
+    from nfn_cli.cli.user_model import UserModel
+    from nfn_cli.symmetry import compare, move, output_tolerance
 
     module = UserModel(model, source.precision)
     stored = source.checkpoint.tensors
     module.load(stored)
-    if shape is None:
-        shape = next(filter(module.runs, candidate_shapes(trial.shape)), trial.shape)
-    inputs = random_inputs(shape, generator, trial.inputs)
-    before = module.run(inputs)
+    example = _example(module, shape, trial, generator)
+    before = [output.double() for output in module.run(example)]
+    # Each output counts by its own size: a value beside logits may be a thousand times smaller.
+    sizes = [output.abs().max() if output.count_nonzero() and len(before) > 1 else 1.0 for output in before]
+
+    def joined(outputs: Sequence[Tensor]) -> Tensor:
+        return torch.cat([(output.double() / size).flatten() for output, size in zip(outputs, sizes, strict=True)])
 
     def after() -> Iterator[Tensor]:
         for element in progress.each(f"outputs of {model}", elements, "samples"):
             module.load({**stored, **move(source, element)})
-            yield module.run(inputs)
+            yield joined(module.run(example))
 
-    return compare(f"outputs of {model}", before, after(), output_tolerance(source.precision))
+    return compare(f"outputs of {model}", joined(before), after(), output_tolerance(source.precision))
+
+
+def _example(module: UserModel, shape: tuple[int, ...] | None, trial: Trial, generator: torch.Generator) -> Example:
+    """Inputs to run a module on: those that its factory gives, or random ones.
+
+    Raises:
+        UsageError: a shape is told beside them.
+    """
+    import torch
+
+    from nfn_cli.architectures.tracing.inputs import Example, candidate_shapes, with_random_numbers
+    from nfn_cli.symmetry import random_inputs
+
+    if module.example is not None:
+        if shape is not None:
+            raise UsageError("--input-shape", f"{module.name} gives example inputs of its own", "leave it out")
+        return with_random_numbers(module.example, generator)
+
+    def told(sizes: tuple[int, ...]) -> str:
+        return f"inputs of {','.join(map(str, sizes))}"
+
+    if shape is None:
+        tried = candidate_shapes(trial.shape)
+        fits = (one for one in tried if module.runs(Example((torch.zeros(2, *one),), assumed=told(one))))
+        shape = next(fits, trial.shape)
+    return Example((random_inputs(shape, generator, trial.inputs),), assumed=told(shape))
 
 
 @dataclass(frozen=True)

@@ -244,7 +244,7 @@ def test_what_cannot_be_read_is_trouble(tmp_path: Path, nfn: Nfn, place: int) ->
         (["--input-shape", "3,b"], "'3,b' is no shape"),
         (["--input-shape", "5"], "inputs of 5 do not fit"),
         (["--model", "nothing"], "names no factory"),
-        (["--model", "no_such_module_of_ours:make"], "cannot be made (ModuleNotFoundError"),
+        (["--model", "no_such_module_of_ours:make"], "cannot be imported (ModuleNotFoundError"),
     ],
     ids=str,
 )
@@ -360,6 +360,43 @@ class Pair(nn.Sequential):
 def pair():
     return Pair(*good())
 
+class Thing(nn.Sequential):
+    def forward(self, inputs):
+        return super().forward(inputs), object()
+
+def thing():
+    return Thing(*good())
+
+class Whole(nn.Sequential):
+    def forward(self, inputs):
+        return {"class": super().forward(inputs).argmax(1)}
+
+def whole():
+    return Whole(*good())
+
+class Named(nn.Sequential):
+    def forward(self, *, tokens, inputs):
+        return {"small": super().forward(inputs) * 1e-6, "sum": inputs.sum() + tokens}
+
+def named():
+    return Named(*good()), {"tokens": torch.arange(2), "inputs": torch.zeros(5, 4)}
+
+class BentBeside(nn.Sequential):
+    def forward(self, inputs):
+        return 1e9 + inputs, self[3](nn.functional.gelu(self[0](inputs)))
+
+def bent_beside():
+    return BentBeside(*good()), torch.zeros(5, 4)
+
+def printing():
+    print("made")
+    module = good()
+    module.register_forward_hook(lambda *_: print("computed"))
+    return module
+
+def leaving():
+    raise SystemExit(3)
+
 def number():
     return 7
 
@@ -400,14 +437,37 @@ class TestModel:
         assert finished.code == 1
         assert "not preserved" in finished.err
 
+    @pytest.mark.parametrize("name", ["pair", "named"])
+    def test_several_outputs_and_example_inputs(self, nfn: Nfn, name: str) -> None:
+        finished = nfn("verify", self.checkpoint("good"), "--model", f"nfn_test_modules.py:{name}", "--format", "json")
+        assert finished.err.startswith("nfn: preserved, as the chain ")
+        assert 0 < json.loads(finished.out)[0]["deviation"] < 1e-4  # zeros as inputs would show nothing
+
+    def test_a_small_output_is_seen_beside_a_large_one(self, nfn: Nfn) -> None:
+        finished = nfn("verify", self.checkpoint("good"), "--model", "nfn_test_modules.py:bent_beside")
+        assert finished.code == 1
+
+    def test_example_inputs_and_a_shape_contradict(self, nfn: Nfn) -> None:
+        finished = nfn("verify", self.checkpoint("good"), "--model", "nfn_test_modules.py:named", "--input-shape", "4")
+        assert (finished.code, finished.err.count("\n")) == (2, 1)
+        assert "--input-shape: nfn_test_modules.py:named gives example inputs of its own" in finished.err
+
+    def test_what_a_factory_prints_is_no_data(self, nfn: Nfn) -> None:
+        finished = nfn("verify", self.checkpoint("good"), "--model", "nfn_test_modules.py:printing", "--format", "json")
+        assert json.loads(finished.out)[0]["passed"]
+        assert finished.err.splitlines()[0] == "made"
+        assert "computed" not in finished.err  # once for every run
+
     @pytest.mark.parametrize(
         ("name", "told"),
         [
             ("other", "size mismatch"),
-            ("pair", "computes a tuple"),
+            ("thing", "computes a object"),
+            ("whole", "computes no floating-point numbers"),
+            ("leaving", "cannot be made (SystemExit: 3"),
             ("number", "returns a int"),
-            ("failing", "RuntimeError: no luck"),
-            ("missing", "AttributeError"),
+            ("failing", "RuntimeError: no)"),
+            ("missing", "nfn_test_modules has no missing"),
         ],
     )
     def test_unusable_modules_are_told_in_a_line(self, nfn: Nfn, name: str, told: str) -> None:
