@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nfn_cli.architectures.labels.elimination import joined
-from nfn_cli.architectures.labels.graph import Determined, Graph, Ints, Peeled
+from nfn_cli.architectures.labels.graph import Determined, Graph, Peeled
 from nfn_cli.architectures.labels.group import Block
-from nfn_cli.architectures.labels.hashing import Hash, mixed
+from nfn_cli.architectures.labels.hashing import Hash, Ints, mixed
 
 _FIXED = -1
 
