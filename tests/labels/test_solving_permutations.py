@@ -423,6 +423,29 @@ def test_two_grids_on_the_same_sides_are_told_apart():
         assert all(np.array_equal(moved[g], g[moved[s] - s[0]][:, moved[j] - j[0]]) for g in grids)
 
 
+def test_sides_of_a_grid_that_come_into_one_unit_are_told_apart(monkeypatch):
+    """Four sides of one class that turn out to be two and two: their labels share a pair, and keep their places."""
+    net = Network()
+    outer, mid = net.new(2), net.new(4)
+    net.edge(mid, np.repeat(outer, 2))
+    partner = net.new(4)
+    net.edge(partner, mid)
+    pair = net.new(2)
+    net.edge(partner, np.repeat(pair, 2))
+    net.edge(net.new(12), np.repeat(mid, 3))
+    ends = net.new(4)
+    for sides in (partner, mid):
+        cells = net.new(2, 4)
+        net.edge(cells, outer[:, None])
+        net.edge(cells, sides)
+        if sides is partner:
+            net.edge(cells, ends.reshape(2, 2).repeat(2, axis=1))
+    keep, kept = solver._keep, []
+    monkeypatch.setattr(solver, "_keep", lambda *args: bool(kept.append(keep(*args)) or kept[-1]))
+    assert net.order() == 2 * (2 * 6**2) ** 2
+    assert kept == [True]
+
+
 def test_a_grid_of_heads_that_have_no_label_is_told_by_what_is_in_them():
     net, _ = _shared_dimensions_grouped()
     _, determined = net.solve()
