@@ -127,6 +127,18 @@ def test_halves_and_doubles_over_the_reals_alone():
         signs.relate([(0.5, a), (1, b)])
 
 
+def test_a_variable_that_there_is_not_is_refused():
+    equations = Equations(False)
+    equations.new(2)
+    for wrong in (-1, 2):
+        with pytest.raises(IndexError):
+            equations.relate([(1, np.array([wrong])), (1, np.array([0]))])
+        with pytest.raises(IndexError):
+            equations.solve([[(1, np.array([wrong]))]])
+        with pytest.raises(IndexError):
+            equations.equal(wrong, 0)
+
+
 def test_many_layers_are_solved_at_once():
     """50 layers of 1,000 neurons on one stream of scales, tied at the ends."""
     equations = Equations(False)

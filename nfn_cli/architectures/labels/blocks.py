@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nfn_cli.architectures.labels.forest import forest, visible_part
-from nfn_cli.architectures.labels.graph import Graph, Ints
+from nfn_cli.architectures.labels.graph import Graph
 from nfn_cli.architectures.labels.group import Block
-from nfn_cli.architectures.labels.hashing import Hash, mixed
+from nfn_cli.architectures.labels.hashing import Hash, Ints, mixed, once
 from nfn_cli.architectures.labels.permuting import permutation, random_places
 from nfn_cli.architectures.labels.rules import (
     complement,
@@ -51,6 +51,7 @@ def solve_permutations(
         several rows, which agree: `permutation` reads them.
 
     Raises:
+        IndexError: a label is not among 0 … count − 1.
         ArchitectureError: an element of what was found does not keep the relations (an error of this program).
     """
     count = relations.count
@@ -111,9 +112,10 @@ def _colours(
                 slots = np.zeros_like(labels) if role.slots is None else role.slots.astype(np.int64).ravel()
                 some = labels != NONE
                 _add_colours(colour, visible, labels[some], slots[some], number)
-    for a, b in relations.edges:
-        present[a] = True
-        present[b] = True
+    for edge in relations.edges:
+        for labels in edge:
+            _look(labels, relations.count)
+            present[labels] = True
     return colour, present | visible, visible
 
 
@@ -121,11 +123,18 @@ def _add_colours(colour: Hash, met: NDArray[np.bool_], labels: Ints, colours: In
     """Adds a set of colours to the hashes of labels, entry by entry of the arrays."""
     labels, codes = np.broadcast_arrays(labels, mixed(number, colours).reshape(np.shape(colours)))
     labels, codes = labels.ravel(), codes.ravel()
+    _look(labels, len(colour))
     order = np.lexsort((codes, labels))
     labels, codes = labels[order], codes[order]
     first = np.r_[True, (labels[1:] != labels[:-1]) | (codes[1:] != codes[:-1])][: len(labels)]
     np.add.at(colour, labels[first], codes[first])
     met[labels] = True
+
+
+def _look(labels: Ints, count: int) -> None:
+    """Refuses labels that there are not: as places they would count from the end."""
+    if labels.size and not (labels.min() >= 0 and labels.max() < count):
+        raise IndexError("no such label")
 
 
 def _pairs(relations: Relations, present: NDArray[np.bool_]) -> tuple[Ints, Ints, Hash, Hash]:
@@ -134,7 +143,7 @@ def _pairs(relations: Relations, present: NDArray[np.bool_]) -> tuple[Ints, Ints
     u, v, uv, vu = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
     for number, (a, b) in enumerate(relations.edges):
         left, right = np.broadcast_arrays(np.asarray(a, np.int64), np.asarray(b, np.int64))
-        key = np.unique(left.ravel() * count + right.ravel())
+        key = once(left.ravel() * count + right.ravel())
         u.append(key // count)
         v.append(key % count)
         uv.append(np.repeat(mixed(1, number), len(key)))

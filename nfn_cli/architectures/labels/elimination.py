@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nfn_cli.architectures.labels.hashing import mixed, summed
+from nfn_cli.architectures.labels.hashing import Ints, mixed, once, summed
 
-Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 # Coefficients are small rational numbers; what rounding leaves of zero is far below this.
@@ -85,7 +84,7 @@ def eliminated(entries: Entries, mod2: bool) -> list[Pivots]:
         length = np.bincount(entries.rows)
         alone = length[entries.rows] == 1
         if alone.any():
-            zero = np.unique(entries.columns[alone])
+            zero = once(entries.columns[alone])
             steps.append(Pivots(zero, entries.take(np.zeros(0, np.int64))))
             gone = np.zeros(columns, bool)
             gone[zero] = True

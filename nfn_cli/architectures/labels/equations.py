@@ -11,14 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from nfn_cli.architectures.labels.elimination import (
     Entries,
     Floats,
-    Ints,
     Pivots,
     eliminated,
     gathered,
     joined,
 )
 from nfn_cli.architectures.labels.group import Solutions
-from nfn_cli.architectures.labels.hashing import mixed
+from nfn_cli.architectures.labels.hashing import Ints, mixed, once
 from nfn_cli.architectures.labels.union import UnionFind
 
 Terms = Sequence[tuple[float, NDArray[Any]]]
@@ -55,12 +54,13 @@ class Equations:
 
     def zero(self, a: ArrayLike) -> None:
         """a[i] = 0 (a factor of 1, or of plus)."""
-        self._zero.append(np.unique(self._same.find(a)))
+        self._zero.append(once(self._same.find(a).ravel()))
 
     def relate(self, terms: Terms) -> None:
         """Σ coefficient · array[i] = 0, entry by entry of the arrays, which broadcast.
 
         Raises:
+            IndexError: there is no such variable.
             ValueError: a coefficient is no whole number, over GF(2).
         """
         coefficients, columns = self._terms(terms)
@@ -71,9 +71,12 @@ class Equations:
         """All solutions, as far as they are seen.
 
         Args:
-            visible: the sums that somebody sees: lists of (coefficient, array of variables), the arrays of one list
-                broadcast. Of the solutions that look alike there one is kept, so that the map from free variables to
-                what is seen is injective and has the image of all solutions.
+            visible: the sums that somebody sees: lists of (coefficient, array of variables), as in `Use.scales`; the
+                arrays of one list broadcast. Of the solutions that look alike there one is kept, so that the map from
+                free variables to what is seen is injective and has the image of all solutions.
+
+        Raises:
+            IndexError, ValueError: as of `relate`.
         """
         root = self._same.find(np.arange(self.count))
         zero = np.zeros(self.count, bool)
@@ -101,6 +104,8 @@ class Equations:
         arrays = [(c, a) for c, a in arrays if c]
         if not arrays:
             return np.zeros(0), np.zeros((0, 0), np.int64)
+        if any(a.size and not (a.min() >= 0 and a.max() < self.count) for _, a in arrays):
+            raise IndexError("no such variable")
         spread = np.broadcast_arrays(*(a for _, a in arrays))
         return np.array([c for c, _ in arrays]), np.stack([a.ravel() for a in spread], 1)
 
@@ -126,7 +131,7 @@ class Equations:
             part = tuple(slice(None) if g == group else slice(0, 1) for g in groups)
             coefficients, columns = self._terms([(c, a[part]) for c, a in arrays])
             if len(coefficients):
-                found.append((coefficients, _distinct_rows(columns)))
+                found.append((coefficients, columns))
         return found
 
     def _matrix(self, rows: list[tuple[Floats, Ints]], root: Ints, zero: NDArray[np.bool_]) -> Entries:

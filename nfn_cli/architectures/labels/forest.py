@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nfn_cli.architectures.labels.elimination import joined
-from nfn_cli.architectures.labels.graph import Determined, Graph, Ints, Peeled
+from nfn_cli.architectures.labels.graph import Determined, Graph, Peeled
 from nfn_cli.architectures.labels.group import Block
-from nfn_cli.architectures.labels.hashing import Hash, mixed
+from nfn_cli.architectures.labels.hashing import Hash, Ints, mixed
 
 _FIXED = -1
 
@@ -116,7 +116,8 @@ def _rows(graph: Graph, unit: Ints, part: Hash, columns: _Columns) -> Ints:
             label.append(columns.order[where])
             a.append(ways_a[again][row])
             b.append(ways_b[row])
-            kind.append(step.tags[from_[row]])
+            # Nodes of one class may have come into one unit since, so that its parts count too.
+            kind.append(mixed(step.tags, part[step.a], part[step.b])[from_[row]].view(np.int64))
             column.append(where - columns.start[step.nodes[from_]][row])
     rows = np.stack([np.concatenate(label), np.concatenate(a), np.concatenate(b)], 1)
     if not len(rows):

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nfn_cli.architectures.labels.hashing import Hash, mixed, summed
-
-Ints = NDArray[np.int64]
+from nfn_cli.architectures.labels.hashing import Hash, Ints, mixed, several, summed
 
 GONE = -1  # the class of nodes that are settled
 
@@ -82,18 +80,18 @@ class Graph:
         source, target, code = source[order], target[order], code[order]
         starts = np.flatnonzero(np.r_[True, source[1:] != source[:-1]]) if len(source) else np.zeros(0, np.int64)
         near = source[starts]
-        classes = len(np.unique(self.colour[active]))
+        classes = several(self.colour[active])
         while len(near):
             sums = np.add.reduceat(mixed(code, self.colour[target]), starts)
             self.colour[near] = mixed(self.colour[near], sums)
-            now = len(np.unique(self.colour[active]))
+            now = several(self.colour[active])
             if now == classes:
                 break
             classes = now
         _, inverse, counts = np.unique(self.colour[active], return_inverse=True, return_counts=True)
-        several = counts > 1
-        number = np.where(several, np.cumsum(several) - 1 + len(self.size), GONE)
-        self.size = np.concatenate([self.size, counts[several]])
+        alike = counts > 1
+        number = np.where(alike, np.cumsum(alike) - 1 + len(self.size), GONE)
+        self.size = np.concatenate([self.size, counts[alike]])
         self.cls[active] = number[inverse]
         both = (self.cls[self.u] != GONE) & (self.cls[self.v] != GONE)
         if not both.all():

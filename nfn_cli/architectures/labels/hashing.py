@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Hash = NDArray[np.uint64]
+Ints = NDArray[np.int64]
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
@@ -28,7 +31,7 @@ def _scrambled(x: Hash) -> Hash:
     return x ^ (x >> np.uint64(31))
 
 
-def summed(keys: NDArray[np.int64], values: Hash, count: int) -> Hash:
+def summed(keys: Ints, values: Hash, count: int) -> Hash:
     """The sums of the values of each key 0 … count − 1, modulo 2⁶⁴."""
     total = np.zeros(count, np.uint64)
     if keys.size:
@@ -37,3 +40,15 @@ def summed(keys: NDArray[np.int64], values: Hash, count: int) -> Hash:
         starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
         total[ordered[starts]] = np.add.reduceat(values[order], starts)
     return total
+
+
+def several(values: NDArray[Any]) -> int:
+    """How many different values there are; by sorting, which is faster than `numpy.unique` with its table."""
+    ordered = np.sort(values)
+    return int((ordered[1:] != ordered[:-1]).sum()) + min(len(values), 1)
+
+
+def once(values: Ints) -> Ints:
+    """Each value once, in order."""
+    ordered = np.sort(values)
+    return ordered[np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)]]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nfn_cli.architectures.labels.graph import GONE, Graph, Ints
-from nfn_cli.architectures.labels.hashing import Hash, mixed, summed
+from nfn_cli.architectures.labels.graph import GONE, Graph
+from nfn_cli.architectures.labels.hashing import Hash, Ints, mixed, once, summed
 from nfn_cli.architectures.labels.union import UnionFind
 
 # How many codes within a class, and functions of a class, are tried.
@@ -159,7 +159,7 @@ def lift(graph: Graph) -> bool:
     key, node, first = key[starts], key[starts] // classes, target[order][starts]
     own, other = graph.cls[node], key % classes
     functional = (count == 1) & (own != other)
-    functions = np.unique((own * classes + other)[functional])
+    functions = once((own * classes + other)[functional])
     c, p = functions // classes, functions % classes
     ranked = np.lexsort((p, -graph.size[p], c))
     c, p = c[ranked], p[ranked]
@@ -236,7 +236,7 @@ def freeze(graph: Graph) -> None:
     parts = UnionFind()
     parts.new(len(graph.cls))
     parts.union(graph.u, graph.v)
-    nodes = np.unique(np.concatenate([graph.u, graph.v]))
+    nodes = once(np.concatenate([graph.u, graph.v]))
     part = parts.find(nodes)
     cls = graph.cls[nodes]
     order = np.lexsort((cls, graph.size[cls], part))
