@@ -225,7 +225,7 @@ def _permutations(
         wanted[first[rows[:, 2]]] = True
         wanted[first[rows[:, 0]]] = True
     expanded = tuple(replace(block, labels=_columns(block.labels, order, starts, wanted)) for block in blocks)
-    return expanded, _determined(rows, order, starts, wanted, first, sorts), np.flatnonzero(wanted)
+    return expanded, _determined(rows, order, starts, wanted, first), np.flatnonzero(wanted)
 
 
 def _by_sort(
@@ -262,45 +262,29 @@ def _columns(units: Ints, order: Ints, starts: Ints, wanted: Ints) -> Ints:
     return np.stack(columns, 1) if columns else np.zeros((len(units), 0), np.int64)
 
 
-def _determined(rows: Ints, order: Ints, starts: Ints, wanted: Ints, first: Ints, sorts: Ints) -> Ints:
-    """Rows of labels: what the same two determine goes one after the other."""
+def _determined(rows: Ints, order: Ints, starts: Ints, wanted: Ints, first: Ints) -> Ints:
+    """Rows of units as rows of labels: a unit's first label follows from two units, each other one from that before it.
+
+    A row (u, a, a) of units speaks of the last label of a, since its others have followers in a itself.
+    """
     if not len(rows):
         return np.zeros((0, 3), np.int64)
-    rows = rows[np.sort(np.unique(rows[:, 0], return_index=True)[1])]
-    counts = starts[rows[:, 0] + 1] - starts[rows[:, 0]]
-    which = np.repeat(np.arange(len(rows)), counts)
+    units = np.unique(rows[:, 0])
+    counts = starts[units + 1] - starts[units]
+    which = np.repeat(np.arange(len(units)), counts)
     step = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
-    labels = order[starts[rows[which, 0]] + step]
-    ones, others = first[rows[which, 1]], first[rows[which, 2]]
+    labels = order[starts[units[which]] + step]
     kept = wanted[labels]
-    labels, ones, others = labels[kept], ones[kept], others[kept]
-    two = ones != others
-    found = [_chained(labels[two], ones[two], others[two], sorts)]
-    behind = np.full(len(sorts), -1)
-    behind[found[0][found[0][:, 1] == found[0][:, 2], 1]] = found[0][found[0][:, 1] == found[0][:, 2], 0]
-    labels, ones = labels[~two], ones[~two]
-    waits = np.zeros(len(sorts), bool)
-    waits[labels] = True
-    while len(labels):
-        ready = ~waits[ones]
-        ends = ones[ready]
-        while (behind[ends] >= 0).any():
-            ends = np.where(behind[ends] >= 0, behind[ends], ends)
-        made = _chained(labels[ready], ends, ends, sorts)
-        behind[made[:, 1]] = made[:, 0]
-        found.append(made)
-        waits[labels[ready]] = False
-        labels, ones = labels[~ready], ones[~ready]
-    return np.concatenate(found)
-
-
-def _chained(labels: Ints, ones: Ints, others: Ints, sorts: Ints) -> Ints:
-    """Rows of labels that follow from two others each; of several that follow from the same, one from the one before."""
-    place = np.lexsort((sorts[labels], others, ones))
-    labels, ones, others = labels[place], ones[place], others[place]
-    again = np.r_[False, (ones[1:] == ones[:-1]) & (others[1:] == others[:-1])][: len(labels)]
+    labels, which = labels[kept], which[kept]
+    inside = np.r_[False, which[1:] == which[:-1]][: len(which)]
     before = np.r_[labels[:1], labels[:-1]]
-    return np.stack([labels, np.where(again, before, ones), np.where(again, before, others)], 1)
+    chains = np.stack([labels, before, before], 1)[inside]
+    last = first.copy()
+    last[units[which]] = labels  # of several, the last one stays
+    alone = rows[:, 1] == rows[:, 2]
+    ones = np.where(alone, last[rows[:, 1]], first[rows[:, 1]])
+    others = np.where(alone, last[rows[:, 2]], first[rows[:, 2]])
+    return np.concatenate([np.stack([first[rows[:, 0]], ones, others], 1), chains])
 
 
 # Numbers without gaps.
