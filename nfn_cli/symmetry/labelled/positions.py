@@ -36,9 +36,10 @@ def sources(use: Use, goes: NDArray[np.int32]) -> tuple[Places | None, ...]:
         taken = _taken(role, goes)
         if taken is None:
             continue
-        for axis, places in enumerate(np.unravel_index(taken, role.labels.shape)):
+        # Flat: of large arrays with several axes numpy 2.4 unravels some entries wrongly.
+        for axis, places in enumerate(np.unravel_index(taken.ravel(), role.labels.shape)):
             if axis in axes:
-                found[axis] = places.astype(np.int64, copy=False)
+                found[axis] = places.astype(np.int64, copy=False).reshape(taken.shape)
     return tuple(found)
 
 
