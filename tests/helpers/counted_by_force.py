@@ -3,9 +3,9 @@
 All is computed from the module's function alone, in float64.
 
 - Scales: x in R^entries with d/dt f(θ exp(t x)) = 0 at every θ: the null space of the rows J · θ over several θ.
-- Permutations: every tuple of permutations of the tensors' axes, tensor by tensor. A tensor whose entries are all equal is
-  fixed by every permutation of its entries, so a tuple that belongs to the group must keep f where the tensors that are
-  not yet looked at are constant. That prunes the search, and drops nothing.
+- Permutations: every tuple of permutations of the tensors' axes, tensor by tensor. A tensor whose entries are all equal
+  is fixed by every permutation of its entries, so a tuple that belongs to the group must keep f where the tensors that
+  are not yet looked at are constant. That prunes the search, and drops nothing.
 - Signs: all products of signs on axes, half of them on each side of an equation.
 """
 
@@ -37,8 +37,8 @@ class Small:
         name: for people.
         module, inputs: float64, in evaluation mode. The inputs must meet every entry of every table.
         views: by tensor, the shape by which its axes are told, where it is not its own.
-        each: (tensor, axis, by): along `axis`, every index of axis `by` has a permutation of its own, and every entry a
-            sign of its own: for grouped convolutions and experts. More than the truth allows, so that nothing is missed.
+        each: by tensor, (axis, by): along `axis`, every index of axis `by` has a permutation of its own, and every entry
+            a sign of its own: for grouped convolutions and experts. More than can be true, so that nothing is missed.
     """
 
     name: str
@@ -87,12 +87,16 @@ class WrittenBatchNorm(nn.Module):
 
     def __init__(self, own: nn.Module) -> None:
         super().__init__()
-        self.weight, self.bias, self.eps = own.weight, own.bias, own.eps
+        plain = own.weight is None
+        self.weight = torch.ones_like(own.running_mean) if plain else own.weight
+        self.bias = torch.zeros_like(own.running_mean) if plain else own.bias
+        self.eps = own.eps
         self.running_mean, self.running_var = nn.Parameter(own.running_mean), nn.Parameter(own.running_var)
 
     def forward(self, x: Tensor) -> Tensor:
         mean, var, gain, bias = (
-            each.reshape(-1, *[1] * (x.ndim - 2)) for each in (self.running_mean, self.running_var, self.weight, self.bias)
+            each.reshape(-1, *[1] * (x.ndim - 2))
+            for each in (self.running_mean, self.running_var, self.weight, self.bias)
         )
         return (x - mean) * (var + self.eps).rsqrt() * gain + bias
 
@@ -100,7 +104,8 @@ class WrittenBatchNorm(nn.Module):
 def _written_out(module: nn.Module) -> nn.Module:
     module = copy.deepcopy(module)
     for name, child in list(module.named_children()):
-        setattr(module, name, WrittenBatchNorm(child) if hasattr(child, "running_mean") else _written_out(child))
+        known = getattr(child, "running_mean", None) is not None
+        setattr(module, name, WrittenBatchNorm(child) if known else _written_out(child))
     return module
 
 
@@ -112,7 +117,7 @@ def scale_dimension(small: Small, points: int = 8) -> int:
     for seed in range(points):
         point = drawn(state, seed)
         jacobian = torch.func.jacrev(function)(point)
-        rows.append(torch.cat([(jacobian[name] * point[name]).flatten(1) for name in state], 1))
+        rows.append(torch.cat([(jacobian[name] * point[name]).reshape(len(jacobian[name]), -1) for name in state], 1))
     stack = torch.cat(rows)
     entries = stack.shape[1]
     assert len(stack) > 1.5 * entries, "too few outputs: more points are needed"

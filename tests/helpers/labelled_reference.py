@@ -91,7 +91,10 @@ def _view(use: Use) -> Places:
     """The place in the flat tensor of every entry of the view."""
     places = np.full(use.shape, use.offset, np.int64)
     for axis, stride in enumerate(use.stride):
-        places = places + np.arange(use.shape[axis]).reshape([-1 if k == axis else 1 for k in range(len(use.shape))]) * stride
+        places = (
+            places
+            + np.arange(use.shape[axis]).reshape([-1 if k == axis else 1 for k in range(len(use.shape))]) * stride
+        )
     assert len(np.unique(places)) == places.size, "a view that overlaps itself"
     return places
 
@@ -118,7 +121,8 @@ def _moved(roles: tuple[Role, ...], places: Places, sigma: Places) -> Places:
             for entry, (label, slot) in enumerate(zip(labels.tolist(), slots.tolist(), strict=True))
         ])  # fmt: skip
         front = np.moveaxis(goals, axes, range(len(axes)))
-        goals = np.moveaxis(front.reshape(len(labels), *front.shape[len(axes) :])[to].reshape(front.shape), range(len(axes)), axes)  # fmt: skip
+        sent = front.reshape(len(labels), *front.shape[len(axes) :])[to].reshape(front.shape)
+        goals = np.moveaxis(sent, range(len(axes)), axes)
     return goals
 
 

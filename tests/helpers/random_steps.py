@@ -134,7 +134,7 @@ class Builder:
 
 
 def randomise(module: nn.Module, seed: int) -> None:
-    """Weights as after training: no zeros, gains about 1, positive variances, statistics that are not the initial ones."""
+    """Weights as after training: no zeros, gains about 1, positive variances, statistics of some data."""
     generator = torch.Generator().manual_seed(seed)
     norms = {name for name, part in module.named_modules() if "Norm" in type(part).__name__}
     with torch.no_grad():

@@ -175,9 +175,7 @@ def token_network(b: Builder) -> Value:
     if b.chance(0.6):
         x = norm(b, x, -1)
     if table and x.shape[2] == b.network.parts[table].weight.shape[1] and b.chance(0.4):
-        return b.step(
-            f"linear({{}}, {table}.weight)", lambda net, value: F.linear(value, net.parts[table].weight), x
-        )
+        return b.step(f"linear({{}}, {table}.weight)", lambda net, value: F.linear(value, net.parts[table].weight), x)
     if classed:
         x = b.step("{}[:, 0]", lambda net, value: value[:, 0], x)
     elif b.chance(0.4):

@@ -90,12 +90,20 @@ def expert_layers(b: Builder, x: Value, axis: int) -> Value:
     """Experts as layers of their own, with gates over all of them."""
     width, inner, count = x.shape[axis], b.width(), b.rng.choice((2, 3))
     gates = b.step("softmax({}, -1)", lambda net, v: v.softmax(-1), b.call(nn.Linear(width, count), x))
-    outs = [b.call(nn.Linear(inner, width), b.step("relu({})", lambda net, v: v.relu(), b.call(nn.Linear(width, inner), x))) for _ in range(count)]  # fmt: skip
+    outs = []
+    for _ in range(count):
+        h = b.step("relu({})", lambda net, v: v.relu(), b.call(nn.Linear(width, inner), x))
+        outs.append(b.call(nn.Linear(inner, width), h))
 
     def summed(net: DrawnNetwork, gate: Tensor, *values: Tensor) -> Tensor:
-        return sum((gate[..., k : k + 1] * value for k, value in enumerate(values)), torch.zeros_like(values[0]))
+        total = gate[..., :1] * values[0]
+        for k, value in enumerate(values[1:], 1):
+            total = total + gate[..., k : k + 1] * value
+        return total
 
-    return b.step("sum of {0}[..., k] * each of " + ", ".join(f"{{{k + 1}}}" for k in range(count)), summed, gates, *outs)
+    return b.step(
+        "sum of {0}[..., k] * each of " + ", ".join(f"{{{k + 1}}}" for k in range(count)), summed, gates, *outs
+    )
 
 
 VECTOR_BLOCKS = (
@@ -113,10 +121,7 @@ VECTOR_BLOCKS = (
 
 def vector_network(b: Builder) -> Value:
     x = b.input()
-    if b.chance(0.6):
-        x = mixed(b, x, 1)
-    else:
-        x = dense(b, x, b.width(), 1)
+    x = mixed(b, x, 1) if b.chance(0.6) else dense(b, x, b.width(), 1)
     for _ in range(b.rng.randint(1, 4)):
         x = b.draw(ODDITIES if b.chance(0.08) else VECTOR_BLOCKS)(b, x, 1)
     return dense(b, x, b.rng.choice((2, 3)), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from counted_by_force import Small
@@ -52,7 +53,7 @@ def root_mean_square(value: Tensor) -> Tensor:
 
 
 def mlp(name: str, function: Callable[[Tensor], Tensor], *sizes: int) -> Small:
-    layers = {f"l{k}": nn.Linear(a, b) for k, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False))}
+    layers = {f"l{k}": nn.Linear(a, b) for k, (a, b) in enumerate(pairwise(sizes))}
 
     def forward(net: nn.Module, x: Tensor) -> Tensor:
         for k in range(len(layers)):
@@ -417,6 +418,6 @@ SMALL: tuple[Make, ...] = (
     lambda: mlp("width one", torch.relu, 1, 1, 1, 1),
     residual, residual_before_activation, linear_stream, normalised_by_statistics, statistics_on_a_stream, grouped,
     depthwise, concatenated, concatenated_twins, halves_swapped, tied, shared, attention, narrow_attention,
-    grouped_attention, gated_stream, layer_norm, tied_embedding, gate, product, experts, expert_layers, flattened, mixer,
-    pooled, convolved, learned_scale, recurrent,
+    grouped_attention, gated_stream, layer_norm, tied_embedding, gate, product, experts, expert_layers, flattened,
+    mixer, pooled, convolved, learned_scale, recurrent,
 )  # fmt: skip

@@ -6,6 +6,7 @@ All that these checks know of the tracer stands in `group_of`.
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -79,3 +80,12 @@ def group_of(module: nn.Module, inputs: tuple[Any, ...]) -> Group:
     except NfnError as error:
         raise RefusedError(str(error)) from error
     return TracedGroup(traced, {name: each.detach().clone() for name, each in module.state_dict().items()})
+
+
+def names_an_operator(line: str, module: nn.Module, inputs: tuple[Any, ...]) -> bool:
+    """Whether one line names an operator of the module's graph, such as `cumsum`."""
+    with torch.no_grad():
+        exported = torch.export.export(module, inputs, strict=False)
+    schemas = (getattr(node.target, "_schema", None) for node in exported.graph.nodes)
+    operators = {schema.name.split("::")[1] for schema in schemas if schema is not None}
+    return "\n" not in line.strip() and bool(set(re.findall(r"[A-Za-z_]\w*", line)) & operators)

@@ -1,4 +1,4 @@
-"""The traced group is the whole monomial group: its size is what force finds, on modules small enough to try everything."""
+"""The traced group is the whole monomial group: its size is what force finds, on modules small enough for that."""
 
 from __future__ import annotations
 
@@ -50,5 +50,7 @@ def test_force_sees_a_constant_that_tells_neurons_apart() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self[1](torch.relu(self[0](x)) * torch.tensor([1.0, 1.0, 2.0], dtype=torch.float64) + 1)
 
-    small = Small("marked", Marked(nn.Linear(2, 3), nn.Linear(3, 1)).double(), (torch.randn(8, 2, dtype=torch.float64),))
+    small = Small(
+        "marked", Marked(nn.Linear(2, 3), nn.Linear(3, 1)).double(), (torch.randn(8, 2, dtype=torch.float64),)
+    )
     assert (permutation_order(small), scale_dimension(small), sign_dimension(small)) == (2, 0, 0)
