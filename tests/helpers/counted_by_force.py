@@ -37,8 +37,8 @@ class Small:
         name: for people.
         module, inputs: float64, in evaluation mode. The inputs must meet every entry of every table.
         views: by tensor, the shape by which its axes are told, where it is not its own.
-        each: by tensor, (axis, by): along `axis`, every index of axis `by` has a permutation of its own, and every entry
-            a sign of its own: for grouped convolutions and experts. More than can be true, so that nothing is missed.
+        each: by tensor, (axis, by): along `axis`, every index of axis `by` has a permutation of its own, and every
+            entry a sign of its own: for grouped convolutions and experts. More than can be true: nothing is missed.
     """
 
     name: str

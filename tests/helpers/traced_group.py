@@ -69,14 +69,12 @@ class TracedGroup:
 
 def group_of(module: nn.Module, inputs: tuple[Any, ...]) -> Group:
     """The traced group of a module in evaluation mode; RefusedError where the tracer has no rule."""
-    from nfn_cli.architectures.tracing import trace
+    # Here, so that what needs no tracer runs without one.
+    from nfn_cli.architectures.tracing.export import export
+    from nfn_cli.architectures.tracing.tracer import trace
 
-    apart = copy.deepcopy(module).to("meta")
-    there = torch.utils._pytree.tree_map(lambda each: each.to("meta") if isinstance(each, Tensor) else each, inputs)
-    with torch.no_grad():
-        exported = torch.export.export(apart, there, strict=False)
     try:
-        traced = trace(exported)
+        traced = trace(export(copy.deepcopy(module), inputs))
     except NfnError as error:
         raise RefusedError(str(error)) from error
     return TracedGroup(traced, {name: each.detach().clone() for name, each in module.state_dict().items()})

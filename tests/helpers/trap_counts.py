@@ -2,6 +2,7 @@
 
 Counted by force, except for those in `BY_HAND`; `test_traps.py` counts them again. A trap that stands in no table has a
 group that force does not count rightly: steps without a slope, numbers without effect, parameters behind a function.
+What exchanges whole tensors, such as two experts that are layers, is not counted: no role of a tensor can say it.
 """
 
 from traced_group import Counts
