@@ -105,9 +105,9 @@ class Builder:
         return name
 
     def buffer(self, tensor: Tensor) -> str:
-        """The name of a constant that is new."""
+        """The name of a constant that is new, in the state dict or not."""
         name = f"constant{len(list(self.network.numbers.buffers())) + len(list(self.network.numbers.parameters()))}"
-        self.network.numbers.register_buffer(name, tensor)
+        self.network.numbers.register_buffer(name, tensor, persistent=self.chance(0.3))
         return name
 
     def step(self, text: str, function: Function, *reads: Value) -> Value:

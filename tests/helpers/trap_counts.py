@@ -9,6 +9,24 @@ from traced_group import Counts
 
 # The tracer finds all of it, where it accepts the module.
 WHOLE = {
+    "the first channel squared": Counts(2, 1, 3),
+    "the first channel times all": Counts(2, 2, 0),
+    "the first channel times the others": Counts(6, 1, 4),
+    "the first channel added to all": Counts(2, 0, 1),
+    "over the first channel": Counts(2, 1, 3),
+    "one channel selected and added": Counts(2, 0, 1),
+    "two channels unbound": Counts(2, 2, 2),
+    "the first channel among the outputs": Counts(2, 2, 0),
+    "two channels among the outputs": Counts(2, 2, 0),
+    "LayerNorm over half the channels": Counts(4, 2, 3),
+    "activations by halves": Counts(4, 2, 2),
+    "activations by halves that overlap": Counts(1, 1, 1),
+    "a layer on half the channels": Counts(4, 4, 0),
+    "a table on half the channels": Counts(4, 0, 4),
+    "one number for the first channel": Counts(2, 1, 4),
+    "positions treated apart": Counts(6, 0, 0),
+    "a gate by the first position": Counts(6, 0, 0),
+    "rotary pairs": Counts(2, 4, 4),
     "flip alone": Counts(6, 3, 0),
     "roll alone": Counts(6, 3, 0),
     "hidden width one": Counts(1, 1, 0),
@@ -123,6 +141,8 @@ WHOLE = {
 # The tracer finds nothing wrong, and at most this: cycles are no symmetric group, and nobody expects it to see through
 # every function of a tensor.
 AT_MOST = {
+    "mean over half the channels": Counts(1, 1, 0),
+    "a weight's row alone": Counts(2, 3, 0),
     "x + a three-cycle of channels": Counts(6, 1, 0),
     "x + channels in pairs swapped": Counts(128, 2, 0),
     "two three-cycles": Counts(128, 2, 0),
@@ -175,6 +195,7 @@ AT_MOST = {
 
 # Recurrent layers cannot be tried by the thousand; of 1 + g and exp(s), force reads the stored numbers.
 BY_HAND = {
+    "grouped attention, heads of three": Counts(72, 6, 6),
     "comparison": Counts(6, 3, 0),
     "comparison with a half": Counts(6, 0, 0),
     "relu of both signs": Counts(2, 2, 0),

@@ -961,3 +961,135 @@ add(
     lambda: (lambda net, x: net.b(net.r(x)[0]), {"r": nn.RNN(2, 3, batch_first=True), "b": lin(3, 1)}),
     sequence,
 )
+
+# Parts of a hidden layer, of width one or not, that are treated in a way of their own.
+add("the first channel squared", between(lambda h: torch.cat([h[:, :1] ** 2, h[:, 1:].tanh()], 1)))
+add("the first channel times all", between(lambda h: torch.relu(h) * torch.sigmoid(h[:, :1])))
+add(
+    "the first channel times the others",
+    lambda: (lambda net, x: net.b(torch.tanh((h := net.a(x))[:, 1:] * h[:, :1])), {"a": lin(2, 4), "b": lin(3, 1)}),
+)
+add("the first channel added to all", between(lambda h: torch.tanh(h + h[:, :1])))
+add("over the first channel", between(lambda h: torch.tanh(h / h[:, :1])))
+add("one channel selected and added", between(lambda h: torch.tanh(h + h[:, 0].unsqueeze(1))))
+add(
+    "two channels unbound",
+    lambda: (
+        lambda net, x: net.b(((h := net.a(x)).unbind(1)[0] * h.unbind(1)[1]).unsqueeze(1)),
+        {"a": lin(2, 2), "b": lin(1, 2)},
+    ),
+)
+add(
+    "the first channel among the outputs",
+    lambda: (lambda net, x: (net.b(h := net.a(x).relu()), h[:, 0]), {"a": lin(2, 3), "b": lin(3, 1)}),
+)
+add(
+    "two channels among the outputs",
+    lambda: (lambda net, x: (net.b(h := net.a(x).relu()), h[:, :2]), {"a": lin(2, 4), "b": lin(4, 1)}),
+)
+add(
+    "LayerNorm over half the channels",
+    between(lambda h: torch.cat([F.layer_norm(h[:, :2], (2,), eps=0.1), h[:, 2:]], 1), 4),
+)
+add(
+    "mean over half the channels",
+    between(lambda h: torch.cat([h.relu(), h[:, :2].tanh().mean(1, keepdim=True)], 1)[:, 1:], 3),
+)
+add("activations by halves", between(lambda h: torch.cat([h[:, :2].relu(), h[:, 2:].tanh()], 1), 4))
+add(
+    "activations by halves that overlap",
+    lambda: (
+        lambda net, x: net.b((h := net.a(x))[:, :2].relu()) + net.c(h[:, 1:].tanh()),
+        {"a": lin(2, 3), "b": lin(2, 1), "c": lin(2, 1)},
+    ),
+)
+add(
+    "a layer on half the channels",
+    lambda: (
+        lambda net, x: net.c(h := net.a(x).relu()) + net.b(h[:, :2]),
+        {"a": lin(2, 4), "b": lin(2, 1, False), "c": lin(4, 1)},
+    ),
+)
+add(
+    "a table on half the channels",
+    lambda: (
+        lambda net, x: net.b(torch.cat([(h := net.a(x))[:, :2] + net.s, h[:, 2:]], 1).tanh()),
+        {"a": lin(2, 4, False), "s": numbers(2), "b": lin(4, 1)},
+    ),
+)
+add(
+    "one number for the first channel",
+    lambda: (
+        lambda net, x: net.b(torch.cat([(h := net.a(x).tanh())[:, :1] * net.s, h[:, 1:]], 1)),
+        {"a": lin(2, 3), "s": numbers(1), "b": lin(3, 1)},
+    ),
+)
+add(
+    "positions treated apart",
+    lambda: (
+        lambda net, x: net.b(torch.cat([(h := net.a(x))[:, :, :1].relu(), h[:, :, 1:].tanh()], 2)),
+        {"a": nn.Conv1d(1, 3, 1), "b": nn.Conv1d(3, 1, 2)},
+    ),
+    batch(4, 1, 3),
+)
+add(
+    "a gate by the first position",
+    lambda: (
+        lambda net, x: net.b((h := net.a(x)).tanh() * h[:, :, :1].sigmoid()),
+        {"a": nn.Conv1d(1, 3, 1), "b": nn.Conv1d(3, 1, 2)},
+    ),
+    batch(4, 1, 3),
+)
+add(
+    "a weight's row alone",
+    lambda: (
+        lambda net, x: net.b(F.linear(x, net.w).relu()) * (x @ net.w[0]).unsqueeze(1),
+        {"w": numbers(3, 2), "b": lin(3, 1)},
+    ),
+    may_refuse=True,
+)
+
+
+def turned(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """A rotary embedding whose pairs are the two halves."""
+    one, other = x.chunk(2, -1)
+    return x * cosine + torch.cat([-other, one], -1) * sine
+
+
+def angles(length: int, size: int) -> Tensor:
+    half = torch.arange(length).double()[:, None] * 0.7 ** torch.arange(size // 2).double()
+    return torch.cat([half, half], -1)
+
+
+def rotary(stored: bool) -> Callable[[], tuple[Forward, dict[str, Any]]]:
+    def forward(net: Any, x: Tensor) -> Tensor:
+        cosine, sine = (net.cosine, net.sine) if stored else (angles(4, 4).cos(), angles(4, 4).sin())
+        return net.o(
+            attended(*[turned(heads(each(x), 1), cosine, sine) for each in (net.q, net.k)], heads(net.v(x), 1))
+        )
+
+    members: dict[str, Any] = {
+        "q": lin(2, 4, False),
+        "k": lin(2, 4, False),
+        "v": lin(2, 2, False),
+        "o": lin(2, 1, False),
+    }
+    tables = {"cosine": angles(4, 4).cos(), "sine": angles(4, 4).sin()}
+    return lambda: (forward, {**members, **tables} if stored else members)
+
+
+def grouped_attention(net: Any, x: Tensor) -> Tensor:
+    k, v = (heads(each(x), 1).repeat_interleave(2, 1) for each in (net.k, net.v))
+    return net.o(attended(heads(net.q(x), 2), k, v))
+
+
+add("rotary pairs", rotary(False), batch(3, 4, 2))
+add("rotary pairs by stored tables", rotary(True), batch(3, 4, 2), may_refuse=True)
+add(
+    "grouped attention, heads of three",
+    lambda: (
+        grouped_attention,
+        {"q": lin(2, 6, False), "k": lin(2, 3, False), "v": lin(2, 3, False), "o": lin(6, 1, False)},
+    ),
+    batch(3, 4, 2),
+)
