@@ -9,6 +9,7 @@ from traced_group import Counts
 
 # The tracer finds all of it, where it accepts the module.
 WHOLE = {
+    "grouped attention on a stream": Counts(48, 7, 7),
     "the first channel squared": Counts(2, 1, 3),
     "the first channel times all": Counts(2, 2, 0),
     "the first channel times the others": Counts(6, 1, 4),

@@ -1093,3 +1093,18 @@ add(
     ),
     batch(3, 4, 2),
 )
+add(
+    "grouped attention on a stream",
+    lambda: (
+        lambda net, x: net.z((h := net.a(x)) + grouped_attention(net, h)),
+        {
+            "a": lin(2, 3, False),
+            "q": lin(3, 4, False),
+            "k": lin(3, 2, False),
+            "v": lin(3, 2, False),
+            "o": lin(4, 3, False),
+            "z": lin(3, 1, False),
+        },
+    ),
+    batch(3, 4, 2),
+)
