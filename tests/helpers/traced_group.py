@@ -81,9 +81,11 @@ def group_of(module: nn.Module, inputs: tuple[Any, ...]) -> Group:
 
 
 def names_an_operator(line: str, module: nn.Module, inputs: tuple[Any, ...]) -> bool:
-    """Whether one line names an operator of the module's graph, such as `cumsum`."""
+    """Whether one line names an operator of the module's graph, such as `cumsum`, or one of its tensors."""
     with torch.no_grad():
         exported = torch.export.export(module, inputs, strict=False)
     schemas = (getattr(node.target, "_schema", None) for node in exported.graph.nodes)
     operators = {schema.name.split("::")[1] for schema in schemas if schema is not None}
-    return "\n" not in line.strip() and bool(set(re.findall(r"[A-Za-z_]\w*", line)) & operators)
+    words = set(re.findall(r"[A-Za-z_]\w*", line))
+    tensors = any(re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", line) for name in module.state_dict())
+    return "\n" not in line.strip() and (bool(words & operators) or tensors)
