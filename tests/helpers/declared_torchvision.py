@@ -1,4 +1,4 @@
-"""torchvision and timm beside a torch for which torchvision's operators were not built: their schemas alone are declared.
+"""torchvision and timm beside a torch that torchvision's operators were not built for: their schemas are declared.
 
 torchvision registers meta kernels for its operators when it is imported, and fails where nobody has declared them. Its
 networks need none of them.
@@ -6,6 +6,7 @@ networks need none of them.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from types import ModuleType
 
@@ -40,18 +41,25 @@ _declared: list[torch.library.Library] = []  # a schema lives as long as its lib
 def imported(name: str) -> ModuleType:
     """Import torchvision, timm or a module of theirs; the test is skipped where that cannot be done."""
     try:
+        return _imported(name)
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"{name} cannot be imported: {error}")
+
+
+def make_importable() -> None:
+    """Let others import torchvision, where it is installed: transformers does for some of its classes."""
+    with contextlib.suppress(ImportError, RuntimeError):
+        _imported("torchvision")
+
+
+def _imported(name: str) -> ModuleType:
+    try:
         return importlib.import_module(name)
-    except ImportError as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == name.split(".")[0]:
-            pytest.skip(f"{name} is not installed")
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise
     _declare()
-    try:
-        return importlib.import_module(name)
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"{name} cannot be imported: {error}")
+    return importlib.import_module(name)
 
 
 def _declare() -> None:

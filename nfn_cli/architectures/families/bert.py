@@ -16,10 +16,12 @@ from nfn_cli.architectures.families.parts.heads import token_inputs
 from nfn_cli.architectures.families.parts.norms import GammaNorm
 from nfn_cli.architectures.families.parts.placing import put
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.words import counted
 
 _TITLE = "BERT"
 _PREDICTIONS, _PAIRS = "cls.predictions.transform.dense.weight", "cls.seq_relationship.weight"
-_CLASSES = ("classifier", "qa_outputs")  # heads of one linear layer
+_SPAN = "qa_outputs"
+_CLASSES = ("classifier", _SPAN)  # heads of one linear layer
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class _Spec:
             *(["classes"] if self.classes else []),
         ]
         heads = f" for {' and '.join(what)}" if what else " without a head"
-        return f"{_TITLE}{heads}, {self.layers} layers, {self.heads} heads"
+        return f"{_TITLE}{heads}, {counted(self.layers, 'layer')}, {counted(self.heads, 'head')}"
 
 
 def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
@@ -91,7 +93,7 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
         has_pooler=f"{prefix}pooler.dense.weight" in shapes,
         has_predictions=_PREDICTIONS in shapes,
         pairs=(shapes.get(_PAIRS) or (0,))[0],
-        classes=None if head is None else (head, (shapes[f"{head}.weight"] or (0,))[0]),
+        classes=None if head is None else (head, (shapes[f"{head}.weight"] or (1,))[0]),
     )
     fields.finish()
     inputs = partial(token_inputs, vocabulary, tokens=min(6, spec.positions))
@@ -146,8 +148,10 @@ class _Bert(nn.Module):
         if spec.pairs and pooled is not None:
             results.append(self.get_submodule("cls.seq_relationship")(pooled))
         if spec.classes:
-            reads_all = pooled is None or spec.classes[0] == "qa_outputs"
-            results.append(self.get_submodule(spec.classes[0])(hidden if reads_all else pooled))
+            name, _ = spec.classes
+            logits = self.get_submodule(name)(hidden if pooled is None or name == _SPAN else pooled)
+            # Where an answer begins and where it ends are two outputs.
+            results += [part.squeeze(-1) for part in logits.split(1, dim=-1)] if name == _SPAN else [logits]
         if not results:
             results = [hidden, *([] if pooled is None else [pooled])]
         return results[0] if len(results) == 1 else tuple(results)

@@ -23,6 +23,7 @@ from nfn_cli.architectures.families.parts.norms import RMSNorm
 from nfn_cli.architectures.families.parts.placing import put
 from nfn_cli.architectures.families.parts.rotary import rotated
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.words import counted
 
 if TYPE_CHECKING:
     from nfn_cli.architectures.families.parts.rotary import Rotary
@@ -128,14 +129,13 @@ class DecoderSpec:
     @property
     def text(self) -> str:
         """Such as `Llama, 16 layers, 32 heads in 8 groups of one key-value head`."""
-        layers = "1 layer" if self.layers == 1 else f"{self.layers} layers"
-        heads = "1 head" if self.heads == 1 else f"{self.heads} heads"
+        heads = counted(self.heads, "head")
         if self.groups == 1 < self.heads:
             heads += " on one key-value head"
         elif self.groups < self.heads:
             heads += f" in {self.groups} groups of one key-value head"
-        experts = f", {self.mixture.experts} experts" if self.mixture else ""
-        return f"{self.title}{self.head.text}, {layers}, {heads}{experts}"
+        experts = f", {counted(self.mixture.experts, 'expert')}" if self.mixture else ""
+        return f"{self.title}{self.head.text}, {counted(self.layers, 'layer')}, {heads}{experts}"
 
 
 def reference(spec: DecoderSpec) -> ReferenceModule:
@@ -172,7 +172,7 @@ class Decoder(nn.Module):
         self.spec = spec
         embedding = put(self, spec.prefix + spec.embedding, nn.Embedding(spec.vocabulary, spec.width))
         for layer in range(spec.layers):
-            put(self, f"{spec.prefix}layers.{layer}", _Layer(spec, spec.windows[layer]))
+            put(self, f"{spec.prefix}layers.{layer}", _Layer(spec))
         put(self, spec.prefix + spec.final_norm, _norm(spec, spec.width))
         put_head(self, spec.head, spec.width, embedding)
 
@@ -182,16 +182,17 @@ class Decoder(nn.Module):
         if spec.embedding_scale is not None:
             hidden = hidden * _rounded(spec.embedding_scale, hidden.dtype)
         cosine, sine = spec.rotary.tables(tokens.shape[1], hidden)
-        for layer in range(spec.layers):
-            hidden = self.get_submodule(f"{spec.prefix}layers.{layer}")(hidden, cosine, sine)
+        masks = {window: causal_mask(tokens.shape[1], hidden, window) for window in dict.fromkeys(spec.windows)}
+        for layer, window in enumerate(spec.windows):
+            hidden = self.get_submodule(f"{spec.prefix}layers.{layer}")(hidden, cosine, sine, masks[window])
         return apply_head(self, spec.head, self.get_submodule(spec.prefix + spec.final_norm)(hidden))
 
 
 class _Layer(nn.Module):
-    def __init__(self, spec: DecoderSpec, window: int | None) -> None:
+    def __init__(self, spec: DecoderSpec) -> None:
         super().__init__()
         self.spec = spec
-        put(self, spec.attention, _Attention(spec, window))
+        put(self, spec.attention, _Attention(spec))
         activation = ACTIVATIONS[spec.activation]
         if mixture := spec.mixture:
             sizes = (spec.width, spec.hidden, mixture.experts, mixture.chosen)
@@ -206,10 +207,10 @@ class _Layer(nn.Module):
             if norm is not None:
                 put(self, norm, _norm(spec, spec.width))
 
-    def forward(self, hidden: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor) -> Tensor:
         norms = self.spec.norms
         read = self._normed(norms.before_attention, hidden)
-        attended = self.get_submodule(self.spec.attention)(read, cosine, sine)
+        attended = self.get_submodule(self.spec.attention)(read, cosine, sine, mask)
         attended = self._normed(norms.after_attention, attended)
         if self.spec.is_parallel:
             read = read if norms.before_mlp is None else self._normed(norms.before_mlp, hidden)
@@ -231,9 +232,9 @@ class _Layer(nn.Module):
 
 
 class _Attention(nn.Module):
-    def __init__(self, spec: DecoderSpec, window: int | None) -> None:
+    def __init__(self, spec: DecoderSpec) -> None:
         super().__init__()
-        self.spec, self.window = spec, window
+        self.spec = spec
         queries, keys = spec.heads * spec.size, spec.groups * spec.size
         if len(spec.query_key_value) == 1:
             put(self, spec.query_key_value[0], nn.Linear(spec.width, 3 * queries, bias=spec.has_qkv_bias))
@@ -245,11 +246,10 @@ class _Attention(nn.Module):
             for name, along in zip(spec.qk_norms, (queries, keys), strict=True):
                 put(self, name, _norm(spec, spec.size if spec.qk_norm == "head" else along))
 
-    def forward(self, values: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    def forward(self, values: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor) -> Tensor:
         spec = self.spec
         query, key, value = self._heads(values)
         query, key = rotated(query, cosine, sine), rotated(key, cosine, sine)
-        mask = causal_mask(values.shape[1], values, self.window)
         mixed = attend(query, key, value, spec.scale, mask=mask, cap=spec.attention_cap)
         return self.get_submodule(spec.output)(mixed)
 

@@ -12,7 +12,6 @@ Llama: 'use_magic' of config.json is not known
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -21,6 +20,7 @@ from nfn_cli.architectures.families.refusal import Refusal
 from nfn_cli.errors import shown
 
 _LARGEST = 2**24  # a width, a vocabulary
+_MOST_LAYERS = 2_000
 _REQUIRED = object()
 
 # Fields that leave the function in evaluation alone: training, generation, tokens, housekeeping.
@@ -88,8 +88,8 @@ class Fields:
         return value
 
     def layers(self, name: str, shapes: Shapes) -> int:
-        """A number of layers: no more than the file has tensors."""
-        value = self.whole(name, high=100_000)
+        """A number of layers: no more than the file has tensors, so that no configuration alone takes time."""
+        value = self.whole(name, high=_MOST_LAYERS)
         if value > len(shapes):
             self._wrong(name, value, f"more than there are tensors ({len(shapes)})")
         return value
@@ -101,7 +101,7 @@ class Fields:
     def number(self, name: str, default: Any = _REQUIRED, *, low: float = 0.0, high: float = 1e30) -> float:
         """A finite number above `low`."""
         value = self._value(name, default)
-        if type(value) not in (int, float) or not math.isfinite(value) or not low < value <= high:
+        if type(value) not in (int, float) or not low < value <= high:
             self._wrong(name, value, f"no number between {low:g} and {high:g}")
         return float(value)
 

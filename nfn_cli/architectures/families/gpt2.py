@@ -15,6 +15,7 @@ from nfn_cli.architectures.families.parts.attention import attend, causal_mask, 
 from nfn_cli.architectures.families.parts.heads import Head, apply_head, put_head, token_inputs, told_head
 from nfn_cli.architectures.families.parts.placing import put
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.words import counted
 
 _TITLE = "GPT-2"
 _HARMLESS = {
@@ -70,7 +71,7 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
         head=told_head(shapes, config, prefix, vocabulary=vocabulary, is_tied=fields.flag("tie_word_embeddings", True)),
     )
     fields.finish()
-    text = f"{_TITLE}{spec.head.text}, {spec.layers} layers, {heads} heads"
+    text = f"{_TITLE}{spec.head.text}, {counted(spec.layers, 'layer')}, {counted(heads, 'head')}"
     tokens = min(6, spec.positions)
     inputs = partial(token_inputs, vocabulary, tokens=tokens)
     return ReferenceModule(_TITLE, text, partial(_GPT2, spec), inputs, r".*\bh\.\d+\.attn\.(?:bias|masked_bias)")

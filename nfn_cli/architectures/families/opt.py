@@ -15,6 +15,7 @@ from nfn_cli.architectures.families.parts.attention import attend, causal_mask, 
 from nfn_cli.architectures.families.parts.heads import Head, apply_head, put_head, token_inputs, told_head
 from nfn_cli.architectures.families.parts.placing import put
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.words import counted
 
 _TITLE = "OPT"
 _OFFSET = 2  # rows of the positions before the first token's
@@ -76,7 +77,7 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
         ),
     )
     fields.finish()
-    text = f"{_TITLE}{spec.head.text}, {spec.layers} layers, {heads} heads"
+    text = f"{_TITLE}{spec.head.text}, {counted(spec.layers, 'layer')}, {counted(heads, 'head')}"
     inputs = partial(token_inputs, vocabulary, tokens=min(6, spec.positions))
     return ReferenceModule(_TITLE, text, partial(_OPT, spec), inputs)
 

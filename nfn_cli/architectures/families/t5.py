@@ -16,6 +16,7 @@ from nfn_cli.architectures.families.parts.attention import attend, causal_mask, 
 from nfn_cli.architectures.families.parts.heads import token_inputs
 from nfn_cli.architectures.families.parts.norms import RMSNorm
 from nfn_cli.architectures.families.parts.placing import put
+from nfn_cli.architectures.families.words import counted
 
 _TITLE = "T5"
 _UNREAD = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
@@ -41,9 +42,9 @@ class _Spec:
 
     @property
     def text(self) -> str:
-        what = f" and {self.decoder_layers} decoder layers" if self.decoder_layers else ", encoder alone"
+        what = f" and {counted(self.decoder_layers, 'decoder layer')}" if self.decoder_layers else ", encoder alone"
         head = "" if self.has_logits or not self.decoder_layers else " without a head"
-        return f"{_TITLE}{head}, {self.layers} layers{what}, {self.heads} heads"
+        return f"{_TITLE}{head}, {counted(self.layers, 'layer')}{what}, {counted(self.heads, 'head')}"
 
 
 def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:

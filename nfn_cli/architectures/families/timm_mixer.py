@@ -14,6 +14,7 @@ from nfn_cli.architectures.families.parts.placing import put
 from nfn_cli.architectures.families.timm_config import told_arguments
 from nfn_cli.architectures.families.timm_names import named_mixer
 from nfn_cli.architectures.families.timm_vit import MLP
+from nfn_cli.architectures.families.words import counted
 
 _TITLE = "MLP-Mixer (timm)"
 _EPS = 1e-6
@@ -61,7 +62,7 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
         has_stem_norm=fields.flag("stem_norm", False),
     )
     fields.finish()
-    text = f"{_TITLE}{'' if spec.classes else ' without a head'}, {spec.blocks} layers"
+    text = f"{_TITLE}{'' if spec.classes else ' without a head'}, {counted(spec.blocks, 'layer')}"
     return ReferenceModule(_TITLE, text, partial(_Mixer, spec), partial(picture_inputs, spec.channels, size))
 
 
@@ -80,7 +81,7 @@ class _Mixer(nn.Module):
             self.head = nn.Linear(spec.width, spec.classes)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        hidden = patches(self.get_submodule("stem.proj")(pictures))
+        hidden = patches(self.get_submodule("stem.proj"), pictures)
         if self.spec.has_stem_norm:
             hidden = self.get_submodule("stem.norm")(hidden)
         hidden = self.norm(self.blocks(hidden))

@@ -18,6 +18,7 @@ from nfn_cli.architectures.families.parts.placing import put
 from nfn_cli.architectures.families.refusal import Refusal
 from nfn_cli.architectures.families.timm_config import told_arguments
 from nfn_cli.architectures.families.timm_names import named_vit
+from nfn_cli.architectures.families.words import counted
 
 _POOLS = ("token", "avg", "")
 
@@ -68,7 +69,7 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
     title = "DeiT (timm)" if str(name).startswith("deit") else "ViT (timm)"
     spec = _told(told_arguments(config, named, title), shapes, title)
     head = "" if spec.classes else " without a head"
-    text = f"{title}{head}, {spec.layers} layers, {spec.heads} heads"
+    text = f"{title}{head}, {counted(spec.layers, 'layer')}, {counted(spec.heads, 'head')}"
     return ReferenceModule(title, text, partial(_ViT, spec), partial(picture_inputs, spec.channels, spec.size))
 
 
@@ -158,7 +159,7 @@ class _ViT(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         spec = self.spec
-        hidden = self._placed(patches(self.get_submodule("patch_embed.proj")(pictures)))
+        hidden = self._placed(patches(self.get_submodule("patch_embed.proj"), pictures))
         hidden = self.norm(self.blocks(self.norm_pre(hidden)))
         if spec.is_distilled:
             pair = hidden[:, 0], hidden[:, 1]

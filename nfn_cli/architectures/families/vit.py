@@ -15,6 +15,7 @@ from nfn_cli.architectures.families.parts.attention import attend, heads_of
 from nfn_cli.architectures.families.parts.images import patches, picture_inputs
 from nfn_cli.architectures.families.parts.placing import put
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.words import counted
 
 _TITLES = {"vit": "ViT", "deit": "DeiT"}
 _SINGLE, _PAIR = "classifier", ("cls_classifier", "distillation_classifier")
@@ -118,10 +119,10 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
         has_bias=fields.flag("qkv_bias", True),
         pooled=pooled if f"{prefix}pooler.dense.weight" in shapes else 0,
         pooler_activation=pooler_activation,
-        classes=tuple((name, (shapes.get(f"{name}.weight") or (0,))[0]) for name in found),
+        classes=tuple((name, (shapes.get(f"{name}.weight") or (1,))[0]) for name in found),
     )
     fields.finish()
-    text = f"{title}{'' if found else ' without a head'}, {spec.layers} layers, {heads} heads"
+    text = f"{title}{'' if found else ' without a head'}, {counted(spec.layers, 'layer')}, {counted(heads, 'head')}"
     return ReferenceModule(title, text, partial(_ViT, spec), partial(picture_inputs, spec.channels, size))
 
 
@@ -175,7 +176,7 @@ class _Embeddings(nn.Module):
         self.tokens = spec.tokens
 
     def forward(self, pictures: Tensor) -> Tensor:
-        cut = patches(self.get_submodule("patch_embeddings.projection")(pictures))
+        cut = patches(self.get_submodule("patch_embeddings.projection"), pictures)
         first = [self.cls_token, self.distillation_token] if self.tokens == 2 else [self.cls_token]
         rows = [token.expand(cut.shape[0], -1, -1) for token in first]
         return torch.cat((*rows, cut), dim=1) + self.position_embeddings

@@ -72,7 +72,8 @@ def told_head(
     for name in ("score", "classifier"):
         if f"{name}.weight" in shapes:
             has_own = f"{name}.bias" in shapes
-            return Head("tokens" if has_own else "last", name, _first(shapes, f"{name}.weight"), has_own, values=values)
+            outputs = _first(shapes, f"{name}.weight") or 1
+            return Head("tokens" if has_own else "last", name, outputs, has_own, values=values)
     classes = config.get("architectures")
     told = classes[0] if isinstance(classes, list) and classes and isinstance(classes[0], str) else ""
     if prefix or values or (is_tied and told.endswith(("ForCausalLM", "LMHeadModel"))):

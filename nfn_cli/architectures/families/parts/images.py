@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nfn_cli.architectures.families.family import Inputs
 
 
-def patches(maps: Tensor) -> Tensor:
-    """[batch, width, rows, columns] to [batch, rows · columns, width]."""
-    return maps.flatten(2).transpose(1, 2)
+def patches(cut: nn.Module, pictures: Tensor) -> Tensor:
+    """Pictures [batch, channels, height, width] to patches [batch, patches, width].
+
+    Args:
+        cut: a convolution whose stride is its kernel; pictures are taken in the dtype of its weight.
+    """
+    dtype = cut.get_parameter("weight").dtype
+    return cut(pictures if pictures.dtype == dtype else pictures.to(dtype)).flatten(2).transpose(1, 2)
 
 
 def picture_inputs(channels: int, size: tuple[int, int], batch: int, device: torch.device | str) -> Inputs:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures.families.fields import Fields
+from nfn_cli.architectures.families.parts.norms import narrowed
 from nfn_cli.architectures.families.refusal import Refusal
 
 
@@ -44,13 +45,13 @@ class Rotary:
     def tables(self, tokens: int, like: Tensor) -> tuple[Tensor, Tensor]:
         """Cosine and sine [tokens, size], computed in float32 as the libraries do."""
         frequencies = self._frequencies(tokens, like.device)
-        positions = torch.arange(tokens, device=like.device).to(torch.float32)
+        positions = torch.arange(tokens, device=like.device, dtype=torch.float32)
         angles = positions[:, None] * frequencies
         both = torch.cat((angles, angles), dim=-1)
         cosine, sine = torch.cos(both), torch.sin(both)
         if self.attention != 1.0:
             cosine, sine = cosine * self.attention, sine * self.attention
-        return cosine.to(like.dtype), sine.to(like.dtype)
+        return narrowed(cosine, like), narrowed(sine, like)
 
     def _frequencies(self, tokens: int, device: torch.device) -> Tensor:
         """[size / 2], float32."""
@@ -58,7 +59,7 @@ class Rotary:
         if self.kind == "dynamic" and tokens > self.longest:
             stretched = self.factor * tokens / self.longest - (self.factor - 1)
             base = base * stretched ** (self.size / (self.size - 2))
-        steps = torch.arange(0, self.size, 2, device=device).to(torch.float32) / self.size
+        steps = torch.arange(0, self.size, 2, device=device, dtype=torch.float32) / self.size
         powers = base**steps
         plain = 1.0 / powers
         if self.kind == "linear":
@@ -87,7 +88,7 @@ class Rotary:
         first, last = max(first, 0), min(last, self.size - 1)
         if first == last:
             last += 0.001
-        steps = torch.arange(self.size // 2, device=plain.device).to(torch.float32)
+        steps = torch.arange(self.size // 2, device=plain.device, dtype=torch.float32)
         kept = 1 - torch.clamp((steps - first) / (last - first), 0, 1)
         return stretched * (1 - kept) + plain * kept
 

@@ -19,7 +19,7 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
     # In memory, transformers 5 holds all experts in one tensor; in files, each has its own.
     packed = any(name.endswith("layers.0.mlp.gate.weight") for name in shapes)
     experts = fields.whole("num_local_experts", high=4096)
-    if not packed and experts > len(shapes):
+    if not packed and experts * layers > len(shapes):
         fields.refuse("num_local_experts", f"more than there are tensors ({len(shapes)})")
     spec = llama_like(
         fields,
