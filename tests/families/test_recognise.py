@@ -9,7 +9,7 @@ import pytest
 import torch
 from family_cases import CONFIGS, own_shapes
 
-from nfn_cli.architectures.families import FAMILIES, recognise
+from nfn_cli.architectures.families import recognise
 from nfn_cli.errors import ArchitectureError
 
 _LLAMA = CONFIGS["Llama"]
@@ -29,14 +29,6 @@ def test_its_own_names_are_recognised(name: str) -> None:
     found = recognise(own_shapes(CONFIGS[name]), CONFIGS[name])
     assert found.family == name
     assert found.text.startswith(name) and "2 " in found.text
-
-
-def test_every_family_has_a_configuration_here() -> None:
-    """Those without `from_config` are told by shapes, in tests of their own."""
-    by_config = [family for family in FAMILIES if any(family.from_config(one, {"x": ()}) for one in ())]
-    assert by_config == []
-    told = set(CONFIGS)
-    assert {"Llama", "GPT-2", "BERT", "T5", "OPT"} <= told
 
 
 def test_the_text_tells_heads_and_groups() -> None:
@@ -59,7 +51,7 @@ def test_ties_are_told_and_may_be_missing() -> None:
 def test_stored_constants_may_be_there() -> None:
     shapes = own_shapes(_LLAMA) | {f"{_ATTENTION}.rotary_emb.inv_freq": (2,)}
     assert recognise(shapes, _LLAMA).family == "Llama"
-    assert f"'{_ATTENTION}.bias' is no tensor" in _refusal(shapes | {f"{_ATTENTION}.bias": (2,)}, _LLAMA)
+    assert f"{_ATTENTION}.bias is no tensor" in _refusal(shapes | {f"{_ATTENTION}.bias": (2,)}, _LLAMA)
 
 
 def test_a_value_head_is_read_beside_the_logits() -> None:
@@ -96,7 +88,7 @@ def test_a_value_head_is_read_beside_the_logits() -> None:
         ({"hidden_size": 10**30}, "'hidden_size' of config.json is 10"),
         ({"hidden_size": 2**24}, "is 17×16, and 17×16777216 in Llama"),
         ({"num_hidden_layers": 2_000}, "more than there are tensors"),
-        ({"num_hidden_layers": 1}, "'model.layers.1."),
+        ({"num_hidden_layers": 1}, "model.layers.1.self_attn.q_proj.weight is no tensor of Llama, 1 layer"),
         ({"attention_bias": True}, f"{_ATTENTION}.q_proj.bias is missing"),
         ({"num_attention_heads": 2, "head_dim": 8}, f"{_ATTENTION}.k_proj.weight is 8×16, and 16×16 in Llama"),
         ({"rms_norm_eps": float("nan")}, "'rms_norm_eps'"),

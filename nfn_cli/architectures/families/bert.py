@@ -12,14 +12,14 @@ from nfn_cli.architectures.families.family import Config, ReferenceModule, Shape
 from nfn_cli.architectures.families.fields import Fields
 from nfn_cli.architectures.families.parts.activations import ACTIVATIONS, activation_name
 from nfn_cli.architectures.families.parts.attention import attend, heads_of
-from nfn_cli.architectures.families.parts.heads import token_inputs
+from nfn_cli.architectures.families.parts.heads import outputs_of, token_inputs
 from nfn_cli.architectures.families.parts.norms import GammaNorm
 from nfn_cli.architectures.families.parts.placing import put
 from nfn_cli.architectures.families.refusal import Refusal
 from nfn_cli.architectures.families.words import counted
 
 _TITLE = "BERT"
-_PREDICTIONS, _PAIRS = "cls.predictions.transform.dense.weight", "cls.seq_relationship.weight"
+_PREDICTIONS, _PAIRS = "cls.predictions.transform.dense.weight", "cls.seq_relationship"
 _SPAN = "qa_outputs"
 _CLASSES = ("classifier", _SPAN)  # heads of one linear layer
 
@@ -92,8 +92,8 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
         is_old=f"{prefix}embeddings.LayerNorm.gamma" in shapes,
         has_pooler=f"{prefix}pooler.dense.weight" in shapes,
         has_predictions=_PREDICTIONS in shapes,
-        pairs=(shapes.get(_PAIRS) or (0,))[0],
-        classes=None if head is None else (head, (shapes[f"{head}.weight"] or (1,))[0]),
+        pairs=outputs_of(shapes, _PAIRS) if f"{_PAIRS}.weight" in shapes else 0,
+        classes=None if head is None else (head, outputs_of(shapes, head)),
     )
     fields.finish()
     inputs = partial(token_inputs, vocabulary, tokens=min(6, spec.positions))
@@ -128,7 +128,7 @@ class _Bert(nn.Module):
             predictions = put(self, "cls.predictions", _Predictions(spec))
             predictions.decoder.weight = words.weight
         if spec.pairs:
-            put(self, "cls.seq_relationship", nn.Linear(width, spec.pairs))
+            put(self, _PAIRS, nn.Linear(width, spec.pairs))
         if spec.classes:
             put(self, spec.classes[0], nn.Linear(width, spec.classes[1]))
 
@@ -146,7 +146,7 @@ class _Bert(nn.Module):
         if spec.has_predictions:
             results.append(self.get_submodule("cls.predictions")(hidden))
         if spec.pairs and pooled is not None:
-            results.append(self.get_submodule("cls.seq_relationship")(pooled))
+            results.append(self.get_submodule(_PAIRS)(pooled))
         if spec.classes:
             name, _ = spec.classes
             logits = self.get_submodule(name)(hidden if pooled is None or name == _SPAN else pooled)

@@ -71,7 +71,7 @@ def _from_shapes(shapes: Shapes) -> ReferenceModule:
         if found is not None:
             return found
     if name := next((name for name in shapes if _ATTENTION.search(name)), None):
-        cause = f"{shown(name)} is part of an attention, whose heads are in no tensor"
+        cause = f"{name} is part of an attention, whose heads are in no tensor"
         raise Refusal(cause, f"put its config.json beside the weights, or {_MODEL}")
     raise Refusal("its tensors are those of no known family", _MODEL)
 
@@ -109,7 +109,7 @@ def _compare(found: ReferenceModule, module: nn.Module, shapes: Shapes, ties: Ma
             raise Refusal(f"{name} is missing, which {found.text} has", _MODEL)
     for name in shapes:
         if name not in expected and not (found.ignored and re.fullmatch(found.ignored, name)):
-            raise Refusal(f"{shown(name)} is no tensor of {found.text}", _MODEL)
+            raise Refusal(f"{name} is no tensor of {found.text}", _MODEL)
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -109,7 +109,7 @@ def _told(fields: Fields, shapes: Shapes, title: str) -> _Spec:
         patch=patch,
         channels=fields.whole("in_chans", 3),
         width=width,
-        hidden=int(width * fields.number("mlp_ratio", 4.0, high=2.0**10)),
+        hidden=max(1, int(width * fields.number("mlp_ratio", 4.0, high=2.0**10))),
         layers=fields.layers("depth", shapes),
         heads=heads,
         activation=activation_name(fields, "act_layer", "gelu"),

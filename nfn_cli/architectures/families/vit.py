@@ -12,6 +12,7 @@ from nfn_cli.architectures.families.family import Config, ReferenceModule, Shape
 from nfn_cli.architectures.families.fields import Fields
 from nfn_cli.architectures.families.parts.activations import ACTIVATIONS, activation_name
 from nfn_cli.architectures.families.parts.attention import attend, heads_of
+from nfn_cli.architectures.families.parts.heads import outputs_of
 from nfn_cli.architectures.families.parts.images import patches, picture_inputs
 from nfn_cli.architectures.families.parts.placing import put
 from nfn_cli.architectures.families.refusal import Refusal
@@ -99,7 +100,13 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
     if patch[0] > size[0] or patch[1] > size[1]:
         fields.refuse("patch_size", "larger than a picture")
     is_filed = any(name.startswith(f"{prefix}{_IN_FILES.layers}.") for name in shapes)
-    found = (_SINGLE,) if f"{_SINGLE}.weight" in shapes else _PAIR if f"{_PAIR[0]}.weight" in shapes else ()
+    found = (
+        (_SINGLE,)
+        if f"{_SINGLE}.weight" in shapes
+        else _PAIR
+        if all(f"{name}.weight" in shapes for name in _PAIR)
+        else ()
+    )
     pooled = fields.whole("pooler_output_size", width)
     pooler_activation = activation_name(fields, "pooler_act", "tanh")
     spec = _Spec(
@@ -119,7 +126,7 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
         has_bias=fields.flag("qkv_bias", True),
         pooled=pooled if f"{prefix}pooler.dense.weight" in shapes else 0,
         pooler_activation=pooler_activation,
-        classes=tuple((name, (shapes.get(f"{name}.weight") or (1,))[0]) for name in found),
+        classes=tuple((name, outputs_of(shapes, name)) for name in found),
     )
     fields.finish()
     text = f"{title}{'' if found else ' without a head'}, {counted(spec.layers, 'layer')}, {counted(heads, 'head')}"

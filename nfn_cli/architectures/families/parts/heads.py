@@ -12,7 +12,7 @@ from nfn_cli.architectures.families.parts.placing import put
 
 _TOKENS = 6
 _TEXTS = {"hidden": " without a head", "lm": "", "last": " for classification", "tokens": " for tokens' classes"}
-_VALUE = "v_head.summary.weight"
+_VALUE = "v_head.summary"
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ def told_head(
         has_bias: whether a language-model head has a bias.
         cap: of a language-model head's logits.
     """
-    values = _first(shapes, _VALUE)
+    values = outputs_of(shapes, _VALUE) if f"{_VALUE}.weight" in shapes else 0
     for name in names:
         if f"{name}.weight" in shapes:
             return Head("lm", name, vocabulary, has_bias, is_tied, values, cap)
     for name in ("score", "classifier"):
         if f"{name}.weight" in shapes:
             has_own = f"{name}.bias" in shapes
-            outputs = _first(shapes, f"{name}.weight") or 1
+            outputs = outputs_of(shapes, name)
             return Head("tokens" if has_own else "last", name, outputs, has_own, values=values)
     classes = config.get("architectures")
     told = classes[0] if isinstance(classes, list) and classes and isinstance(classes[0], str) else ""
@@ -88,7 +88,7 @@ def put_head(root: nn.Module, head: Head, width: int, embedding: nn.Embedding) -
         if head.is_tied:
             layer.weight = embedding.weight
     if head.values:
-        put(root, "v_head.summary", nn.Linear(width, head.values))
+        put(root, _VALUE, nn.Linear(width, head.values))
 
 
 def apply_head(root: nn.Module, head: Head, hidden: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -101,7 +101,7 @@ def apply_head(root: nn.Module, head: Head, hidden: Tensor) -> Tensor | tuple[Te
     if head.kind == "last":
         result = result[:, -1]
     if head.values:
-        return result, root.get_submodule("v_head.summary")(hidden)
+        return result, root.get_submodule(_VALUE)(hidden)
     return result
 
 
@@ -111,6 +111,6 @@ def token_inputs(vocabulary: int, batch: int, device: torch.device | str, tokens
     return ((numbers * 7 + 3) % max(vocabulary - 3, 1) + min(3, vocabulary - 1),), {}
 
 
-def _first(shapes: Shapes, name: str) -> int:
-    """The first size of a tensor; 0 where there is none."""
-    return next(iter(shapes.get(name, ())), 0)
+def outputs_of(shapes: Shapes, name: str) -> int:
+    """Outputs of a linear layer, by its weight; 1 where that has none, which the comparison of shapes then refuses."""
+    return max(1, next(iter(shapes[f"{name}.weight"]), 1))
