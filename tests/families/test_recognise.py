@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from family_cases import CONFIGS, own_shapes
+from family_cases import CONFIGS, PUBLISHED, own_shapes
 
 from nfn_cli.architectures.families import recognise
 from nfn_cli.errors import ArchitectureError
@@ -48,6 +48,12 @@ def test_ties_are_told_and_may_be_missing() -> None:
     assert "lm_head.weight is missing" in _refusal(shapes, _LLAMA)
 
 
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_configurations_are_known(name: str) -> None:
+    config = PUBLISHED[name]
+    assert recognise(own_shapes(config), config).text.startswith(name.partition(":")[0])
+
+
 def test_stored_constants_may_be_there() -> None:
     shapes = own_shapes(_LLAMA) | {f"{_ATTENTION}.rotary_emb.inv_freq": (2,)}
     assert recognise(shapes, _LLAMA).family == "Llama"
@@ -78,8 +84,10 @@ def test_a_value_head_is_read_beside_the_logits() -> None:
         ({"rope_scaling": {"type": "linear", "factor": 2.0, "twist": 1}}, "'twist' of its rotary positions"),
         ({"rope_scaling": {"type": "linear"}}, "has no 'factor'"),
         ({"partial_rotary_factor": 0.5}, "'partial_rotary_factor'"),
-        ({"use_cross_attention": True}, "'use_cross_attention' of config.json is not known"),
-        ({"add_cross_attention": True}, "'add_cross_attention' of config.json is not known"),
+        ({"use_cross_attention": True}, "'use_cross_attention' of config.json is True: not supported"),
+        ({"add_cross_attention": True}, "'add_cross_attention' of config.json is True: not supported"),
+        ({"pruned_heads": {"0": [1]}}, "'pruned_heads'"),
+        ({"attention_sinks": 4}, "'attention_sinks' of config.json is not known"),
         ({"quantization_config": {"bits": 4}}, "quantized"),
         ({"num_key_value_heads": 3}, "4 heads are no 3 groups"),
         ({"num_attention_heads": 3, "num_key_value_heads": 3}, "16 entries of its stream are no 3 heads"),

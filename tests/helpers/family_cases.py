@@ -201,6 +201,80 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "model_args": {"embed_dim": 16, "num_blocks": 2, "img_size": 32, "patch_size": 8},
     },
 }
+_OLD = {"use_cache": True, "transformers_version": "4.6.0", "initializer_range": 0.02, "gradient_checkpointing": False}
+# As published, at the true size: with fields of old versions, and without those that came later.
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "GPT-2, 12 layers, 12 heads": {
+        **{"activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"], "attn_pdrop": 0.1, "n_ctx": 1024},
+        **{"bos_token_id": 50256, "embd_pdrop": 0.1, "eos_token_id": 50256, "layer_norm_epsilon": 1e-05},
+        **{"model_type": "gpt2", "n_embd": 768, "n_head": 12, "n_layer": 12, "n_positions": 1024, "resid_pdrop": 0.1},
+        **{"summary_activation": None, "summary_first_dropout": 0.1, "summary_proj_to_labels": True},
+        **{"summary_type": "cls_index", "summary_use_proj": True, "vocab_size": 50257, "_num_labels": 1},
+        **{"task_specific_params": {"text-generation": {"do_sample": True, "max_length": 50}}},
+    },
+    "BERT for masked tokens, 12 layers, 12 heads": {
+        **{"architectures": ["BertForMaskedLM"], "attention_probs_dropout_prob": 0.1, "directionality": "bidi"},
+        **{"hidden_act": "gelu", "hidden_dropout_prob": 0.1, "hidden_size": 768, "intermediate_size": 3072},
+        **{"layer_norm_eps": 1e-12, "max_position_embeddings": 512, "model_type": "bert", "num_attention_heads": 12},
+        **{"num_hidden_layers": 12, "pad_token_id": 0, "pooler_fc_size": 768, "pooler_num_attention_heads": 12},
+        **{"pooler_num_fc_layers": 3, "pooler_size_per_head": 128, "pooler_type": "first_token_transform"},
+        **{"position_embedding_type": "absolute", "type_vocab_size": 2, "vocab_size": 21128, **_OLD},
+        **{"is_decoder": False, "pruned_heads": {}, "add_cross_attention": False, "tie_encoder_decoder": False},
+    },
+    "T5, 6 layers and 6 decoder layers, 8 heads": {
+        **{"architectures": ["T5WithLMHeadModel"], "d_ff": 2048, "d_kv": 64, "d_model": 512, "dropout_rate": 0.1},
+        **{"decoder_start_token_id": 0, "eos_token_id": 1, "initializer_factor": 1.0, "is_encoder_decoder": True},
+        **{"layer_norm_epsilon": 1e-06, "model_type": "t5", "n_positions": 512, "num_heads": 8, "num_layers": 6},
+        **{"output_past": True, "pad_token_id": 0, "relative_attention_num_buckets": 32, "vocab_size": 32128},
+    },
+    "Phi, 32 layers, 32 heads": {
+        **{"architectures": ["PhiForCausalLM"], "attention_dropout": 0.0, "embd_pdrop": 0.0, "hidden_act": "gelu_new"},
+        **{"hidden_size": 2560, "intermediate_size": 10240, "layer_norm_eps": 1e-05, "max_position_embeddings": 2048},
+        **{"model_type": "phi", "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32},
+        **{"partial_rotary_factor": 0.4, "qk_layernorm": False, "resid_pdrop": 0.1, "rope_scaling": None},
+        **{"rope_theta": 10000.0, "tie_word_embeddings": False, "torch_dtype": "float16", "vocab_size": 51200},
+    },
+    "GPT-NeoX, 6 layers, 8 heads": {
+        **{"architectures": ["GPTNeoXForCausalLM"], "bos_token_id": 0, "eos_token_id": 0, "hidden_act": "gelu"},
+        **{"hidden_size": 512, "intermediate_size": 2048, "layer_norm_eps": 1e-05, "max_position_embeddings": 2048},
+        **{"model_type": "gpt_neox", "num_attention_heads": 8, "num_hidden_layers": 6, "rotary_emb_base": 10000},
+        **{"rotary_pct": 0.25, "tie_word_embeddings": False, "use_parallel_residual": True, "vocab_size": 50304},
+        **{"rope_theta": 10000.0, "partial_rotary_factor": 0.25, **_OLD},
+    },
+    "OPT, 24 layers, 16 heads": {
+        **{"_remove_final_layer_norm": False, "activation_dropout": 0.0, "activation_function": "relu"},
+        **{"architectures": ["OPTForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 2, "dropout": 0.1},
+        **{"do_layer_norm_before": False, "ffn_dim": 4096, "hidden_size": 1024, "init_std": 0.02, "layerdrop": 0.0},
+        **{"max_position_embeddings": 2048, "model_type": "opt", "num_attention_heads": 16, "num_hidden_layers": 24},
+        **{"prefix": "</s>", "vocab_size": 50272, "word_embed_proj_dim": 512},
+    },
+    "Llama, 16 layers, 32 heads in 8 groups": {
+        **{"architectures": ["LlamaForCausalLM"], "attention_bias": False, "attention_dropout": 0.0, "head_dim": 64},
+        **{"hidden_act": "silu", "hidden_size": 2048, "intermediate_size": 8192, "mlp_bias": False},
+        **{"max_position_embeddings": 131072, "model_type": "llama", "num_attention_heads": 32},
+        **{"num_hidden_layers": 16, "num_key_value_heads": 8, "pretraining_tp": 1, "rms_norm_eps": 1e-05},
+        **{"rope_theta": 500000.0, "tie_word_embeddings": True, "vocab_size": 128256, "torch_dtype": "bfloat16"},
+        "rope_scaling": {
+            **{"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "rope_type": "llama3"},
+            "original_max_position_embeddings": 8192,
+        },
+    },
+    "Gemma 2, 26 layers, 8 heads in 4 groups": {
+        **{"architectures": ["Gemma2ForCausalLM"], "attention_bias": False, "attn_logit_softcapping": 50.0},
+        **{"cache_implementation": "hybrid", "final_logit_softcapping": 30.0, "head_dim": 256, "vocab_size": 256000},
+        **{"hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh", "hidden_size": 2304},
+        **{"intermediate_size": 9216, "max_position_embeddings": 8192, "model_type": "gemma2", "rms_norm_eps": 1e-06},
+        **{"num_attention_heads": 8, "num_hidden_layers": 26, "num_key_value_heads": 4, "query_pre_attn_scalar": 256},
+        **{"rope_theta": 10000.0, "sliding_window": 4096},
+    },
+    "Qwen2, 24 layers, 14 heads in 2 groups": {
+        **{"architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "hidden_act": "silu", "hidden_size": 896},
+        **{"intermediate_size": 4864, "max_position_embeddings": 32768, "max_window_layers": 21, "model_type": "qwen2"},
+        **{"num_attention_heads": 14, "num_hidden_layers": 24, "num_key_value_heads": 2, "rms_norm_eps": 1e-06},
+        **{"rope_theta": 1000000.0, "sliding_window": 32768, "tie_word_embeddings": True, "use_mrope": False},
+        **{"use_sliding_window": False, "vocab_size": 151936},
+    },
+}
 # Names that tell which prefix and which head a file has.
 _HINTS = (
     "model.embed_tokens.weight",
@@ -217,7 +291,7 @@ _HINTS = (
 
 def own_module(config: dict[str, Any], *hints: str) -> ReferenceModule:
     """What a configuration tells of a file of which only some names are known."""
-    stand_ins: Shapes = {name: (3, 16) for name in (*(hints or _HINTS), *(f"more.{place}" for place in range(64)))}
+    stand_ins: Shapes = {name: (3, 16) for name in (*(hints or _HINTS), *(f"more.{place}" for place in range(999)))}
     found = (family.from_config(config, stand_ins) for family in FAMILIES)
     return next(one for one in found if one is not None)
 

@@ -66,10 +66,7 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
     if config.get("model_type") != "bert":
         return None
     fields = Fields(config, _TITLE, harmless=_POOLER_OF_TENSORFLOW)
-    for name in ("is_decoder", "add_cross_attention", "is_encoder_decoder"):
-        fields.only(name, False)
     fields.only("position_embedding_type", "absolute")
-    fields.only("pruned_heads", {})
     width, heads = fields.whole("hidden_size"), fields.whole("num_attention_heads")
     if width % heads:
         raise Refusal(f"{_TITLE}: {width} entries of its stream are no {heads} heads")

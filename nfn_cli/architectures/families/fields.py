@@ -25,7 +25,7 @@ _REQUIRED = object()
 
 # Fields that leave the function in evaluation alone: training, generation, tokens, housekeeping.
 _HOUSEKEEPING = (
-    "_attn_implementation _attn_implementation_autoset _attn_implementation_internal _commit_hash "
+    "_attn_implementation _attn_implementation_autoset _attn_implementation_internal _commit_hash _num_labels "
     "_experts_implementation_internal _flash_attn_2_enabled _name_or_path architectures attn_implementation "
     "auto_map cache_implementation chunk_size_feed_forward custom_pipelines dtype finetuning_task "
     "gradient_checkpointing id2label label2id license_name model_type name_or_path num_labels output_attentions "
@@ -46,6 +46,15 @@ _GENERATION = (
     "max_length min_length no_repeat_ngram_size num_beam_groups num_beams num_return_sequences output_scores "
     "remove_invalid_values repetition_penalty temperature top_k top_p typical_p"
 )
+# What every configuration may turn on, and no family here has.
+_OFF: Mapping[str, Any] = {
+    "add_cross_attention": False,
+    "is_decoder": False,
+    "is_encoder_decoder": False,
+    "pruned_heads": {},
+    "tie_encoder_decoder": False,
+    "use_cross_attention": False,
+}
 _HARMLESS = frozenset(f"{_HOUSEKEEPING} {_TRAINING} {_GENERATION}".split())
 
 
@@ -169,8 +178,12 @@ class Fields:
             Refusal: naming the first one.
         """
         for name, value in self._config.items():
-            if name not in self._read and value is not None:
+            if name in self._read or value is None:
+                continue
+            if name not in _OFF:
                 raise Refusal(f"{self._title}: {shown(name)} of {self._where} is not known")
+            if type(value) is not type(_OFF[name]) or value != _OFF[name]:
+                self._wrong(name, value, "not supported")
 
     def refuse(self, name: str, why: str) -> NoReturn:
         """Refuse the value of a field.

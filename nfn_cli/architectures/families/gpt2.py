@@ -49,8 +49,6 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
     if config.get("model_type") != "gpt2":
         return None
     fields = Fields(config, _TITLE, harmless=_HARMLESS)
-    fields.only("add_cross_attention", False)
-    fields.only("is_decoder", False)
     prefix = "transformer." if "transformer.wte.weight" in shapes else ""
     width, heads = fields.whole("n_embd"), fields.whole("n_head")
     if width % heads:

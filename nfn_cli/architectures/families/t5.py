@@ -53,7 +53,6 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
         return None
     # Which of encoder and decoder there is, names tell; `n_positions` is read by nobody.
     fields = Fields(config, _TITLE, harmless={"n_positions", "is_encoder_decoder"})
-    fields.only("is_decoder", False)
     has_decoder = any(name.startswith("decoder.") for name in shapes)
     layers = fields.layers("num_layers", shapes)
     decoder_layers = fields.layers("num_decoder_layers", shapes) if fields.has("num_decoder_layers") else layers
