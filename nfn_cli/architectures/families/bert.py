@@ -150,8 +150,14 @@ class _Bert(nn.Module):
             # Where an answer begins and where it ends are two outputs.
             results += [part.squeeze(-1) for part in logits.split(1, dim=-1)] if name == _SPAN else [logits]
         if not results:
-            results = [hidden, *([] if pooled is None else [pooled])]
+            results.append(hidden)
+        if pooled is not None and not self._is_pooled_read():
+            results.append(pooled)
         return results[0] if len(results) == 1 else tuple(results)
+
+    def _is_pooled_read(self) -> bool:
+        """Whether a head reads the pooler; otherwise it is an output, so that nothing in the file goes unread."""
+        return bool(self.spec.pairs) or (self.spec.classes is not None and self.spec.classes[0] != _SPAN)
 
     def _part(self, name: str) -> nn.Module:
         return self.get_submodule(f"{self.spec.prefix}{name}")

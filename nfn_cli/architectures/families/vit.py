@@ -158,13 +158,10 @@ class _ViT(nn.Module):
             hidden = self._part(f"{spec.names.layers}.{layer}")(hidden)
         hidden = self._part("layernorm")(hidden)
         logits = [self.get_submodule(name)(hidden[:, token]) for token, (name, _) in enumerate(spec.classes)]
-        if len(logits) == 2:
-            return (logits[0] + logits[1]) / 2, *logits
-        if logits:
-            return logits[0]
-        if not spec.pooled:
-            return hidden
-        return hidden, ACTIVATIONS[spec.pooler_activation](self._part("pooler.dense")(hidden[:, 0]))
+        results = [(logits[0] + logits[1]) / 2, *logits] if len(logits) == 2 else logits or [hidden]
+        if spec.pooled:
+            results.append(ACTIVATIONS[spec.pooler_activation](self._part("pooler.dense")(hidden[:, 0])))
+        return results[0] if len(results) == 1 else tuple(results)
 
     def _part(self, name: str) -> nn.Module:
         return self.get_submodule(f"{self.spec.prefix}{name}")
