@@ -34,6 +34,7 @@ _SCHEMAS = (
     f"_ps_roi_pool_backward(Tensor grad, Tensor rois, Tensor map, {_BACK}, {_SIZES}) -> Tensor",
     f"deform_conv2d({_DEFORM}, {_STEPS}) -> Tensor",
     f"_deform_conv2d_backward(Tensor grad, {_DEFORM}, {_STEPS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    "_cuda_version() -> int",
 )
 _declared: list[torch.library.Library] = []  # a schema lives as long as its library
 
@@ -43,7 +44,12 @@ def imported(name: str) -> ModuleType:
     try:
         return _imported(name)
     except (ImportError, RuntimeError) as error:
-        pytest.skip(f"{name} cannot be imported: {error}")
+        pytest.skip(f"{name} cannot be imported: {error}", allow_module_level=True)
+
+
+def declared_torchvision() -> ModuleType:
+    """Import torchvision; the test is skipped where that cannot be done."""
+    return imported("torchvision")
 
 
 def make_importable() -> None:
