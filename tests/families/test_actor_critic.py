@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from reference_networks import Shapes, deviation, recognise, shapes_of
@@ -13,7 +15,7 @@ from nfn_cli.architectures.families.refusal import Refusal
 
 def stack(*sizes: int, ends: bool = True) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.GELU()]
     return nn.Sequential(*(layers if ends else layers[:-1]))
 

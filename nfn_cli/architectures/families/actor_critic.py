@@ -35,7 +35,7 @@ class Stack(nn.ModuleDict):
         layers = {}
         for number in _numbers(scope):
             outputs = scope.size(f"{number}.weight", rank=2)
-            layers[str(number)] = nn.Linear(inputs, outputs, bias=f"{number}.bias" in scope)
+            layers[str(number)] = nn.Linear(inputs, outputs)
             inputs = outputs
         super().__init__(layers)
         self.outputs, self._ends = inputs, ends
@@ -100,7 +100,7 @@ class OnOneTrunk(nn.Module):
         for name in heads:
             here = scope[name]
             if "weight" in here:
-                head: nn.Module = nn.Linear(stack.outputs, here.size("weight", rank=2), bias="bias" in here)
+                head: nn.Module = nn.Linear(stack.outputs, here.size("weight", rank=2))
                 outputs = here.size("weight", rank=2)
             else:
                 head = layers = Stack(here, stack.outputs, False)

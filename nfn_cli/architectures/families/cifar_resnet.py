@@ -18,6 +18,7 @@ from nfn_cli.architectures.families.scope import Scope
 
 NAME = "CIFAR ResNet"
 _NAMES = Names("shortcut", "linear", padded=True)
+_MARKS = ("conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer1.0.bn1.weight", "linear.weight")
 _COMMON = "the activation is ReLU, strides are 1, and 2 at the start of each further stage"
 _PADDED = (
     "where the width grows, zeros are added to the shortcut, as many before as behind the channels "
@@ -33,7 +34,7 @@ def _text(module: nn.Module) -> str:
 def from_shapes(shapes: Shapes) -> ReferenceModule | None:
     """A post-activation ResNet with a head called `linear`; as `Family.from_shapes`."""
     scope = Scope(shapes)
-    if not all(scope.has(name) for name in ("conv1", "bn1", "layer1.0.conv1", "layer1.0.bn1", "linear")):
+    if not all(name in scope for name in _MARKS):
         return None
     if is_activated_first(scope):
         return None

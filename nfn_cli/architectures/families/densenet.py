@@ -108,7 +108,7 @@ class DenseNet(nn.Module):
 def from_shapes(shapes: Shapes) -> ReferenceModule | None:
     """A DenseNet by torchvision's names; as `Family.from_shapes`."""
     scope = Scope(shapes)
-    if not all(scope.has(name) for name in ("features.conv0", "features.denseblock1.denselayer1", "classifier")):
+    if not all(name in scope for name in ("features.conv0.weight", "features.norm5.weight", "classifier.weight")):
         return None
     return fitted(
         NAME,

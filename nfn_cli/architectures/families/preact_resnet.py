@@ -26,6 +26,8 @@ from nfn_cli.architectures.families.scope import Scope
 
 NAME = "pre-activation ResNet"
 WIDE = "WideResNet (pre-activation)"
+_MARKS = ("conv1.weight", "layer1.0.bn1.weight", "layer1.0.conv1.weight", "linear.weight")
+_WIDE_MARKS = ("conv1.weight", "block1.layer.0.bn1.weight", "block1.layer.0.conv1.weight", "bn1.weight", "fc.weight")
 
 
 class PreActBlock(nn.Module):
@@ -181,7 +183,7 @@ def _text(module: nn.Module) -> str:
 def from_shapes(shapes: Shapes) -> ReferenceModule | None:
     """A pre-activation ResNet with a head called `linear`; as `Family.from_shapes`."""
     scope = Scope(shapes)
-    if not all(scope.has(name) for name in ("conv1", "layer1.0.bn1", "layer1.0.conv1", "linear")):
+    if not all(name in scope for name in _MARKS):
         return None
     told = is_activated_first(scope)
     if told is False or (
@@ -205,7 +207,7 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
 def wide_from_shapes(shapes: Shapes) -> ReferenceModule | None:
     """A pre-activation WideResNet by the names block1.layer.0; as `Family.from_shapes`."""
     scope = Scope(shapes)
-    if not all(scope.has(name) for name in ("conv1", "block1.layer.0.bn1", "block1.layer.0.conv1", "bn1", "fc")):
+    if not all(name in scope for name in _WIDE_MARKS):
         return None
     return fitted(
         WIDE,

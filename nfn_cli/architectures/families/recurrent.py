@@ -31,8 +31,40 @@ _EMBEDDINGS = (
     "encoder",
 )
 _HEADS = ("fc", "linear", "out", "output", "head", "decoder", "classifier", "dense", "output_layer", "fc_out")
-_GATES: dict[str, tuple[int, type[nn.LSTM] | type[nn.GRU]]] = {"lstm": (4, nn.LSTM), "gru": (3, nn.GRU)}
+_GATES = {"lstm": 4, "gru": 3}
 _STEPS = 4
+
+
+class Recurrent(nn.Module):
+    """LSTM or GRU layers, with the parameters of `nn.LSTM` and `nn.GRU`.
+
+    Those modules keep a list of their parameters beside them, which an export complains of.
+    """
+
+    def __init__(self, kind: str, inputs: int, hidden: int, layers: int, both: bool, biases: bool) -> None:
+        super().__init__()
+        self.kind, self.hidden, self.layers, self.both, self.biases = kind, hidden, layers, both, biases
+        rows, self._order = _GATES[kind] * hidden, list[str]()
+        for layer in range(layers):
+            for way in ("", "_reverse") if both else ("",):
+                width = inputs if layer == 0 else hidden * (1 + both)
+                self._add(f"weight_ih_l{layer}{way}", rows, width)
+                self._add(f"weight_hh_l{layer}{way}", rows, hidden)
+                if biases:
+                    self._add(f"bias_ih_l{layer}{way}", rows)
+                    self._add(f"bias_hh_l{layer}{way}", rows)
+
+    def _add(self, name: str, *shape: int) -> None:
+        self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+        self._order.append(name)
+
+    def forward(self, x: Tensor) -> Tensor:
+        start = x.new_zeros(self.layers * (1 + self.both), x.shape[0], self.hidden)
+        weights: list[Tensor] = [self.get_parameter(name) for name in self._order]
+        how = (self.biases, self.layers, 0.0, False, self.both, True)
+        if self.kind == "lstm":
+            return torch.lstm(x, (start, start), weights, *how)[0]
+        return torch.gru(x, start, weights, *how)[0]
 
 
 class RecurrentStack(nn.Module):
@@ -51,7 +83,7 @@ class RecurrentStack(nn.Module):
         embedding, recurrent, head = self.parts = parts
         here = scope[recurrent]
         self.kind = next(kind for kind in _GATES if kind in recurrent.lower())
-        gates, module = _GATES[self.kind]
+        gates = _GATES[self.kind]
         rows, hidden = here.shape("weight_hh_l0", 2)
         if rows != gates * hidden:
             raise Refusal(f"{here.name('weight_hh_l0')} is [{rows}, {hidden}], not the {gates} gates of a {self.kind}")
@@ -60,8 +92,7 @@ class RecurrentStack(nn.Module):
             self.layers += 1
         self.both = "weight_ih_l0_reverse" in here
         inputs = here.size("weight_ih_l0", 1, 2)
-        biases = "bias_ih_l0" in here
-        stack = module(inputs, hidden, self.layers, bias=biases, batch_first=True, bidirectional=self.both)
+        stack = Recurrent(self.kind, inputs, hidden, self.layers, self.both, "bias_ih_l0" in here)
         outputs, width = scope[head].shape("weight", 2)
         if embedding is not None:
             tokens, features = scope[embedding].shape("weight", 2)
@@ -69,14 +100,13 @@ class RecurrentStack(nn.Module):
                 raise Refusal(f"{embedding} and {head} are of one shape: nothing tells whether they are tied")
             self.add_module(embedding, nn.Embedding(tokens, features))
         self.add_module(recurrent, stack)
-        self.add_module(head, nn.Linear(hidden * (1 + self.both), outputs, bias="bias" in scope[head]))
+        self.add_module(head, nn.Linear(hidden * (1 + self.both), outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         embedding, recurrent, head = self.parts
         if embedding is not None:
             x = F.gelu(self.get_submodule(embedding)(x))
-        x, _ = self.get_submodule(recurrent)(x)
-        return self.get_submodule(head)(F.gelu(x))
+        return self.get_submodule(head)(F.gelu(self.get_submodule(recurrent)(x)))
 
 
 def _parts(scope: Scope) -> tuple[str | None, str, str] | None:

@@ -24,6 +24,7 @@ from nfn_cli.architectures.families.scope import Scope
 
 NAME = "ResNet (torchvision)"
 MOST_STAGES = 8
+_MARKS = ("conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer1.0.bn1.weight", "fc.weight")
 _TIMM = re.compile(r"(?:resnet(?:18|26|34|50|101|152)|wide_resnet(?:50|101)_2|resnext(?:50|101)_\d+x\d+d)(?:\..*)?")
 
 
@@ -176,7 +177,7 @@ def _text(module: nn.Module) -> str:
 def from_shapes(shapes: Shapes) -> ReferenceModule | None:
     """A ResNet by torchvision's names (conv1, bn1, layer1.0.conv1, downsample, fc); as `Family.from_shapes`."""
     scope = Scope(shapes)
-    if not all(scope.has(name) for name in ("conv1", "bn1", "layer1.0.conv1", "layer1.0.bn1", "fc")):
+    if not all(name in scope for name in _MARKS):
         return None
     if scope.has("layer1.0.shortcut"):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import cached_property
 
 from nfn_cli.architectures.families.family import Shapes
 from nfn_cli.architectures.families.refusal import Refusal
@@ -20,13 +20,13 @@ class Scope:
     (2, (8, 8, 3, 3), False)
     """
 
-    def __init__(self, shapes: Shapes, prefix: str = "", tree: Mapping[str, dict[str, None]] | None = None) -> None:
+    def __init__(self, shapes: Shapes, prefix: str = "", root: Scope | None = None) -> None:
         self.shapes, self._prefix = shapes, prefix
-        self._tree = _tree(shapes) if tree is None else tree
+        self._root = self if root is None else root
 
     def __getitem__(self, name: str) -> Scope:
         """What is under the submodule `name`, maybe nothing."""
-        return Scope(self.shapes, f"{self._prefix}{name}.", self._tree)
+        return Scope(self.shapes, f"{self._prefix}{name}.", self._root)
 
     def __contains__(self, name: object) -> bool:
         """Whether there is a tensor of this name."""
@@ -34,11 +34,11 @@ class Scope:
 
     def has(self, name: str) -> bool:
         """Whether there is a tensor of this name, or under it."""
-        return name in self or f"{self._prefix}{name}." in self._tree
+        return name in self or f"{self._prefix}{name}." in self._root._tree
 
     def children(self) -> tuple[str, ...]:
         """The names of the submodules and tensors directly here, in the file's order."""
-        return tuple(self._tree.get(self._prefix, ()))
+        return tuple(self._root._tree.get(self._prefix, ()))
 
     def count(self, first: int = 0, prefix: str = "") -> int:
         """How many submodules are numbered on from `first`, with `prefix` before the number."""
@@ -46,6 +46,20 @@ class Scope:
         while self.has(f"{prefix}{number}"):
             number += 1
         return number - first
+
+    @cached_property
+    def _tree(self) -> dict[str, dict[str, None]]:
+        """By prefix, with the dot at its end, what comes directly behind it. Made once, for the root."""
+        tree: dict[str, dict[str, None]] = {}
+        for name in self.shapes:
+            parts = name.split(".", _DEEPEST)
+            if len(name) > _LONGEST or len(parts) > _DEEPEST:
+                continue
+            prefix = ""
+            for part in parts:
+                tree.setdefault(prefix, {})[part] = None
+                prefix = f"{prefix}{part}."
+        return tree
 
     def shape(self, name: str, rank: int) -> tuple[int, ...]:
         """Of a tensor here.
@@ -68,17 +82,3 @@ class Scope:
     def name(self, name: str) -> str:
         """The whole name of what is called `name` here."""
         return f"{self._prefix}{name}"
-
-
-def _tree(shapes: Shapes) -> dict[str, dict[str, None]]:
-    """By prefix, with the dot at its end, what comes directly behind it."""
-    tree: dict[str, dict[str, None]] = {}
-    for name in shapes:
-        parts = name.split(".", _DEEPEST)
-        if len(name) > _LONGEST or len(parts) > _DEEPEST:
-            continue
-        prefix = ""
-        for part in parts:
-            tree.setdefault(prefix, {})[part] = None
-            prefix = f"{prefix}{part}."
-    return tree
