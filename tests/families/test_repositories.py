@@ -56,20 +56,23 @@ class Post(nn.Module):
 
 
 class Pre(nn.Module):
-    """A block that starts with its activation. `raw`: biases, and the shortcut reads the input as it is."""
+    """A block that starts with its activation. `raw`: the shortcut reads the input as it is."""
 
-    def __init__(self, inputs: int, width: int, stride: int, raw: bool, bottleneck: bool) -> None:
+    def __init__(
+        self, inputs: int, width: int, stride: int, raw: bool, bottleneck: bool, biased: bool | None = None
+    ) -> None:
         super().__init__()
+        biased = raw if biased is None else biased
         self.raw, outputs = raw, width * 4 if bottleneck else width
         self.bn1, self.bn2 = nn.BatchNorm2d(inputs), nn.BatchNorm2d(width)
         if bottleneck:
             self.conv1, self.conv2 = conv(inputs, width, 1), conv(width, width, 3, stride)
             self.bn3, self.conv3 = nn.BatchNorm2d(width), conv(width, outputs, 1)
         else:
-            self.conv1 = conv(inputs, width, 3, 1 if raw else stride, raw)
-            self.conv2 = conv(width, width, 3, stride if raw else 1, raw)
+            self.conv1 = conv(inputs, width, 3, 1 if biased else stride, biased)
+            self.conv2 = conv(width, width, 3, stride if biased else 1, biased)
         if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(conv(inputs, outputs, 1, stride, raw))
+            self.shortcut = nn.Sequential(conv(inputs, outputs, 1, stride, biased))
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(x))
@@ -267,6 +270,14 @@ class SmallVGG(nn.Module):
         return self.classifier(self.features(x).flatten(1))
 
 
+def first(outputs: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    return outputs if isinstance(outputs, Tensor) else outputs[0]
+
+
+def second(outputs: tuple[Tensor, Tensor]) -> Tensor:
+    return outputs[1]
+
+
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "option A": (lambda: post("A"), "CIFAR ResNet, shortcuts padded with zeros, basic blocks 2, 2, 2"),
     "option B": (lambda: post("B"), "CIFAR ResNet, shortcuts by convolution, basic blocks 2, 2, 2"),
@@ -303,7 +314,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], str]] = {
 def test_computes_what_the_network_does(name: str) -> None:
     make, text = NETWORKS[name]
     network = make()
-    assert deviation(network, export=name in ("option A", "wide", "U-Net", "U-Net, bilinear")) <= 1e-12
+    export = name in ("option A", "pre-activation", "wide", "U-Net", "U-Net, bilinear")
+    assert deviation(network, own_output=first, export=export) <= 1e-12
     found = recognise(network)
     assert found.text == text
     assert found.assumptions
@@ -324,12 +336,25 @@ def refusal(shapes: Shapes) -> str:
     return str(refused.value)
 
 
-def test_a_network_without_shortcuts_is_told_of() -> None:
-    # Names and shapes are those of option A. Its group is larger, so that the one of option A holds for both.
+def test_a_network_without_shortcuts_is_computed_beside_padded_ones() -> None:
+    # Names and shapes are those of option A, the function is another.
     plain, padded = post("none"), post("A")
     assert shapes_of(plain) == shapes_of(padded)
-    assert any("without shortcuts" in assumption for assumption in recognise(plain).assumptions)
-    assert not any("without shortcuts" in assumption for assumption in recognise(post("B")).assumptions)
+    assert deviation(plain, own_output=second) <= 1e-12
+    assert deviation(plain, own_output=first) > 0.01
+    assert any("no shortcuts at all" in assumption for assumption in recognise(plain).assumptions)
+    assert not any("no shortcuts at all" in assumption for assumption in recognise(post("B")).assumptions)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_both_readings_of_a_shortcut_in_front_of_activations_are_computed(biased: bool) -> None:
+    # The input as it is, or behind bn1 and ReLU: names and shapes are the same, the scales are not.
+    def make(raw: bool) -> nn.Module:
+        return Residual(lambda *sizes: Pre(*sizes, raw, False, biased), (8, 12), stem=4, bias=biased)
+
+    for raw in (False, True):
+        assert deviation(make(raw), own_output=first if raw == biased else second) <= 1e-12
+        assert deviation(make(raw), own_output=second if raw == biased else first) > 0.01
 
 
 def test_both_kinds_of_block_are_refused_where_no_width_changes() -> None:
@@ -344,6 +369,11 @@ def test_both_kinds_of_block_are_refused_where_no_width_changes() -> None:
 def test_a_norm_is_refused_where_its_width_does_not_tell_its_place() -> None:
     assert "nothing tells whether bn1" in refusal(shapes_of(pre((8, 12, 8), before="bn1")))
     assert "nothing tells whether bn" in refusal(shapes_of(pre((8, 12, 8), behind="bn")))
+
+
+def test_shortcuts_of_two_kinds_are_refused() -> None:
+    shapes = {name: s for name, s in shapes_of(post("B")).items() if not name.startswith("layer3.0.shortcut")}
+    assert "some of its blocks" in refusal(shapes)
 
 
 def test_shortcuts_that_cannot_be_padded_are_refused() -> None:

@@ -2,7 +2,7 @@
 
 Two shortcuts are known where the width grows. Option B is a convolution and a BatchNorm, `shortcut.0` and `shortcut.1`.
 Option A has no tensors: zeros are put before and behind the channels. A network without any
-shortcut has the same names and shapes as option A; its group is larger, and holds all that option A's does.
+shortcut has the same names and shapes as option A. The module computes both, so that its group holds for either.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _NAMES = Names("shortcut", "linear", padded=True)
 _MARKS = ("conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer1.0.bn1.weight", "linear.weight")
 _COMMON = "the activation is ReLU, strides are 1, and 2 at the start of each further stage"
 _PADDED = (
-    "where the width grows, zeros are added to the shortcut, as many before as behind the channels "
-    "(the group found is also one of a network without shortcuts)"
+    "where the width grows, zeros are added to the shortcut, as many before as behind the channels, "
+    "or there are no shortcuts at all: the group holds for both"
 )
 
 

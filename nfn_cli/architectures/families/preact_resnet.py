@@ -5,7 +5,9 @@ residual networks, https://arxiv.org/abs/1605.07146. Two naming customs:
 
 - `layer1.0.bn1, conv1, bn2, conv2, shortcut.0` and `linear`; a BatchNorm behind the stem (`bn1`, of the stem's width),
   or one behind the blocks (`bn` or `bn1`, of the last width), or none. With biases in the
-  convolutions, shortcuts read the block's input as it is; without, they read it behind bn1 and ReLU.
+  convolutions, shortcuts likely read the block's input as it is; without, behind bn1 and ReLU. Both are found of
+  the same names and shapes, and their groups differ in scales: the module computes both, so that its group holds for
+  either.
 - `block1.layer.0.bn1, conv1, bn2, conv2, convShortcut`, then `bn1` and `fc`.
 
 Names alone do not tell such a block from one that ends with its activation: a block that changes its width does.
@@ -34,39 +36,40 @@ class PreActBlock(nn.Module):
     """bn1, ReLU, conv1, bn2, ReLU, conv2 (and bn3, ReLU, conv3), then the shortcut is added.
 
     Args:
-        raw: whether a shortcut of its own reads the block's input itself, and conv2 has the stride.
-        shortcut: its name.
+        biased: whether the convolutions have biases; then conv2 has the stride.
+        shortcut: the name of a shortcut by convolution.
     """
 
-    def __init__(self, scope: Scope, channels: int, stride: int, raw: bool, shortcut: str) -> None:
+    def __init__(self, scope: Scope, channels: int, stride: int, biased: bool, shortcut: str) -> None:
         super().__init__()
-        self.bottleneck, self._raw, self._shortcut = scope.has("conv3"), raw, shortcut
-        self._own = scope.has(shortcut)
-        stride = stride if self._own else 1
-        late = self.bottleneck or raw
+        self.bottleneck, self._shortcut = scope.has("conv3"), shortcut
+        self.own = scope.has(shortcut)
+        stride = stride if self.own else 1
+        late = self.bottleneck or biased
         self.bn1 = nn.BatchNorm2d(channels)
         kernel = 1 if self.bottleneck else 3
-        self.conv1 = convolution(scope, "conv1", channels, kernel, 1 if late else stride, bias=raw)
+        self.conv1 = convolution(scope, "conv1", channels, kernel, 1 if late else stride, bias=biased)
         self.bn2 = nn.BatchNorm2d(self.conv1.out_channels)
-        self.conv2 = convolution(scope, "conv2", self.conv1.out_channels, 3, stride if late else 1, bias=raw)
+        self.conv2 = convolution(scope, "conv2", self.conv1.out_channels, 3, stride if late else 1, bias=biased)
         self.outputs = self.conv2.out_channels
         if self.bottleneck:
             self.bn3 = nn.BatchNorm2d(self.outputs)
-            self.conv3 = convolution(scope, "conv3", self.outputs, 1, bias=raw)
+            self.conv3 = convolution(scope, "conv3", self.outputs, 1, bias=biased)
             self.outputs = self.conv3.out_channels
-        if self._own and f"{shortcut}.weight" in scope:
-            setattr(self, shortcut, convolution(scope, shortcut, channels, 1, stride, bias=raw))
-        elif self._own:
-            layer = convolution(scope[shortcut], "0", channels, 1, stride, bias=raw)
+        if self.own and f"{shortcut}.weight" in scope:
+            setattr(self, shortcut, convolution(scope, shortcut, channels, 1, stride, bias=biased))
+        elif self.own:
+            layer = convolution(scope[shortcut], "0", channels, 1, stride, bias=biased)
             setattr(self, shortcut, nn.Sequential(layer))
         elif channels != self.outputs:
             missing = scope.name(shortcut)
             raise Refusal(f"the file has no {missing}, where {channels} channels become {self.outputs}")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, raw: bool = False) -> Tensor:
+        """`raw`: whether a shortcut by convolution reads the input itself, not what is behind bn1 and ReLU."""
         y = F.relu(self.bn1(x))
-        if self._own:
-            x = getattr(self, self._shortcut)(x if self._raw else y)
+        if self.own:
+            x = getattr(self, self._shortcut)(x if raw else y)
         y = self.conv2(F.relu(self.bn2(self.conv1(y))))
         if self.bottleneck:
             y = self.conv3(F.relu(self.bn3(y)))
@@ -74,23 +77,27 @@ class PreActBlock(nn.Module):
 
 
 class PreActResNet(nn.Module):
-    """A stem `conv1`, stages of blocks `layer1`, ..., the mean over space, `linear`; `bn1` or `bn` as `_norms` says."""
+    """A stem `conv1`, stages of blocks `layer1`, ..., the mean over space, `linear`; `bn1` or `bn` as `_norms` says.
+
+    Returns what both readings of the shortcuts give, the likelier one first; one output if there is no such shortcut.
+    """
 
     def __init__(self, scope: Scope) -> None:
         super().__init__()
         require_told(scope)
-        raw = "conv1.bias" in scope
-        self.conv1 = convolution(scope, "conv1", scope.size("conv1.weight", 1), 3, bias=raw)
+        self.biased = "conv1.bias" in scope
+        self.conv1 = convolution(scope, "conv1", scope.size("conv1.weight", 1), 3, bias=self.biased)
         channels, self.depths = self.conv1.out_channels, []
-        kinds = set()
+        kinds, self.projects = set(), False
         self.stages = min(scope.count(1, "layer"), MOST_STAGES)
         for number in range(1, self.stages + 1):
             stage, made = scope[f"layer{number}"], []
             for place in range(stage.count()):
                 stride = 2 if number > 1 and place == 0 else 1
-                made.append(PreActBlock(stage[str(place)], channels, stride, raw, "shortcut"))
+                made.append(PreActBlock(stage[str(place)], channels, stride, self.biased, "shortcut"))
                 channels = made[-1].outputs
                 kinds.add("bottleneck" if made[-1].bottleneck else "basic")
+                self.projects = self.projects or made[-1].own
             self.depths.append(len(made))
             setattr(self, f"layer{number}", nn.Sequential(*made))
         self.kinds = sorted(kinds)
@@ -100,12 +107,17 @@ class PreActResNet(nn.Module):
                 setattr(self, name, nn.BatchNorm2d(width))
         self.linear = nn.Linear(channels, scope.size("linear.weight", rank=2))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        likely = self._run(x, self.biased)
+        return (likely, self._run(x, not self.biased)) if self.projects else likely
+
+    def _run(self, x: Tensor, raw: bool) -> Tensor:
         x = self.conv1(x)
         if self.stem_norm is not None:
             x = F.relu(getattr(self, self.stem_norm)(x))
         for number in range(1, self.stages + 1):
-            x = getattr(self, f"layer{number}")(x)
+            for block in getattr(self, f"layer{number}"):
+                x = block(x, raw)
         if self.last_norm is not None:
             x = F.relu(getattr(self, self.last_norm)(x))
         return self.linear(x.mean((2, 3)))
@@ -190,7 +202,6 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
         told is None and scope.has("bn1")
     ):  # what has bn1 behind the stem is refused as a CIFAR ResNet
         return None
-    reads = "as it is" if "conv1.bias" in scope else "behind its first norm and ReLU"
     return fitted(
         NAME,
         lambda: PreActResNet(Scope(shapes)),
@@ -199,7 +210,8 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
         _text,
         (
             "the activation is ReLU, strides are 1, and 2 at the start of each further stage",
-            f"a shortcut by convolution reads the block's input {reads}, and any other one the input as it is",
+            "a shortcut by convolution reads the block's input as it is, or behind its first norm and ReLU: "
+            "the group holds for both",
         ),
     )
 

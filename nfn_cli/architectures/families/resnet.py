@@ -71,10 +71,13 @@ class Block(nn.Module):
             self.conv2 = convolution(scope, "conv2", self.conv1.out_channels, 3)
         self.bn1, self.bn2 = nn.BatchNorm2d(self.conv1.out_channels), nn.BatchNorm2d(self.conv2.out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, adds: bool = True) -> Tensor:
+        """`adds`: whether the shortcut is added."""
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         if self.bottleneck:
             y = self.bn3(self.conv3(F.relu(y)))
+        if not adds:
+            return F.relu(y)
         if hasattr(self, self._shortcut):
             x = getattr(self, self._shortcut)(x)
         elif self.pad:
@@ -85,6 +88,8 @@ class Block(nn.Module):
 
 class ResNet(nn.Module):
     """A stem, stages of blocks `layer1`, `layer2`, ..., the mean over space, a linear layer.
+
+    A network whose shortcuts are all without tensors returns two outputs: with the shortcuts, and with none.
 
     Args:
         scope: the file's names and shapes.
@@ -119,18 +124,25 @@ class ResNet(nn.Module):
         self.kinds = sorted({"bottleneck" if block.bottleneck else "basic" for block in blocks})
         self.groups = max(block.conv2.groups for block in blocks)
         self.padded = any(block.pad for block in blocks)
+        if self.padded and any(hasattr(block, names.shortcut) for block in blocks):
+            raise Refusal("some of its blocks that change the width have a shortcut by convolution and some have not")
         self.group_width = blocks[0].conv2.in_channels // self.groups
         self.wide = any(block.bottleneck and block.conv2.in_channels * 4 != block.outputs for block in blocks)
         head = nn.Linear(channels, scope.size(f"{names.head}.weight", rank=2))
         setattr(self, names.head, head)
         self._head = names.head
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        likely = self._run(x, True)
+        return (likely, self._run(x, False)) if self.padded else likely
+
+    def _run(self, x: Tensor, adds: bool) -> Tensor:
         x = F.relu(self.bn1(self.conv1(x)))
         if self.large:
             x = F.max_pool2d(x, 3, 2, 1)
         for number in range(1, self.stages + 1):
-            x = getattr(self, f"layer{number}")(x)
+            for block in getattr(self, f"layer{number}"):
+                x = block(x, adds)
         return getattr(self, self._head)(x.mean((2, 3)))
 
 
