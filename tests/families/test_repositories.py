@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from reference_networks import Shapes, deviation, recognise, shapes_of
 from torch import Tensor, nn
 
 from nfn_cli.architectures.families.convolutional import from_shapes
+from nfn_cli.architectures.families.fitting import difference
 from nfn_cli.architectures.families.refusal import Refusal
 
 
@@ -395,3 +397,35 @@ def test_features_with_room_for_something_else_are_no_vgg() -> None:
     assert from_shapes(shapes_of(network)) is None
     network.features = nn.ModuleDict({"0": conv(3, 4, 3, bias=True), "4": conv(4, 8, 3, bias=True)})
     assert from_shapes(shapes_of(network)) is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_files_with_faults_are_refused_or_fit(seed: int) -> None:
+    chosen = random.Random(seed)
+    real = [shapes_of(make()) for make, _ in NETWORKS.values()]
+    for _ in range(60):
+        shapes = dict(chosen.choice(real))
+        for _ in range(chosen.choice((1, 1, 2, 4))):
+            name = chosen.choice(list(shapes))
+            fault = chosen.choice(("less", "sizes", "rank", "other", "moved", "module"))
+            if fault == "less":
+                del shapes[name]
+            elif fault == "sizes":
+                shapes[name] = tuple(chosen.choice((0, 1, 3, 8, 2**62, size)) for size in shapes[name])
+            elif fault == "rank":
+                shapes[name] = (*shapes[name], 3)[chosen.randrange(2) :]
+            elif fault == "other":
+                shapes[name] = shapes[chosen.choice(list(shapes))]
+            elif fault == "moved":
+                shapes[name.replace("0", "1")] = shapes.pop(name)
+            else:
+                shapes = {other: shape for other, shape in shapes.items() if not other.startswith(name[:-8])}
+        try:
+            found = from_shapes(shapes)
+        except Refusal:
+            continue
+        if found is not None:
+            with torch.device("meta"):
+                module = found.make()
+            assert difference(module, shapes) is None
+            module(*found.inputs(2, "meta")[0])

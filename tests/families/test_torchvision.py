@@ -29,7 +29,7 @@ def narrow_vgg(norms: bool) -> nn.Module:
     return network
 
 
-def efficient(version: int, eps: float | None = None) -> nn.Module:
+def efficient(version: int, depths: tuple[int, ...] = (1, 2, 2, 1, 2, 1, 1)) -> nn.Module:
     from torchvision.models.efficientnet import EfficientNet, FusedMBConvConfig, MBConvConfig
 
     if version == 2:
@@ -42,16 +42,9 @@ def efficient(version: int, eps: float | None = None) -> nn.Module:
             MBConvConfig(6, 3, 2, 24, 32, 2),
         ]
         return EfficientNet(plan, 0.2, num_classes=5, norm_layer=partial(nn.BatchNorm2d, eps=1e-3), last_channel=40)
-    make = partial(MBConvConfig, width_mult=0.25)
-    plan = [
-        make(1, 3, 1, 32, 32, 1),
-        make(6, 3, 2, 32, 24, 2),
-        make(6, 5, 2, 24, 40, 2),
-        make(6, 3, 2, 40, 80, 1),
-        make(6, 5, 1, 80, 112, 2),
-        make(6, 5, 2, 112, 192, 1),
-        make(6, 3, 1, 192, 320, 1),
-    ]
+    rows = ((1, 3, 1, 32, 16), (6, 3, 2, 16, 24), (6, 5, 2, 24, 40), (6, 3, 2, 40, 80), (6, 5, 1, 80, 112))
+    rows += ((6, 5, 2, 112, 192), (6, 3, 1, 192, 320))
+    plan = [MBConvConfig(*row, depth, width_mult=0.25) for row, depth in zip(rows, depths, strict=True)]
     return EfficientNet(plan, 0.2, num_classes=5)
 
 
@@ -136,14 +129,11 @@ def refusal(shapes: dict[str, tuple[int, ...]]) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "resnet18 resnet34 resnet50 resnet152 resnext50_32x4d wide_resnet50_2 vgg11 vgg16_bn vgg19 densenet121",
-        "densenet201 mobilenet_v2 mobilenet_v3_small mobilenet_v3_large efficientnet_b0 efficientnet_b5 convnext_tiny",
-        "efficientnet_v2_s",
-    ],
-)
+LIBRARY = "resnet18 resnext50_32x4d vgg16_bn densenet121 mobilenet_v2 mobilenet_v3_large efficientnet_b0 convnext_tiny"
+LARGER = "resnet34 resnet152 wide_resnet50_2 vgg11 vgg19 densenet201 efficientnet_b5 efficientnet_b7 efficientnet_v2_s"
+
+
+@pytest.mark.parametrize("name", [LIBRARY, pytest.param(LARGER, marks=pytest.mark.slow)])
 def test_the_library_s_own_networks_are_recognised(name: str) -> None:
     for part in name.split():
         with torch.device("meta"):
@@ -203,3 +193,12 @@ def test_a_mobile_net_of_other_depth_is_refused() -> None:
     # A stride is in no shape, and tells whether a block adds its input.
     network = models.MobileNetV2(inverted_residual_setting=[[1, 16, 1, 1], [6, 16, 2, 2]])
     assert "blocks, not 17" in refusal(shapes_of(network))
+
+
+def test_norms_of_the_larger_networks_have_the_library_s_epsilon() -> None:
+    with torch.device("meta"):
+        for depths, eps in (((1, 2, 2, 3, 3, 4, 1), 1e-5), ((3, 5, 5, 7, 7, 9, 3), 1e-3)):  # B0 and B5
+            shapes = shapes_of(efficient(1, depths))
+            found = from_shapes(shapes)
+            assert found is not None
+            assert set(epsilons(found.make())) == {eps}

@@ -209,7 +209,8 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
         shapes,
         _text,
         (
-            "the activation is ReLU, strides are 1, and 2 at the start of each further stage",
+            "the activation is ReLU, also behind a norm outside the blocks",
+            "strides are 1, and 2 at the start of each further stage",
             "a shortcut by convolution reads the block's input as it is, or behind its first norm and ReLU: "
             "the group holds for both",
         ),
