@@ -48,7 +48,7 @@ class Stack(nn.ModuleDict):
         return x
 
 
-class SharedNothing(nn.Module):
+class Policy(nn.Module):
     """mlp_extractor.policy_net and .value_net, in old files behind .shared_net; then action_net and value_net.
 
     Returns the actions' means (or logits) and the value. `log_std` stands beside them and is read by neither.
@@ -159,7 +159,7 @@ def policy_from_shapes(shapes: Shapes) -> ReferenceModule | None:
     shared = scope.has("mlp_extractor.shared_net")
     return fitted(
         POLICY,
-        lambda: SharedNothing(Scope(shapes)),
+        lambda: Policy(Scope(shapes)),
         _flat(features(scope)),
         shapes,
         f"{POLICY}, {'one trunk' if shared else 'no trunk shared'}",

@@ -156,6 +156,7 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
         if embedding
         else "the recurrent layers and the linear one"
     )
+    both = f"{recurrent}.weight_ih_l0_reverse" in scope
     return fitted(
         NAME,
         lambda: RecurrentStack(Scope(shapes), parts),
@@ -163,6 +164,8 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
         shapes,
         _text,
         (
+            "the linear layer reads what the last recurrent layer wrote"
+            f"{', the forward way in front of the backward one' if both else ''}",
             f"what is between {between} acts on each feature alone and is not known: "
             "the group holds for any such function, the forward pass takes GELU",
         ),
