@@ -29,6 +29,7 @@ class ReferenceModule:
         ignored: matches names that files may have and the function does not read (such as stored masks).
         ties: names that are one tensor, each group in the order of the state dict. A file may have only some names of a
             group; values that differ within a group are another network.
+        assumptions: what the file does not tell and is taken to be so, in a few words each.
     """
 
     family: str
@@ -37,6 +38,7 @@ class ReferenceModule:
     inputs: Callable[[int, torch.device | str], Inputs]
     ignored: str | None = None
     ties: tuple[tuple[str, ...], ...] = ()
+    assumptions: tuple[str, ...] = ()
 
 
 FromConfig = Callable[[Config, Shapes], "ReferenceModule | None"]

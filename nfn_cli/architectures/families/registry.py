@@ -42,4 +42,5 @@ FAMILIES: tuple[Family, ...] = (
     _family("ViT and DeiT (transformers)", "vit"),
     _family("ViT and DeiT (timm)", "timm_vit"),
     _family("MLP-Mixer (timm)", "timm_mixer"),
+    _family("convolutional", "convolutional"),
 )

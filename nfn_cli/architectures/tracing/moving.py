@@ -32,7 +32,7 @@ def move_value(trace: Trace, value: Value, move: Callable[[Tensor], Tensor]) -> 
             factors.append(Factor(labels, slots))
     terms = tuple((coefficient, squeezed(move_array(array, shape, move))) for coefficient, array in value.terms)
     constant: frozenset[int] = frozenset()
-    if value.constant:
+    if value.constant or np.prod(moved_shape) > np.prod(shape):
         sizes = [1 if axis in value.constant else size for axis, size in enumerate(shape)]
         places = move_array(np.arange(int(np.prod(sizes))).reshape(sizes), shape, move)
         constant = frozenset(
