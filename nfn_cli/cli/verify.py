@@ -30,7 +30,7 @@ from nfn_cli.cli.options import (
     complete_head,
 )
 from nfn_cli.cli.progress import Progress
-from nfn_cli.cli.telling import told_by
+from nfn_cli.cli.telling import parsed_shape, told_by
 from nfn_cli.errors import DifferentError, UsageError
 from nfn_cli.threads import numbers_in, threads_for
 
@@ -120,7 +120,7 @@ def verify(
     no answer: a file that cannot be read, or that tells too little.
     """
     from nfn_cli.cli.output import write_rows
-    from nfn_cli.cli.verifying import check_orbit, compare_checkpoints, parsed_shape, require_there
+    from nfn_cli.cli.verifying import check_orbit, compare_checkpoints, require_there
     from nfn_cli.symmetry import read_source
     from nfn_cli.symmetry import save_element as save
 

@@ -275,20 +275,3 @@ def _reader(source: Source, name: str | None) -> _Reader | None:
     if reason:
         raise HeadError(source.checkpoint.path, reason, f"choose another head than {name}")
     return reader
-
-
-def parsed_shape(text: str | None) -> tuple[int, ...] | None:
-    """Sizes from `3,32,32` or `3x32x32`.
-
-    Raises:
-        UsageError: there are none.
-    """
-    if text is None:
-        return None
-    try:
-        sizes = tuple(int(size) for size in text.replace("x", ",").split(","))
-    except ValueError:
-        sizes = (0,)
-    if min(sizes) < 1:
-        raise UsageError("--input-shape", f"{text!r} is no shape", "write one such as 3,32,32")
-    return sizes

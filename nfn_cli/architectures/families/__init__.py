@@ -3,7 +3,16 @@
 """
 
 from nfn_cli.architectures.families.family import Config, Family, ReferenceModule, Shapes
-from nfn_cli.architectures.families.recognise import recognise
+from nfn_cli.architectures.families.recognise import Unknown, recognise, recognised
 from nfn_cli.architectures.families.registry import FAMILIES
 
-__all__ = ["FAMILIES", "Config", "Family", "ReferenceModule", "Shapes", "recognise"]
+__all__ = [
+    "FAMILIES",
+    "Config",
+    "Family",
+    "ReferenceModule",
+    "Shapes",
+    "Unknown",
+    "recognise",
+    "recognised",
+]

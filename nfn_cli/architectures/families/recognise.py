@@ -38,11 +38,31 @@ def recognise(
         ArchitectureError: where no family is told, where a field of the configuration is not known or not supported, or
             at the first difference between the file's tensors and the module's.
     """
+    found = recognised(shapes, config, subject=subject)
+    if isinstance(found, Unknown):
+        raise ArchitectureError(subject, found.cause, found.remedy)
+    return found
+
+
+def recognised(
+    shapes: Shapes, config: Config | None, *, subject: str | os.PathLike[str] = "config.json"
+) -> ReferenceModule | Unknown:
+    """As `recognise`, with a value where no family is told at all, so that somebody else may read the file.
+
+    Raises:
+        ArchitectureError: a family is told, and does not fit.
+    """
     try:
         found = _from_config(shapes, config) if config is not None else _from_shapes(shapes)
         return _checked(found, shapes)
+    except Unknown as unknown:
+        return unknown
     except Refusal as refusal:
         raise ArchitectureError(subject, refusal.cause, refusal.remedy) from None
+
+
+class Unknown(Refusal):
+    """No family is told."""
 
 
 def _from_config(shapes: Shapes, config: Config) -> ReferenceModule:
@@ -59,9 +79,9 @@ def _from_config(shapes: Shapes, config: Config) -> ReferenceModule:
         cause = f"model type {shown(told)} is no known family"
         if "auto_map" in config:
             cause += ", and code that a configuration names ('auto_map') is never run"
-        raise Refusal(cause, _MODEL)
+        raise Unknown(cause, _MODEL)
     if "architecture" in config:
-        raise Refusal(f"architecture {shown(config['architecture'])} is no known network of timm", _MODEL)
+        raise Unknown(f"architecture {shown(config['architecture'])} is no known network of timm", _MODEL)
     return _from_shapes(shapes)
 
 
@@ -73,7 +93,7 @@ def _from_shapes(shapes: Shapes) -> ReferenceModule:
     if name := next((name for name in shapes if _ATTENTION.search(name)), None):
         cause = f"{name} is part of an attention, whose heads are in no tensor"
         raise Refusal(cause, f"put its config.json beside the weights, or {_MODEL}")
-    raise Refusal("its tensors are those of no known family", _MODEL)
+    raise Unknown("its tensors are those of no known family", _MODEL)
 
 
 def _checked(found: ReferenceModule, shapes: Shapes) -> ReferenceModule:
