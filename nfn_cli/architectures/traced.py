@@ -41,6 +41,7 @@ class TracedNetwork:
         how: by the user's module, by a configuration beside the file, or by names and shapes.
         names: the file's name of each tensor that the module has, by the module's.
         ties: names in the file that must be equal numbers.
+        config: the configuration, where one was used.
         runner: makes a function that computes the module's outputs in float64 from tensors by the file's names; it may
             take memory for all weights.
     """
@@ -50,6 +51,7 @@ class TracedNetwork:
     how: Literal["model", "config", "names"]
     names: Mapping[str, str]
     ties: tuple[tuple[str, ...], ...]
+    config: Mapping[str, Any] | None
     runner: Callable[[], Run] = field(repr=False)
 
 
@@ -129,8 +131,9 @@ class NetworkTracer:
         exported, architecture = self._traced(found, shapes, config)
         how: Literal["config", "names"] = "names" if config is None else "config"
         assumed = (("recognised by its names and shapes",) if config is None else ()) + found.assumptions
-        network = _network(checkpoint, names, exported.names, architecture, how, assumed, found.text)
-        return replace(network, runner=lambda: _reference_runner(found, network.names))
+        text = found.text if config is None else f"{found.text} (config.json)"
+        network = _network(checkpoint, names, exported.names, architecture, how, assumed, text)
+        return replace(network, config=config, runner=lambda: _reference_runner(found, network.names))
 
     def _traced(
         self, found: ReferenceModule, shapes: Mapping[str, Sequence[int]], config: Mapping[str, Any] | None
@@ -204,7 +207,7 @@ def _network(
     ties = tuple(there for one in held.held if len(there := tuple(own[name] for name in one.stored if name in own)) > 1)
     reading = Reading(text, None, how != "names", assumptions, left)
     placed = replace(architecture, tensors=tensors, left=left)
-    return TracedNetwork(placed, reading, how, own, ties, _no_runner)
+    return TracedNetwork(placed, reading, how, own, ties, None, _no_runner)
 
 
 def _no_runner() -> Run:

@@ -9,7 +9,7 @@ import torch
 
 from nfn_cli.architectures import Told
 from nfn_cli.architectures.traced import NetworkTracer
-from nfn_cli.errors import ArchitectureError, UsageError
+from nfn_cli.errors import ArchitectureError, DifferentError, UsageError
 from nfn_cli.symmetry import labelled
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.labelled.source import LabelledSource, open_labelled
@@ -74,6 +74,18 @@ def draw_element(source: AnySource, draw: Draw, seed: int) -> AnyElement:
     return replace(drawn, diagonals=tuple(own.sign() * own.abs().log2().round().exp2() for own in drawn.diagonals))
 
 
+def difference(ours: AnySource, theirs: AnySource) -> DifferentError | None:
+    """Why two networks, of which at least one was traced, cannot be one; None where they can."""
+    subject = theirs.checkpoint.path
+    if not isinstance(ours, LabelledSource) or not isinstance(theirs, LabelledSource):
+        cause = f"it is read as {theirs.reading.text}, the other as {ours.reading.text}"
+    elif labelled.fingerprint(ours.architecture) != labelled.fingerprint(theirs.architecture):
+        cause = f"its architecture ({theirs.reading.text}) is another than the other's ({ours.reading.text})"
+    else:
+        return None
+    return DifferentError(subject, cause, f"compare it with a checkpoint of its own kind, not {ours.checkpoint.path}")
+
+
 def read_element(source: AnySource, path: Path) -> AnyElement:
     """A saved element of this network's group.
 
@@ -122,11 +134,14 @@ def moved_by(source: AnySource, element: AnyElement, *, exact: bool = False) -> 
     return move(source, element)
 
 
-def read_any(path: Path, told: Told, tracer: NetworkTracer) -> AnySource:
+def read_any(path: Path, told: Told, tracer: NetworkTracer, like: AnySource | None = None) -> AnySource:
     """Read a checkpoint: by the user's module; by a configuration beside it; as chains; by names and shapes.
 
     The first of these that tells something decides. A module that names and shapes tell is taken where the file is no
     single chain.
+
+    Args:
+        like: a network that it is compared with, whose configuration counts where none is beside the file.
 
     Raises:
         CheckpointError, ArchitectureError, UsageError: it cannot be read; of several causes the likeliest.
@@ -137,7 +152,8 @@ def read_any(path: Path, told: Told, tracer: NetworkTracer) -> AnySource:
         return found
     if told.chain or told.prefix is not None:
         return read_source(path, told)
-    found = open_labelled(path, tracer, entry=told.entry)
+    same = like.network if isinstance(like, LabelledSource) else None
+    found = open_labelled(path, tracer, entry=told.entry, like=same)
     if found is not None:
         return found
     try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,13 +45,20 @@ class LabelledSource:
 
 
 def open_labelled(
-    path: Path, tracer: NetworkTracer, *, entry: str | None = None, by_names: bool = False, strict: bool = False
+    path: Path,
+    tracer: NetworkTracer,
+    *,
+    entry: str | None = None,
+    by_names: bool = False,
+    strict: bool = False,
+    like: TracedNetwork | None = None,
 ) -> LabelledSource | None:
     """Open a checkpoint and trace its network.
 
     Args:
         by_names: look at names and shapes; otherwise at the module that is given, or at the configuration beside it.
         strict: refuse what is only recognised by names and shapes.
+        like: a network that it is compared with, whose configuration counts where none is beside the file.
 
     Returns:
         None where no module is given and nothing tells a known family.
@@ -59,15 +67,22 @@ def open_labelled(
         CheckpointError: the file cannot be read.
         UsageError, ArchitectureError: as `NetworkTracer`; tied tensors differ in the file.
     """
-    config = None
+    config: Mapping[str, Any] | None = None
+    borrowed = False
     if tracer.model is None and not by_names:
         config = config_beside(path)
+        borrowed = config is None and like is not None and like.config is not None
+        config = like.config if borrowed and like is not None else config
         if config is None:
             return None
     checkpoint = open_checkpoint(path, entry=entry)
     network = tracer.by_reference(checkpoint, config) if tracer.model is None else tracer.by_model(checkpoint)
     if network is None:
         return None
+    if borrowed:
+        told = "read by the configuration of the other one, since none is beside it"
+        reading = replace(network.reading, assumptions=(*network.reading.assumptions, told))
+        network = replace(network, reading=reading)
     if strict and network.how == "names":
         remedy = "give the module itself (--model), or the configuration beside the file"
         cause = f"{network.reading.text} is recognised by names and shapes alone"
