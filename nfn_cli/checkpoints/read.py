@@ -77,10 +77,10 @@ def _checkpoint(path: str | os.PathLike[str], entry: str | None, places: _Places
     ties = joined(tensors, (*shared, *strip_told(told, named, tensors)))
     if places is not None:
         tensors = TensorMap(file, strip_wrappers({name: places[name] for name in named}), files)
-    kind: Format = "sharded" if format == "index" else format
+    found: Format = "sharded" if format == "index" else format
     raw, own = next(zip(named, tensors, strict=True), ("", ""))
     stripped = raw.removesuffix(own)
-    return Checkpoint(file, kind, tensors, facts, ordered, ties, entry, files, stripped)
+    return Checkpoint(file, found, tensors, facts, ordered, ties, entry, files, stripped)
 
 
 # Tensors, facts, and the pairs that are told to be the same tensor.
