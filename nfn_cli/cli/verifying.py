@@ -73,11 +73,12 @@ def compare_any(source: AnySource, target: AnySource, progress: Progress) -> Ali
         DifferentError, ArchitectureError, UsageError: as there.
     """
     from nfn_cli.symmetry import Source, Watch
-    from nfn_cli.symmetry.labelled.alignment import align_sources
-    from nfn_cli.symmetry.sources import difference
 
     if isinstance(source, Source) and isinstance(target, Source):
         return compare_checkpoints(source, target, progress)
+    from nfn_cli.symmetry.labelled.alignment import align_sources
+    from nfn_cli.symmetry.sources import difference
+
     different = difference(source, target)
     if different is not None:
         raise different
