@@ -253,11 +253,11 @@ class _Seen:
         acted[architecture.logs.rows] = acted[architecture.signs.rows] = True
         pairs = [np.zeros((0, 2), np.int64)]
         for place, tensor in enumerate(architecture.tensors):
-            blocks = self._blocks(tensor)
-            for block in blocks:
-                self._tensors.setdefault(block, set()).add(place)
+            seen = self._blocks(tensor)
+            for own in seen:
+                self._tensors.setdefault(own, set()).add(place)
             scaled = any(bool(acted[array].any()) for use in tensor.uses for _, array in use.scales)
-            self.moves.append(bool(blocks) or scaled)
+            self.moves.append(bool(seen) or scaled)
             pairs += self._pairs(tensor)
         found = np.unique(np.concatenate(pairs), axis=0)
         self.log_block = self._standing(found, architecture.logs)
