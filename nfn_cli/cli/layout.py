@@ -19,13 +19,14 @@ from nfn_cli.phrases import escaped
 
 # Every column of every table, the most important first: they are dropped from the end. The first line says what a row
 # is of, and always stays. A column that is not here stays, too.
-ALWAYS = ("checkpoint", "layer", "tensor", "check", "rank")
+ALWAYS = ("checkpoint", "layer", "block", "tensor", "check", "rank")
 IMPORTANCE = (
     *ALWAYS,
     *("class", "accuracy", "written to", "size", "shape", "same", "passed", "note"),
     *("as they are", "mean squared error", "all", "probability", "90 % interval", "aligned", "deviation"),
     *("moved by the group", "of those that have learned", "group", "parameters", "zeros", "norm", "dtype"),
     *("change", "rounding", "imbalance", "permuted", "tolerance", "samples"),
+    *("scales", "tensors", "times", "moves"),
     *("head", "with", "residual", "entropy", "next", "of"),
 )
 _GAP = 2

@@ -17,6 +17,7 @@ from nfn_cli.architectures.labels import (
     Use,
 )
 from nfn_cli.architectures.labels.blocks import solve_permutations
+from nfn_cli.architectures.tracing.gauges import found_gauges
 from nfn_cli.architectures.tracing.joining import join
 from nfn_cli.architectures.tracing.naming import Names
 from nfn_cli.architectures.tracing.trace import Trace
@@ -54,6 +55,7 @@ def assembled(trace: Trace, names: Names) -> LabelledArchitecture:
         _places(needed, determined),
         _restricted(logs, scales),
         _restricted(signs, scales),
+        gauges=() if trace.watch is None else found_gauges(trace, trace.watch, blocks),
         left=left,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
@@ -11,6 +12,9 @@ from nfn_cli.architectures.labels import NONE, Role, Use
 from nfn_cli.architectures.labels.equations import Equations
 from nfn_cli.architectures.labels.union import UnionFind
 from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Term, Unsupported, Value
+
+if TYPE_CHECKING:
+    from nfn_cli.architectures.tracing.watching import Watch
 
 
 class Trace:
@@ -31,6 +35,7 @@ class Trace:
         self.colours: list[tuple[Ints, Ints]] = []
         self.uses: dict[str, list[Use]] = {}
         self.place = ""
+        self.watch: Watch | None = None
 
     # Labels.
 

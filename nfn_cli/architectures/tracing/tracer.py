@@ -25,6 +25,7 @@ from nfn_cli.architectures.tracing.rules.registry import as_value
 from nfn_cli.architectures.tracing.simpler import simpler_graph
 from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Parameter, Unsupported, Value
+from nfn_cli.architectures.tracing.watching import Watch
 from nfn_cli.errors import ArchitectureError
 
 _LARGEST = 1 << 20  # numbers of a constant that are kept
@@ -39,6 +40,7 @@ def trace(exported: Exported, *, subject: str = "--model") -> LabelledArchitectu
             module.
     """
     state = Trace()
+    state.watch = Watch()
     values: dict[fx.Node, Any] = {}
     if exported.names.overlapping:
         first, second = exported.names.overlapping[0]
@@ -100,6 +102,8 @@ def shown(state: Trace, output: Any) -> None:
         if not isinstance(found, (Value, Parameter)):
             continue
         value = as_value(state, found)
+        if state.watch is not None:
+            state.watch.shown(value)
         state.still(value)
         for factor in value.factors:
             for axis in factor.axes:
@@ -125,18 +129,26 @@ def called(state: Trace, node: fx.Node, values: dict[fx.Node, Any]) -> Any:
     outputs = node.meta.get("val")
     operands = [part for part in _pytree.tree_leaves((args, kwargs), is_leaf=_is_operand) if _is_operand(part)]
     live = [part for part in operands if isinstance(part, Parameter) or part.is_live]
-    if not live:
-        return _constant(node, args, kwargs, operands, outputs)
     schema = getattr(node.target, "_schema", None)
     name = (schema.name if schema is not None else getattr(node.target, "__name__", str(node.target))).split("::")[-1]
     tensors = [part for part in _pytree.tree_leaves(outputs) if isinstance(part, Tensor)]
     call = Call(name, node.target, tuple(args), kwargs, tuple(tuple(part.shape) for part in tensors))
+    before = {part.name: len(state.uses.get(part.name, [])) for part in operands if isinstance(part, Parameter)}
+
+    def watched(found: Any) -> Any:
+        if state.watch is None:
+            return found
+        made = {name: state.uses[name][count:] for name, count in before.items() if name in state.uses}
+        return state.watch.saw(state, call, operands, found, made)
+
+    if not live:
+        return watched(_constant(node, args, kwargs, operands, outputs))
     if name not in RULES:
         inner = simpler_graph(node)
         if inner is None:
             raise Unsupported("no rule")
         return _inner(state, inner, operands)
-    return RULES[name](state, call)
+    return watched(RULES[name](state, call))
 
 
 def _is_operand(part: Any) -> bool:
