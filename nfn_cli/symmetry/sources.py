@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from nfn_cli.architectures import Told
-from nfn_cli.architectures.traced import NetworkTracer
+from nfn_cli.architectures.traced import NetworkTracer, TracedNetwork
 from nfn_cli.errors import ArchitectureError, DifferentError, UsageError
 from nfn_cli.symmetry import labelled
 from nfn_cli.symmetry.element import GroupElement
@@ -17,6 +19,7 @@ from nfn_cli.symmetry.sampling import sample_element
 from nfn_cli.symmetry.stored_element import load_element, save_element
 from nfn_cli.symmetry.transform import MovedTensors, Source, move, read_source
 
+Chains = TypeVar("Chains")
 AnySource = Source | LabelledSource
 AnyElement = GroupElement | labelled.Element
 AnyMoved = MovedTensors | labelled.MovedTensors
@@ -146,24 +149,42 @@ def read_any(path: Path, told: Told, tracer: NetworkTracer, like: AnySource | No
     Raises:
         CheckpointError, ArchitectureError, UsageError: it cannot be read; of several causes the likeliest.
     """
+    same = like.network if isinstance(like, LabelledSource) else None
+    return traced_or(
+        path, told, tracer, lambda: read_source(path, told), lambda source: len(source.stored.starts), like=same
+    )
+
+
+def traced_or(
+    path: Path,
+    told: Told,
+    tracer: NetworkTracer,
+    read_chains: Callable[[], Chains],
+    count: Callable[[Chains], int],
+    like: TracedNetwork | None = None,
+) -> LabelledSource | Chains:
+    """As `read_any`, with another way to read chains.
+
+    Args:
+        read_chains: raises ArchitectureError where there are none. count: how many chains were read.
+    """
     if tracer.model is not None:
         found = open_labelled(path, tracer, entry=told.entry)
         assert found is not None
         return found
     if told.chain or told.prefix is not None:
-        return read_source(path, told)
-    same = like.network if isinstance(like, LabelledSource) else None
-    found = open_labelled(path, tracer, entry=told.entry, like=same)
+        return read_chains()
+    found = open_labelled(path, tracer, entry=told.entry, like=like)
     if found is not None:
         return found
     try:
-        source = read_source(path, told)
+        source = read_chains()
     except ArchitectureError:
         found = open_labelled(path, tracer, entry=told.entry, by_names=True, strict=told.strict)
         if found is None:
             raise
         return found
-    if len(source.stored.starts) > 1 and not told.strict:
+    if count(source) > 1 and not told.strict:
         try:
             return open_labelled(path, tracer, entry=told.entry, by_names=True) or source
         except ArchitectureError:

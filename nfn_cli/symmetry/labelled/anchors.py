@@ -270,7 +270,4 @@ def _levels(architecture: LabelledArchitecture) -> dict[int, int]:
 def _is_matrix(use: Use) -> bool:
     """Whether slices have several numbers."""
     spoken = {axis for group in scale_groups(use) for axis in group.axes}
-    return len(scale_groups(use)) > 1 or any(
-        size > 1 and axis not in spoken for axis, size in enumerate(use.shape)
-    )
-
+    return len(scale_groups(use)) > 1 or any(size > 1 and axis not in spoken for axis, size in enumerate(use.shape))

@@ -71,7 +71,8 @@ class Keys:
         blocks = self._architecture.blocks
         labels = self._handed_on()
         keys = [
-            labels[block.labels] @ np.broadcast_to(_weights(_COLUMN, place, np.arange(block.labels.shape[1])), (block.labels.shape[1],))
+            labels[block.labels]
+            @ np.broadcast_to(_weights(_COLUMN, place, np.arange(block.labels.shape[1])), (block.labels.shape[1],))
             for place, block in enumerate(blocks)
         ]
         for place in reversed(range(len(blocks))):
