@@ -41,6 +41,7 @@ from nfn_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from nfn_cli.architectures.traced import NetworkTracer
+    from nfn_cli.symmetry.sources import AnyElement
 
 
 class Scale(str, Enum):
@@ -112,6 +113,7 @@ def canonicalize(
 
         source = read_any(each.source, told, tracer())
         row = MovedRow(str(each.source), str(each.target))
+        element: AnyElement
         if isinstance(source, LabelledSource):
             element, row = traced_form(source, row, scale.value, sign=sign, permute=permute)
         else:
