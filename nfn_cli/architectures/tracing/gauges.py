@@ -37,11 +37,15 @@ def found_gauges(trace: Trace, watch: Watch, blocks: Sequence[Block]) -> tuple[G
     spaces = _Spaces(trace, watch, blocks)
     found = spaces.gauges()
     used_once = {name for name, count in watch.uses.items() if count == 1}
+    alike: dict[tuple[str, str], int] = {}
+    for name, fate in watch.shifts.fates.items():
+        if name in used_once and fate.alike_taken and not fate.alike_failed:
+            key = _ALIKE[min(fate.alike_taken)], name.rpartition(".")[0] or name  # a weight and its bias together
+            alike[key] = alike.get(key, 0) + fate.alike_size
+    found += [Gauge(kind, where, size) for (kind, where), size in alike.items()]
     for name, fate in watch.shifts.fates.items():
         if name not in used_once:
             continue
-        if fate.alike_taken and not fate.alike_failed:
-            found += [Gauge(_ALIKE[how], name, fate.alike_size) for how in sorted(fate.alike_taken)[:1]]
         if fate.sinks <= used_once:
             found += [Gauge(kind, name, fate.free(how)) for how, kind in _SHIFTS.items() if fate.free(how)]
     for own in watch.recurrences:
@@ -224,9 +228,12 @@ def _freedom(n: int, *, rounds: bool, levelled: bool, what: str, norm: bool) -> 
 
 
 def _overlap(use: Use, other: Use) -> bool:
-    first, second = sorted((own.offset, own.offset + sum((n - 1) * s for n, s in zip(own.shape, own.stride, strict=True)))
-                           for own in (use, other))  # fmt: skip
+    first, second = sorted((_span(use), _span(other)))
     return second[0] <= first[1]
+
+
+def _span(use: Use) -> tuple[int, int]:
+    return use.offset, use.offset + sum((n - 1) * step for n, step in zip(use.shape, use.stride, strict=True))
 
 
 class _Classes:

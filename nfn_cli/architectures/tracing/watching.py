@@ -15,7 +15,7 @@ from nfn_cli.architectures.labels import Use
 from nfn_cli.architectures.tracing.rules.movement import _MOVES, _SAME
 from nfn_cli.architectures.tracing.rules.recurrence import _GATES
 from nfn_cli.architectures.tracing.rules.registry import Call
-from nfn_cli.architectures.tracing.shifts import Move, Shifts
+from nfn_cli.architectures.tracing.shifts import Alike, Move, Shifts
 from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Value
 
@@ -132,9 +132,9 @@ class Watch:
             return self._squared(call, found)
         if any(isinstance(own, Value) and id(own) in self._squares for own in operands):
             return False
-        if call.name in ("linear", "addmm", "matmul", "mm", "__matmul__", "conv1d", "conv2d", "convolution"):
-            if self._dense(call, found, made):
-                return True
+        weighted = ("linear", "addmm", "matmul", "mm", "__matmul__", "conv1d", "conv2d", "convolution")
+        if call.name in weighted and self._dense(call, found, made):
+            return True
         if call.name in ("matmul", "bmm", "mm", "__matmul__"):
             x, y = call.args[:2]
             return isinstance(x, Value) and isinstance(y, Value) and self._product(x, y, found)
@@ -144,6 +144,8 @@ class Watch:
             return self._embedding(call, found, made)
         if call.name in ("add", "sub", "add_", "sub_"):
             return self._sum(call, found, made)
+        if call.name in ("cat", "concat"):
+            return self._beside(call, found, made)
         if call.name in ("mul", "div", "mul_", "div_"):
             return self._scale(call, found, made)
         if call.name == "neg":
@@ -233,12 +235,15 @@ class Watch:
             return False
         read = x.factor_on(axis)
         out = found.factor_on(axis)
-        if read is not None and not _plain(read, axis) or out is None or not _plain(out, axis):
+        if (read is not None and not _plain(read, axis)) or out is None or not _plain(out, axis):
             return False
+        if bias is not None:  # alike along other axes, which is nothing that a matrix there would keep
+            self.rigid += [factor.labels for factor in found.factors if factor is not out]
         self._matrix(weight.name, made, read)
         if id(x) in self._scaled:
             self.absorbed.append((self._scaled[id(x)][1], weight.name))
-        takes = isinstance(bias, Parameter) and not bias.stored
+        # Around a convolution stand zeros, to which nothing is added.
+        takes = isinstance(bias, Parameter) and not bias.stored and not call.name.startswith("conv")
         self.shifts.read(x, axis, bias.name if takes else None)
         self.shifts.writes(weight.name, int(np.prod(weight.shape)), found, axis)
         self._bias(bias, out, found, axis, made)
@@ -282,8 +287,8 @@ class Watch:
             return False
         if isinstance(y, Parameter):
             return not self._is_scaled(x) and self._parameter_added(x, y, found, made)
-        if self._is_scaled(x) | self._is_scaled(y):
-            return False
+        self._is_scaled(x)  # what a sum sees no weight can take in; shifts pass all the same
+        self._is_scaled(y)
         rank = len(found.shape)
         ours, theirs = x.lifted(rank), y.lifted(rank)
         for one, other in ((ours, theirs), (theirs, ours)):
@@ -316,6 +321,41 @@ class Watch:
         self.shifts.writes(y.name, int(np.prod(y.shape)), found, -1)
         if _flat(y):
             self.shifts.adds(y.name, found, -1)
+        return True
+
+    def _beside(self, call: Call, found: Value, made: dict[str, list[Use]]) -> bool:
+        """Values behind each other along an axis of no neurons."""
+        rank = len(found.shape)
+        axis = int(call.get(1, "dim", 0)) % rank
+        parts = call.args[0]
+        last = found.factor_on(rank - 1)
+        if axis == rank - 1 or found.factor_on(axis) is not None or any(len(part.shape) != rank for part in parts):
+            return False
+        if any(isinstance(part, Value) and self._is_scaled(part) for part in parts):
+            return False
+        for part in parts:
+            if isinstance(part, Parameter):
+                uses = made.get(part.name, [])
+                if last is None or part.stored or part.shape[-1] != found.shape[-1] or not _plain(last, rank - 1):
+                    return False
+                if any(role.labels.size != found.shape[-1] for use in uses for role in use.roles):
+                    return False
+                for use in uses:
+                    self.bonds += [Bond(role.labels.reshape(-1), last.labels.reshape(-1)) for role in use.roles]
+                    self.signs.setdefault(part.name, []).append((use, [(role.labels, 1) for role in use.roles]))
+        for part in parts:
+            if isinstance(part, Value):
+                self._same(part, found)
+                if {factor.axes for factor in part.factors} != {factor.axes for factor in found.factors}:
+                    self._rigid(part)
+                    self._rigid(found)
+                for shift in self.shifts.of(part):
+                    if isinstance(shift, Alike) and shift.axis != axis:
+                        self.shifts.carry(found, [shift])
+                    else:
+                        self.shifts.fail(shift)
+            else:
+                self.shifts.writes(part.name, int(np.prod(part.base.shape)), found, -1)
         return True
 
     def _same(self, found: Value, like: Value) -> None:
