@@ -26,6 +26,7 @@ class Checkpoint:
         ties: names that share memory, each set in the order of `tensors`. A safetensors file holds one of them, and
             tells the others in its metadata: they stand behind it here, and not among `tensors`.
         entry: the entry of a PyTorch file that was asked for, with dots for nested ones; None for the file's only one.
+        stripped: what every name in the file begins with and none in `tensors`, such as `module.`.
         files: all that were read, as `together.stamped` gives them, so that it can be told whether they have changed.
     """
 
@@ -37,3 +38,4 @@ class Checkpoint:
     ties: tuple[tuple[str, ...], ...] = ()
     entry: str | None = None
     files: tuple[tuple[Path, tuple[int, ...]], ...] = ()
+    stripped: str = ""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact
+from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact, Format
 from nfn_cli.checkpoints.discover import only_checkpoint
 from nfn_cli.checkpoints.husk import unread_kind
 from nfn_cli.checkpoints.nested import FACTS, find_facts, find_state_dict, strip_wrappers
@@ -77,7 +77,10 @@ def _checkpoint(path: str | os.PathLike[str], entry: str | None, places: _Places
     ties = joined(tensors, (*shared, *strip_told(told, named, tensors)))
     if places is not None:
         tensors = TensorMap(file, strip_wrappers({name: places[name] for name in named}), files)
-    return Checkpoint(file, "sharded" if format == "index" else format, tensors, facts, ordered, ties, entry, files)
+    found: Format = "sharded" if format == "index" else format
+    raw, own = next(zip(named, tensors, strict=True), ("", ""))
+    stripped = raw.removesuffix(own)
+    return Checkpoint(file, found, tensors, facts, ordered, ties, entry, files, stripped)
 
 
 # Tensors, facts, and the pairs that are told to be the same tensor.

@@ -23,6 +23,8 @@ from nfn_cli.cli.options import (
     ChainOption,
     EntryOption,
     FormatOption,
+    InputShapeOption,
+    ModelOption,
     OmegaOption,
     OverwriteOption,
     PoolOption,
@@ -31,12 +33,13 @@ from nfn_cli.cli.options import (
     StrictOption,
     checked_scale_range,
 )
-from nfn_cli.cli.telling import told_by
+from nfn_cli.cli.telling import parsed_shape, told_by
 from nfn_cli.errors import UsageError
 from nfn_cli.folders import make_folder, require_place
 
 if TYPE_CHECKING:
-    from nfn_cli.symmetry import Source
+    from nfn_cli.architectures.traced import NetworkTracer
+    from nfn_cli.symmetry.sources import AnySource
 
 
 def apply(
@@ -62,6 +65,9 @@ def apply(
     scale: Annotated[bool, typer.Option("--scale/--no-scale", help="Random scales.")] = True,
     sign: Annotated[bool, typer.Option("--sign/--no-sign", help="Random signs, and phases of sines.")] = True,
     permute: Annotated[bool, typer.Option("--permute/--no-permute", help="Random order of neurons.")] = True,
+    pow2: Annotated[
+        bool, typer.Option("--pow2", help="Scales are powers of two, which round no weight; phases stay.")
+    ] = False,
     save_element: Annotated[
         Path | None,
         typer.Option(
@@ -69,6 +75,8 @@ def apply(
             show_default=False,
         ),
     ] = None,
+    model: ModelOption = None,
+    input_shape: InputShapeOption = None,
     activation: ActivationOption = None,
     pool: PoolOption = None,
     omega_0: OmegaOption = None,
@@ -106,50 +114,47 @@ def apply(
 
     told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
 
-    @lru_cache(maxsize=1)
-    def read(path: Path) -> Source:
-        """Once for all copies."""
-        from nfn_cli.symmetry import read_source
+    shape = parsed_shape(input_shape)
 
-        return read_source(path, told)
+    @lru_cache(maxsize=1)
+    def tracer() -> NetworkTracer:
+        from nfn_cli.architectures.traced import NetworkTracer
+
+        return NetworkTracer(model, shape)
+
+    @lru_cache(maxsize=1)
+    def read(path: Path) -> AnySource:
+        """Once for all copies."""
+        from nfn_cli.symmetry.sources import read_any
+
+        return read_any(path, told, tracer())
 
     def work(each: Destination) -> MovedRow:
-        import torch
-
         from nfn_cli.checkpoints import require_writable, rewrite_checkpoint
-        from nfn_cli.symmetry import load_element, move, sample_element
-        from nfn_cli.symmetry import save_element as save
+        from nfn_cli.symmetry.sources import Draw, draw_element, inverted, moved_by, read_element, write_element
 
         source = read(each.source)
         if element is not None:
-            chosen = load_element(element, source.stored)
+            chosen = read_element(source, element)
         else:
             assert seed is not None
-            chosen = sample_element(
-                source.stored,
-                torch.Generator().manual_seed(seed + each.copy),
-                scale_range=scale_range,
-                scale=scale,
-                flip=sign,
-                permute=permute,
-                phase=sign,
-            )
+            chosen = draw_element(source, Draw(scale_range, scale, sign, permute, pow2), seed + each.copy)
         if inverse:
-            chosen = chosen.inverse()
+            chosen = inverted(source, chosen)
         saved = element_path(elements, each) if elements is not None else save_element
         if saved is not None and elements is not None:
             make_folder(saved.parent)
             require_writable(saved, overwrite=overwrite)
-        moved = move(source, chosen)
+        moved = moved_by(source, chosen, exact=pow2)
         kept = rewrite_checkpoint(source.checkpoint, moved, each.target, overwrite=overwrite)
         if saved is not None:
-            save(saved, chosen, source.stored, overwrite=overwrite)
+            write_element(source, chosen, saved, overwrite=overwrite)
         row = MovedRow(
             str(each.source),
             str(each.target),
             rounding=moved.rounding,
             kept=", ".join(kept) or None,
         )
-        return with_reading(row, source.network.reading)
+        return with_reading(row, source.reading)
 
     move_files(plan, work, format, overwrite=overwrite, skip_existing=skip_existing, quiet=quiet)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,11 +20,14 @@ from nfn_cli.cli.destinations import (
     refuse_both,
 )
 from nfn_cli.cli.moving import MovedRow, move_files, with_reading
+from nfn_cli.cli.normal_forms import chain_form, drawn_weights, traced_form
 from nfn_cli.cli.options import (
     ActivationOption,
     ChainOption,
     EntryOption,
     FormatOption,
+    InputShapeOption,
+    ModelOption,
     OmegaOption,
     OverwriteOption,
     PoolOption,
@@ -31,8 +36,11 @@ from nfn_cli.cli.options import (
     StrictOption,
 )
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
-from nfn_cli.cli.telling import told_by
+from nfn_cli.cli.telling import parsed_shape, told_by
 from nfn_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from nfn_cli.architectures.traced import NetworkTracer
 
 
 class Scale(str, Enum):
@@ -57,6 +65,8 @@ def canonicalize(
     save_element: Annotated[
         Path | None, typer.Option(help="Save the group element that was applied.", show_default=False)
     ] = None,
+    model: ModelOption = None,
+    input_shape: InputShapeOption = None,
     activation: ActivationOption = None,
     pool: PoolOption = None,
     omega_0: OmegaOption = None,
@@ -73,7 +83,8 @@ def canonicalize(
     """Bring networks to the normal form of their orbit: the same function, and the same weights for the whole orbit.
 
     Scales, signs and order of hidden neurons are settled layer by layer. The new file has the layout, names and dtype
-    of the old one; through a BatchNorm the group acts on its weight and bias.
+    of the old one; through a BatchNorm the group acts on its weight and bias. Of a network that is no chain the
+    smallest gap between neighbours in the order is shown: where rounding is as large, the form is not unique.
     """
     refuse_both(skip_existing, overwrite)
     if save_element is not None and (len(paths) > 1 or os.path.isdir(paths[0])):
@@ -86,38 +97,41 @@ def canonicalize(
 
     told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
 
+    shape = parsed_shape(input_shape)
+
+    @lru_cache(maxsize=1)
+    def tracer() -> NetworkTracer:
+        from nfn_cli.architectures.traced import NetworkTracer
+
+        return NetworkTracer(model, shape)
+
     def work(each: Destination) -> MovedRow:
         from nfn_cli.checkpoints import rewrite_checkpoint
-        from nfn_cli.symmetry import NormalFormSettings, move, named_places, normal_form, read_source
-        from nfn_cli.symmetry import save_element as save
+        from nfn_cli.symmetry.labelled.source import LabelledSource
+        from nfn_cli.symmetry.sources import moved_by, read_any, write_element
 
-        path, target = each.source, each.target
-        source = read_source(path, told)
-        form = normal_form(
-            source.network.weight_space, NormalFormSettings(scale.value, sign, permute), precision=source.precision
-        )
-        moved = move(source, form.element)
+        source = read_any(each.source, told, tracer())
+        row = MovedRow(str(each.source), str(each.target))
+        if isinstance(source, LabelledSource):
+            element, row = traced_form(source, row, scale.value, sign=sign, permute=permute)
+        else:
+            element, row = chain_form(source, row, scale.value, sign=sign, permute=permute)
+        moved = moved_by(source, element)
         # Drawn before anything is written: a file that cannot be drawn leaves nothing behind.
-        panels = []
-        for module in source.network.modules if plot is not None else ():
-            after = moved[f"{module.prefix}weight"]
-            panels += [Panel(f"{module.name} before", module.weight), Panel(f"{module.name} after", after)]
-        picture = draw(panels, f"{path.name}: normal form", columns=2) if plot is not None else None
-        kept = rewrite_checkpoint(source.checkpoint, moved, target, overwrite=overwrite)
+        picture = None
+        if plot is not None:
+            panels = [
+                Panel(f"{name} {when}", weight)
+                for name, before, after in drawn_weights(source, moved)
+                for when, weight in (("before", before), ("after", after))
+            ]
+            picture = draw(panels, f"{each.source.name}: normal form", columns=2)
+        kept = rewrite_checkpoint(source.checkpoint, moved, each.target, overwrite=overwrite)
         if save_element is not None:
-            save(save_element, form.element, source.stored, overwrite=overwrite)
+            write_element(source, element, save_element, overwrite=overwrite)
         if plot is not None and picture is not None:
             write_plot(plot, picture, overwrite=overwrite)
-        duplicates = tuple(tuple(place for places in group for place in places.tolist()) for group in form.duplicates)
-        row = MovedRow(
-            str(path),
-            str(target),
-            rounding=moved.rounding,
-            residual=form.residual if scale is Scale.balanced else None,
-            dead=named_places(source.stored, [places.tolist() for places in form.dead]),
-            duplicates=named_places(source.stored, duplicates),
-            kept=", ".join(kept) or None,
-        )
-        return with_reading(row, source.network.reading)
+        row = replace(row, rounding=moved.rounding, kept=", ".join(kept) or None)
+        return with_reading(row, source.reading)
 
     move_files(plan, work, format, overwrite=overwrite, skip_existing=skip_existing, quiet=quiet)

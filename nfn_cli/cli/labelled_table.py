@@ -24,6 +24,7 @@ class LabelledInspected:
         format: such as safetensors. dtypes: of its tensors.
         read_as: the module as which it was read.
         proof: where it was asked for.
+        assumed: what was taken for granted in reading it.
     """
 
     path: str
@@ -33,13 +34,14 @@ class LabelledInspected:
     read_as: str | None = None
     proof: Proof | None = None
     error: str | None = None
+    assumed: str | None = None
 
     def to_record(self) -> dict[str, Any]:
         """Plain values for JSON."""
         if self.inspection is None:
             return {"path": self.path, "error": self.error}
         record: dict[str, Any] = {"path": self.path, "format": self.format, "dtypes": list(self.dtypes)}
-        record |= {"read_as": self.read_as} | asdict(self.inspection)
+        record |= {"read_as": self.read_as, "assumed": self.assumed} | asdict(self.inspection)
         record["orbit_dimension"] = self.inspection.orbit_dimension
         if self.proof is not None:
             parts = [asdict(row) | {"passed": row.passed} for row in self.proof.rows]
@@ -224,6 +226,8 @@ def _gauge_table(gauges: Sequence[GaugeFacts]) -> Table:
 
 def _totals(own: LabelledInspected, facts: LabelledInspection) -> Facts:
     shown = [("read as", Cell(own.read_as))] if own.read_as else []
+    if own.assumed:
+        shown.append(("assumed", Cell(own.assumed)))
     shown.append(("permutations", Cell(_order(facts.log10_permutations))))
     signs = "1 sign" if facts.signs == 1 else f"{facts.signs:,} signs"
     shown.append(("scales", Cell(f"of dimension {facts.scales:,}, and {signs}{_elsewhere(facts)}")))

@@ -29,6 +29,9 @@ class MovedRow:
             `layer:place` in the new file.
         read_as, assumed: how the network was read, and what was taken for granted in this.
         left: tensors beside the network's layers, which stay as they are.
+        gap: of a traced network's normal form, the smallest relative difference that decided its order or a sign.
+        unique: whether that is more than rounding, so that the whole orbit has this form.
+        unsure: where it is not: how many neurons of a layer have a neighbour that only rounding tells from them.
         kept: entries of the file beside the weights, such as an optimizer's state, that still belong to the old ones.
     """
 
@@ -42,6 +45,9 @@ class MovedRow:
     read_as: str | None = None
     assumed: str | None = None
     left: str | None = None
+    gap: float | None = None
+    unique: bool | None = None
+    unsure: str | None = None
     error: str | None = None
 
 
@@ -97,6 +103,9 @@ def _cells(row: MovedRow) -> list[Cell | str]:
     if row.error is not None:
         return [row.path, Cell("failed", "red"), "", "", ""]
     notes = {"dead": row.dead, "duplicates": row.duplicates, "as it was:": row.left, "of the old weights:": row.kept}
+    if row.unique is not None:
+        notes["not unique:"] = row.unsure if not row.unique else None
+        notes["smallest gap"] = f"{row.gap:.1e}" if row.gap is not None else None
     note = "; ".join(f"{name} {places}" for name, places in notes.items() if places)
     rounding = "0" if not row.rounding else f"{row.rounding:.1e}"
     return [row.path, row.output, rounding, f"{row.residual:.1e}" if row.residual is not None else "", note]

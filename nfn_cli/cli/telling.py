@@ -59,3 +59,20 @@ def reading_lines(readings: Iterable[tuple[str | None, str | None]]) -> list[str
     if left:
         lines.append(f"{left} other readings and assumptions; --format json tells them all")
     return lines
+
+
+def parsed_shape(text: str | None) -> tuple[int, ...] | None:
+    """Sizes from `3,32,32` or `3x32x32`.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if text is None:
+        return None
+    try:
+        sizes = tuple(int(size) for size in text.replace("x", ",").split(","))
+    except ValueError:
+        sizes = (0,)
+    if min(sizes) < 1:
+        raise UsageError("--input-shape", f"{text!r} is no shape", "write one such as 3,32,32")
+    return sizes

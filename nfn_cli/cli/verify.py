@@ -30,13 +30,13 @@ from nfn_cli.cli.options import (
     complete_head,
 )
 from nfn_cli.cli.progress import Progress
-from nfn_cli.cli.telling import told_by
+from nfn_cli.cli.telling import parsed_shape, told_by
 from nfn_cli.errors import DifferentError, UsageError
 from nfn_cli.threads import numbers_in, threads_for
 
 if TYPE_CHECKING:
     from nfn_cli.cli.layout import Cell, Table
-    from nfn_cli.symmetry import Source
+    from nfn_cli.symmetry.sources import AnySource
 
 
 _DIFFERENT = DifferentError.exit_code
@@ -119,12 +119,14 @@ def verify(
     Exit codes: 0 the same function, 1 another one (networks of different layers are), 2 wrong usage, 3 the question has
     no answer: a file that cannot be read, or that tells too little.
     """
+    from nfn_cli.architectures.traced import NetworkTracer
     from nfn_cli.cli.output import write_rows
-    from nfn_cli.cli.verifying import check_orbit, compare_checkpoints, parsed_shape, require_there
-    from nfn_cli.symmetry import read_source
-    from nfn_cli.symmetry import save_element as save
+    from nfn_cli.cli.verifying import check_orbit, check_traced_orbit, compare_any, read_alone, require_there
+    from nfn_cli.symmetry.labelled.source import LabelledSource
+    from nfn_cli.symmetry.sources import read_any, write_element
 
     told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
+    tracer = NetworkTracer(model, parsed_shape(input_shape))
     if other is None:
         if save_element is not None:
             raise UsageError("--save-element", "needs a second checkpoint", "give A and B")
@@ -136,26 +138,30 @@ def verify(
             Progress(quiet=quiet, stage="reading") as progress,
             threads_for(numbers_in(path)),
         ):
-            source = read_source(path, told)
-            checks = check_orbit(
-                source,
-                samples=samples,
-                seed=seed,
-                head=head,
-                shape=shape,
-                model=model,
-                progress=progress,
-                on_note=notes.append,
-            )
+            alone = read_alone(path, told, tracer, head)
+            if isinstance(alone, LabelledSource):
+                checks = check_traced_orbit(alone, samples=samples, seed=seed, progress=progress)
+            else:
+                checks = check_orbit(
+                    alone,
+                    samples=samples,
+                    seed=seed,
+                    head=head,
+                    shape=shape,
+                    model=model,
+                    progress=progress,
+                    on_note=notes.append,
+                )
         rows = [CheckRow(c.name, c.samples, c.deviation, c.tolerance, c.passed) for c in checks]
         write_rows(rows, CheckRow, _check_table, format, sys.stdout)
         failed = ", ".join(row.check for row in rows if not row.passed)
         verdict = f"not preserved: {failed}" if failed else "preserved"
-        _finish(verdict, source, passed=not failed, quiet=quiet, notes=notes)
+        _finish(verdict, alone, passed=not failed, quiet=quiet, notes=notes)
         return
-    for option, value in (("--head", head), ("--input-shape", input_shape), ("--model", model)):
-        if value is not None:
-            raise UsageError(option, "does not apply to two checkpoints", "leave it out, or give A alone")
+    if head is not None:
+        raise UsageError("--head", "does not apply to two checkpoints", "leave it out, or give A alone")
+    if input_shape is not None and model is None:
+        raise UsageError("--input-shape", "does not apply to two checkpoints", "leave it out, or give A alone")
     if save_element is not None:
         check_element(save_element, overwrite=overwrite)
     require_there(path, other)
@@ -165,14 +171,14 @@ def verify(
             Progress(quiet=quiet, stage="reading") as progress,
             threads_for(numbers_in(path, other)),
         ):
-            source = read_source(path, told)
-            found = compare_checkpoints(source, read_source(other, told), progress)
+            source = read_any(path, told, tracer)
+            found = compare_any(source, read_any(other, told, tracer, like=source), progress)
     except DifferentError:
         if format is not None and format is not Format.table:
             write_rows([], LayerRow, _layer_table, format, sys.stdout)  # programs read an answer, also this one
         raise
     if save_element is not None:
-        save(save_element, found.element, source.stored, overwrite=overwrite)
+        write_element(source, found.element, save_element, overwrite=overwrite)
     permuted = [left.distance for left in found.permuted] if found.permuted else [None] * len(found.residuals)
     layers = [
         LayerRow(left.layer, alone, left.distance, left.deviation, found.tolerance, left.deviation <= found.tolerance)
@@ -186,18 +192,24 @@ def verify(
 
 
 def _finish(
-    verdict: str, source: Source, *, passed: bool, quiet: bool, figures: str = "", notes: Sequence[str] = ()
+    verdict: str, source: AnySource, *, passed: bool, quiet: bool, figures: str = "", notes: Sequence[str] = ()
 ) -> None:
     """Say the verdict where it does not mix with the rows, and of what it speaks; leave with it.
 
     Args:
         quiet: say nothing of what is as it should be, but for what was assumed.
     """
+    from nfn_cli.symmetry import Source
+
     sys.stdout.flush()
-    reading = source.network.reading
-    chains = f"the chain{'s' * (len(source.stored.starts) > 1)} {reading.network}"
+    reading = source.reading
+    if isinstance(source, Source):
+        chains = f"the chain{'s' * (len(source.stored.starts) > 1)} {reading.network}"
+        read_as = f"{chains} with {reading.activation or 'no activation'}"
+    else:
+        read_as = reading.text
     if not (quiet and passed):
-        tell(f"{verdict}, as {chains} with {reading.activation or 'no activation'}{figures}")
+        tell(f"{verdict}, as {read_as}{figures}")
     if reading.assumed:
         tell(f"assumed: {reading.assumed}")
     for note in notes:

@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nfn_cli.cli.progress import Progress
-from nfn_cli.errors import CheckpointError, HeadError, UsageError
+from nfn_cli.errors import ArchitectureError, CheckpointError, HeadError, UsageError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from nfn_cli.architectures import Architecture, WeightSpace
+    from nfn_cli.architectures import Architecture, Told, WeightSpace
+    from nfn_cli.architectures.traced import NetworkTracer
     from nfn_cli.architectures.tracing.inputs import Example
     from nfn_cli.cli.user_model import UserModel
     from nfn_cli.symmetry import Alignment, Check, GroupElement, Source, Trial
+    from nfn_cli.symmetry.labelled.alignment import LabelledAlignment
+    from nfn_cli.symmetry.labelled.source import LabelledSource
+    from nfn_cli.symmetry.sources import AnySource
 
 _SCALES = (0.1, 10.0)
 _SAMPLES = 8
@@ -60,6 +64,70 @@ def compare_checkpoints(source: Source, target: Source, progress: Progress) -> A
     found = align(ours, theirs, coarsest, watch=watch)
     permuted = None if found.permuted is None else (*found.permuted, *beside)
     return replace(found, residuals=(*found.residuals, *beside), permuted=permuted)
+
+
+def compare_any(source: AnySource, target: AnySource, progress: Progress) -> Alignment | LabelledAlignment:
+    """As `compare_checkpoints`, whichever way the two were read.
+
+    Raises:
+        DifferentError, ArchitectureError, UsageError: as there.
+    """
+    from nfn_cli.symmetry import Source, Watch
+
+    if isinstance(source, Source) and isinstance(target, Source):
+        return compare_checkpoints(source, target, progress)
+    from nfn_cli.symmetry.labelled.alignment import align_sources
+    from nfn_cli.symmetry.sources import difference
+
+    different = difference(source, target)
+    if different is not None:
+        raise different
+    assert not isinstance(source, Source) and not isinstance(target, Source)
+    watch = Watch(lambda name, steps: progress.stage(name, steps, "steps"), progress.advance)
+    return align_sources(source, target, watch=watch)
+
+
+def read_alone(path: Path, told: Told, tracer: NetworkTracer, head: str | None) -> AnySource:
+    """A checkpoint that is held against its own orbit: a chain where it can be read as one, also beside a module.
+
+    Raises:
+        CheckpointError, ArchitectureError, UsageError: as `read_any`.
+        HeadError: a head is to read what is no chain.
+    """
+    from nfn_cli.symmetry import Source, read_source
+    from nfn_cli.symmetry.sources import read_any
+
+    if tracer.model is None:
+        found = read_any(path, told, tracer)
+    else:
+        try:
+            return read_source(path, told)
+        except ArchitectureError:
+            found = read_any(path, told, tracer)
+    if head is not None and not isinstance(found, Source):
+        raise HeadError(path, f"heads read chains, and this is {found.reading.text}", "leave out --head")
+    return found
+
+
+def check_traced_orbit(source: LabelledSource, *, samples: int | None, seed: int, progress: Progress) -> list[Check]:
+    """Move a traced network by random elements and run it: its outputs must stay.
+
+    Raises:
+        ArchitectureError: it is too large to be run.
+    """
+    import torch
+
+    from nfn_cli.symmetry.labelled import bounded, sample
+    from nfn_cli.symmetry.labelled.trial import check_traced, require_size
+
+    require_size(source)
+    generator = torch.Generator().manual_seed(seed)
+    tensors = source.checkpoint.tensors
+    drawn = [
+        bounded(sample(source.architecture, generator, scale_range=_SCALES), source.architecture, tensors)
+        for _ in range(samples or _SAMPLES)
+    ]
+    return [check_traced(source, progress.each("outputs", drawn, "samples"), "outputs")]
 
 
 def check_orbit(
@@ -275,20 +343,3 @@ def _reader(source: Source, name: str | None) -> _Reader | None:
     if reason:
         raise HeadError(source.checkpoint.path, reason, f"choose another head than {name}")
     return reader
-
-
-def parsed_shape(text: str | None) -> tuple[int, ...] | None:
-    """Sizes from `3,32,32` or `3x32x32`.
-
-    Raises:
-        UsageError: there are none.
-    """
-    if text is None:
-        return None
-    try:
-        sizes = tuple(int(size) for size in text.replace("x", ",").split(","))
-    except ValueError:
-        sizes = (0,)
-    if min(sizes) < 1:
-        raise UsageError("--input-shape", f"{text!r} is no shape", "write one such as 3,32,32")
-    return sizes

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, ReadNetwork, Told, read_network
+from nfn_cli.architectures import Architecture, Reading, ReadNetwork, Told, read_network
 from nfn_cli.checkpoints import Checkpoint, PartedTensors
 from nfn_cli.errors import ArchitectureError, CheckpointError
 from nfn_cli.symmetry.action import acted_rows
@@ -25,6 +25,11 @@ class Source:
     checkpoint: Checkpoint
     network: ReadNetwork
     stored: Architecture
+
+    @property
+    def reading(self) -> Reading:
+        """What was read, in words, and what was assumed."""
+        return self.network.reading
 
     @property
     def beside(self) -> dict[str, Tensor]:

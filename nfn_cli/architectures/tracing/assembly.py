@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import permutations
 
 import numpy as np
 
@@ -35,7 +34,9 @@ def assembled(trace: Trace, names: Names) -> LabelledArchitecture:
     for held in names.held:
         uses = trace.uses.get(held.name, [])
         if held.stored and uses:
-            tensors.append(LabelledTensor(held.stored, held.shape, tuple(_reconciled(trace, held.name, held.shape, uses))))
+            tensors.append(
+                LabelledTensor(held.stored, held.shape, tuple(_reconciled(trace, held.name, held.shape, uses)))
+            )
     tensors = [_checked(tensor) for tensor in tensors]
     blocks, determined, needed = _permutations(trace, tensors)
     visible = [list(use.scales) for tensor in tensors for use in tensor.uses if use.scales]
@@ -167,9 +168,7 @@ def _as_value(use: Use, shape: list[int], axes: list[tuple[int, int]]) -> Value:
             full[place] = wide.shape[position]
         return wide.reshape(full)
 
-    factors = tuple(
-        Factor(finer(role.labels), None if role.slots is None else finer(role.slots)) for role in use.roles
-    )
+    factors = tuple(Factor(finer(role.labels), None if role.slots is None else finer(role.slots)) for role in use.roles)
     terms: tuple[Term, ...] = tuple((float(c), finer(array)) for c, array in use.scales)
     return Value(tuple(shape), factors, terms)
 
@@ -188,9 +187,7 @@ def _checked(tensor: LabelledTensor) -> LabelledTensor:
 # Permutations.
 
 
-def _permutations(
-    trace: Trace, tensors: Sequence[LabelledTensor]
-) -> tuple[tuple[Block, ...], Ints, Ints]:
+def _permutations(trace: Trace, tensors: Sequence[LabelledTensor]) -> tuple[tuple[Block, ...], Ints, Ints]:
     """Blocks and determined rows on labels, and the labels that anything speaks of, sorted."""
     labels = np.arange(trace.label_count)
     roots = trace.units.find(labels) if len(labels) else labels

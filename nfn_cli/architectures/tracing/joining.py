@@ -21,6 +21,7 @@ def lift(trace: Trace, parameter: Parameter, against: Value | None = None) -> Va
     shape = parameter.shape
     factors, terms, constant = [], [], set()
     axes = []
+    vector = sum(size > 1 for size in shape) == 1 and parameter.view.numel() == parameter.base.numel()
     for axis, size in enumerate(shape):
         if size == 1:
             continue
@@ -30,13 +31,15 @@ def lift(trace: Trace, parameter: Parameter, against: Value | None = None) -> Va
         if against is not None:
             place = axis + len(against.shape) - len(shape)
             if place >= 0 and against.varies(place) and against.factor_on(place) is None:
+                if vector:  # each of its numbers may still have a scale
+                    terms.append((1.0, trace.new_scales(shape)))
                 continue
         axes.append(axis)
     for axis in axes:
         own = [size if place == axis else 1 for place, size in enumerate(shape)]
         factors.append(Factor(trace.new_labels(own, _module(parameter.name))))
         terms.append((1.0, trace.new_scales(own)))
-    if not axes:
+    if not terms:
         terms.append((1.0, trace.new_scales((1,) * len(shape))))
     trace.use(parameter, factors, terms)
     return Value(shape, tuple(factors), tuple(terms), frozenset(constant))

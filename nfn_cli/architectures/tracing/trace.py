@@ -164,6 +164,8 @@ class Trace:
     def use(self, parameter: Parameter, factors: Sequence[Factor], terms: Sequence[Term]) -> None:
         """Record how a parameter is read: factors and terms as arrays of its view."""
         view, base = parameter.view, parameter.base
+        if any(step.kind == "exp" for step in parameter.stored):
+            self.relate(terms, logs=False)  # no number has a negative exponential
         axes = [axis for axis in range(view.ndim) if view.shape[axis] > 1 and view.stride(axis) != 0]
 
         def own(array: Ints) -> Ints:
@@ -225,7 +227,12 @@ def _crosses(arrays: Sequence[Ints]) -> list[list[Ints]]:
 
 
 def _extended(
-    shape: Sequence[int], stride: Sequence[int], offset: int, base: Tensor, roles: Sequence[Role], scales: Sequence[Ints]
+    shape: Sequence[int],
+    stride: Sequence[int],
+    offset: int,
+    base: Tensor,
+    roles: Sequence[Role],
+    scales: Sequence[Ints],
 ) -> tuple[list[int], list[int], int]:
     """A slice along an axis of no neuron is read as the whole: rows of a table that these inputs do not reach."""
     shape, stride = list(shape), list(stride)

@@ -179,7 +179,7 @@ def _constant(node: fx.Node, args: Any, kwargs: Any, operands: list[Any], output
     known = all(part.data is not None for part in operands)
     schema = getattr(node.target, "_schema", None)
     random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-    changes = schema is not None and schema.is_mutable
+    changes = schema is not None and schema.is_mutable and schema.name != "aten::detach_"
     sizes = [part.numel() for part in _pytree.tree_leaves(outputs) if isinstance(part, Tensor)]
     results: Any = None
     if known and not random and not changes and all(size <= _LARGEST for size in sizes):

@@ -117,7 +117,10 @@ class Parameter:
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> Parameter | None:
         """The same after data movement; None where that is no view."""
-        view = move(self.view)
+        try:
+            view = move(self.view)
+        except RuntimeError:  # no view has these axes
+            return None
         if view.untyped_storage()._cdata != self.base.untyped_storage()._cdata:
             return None
         return replace(self, view=view)
@@ -140,65 +143,6 @@ def move_array(array: Ints, shape: Sequence[int], move: Callable[[Tensor], Tenso
     """Data movement executed on an array of a value of this shape."""
     full = np.broadcast_to(array, tuple(shape))
     return move(torch.from_numpy(np.ascontiguousarray(full))).contiguous().numpy()
-
-
-def move_value(value: Value, move: Callable[[Tensor], Tensor]) -> Value:
-    """A value after data movement, which is executed on its labels and scales."""
-    shape = value.shape
-    moved_shape = tuple(move(torch.empty(shape, device="meta")).shape)
-    factors = []
-    for factor in value.factors:
-        labels = squeezed(move_array(factor.labels, shape, move))
-        if labels.size == 1 and factor.labels.size > 1:
-            # One neuron of several was taken: it is still that one.
-            factors.append(Factor(labels.reshape((1,) * len(moved_shape))))
-            continue
-        slots = None
-        if labels.size != factor.labels.size or factor.slots is not None:
-            slots = _moved_slots(value, factor, labels, move)
-        factors.append(Factor(labels, slots))
-    terms = tuple(
-        (coefficient, squeezed(move_array(array, shape, move))) for coefficient, array in value.terms
-    )
-    constant: frozenset[int] = frozenset()
-    if value.constant:
-        sizes = [1 if axis in value.constant else size for axis, size in enumerate(shape)]
-        places = move_array(np.arange(int(np.prod(sizes))).reshape(sizes), shape, move)
-        constant = frozenset(
-            axis
-            for axis, size in enumerate(moved_shape)
-            if size > 1 and bool((places == places.take([0], axis)).all())
-        )
-    data = move(value.data) if value.data is not None else None
-    return Value(moved_shape, tuple(factors), terms, constant, data=data)
-
-
-def _moved_slots(value: Value, factor: Factor, labels: Ints, move: Callable[[Tensor], Tensor]) -> Ints | None:
-    """Which of its neuron's numbers each entry is, where neurons have several along one axis now."""
-    own = set(factor.axes)
-    sizes = [
-        1 if axis in own or axis in value.constant else size for axis, size in enumerate(value.shape)
-    ]
-    slots = np.arange(int(np.prod(sizes))).reshape(sizes)
-    if factor.slots is not None:
-        slots = slots * (int(factor.slots.max()) + 1) + factor.slots
-    moved = move_array(slots, value.shape, move)
-    kept = [slice(None) if size > 1 else slice(0, 1) for size in labels.shape]
-    first = moved[tuple(kept)]
-    if first.shape != moved.shape:
-        # Along the other axes the same entries must be next to each other, whatever their place there is.
-        pairs = np.stack([np.broadcast_to(first, moved.shape).reshape(-1), moved.reshape(-1)])
-        rest = [axis for axis, size in enumerate(labels.shape) if size == 1]
-        sizes = [moved.shape[axis] if axis in rest else 1 for axis in range(moved.ndim)]
-        where = np.broadcast_to(np.arange(int(np.prod(sizes))).reshape(sizes), moved.shape).reshape(-1)
-        seen = np.unique(np.stack([where, *pairs]), axis=1)
-        forward = np.unique(seen[:2], axis=1).shape[1]
-        backward = np.unique(seen[[0, 2]], axis=1).shape[1]
-        if not forward == backward == seen.shape[1]:
-            raise Unsupported("entries of one neuron are reordered differently from place to place")
-    if bool((first == first.reshape(-1)[0]).all()):
-        return None
-    return np.unique(first, return_inverse=True)[1].reshape(first.shape)
 
 
 class Unsupported(Exception):

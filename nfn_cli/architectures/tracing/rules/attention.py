@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from nfn_cli.architectures.tracing.moving import move_value
 from nfn_cli.architectures.tracing.rules.contractions import product
 from nfn_cli.architectures.tracing.rules.elementwise import add
 from nfn_cli.architectures.tracing.rules.normalisations import softmax
 from nfn_cli.architectures.tracing.rules.registry import Call, as_value, rule
 from nfn_cli.architectures.tracing.trace import Trace
-from nfn_cli.architectures.tracing.values import Value, move_value
+from nfn_cli.architectures.tracing.values import Value
 
 
 @rule(
@@ -19,8 +20,8 @@ def attention(trace: Trace, call: Call) -> object:
     q, k, v = (as_value(trace, operand) for operand in call.args[:3])
     if call.kwargs.get("enable_gqa"):
         times = q.shape[-3] // k.shape[-3]
-        k, v = (_repeated(own, times) for own in (k, v))
-    scores = product(trace, q, move_value(k, lambda t: t.transpose(-1, -2)), (*q.shape[:-1], k.shape[-2]))
+        k, v = (_repeated(trace, own, times) for own in (k, v))
+    scores = product(trace, q, move_value(trace, k, lambda t: t.transpose(-1, -2)), (*q.shape[:-1], k.shape[-2]))
     trace.still(scores)
     mask = call.get(3, "attn_mask")
     if mask is not None and not call.name.startswith("_"):
@@ -30,10 +31,10 @@ def attention(trace: Trace, call: Call) -> object:
     return value if len(call.shapes) == 1 else [value, *[Value(shape) for shape in call.shapes[1:]]]
 
 
-def _repeated(value: Value, times: int) -> Value:
+def _repeated(trace: Trace, value: Value, times: int) -> Value:
     """Every head several times: equal numbers."""
     rank = len(value.shape)
-    apart = move_value(value, lambda t: t.unsqueeze(rank - 2))
+    apart = move_value(trace, value, lambda t: t.unsqueeze(rank - 2))
     shape = [*value.shape[: rank - 2], times, *value.shape[rank - 2 :]]
     expanded = Value(tuple(shape), apart.factors, apart.terms, apart.constant | {rank - 2})
-    return move_value(expanded, lambda t: t.flatten(rank - 3, rank - 2))
+    return move_value(trace, expanded, lambda t: t.flatten(rank - 3, rank - 2))

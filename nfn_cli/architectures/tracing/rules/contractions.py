@@ -11,11 +11,12 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import NONE
 from nfn_cli.architectures.tracing.joining import join, lift
+from nfn_cli.architectures.tracing.moving import move_value
 from nfn_cli.architectures.tracing.rules.elementwise import add, combined, result
 from nfn_cli.architectures.tracing.rules.reductions import summed
 from nfn_cli.architectures.tracing.rules.registry import Call, as_value, rule
 from nfn_cli.architectures.tracing.trace import Trace
-from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Term, Unsupported, Value, move_value
+from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Term, Unsupported, Value
 
 
 def _module(name: str) -> str:
@@ -66,9 +67,7 @@ def contracted(trace: Trace, x: Value, axis: int) -> tuple[Factor | None, list[T
     return read, inside, Value(shape, tuple(rest), tuple(outside), x.constant - {axis})
 
 
-def dense(
-    trace: Trace, x: Value, weight: Parameter, axis: int, shape: Sequence[int], *, bias: Any = None
-) -> Value:
+def dense(trace: Trace, x: Value, weight: Parameter, axis: int, shape: Sequence[int], *, bias: Any = None) -> Value:
     """x contracted along an axis with a weight whose view is [out, in, *kernel]."""
     outputs, inputs, *kernel = weight.shape
     if x.shape[axis] != inputs:
@@ -129,7 +128,7 @@ def add_along(trace: Trace, value: Value, bias: Any, axis: int) -> Value:
         moved = bias.moved(lambda view: view.reshape(shape))
         assert moved is not None
         return add(trace, replace(call, name="add", args=(value, moved)))  # type: ignore[no-any-return]
-    return add(trace, replace(call, name="add", args=(value, move_value(bias, lambda t: t.reshape(shape)))))  # type: ignore[no-any-return]
+    return add(trace, replace(call, name="add", args=(value, move_value(trace, bias, lambda t: t.reshape(shape)))))  # type: ignore[no-any-return]
 
 
 @rule("linear")
@@ -140,7 +139,7 @@ def linear(trace: Trace, call: Call) -> Value:
     if isinstance(weight, Parameter) and not weight.stored and len(weight.shape) == 2:
         return dense(trace, x, weight, len(x.shape) - 1, call.shape, bias=bias)
     weight = as_value(trace, weight)
-    made = product(trace, x, move_value(weight, lambda tensor: tensor.t()), call.shape)
+    made = product(trace, x, move_value(trace, weight, lambda tensor: tensor.t()), call.shape)
     return made if bias is None else add_along(trace, made, bias, len(call.shape) - 1)
 
 
@@ -158,11 +157,23 @@ def addmm(trace: Trace, call: Call) -> Any:
 def matmul(trace: Trace, call: Call) -> Value:
     """A product of matrices; either may be a parameter."""
     x, y = call.args[:2]
-    if isinstance(y, Parameter) and not y.stored and len(y.shape) == 2 and not isinstance(x, Parameter) and len(x.shape) > 1:
+    if (
+        isinstance(y, Parameter)
+        and not y.stored
+        and len(y.shape) == 2
+        and not isinstance(x, Parameter)
+        and len(x.shape) > 1
+    ):
         flipped = y.moved(lambda view: view.t())
         assert flipped is not None
         return dense(trace, x, flipped, len(x.shape) - 1, call.shape)
-    if isinstance(x, Parameter) and not x.stored and len(x.shape) == 2 and not isinstance(y, Parameter) and len(y.shape) > 1:
+    if (
+        isinstance(x, Parameter)
+        and not x.stored
+        and len(x.shape) == 2
+        and not isinstance(y, Parameter)
+        and len(y.shape) > 1
+    ):
         return dense(trace, y, x, len(y.shape) - 2, call.shape)
     if isinstance(y, Parameter) and isinstance(x, Value) and not y.stored and len(y.shape) >= 3:
         flipped = y.moved(lambda view: view.transpose(-1, -2))
@@ -177,17 +188,15 @@ def product(trace: Trace, x: Value, y: Value, shape: Sequence[int]) -> Value:
     if vectors[0]:
         x = x.lifted(2)
     if vectors[1]:
-        y = move_value(y, lambda tensor: tensor.unsqueeze(-1))
-    x = _kept(x, lambda tensor: tensor.unsqueeze(-1))  # [..., rows, k, 1]
-    y = _kept(y, lambda tensor: tensor.unsqueeze(-3))  # [..., 1, k, columns]
+        y = move_value(trace, y, lambda tensor: tensor.unsqueeze(-1))
+    x = move_value(trace, x, lambda tensor: tensor.unsqueeze(-1))  # [..., rows, k, 1]
+    y = move_value(trace, y, lambda tensor: tensor.unsqueeze(-3))  # [..., 1, k, columns]
     x, y, factors = join(trace, x, y)
     value = result(x, y, factors, combined(trace, x.terms, y.terms))
     value = summed(trace, value, [len(value.shape) - 2], keep=False)
-    return value if value.shape == tuple(shape) else move_value(value, lambda tensor: tensor.reshape(tuple(shape)))
-
-
-def _kept(value: Value, move: Any) -> Value:
-    return move_value(value, move)
+    return (
+        value if value.shape == tuple(shape) else move_value(trace, value, lambda tensor: tensor.reshape(tuple(shape)))
+    )
 
 
 def batched(trace: Trace, x: Value, weight: Parameter, shape: Sequence[int]) -> Value:
@@ -311,10 +320,10 @@ def _computed_kernel(
         tuple((coefficient, array.reshape(array.shape[:2])) for coefficient, array in weight.terms),
     )
     rank = len(x.shape)
-    last = move_value(x, lambda tensor: tensor.movedim(axis, -1))
+    last = move_value(trace, x, lambda tensor: tensor.movedim(axis, -1))
     shape = [*last.shape[:-1], flat.shape[0]]
-    made = product(trace, last, move_value(flat, lambda tensor: tensor.t()), shape)
-    made = move_value(made, lambda tensor: tensor.movedim(-1, axis))
+    made = product(trace, last, move_value(trace, flat, lambda tensor: tensor.t()), shape)
+    made = move_value(trace, made, lambda tensor: tensor.movedim(-1, axis))
     value = Value(call.shape, made.factors, made.terms)
     assert rank == len(call.shape)
     return value if bias is None else add_along(trace, value, bias, axis)
@@ -395,9 +404,7 @@ def _grouped(
     trace.use(weight, factors, terms)
     along = [outputs if place == axis else 1 for place in range(len(shape))]
     made_factor = Factor(made.reshape(along), None)
-    return Value(
-        tuple(shape), (*rest, made_factor), combined(trace, outside, ((1.0, scales.reshape(along)),))
-    )
+    return Value(tuple(shape), (*rest, made_factor), combined(trace, outside, ((1.0, scales.reshape(along)),)))
 
 
 @rule("bilinear")

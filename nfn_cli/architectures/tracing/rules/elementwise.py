@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from nfn_cli.architectures.tracing.joining import equal_scales, join, lift
+from nfn_cli.architectures.tracing.moving import move_value
 from nfn_cli.architectures.tracing.rules.registry import Call, as_value, rule
 from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Factor, Parameter, Term, Unsupported, Value
@@ -30,9 +31,7 @@ def result(x: Value, y: Value, factors: tuple[Factor, ...], terms: tuple[Term, .
     """What is made of two joined values entry by entry."""
     shape = tuple(max(mine, other) if 0 not in (mine, other) else 0 for mine, other in zip(x.shape, y.shape))
     constant = frozenset(
-        axis
-        for axis, size in enumerate(shape)
-        if size > 1 and not x.varies(axis) and not y.varies(axis)
+        axis for axis, size in enumerate(shape) if size > 1 and not x.varies(axis) and not y.varies(axis)
     )
     return Value(shape, factors, terms, constant)
 
@@ -167,7 +166,7 @@ def other(trace: Trace, call: Call) -> Any:
     if isinstance(x, Parameter) and call.name == "exp":
         return x.step("exp")
     x = as_value(trace, x)
-    if call.name in _AT_ZERO or len(call.args) > 1 and call.name not in ("gelu", "gelu_"):
+    if call.name in _AT_ZERO or (len(call.args) > 1 and call.name not in ("gelu", "gelu_")):
         refuse_zeros(x)
     for more in call.args[1:]:
         if isinstance(more, (Value, Parameter)) and (isinstance(more, Parameter) or more.is_live):
@@ -280,13 +279,11 @@ def prelu(trace: Trace, call: Call) -> Value:
 @rule("glu")
 def glu(trace: Trace, call: Call) -> Value:
     """The first half, times the sigmoid of the second one."""
-    from nfn_cli.architectures.tracing.values import move_value
-
     x = call.value(trace, 0)
     axis = call.get(1, "dim", -1) % len(x.shape)
     half = x.shape[axis] // 2
-    first = move_value(x, lambda tensor: tensor.narrow(axis, 0, half))
-    second = move_value(x, lambda tensor: tensor.narrow(axis, half, half))
+    first = move_value(trace, x, lambda tensor: tensor.narrow(axis, 0, half))
+    second = move_value(trace, x, lambda tensor: tensor.narrow(axis, half, half))
     refuse_zeros(second)
     trace.still(second)
     first, second, factors = join(trace, first, second)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from nfn_cli.architectures.tracing.moving import move_value
 from nfn_cli.architectures.tracing.rules.movement import taken
 from nfn_cli.architectures.tracing.rules.registry import Call, as_value, rule
 from nfn_cli.architectures.tracing.trace import Trace
-from nfn_cli.architectures.tracing.values import Factor, Parameter, Unsupported, Value, move_value
+from nfn_cli.architectures.tracing.values import Factor, Parameter, Unsupported, Value
 
 
 def _rows(trace: Trace, table: Parameter, places: tuple[int, ...]) -> Value:
@@ -104,8 +105,6 @@ def gather(trace: Trace, call: Call) -> Value:
             trace.colour(factor.labels, own)
     same = all(new == old for own, (new, old) in enumerate(zip(call.shape, x.shape, strict=True)) if own != axis)
     if not same:
-        x = move_value(x, lambda t: t[tuple(slice(0, n) if own != axis else slice(None)
+        x = move_value(trace, x, lambda t: t[tuple(slice(0, n) if own != axis else slice(None)
                                             for own, n in enumerate(call.shape))])  # fmt: skip
     return Value(call.shape, x.factors, x.terms)
-
-

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nfn_cli.architectures.tracing.moving import move_value
 from nfn_cli.architectures.tracing.rules.registry import Call, as_value, rule
 from nfn_cli.architectures.tracing.trace import Trace
-from nfn_cli.architectures.tracing.values import Parameter, Unsupported, Value, move_value
+from nfn_cli.architectures.tracing.values import Parameter, Unsupported, Value
 
 _SAME = (
     "dropout", "dropout_", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "native_dropout", "clone",
@@ -17,10 +19,10 @@ _SAME = (
     "float", "double", "half", "identity", "_conj", "resolve_conj", "resolve_neg", "requires_grad_", "positive",
 )  # fmt: skip
 _MOVES = (
-    "view", "reshape", "_unsafe_view", "_reshape_alias", "unsqueeze", "unsqueeze_", "squeeze", "squeeze_", "permute",
+    "view", "reshape", "_unsafe_view", "unsqueeze", "unsqueeze_", "squeeze", "squeeze_", "permute",
     "transpose", "t", "numpy_T", "mT", "swapaxes", "swapdims", "movedim", "moveaxis", "flatten", "unflatten", "slice",
     "select", "narrow", "flip", "fliplr", "flipud", "roll", "repeat", "repeat_interleave", "tile", "diagonal", "rot90",
-    "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle", "unfold", "as_strided", "t_",
+    "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle", "unfold", "t_",
     "transpose_", "slice_copy", "view_copy", "permute_copy", "squeeze_copy", "unsqueeze_copy", "select_copy",
 )  # fmt: skip
 
@@ -43,6 +45,20 @@ def moved(trace: Trace, call: Call) -> Any:
     return move(trace, call, lambda tensor: call.target(tensor, *call.args[1:], **call.kwargs))
 
 
+@rule("_reshape_alias")
+def reshaped(trace: Trace, call: Call) -> Any:
+    """A reshape that names the strides of a tensor that is not ours."""
+    return move(trace, call, lambda tensor: tensor.reshape(call.args[1]))
+
+
+@rule("zeros_like", "ones_like", "empty_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty",
+      "zero", "zero_")  # fmt: skip
+def made(trace: Trace, call: Call) -> Value:
+    """New tensors, of which only the shape is another's."""
+    zeros = call.name in ("zeros_like", "new_zeros", "zero", "zero_")
+    return Value(call.shape, data=torch.zeros(call.shape) if zeros and math.prod(call.shape) <= 1 << 20 else None)
+
+
 @rule("expand", "expand_as", "broadcast_to", "view_as", "reshape_as", "expand_copy")
 def to_shape(trace: Trace, call: Call) -> Any:
     """Expansions, which repeat numbers, and views of the shape of another tensor."""
@@ -53,7 +69,9 @@ def to_shape(trace: Trace, call: Call) -> Any:
         return x.moved(lambda view: view.expand(call.shape))
     lifted = x.lifted(len(call.shape))
     constant = {
-        axis for axis, size in enumerate(call.shape) if size > 1 and (lifted.shape[axis] == 1 or axis in lifted.constant)
+        axis
+        for axis, size in enumerate(call.shape)
+        if size > 1 and (lifted.shape[axis] == 1 or axis in lifted.constant)
     }
     return Value(call.shape, lifted.factors, lifted.terms, frozenset(constant), points=x.points)
 
@@ -70,7 +88,7 @@ def move(trace: Trace, call: Call, fn: Any) -> Any:
         x = as_value(trace, x)
     if x.points is not None:
         raise Unsupported("indices of neurons that are moved")
-    return move_value(x, fn)
+    return move_value(trace, x, fn)
 
 
 @rule("split", "split_with_sizes", "chunk", "unbind", "tensor_split", "unsafe_split", "unsafe_chunk", "hsplit",
@@ -104,6 +122,6 @@ def taken(trace: Trace, x: Value, axis: int, places: Value) -> Value:
         if x.factor_on(axis) is not None or any(array.shape[axis] > 1 for _, array in x.terms):
             raise Unsupported("places along neurons that are not known beforehand")
         known = torch.zeros(places.shape, dtype=torch.int64)
-        found = move_value(x, lambda tensor: tensor.index_select(axis, known.to(tensor.device)))
+        found = move_value(trace, x, lambda tensor: tensor.index_select(axis, known.to(tensor.device)))
         return Value(found.shape, found.factors, found.terms, found.constant - {axis})
-    return move_value(x, lambda tensor: tensor.index_select(axis, known.to(tensor.device)))
+    return move_value(trace, x, lambda tensor: tensor.index_select(axis, known.to(tensor.device)))

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-
+from nfn_cli.architectures.tracing.moving import move_value
 from nfn_cli.architectures.tracing.rules.elementwise import add, div, mul, refuse_zeros, sqrt
 from nfn_cli.architectures.tracing.rules.reductions import alike, gathered
 from nfn_cli.architectures.tracing.rules.registry import Call, as_value, rule
 from nfn_cli.architectures.tracing.trace import Trace
-from nfn_cli.architectures.tracing.values import Parameter, Unsupported, Value, move_value
+from nfn_cli.architectures.tracing.values import Parameter, Unsupported, Value
 
 
 def affine(trace: Trace, value: Value, weight: Any, bias: Any, axes: Sequence[int]) -> Value:
@@ -27,7 +27,7 @@ def affine(trace: Trace, value: Value, weight: Any, bias: Any, axes: Sequence[in
             own = operand.moved(lambda view: view.reshape(shape))  # noqa: B023 (called at once)
             assert own is not None
         else:
-            own = move_value(as_value(trace, operand), lambda tensor: tensor.reshape(shape))  # noqa: B023
+            own = move_value(trace, as_value(trace, operand), lambda tensor: tensor.reshape(shape))  # noqa: B023
         value = rule_of(trace, Call("affine", None, (value, own), {}, (value.shape,)))
     return value
 
@@ -54,7 +54,7 @@ def batch_norm(trace: Trace, call: Call) -> Any:
         assert spread is not None
         known: Any = spread.step("add", eps)
     else:
-        known = move_value(as_value(trace, variance), lambda tensor: tensor.reshape(shape))
+        known = move_value(trace, as_value(trace, variance), lambda tensor: tensor.reshape(shape))
     if isinstance(known, Parameter):
         from nfn_cli.architectures.tracing.joining import lift
 
@@ -124,7 +124,7 @@ def group_norm(trace: Trace, call: Call) -> Any:
     for factor in x.factors:
         if factor.axes != (1,):
             raise Unsupported("neurons along other axes than that of the channels")
-    parted = move_value(x, lambda t: t.reshape(x.shape[0], groups, channels // groups, *x.shape[2:]))
+    parted = move_value(trace, x, lambda t: t.reshape(x.shape[0], groups, channels // groups, *x.shape[2:]))
     for factor in parted.factors:
         gathered(trace, factor, [2])
     trace.still(x, signs=False)
@@ -176,5 +176,3 @@ def weight_norm(trace: Trace, call: Call) -> Any:
     made = div(trace, Call("div", None, (v, size), {}, call.shapes))
     value = mul(trace, Call("mul", None, (made, g), {}, call.shapes))
     return value if len(call.shapes) == 1 else [value, Value(call.shapes[1])]
-
-

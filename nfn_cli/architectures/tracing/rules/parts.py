@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
 from nfn_cli.architectures.labels import NONE
 from nfn_cli.architectures.tracing.joining import equal_scales, join, lift
+from nfn_cli.architectures.tracing.moving import move_value
 from nfn_cli.architectures.tracing.rules.elementwise import refuse_zeros
 from nfn_cli.architectures.tracing.rules.registry import Call, as_value, rule
 from nfn_cli.architectures.tracing.trace import Trace
@@ -18,7 +17,6 @@ from nfn_cli.architectures.tracing.values import (
     Parameter,
     Unsupported,
     Value,
-    move_value,
     squeezed,
 )
 
@@ -44,7 +42,7 @@ def cat(trace: Trace, call: Call) -> Value:
 def stack(trace: Trace, call: Call) -> Value:
     """Values along a new axis."""
     axis = call.get(1, "dim", 0) % len(call.shape)
-    values = [move_value(as_value(trace, part), lambda tensor: tensor.unsqueeze(axis)) for part in call.args[0]]
+    values = [move_value(trace, as_value(trace, part), lambda tensor: tensor.unsqueeze(axis)) for part in call.args[0]]
     return joined_along(trace, values, axis)
 
 
@@ -142,9 +140,7 @@ def _one(trace: Trace, value: Value) -> Ints:
     return trace.derived(value.terms)[0][1]
 
 
-def _slots(
-    trace: Trace, pieces: list[Factor], labels: Ints, full: list[tuple[int, ...]], axis: int
-) -> Ints | None:
+def _slots(trace: Trace, pieces: list[Factor], labels: Ints, full: list[tuple[int, ...]], axis: int) -> Ints | None:
     known = labels[labels != NONE]
     if all(piece.slots is None for piece in pieces) and len(np.unique(known)) == known.size:
         return None
@@ -177,7 +173,7 @@ def pad(trace: Trace, call: Call) -> Value:
             refuse_zeros(x)
             trace.still(x)
         return Value(call.shape, x.factors, x.terms, x.constant - padded)
-    if mode != "constant" or number:
+    if mode != "constant" or number or any(size < 0 for size in sizes):
         raise Unsupported("neurons padded with anything but zeros")
 
     def with_none(array: Ints) -> Ints:
@@ -195,5 +191,3 @@ def pad(trace: Trace, call: Call) -> Value:
             slots = slots[index]
         factors.append(Factor(with_none(factor.labels), slots))
     return Value(call.shape, tuple(factors), tuple((c, with_none(array)) for c, array in x.terms))
-
-

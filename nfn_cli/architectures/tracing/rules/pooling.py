@@ -21,7 +21,9 @@ _MEAN = (
 
 
 def _pooled(call: Call, x: Value) -> Any:
-    spatial = {axis for axis, (old, new) in enumerate(zip(x.shape, call.shape, strict=True)) if axis >= 1 and old != new}
+    spatial = {
+        axis for axis, (old, new) in enumerate(zip(x.shape, call.shape, strict=True)) if axis >= 1 and old != new
+    }
     spatial |= set(range(2, len(x.shape)))
     for axis in spatial:
         if x.factor_on(axis) is not None or any(array.shape[axis] > 1 for _, array in x.terms):

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from nfn_cli.architectures.tracing.moving import move_value
 from nfn_cli.architectures.tracing.rules.elementwise import refuse_zeros
 from nfn_cli.architectures.tracing.rules.registry import Call, rule
 from nfn_cli.architectures.tracing.trace import Trace
-from nfn_cli.architectures.tracing.values import Factor, Ints, Term, Unsupported, Value, move_value
+from nfn_cli.architectures.tracing.values import Factor, Ints, Term, Unsupported, Value
 
 
 def axes_of(given: object, rank: int) -> list[int]:
@@ -33,7 +34,9 @@ def gathered(trace: Trace, factor: Factor, axes: Sequence[int]) -> Ints | None:
     return nodes
 
 
-def alike(trace: Trace, terms: Sequence[Term], axes: Sequence[int], *, logs: bool = True, signs: bool = True) -> tuple[Term, ...]:
+def alike(
+    trace: Trace, terms: Sequence[Term], axes: Sequence[int], *, logs: bool = True, signs: bool = True
+) -> tuple[Term, ...]:
     """Have scales be equal along axes; the terms of what is made of all."""
     if not any(array.shape[axis] > 1 for _, array in terms for axis in axes):
         return tuple(terms)
@@ -57,13 +60,13 @@ def summed(trace: Trace, x: Value, axes: Sequence[int], *, keep: bool) -> Value:
     terms = alike(trace, x.terms, axes)
     shape = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
     value = Value(shape, tuple(factors), terms, x.constant - set(axes))
-    return value if keep else without_axes(value, axes)
+    return value if keep else without_axes(trace, value, axes)
 
 
-def without_axes(value: Value, axes: Sequence[int]) -> Value:
+def without_axes(trace: Trace, value: Value, axes: Sequence[int]) -> Value:
     """A value without axes of size 1."""
     for axis in sorted(axes, reverse=True):
-        value = move_value(value, lambda tensor: tensor.squeeze(axis))  # noqa: B023 (called at once)
+        value = move_value(trace, value, lambda tensor: tensor.squeeze(axis))  # noqa: B023 (called at once)
     return value
 
 
@@ -122,7 +125,7 @@ def fixed(trace: Trace, x: Value, axes: Sequence[int], call: Call) -> Value:
             raise Unsupported("an order of neurons of several others")
     trace.relate([]) if not x.terms else None
     value = Value(tuple(1 if axis in axes else size for axis, size in enumerate(x.shape)), rest, ())
-    return value if call.get(2, "keepdim", False) else without_axes(value, axes)
+    return value if call.get(2, "keepdim", False) else without_axes(trace, value, axes)
 
 
 @rule("cumsum", "cumprod", "sort", "argsort", "logcumsumexp", "cummax", "cummin", "prod", "diff", "unique", "tril",
@@ -176,5 +179,3 @@ def norm(trace: Trace, call: Call) -> Value:
         raise Unsupported("a norm that counts")
     unsigned = replace(x, terms=trace.derived(x.terms, signs=False), data=None)
     return summed(trace, unsigned, axes, keep=bool(call.get(3, "keepdim", False)))
-
-

@@ -1,0 +1,263 @@
+"""A network that is read by its module: the user's own, or a reference module that fits the file name for name."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures.families import ReferenceModule
+from nfn_cli.architectures.labels import LabelledArchitecture
+from nfn_cli.architectures.reading import Reading
+from nfn_cli.checkpoints import Checkpoint, TensorMap
+from nfn_cli.errors import ArchitectureError
+
+if TYPE_CHECKING:
+    from nfn_cli.architectures.tracing.export import Exported
+    from nfn_cli.architectures.tracing.inputs import Example
+    from nfn_cli.architectures.tracing.naming import Names
+    from nfn_cli.architectures.tracing.user_module import UserModule
+
+_KEPT = 4  # architectures, for folders with files of a few kinds
+_COUNTS = "num_batches_tracked"
+_REMEDY = "make the module that wrote the checkpoint"
+_DATA_PARALLEL = ("module.", "_orig_mod.")
+
+Run = Callable[[Mapping[str, Tensor]], list[Tensor]]
+
+
+@dataclass(frozen=True)
+class TracedNetwork:
+    """A network whose group is proven operator by operator.
+
+    Attributes:
+        architecture: on the names of the file.
+        reading: what it was read as, and what was assumed.
+        how: by the user's module, by a configuration beside the file, or by names and shapes.
+        names: the file's name of each tensor that the module has, by the module's.
+        ties: names in the file that must be equal numbers.
+        config: the configuration, where one was used.
+        runner: makes a function that computes the module's outputs in float64 from tensors by the file's names; it may
+            take memory for all weights.
+    """
+
+    architecture: LabelledArchitecture
+    reading: Reading
+    how: Literal["model", "config", "names"]
+    names: Mapping[str, str]
+    ties: tuple[tuple[str, ...], ...]
+    config: Mapping[str, Any] | None
+    runner: Callable[[], Run] = field(repr=False)
+
+
+class NetworkTracer:
+    """Traces networks of files, each architecture once.
+
+    Args:
+        model: `FILE.py:FACTORY` or `MODULE:FACTORY`, which runs the user's code; None for reference modules alone.
+        shape: of one input of that module.
+    """
+
+    def __init__(self, model: str | None = None, shape: tuple[int, ...] | None = None) -> None:
+        self.model = model
+        self._shape = shape
+        self._user: tuple[UserModule, Exported, LabelledArchitecture] | None = None
+        self._known: dict[str, tuple[Exported, LabelledArchitecture]] = {}
+
+    def by_model(self, checkpoint: Checkpoint) -> TracedNetwork:
+        """The user's module, whose state dict must be the file's.
+
+        Raises:
+            UsageError: the module cannot be made, or is another one.
+            ArchitectureError: it cannot be traced, or is not the file's, name for name.
+        """
+        assert self.model is not None
+        from nfn_cli.architectures.tracing.export import export_user_module
+        from nfn_cli.architectures.tracing.fitting import difference
+        from nfn_cli.architectures.tracing.tracer import trace
+        from nfn_cli.architectures.tracing.user_module import load_user_module
+
+        if self._user is None:
+            made = load_user_module(self.model)
+            exported = export_user_module(made, self._shape)
+            self._user = (made, exported, trace(exported))
+        user, exported, architecture = self._user
+        found: str | None = None
+        for names in _names_in_file(checkpoint):
+            found = difference(user.module, dict(zip(names, shapes_of(checkpoint).values(), strict=True)))
+            if found is None:
+                break
+        else:
+            raise ArchitectureError(
+                checkpoint.path,
+                f"{self.model} is another network: {found}",
+                "make the module that wrote the checkpoint",
+            )
+        assumed = () if exported.example.assumed is None else (f"traced on {exported.example.assumed}",)
+        network = _network(
+            checkpoint, names, exported.names, architecture, "model", assumed, f"the module of {self.model}"
+        )
+        _require_same_numbers(checkpoint, network.names, user.module.state_dict())
+        return replace(network, runner=lambda: _runner(exported, exported.example, network.names))
+
+    def by_reference(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None) -> TracedNetwork | None:
+        """The reference module that a configuration names, or names and shapes; None where they tell no known family.
+
+        Raises:
+            ArchitectureError: they tell one, and the file's tensors are not its.
+        """
+        from nfn_cli.architectures.families import Unknown, recognised
+
+        found: ReferenceModule | Unknown | None = None
+        error: ArchitectureError | None = None
+        for names in _names_in_file(checkpoint):
+            shapes = dict(zip(names, shapes_of(checkpoint).values(), strict=True))
+            try:
+                found = recognised(shapes, config, subject=checkpoint.path)
+            except ArchitectureError as refused:
+                error = error or refused
+                continue
+            if isinstance(found, ReferenceModule):
+                break
+        if not isinstance(found, ReferenceModule):
+            if error is not None:
+                raise error
+            return None
+        exported, architecture = self._traced(found, shapes, config)
+        how: Literal["config", "names"] = "names" if config is None else "config"
+        assumed = (("recognised by its names and shapes",) if config is None else ()) + found.assumptions
+        text = found.text if config is None else f"{found.text} (config.json)"
+        network = _network(checkpoint, names, exported.names, architecture, how, assumed, text)
+        return replace(network, config=config, runner=lambda: _reference_runner(found, network.names))
+
+    def _traced(
+        self, found: ReferenceModule, shapes: Mapping[str, Sequence[int]], config: Mapping[str, Any] | None
+    ) -> tuple[Exported, LabelledArchitecture]:
+        from nfn_cli.architectures.tracing.export import export
+        from nfn_cli.architectures.tracing.tracer import trace
+
+        key = json.dumps([sorted((name, list(shape)) for name, shape in shapes.items()), config], sort_keys=True)
+        if key not in self._known:
+            with torch.device("meta"):
+                module = found.make().eval()
+            args, kwargs = found.inputs(2, "meta")
+            exported = export(module, args, kwargs, subject=found.family)
+            if len(self._known) >= _KEPT:
+                self._known.pop(next(iter(self._known)))
+            self._known[key] = (exported, trace(exported, subject=found.family))
+        return self._known[key]
+
+
+def shapes_of(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+    """The shapes of a checkpoint's tensors, without reading one that is in its file; ties are listed too."""
+    tensors = checkpoint.tensors
+    if isinstance(tensors, TensorMap):
+        return {name: tensors.shape(name) for name in tensors}
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def dtypes_of(checkpoint: Checkpoint) -> dict[str, torch.dtype]:
+    """The dtypes of a checkpoint's tensors, without reading one that is in its file."""
+    tensors = checkpoint.tensors
+    if isinstance(tensors, TensorMap):
+        return {name: tensors.dtype(name) for name in tensors}
+    return {name: tensor.dtype for name, tensor in tensors.items()}
+
+
+def _names_in_file(checkpoint: Checkpoint) -> Iterator[list[str]]:
+    """The names as they may stand in the module: what all begin with may be the module's own, or a wrapper's."""
+    rest = checkpoint.stripped
+    while rest.startswith(_DATA_PARALLEL):
+        rest = rest.partition(".")[2]
+    seen: set[str] = set()
+    while True:
+        for prefix in (rest, ""):
+            if prefix not in seen:
+                seen.add(prefix)
+                yield [prefix + name for name in checkpoint.tensors]
+        if not rest:
+            break
+        rest = rest.partition(".")[2]
+    if checkpoint.stripped not in seen:
+        yield [checkpoint.stripped + name for name in checkpoint.tensors]
+
+
+def _network(
+    checkpoint: Checkpoint,
+    names: Sequence[str],
+    held: Names,
+    architecture: LabelledArchitecture,
+    how: Literal["model", "config", "names"],
+    assumptions: tuple[str, ...],
+    text: str,
+) -> TracedNetwork:
+    """The architecture on the names of a file."""
+    own = dict(zip(names, checkpoint.tensors, strict=True))
+    tensors = tuple(
+        replace(tensor, names=tuple(own[name] for name in tensor.names if name in own))
+        for tensor in architecture.tensors
+    )
+    moved = {name for tensor in tensors for name in tensor.names}
+    left = tuple(name for name in checkpoint.tensors if name not in moved and not name.endswith(_COUNTS))
+    ties = tuple(there for one in held.held if len(there := tuple(own[name] for name in one.stored if name in own)) > 1)
+    reading = Reading(text, None, how != "names", assumptions, left)
+    placed = replace(architecture, tensors=tensors, left=left)
+    return TracedNetwork(placed, reading, how, own, ties, None, _no_runner)
+
+
+def _no_runner() -> Run:
+    raise AssertionError("a network without a function")
+
+
+def _require_same_numbers(checkpoint: Checkpoint, names: Mapping[str, str], state: Mapping[str, Tensor]) -> None:
+    """Whole numbers of the module, such as tables of places, decide what is computed: the file must have the same.
+
+    Raises:
+        ArchitectureError: it has others.
+    """
+    for name, own in state.items():
+        if name not in names or own.is_floating_point() or own.is_meta or name.endswith(_COUNTS):
+            continue
+        if not torch.equal(checkpoint.tensors[names[name]].to(own.dtype), own.cpu()):
+            raise ArchitectureError(
+                checkpoint.path,
+                f"{name} has other numbers than the module's",
+                "make the module that wrote the checkpoint",
+            )
+
+
+def _runner(exported: Exported, example: Example, names: Mapping[str, str]) -> Run:
+    from nfn_cli.architectures.tracing.inputs import with_random_numbers
+
+    inputs = with_random_numbers(example, torch.Generator().manual_seed(0))
+
+    def run(tensors: Mapping[str, Tensor]) -> list[Tensor]:
+        state = {name: tensors[own] for name, own in names.items() if own in tensors}
+        return exported.run(state, inputs.args, dict(inputs.kwargs))
+
+    return run
+
+
+def _reference_runner(found: ReferenceModule, names: Mapping[str, str]) -> Run:
+    """The reference module once more, on the CPU, where its constants have values."""
+    from nfn_cli.architectures.tracing.export import export
+    from nfn_cli.architectures.tracing.inputs import Example
+
+    args, kwargs = found.inputs(2, "cpu")
+    exported = export(found.make().eval(), args, kwargs, subject=found.family)
+    return _runner(exported, Example(args, kwargs), names)
+
+
+def config_beside(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The configuration beside a checkpoint, if it tells a kind of model."""
+    from pathlib import Path
+
+    from nfn_cli.architectures.config_file import read_config
+
+    config = read_config(Path(path))
+    return config if config is not None and ("model_type" in config or "architecture" in config) else None

@@ -1,0 +1,145 @@
+"""Sums over the slices of a tensor's use: of its squares and cubes, along some of its axes, a chunk at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nfn_cli.architectures.labels import Stored, Use
+from nfn_cli.symmetry.labelled.positions import role_axes
+
+_CHUNK = 1 << 17  # numbers in float64 at once
+Axes = tuple[int, ...]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScaleGroup:
+    """The terms of a use that stand along the same axes, or along axes that overlap.
+
+    Attributes:
+        axes: of the view; no two groups of a use share one.
+        shape: of the view's rank, with size 1 along all others.
+        terms: coefficient and variables, int32, flat in that shape.
+    """
+
+    axes: Axes
+    shape: tuple[int, ...]
+    terms: tuple[tuple[int, NDArray[np.int32]], ...]
+
+    @property
+    def count(self) -> int:
+        """How many entries there are along the axes."""
+        return math.prod(self.shape)
+
+
+def scale_groups(use: Use) -> tuple[ScaleGroup, ...]:
+    """A use's scale terms, by axes."""
+    parts: list[tuple[set[int], list[tuple[int, NDArray[np.int32]]]]] = []
+    whole = []
+    for coefficient, variables in use.scales:
+        axes = {axis for axis, size in enumerate(variables.shape) if size > 1}
+        terms = [(coefficient, variables)]
+        if not axes:
+            whole += terms
+            continue
+        met = [part for part in parts if part[0] & axes]
+        parts = [part for part in parts if not part[0] & axes]
+        for own, theirs in met:
+            axes, terms = axes | own, theirs + terms
+        parts.append((axes, terms))
+    if whole:  # along no axis: beside any others
+        parts = [(parts[0][0], parts[0][1] + whole), *parts[1:]] if parts else [(set(), whole)]
+    found = []
+    for axes, terms in parts:
+        shape = tuple(size if axis in axes else 1 for axis, size in enumerate(use.shape))
+        spread = tuple((factor, np.broadcast_to(variables, shape).reshape(-1)) for factor, variables in terms)
+        found.append(ScaleGroup(tuple(sorted(axes)), shape, spread))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over the slices along some axes, float64, of the view's rank with size 1 along all others.
+
+    Attributes:
+        squares: Σ x².
+        sizes: Σ |x|³.
+        cubes: Σ x³.
+    """
+
+    squares: Floats
+    sizes: Floats
+    cubes: Floats
+
+
+def moments(
+    tensor: Tensor, use: Use, factors: Sequence[Floats], targets: Sequence[Axes], *, cubes: bool
+) -> Mapping[Axes, Moments]:
+    """The sums over slices of a use, multiplied by factors.
+
+    Args:
+        tensor: whole.
+        factors: float64, they broadcast against the view.
+        targets: along which axes sums are wanted.
+        cubes: whether third powers are wanted; their sums are 0 otherwise.
+    """
+    flat = tensor.detach().contiguous().reshape(-1)
+    view = flat.as_strided(use.shape, use.stride, flat.storage_offset() + use.offset)
+    weights = [torch.from_numpy(np.ascontiguousarray(factor)) for factor in factors if not bool((factor == 1).all())]
+    shapes = {axes: [size if axis in axes else 1 for axis, size in enumerate(use.shape)] for axes in targets}
+    found = {axes: [torch.zeros(shape, dtype=torch.float64) for _ in range(3)] for axes, shape in shapes.items()}
+    for box in _boxes(use.shape):
+        x = view[box].to(torch.float64, copy=True)
+        for step in use.stored:
+            x = _forward(x, step)
+        for weight in weights:
+            x *= weight[_within(box, weight)]
+        squares = x * x
+        third = squares * x if cubes else None
+        size = squares * x.abs_() if cubes else None
+        for axes, sums in found.items():
+            others = [axis for axis in range(x.ndim) if axis not in axes]
+            for total, part in zip(sums, (squares, size, third), strict=True):
+                if part is not None:
+                    total[_within(box, total)] += part.sum(others, keepdim=True) if others else part
+    return {axes: Moments(*(part.numpy() for part in sums)) for axes, sums in found.items()}
+
+
+def role_targets(use: Use) -> tuple[Axes, ...]:
+    """The axes of each role of a use."""
+    return tuple(role_axes(use, role) for role in use.roles)
+
+
+def _forward(x: Tensor, step: Stored) -> Tensor:
+    if step.kind == "add":
+        return x.add_(step.value)
+    if step.kind == "mul":
+        return x.mul_(step.value)
+    return x.exp_() if step.kind == "exp" else x.neg_()
+
+
+def _within(box: tuple[slice, ...], values: Tensor) -> tuple[slice, ...]:
+    return tuple(own if size > 1 else slice(None) for own, size in zip(box, values.shape, strict=True))
+
+
+def _boxes(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """Boxes of no more than a chunk each, together all entries."""
+    if math.prod(shape) <= _CHUNK or not shape:
+        yield tuple(slice(0, size) for size in shape)
+        return
+    inner = math.prod(shape[1:])
+    if inner <= _CHUNK:
+        step = max(1, _CHUNK // max(inner, 1))
+        for start in range(0, shape[0], step):
+            yield (slice(start, min(start + step, shape[0])), *(slice(0, size) for size in shape[1:]))
+        return
+    for place in range(shape[0]):
+        for rest in _boxes(shape[1:]):
+            yield (slice(place, place + 1), *rest)

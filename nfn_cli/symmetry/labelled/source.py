@@ -1,0 +1,108 @@
+"""A checkpoint whose network was traced, for the group to act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures.labels import LabelledArchitecture
+from nfn_cli.architectures.reading import Reading
+from nfn_cli.architectures.traced import NetworkTracer, TracedNetwork, config_beside, dtypes_of
+from nfn_cli.checkpoints import Checkpoint, TensorMap, open_checkpoint
+from nfn_cli.errors import ArchitectureError
+
+
+@dataclass(frozen=True)
+class LabelledSource:
+    """A checkpoint, opened and not read, and the network in it."""
+
+    checkpoint: Checkpoint
+    network: TracedNetwork
+
+    @property
+    def architecture(self) -> LabelledArchitecture:
+        """On the names of the file."""
+        return self.network.architecture
+
+    @property
+    def reading(self) -> Reading:
+        """What was read, in words, and what was assumed."""
+        return self.network.reading
+
+    @property
+    def precision(self) -> torch.dtype:
+        """The coarsest dtype among the tensors that the group acts on."""
+        dtypes = dtypes_of(self.checkpoint)
+        moved = {dtypes[name] for tensor in self.architecture.tensors for name in tensor.names}
+        floating = [dtype for dtype in moved if dtype.is_floating_point] or [torch.float32]
+        return max(floating, key=lambda dtype: torch.finfo(dtype).eps)
+
+
+def open_labelled(
+    path: Path,
+    tracer: NetworkTracer,
+    *,
+    entry: str | None = None,
+    by_names: bool = False,
+    strict: bool = False,
+    like: TracedNetwork | None = None,
+) -> LabelledSource | None:
+    """Open a checkpoint and trace its network.
+
+    Args:
+        by_names: look at names and shapes; otherwise at the module that is given, or at the configuration beside it.
+        strict: refuse what is only recognised by names and shapes.
+        like: a network that it is compared with, whose configuration counts where none is beside the file.
+
+    Returns:
+        None where no module is given and nothing tells a known family.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+        UsageError, ArchitectureError: as `NetworkTracer`; tied tensors differ in the file.
+    """
+    config: Mapping[str, Any] | None = None
+    borrowed = False
+    if tracer.model is None and not by_names:
+        config = config_beside(path)
+        borrowed = config is None and like is not None and like.config is not None
+        config = like.config if borrowed and like is not None else config
+        if config is None:
+            return None
+    checkpoint = open_checkpoint(path, entry=entry)
+    network = tracer.by_reference(checkpoint, config) if tracer.model is None else tracer.by_model(checkpoint)
+    if network is None:
+        return None
+    if borrowed:
+        told = "read by the configuration of the other one, since none is beside it"
+        reading = replace(network.reading, assumptions=(*network.reading.assumptions, told))
+        network = replace(network, reading=reading)
+    if strict and network.how == "names":
+        remedy = "give the module itself (--model), or the configuration beside the file"
+        cause = f"{network.reading.text} is recognised by names and shapes alone"
+        raise ArchitectureError(checkpoint.path, cause, remedy)
+    for first, *others in network.ties:
+        for other in others:
+            if not _equal(checkpoint, first, other):
+                cause = f"{other} is {first} in the network, and has other numbers in the file"
+                raise ArchitectureError(checkpoint.path, cause, "give the network that wrote the file (--model)")
+    return LabelledSource(checkpoint, network)
+
+
+def _equal(checkpoint: Checkpoint, first: str, other: str) -> bool:
+    parts = zip_longest(_parts(checkpoint, first), _parts(checkpoint, other))
+    return all(a is not None and b is not None and torch.equal(a, b) for a, b in parts)
+
+
+def _parts(checkpoint: Checkpoint, name: str) -> Iterator[Tensor]:
+    tensors = checkpoint.tensors
+    if isinstance(tensors, TensorMap):
+        yield from tensors.parts(name)
+    else:
+        yield tensors[name]

@@ -1,0 +1,192 @@
+"""A checkpoint for the group to act on, whichever way it is read: as chains, or by a module that is traced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from nfn_cli.architectures import Told
+from nfn_cli.architectures.traced import NetworkTracer, TracedNetwork
+from nfn_cli.errors import ArchitectureError, DifferentError, UsageError
+from nfn_cli.symmetry import labelled
+from nfn_cli.symmetry.element import GroupElement
+from nfn_cli.symmetry.labelled.source import LabelledSource, open_labelled
+from nfn_cli.symmetry.sampling import sample_element
+from nfn_cli.symmetry.stored_element import load_element, save_element
+from nfn_cli.symmetry.transform import MovedTensors, Source, move, read_source
+
+Chains = TypeVar("Chains")
+AnySource = Source | LabelledSource
+AnyElement = GroupElement | labelled.Element
+AnyMoved = MovedTensors | labelled.MovedTensors
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How random elements are drawn.
+
+    Attributes:
+        scale_range: lowest and highest scale.
+        scale, flip, permute: switch each part off.
+        pow2: scales are powers of two, which round no weight.
+    """
+
+    scale_range: tuple[float, float] = (0.1, 10.0)
+    scale: bool = True
+    flip: bool = True
+    permute: bool = True
+    pow2: bool = False
+
+
+def draw_element(source: AnySource, draw: Draw, seed: int) -> AnyElement:
+    """A random element of a network's group.
+
+    Raises:
+        UsageError: no power of two lies in the range.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(source, LabelledSource):
+        try:
+            element = labelled.sample(
+                source.architecture,
+                generator,
+                scale_range=draw.scale_range,
+                scale=draw.scale,
+                flip=draw.flip,
+                permute=draw.permute,
+                pow2=draw.pow2,
+            )
+        except ValueError as error:
+            raise UsageError("--scale-range", str(error), "give a wider one") from error
+        return element if draw.pow2 else labelled.bounded(element, source.architecture, source.checkpoint.tensors)
+    drawn = sample_element(
+        source.stored,
+        generator,
+        scale_range=draw.scale_range,
+        scale=draw.scale,
+        flip=draw.flip,
+        permute=draw.permute,
+        phase=draw.flip and not draw.pow2,
+    )
+    if not draw.pow2:
+        return drawn
+    return replace(drawn, diagonals=tuple(own.sign() * own.abs().log2().round().exp2() for own in drawn.diagonals))
+
+
+def difference(ours: AnySource, theirs: AnySource) -> DifferentError | None:
+    """Why two networks, of which at least one was traced, cannot be one; None where they can."""
+    subject = theirs.checkpoint.path
+    if not isinstance(ours, LabelledSource) or not isinstance(theirs, LabelledSource):
+        cause = f"it is read as {theirs.reading.text}, the other as {ours.reading.text}"
+    elif labelled.fingerprint(ours.architecture) != labelled.fingerprint(theirs.architecture):
+        cause = f"its architecture ({theirs.reading.text}) is another than the other's ({ours.reading.text})"
+    else:
+        return None
+    return DifferentError(subject, cause, f"compare it with a checkpoint of its own kind, not {ours.checkpoint.path}")
+
+
+def read_element(source: AnySource, path: Path) -> AnyElement:
+    """A saved element of this network's group.
+
+    Raises:
+        CheckpointError: it is none.
+    """
+    if isinstance(source, LabelledSource):
+        return labelled.load_labelled_element(path, source.architecture)
+    return load_element(path, source.stored)
+
+
+def write_element(source: AnySource, element: AnyElement, path: Path, *, overwrite: bool) -> None:
+    """Save an element of this network's group.
+
+    Raises:
+        CheckpointError: the file exists (without `overwrite`) or cannot be written.
+    """
+    if isinstance(source, LabelledSource):
+        assert isinstance(element, labelled.Element)
+        labelled.save_labelled_element(path, element, source.architecture, overwrite=overwrite)
+    else:
+        assert isinstance(element, GroupElement)
+        save_element(path, element, source.stored, overwrite=overwrite)
+
+
+def inverted(source: AnySource, element: AnyElement) -> AnyElement:
+    """g⁻¹."""
+    if isinstance(element, GroupElement):
+        return element.inverse()
+    assert isinstance(source, LabelledSource)
+    return labelled.inverse(source.architecture, element)
+
+
+def moved_by(source: AnySource, element: AnyElement, *, exact: bool = False) -> AnyMoved:
+    """The file's tensors behind an element, made as they are written.
+
+    Args:
+        exact: of traced networks, refuse what would be rounded.
+    """
+    if isinstance(source, LabelledSource):
+        assert isinstance(element, labelled.Element)
+        return labelled.MovedTensors(
+            source.checkpoint.path, source.checkpoint.tensors, source.architecture, element, exact=exact
+        )
+    assert isinstance(element, GroupElement)
+    return move(source, element)
+
+
+def read_any(path: Path, told: Told, tracer: NetworkTracer, like: AnySource | None = None) -> AnySource:
+    """Read a checkpoint: by the user's module; by a configuration beside it; as chains; by names and shapes.
+
+    The first of these that tells something decides. A module that names and shapes tell is taken where the file is no
+    single chain.
+
+    Args:
+        like: a network that it is compared with, whose configuration counts where none is beside the file.
+
+    Raises:
+        CheckpointError, ArchitectureError, UsageError: it cannot be read; of several causes the likeliest.
+    """
+    same = like.network if isinstance(like, LabelledSource) else None
+    return traced_or(
+        path, told, tracer, lambda: read_source(path, told), lambda source: len(source.stored.starts), like=same
+    )
+
+
+def traced_or(
+    path: Path,
+    told: Told,
+    tracer: NetworkTracer,
+    read_chains: Callable[[], Chains],
+    count: Callable[[Chains], int],
+    like: TracedNetwork | None = None,
+) -> LabelledSource | Chains:
+    """As `read_any`, with another way to read chains.
+
+    Args:
+        read_chains: raises ArchitectureError where there are none. count: how many chains were read.
+    """
+    if tracer.model is not None:
+        found = open_labelled(path, tracer, entry=told.entry)
+        assert found is not None
+        return found
+    if told.chain or told.prefix is not None:
+        return read_chains()
+    found = open_labelled(path, tracer, entry=told.entry, like=like)
+    if found is not None:
+        return found
+    try:
+        source = read_chains()
+    except ArchitectureError:
+        found = open_labelled(path, tracer, entry=told.entry, by_names=True, strict=told.strict)
+        if found is None:
+            raise
+        return found
+    if count(source) > 1 and not told.strict:
+        try:
+            return open_labelled(path, tracer, entry=told.entry, by_names=True) or source
+        except ArchitectureError:
+            return source
+    return source
