@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from nfn_cli.architectures.labels import Gauge
 from nfn_cli.architectures.tracing.export import export
 from nfn_cli.architectures.tracing.tracer import trace
 
-VOCABULARY, WIDTH, HEADS, SIZE, HIDDEN = 7, 8, 2, 4, 6
+VOCABULARY, WIDTH, HEADS, SIZE, HIDDEN = 11, 8, 2, 4, 6
 TOKENS = torch.tensor([[3, 1, 4, 1, 5]])
 
 
@@ -113,6 +113,8 @@ def random(module: nn.Module) -> nn.Module:
 
 
 def gauges(module: nn.Module, example: Tensor = TOKENS) -> tuple[Gauge, ...]:
+    if example.is_floating_point():
+        example = example.to(next(module.parameters()).dtype)
     return trace(export(module.eval(), (example,))).gauges
 
 
@@ -186,8 +188,8 @@ def test_a_stream_before_layer_norms_may_be_rotated_about_the_ones() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"tied": True}, {"gain": True}, {"bare": True, "norm": nn.LayerNorm, "tied": True}],
-    ids=["tied behind a gain", "a gain in the stream", "tied"],
+    [{"tied": True}, {"gain": True}, {"norm": nn.LayerNorm, "tied": True}],
+    ids=["tied behind a gain", "a gain in the stream", "tied behind a LayerNorm"],
 )
 def test_a_stream_that_something_sees_may_not_be_rotated(options: dict) -> None:
     assert of(gauges(Transformer(**options)), "rotations") == []
@@ -215,7 +217,7 @@ def test_norms_behind_the_branches_leave_no_rotation() -> None:
     assert of(gauges(PostNorm()), "rotations") == []
 
 
-def test_a_norm_over_a_part_of_a_stream_leaves_no_rotation() -> None:
+def test_a_norm_over_halves_of_a_stream_leaves_rotations_of_each() -> None:
     class Parted(Transformer):
         def forward(self, tokens: Tensor) -> Tensor:
             x = self.embed(tokens)
@@ -223,7 +225,30 @@ def test_a_norm_over_a_part_of_a_stream_leaves_no_rotation() -> None:
             halves = F.rms_norm(x.unflatten(-1, (2, -1)), (WIDTH // 2,)).flatten(-2)
             return self.head(halves)
 
-    assert of(gauges(Parted()), "rotations") == []
+    net = random(Parted())
+    assert of(gauges(net), "rotations O(4)") == [("embed", 2 * 6)]
+    one, other_half = rotation(4), rotation(4).T
+    matrix = torch.block_diag(one, other_half)
+    other = copy.deepcopy(net)
+    with torch.no_grad():
+        other.up.weight.copy_(net.up.weight * net.norm_1.weight @ matrix.T)
+        other.norm_1.weight.fill_(1)
+        other.head.weight.copy_(net.head.weight @ matrix.T)
+        other.embed.weight.copy_(net.embed.weight @ matrix.T)
+        other.down.weight.copy_(matrix @ net.down.weight)
+    assert_same(net, other)
+
+
+class ReadInPart(Transformer):
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embed(tokens)
+        x = x + self.attention(self.norm_1(x))
+        x = x + self.down(F.gelu(self.up(self.norm_2(x))))
+        return self.head(self.norm_3(x)) + torch.tanh(x[..., :1])
+
+
+def test_of_a_stream_that_is_read_in_part_the_rest_may_be_rotated() -> None:
+    assert of(gauges(ReadInPart()), "rotations") == [("embed", 7 * 6 // 2)]
 
 
 def test_multiples_of_the_ones_are_lost_in_a_layer_norm() -> None:
@@ -243,6 +268,24 @@ def test_multiples_of_the_ones_are_lost_in_a_layer_norm() -> None:
 def test_ones_that_something_else_reads_are_not_lost() -> None:
     assert of(gauges(Transformer(nn.LayerNorm, bare=True)), "multiples of the ones") == []
     assert of(gauges(Transformer(RMSNorm)), "multiples of the ones") == []
+
+
+def test_what_a_layer_norm_never_gives_may_be_read_at_will() -> None:
+    net = random(Transformer(nn.LayerNorm, bias=True, tied=True))
+    found = of(gauges(net), "1/gains")
+    # The head has the embedding's numbers.
+    assert found == [(f"attention.{name}", HEADS * SIZE) for name in "qkv"] + [("up", HIDDEN)]
+    other = copy.deepcopy(net)
+    with torch.no_grad():
+        more = draw(HIDDEN)
+        other.up.weight.add_(more[:, None] / net.norm_2.weight)
+        other.up.bias.sub_(more * (net.norm_2.bias / net.norm_2.weight).sum())
+    assert_same(net, other)
+
+
+def test_without_a_bias_that_takes_the_norms_own_in_it_may_not() -> None:
+    assert of(gauges(Transformer(nn.LayerNorm)), "1/gains") == []
+    assert len(of(gauges(Transformer(lambda width: nn.LayerNorm(width, bias=False))), "1/gains")) == 5
 
 
 # Attention.
@@ -367,6 +410,51 @@ def test_attention_as_one_operator(masked: bool) -> None:
     assert of(found, "key bias") == [("attention.k.bias", HEADS * SIZE)]
     # Of a masked row nobody knows whether anything is left to weigh.
     assert of(found, "value bias") == ([] if masked else [("attention.v.bias", HEADS * SIZE)])
+
+
+# All of them together: as many as the function's own directions of no change.
+
+
+def directions(net: nn.Module, examples: Sequence[Tensor]) -> int:
+    """In how many directions the parameters may go so that no output changes: the kernel of the Jacobian."""
+    names, values = zip(*net.named_parameters(), strict=True)
+
+    def outputs(*own: Tensor) -> Tensor:
+        state = dict(zip(names, own, strict=True))
+        return torch.cat([torch.func.functional_call(net, state, (example,)).flatten() for example in examples])
+
+    parts = torch.autograd.functional.jacobian(outputs, tuple(values), vectorize=True)
+    jacobian = torch.cat([part.flatten(1) for part in parts], 1)
+    return jacobian.shape[1] - int(torch.linalg.matrix_rank(jacobian, rtol=1e-9))
+
+
+def expected(net: nn.Module, example: Tensor) -> int:
+    """The dimension of all freedoms: scales, and gauges without the scales that are in them."""
+    found = trace(export(net, (example,)))
+    size = {own.name: own for own in found.blocks}
+    within = sum(size[own.where].units for own in found.gauges if own.kind.startswith("GL"))
+    return found.logs.free - within + sum(own.dimension for own in found.gauges)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        pytest.param(Transformer(rotary=True, groups=1), id="rotary", marks=pytest.mark.slow),
+        pytest.param(Transformer(nn.LayerNorm, bias=True), id="LayerNorm"),
+        pytest.param(Transformer(Plain, tied=True), id="tied", marks=pytest.mark.slow),
+        pytest.param(Transformer(), id="plain", marks=pytest.mark.slow),
+        pytest.param(Transformer(bias=True), id="biases", marks=pytest.mark.slow),
+        pytest.param(Transformer(rotary=True, qk_norm=True), id="norms of queries", marks=pytest.mark.slow),
+        pytest.param(Transformer(tied=True, rotary=True), id="tied behind a gain", marks=pytest.mark.slow),
+        pytest.param(Transformer(nn.LayerNorm, bias=True, tied=True), id="tied LayerNorm", marks=pytest.mark.slow),
+        pytest.param(ReadInPart(), id="read in part", marks=pytest.mark.slow),
+    ],
+)
+def test_there_are_as_many_freedoms_as_directions_of_no_change(net: nn.Module) -> None:
+    random(net)
+    generator = torch.Generator().manual_seed(1)
+    examples = [torch.randint(VOCABULARY, (8, 5), generator=generator) for _ in range(4)]
+    assert expected(net, examples[0]) == directions(net, examples)
 
 
 # Linear layers one behind another, routers, recurrent layers.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,23 +43,29 @@ def rotary_phases(graph: fx.Graph, values: Mapping[fx.Node, Any], uses: Mapping[
     rotated = {made.node: made for made in map(_rotation, graph.nodes) if made is not None}
     for node in graph.nodes:
         if _name(node) == "scaled_dot_product_attention":
-            pair: Any = node.args[:2]
+            pair: Any = _args(node)[:2]
         elif _name(node) in ("matmul", "bmm", "__matmul__"):
-            turned = _transposed(node.args[1])
-            pair = (node.args[0], turned) if turned is not None else ()
+            turned = _transposed(_args(node)[1])
+            pair = (_args(node)[0], turned) if turned is not None else ()
         else:
             continue
-        ends = [_back(own, rotated) for own in pair]
-        if len(ends) != 2 or ends[0] is None or ends[1] is None or ends[0].angles is not ends[1].angles:
+        if not pair:
             continue
-        query, key = ends
-        sources = [_made_by(own.source, values, uses) for own in (query, key)]
-        if sources[0] is None or sources[1] is None:
+        query, key = (_back(own, rotated) for own in pair)
+        if query is None or key is None or query.angles is not key.angles:
+            continue
+        source = _made_by(key.source, values, uses)
+        if source is None or _made_by(query.source, values, uses) is None:
             continue
         count, others = _coordinates(values.get(key.source)), _coordinates(values.get(query.source))
         if count and others % count == 0:  # each query head has one key head, and each of these several
-            found.append(Gauge(KIND, sources[1].rpartition(".")[0] or sources[1], count // 2))
+            found.append(Gauge(KIND, source.rpartition(".")[0] or source, count // 2))
     return found
+
+
+def _args(node: Any) -> Any:
+    """A node's arguments, whose kinds its operator's name tells."""
+    return node.args
 
 
 def _name(node: Any) -> str:
@@ -69,14 +76,14 @@ def _name(node: Any) -> str:
 
 def _rotation(node: fx.Node) -> _Rotated | None:
     """x · cos + (−x₂, x₁) · sin, with angles of equal halves."""
-    if _name(node) != "add" or len(node.args) != 2 or node.kwargs:
+    if _name(node) != "add" or len(_args(node)) != 2 or node.kwargs:
         return None
-    parts = [own for own in node.args if _name(own) == "mul" and isinstance(own, fx.Node)]
+    parts = [own for own in _args(node) if _name(own) == "mul" and isinstance(own, fx.Node)]
     if len(parts) != 2:
         return None
     for plain, other in (parts, parts[::-1]):
-        for x, cosine in (plain.args, plain.args[::-1]):
-            for half, sine in (other.args, other.args[::-1]):
+        for x, cosine in (_args(plain), _args(plain)[::-1]):
+            for half, sine in (_args(other), _args(other)[::-1]):
                 if isinstance(x, fx.Node) and _is_turned(half, x) and len(_readers(x)) == 3:
                     angles = _halves(cosine, "cos"), _halves(sine, "sin")
                     if angles[0] is not None and angles[0] is angles[1]:
@@ -86,22 +93,26 @@ def _rotation(node: fx.Node) -> _Rotated | None:
 
 def _is_turned(node: Any, x: fx.Node) -> bool:
     """Whether a node is (−x₂, x₁) along the last axis."""
-    if _name(node) != "cat" or len(node.args[0]) != 2 or not _is_last(node.args[1] if len(node.args) > 1 else 0, x):
+    if (
+        _name(node) != "cat"
+        or len(_args(node)[0]) != 2
+        or not _is_last(_args(node)[1] if len(_args(node)) > 1 else 0, x)
+    ):
         return False
-    negative, first = node.args[0]
+    negative, first = _args(node)[0]
     if _name(negative) != "neg":
         return False
     size = x.meta["val"].shape[-1]
-    return _is_slice(negative.args[0], x, size // 2, size) and _is_slice(first, x, 0, size // 2)
+    return _is_slice(_args(negative)[0], x, size // 2, size) and _is_slice(first, x, 0, size // 2)
 
 
 def _is_slice(node: Any, x: fx.Node, start: int, stop: int) -> bool:
-    if _name(node) != "slice" or node.args[0] is not x or not _is_last(node.args[1], x):
+    if _name(node) != "slice" or _args(node)[0] is not x or not _is_last(_args(node)[1], x):
         return False
     size = x.meta["val"].shape[-1]
-    begin = node.args[2] if len(node.args) > 2 else 0
-    end = node.args[3] if len(node.args) > 3 else size
-    return begin == start and min(end, size) == stop and len(node.args) < 5
+    begin = _args(node)[2] if len(_args(node)) > 2 else 0
+    end = _args(node)[3] if len(_args(node)) > 3 else size
+    return begin == start and min(end, size) == stop and len(_args(node)) < 5
 
 
 def _is_last(axis: Any, x: fx.Node) -> bool:
@@ -115,16 +126,20 @@ def _halves(node: Any, function: str) -> fx.Node | None:
     while isinstance(node, fx.Node):
         name = _name(node)
         if name == "cat":
-            parts = node.args[0]
-            equal = len(parts) == 2 and parts[0] is parts[1] and _is_last(node.args[1] if len(node.args) > 1 else 0, parts[0])
+            parts = _args(node)[0]
+            equal = (
+                len(parts) == 2
+                and parts[0] is parts[1]
+                and _is_last(_args(node)[1] if len(_args(node)) > 1 else 0, parts[0])
+            )
             return parts[0] if equal and seen == 1 else None
-        if name not in _ALONG or any(isinstance(own, fx.Node) for own in node.args[1:]):
+        if name not in _ALONG or any(isinstance(own, fx.Node) for own in _args(node)[1:]):
             return None
         if name in ("cos", "sin"):
             if name != function:
                 return None
             seen += 1
-        first = node.args[0]
+        first = _args(node)[0]
         if name in ("unsqueeze", "expand") and (
             not isinstance(first, fx.Node) or first.meta["val"].shape[-1] != node.meta["val"].shape[-1]
         ):
@@ -138,7 +153,7 @@ def _transposed(node: Any) -> fx.Node | None:
     if _name(node) != "transpose":
         return None
     rank = node.meta["val"].dim()
-    return node.args[0] if {int(own) % rank for own in node.args[1:]} == {rank - 2, rank - 1} else None
+    return _args(node)[0] if {int(own) % rank for own in _args(node)[1:]} == {rank - 2, rank - 1} else None
 
 
 def _back(node: Any, rotated: Mapping[fx.Node, _Rotated]) -> _Rotated | None:
@@ -147,12 +162,12 @@ def _back(node: Any, rotated: Mapping[fx.Node, _Rotated]) -> _Rotated | None:
         if node in rotated:
             return rotated[node]
         name = _name(node)
-        first = node.args[0] if node.args else None
-        if name == "cat" and _is_last(node.args[1] if len(node.args) > 1 else 0, node):
+        first = _args(node)[0] if _args(node) else None
+        if name == "cat" and _is_last(_args(node)[1] if len(_args(node)) > 1 else 0, node):
             # Behind the pairs stand coordinates that are not turned.
-            first = node.args[0][0]
+            first = _args(node)[0][0]
         elif name == "mul":
-            if any(isinstance(own, fx.Node) for own in node.args[1:]):
+            if any(isinstance(own, fx.Node) for own in _args(node)[1:]):
                 return None
         elif name in ("transpose", "unsqueeze", "expand", "view", "reshape", "permute", "slice"):
             if not isinstance(first, fx.Node) or first.meta["val"].shape[-1] != node.meta["val"].shape[-1]:
@@ -168,9 +183,9 @@ def _back(node: Any, rotated: Mapping[fx.Node, _Rotated]) -> _Rotated | None:
 def _keeps_last(node: fx.Node) -> bool:
     rank = node.meta["val"].dim()
     if _name(node) == "permute":
-        axes: Any = node.args[1]
+        axes: Any = _args(node)[1]
         return int(axes[-1]) % rank == rank - 1
-    return rank - 1 not in {int(own) % rank for own in node.args[1:]}  # type: ignore[arg-type, call-overload]
+    return rank - 1 not in {int(own) % rank for own in _args(node)[1:]}
 
 
 def _made_by(node: Any, values: Mapping[fx.Node, Any], uses: Mapping[str, int]) -> str | None:
@@ -181,14 +196,14 @@ def _made_by(node: Any, values: Mapping[fx.Node, Any], uses: Mapping[str, int]) 
         if node is not first and not _read_apart(node):
             return None
         if name in ("linear", "addmm", "matmul", "mm"):
-            operands = [values.get(own) for own in node.args if isinstance(own, fx.Node)]
+            operands = [values.get(own) for own in _args(node) if isinstance(own, fx.Node)]
             held = [own for own in operands if isinstance(own, Parameter)]
             if not held or any(uses.get(own.name) != 1 or own.stored for own in held):
                 return None
             return max(held, key=lambda own: len(own.shape)).name
         if name not in _REORDERED and name not in _SAME and node.target is not operator.getitem:
             return None
-        node = node.args[0]
+        node = _args(node)[0]
     return None
 
 
@@ -203,17 +218,16 @@ def _read_apart(node: fx.Node) -> bool:
     if len(readers) == 1:
         return True
     if all(own.target is operator.getitem for own in readers):
-        return len({own.args[1] for own in readers}) == len(readers)
-    spans = []
+        return len({_args(own)[1] for own in readers}) == len(readers)
+    spans: list[tuple[int, int]] = []
     for own in readers:
-        if _name(own) != "slice" or len(own.args) > 4 or own.args[1] != readers[0].args[1]:
+        if _name(own) != "slice" or len(_args(own)) > 4 or _args(own)[1] != readers[0].args[1]:
             return False
-        start, stop = (*own.args[2:4], *(0, 1 << 62)[len(own.args) - 2 :])
+        start, stop = (*_args(own)[2:4], *(0, 1 << 62)[len(_args(own)) - 2 :])
+        if not all(isinstance(end, int) and end >= 0 for end in (start, stop)):
+            return False
         spans.append((start, stop))
-    if not all(isinstance(end, int) and end >= 0 for span in spans for end in span):
-        return False
-    spans.sort()
-    return all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    return all(before[1] <= after[0] for before, after in pairwise(sorted(spans)))
 
 
 def _coordinates(value: Any) -> int:
