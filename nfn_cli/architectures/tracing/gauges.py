@@ -13,8 +13,7 @@ import numpy as np
 
 from nfn_cli.architectures.labels import Block, Gauge, Use
 from nfn_cli.architectures.tracing.trace import Trace
-from nfn_cli.architectures.tracing.values import Ints
-from nfn_cli.architectures.tracing.watching import LAYER_NORM, SOFTMAX, Bond, Watch
+from nfn_cli.architectures.tracing.watching import LAYER_NORM, SOFTMAX, Bond, Labels, Watch
 
 _NONE = -1
 _SHIFTS = {
@@ -37,13 +36,21 @@ def found_gauges(trace: Trace, watch: Watch, blocks: Sequence[Block]) -> tuple[G
     spaces = _Spaces(trace, watch, blocks)
     found = spaces.gauges()
     used_once = {name for name, count in watch.uses.items() if count == 1}
+    alike: dict[tuple[str, str], int] = {}
+    for name, fate in watch.shifts.fates.items():
+        if name in used_once and fate.alike_taken and not fate.alike_failed:
+            key = _ALIKE[min(fate.alike_taken)], name.rpartition(".")[0] or name  # a weight and its bias together
+            alike[key] = alike.get(key, 0) + fate.alike_size
+    found += [Gauge(kind, where, size) for (kind, where), size in alike.items()]
     for name, fate in watch.shifts.fates.items():
         if name not in used_once:
             continue
-        if fate.alike_taken and not fate.alike_failed:
-            found += [Gauge(_ALIKE[how], name, fate.alike_size) for how in sorted(fate.alike_taken)[:1]]
         if fate.sinks <= used_once:
             found += [Gauge(kind, name, fate.free(how)) for how, kind in _SHIFTS.items() if fate.free(how)]
+    for read in watch.centred:
+        if read.alone <= used_once:
+            kind = "multiples of 1/gains in rows that read a LayerNorm"
+            found.append(Gauge(kind, read.weight.rpartition(".")[0] or read.weight, read.outputs))
     for own in watch.recurrences:
         if set(own.names) <= used_once:
             found.append(Gauge("vector added to one bias and taken from the other", " and ".join(own.names), own.count))
@@ -114,17 +121,17 @@ class _Spaces:
                 found.append(Gauge(kind, block.name, size * (block.units // block.n)))
         return found
 
-    def _nodes_of(self, arrays: Iterable[Ints]) -> set[int]:
+    def _nodes_of(self, arrays: Iterable[Labels]) -> set[int]:
         found: set[int] = set()
         for labels in arrays:
             known = labels[labels >= 0]
             found |= set(np.unique(self._node[known]).tolist())
         return found
 
-    def _roots(self, arrays: Iterable[Ints]) -> set[int]:
+    def _roots(self, arrays: Iterable[Labels]) -> set[int]:
         return {self._classes.root(node) for node in self._nodes_of(arrays)}
 
-    def _hold(self, *arrays: Ints) -> None:
+    def _hold(self, *arrays: Labels) -> None:
         self._rigid |= self._nodes_of(arrays)
 
     def _gains(self) -> None:
@@ -150,17 +157,18 @@ class _Spaces:
                     if not _overlap(use, other):
                         continue
                     same = (use.shape, use.stride, use.offset) == (other.shape, other.stride, other.offset)
-                    signs = [known.get(id(own)) for own in (use, other)]
-                    ours, theirs = signs
-                    paired = same and ours is not None and theirs is not None and len(ours) == len(theirs)
-                    if ours is None or theirs is None or not paired:
+                    ours, theirs = known.get(id(use)), known.get(id(other))
+                    if ours is None or theirs is None or not same:
                         self._hold(*(role.labels for own in (use, other) for role in own.roles))
                         continue
-                    for (mine, sign), (its, its_sign) in zip(ours, theirs, strict=True):
-                        if mine.shape != its.shape:
-                            self._hold(mine, its)
+                    partners = {labels.shape: (labels, sign) for labels, sign in theirs}
+                    for mine, sign in ours:
+                        its = partners.pop(mine.shape, None)
+                        if its is None:  # neurons of one way alone
+                            self._hold(mine)
                         else:
-                            bonds.append(Bond(mine, its, odd=sign != its_sign))
+                            bonds.append(Bond(mine, its[0], odd=sign != its[1]))
+                    self._hold(*(labels for labels, _ in partners.values()))
         return bonds
 
     def _follow(self, bonds: Sequence[Bond]) -> None:
@@ -192,7 +200,7 @@ class _Spaces:
             for one, other in pairs.tolist():
                 self._classes.bind(one, other, odd=odd)
 
-    def _require_whole(self, labels: Ints, axes: tuple[int, ...]) -> None:
+    def _require_whole(self, labels: Labels, axes: tuple[int, ...]) -> None:
         """Hold what is met in part."""
         along = [size if axis in axes else 1 for axis, size in enumerate(labels.shape)]
         piece = np.broadcast_to(np.arange(int(np.prod(along))).reshape(along), labels.shape).reshape(-1)
@@ -224,9 +232,12 @@ def _freedom(n: int, *, rounds: bool, levelled: bool, what: str, norm: bool) -> 
 
 
 def _overlap(use: Use, other: Use) -> bool:
-    first, second = sorted((own.offset, own.offset + sum((n - 1) * s for n, s in zip(own.shape, own.stride, strict=True)))
-                           for own in (use, other))  # fmt: skip
+    first, second = sorted((_span(use), _span(other)))
     return second[0] <= first[1]
+
+
+def _span(use: Use) -> tuple[int, int]:
+    return use.offset, use.offset + sum((n - 1) * step for n, step in zip(use.shape, use.stride, strict=True))
 
 
 class _Classes:

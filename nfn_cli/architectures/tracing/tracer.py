@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from torch.utils import _pytree
 from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.architectures.tracing.assembly import assembled
 from nfn_cli.architectures.tracing.export import Exported, Placeholder
+from nfn_cli.architectures.tracing.phases import rotary_phases
 from nfn_cli.architectures.tracing.rules import RULES, Call
 from nfn_cli.architectures.tracing.rules.registry import as_value
 from nfn_cli.architectures.tracing.simpler import simpler_graph
@@ -67,9 +69,11 @@ def trace(exported: Exported, *, subject: str = "--model") -> LabelledArchitectu
         except Unsupported as error:
             raise ArchitectureError(subject, f"{exported.place_of(node)}: {error}", _REMEDY) from error
     try:
-        return assembled(state, exported.names)
+        found = assembled(state, exported.names)
     except Unsupported as error:
         raise ArchitectureError(subject, str(error), _REMEDY) from error
+    phases = rotary_phases(exported.graph, values, state.watch.uses)
+    return replace(found, gauges=(*found.gauges, *phases))
 
 
 class _Refused:

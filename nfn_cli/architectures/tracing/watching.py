@@ -10,15 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nfn_cli.architectures.labels import Use
 from nfn_cli.architectures.tracing.rules.movement import _MOVES, _SAME
 from nfn_cli.architectures.tracing.rules.recurrence import _GATES
 from nfn_cli.architectures.tracing.rules.registry import Call
-from nfn_cli.architectures.tracing.shifts import Move, Shifts
+from nfn_cli.architectures.tracing.shifts import Alike, Move, Shifts
 from nfn_cli.architectures.tracing.trace import Trace
-from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Value
+from nfn_cli.architectures.tracing.values import Factor, Parameter, Value
 
+Labels = NDArray[np.integer[Any]]  # of a trace, NONE where there is none
 SOFTMAX, LAYER_NORM = "softmax", "LayerNorm"
 _SPLITS = ("split", "split_with_sizes", "chunk", "unbind", "tensor_split", "unsafe_split", "unsafe_chunk")
 _EXPANDS = ("expand", "expand_as", "broadcast_to", "view_as", "reshape_as")
@@ -28,8 +30,8 @@ _EXPANDS = ("expand", "expand_as", "broadcast_to", "view_as", "reshape_as")
 class Bond:
     """Two arrays of labels, entry by entry: their coordinates are changed by one matrix A, or, odd, by A and A⁻ᵀ."""
 
-    ours: Ints
-    theirs: Ints
+    ours: Labels
+    theirs: Labels
     odd: bool = False
 
 
@@ -37,7 +39,7 @@ class Bond:
 class Whole:
     """Each slice of an array of labels along some axes must have all labels of a space or none."""
 
-    labels: Ints
+    labels: Labels
     axes: tuple[int, ...] = ()
 
 
@@ -47,6 +49,19 @@ class Recurrence:
 
     names: tuple[str, str]
     count: int
+
+
+@dataclass(frozen=True)
+class Centred:
+    """A weight that reads numbers of mean 0, scaled by gains: one more number may be added to each of its rows / gains.
+
+    Attributes:
+        alone: tensors that must have no other use.
+    """
+
+    weight: str
+    outputs: int
+    alone: frozenset[str]
 
 
 class Watch:
@@ -62,27 +77,30 @@ class Watch:
         signs: by parameter, for each use of the trace the sign of its roles: 1 for what it makes, −1 for what it reads.
         uses: by parameter, how many operators read it.
         values, keys: labels that attention weighs, and compares.
+        recurrences: biases of recurrent layers. centred: weights behind a LayerNorm.
         shifts: what is added.
     """
 
     def __init__(self) -> None:
-        self.rigid: list[Ints] = []
+        self.rigid: list[Labels] = []
         self.bonds: list[Bond] = []
         self.whole: list[Whole] = []
-        self.rounds: list[Ints] = []
-        self.levelled: list[Ints] = []
-        self.gains: dict[str, list[Ints]] = {}
-        self.gain_fails: dict[str, list[Ints]] = {}
+        self.rounds: list[Labels] = []
+        self.levelled: list[Labels] = []
+        self.gains: dict[str, list[Labels]] = {}
+        self.gain_fails: dict[str, list[Labels]] = {}
         self.absorbed: list[tuple[str, str]] = []
-        self.signs: dict[str, list[tuple[Use, list[tuple[Ints, int]]]]] = {}
+        self.signs: dict[str, list[tuple[Use, list[tuple[Labels, int]]]]] = {}
         self.uses: dict[str, int] = {}
-        self.exempt: list[Ints] = []
-        self.values: list[Ints] = []
-        self.keys: list[Ints] = []
+        self.exempt: list[Labels] = []
+        self.values: list[Labels] = []
+        self.keys: list[Labels] = []
         self.recurrences: list[Recurrence] = []
+        self.centred: list[Centred] = []
         self.shifts = Shifts()
         self._squares: dict[int, tuple[Value, Value]] = {}  # x² by x
         self._scaled: dict[int, tuple[Value, str]] = {}  # what a gain has scaled
+        self._means: dict[int, tuple[Value, Labels, bool]] = {}  # of mean 0 over some labels; whether a bias came after
         self._sums: dict[int, Value] = {}  # weights that sum to 1 along their last axis
 
     # What an operator does.
@@ -132,9 +150,9 @@ class Watch:
             return self._squared(call, found)
         if any(isinstance(own, Value) and id(own) in self._squares for own in operands):
             return False
-        if call.name in ("linear", "addmm", "matmul", "mm", "__matmul__", "conv1d", "conv2d", "convolution"):
-            if self._dense(call, found, made):
-                return True
+        weighted = ("linear", "addmm", "matmul", "mm", "__matmul__", "conv1d", "conv2d", "convolution")
+        if call.name in weighted and self._dense(call, found, made):
+            return True
         if call.name in ("matmul", "bmm", "mm", "__matmul__"):
             x, y = call.args[:2]
             return isinstance(x, Value) and isinstance(y, Value) and self._product(x, y, found)
@@ -144,6 +162,8 @@ class Watch:
             return self._embedding(call, found, made)
         if call.name in ("add", "sub", "add_", "sub_"):
             return self._sum(call, found, made)
+        if call.name in ("cat", "concat"):
+            return self._beside(call, found, made)
         if call.name in ("mul", "div", "mul_", "div_"):
             return self._scale(call, found, made)
         if call.name == "neg":
@@ -200,6 +220,8 @@ class Watch:
             self.shifts.moved(x, part, self._move(call, part.shape, place, several=part is not found))
             if id(x) in self._scaled:
                 self._scaled[id(part)] = (part, self._scaled[id(x)][1])
+            if id(x) in self._means:
+                self._means[id(part)] = (part, *self._means[id(x)][1:])
             if id(x) in self._squares:
                 self._rigid(part)
 
@@ -233,12 +255,21 @@ class Watch:
             return False
         read = x.factor_on(axis)
         out = found.factor_on(axis)
-        if read is not None and not _plain(read, axis) or out is None or not _plain(out, axis):
+        if (read is not None and not _plain(read, axis)) or out is None or not _plain(out, axis):
             return False
+        if bias is not None:  # alike along other axes, which is nothing that a matrix there would keep
+            self.rigid += [factor.labels for factor in found.factors if factor is not out]
         self._matrix(weight.name, made, read)
         if id(x) in self._scaled:
             self.absorbed.append((self._scaled[id(x)][1], weight.name))
-        takes = isinstance(bias, Parameter) and not bias.stored
+        if id(x) in self._means and read is not None and not call.name.startswith("conv"):
+            _, labels, shifted = self._means[id(x)]
+            own_bias = {bias.name} if isinstance(bias, Parameter) and not bias.stored else set()
+            if np.array_equal(np.sort(read.labels.reshape(-1)), labels) and (own_bias or not shifted):
+                alone = frozenset({weight.name} | (own_bias if shifted else set()))
+                self.centred.append(Centred(weight.name, out.labels.size, alone))
+        # Around a convolution stand zeros, to which nothing is added.
+        takes = isinstance(bias, Parameter) and not bias.stored and not call.name.startswith("conv")
         self.shifts.read(x, axis, bias.name if takes else None)
         self.shifts.writes(weight.name, int(np.prod(weight.shape)), found, axis)
         self._bias(bias, out, found, axis, made)
@@ -282,8 +313,8 @@ class Watch:
             return False
         if isinstance(y, Parameter):
             return not self._is_scaled(x) and self._parameter_added(x, y, found, made)
-        if self._is_scaled(x) | self._is_scaled(y):
-            return False
+        self._is_scaled(x)  # what a sum sees no weight can take in; shifts pass all the same
+        self._is_scaled(y)
         rank = len(found.shape)
         ours, theirs = x.lifted(rank), y.lifted(rank)
         for one, other in ((ours, theirs), (theirs, ours)):
@@ -316,6 +347,41 @@ class Watch:
         self.shifts.writes(y.name, int(np.prod(y.shape)), found, -1)
         if _flat(y):
             self.shifts.adds(y.name, found, -1)
+        return True
+
+    def _beside(self, call: Call, found: Value, made: dict[str, list[Use]]) -> bool:
+        """Values behind each other along an axis of no neurons."""
+        rank = len(found.shape)
+        axis = int(call.get(1, "dim", 0)) % rank
+        parts = call.args[0]
+        last = found.factor_on(rank - 1)
+        if axis == rank - 1 or found.factor_on(axis) is not None or any(len(part.shape) != rank for part in parts):
+            return False
+        if any(isinstance(part, Value) and self._is_scaled(part) for part in parts):
+            return False
+        for part in parts:
+            if isinstance(part, Parameter):
+                uses = made.get(part.name, [])
+                if last is None or part.stored or part.shape[-1] != found.shape[-1] or not _plain(last, rank - 1):
+                    return False
+                if any(role.labels.size != found.shape[-1] for use in uses for role in use.roles):
+                    return False
+                for use in uses:
+                    self.bonds += [Bond(role.labels.reshape(-1), last.labels.reshape(-1)) for role in use.roles]
+                    self.signs.setdefault(part.name, []).append((use, [(role.labels, 1) for role in use.roles]))
+        for part in parts:
+            if isinstance(part, Value):
+                self._same(part, found)
+                if {factor.axes for factor in part.factors} != {factor.axes for factor in found.factors}:
+                    self._rigid(part)
+                    self._rigid(found)
+                for shift in self.shifts.of(part):
+                    if isinstance(shift, Alike) and shift.axis != axis:
+                        self.shifts.carry(found, [shift])
+                    else:
+                        self.shifts.fail(shift)
+            else:
+                self.shifts.writes(part.name, int(np.prod(part.base.shape)), found, -1)
         return True
 
     def _same(self, found: Value, like: Value) -> None:
@@ -506,7 +572,7 @@ class Watch:
         self._fail(x)
         return True
 
-    def _normalised(self, call: Call, found: Value, made: dict[str, list[Use]], notes: list[Ints]) -> bool:
+    def _normalised(self, call: Call, found: Value, made: dict[str, list[Use]], notes: list[Labels]) -> bool:
         x = call.args[0]
         if not isinstance(x, Value) or len(call.args[1]) != 1 or self._is_scaled(x):
             return False
@@ -531,6 +597,8 @@ class Watch:
         self.bonds.append(Bond(out.labels, factor.labels))
         if weight is not None:
             self._scaled_by(weight.name, factor, found, made)
+        if notes is self.levelled and plain:
+            self._means[id(found)] = (found, np.sort(out.labels.reshape(-1)), bias is not None)
         if bias is not None:
             for use in made.get(bias.name, []):
                 self.exempt += [role.labels for role in use.roles]
