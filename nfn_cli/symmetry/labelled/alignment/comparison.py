@@ -1,4 +1,4 @@
-"""Are two networks on labels on one orbit? Find the element that brings one to the other, or as near as the group can."""
+"""Are two networks on labels on one orbit? The element that brings one to the other, or as near as the group can."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from nfn_cli.symmetry.labelled.alignment.search import Search
 from nfn_cli.symmetry.labelled.element import Element, identity
 from nfn_cli.threads import threads_for
 
+_SMALL = 1 << 24  # weights up to which permutations alone are searched for as well
+_LEAST = 1e-4  # of a squared distance, relative: what a sweep has to bring
 _STEPS = ((1 << 22, 60, 12), (1 << 26, 20, 4), (1 << 40, 6, 1))  # weights up to which: steps of descent, sweeps
 
 
@@ -88,51 +90,87 @@ def _align(
 ) -> LabelledAlignment:
     if precision is None:
         dtypes = [
-            own[name].dtype for own in (ours, theirs) for tensor in architecture.tensors for name in present(tensor, own)
+            own[name].dtype
+            for own in (ours, theirs)
+            for tensor in architecture.tensors
+            for name in present(tensor, own)
         ]
         tolerance = orbit_tolerance(*(dtypes or [torch.float64]))
     else:
         tolerance = orbit_tolerance(precision)
-    steps, sweeps = next((steps, sweeps) for most, steps, sweeps in _STEPS if count <= most)
     still = identity(architecture)
     in_place = residuals(still, architecture, ours, theirs, most=tolerance)
     if not in_place or largest_deviation(in_place) <= tolerance:
         return LabelledAlignment(still, in_place, in_place, tolerance)
     in_place = residuals(still, architecture, ours, theirs)
 
-    def found(scaled: bool, starts: list[_Found]) -> _Found:
-        search = Search(architecture, ours, theirs, tolerance, scaled=scaled)
-        search.forward(watch)
+    rounds = _Rounds(architecture, ours, theirs, tolerance, (still, in_place), count, watch)
+    search = rounds.search(scaled=True)
+    search.forward(watch)
+    found = rounds.nearest(search)
+    if found[0].is_permutation:
+        return LabelledAlignment(*found, found[1], tolerance)
+    alone = rounds.permuted(search)
+    if largest_deviation(found[1]) > tolerance and alone is not None:
+        found = min(found, alone, key=_total)
+    return LabelledAlignment(*found, None if alone is None else alone[1], tolerance)
 
-        def measured() -> _Found:
-            element = search.element
-            return element, residuals(element, architecture, ours, theirs)
 
-        best = measured()
-        if largest_deviation(best[1]) <= tolerance:
+@dataclass(frozen=True, eq=False)
+class _Rounds:
+    """Sweeps from what was found first.
+
+    Attributes:
+        at_rest: the identity, since a fine-tuned network has not moved.
+        count: of weights.
+    """
+
+    architecture: LabelledArchitecture
+    ours: Mapping[str, Tensor]
+    theirs: Mapping[str, Tensor]
+    tolerance: float
+    at_rest: _Found
+    count: int
+    watch: Watch
+
+    def search(self, *, scaled: bool) -> Search:
+        return Search(self.architecture, self.ours, self.theirs, self.tolerance, scaled=scaled)
+
+    def measured(self, search: Search) -> _Found:
+        element = search.element
+        return element, residuals(element, self.architecture, self.ours, self.theirs)
+
+    def nearest(self, search: Search) -> _Found:
+        """What a search has found where it is the element that was looked for; else the nearest one that sweeps reach
+        from there, or from the identity."""
+        best = self.measured(search)
+        if largest_deviation(best[1]) <= self.tolerance:
             return best
-        at_rest = (still, in_place)
-        if _total(at_rest) < _total(best):
+        if _total(self.at_rest) < _total(best):
             search.restart()
-            best = at_rest
+            best = self.at_rest
+        steps, sweeps = next((steps, sweeps) for most, steps, sweeps in _STEPS if self.count <= most)
         for sweep in range(sweeps + 1):
-            if scaled:
+            before = _total(best)
+            if search.scaled:
                 search.fit.descend(steps)
-            now = measured()
-            if _total(now) < _total(best):
-                best = now
-            if largest_deviation(best[1]) <= tolerance or sweep == sweeps or not search.sweep(watch):
+            best = min(best, self.measured(search), key=_total)
+            if largest_deviation(best[1]) <= self.tolerance or (sweep and _total(best) > before * (1 - _LEAST)):
                 break
-        return min([best, *starts], key=_total)
+            if sweep == sweeps or not search.sweep(self.watch):
+                break
+        return best
 
-    if not architecture.logs.free and not architecture.signs.free:
-        element, left = found(False, [])
-        return LabelledAlignment(element, left, left, tolerance)
-    alone: list[_Found] = []
-    with suppress(UsageError):
-        alone.append(found(False, []))
-    element, left = found(True, alone)
-    return LabelledAlignment(element, left, alone[0][1] if alone else None, tolerance)
+    def permuted(self, found: Search) -> _Found | None:
+        """The best permutations and nothing else, from those of another search; None where SciPy is missing."""
+        search = self.search(scaled=False)
+        search.start_from(found)
+        best = min(self.measured(search), self.at_rest, key=_total)
+        if self.count > _SMALL:
+            return best
+        with suppress(UsageError):
+            return min(best, self.nearest(search), key=_total)
+        return None
 
 
 def _total(found: _Found) -> float:

@@ -6,13 +6,16 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from nfn_cli.symmetry.labelled.alignment.knowledge import MOST, Knowledge, Values
-from nfn_cli.symmetry.labelled.alignment.slices import Slices, thinned
+from nfn_cli.symmetry.labelled.alignment.slices import Slices, factors, thinned
 from nfn_cli.symmetry.labelled.alignment.views import Ints
 
 _MOST_NUMBERS = 1 << 22  # of a view
-_LEAST_STEP = 1e-9
+_MOST_KEPT = 1 << 22  # numbers that are kept at hand
+_LEAST_STEP = 1e-5  # of a distance, relative
 
 
 class Fit:
@@ -21,11 +24,10 @@ class Fit:
     def __init__(self, slices: Slices, knowledge: Knowledge) -> None:
         self.slices, self.knowledge = slices, knowledge
         self._sizes: dict[int, float] = {}
-        for own in ("logs",):
-            solutions = getattr(knowledge, own)
-            self._spread = np.bincount(
-                solutions.rows, np.abs(solutions.coefficients), minlength=solutions.variables
-            ).astype(np.float64)
+        solutions = knowledge.logs
+        self._spread = np.bincount(solutions.rows, np.abs(solutions.coefficients), minlength=solutions.variables)
+        self._goes: NDArray[np.int32] | None = None
+        self._kept: dict[int, tuple[Tensor, Tensor, list[Ints]]] = {}
 
     def distance(self, views: Iterable[int]) -> float:
         """Σ ‖g·A − B‖² / ‖B‖² over some views, or over some of their entries where they are large."""
@@ -87,14 +89,27 @@ class Fit:
         solutions = knowledge.logs
         found = []
         for target, coefficients in ((slope, solutions.coefficients), (bend, np.abs(solutions.coefficients))):
-            found.append(np.bincount(solutions.columns, coefficients * target[solutions.rows], minlength=solutions.free))
+            found.append(
+                np.bincount(solutions.columns, coefficients * target[solutions.rows], minlength=solutions.free)
+            )
         return total, found[0] * np.log(2), found[1] * np.log(2) ** 2
 
-    def _pair(self, number: int) -> tuple[torch.Tensor, torch.Tensor, list[Ints]]:
+    def _pair(self, number: int) -> tuple[Tensor, Tensor, list[Ints]]:
         view = self.slices.views[number]
-        places = thinned([np.arange(size) for size in view.shape], _MOST_NUMBERS)
-        ours, theirs = self.slices.pair(number, places, self.knowledge.parts(view))
-        return ours.double(), theirs.double(), places
+        if self._goes is not self.slices.goes:
+            self._goes = self.slices.goes
+            self._kept.clear()
+        kept = self._kept.get(number)
+        if kept is None:
+            places = thinned([np.arange(size) for size in view.shape], _MOST_NUMBERS)
+            ours, theirs = self.slices.pair(number, places, [])
+            kept = (ours.double(), theirs.double(), places)
+            if sum(own[0].numel() for own in self._kept.values()) < _MOST_KEPT:
+                self._kept[number] = kept
+        ours, theirs, places = kept
+        for factor in factors(self.knowledge.parts(view), places):
+            ours = ours * factor
+        return ours, theirs, places
 
     def _size(self, number: int) -> float:
         size = self._sizes.get(number)

@@ -23,8 +23,8 @@ class Part:
     Attributes:
         along: the dimensions.
         logs, signs: of what is known, one axis a dimension and 1 along the others.
-        log_marks, sign_marks: numbers that stand for what is not known, 0 where nothing is unknown; equal where the same
-            is.
+        log_marks, sign_marks: numbers that stand for what is not known: 0 where nothing is unknown, equal where the
+            same is.
         variables: (coefficient, variables) each.
     """
 
@@ -87,6 +87,7 @@ class Knowledge:
 
     def refresh(self) -> None:
         """To be called behind every change."""
+        self._parts: dict[View, list[Part]] = {}
         self._log_values = self.logs.values(np.where(self.log_known, self.log, 0.0))
         self._unknown_logs = self.logs.values(np.where(self.log_known, 0.0, self._log_marks))
         odd = self.signs.coefficients % 2 != 0
@@ -98,6 +99,12 @@ class Knowledge:
 
     def parts(self, view: View) -> list[Part]:
         """What multiplies a view's entries."""
+        known = self._parts.get(view)
+        if known is None:
+            known = self._parts[view] = self._worked_out(view)
+        return known
+
+    def _worked_out(self, view: View) -> list[Part]:
         found: dict[frozenset[int], list[tuple[int, Ints]]] = {}
         for coefficient, along, variables in view.scales:
             found.setdefault(along, []).append((coefficient, variables))

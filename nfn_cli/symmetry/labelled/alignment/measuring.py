@@ -45,7 +45,7 @@ def _state(view: View, parts: list[Part], settled: Flags) -> int:
 
 def _measure_view(number: int, parts: list[Part], slices: Slices, knowledge: Knowledge, settled: Flags) -> None:
     view = slices.views[number]
-    dimensions: list[int | None] = sorted({own for part in parts for own in part.along if part.unknown.any()})
+    dimensions: list[int | None] = [*sorted({own for part in parts for own in part.along if part.unknown.any()})]
     if any(not part.along and part.unknown.any() for part in parts) and not dimensions:
         dimensions = [None]
     for dimension in dimensions:
@@ -83,7 +83,9 @@ def _measure_view(number: int, parts: list[Part], slices: Slices, knowledge: Kno
             for part in own
             for coefficient, some in part.variables
         ]
-        _add(number, knowledge.pending.logs, knowledge.behind_logs, variables, ratio, weights, knowledge.log_known, False)
+        _add(
+            number, knowledge.pending.logs, knowledge.behind_logs, variables, ratio, weights, knowledge.log_known, False
+        )
         odd = [(coefficient, some) for coefficient, some in variables if coefficient % 2]
         _add(
             number,

@@ -109,6 +109,11 @@ class Search:
         free = self.knowledge.logs.free, self.knowledge.signs.free
         self.restore(State(at_home, np.zeros(free[0]), np.zeros(free[1], dtype=np.bool_)))
 
+    def start_from(self, other: Search) -> None:
+        """Take over where another search has let A's units go."""
+        state = self.state
+        self.restore(State(other.state.places, state.log, state.sign))
+
     def forward(self, watch: Watch) -> None:
         """Match all blocks, one after the other, and measure all scales."""
         blocks = self.architecture.blocks

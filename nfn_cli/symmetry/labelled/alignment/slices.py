@@ -80,11 +80,8 @@ class Slices:
         at_home = [own.offsets for own in view.dimensions]
         ours = self._taken(self.ours.flat(view.tensor), view, moved, places)
         theirs = self._taken(self.theirs.flat(view.tensor), view, at_home, places)
-        for part in parts:
-            logs, signs = (picked(own, part.along, places) for own in (part.logs, part.signs))
-            if logs.any() or signs.any():
-                factor = torch.from_numpy(np.where(signs, -1.0, 1.0) * np.exp2(logs)).to(self.dtype)
-                ours = ours * factor.reshape(factor.shape or (1,) * ours.ndim)
+        for factor in factors(parts, places):
+            ours = ours * factor.to(self.dtype)
         return ours, theirs
 
     def _taken(self, flat: Tensor, view: View, offsets: Sequence[Ints], places: Sequence[Ints | None]) -> Tensor:
@@ -96,6 +93,17 @@ class Slices:
             shape = [-1 if other == dimension else 1 for other in range(len(chosen))]
             total = total + torch.from_numpy(own).reshape(shape)
         return forward(flat[total].to(self.dtype), view.use.stored)
+
+
+def factors(parts: Sequence[Part], places: Sequence[Ints | None]) -> list[Tensor]:
+    """What multiplies A's entries at some positions, float64, as far as it is known and not 1."""
+    found = []
+    for part in parts:
+        logs, signs = (picked(own, part.along, places) for own in (part.logs, part.signs))
+        if logs.any() or signs.any():
+            factor = torch.from_numpy(np.where(signs, -1.0, 1.0) * np.exp2(logs))
+            found.append(factor.reshape(factor.shape or (1,) * len(places)))
+    return found
 
 
 def picked(values: NDArray, along: frozenset[int], places: Sequence[Ints | None]) -> NDArray:  # type: ignore[type-arg]
@@ -168,4 +176,4 @@ def marks(parts: Sequence[Part], dimension: int | None) -> tuple[NDArray[np.floa
     return np.round(logs, 9) + 0.0, signs
 
 
-__all__ = ["Kept", "Knowledge", "Slices", "marks", "others", "picked", "thinned"]
+__all__ = ["Kept", "Knowledge", "Slices", "factors", "marks", "others", "picked", "thinned"]

@@ -126,7 +126,9 @@ class Units:
         for place, own in enumerate(blocks):
             above = self.lineage(place)
             common = next((other for other in above if other in line), None)
-            span = int(np.prod([blocks[other].n for other in above[: above.index(common)]])) if common is not None else 1
+            span = (
+                int(np.prod([blocks[other].n for other in above[: above.index(common)]])) if common is not None else 1
+            )
             units = np.arange(own.units)
             around = units // span if common is not None else np.zeros_like(units)
             inside = units - around * span if common is not None else units
