@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from nfn_cli.symmetry.labelled.alignment.search import Search
 from nfn_cli.symmetry.labelled.element import Element, identity
 from nfn_cli.threads import threads_for
 
-_SMALL = 1 << 24  # weights up to which permutations alone are searched for as well
+_SMALL = 1 << 22  # weights up to which permutations alone are searched for as well
 _LEAST = 1e-4  # of a squared distance, relative: what a sweep has to bring
 _STEPS = ((1 << 22, 60, 12), (1 << 26, 20, 4), (1 << 40, 6, 1))  # weights up to which: steps of descent, sweeps
 
@@ -102,26 +103,24 @@ def _align(
     in_place = residuals(still, architecture, ours, theirs, most=tolerance)
     if not in_place or largest_deviation(in_place) <= tolerance:
         return LabelledAlignment(still, in_place, in_place, tolerance)
-    in_place = residuals(still, architecture, ours, theirs)
-
-    rounds = _Rounds(architecture, ours, theirs, tolerance, (still, in_place), count, watch)
+    rounds = _Rounds(architecture, ours, theirs, tolerance, count, watch)
     search = rounds.search(scaled=True)
     search.forward(watch)
     found = rounds.nearest(search)
     if found[0].is_permutation:
         return LabelledAlignment(*found, found[1], tolerance)
-    alone = rounds.permuted(search)
-    if largest_deviation(found[1]) > tolerance and alone is not None:
+    same = largest_deviation(found[1]) <= tolerance
+    alone = rounds.permuted(search, same=same)
+    if not same and alone is not None:
         found = min(found, alone, key=_total)
     return LabelledAlignment(*found, None if alone is None else alone[1], tolerance)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Rounds:
     """Sweeps from what was found first.
 
     Attributes:
-        at_rest: the identity, since a fine-tuned network has not moved.
         count: of weights.
     """
 
@@ -129,9 +128,14 @@ class _Rounds:
     ours: Mapping[str, Tensor]
     theirs: Mapping[str, Tensor]
     tolerance: float
-    at_rest: _Found
     count: int
     watch: Watch
+
+    @cached_property
+    def at_rest(self) -> _Found:
+        """The identity, since a fine-tuned network has not moved."""
+        element = identity(self.architecture)
+        return element, residuals(element, self.architecture, self.ours, self.theirs)
 
     def search(self, *, scaled: bool) -> Search:
         return Search(self.architecture, self.ours, self.theirs, self.tolerance, scaled=scaled)
@@ -161,14 +165,21 @@ class _Rounds:
                 break
         return best
 
-    def permuted(self, found: Search) -> _Found | None:
-        """The best permutations and nothing else, from those of another search; None where SciPy is missing."""
+    def permuted(self, found: Search, *, same: bool) -> _Found | None:
+        """The best permutations and nothing else, from those of another search, which are the best where
+        it has brought the one to the other; None where SciPy is missing."""
         search = self.search(scaled=False)
         search.start_from(found)
-        best = min(self.measured(search), self.at_rest, key=_total)
+        best = self.measured(search)
+        if same:
+            return best
+        best = min(best, self.at_rest, key=_total)
         if self.count > _SMALL:
             return best
         with suppress(UsageError):
+            best = min(best, self.nearest(search), key=_total)
+            search = self.search(scaled=False)
+            search.forward(self.watch)
             return min(best, self.nearest(search), key=_total)
         return None
 

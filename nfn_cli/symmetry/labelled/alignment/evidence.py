@@ -15,7 +15,7 @@ from nfn_cli.symmetry.labelled.alignment.slices import Slices, marks, others, th
 from nfn_cli.symmetry.labelled.alignment.units import Table, Units
 from nfn_cli.symmetry.labelled.alignment.views import Flags, Ints
 
-_BUDGET = 1 << 26  # numbers of evidence of one block
+_BUDGET = 8_192  # numbers of evidence of a unit; more tell no more
 _FEWEST = 64  # numbers of a unit that one tensor gives
 _PAIRS = 1 << 27  # of units that are compared at once
 
@@ -125,7 +125,7 @@ class Evidence:
         own = self.units.architecture.blocks[block]
         if across and own.units**2 > _PAIRS:
             return None
-        budget = max(_FEWEST, _BUDGET // (own.units * max(len(sources), 1)))
+        budget = max(_FEWEST, _BUDGET // max(len(sources), 1))
         groups: dict[tuple[bytes, bytes], list[_Source]] = {}
         for source in sources:
             groups.setdefault(source.key, []).append(source)
