@@ -143,7 +143,7 @@ class Evidence:
         return found
 
     def _rows(self, source: _Source, budget: int) -> tuple[Tensor, Tensor] | None:
-        """A's and B's numbers [units, numbers], of mean square 1; None where both are zero."""
+        """A's and B's numbers [units, numbers], of mean square 1, about; None where both are zero."""
         table = source.table
         view = self.slices.views[table.view]
         positions = table.positions[:, source.columns]
@@ -151,12 +151,12 @@ class Evidence:
         places[table.dimension] = positions.reshape(-1)
         pair = self.slices.pair(table.view, places, self.knowledge.parts(view))
         ours, theirs = (part.movedim(table.dimension, 0).reshape(len(positions), -1) for part in pair)
-        level = max(_level(ours), _level(theirs))
-        if not level:
+        levels = _level(ours), _level(theirs)
+        if not max(levels):
             return None
-        if source.scaled:
-            return ours / (_level(ours) or 1.0), theirs / (_level(theirs) or 1.0)
-        return ours / level, theirs / level
+        # One level for both, so that rows that differ by a factor still do.
+        level = math.sqrt(levels[0] * levels[1]) if source.scaled else max(levels)
+        return ours / (level or 1.0), theirs / (level or 1.0)
 
 
 def _compared(ours: Tensor, theirs: Tensor, source: _Source) -> Costs:

@@ -226,7 +226,7 @@ class Search:
         chosen = assign(cost.double(), tied)
         alike = tied.sum(1) > 1
         # Without any evidence of its own a unit is alike to all that have none.
-        alike |= size.diagonal() == 0
+        alike |= size[torch.arange(len(size)), chosen] == 0
         return chosen.numpy(), alike.numpy()
 
     def _move(self, block: int, orders: Ints) -> None:
