@@ -26,6 +26,7 @@ from nfn_cli.symmetry.labelled.slices import Moments, ScaleGroup, moments, scale
 
 _VARIANCE, _GAIN, _MATRIX, _ADDED = range(4)
 _ADDED_NAMES = ("bias", "mean", "beta")
+_WEAK = 16  # units of rounding: a sum of third powers that is smaller beside that of their sizes has no sign
 _SMALLEST = 1e-290  # of sums of squares
 Floats = NDArray[np.float64]
 Step = Callable[[LabelledTensor, Use, Sequence[ScaleGroup], int], None]
@@ -209,7 +210,7 @@ class Anchors:
         cubes = np.bincount(classes, (found.cubes.reshape(-1) * turned * factor**3)[chosen])
         sizes = np.bincount(classes, (found.sizes.reshape(-1) * factor**3)[chosen])
         strength = np.abs(cubes) / np.where(sizes > 0, sizes, 1.0)
-        live = strength > 8 * self.precision
+        live = strength > _WEAK * self.precision
         if live.any():
             self.least = min(self.least, float(strength[live].min()))
         wanted = (cubes[live] < 0).astype(np.float64) + sums.constants[first[live]]
@@ -270,7 +271,4 @@ def _levels(architecture: LabelledArchitecture) -> dict[int, int]:
 def _is_matrix(use: Use) -> bool:
     """Whether slices have several numbers."""
     spoken = {axis for group in scale_groups(use) for axis in group.axes}
-    return len(scale_groups(use)) > 1 or any(
-        size > 1 and axis not in spoken for axis, size in enumerate(use.shape)
-    )
-
+    return len(scale_groups(use)) > 1 or any(size > 1 and axis not in spoken for axis, size in enumerate(use.shape))

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import Stored, Use
 from nfn_cli.symmetry.labelled.positions import role_axes
+from nfn_cli.threads import threads_for
 
 _CHUNK = 1 << 17  # numbers in float64 at once
+_SHORT = 64
 Axes = tuple[int, ...]
 Floats = NDArray[np.float64]
 
@@ -95,26 +97,37 @@ def moments(
     weights = [torch.from_numpy(np.ascontiguousarray(factor)) for factor in factors if not bool((factor == 1).all())]
     shapes = {axes: [size if axis in axes else 1 for axis, size in enumerate(use.shape)] for axes in targets}
     found = {axes: [torch.zeros(shape, dtype=torch.float64) for _ in range(3)] for axes, shape in shapes.items()}
-    for box in _boxes(use.shape):
-        x = view[box].to(torch.float64, copy=True)
-        for step in use.stored:
-            x = _forward(x, step)
-        for weight in weights:
-            x *= weight[_within(box, weight)]
-        squares = x * x
-        third = squares * x if cubes else None
-        size = squares * x.abs_() if cubes else None
-        for axes, sums in found.items():
-            others = [axis for axis in range(x.ndim) if axis not in axes]
-            for total, part in zip(sums, (squares, size, third), strict=True):
-                if part is not None:
-                    total[_within(box, total)] += part.sum(others, keepdim=True) if others else part
+    # Axes of no target are summed over at once.
+    inner = [axis for axis in range(len(use.shape)) if not any(axis in axes for axes in targets)]
+    with threads_for(_CHUNK):
+        for box in _boxes(use.shape):
+            x = view[box].to(torch.float64, copy=True)
+            for step in use.stored:
+                x = _forward(x, step)
+            for weight in weights:
+                x *= weight[_within(box, weight)]
+            squares = x * x
+            parts = [squares, squares * x.abs(), squares * x] if cubes else [squares]
+            parts = [_summed(part, inner) for part in parts]
+            for axes, sums in found.items():
+                others = [axis for axis in range(x.ndim) if axis not in axes and axis not in inner]
+                for total, part in zip(sums, parts, strict=False):
+                    total[_within(box, total)] += _summed(part, others)
     return {axes: Moments(*(part.numpy() for part in sums)) for axes, sums in found.items()}
 
 
 def role_targets(use: Use) -> tuple[Axes, ...]:
     """The axes of each role of a use."""
     return tuple(role_axes(use, role) for role in use.roles)
+
+
+def _summed(x: Tensor, axes: list[int]) -> Tensor:
+    """The sum over some axes, which stay with size 1."""
+    axes = [axis for axis in axes if x.shape[axis] > 1]
+    last = x.shape[-1] if x.ndim else 1
+    if axes == [x.ndim - 1] and last < _SHORT and x.is_contiguous():  # many short sums are slow
+        return (x.reshape(-1, last) @ torch.ones(last, dtype=x.dtype)).reshape(*x.shape[:-1], 1)
+    return x.sum(axes, keepdim=True) if axes else x
 
 
 def _forward(x: Tensor, step: Stored) -> Tensor:
