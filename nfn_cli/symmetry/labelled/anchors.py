@@ -88,6 +88,7 @@ class Anchors:
     def __post_init__(self) -> None:
         self._order = [(tensor, use, scale_groups(use)) for tensor, use in all_uses(self.architecture) if use.scales]
         self._levels = _levels(self.architecture)
+        self._late = False
 
     def settle_scales(self) -> None:
         """Settle all scales that can be."""
@@ -133,7 +134,7 @@ class Anchors:
     # The order of work.
 
     def _sweep(self, settled: Settled, step: Step) -> None:
-        open_uses = list(range(len(self._order)))
+        self._late, open_uses = False, list(range(len(self._order)))
         for level in (_VARIANCE, _GAIN):
             open_uses = self._once(settled, step, open_uses, (level,))
         while open_uses:
@@ -144,6 +145,7 @@ class Anchors:
                 break
             open_uses = left
         # What is left waits for numbers that are not zero.
+        self._late = True
         progress = True
         while progress:
             progress = False
@@ -191,8 +193,8 @@ class Anchors:
         counts = np.bincount(classes)
         norms = np.bincount(classes, squares) / counts
         live = norms > _SMALLEST
-        if not live.all():
-            self.zeros[tensor.name] = max(self.zeros.get(tensor.name, 0), int((~live).sum()))
+        if not live.all() and not self._late:
+            self.zeros[tensor.name] = self.zeros.get(tensor.name, 0) + int((~live).sum())
         # The stored variance is to be 1, which is never too small.
         target = np.log2(1 + use.stored[0].value) if is_variance(use) else 0.0
         wanted = target - 0.5 * np.log2(norms[live])

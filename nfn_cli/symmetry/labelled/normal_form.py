@@ -38,8 +38,8 @@ class LabelledForm:
 
     Attributes:
         element: g, so that g·U is normal.
-        gap: the smallest relative difference of the keys of two units that stand side by side; infinite where nothing is
-            ordered.
+        gap: the smallest relative difference of keys that decided, or should have, between two units side by side;
+            infinite where nothing is ordered.
         sign_gap: the smallest |Σ x³| / Σ |x|³ that decided a sign; infinite where none is decided.
         rounding: what both must exceed: less may come from rounding to the precision.
         sure: whether rounding to the precision cannot have changed how units were compared.
