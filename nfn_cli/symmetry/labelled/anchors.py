@@ -9,6 +9,7 @@ the first slice that is not zero settles it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -26,7 +27,7 @@ from nfn_cli.symmetry.labelled.slices import Moments, ScaleGroup, moments, scale
 
 _VARIANCE, _GAIN, _MATRIX, _ADDED = range(4)
 _ADDED_NAMES = ("bias", "mean", "beta")
-_WEAK = 16  # units of rounding: a sum of third powers that is smaller beside that of their sizes has no sign
+_WEAK = 16  # units of rounding of one number: how large a sum of third powers must be beside that of their sizes
 _SMALLEST = 1e-290  # of sums of squares
 Floats = NDArray[np.float64]
 Step = Callable[[LabelledTensor, Use, Sequence[ScaleGroup], int], None]
@@ -212,7 +213,9 @@ class Anchors:
         cubes = np.bincount(classes, (found.cubes.reshape(-1) * turned * factor**3)[chosen])
         sizes = np.bincount(classes, (found.sizes.reshape(-1) * factor**3)[chosen])
         strength = np.abs(cubes) / np.where(sizes > 0, sizes, 1.0)
-        live = strength > _WEAK * self.precision
+        # Roundings of many numbers mostly cancel.
+        counts = np.bincount(classes) * (math.prod(use.shape) / group.count)
+        live = strength > _WEAK * self.precision / np.sqrt(counts)
         if live.any():
             self.least = min(self.least, float(strength[live].min()))
         wanted = (cubes[live] < 0).astype(np.float64) + sums.constants[first[live]]
@@ -231,7 +234,8 @@ class Anchors:
                     factor = np.where(open_signs, 0.0, factor)
                 factors.append(factor)
         axes = groups[place].axes
-        return moments(self.reader.read(tensor), use, factors, [axes], cubes=cubes)[axes]
+        kinds = ("sizes", "cubes") if cubes else ("squares",)
+        return moments(self.reader.read(tensor), use, factors, [axes], kinds)[axes]
 
     @staticmethod
     def _conclude(
