@@ -153,7 +153,7 @@ def _multiplied(plan: UsePlan, taken: Tensor, box: Box) -> Tensor:
             old *= part
         return old
     values = _forward(old, plan.stored)
-    whole = torch.ones(1, dtype=torch.float64)
+    whole = torch.ones((), dtype=torch.float64)
     for part in parts:
         values = values * part
         whole = whole * part

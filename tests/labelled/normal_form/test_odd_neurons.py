@@ -178,3 +178,24 @@ def test_units_that_are_near_are_told_apart_by_further_keys(noise: float) -> Non
     assert (wanted.ranks[1, 3] < wanted.ranks[1, 30]) == (keys[2, 1, 3] < keys[2, 1, 30])
     nudged = sorted_by(keys * (1 + noise * generator.standard_normal(keys.shape)), 1e-12)
     assert np.array_equal(nudged.ranks, wanted.ranks)
+
+
+def test_layers_of_one_neuron() -> None:
+    module = Steps(nn.Conv1d(1, 1, 3), nn.BatchNorm1d(1), F.relu, nn.Conv1d(1, 1, 1), nn.Flatten(), nn.Linear(6, 1))
+    architecture, state = network(module, 2, 1, 8)
+    found = normal_form(architecture, state)
+    assert found.unique
+    assert not found.unsettled
+    for other in others(architecture, state):
+        assert close(normal(architecture, other), normal(architecture, state))
+
+
+def test_a_wide_layer_in_float32_has_one_order() -> None:
+    """Of 1,024 keys some are nearer to each other than float32 tells apart."""
+    architecture, state = network(Steps(nn.Linear(16, 1024), F.relu, nn.Linear(1024, 2)), 3, 16)
+    state = {name: tensor.float() for name, tensor in state.items()}
+    wanted = normal(architecture, state)
+    for other in others(architecture, state):
+        found = normal(architecture, other)
+        for name, tensor in wanted.items():
+            assert torch.allclose(found[name], tensor, rtol=1e-6, atol=1e-6), name
