@@ -172,7 +172,8 @@ def verify(
             threads_for(numbers_in(path, other)),
         ):
             source = read_any(path, told, tracer)
-            found = compare_any(source, read_any(other, told, tracer, like=source), progress)
+            target = read_any(other, told, tracer, like=source)
+            found = compare_any(source, target, progress)
     except DifferentError:
         if format is not None and format is not Format.table:
             write_rows([], LayerRow, _layer_table, format, sys.stdout)  # programs read an answer, also this one
@@ -188,7 +189,10 @@ def verify(
     row = max(layers, key=lambda row: row.deviation)
     worst = f" (largest deviation {row.deviation:.1e}, in {row.layer}; tolerance {row.tolerance:.0e})"
     verdict = "same function" if found.same_orbit else "not the same orbit"
-    _finish(verdict, source, passed=found.same_orbit, quiet=quiet, figures=worst)
+    # What was taken for granted of A is said in any case.
+    more = [f"assumed of {other}: {target.reading.assumed}"] if target.reading.assumed != source.reading.assumed else []
+    notes = more if target.reading.assumed else []
+    _finish(verdict, source, passed=found.same_orbit, quiet=quiet, figures=worst, notes=notes)
 
 
 def _finish(

@@ -15,6 +15,7 @@ from nfn_cli.symmetry.labelled.element import Element, compose, element_of, iden
 from nfn_cli.symmetry.labelled.fingerprint import fingerprint
 from nfn_cli.symmetry.labelled.free import free_logs, free_signs
 from nfn_cli.symmetry.labelled.moved import MovedTensors
+from nfn_cli.symmetry.labelled.normal_form import LabelledForm, normal_form
 from nfn_cli.symmetry.labelled.positions import moved_variables, used_variables
 from nfn_cli.symmetry.labelled.proof import Proof, ProofRow, prove
 from nfn_cli.symmetry.labelled.sampling import sample
@@ -23,6 +24,7 @@ from nfn_cli.symmetry.labelled.units import goes_of, nested_orders, orders_of
 
 __all__ = [
     "Element",
+    "LabelledForm",
     "MovedTensors",
     "Proof",
     "ProofRow",
@@ -45,6 +47,7 @@ __all__ = [
     "load_labelled_element",
     "moved_variables",
     "nested_orders",
+    "normal_form",
     "orders_of",
     "prove",
     "sample",

@@ -9,6 +9,7 @@ the first slice that is not zero settles it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ from nfn_cli.symmetry.labelled.slices import Moments, ScaleGroup, moments, scale
 
 _VARIANCE, _GAIN, _MATRIX, _ADDED = range(4)
 _ADDED_NAMES = ("bias", "mean", "beta")
+_WEAK = 16  # units of rounding of one number: how large a sum of third powers must be beside that of their sizes
 _SMALLEST = 1e-290  # of sums of squares
 Floats = NDArray[np.float64]
 Step = Callable[[LabelledTensor, Use, Sequence[ScaleGroup], int], None]
@@ -87,6 +89,7 @@ class Anchors:
     def __post_init__(self) -> None:
         self._order = [(tensor, use, scale_groups(use)) for tensor, use in all_uses(self.architecture) if use.scales]
         self._levels = _levels(self.architecture)
+        self._late = False
 
     def settle_scales(self) -> None:
         """Settle all scales that can be."""
@@ -132,7 +135,7 @@ class Anchors:
     # The order of work.
 
     def _sweep(self, settled: Settled, step: Step) -> None:
-        open_uses = list(range(len(self._order)))
+        self._late, open_uses = False, list(range(len(self._order)))
         for level in (_VARIANCE, _GAIN):
             open_uses = self._once(settled, step, open_uses, (level,))
         while open_uses:
@@ -143,6 +146,7 @@ class Anchors:
                 break
             open_uses = left
         # What is left waits for numbers that are not zero.
+        self._late = True
         progress = True
         while progress:
             progress = False
@@ -190,8 +194,8 @@ class Anchors:
         counts = np.bincount(classes)
         norms = np.bincount(classes, squares) / counts
         live = norms > _SMALLEST
-        if not live.all():
-            self.zeros[tensor.name] = max(self.zeros.get(tensor.name, 0), int((~live).sum()))
+        if not live.all() and not self._late:
+            self.zeros[tensor.name] = self.zeros.get(tensor.name, 0) + int((~live).sum())
         # The stored variance is to be 1, which is never too small.
         target = np.log2(1 + use.stored[0].value) if is_variance(use) else 0.0
         wanted = target - 0.5 * np.log2(norms[live])
@@ -209,7 +213,9 @@ class Anchors:
         cubes = np.bincount(classes, (found.cubes.reshape(-1) * turned * factor**3)[chosen])
         sizes = np.bincount(classes, (found.sizes.reshape(-1) * factor**3)[chosen])
         strength = np.abs(cubes) / np.where(sizes > 0, sizes, 1.0)
-        live = strength > 8 * self.precision
+        # Roundings of many numbers mostly cancel.
+        counts = np.bincount(classes) * (math.prod(use.shape) / group.count)
+        live = strength > _WEAK * self.precision / np.sqrt(counts)
         if live.any():
             self.least = min(self.least, float(strength[live].min()))
         wanted = (cubes[live] < 0).astype(np.float64) + sums.constants[first[live]]
@@ -228,7 +234,8 @@ class Anchors:
                     factor = np.where(open_signs, 0.0, factor)
                 factors.append(factor)
         axes = groups[place].axes
-        return moments(self.reader.read(tensor), use, factors, [axes], cubes=cubes)[axes]
+        kinds = ("sizes", "cubes") if cubes else ("squares",)
+        return moments(self.reader.read(tensor), use, factors, [axes], kinds)[axes]
 
     @staticmethod
     def _conclude(

@@ -16,6 +16,7 @@ from nfn_cli.symmetry.labelled.free import free_logs, linked
 from nfn_cli.symmetry.labelled.positions import all_uses, used_variables
 
 LEAST = 1e-3  # of a running variance, relative to what it was
+_LARGEST_EPSILON = 0.5
 
 
 def bounded(element: Element, architecture: LabelledArchitecture, tensors: Mapping[str, Tensor]) -> Element:
@@ -67,13 +68,15 @@ def bounded(element: Element, architecture: LabelledArchitecture, tensors: Mappi
 
 
 def is_variance(use: Use) -> bool:
-    """Whether a use reads a BatchNorm's running variance: v + ε, which is scaled by squares."""
+    """Whether a use reads a BatchNorm's running variance: v + ε with a small ε, unlike a gain that is stored as g − 1.
+
+    Its scale is a square, which its coefficients need not show: its variable may be one whose value is twice another's.
+    """
     return (
         len(use.stored) == 1
         and use.stored[0].kind == "add"
-        and use.stored[0].value > 0
+        and 0 < use.stored[0].value < _LARGEST_EPSILON
         and bool(use.scales)
-        and all(coefficient % 2 == 0 for coefficient, _ in use.scales)
     )
 
 

@@ -15,6 +15,9 @@ from nfn_cli.symmetry.labelled.slices import Axes, Moments
 from nfn_cli.symmetry.labelled.units import Orders
 
 _SQUARES, _SIZES, _ONE, _OTHER, _COLUMN, _CHILD = range(6)
+_KEYS = 3  # of every neuron; a later one decides between those whose earlier ones are nearly equal
+_WIDEST = 64.0  # what is nearly equal, at most, in units of what is equal but for rounding
+_SURE = 4.0  # how much of a hole among the gaps must be free for the line between near and apart, in the same units
 Floats = NDArray[np.float64]
 
 
@@ -24,24 +27,27 @@ class Order:
 
     Attributes:
         places: as `nested_orders` takes them.
-        gap: the smallest relative difference of two neighbours' keys; infinite where nothing is ordered.
-        ties: names of blocks, and how many of their units have a neighbour whose key is equal but for rounding.
+        gap: the smallest relative difference of keys that decided, or should have, between two neighbours; infinite
+            where nothing is ordered.
+        ties: names of blocks, and how many of their units have a neighbour whose keys are all equal but for rounding.
+        sure: whether rounding could not have changed which of the keys decides.
     """
 
     places: tuple[Orders | None, ...]
     gap: float
     ties: tuple[tuple[str, int], ...]
+    sure: bool = True
 
 
 class Keys:
     """Keys of neurons, added up use by use: sums of squares and of cubes over all slices that a neuron has.
 
-    Each sum stands beside the mean of its class, and counts with a weight of its own.
+    Each sum stands beside the mean of its class, and counts with weights of its own, one for each key.
     """
 
     def __init__(self, architecture: LabelledArchitecture) -> None:
         self._architecture = architecture
-        self._labels = np.zeros(architecture.label_count)
+        self._labels = np.zeros((_KEYS, architecture.label_count))
 
     def add(self, number: int, use: Use, found: Mapping[Axes, Moments]) -> None:
         """Add the sums over the slices of one use.
@@ -63,60 +69,128 @@ class Keys:
         mean = float(values.mean()) if len(values) else 0.0
         if not mean or not np.isfinite(mean):
             return
-        weights = np.broadcast_to(_weights(*name, slots), values.shape)
-        self._labels += np.bincount(labels[owned], weights * values / mean, minlength=len(self._labels))
+        for key, total in enumerate(self._labels):
+            weights = np.broadcast_to(_weights(key, *name, slots), values.shape)
+            total += np.bincount(labels[owned], weights * values / mean, minlength=len(total))
 
     def order(self, rounding: float) -> Order:
         """All units, ascending by key; those whose keys are equal but for `rounding` as they stand."""
         blocks = self._architecture.blocks
         labels = self._handed_on()
+<<<<<<< HEAD
         keys = [
             labels[block.labels]
             @ np.broadcast_to(_weights(_COLUMN, place, np.arange(block.labels.shape[1])), (block.labels.shape[1],))
             for place, block in enumerate(blocks)
         ]
+=======
+        keys = []
+        for place, block in enumerate(blocks):
+            weights = np.broadcast_to(
+                _weights(_COLUMN, place, np.arange(block.labels.shape[1])), (block.labels.shape[1],)
+            )
+            keys.append(labels[:, block.labels] @ weights)
+>>>>>>> w-normal
         for place in reversed(range(len(blocks))):
             block = blocks[place]
             if block.parent is not None:
-                keys[block.parent] = keys[block.parent] + float(_weights(_CHILD, place)[0]) * keys[place].reshape(
-                    -1, block.n
-                ).mean(1)
+                within = keys[place].reshape(_KEYS, -1, block.n).mean(2)
+                keys[block.parent] = keys[block.parent] + float(_weights(_CHILD, place)[0]) * within
         places: list[Orders | None] = []
-        least, ties = np.inf, []
+        gap, ties, sure = np.inf, [], True
         for block, own in zip(blocks, keys, strict=True):
-            table = own.reshape(-1, block.n)
-            order = np.argsort(table, axis=1, kind="stable")
-            ordered = np.take_along_axis(table, order, 1)
-            sizes = np.maximum(np.abs(ordered[:, 1:]), np.abs(ordered[:, :-1]))
-            gaps = (ordered[:, 1:] - ordered[:, :-1]) / np.where(sizes > 0, sizes, 1.0)
-            least = min(least, float(gaps.min(initial=np.inf)))
-            near = gaps <= rounding
-            if near.any():
-                beside = np.zeros(table.shape, dtype=np.bool_)
-                beside[:, 1:] |= near
-                beside[:, :-1] |= near
-                ties.append((block.name, int(beside.sum())))
-                cluster = np.zeros(table.shape, dtype=np.int64)
-                cluster[:, 1:] = np.cumsum(~near, axis=1)
-                order = np.stack([row[np.lexsort((row, own))] for row, own in zip(order, cluster, strict=True)])
-            ranks = np.empty_like(order)
-            np.put_along_axis(ranks, order, np.arange(block.n)[None].repeat(len(order), 0), 1)
-            places.append(ranks)
-        return Order(tuple(places), least, tuple(ties))
+            found = sorted_by(own.reshape(_KEYS, -1, block.n), rounding)
+            places.append(found.ranks)
+            gap, sure = min(gap, found.gap), sure and found.sure
+            if found.tied:
+                ties.append((block.name, found.tied))
+        return Order(tuple(places), gap, tuple(ties), sure)
 
     def _handed_on(self) -> Floats:
         """Keys of labels [labels], those of determined ones also at the labels that determine them."""
-        keys = np.append(self._labels, 0.0)  # the last stands for NONE
+        keys = np.column_stack([self._labels, np.zeros(_KEYS)])  # the last stands for NONE
         rows = self._architecture.determined.astype(np.int64)
         while len(rows):
             ready = ~np.isin(rows[:, 0], rows[:, 1:])
             if not ready.any():
                 raise ValueError("labels determine one another in a circle")
             label, one, other = rows[ready].T
-            np.add.at(keys, one, float(_weights(_ONE)[0]) * keys[label])
-            np.add.at(keys, other, float(_weights(_OTHER)[0]) * keys[label])
+            for own in keys:
+                np.add.at(own, one, float(_weights(_ONE)[0]) * own[label])
+                np.add.at(own, other, float(_weights(_OTHER)[0]) * own[label])
             rows = rows[~ready]
-        return keys[:-1]
+        return keys[:, :-1]
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """Tables of units in order.
+
+    Attributes:
+        ranks: int64 [tables, n], the place of each unit.
+        gap, sure: as of an order.
+        tied: how many units have a neighbour whose keys are all equal.
+    """
+
+    ranks: Orders
+    gap: float
+    sure: bool
+    tied: int
+
+
+def sorted_by(keys: Floats, rounding: float) -> Sorted:
+    """Sort units by their first key; those whose first keys are near to each other by the second, and so on.
+
+    The line between near and apart lies in the widest hole that the gaps leave, so that rounding moves none across it.
+    Units whose keys are all equal but for rounding stay as they stand.
+
+    Args:
+        keys: float64 [keys, tables, n].
+    """
+    tables, n = keys.shape[1:]
+    unit = np.arange(tables * n)
+    table = unit // n
+    cluster = table.copy()  # in order: numbers rise where units are apart
+    order, gap, sure = unit, np.inf, True
+    last = len(keys) - 1
+    near = np.zeros(max(tables * n - 1, 0), dtype=np.bool_)
+    for level, own in enumerate(keys.reshape(len(keys), -1)):
+        group = np.empty_like(cluster)
+        group[order] = cluster
+        order = np.lexsort((unit, own, group))
+        ordered, cluster = own[order], group[order]
+        together = cluster[1:] == cluster[:-1]
+        sizes = np.maximum(np.abs(ordered[1:]), np.abs(ordered[:-1]))
+        gaps = (ordered[1:] - ordered[:-1]) / np.where(sizes > 0, sizes, 1.0)
+        line, free = _line(gaps[together], rounding) if level < last else (rounding, True)
+        near = together & (gaps <= line)
+        sure &= free
+        gap = min(gap, float(gaps[together & ~near].min(initial=np.inf)))
+        if level == last:
+            gap = min(gap, float(gaps[near].min(initial=np.inf)))
+        cluster = np.cumsum(np.r_[0, ~near])[: len(cluster)]
+        if not near.any():
+            break
+    group = np.empty_like(cluster)
+    group[order] = cluster
+    order = np.lexsort((unit, group))
+    ranks = np.empty_like(order)
+    ranks[order] = unit
+    beside = np.r_[near, False] | np.r_[False, near]
+    return Sorted(ranks.reshape(tables, n) % n, gap, sure, int(beside[: len(unit)].sum()))
+
+
+def _line(gaps: Floats, rounding: float) -> tuple[float, bool]:
+    """Where near ends and apart begins, and whether the hole around it is wide enough."""
+    low, high = rounding, min(_WIDEST * rounding, 0.5)
+    if high <= low:
+        return low, False
+    inside = np.sort(gaps[(gaps > low) & (gaps < high)])
+    edges = np.r_[low, inside, high]
+    widths = np.diff(edges)
+    place = int(np.argmax(widths))
+    below = bool((gaps <= low).any()) or place > 0
+    return float(edges[place] + widths[place] / 2), not below or bool(widths[place] > _SURE * rounding)
 
 
 def _weights(*name: ArrayLike) -> Floats:

@@ -28,6 +28,7 @@ from nfn_cli.symmetry.labelled.settled import Settled
 from nfn_cli.symmetry.labelled.slices import moments, role_targets
 from nfn_cli.symmetry.labelled.units import goes_of, nested_orders
 
+_DOUBT = 16  # units of rounding: by as much, keys of one point differ from those of another of its orbit
 _LEAST_ROUNDING = 2.0**-47  # sums of many numbers in float64 lose some digits
 
 
@@ -37,10 +38,11 @@ class LabelledForm:
 
     Attributes:
         element: g, so that g·U is normal.
-        gap: the smallest relative difference of the keys of two units that stand side by side; infinite where nothing is
-            ordered.
+        gap: the smallest relative difference of keys that decided, or should have, between two units side by side;
+            infinite where nothing is ordered.
         sign_gap: the smallest |Σ x³| / Σ |x|³ that decided a sign; infinite where none is decided.
         rounding: what both must exceed: less may come from rounding to the precision.
+        sure: whether rounding to the precision cannot have changed how units were compared.
         ties: names of blocks, and how many of their units have a neighbour with the same key but for rounding.
         zeros: names of tensors, and how many of their slices are zero where they should have settled a scale.
         silent: names of tensors with scales or signs of which no number that is not zero speaks: they are left alone.
@@ -51,6 +53,7 @@ class LabelledForm:
     gap: float
     sign_gap: float
     rounding: float
+    sure: bool
     ties: tuple[tuple[str, int], ...]
     zeros: tuple[tuple[str, int], ...]
     silent: tuple[str, ...]
@@ -59,7 +62,8 @@ class LabelledForm:
     @property
     def unique(self) -> bool:
         """Whether each point of the orbit has this form, whatever rounding does."""
-        return self.gap > self.rounding and self.sign_gap > self.rounding and not self.unsettled
+        clear = self.gap > self.rounding and self.sign_gap > self.rounding
+        return clear and self.sure and not self.unsettled
 
 
 def normal_form(
@@ -91,7 +95,7 @@ def normal_form(
     anchors.settle_scales()
     keys = _KeyReader(architecture, anchors) if permute else None
     anchors.settle_signs(keys.visit if keys else lambda _: None)
-    order = keys.order(8 * unit) if keys else Order((None,) * len(architecture.blocks), float("inf"), ())
+    order = keys.order(_DOUBT * unit) if keys else Order((None,) * len(architecture.blocks), float("inf"), ())
     goes = goes_of(architecture, nested_orders(architecture, order.places)) if permute else None
     element = element_of(architecture, goes=goes, free_logs=logs.values(), free_signs=signs.values() == 1)
     silent, unsettled = anchors.unsettled()
@@ -99,7 +103,8 @@ def normal_form(
         element,
         order.gap,
         anchors.least,
-        8 * unit,
+        _DOUBT * unit,
+        order.sure,
         order.ties,
         tuple(anchors.zeros.items()),
         tuple(silent),
@@ -123,7 +128,13 @@ class _KeyReader:
         for place, use in enumerate(tensor.uses):
             targets = role_targets(use)
             if targets:
+<<<<<<< HEAD
                 found = moments(self._anchors.reader.read(tensor), use, self._anchors.factors(use), targets, cubes=True)
+=======
+                found = moments(
+                    self._anchors.reader.read(tensor), use, self._anchors.factors(use), targets, ("squares", "sizes")
+                )
+>>>>>>> w-normal
                 self._keys.add(number << 16 | place, use, found)
 
     def order(self, rounding: float) -> Order:

@@ -13,8 +13,11 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import Stored, Use
 from nfn_cli.symmetry.labelled.positions import role_axes
+from nfn_cli.threads import threads_for
 
 _CHUNK = 1 << 17  # numbers in float64 at once
+_SHORT = 64
+_KINDS = ("squares", "sizes", "cubes")
 Axes = tuple[int, ...]
 Floats = NDArray[np.float64]
 
@@ -68,6 +71,8 @@ def scale_groups(use: Use) -> tuple[ScaleGroup, ...]:
 class Moments:
     """Sums over the slices along some axes, float64, of the view's rank with size 1 along all others.
 
+    What was not asked for is 0.
+
     Attributes:
         squares: Σ x².
         sizes: Σ |x|³.
@@ -80,7 +85,7 @@ class Moments:
 
 
 def moments(
-    tensor: Tensor, use: Use, factors: Sequence[Floats], targets: Sequence[Axes], *, cubes: bool
+    tensor: Tensor, use: Use, factors: Sequence[Floats], targets: Sequence[Axes], kinds: Sequence[str]
 ) -> Mapping[Axes, Moments]:
     """The sums over slices of a use, multiplied by factors.
 
@@ -88,33 +93,49 @@ def moments(
         tensor: whole.
         factors: float64, they broadcast against the view.
         targets: along which axes sums are wanted.
-        cubes: whether third powers are wanted; their sums are 0 otherwise.
+        kinds: which sums are wanted, by their names in `Moments`.
     """
     flat = tensor.detach().contiguous().reshape(-1)
     view = flat.as_strided(use.shape, use.stride, flat.storage_offset() + use.offset)
     weights = [torch.from_numpy(np.ascontiguousarray(factor)) for factor in factors if not bool((factor == 1).all())]
     shapes = {axes: [size if axis in axes else 1 for axis, size in enumerate(use.shape)] for axes in targets}
-    found = {axes: [torch.zeros(shape, dtype=torch.float64) for _ in range(3)] for axes, shape in shapes.items()}
-    for box in _boxes(use.shape):
-        x = view[box].to(torch.float64, copy=True)
-        for step in use.stored:
-            x = _forward(x, step)
-        for weight in weights:
-            x *= weight[_within(box, weight)]
-        squares = x * x
-        third = squares * x if cubes else None
-        size = squares * x.abs_() if cubes else None
-        for axes, sums in found.items():
-            others = [axis for axis in range(x.ndim) if axis not in axes]
-            for total, part in zip(sums, (squares, size, third), strict=True):
-                if part is not None:
-                    total[_within(box, total)] += part.sum(others, keepdim=True) if others else part
-    return {axes: Moments(*(part.numpy() for part in sums)) for axes, sums in found.items()}
+    found = {axes: {kind: torch.zeros(shape, dtype=torch.float64) for kind in _KINDS} for axes, shape in shapes.items()}
+    # Axes of no target are summed over at once.
+    inner = [axis for axis in range(len(use.shape)) if not any(axis in axes for axes in targets)]
+    with threads_for(_CHUNK):
+        for box in _boxes(use.shape):
+            x = view[box].to(torch.float64, copy=True)
+            for step in use.stored:
+                x = _forward(x, step)
+            for weight in weights:
+                x *= weight[_within(box, weight)]
+            squares = x * x
+            parts = {}
+            if "squares" in kinds:
+                parts["squares"] = _summed(squares, inner)
+            if "cubes" in kinds:
+                parts["cubes"] = _summed(squares * x, inner)
+            if "sizes" in kinds:
+                parts["sizes"] = _summed(squares * x.abs_(), inner)
+            for axes, sums in found.items():
+                others = [axis for axis in range(x.ndim) if axis not in axes and axis not in inner]
+                for kind, part in parts.items():
+                    sums[kind][_within(box, sums[kind])] += _summed(part, others)
+    return {axes: Moments(*(sums[kind].numpy() for kind in _KINDS)) for axes, sums in found.items()}
 
 
 def role_targets(use: Use) -> tuple[Axes, ...]:
     """The axes of each role of a use."""
     return tuple(role_axes(use, role) for role in use.roles)
+
+
+def _summed(x: Tensor, axes: list[int]) -> Tensor:
+    """The sum over some axes, which stay with size 1."""
+    axes = [axis for axis in axes if x.shape[axis] > 1]
+    last = x.shape[-1] if x.ndim else 1
+    if axes == [x.ndim - 1] and last < _SHORT and x.is_contiguous():  # many short sums are slow
+        return (x.reshape(-1, last) @ torch.ones(last, dtype=x.dtype)).reshape(*x.shape[:-1], 1)
+    return x.sum(axes, keepdim=True) if axes else x
 
 
 def _forward(x: Tensor, step: Stored) -> Tensor:
