@@ -152,13 +152,8 @@ def _multiplied(plan: UsePlan, taken: Tensor, box: Box) -> Tensor:
         for part in parts:
             old *= part
         return old
-<<<<<<< HEAD
     values = forward(old, plan.stored)
-    whole = torch.ones(1, dtype=torch.float64)
-=======
-    values = _forward(old, plan.stored)
     whole = torch.ones((), dtype=torch.float64)
->>>>>>> w-normal
     for part in parts:
         values = values * part
         whole = whole * part

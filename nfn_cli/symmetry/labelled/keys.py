@@ -77,20 +77,12 @@ class Keys:
         """All units, ascending by key; those whose keys are equal but for `rounding` as they stand."""
         blocks = self._architecture.blocks
         labels = self._handed_on()
-<<<<<<< HEAD
-        keys = [
-            labels[block.labels]
-            @ np.broadcast_to(_weights(_COLUMN, place, np.arange(block.labels.shape[1])), (block.labels.shape[1],))
-            for place, block in enumerate(blocks)
-        ]
-=======
         keys = []
         for place, block in enumerate(blocks):
             weights = np.broadcast_to(
                 _weights(_COLUMN, place, np.arange(block.labels.shape[1])), (block.labels.shape[1],)
             )
             keys.append(labels[:, block.labels] @ weights)
->>>>>>> w-normal
         for place in reversed(range(len(blocks))):
             block = blocks[place]
             if block.parent is not None:

@@ -128,13 +128,9 @@ class _KeyReader:
         for place, use in enumerate(tensor.uses):
             targets = role_targets(use)
             if targets:
-<<<<<<< HEAD
-                found = moments(self._anchors.reader.read(tensor), use, self._anchors.factors(use), targets, cubes=True)
-=======
                 found = moments(
                     self._anchors.reader.read(tensor), use, self._anchors.factors(use), targets, ("squares", "sizes")
                 )
->>>>>>> w-normal
                 self._keys.add(number << 16 | place, use, found)
 
     def order(self, rounding: float) -> Order:
