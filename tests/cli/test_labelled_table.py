@@ -82,7 +82,8 @@ def llama(**more) -> LabelledInspected:
 def test_no_line_is_wider_than_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = shown(width, monkeypatch, llama())
     assert max(map(len, lines)) <= width
-    tree = lines[1 : lines.index("")]
+    start = next(place for place, line in enumerate(lines) if line.startswith("block"))
+    tree = lines[start : lines.index("")]
     tree = [line for line in tree if "widen the terminal" not in line]
     assert len(tree) == 6  # a line each, below the columns' names
     assert all("Sym(" in line for line in tree[1:])
