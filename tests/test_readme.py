@@ -82,6 +82,22 @@ def two_networks() -> nn.Module:
     return space["net"]  # type: ignore[no-any-return]
 
 
+def test_any_architecture(tmp_path: Path) -> None:
+    """The example of a user's own module, on the file that the README shows."""
+    found = re.search(r"<!-- file: nets.py -->\n```python\n(.*?)```", README, re.DOTALL)
+    assert found
+    (tmp_path / "nets.py").write_text(found.group(1))
+    space: dict[str, Any] = {}
+    exec(found.group(1), space)
+    torch.manual_seed(0)
+    torch.save(space["Residual"]().state_dict(), tmp_path / "res.pt")
+    arguments = ("inspect", "res.pt", "--model", "nets.py:make", "--prove", "--format", "table")
+    lines, expected = printed(tmp_path, *arguments), shown("any architecture")
+    # Deviations are rounding: their size is another on every machine.
+    digits = re.compile(r" +\d\.\de-\d\d")
+    assert [digits.sub("", line) for line in lines] == [digits.sub("", line) for line in expected]
+
+
 def test_verify(tmp_path: Path) -> None:
     sample = "tests/samples/relu-3.pt"
     printed(tmp_path, "apply", sample, "--seed", "1", "-o", "moved.pt")

@@ -17,7 +17,7 @@ from nfn_cli.cli.destinations import (
     planned,
     refuse_both,
 )
-from nfn_cli.cli.moving import MovedRow, move_files, with_reading
+from nfn_cli.cli.moving import MovedRow, keep_config, move_files, with_reading
 from nfn_cli.cli.options import (
     ActivationOption,
     ChainOption,
@@ -147,6 +147,8 @@ def apply(
             require_writable(saved, overwrite=overwrite)
         moved = moved_by(source, chosen, exact=pow2)
         kept = rewrite_checkpoint(source.checkpoint, moved, each.target, overwrite=overwrite)
+        if plan.folder is not None:
+            keep_config(source, each.target)
         if saved is not None:
             write_element(source, chosen, saved, overwrite=overwrite)
         row = MovedRow(

@@ -19,7 +19,7 @@ from nfn_cli.cli.destinations import (
     planned,
     refuse_both,
 )
-from nfn_cli.cli.moving import MovedRow, move_files, with_reading
+from nfn_cli.cli.moving import MovedRow, keep_config, move_files, with_reading
 from nfn_cli.cli.normal_forms import chain_form, drawn_weights, traced_form
 from nfn_cli.cli.options import (
     ActivationOption,
@@ -41,6 +41,7 @@ from nfn_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from nfn_cli.architectures.traced import NetworkTracer
+    from nfn_cli.symmetry.sources import AnyElement
 
 
 class Scale(str, Enum):
@@ -112,6 +113,7 @@ def canonicalize(
 
         source = read_any(each.source, told, tracer())
         row = MovedRow(str(each.source), str(each.target))
+        element: AnyElement
         if isinstance(source, LabelledSource):
             element, row = traced_form(source, row, scale.value, sign=sign, permute=permute)
         else:
@@ -127,6 +129,8 @@ def canonicalize(
             ]
             picture = draw(panels, f"{each.source.name}: normal form", columns=2)
         kept = rewrite_checkpoint(source.checkpoint, moved, each.target, overwrite=overwrite)
+        if plan.folder is not None:
+            keep_config(source, each.target)
         if save_element is not None:
             write_element(source, element, save_element, overwrite=overwrite)
         if plot is not None and picture is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nfn_cli.cli.destinations import Destination, Plan
@@ -16,6 +18,7 @@ from nfn_cli.errors import NfnError
 if TYPE_CHECKING:
     from nfn_cli.architectures import Reading
     from nfn_cli.cli.layout import Cell, Table
+    from nfn_cli.symmetry.sources import AnySource
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,23 @@ class MovedRow:
 def with_reading(row: MovedRow, reading: Reading) -> MovedRow:
     """The row with what tells how its network was read."""
     return replace(row, read_as=reading.text, assumed=reading.assumed, left=", ".join(reading.left) or None)
+
+
+def keep_config(source: AnySource, target: Path) -> None:
+    """Put a copy of the configuration by which a network was read beside what is made of it, if none is there.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    from nfn_cli.architectures.config_file import CONFIG_NAME
+    from nfn_cli.checkpoints import write_text_atomically
+    from nfn_cli.symmetry.labelled.source import LabelledSource
+
+    if not isinstance(source, LabelledSource) or source.network.how != "config":
+        return
+    own, new = source.checkpoint.path.parent / CONFIG_NAME, target.parent / CONFIG_NAME
+    if own.is_file() and not os.path.lexists(new):
+        write_text_atomically(new, own.read_text(encoding="utf-8"))
 
 
 def move_files(

@@ -26,7 +26,8 @@ def chain_form(
     """The element that brings a chain to its normal form, and what is said of it."""
     from nfn_cli.symmetry import NormalFormSettings, named_places, normal_form
 
-    settings = NormalFormSettings(scale, sign, permute)
+    kind: Literal["unit", "balanced", "none"] = "balanced" if scale == "balanced" else _unit_or_none(scale)
+    settings = NormalFormSettings(kind, sign, permute)
     form = normal_form(source.network.weight_space, settings, precision=source.precision)
     duplicates = tuple(tuple(place for places in group for place in places.tolist()) for group in form.duplicates)
     return form.element, replace(
@@ -49,12 +50,11 @@ def traced_form(
 
     if scale == "balanced":
         raise UsageError("--scale", "balanced is for chains of layers", "give unit or none")
-    kind: Literal["unit", "none"] = "none" if scale == "none" else "unit"
     try:
         form = normal_form(
             source.architecture,
             source.checkpoint.tensors,
-            scale=kind,
+            scale=_unit_or_none(scale),
             sign=sign,
             permute=permute,
             precision=source.precision,
@@ -72,6 +72,10 @@ def traced_form(
         unique=form.unique,
         unsure=", ".join(unsure[:4]) + (f" and {len(unsure) - 4} more" if len(unsure) > 4 else "") or None,
     )
+
+
+def _unit_or_none(scale: str) -> Literal["unit", "none"]:
+    return "none" if scale == "none" else "unit"
 
 
 def drawn_weights(source: AnySource, moved: AnyMoved) -> Iterator[tuple[str, Tensor, Tensor]]:

@@ -76,7 +76,7 @@ def compare_any(source: AnySource, target: AnySource, progress: Progress) -> Ali
 
     if isinstance(source, Source) and isinstance(target, Source):
         return compare_checkpoints(source, target, progress)
-    from nfn_cli.symmetry.labelled.alignment import align_sources
+    from nfn_cli.symmetry.labelled.compared import align_sources
     from nfn_cli.symmetry.sources import difference
 
     different = difference(source, target)

@@ -88,7 +88,7 @@ def test_a_state_dict_of_another_kind_of_network_is_described(nfn: Nfn, transfor
     assert finished.code == 1
     told = " ".join(finished.out.split())  # a long path breaks the line
     assert "36 tensors 50,304 numbers" in told
-    assert "no network: tensor transformer.encoder.layers.0.self_attn" in told
+    assert "is part of an attention, whose heads are in no tensor; put its config.json beside the weights" in told
     assert "conv 1->16 3x3" in finished.out and "conv1.weight" not in finished.out
     assert len(finished.err.splitlines()) == 1
 

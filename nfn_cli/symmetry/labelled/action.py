@@ -152,16 +152,17 @@ def _multiplied(plan: UsePlan, taken: Tensor, box: Box) -> Tensor:
         for part in parts:
             old *= part
         return old
-    values = _forward(old, plan.stored)
+    values = forward(old, plan.stored)
     whole = torch.ones(1, dtype=torch.float64)
     for part in parts:
         values = values * part
         whole = whole * part
     # What is not multiplied keeps every bit.
-    return torch.where(whole == 1, old, _backward(values, plan.stored))
+    return torch.where(whole == 1, old, backward(values, plan.stored))
 
 
-def _forward(values: Tensor, steps: Sequence[Stored]) -> Tensor:
+def forward(values: Tensor, steps: Sequence[Stored]) -> Tensor:
+    """The numbers that the function uses, from those that are stored."""
     for step in steps:
         if step.kind == "add":
             values = values + step.value
@@ -176,7 +177,8 @@ def _forward(values: Tensor, steps: Sequence[Stored]) -> Tensor:
     return values
 
 
-def _backward(values: Tensor, steps: Sequence[Stored]) -> Tensor:
+def backward(values: Tensor, steps: Sequence[Stored]) -> Tensor:
+    """The way back from `forward`."""
     for step in reversed(steps):
         if step.kind == "add":
             values = values - step.value

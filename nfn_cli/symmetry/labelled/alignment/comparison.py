@@ -1,0 +1,189 @@
+"""Are two networks on labels on one orbit? The element that brings one to the other, or as near as the group can."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures.labels import LabelledArchitecture
+from nfn_cli.errors import UsageError
+from nfn_cli.symmetry.alignment import orbit_tolerance
+from nfn_cli.symmetry.alignment.residuals import Residual, largest_deviation
+from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
+from nfn_cli.symmetry.labelled.action import present
+from nfn_cli.symmetry.labelled.alignment.residuals import residuals
+from nfn_cli.symmetry.labelled.alignment.search import Search
+from nfn_cli.symmetry.labelled.element import Element, identity
+from nfn_cli.threads import threads_for
+
+_SMALL = 1 << 22  # weights up to which permutations alone are searched for as well
+_LEAST = 1e-4  # of a squared distance, relative: what a sweep has to bring
+_STEPS = ((1 << 22, 60, 12), (1 << 26, 20, 4), (1 << 40, 6, 1))  # weights up to which: steps of descent, sweeps
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledAlignment:
+    """The best element found, and how well it does.
+
+    Attributes:
+        element: g; g·A is next to B.
+        residuals: of g·A − B, by module.
+        permuted: the same with the best permutations and nothing else; None where SciPy is wanted for it and missing.
+        tolerance: the deviation that still counts as rounding.
+    """
+
+    element: Element
+    residuals: tuple[Residual, ...]
+    permuted: tuple[Residual, ...] | None
+    tolerance: float
+
+    @property
+    def deviation(self) -> float:
+        """The largest deviation of any module."""
+        return largest_deviation(self.residuals) if self.residuals else 0.0
+
+    @property
+    def same_orbit(self) -> bool:
+        """Whether g·A is B but for rounding."""
+        return self.deviation <= self.tolerance
+
+
+_Found = tuple[Element, tuple[Residual, ...]]
+
+
+def align(
+    architecture: LabelledArchitecture,
+    ours: Mapping[str, Tensor],
+    theirs: Mapping[str, Tensor],
+    precision: torch.dtype | None = None,
+    *,
+    watch: Watch = UNWATCHED,
+) -> LabelledAlignment:
+    """Find g such that g·A is next to B.
+
+    Args:
+        ours, theirs: A and B by name, which may be read as they are asked for; only what the group acts on is.
+        precision: the coarsest dtype that the weights were stored in; that of the tensors by default.
+        watch: told what is under way.
+
+    Raises:
+        ValueError: a tensor is not there, or has another shape.
+        UsageError: SciPy is needed and missing.
+    """
+    count = sum(math.prod(tensor.shape) for tensor in architecture.tensors)
+    with threads_for(count):
+        return _align(architecture, ours, theirs, precision, watch, count)
+
+
+def _align(
+    architecture: LabelledArchitecture,
+    ours: Mapping[str, Tensor],
+    theirs: Mapping[str, Tensor],
+    precision: torch.dtype | None,
+    watch: Watch,
+    count: int,
+) -> LabelledAlignment:
+    if precision is None:
+        dtypes = [
+            own[name].dtype
+            for own in (ours, theirs)
+            for tensor in architecture.tensors
+            for name in present(tensor, own)
+        ]
+        tolerance = orbit_tolerance(*(dtypes or [torch.float64]))
+    else:
+        tolerance = orbit_tolerance(precision)
+    still = identity(architecture)
+    in_place = residuals(still, architecture, ours, theirs, most=tolerance)
+    if not in_place or largest_deviation(in_place) <= tolerance:
+        return LabelledAlignment(still, in_place, in_place, tolerance)
+    rounds = _Rounds(architecture, ours, theirs, tolerance, count, watch)
+    search = rounds.search(scaled=True)
+    search.forward(watch)
+    found = rounds.nearest(search)
+    if found[0].is_permutation:
+        return LabelledAlignment(*found, found[1], tolerance)
+    same = largest_deviation(found[1]) <= tolerance
+    alone = rounds.permuted(search, same=same)
+    if not same and alone is not None:
+        found = min(found, alone, key=_total)
+    return LabelledAlignment(*found, None if alone is None else alone[1], tolerance)
+
+
+@dataclass(eq=False)
+class _Rounds:
+    """Sweeps from what was found first.
+
+    Attributes:
+        count: of weights.
+    """
+
+    architecture: LabelledArchitecture
+    ours: Mapping[str, Tensor]
+    theirs: Mapping[str, Tensor]
+    tolerance: float
+    count: int
+    watch: Watch
+
+    @cached_property
+    def at_rest(self) -> _Found:
+        """The identity, since a fine-tuned network has not moved."""
+        element = identity(self.architecture)
+        return element, residuals(element, self.architecture, self.ours, self.theirs)
+
+    def search(self, *, scaled: bool) -> Search:
+        return Search(self.architecture, self.ours, self.theirs, self.tolerance, scaled=scaled)
+
+    def measured(self, search: Search) -> _Found:
+        element = search.element
+        return element, residuals(element, self.architecture, self.ours, self.theirs)
+
+    def nearest(self, search: Search) -> _Found:
+        """What a search has found where it is the element that was looked for; else the nearest one that sweeps reach
+        from there, or from the identity."""
+        best = self.measured(search)
+        if largest_deviation(best[1]) <= self.tolerance:
+            return best
+        if _total(self.at_rest) < _total(best):
+            search.restart()
+            best = self.at_rest
+        steps, sweeps = next((steps, sweeps) for most, steps, sweeps in _STEPS if self.count <= most)
+        for sweep in range(sweeps + 1):
+            before = _total(best)
+            if search.scaled:
+                search.fit.descend(steps)
+            best = min(best, self.measured(search), key=_total)
+            if largest_deviation(best[1]) <= self.tolerance or (sweep and _total(best) > before * (1 - _LEAST)):
+                break
+            if sweep == sweeps or not search.sweep(self.watch):
+                break
+        return best
+
+    def permuted(self, found: Search, *, same: bool) -> _Found | None:
+        """The best permutations and nothing else, from those of another search, which are the best where
+        it has brought the one to the other; None where SciPy is missing."""
+        search = self.search(scaled=False)
+        search.start_from(found)
+        best = self.measured(search)
+        if same:
+            return best
+        best = min(best, self.at_rest, key=_total)
+        if self.count > _SMALL:
+            return best
+        with suppress(UsageError):
+            best = min(best, self.nearest(search), key=_total)
+            search = self.search(scaled=False)
+            search.forward(self.watch)
+            return min(best, self.nearest(search), key=_total)
+        return None
+
+
+def _total(found: _Found) -> float:
+    total = sum(residual.distance**2 for residual in found[1])
+    return total if math.isfinite(total) else math.inf

@@ -1,0 +1,62 @@
+"""Two checkpoints of traced networks compared along their orbit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
+from nfn_cli.symmetry.labelled.alignment import LabelledAlignment, align, beside_residuals
+from nfn_cli.symmetry.labelled.source import LabelledSource
+
+_COUNTS = "num_batches_tracked"
+
+
+class _Renamed(Mapping[str, Tensor]):
+    """Tensors by the names that the other file has for them; each is read as it is asked for."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
+        self._tensors, self._names = tensors, names
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[self._names[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def align_sources(source: LabelledSource, target: LabelledSource, *, watch: Watch = UNWATCHED) -> LabelledAlignment:
+    """Find the element that brings A next to B, by the coarser of their dtypes; what the group leaves alone must agree.
+
+    Args:
+        source, target: A and B, of one architecture.
+
+    Raises:
+        UsageError: SciPy is needed and missing.
+    """
+    names = _by_name(source, target)
+    theirs = _Renamed(target.checkpoint.tensors, names)
+    coarsest = max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps)
+    found = align(source.architecture, source.checkpoint.tensors, theirs, coarsest, watch=watch)
+    moved = {name for tensor in source.architecture.tensors if tensor.uses for name in tensor.names}
+    beside = {name for name in names if name not in moved and not name.endswith(_COUNTS)}
+    ours = {name: source.checkpoint.tensors[name] for name in beside}
+    rest = {name: theirs[name] for name in beside}
+    left = beside_residuals(target.checkpoint.path, source.architecture, ours, rest)
+    permuted = None if found.permuted is None else (*found.permuted, *left)
+    return replace(found, residuals=(*found.residuals, *left), permuted=permuted)
+
+
+def _by_name(source: LabelledSource, target: LabelledSource) -> dict[str, str]:
+    """B's name of every tensor by A's: of names that are tied, any."""
+    ours, theirs = source.network.names, target.network.names
+    named = {ours[name]: theirs[name] for name in ours if name in theirs}
+    for mine, other in zip(source.architecture.tensors, target.architecture.tensors, strict=True):
+        named.update({name: other.names[0] for name in mine.names if name not in named})
+    return named
