@@ -195,7 +195,11 @@ def _beside(name: str, other: str) -> str:
 def _scales(scales: int, signs: int) -> Cell | str:
     """How many numbers may be multiplied in: any but 0, positive ones alone, ±1 alone."""
     both = min(scales, signs)
-    parts = [(both, "nonzero", "≠0"), (scales - both, "positive", ">0"), (signs - both, "signs", "±")]
+    parts = [
+        (both, "nonzero", "≠0"),
+        (scales - both, "positive", ">0"),
+        (signs - both, "sign" if signs - both == 1 else "signs", "±"),
+    ]
     shown = [(f"{count:,}", long, short) for count, long, short in parts if count]
     return Cell(
         ", ".join(f"{count} {long}" for count, long, _ in shown),

@@ -265,7 +265,11 @@ class _Plan:
         others = _Plan([self._columns[i] for i in rest], [[row[i] for i in rest] for row in self._rows])
         lines = list(others.lines(None if width is None else width - _GAP, option)) if rest else []
         head, *lines = lines or [[]]
-        yield [(self._columns[place].name, "bold"), (" " * _GAP, ""), *head]
+        name = self._columns[place].name
+        if width is not None and _cells(name) + _GAP + sum(_cells(text) for text, _ in head) > width:
+            yield [(name, "bold")]
+            name = ""
+        yield [(name, "bold"), (" " * _GAP, ""), *head]
         for number, row in enumerate(self._rows):
             for text in wrapped(row[place].text, width):
                 yield [(text, row[place].style)]

@@ -223,7 +223,8 @@ def _read_apart(node: fx.Node) -> bool:
     for own in readers:
         if _name(own) != "slice" or len(_args(own)) > 4 or _args(own)[1] != readers[0].args[1]:
             return False
-        start, stop = (*_args(own)[2:4], *(0, 1 << 62)[len(_args(own)) - 2 :])
+        start = _args(own)[2] if len(_args(own)) > 2 else 0
+        stop = _args(own)[3] if len(_args(own)) > 3 else 1 << 62
         if not all(isinstance(end, int) and end >= 0 for end in (start, stop)):
             return False
         spans.append((start, stop))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nfn_cli.architectures.labels import Use
+from nfn_cli.architectures.labels import Role, Use
 from nfn_cli.architectures.tracing.rules.movement import _MOVES, _SAME
 from nfn_cli.architectures.tracing.rules.recurrence import _GATES
 from nfn_cli.architectures.tracing.rules.registry import Call
@@ -278,7 +278,7 @@ class Watch:
     def _matrix(self, name: str, made: dict[str, list[Use]], read: Factor | None) -> None:
         labels = None if read is None else np.unique(read.labels)
         for use in made.get(name, []):
-            roles = []
+            roles: list[tuple[Labels, int]] = []
             for role in use.roles:
                 reads = labels is not None and bool(np.isin(role.labels, labels).all())
                 roles.append((role.labels, -1 if reads else 1))
@@ -291,7 +291,7 @@ class Watch:
         for use in made.get(bias.name, []):
             for role in use.roles:
                 self.bonds.append(Bond(role.labels.reshape(-1), out.labels.reshape(-1)))
-            self.signs.setdefault(bias.name, []).append((use, [(role.labels, 1) for role in use.roles]))
+            self.signs.setdefault(bias.name, []).append((use, _made(use.roles)))
         self.shifts.writes(bias.name, int(np.prod(bias.shape)), found, axis)
         self.shifts.adds(bias.name, found, axis)
 
@@ -342,7 +342,7 @@ class Watch:
             if len(roles) != len(use.roles):
                 return False
             self.bonds += [Bond(role.labels.reshape(-1), out.labels.reshape(-1)) for role in roles]
-            self.signs.setdefault(y.name, []).append((use, [(role.labels, 1) for role in roles]))
+            self.signs.setdefault(y.name, []).append((use, _made(roles)))
         self.shifts.passed(x, found)
         self.shifts.writes(y.name, int(np.prod(y.shape)), found, -1)
         if _flat(y):
@@ -368,7 +368,7 @@ class Watch:
                     return False
                 for use in uses:
                     self.bonds += [Bond(role.labels.reshape(-1), last.labels.reshape(-1)) for role in use.roles]
-                    self.signs.setdefault(part.name, []).append((use, [(role.labels, 1) for role in use.roles]))
+                    self.signs.setdefault(part.name, []).append((use, _made(use.roles)))
         for part in parts:
             if isinstance(part, Value):
                 self._same(part, found)
@@ -621,6 +621,10 @@ class Watch:
                 hidden = pair[0].shape[0] // gates
                 count = hidden * (2 if call.name == "gru" else gates)
                 self.recurrences.append(Recurrence((pair[0].name, pair[1].name), count))
+
+
+def _made(roles: Sequence[Role]) -> list[tuple[Labels, int]]:
+    return [(role.labels, 1) for role in roles]
 
 
 def _parts(found: Any) -> Sequence[Any]:
