@@ -13,8 +13,10 @@ from traced_networks import NETWORKS, random_state, traced
 
 from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.symmetry.alignment.residuals import Residual
+from nfn_cli.symmetry.alignment.watch import UNWATCHED
 from nfn_cli.symmetry.labelled import Element, act, bounded, sample
 from nfn_cli.symmetry.labelled.alignment import align, residuals
+from nfn_cli.symmetry.labelled.alignment.search import Search, State
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 # 1 % is within the tolerances of bfloat16 and, next to rounding, near that of float16.
@@ -177,7 +179,25 @@ def test_a_missing_tensor_or_shape_is_said() -> None:
     architecture = architecture_of("mlp")
     state = random_state(architecture)
     short = {name: tensor for name, tensor in state.items() if name != "2.weight"}
-    with pytest.raises(ValueError, match="2.weight"):
+    with pytest.raises(ValueError, match=r"2\.weight"):
         align(architecture, state, short)
-    with pytest.raises(ValueError, match="2.weight"):
+    with pytest.raises(ValueError, match=r"2\.weight"):
         align(architecture, state, {**state, "2.weight": torch.zeros(3, 3)})
+
+
+def test_signs_are_set_by_all_that_has_them() -> None:
+    """A sign that few numbers of a fine-tuned network told wrongly is mended by the others."""
+    architecture = architecture_of("llama")
+    ours = random_state(architecture)
+    element = disguise(architecture, ours, 0)
+    theirs = act(element, architecture, ours)
+    search = Search(architecture, ours, theirs, 1e-10)
+    search.forward(UNWATCHED)
+    right = search.state
+    for wrong in range(0, len(right.sign), 7):
+        signs = right.sign.copy()
+        signs[wrong] ^= True
+        search.restore(State(right.places, right.log, signs))
+        assert search.fit.distance(range(len(search.slices.views))) > 1e-3
+        search.fit.flip(3)
+        assert search.fit.distance(range(len(search.slices.views))) < 1e-20
