@@ -157,6 +157,7 @@ class _Rounds:
         for sweep in range(sweeps + 1):
             before = _total(best)
             if search.scaled:
+                search.fit.flip(steps)
                 search.fit.descend(steps)
             best = min(best, self.measured(search), key=_total)
             if largest_deviation(best[1]) <= self.tolerance or (sweep and _total(best) > before * (1 - _LEAST)):

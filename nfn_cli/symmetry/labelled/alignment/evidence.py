@@ -15,7 +15,7 @@ from nfn_cli.symmetry.labelled.alignment.slices import Slices, marks, others, th
 from nfn_cli.symmetry.labelled.alignment.units import Table, Units
 from nfn_cli.symmetry.labelled.alignment.views import Flags, Ints
 
-_BUDGET = 8_192  # numbers of evidence of a unit; more tell no more
+_BUDGET = 4_096  # numbers of evidence of a unit; more tell no more
 _FEWEST = 64  # numbers of a unit that one tensor gives
 _PAIRS = 1 << 27  # of units that are compared at once
 

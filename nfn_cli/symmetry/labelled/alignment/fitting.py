@@ -37,6 +37,46 @@ class Fit:
             total += (ours - theirs).square().sum().item() / self._size(number)
         return total
 
+    def flip(self, rounds: int) -> None:
+        """Change signs as long as that brings A nearer: all at once that should, or else the one that brings most."""
+        knowledge, views = self.knowledge, range(len(self.slices.views))
+        for _ in range(rounds):
+            agree = self._agreement(views)
+            wrong = np.flatnonzero(agree < 0)
+            if not len(wrong):
+                return
+            before = self.distance(views)
+            for some in (wrong, wrong[[np.argmin(agree[wrong])]]):
+                knowledge.sign[some] ^= True
+                knowledge.refresh()
+                if self.distance(views) < before * (1 - _LEAST_STEP):
+                    break
+                knowledge.sign[some] ^= True
+                knowledge.refresh()
+            else:
+                return
+
+    def _agreement(self, views: Iterable[int]) -> Values:
+        """For each free sign the weighted inner product of A's and B's entries that have it."""
+        solutions = self.knowledge.signs
+        found = np.zeros(solutions.variables)
+        for number in views:
+            view = self.slices.views[number]
+            if not any(coefficient % 2 for coefficient, _, _ in view.scales):
+                continue
+            ours, theirs, places = self._pair(number)
+            inner = ours * theirs / self._size(number)
+            for coefficient, along, variables in view.scales:
+                if coefficient % 2:
+                    for dimension in along:
+                        variables = np.take(variables, places[dimension], axis=dimension)
+                    rest = [dimension for dimension in range(ours.ndim) if dimension not in along]
+                    summed = inner.sum(rest, keepdim=True) if rest else inner
+                    np.add.at(found, variables.reshape(-1), summed.reshape(-1).numpy())
+        odd = solutions.coefficients % 2 != 0
+        rows, columns = solutions.rows[odd], solutions.columns[odd]
+        return np.bincount(columns, found[rows], minlength=solutions.free).astype(np.float64)
+
     def descend(self, steps: int) -> None:
         """Steps of Gauss and Newton with a diagonal that bounds the curvature, until nothing comes nearer."""
         knowledge = self.knowledge

@@ -99,6 +99,7 @@ class Search:
         """Go back to what was found before; all of it counts as settled."""
         self.places = [own.copy() for own in state.places]
         self.knowledge.log, self.knowledge.sign = state.log.copy(), state.sign.copy()
+        self.knowledge.log_known[:] = self.knowledge.sign_known[:] = True
         self._all_settled()
         self._follow()
 
