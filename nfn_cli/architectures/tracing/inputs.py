@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nfn_cli.errors import shown
 
 _SIDES = (28, 32, 64, 16, 8, 224, 96, 128, 48, 12, 4)
+_LARGEST_SIDE = 40  # of those that are tried one by one
 _BATCH = 2
 _TOKENS = 8
 _DEEPEST = 32
@@ -97,6 +98,19 @@ def with_random_numbers(example: Example, generator: torch.Generator) -> Example
     return Example(args, kwargs, example.assumed)
 
 
+def _told_sides(module: nn.Module) -> Iterator[int]:
+    """Sides that a layer behind a flatten tells: its positions, once for every halving by strides or pooling."""
+    channels, axes = 0, 0
+    for part in module.modules():
+        if isinstance(part, _CONVOLUTIONS):
+            channels, axes = part.out_channels, part.weight.ndim - 2
+        elif isinstance(part, nn.Linear) and channels and part.in_features % channels == 0:
+            side = round((part.in_features // channels) ** (1 / axes))
+            if side > 1 and side**axes * channels == part.in_features:
+                yield from (side * 2**halvings for halvings in range(6))
+            return
+
+
 def candidate_shapes(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """A shape, and then the same channels with usual sides."""
     yield shape
@@ -148,7 +162,7 @@ def _likely_shapes(first: nn.Module | None, module: nn.Module) -> Iterator[tuple
     elif isinstance(first, nn.RNNBase):
         yield (_TOKENS, first.input_size)
     elif isinstance(first, _CONVOLUTIONS):
-        for side in _SIDES:
+        for side in dict.fromkeys((*_SIDES, *_told_sides(module), *range(3, _LARGEST_SIDE + 1))):
             yield (first.in_channels, *[side] * (first.weight.ndim - 2))
     else:
         weight = next((p for p in module.parameters() if p.ndim >= 2), None)
