@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+import traps_of_rules
 from counted_by_force import permutation_order, scale_dimension, sign_dimension
 from soundness import deviation, deviations, outputs
 from traced_group import Counts, RefusedError, group_of, names_an_operator
 from trap_counts import AT_MOST, BY_HAND, WHOLE
 from traps import TRAPS, Trap
+
+assert set(TRAPS.made) >= traps_of_rules.PUBLISHED
 
 
 def made(name: str) -> Trap:

@@ -28,6 +28,8 @@ def move_value(trace: Trace, value: Value, move: Callable[[Tensor], Tensor]) -> 
         slots = None
         if labels.size > 1 and (labels.size != factor.labels.size or factor.slots is not None):
             slots = _moved_slots(value, factor, labels, move)
+        if slots is not None:  # of some neurons others of their numbers may be left
+            trace.mark(labels, slots)
         if labels.size > 1 or bool((labels == NONE).any()):
             factors.append(Factor(labels, slots))
     terms = tuple((coefficient, squeezed(move_array(array, shape, move))) for coefficient, array in value.terms)

@@ -120,9 +120,11 @@ class Trace:
             known = np.all([row != NONE for row in rows], axis=0)
             arrays = [row[known] for row in rows]
             if logs:
-                self._relate(self.logs, [(coefficient, array) for (coefficient, _), array in zip(terms, arrays)])
+                self._relate(
+                    self.logs, [(coefficient, array) for (coefficient, _), array in zip(terms, arrays, strict=True)]
+                )
             if signs:
-                odd = [(1, array) for (coefficient, _), array in zip(terms, arrays) if coefficient % 2]
+                odd = [(1, array) for (coefficient, _), array in zip(terms, arrays, strict=True) if coefficient % 2]
                 self._relate(self.signs, odd)
 
     @staticmethod
@@ -162,6 +164,8 @@ class Trace:
         if any(step.kind == "exp" for step in parameter.stored):
             self.relate(terms, logs=False)  # no number has a negative exponential
         axes = [axis for axis in range(view.ndim) if view.shape[axis] > 1 and view.stride(axis) != 0]
+        if any((array == NONE).any() for _, array in terms):
+            raise Unsupported("a tensor that is scaled as padded zeros are")
 
         def own(array: Ints) -> Ints:
             if any(size > 1 for axis, size in enumerate(array.shape) if axis not in axes):
@@ -174,17 +178,17 @@ class Trace:
         for factor in factors:
             labels = own(factor.labels)
             if labels.size > 1 or bool((labels != NONE).any()):
-                roles.append(Role(labels, None if factor.slots is None else own(factor.slots)))
-        scales = tuple((coefficient, own(array)) for coefficient, array in terms)
+                slots = None if factor.slots is None else own(factor.slots).astype(np.int32)
+                roles.append(Role(labels.astype(np.int32), slots))
+        scales: tuple[Term, ...] = tuple((coefficient, own(array)) for coefficient, array in terms)
         if any(int(coefficient) != coefficient for coefficient, _ in scales):
-            derived = self.derived([(float(coefficient), array) for coefficient, array in scales])
-            scales = tuple(derived)
+            scales = self.derived(scales)
         offset = int(view.storage_offset())
         shape, stride, offset = _extended(shape, stride, offset, base, roles, [array for _, array in scales])
         roles = [role for role in roles if role.labels.size > 1]
         made = Use(
             tuple(shape), tuple(stride), offset, tuple(roles),
-            tuple((int(coefficient), array) for coefficient, array in scales), parameter.stored,
+            tuple((int(coefficient), array.astype(np.int32)) for coefficient, array in scales), parameter.stored,
         )  # fmt: skip
         self.uses.setdefault(parameter.name, []).append(made)
 
@@ -232,7 +236,7 @@ def _extended(
     """A slice along an axis of no neuron is read as the whole: rows of a table that these inputs do not reach."""
     shape, stride = list(shape), list(stride)
     for axis in range(len(shape)):
-        plain = all(array.shape[axis] == 1 for array in [*[role.labels for role in roles], *scales])
+        plain = all(role.labels.shape[axis] == 1 for role in roles) and all(own.shape[axis] == 1 for own in scales)
         if not plain:
             continue
         for dimension in range(base.ndim):

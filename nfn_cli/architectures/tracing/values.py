@@ -62,6 +62,12 @@ class Value:
         """Whether the group moves it."""
         return bool(self.factors) or bool(self.terms) or self.points is not None
 
+    @property
+    def has_zeros(self) -> bool:
+        """Whether some of its entries are zero in every network of the orbit."""
+        arrays = [*[factor.labels for factor in self.factors], *[array for _, array in self.terms]]
+        return any(bool((array == NONE).any()) for array in arrays)
+
     def varies(self, axis: int) -> bool:
         """Whether its numbers differ along an axis, for all that is known."""
         return self.shape[axis] > 1 and axis not in self.constant
@@ -130,11 +136,12 @@ Operand = Value | Parameter
 
 
 def squeezed(array: Ints) -> Ints:
-    """An array with size 1 along every axis on which it does not depend; NONE agrees with anything."""
+    """An array with size 1 along axes on which it does not depend; what is NONE all across agrees with anything."""
     for axis in range(array.ndim):
         if array.shape[axis] > 1:
             largest = array.max(axis=axis, keepdims=True)
-            if ((array == largest) | (array == NONE)).all():
+            rest = tuple(own for own in range(array.ndim) if own != axis)
+            if ((array == largest).all(axis=rest) | (array == NONE).all(axis=rest)).all():
                 array = largest
     return array
 
@@ -142,7 +149,7 @@ def squeezed(array: Ints) -> Ints:
 def move_array(array: Ints, shape: Sequence[int], move: Callable[[Tensor], Tensor]) -> Ints:
     """Data movement executed on an array of a value of this shape."""
     full = np.broadcast_to(array, tuple(shape))
-    return move(torch.from_numpy(np.ascontiguousarray(full))).contiguous().numpy()
+    return move(torch.from_numpy(np.array(full, order="C"))).contiguous().numpy()
 
 
 class Unsupported(Exception):

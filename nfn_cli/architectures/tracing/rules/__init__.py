@@ -13,10 +13,12 @@ from nfn_cli.architectures.tracing.rules import (
     reductions,
     routing,
 )
+from nfn_cli.architectures.tracing.rules.movement import SHAPES_ONLY
 from nfn_cli.architectures.tracing.rules.registry import RULES, Call
 
 __all__ = [
     "RULES",
+    "SHAPES_ONLY",
     "Call",
     "attention",
     "contractions",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,7 +88,8 @@ def dense(trace: Trace, x: Value, weight: Parameter, axis: int, shape: Sequence[
         tuple(shape),
         (*rest.factors, Factor(made.reshape(along))),
         combined(trace, rest.terms, ((1.0, scales.reshape(along)),)),
-        frozenset(own for own in rest.constant if own != axis),
+        # At its borders a kernel meets padding.
+        frozenset(own for own in rest.constant if own != axis and not axis < own <= axis + len(kernel)),
     )
     return value if bias is None else add_along(trace, value, bias, axis)
 
@@ -123,12 +123,13 @@ def add_along(trace: Trace, value: Value, bias: Any, axis: int) -> Value:
     """A bias [n] added along an axis."""
     shape = [1] * len(value.shape)
     shape[axis] = -1
-    call = Call("view", None, (), {}, (tuple(shape),))
     if isinstance(bias, Parameter):
-        moved = bias.moved(lambda view: view.reshape(shape))
-        assert moved is not None
-        return add(trace, replace(call, name="add", args=(value, moved)))  # type: ignore[no-any-return]
-    return add(trace, replace(call, name="add", args=(value, move_value(trace, bias, lambda t: t.reshape(shape)))))  # type: ignore[no-any-return]
+        moved: Parameter | Value | None = bias.moved(lambda view: view.reshape(shape))
+    else:
+        moved = move_value(trace, as_value(trace, bias), lambda tensor: tensor.reshape(shape))
+    found = add(trace, Call("add", None, (value, moved), {}, (value.shape,)))
+    assert isinstance(found, Value)
+    return found
 
 
 @rule("linear")
@@ -206,76 +207,46 @@ def batched(trace: Trace, x: Value, weight: Parameter, shape: Sequence[int]) -> 
     of (e, in), the outputs are the same ones for every e.
     """
     rank = len(x.shape)
-    lead = list(range(rank - 2))
-    sizes = [weight.shape[axis] for axis in lead]
-    big = [axis for axis in lead if weight.shape[axis] > 1]
-    outputs, inputs = weight.shape[-2:]
-    factor = x.factor_on(rank - 1)
-    joint = factor is not None and len(factor.axes) > 1
-    for own in x.factors:
-        if own is not factor and set(own.axes) & set(big) and len(own.axes) > 1:
+    last = rank - 1
+    lead = [axis for axis in range(rank - 2) if weight.shape[axis] > 1]
+    outputs = weight.shape[-2]
+    if len(lead) != 1:
+        raise Unsupported("matrices along several axes")
+    if x.has_zeros or any(own.slots is not None for own in x.factors):
+        raise Unsupported("a product of batches that reads zeros, or some numbers of a neuron")
+    axis = lead[0]
+    factor, over = x.factor_on(last), x.factor_on(axis)
+    for own in (factor, over):
+        if own is not None and set(own.axes) - {axis, last}:
             raise Unsupported("a product of batches with neurons along several axes")
-    if factor is not None and (set(factor.axes) - {rank - 1, *big}):
-        raise Unsupported("a product of batches with neurons along several axes")
-    if factor is not None and ((factor.labels == NONE).any() or factor.slots is not None):
-        raise Unsupported("a product of batches that reads zeros")
-    # The matrices are neurons themselves where what they read is, or is one for all.
-    experts = None
-    for axis in big:
-        own = x.factor_on(axis)
-        if own is None and x.varies(axis):
-            experts = None
-            break
-    lead_shape = [size if axis in big else 1 for axis, size in enumerate(sizes)]
-    w_factors: list[Factor] = []
-    w_terms: list[Term] = []
-    out_shape = [*lead_shape, 1, outputs]
-    moved = [own for own in x.factors if own is not factor and set(own.axes) & set(big)]
-    fixed = any(x.varies(axis) and x.factor_on(axis) is None for axis in big)
-    del experts
-    inside = [(c, a) for c, a in x.terms if a.shape[rank - 1] > 1]
-    outside = [(c, a) for c, a in x.terms if a.shape[rank - 1] == 1]
-    for _, array in inside:
-        if any(array.shape[axis] > 1 for axis in range(rank - 1) if axis not in big):
-            raise Unsupported("a product of batches with scales along several axes")
-
-    def across(array: Ints) -> Ints:
-        """From x [..., E, 1, in] to the weight [..., E, 1, in]."""
-        return array
-
+    inside = [(c, array) for c, array in x.terms if array.shape[last] > 1]
+    outside = [(c, array) for c, array in x.terms if array.shape[last] == 1]
+    if any(array.shape[own] > 1 for _, array in inside for own in range(last) if own != axis):
+        raise Unsupported("a product of batches with scales along several axes")
+    each = [weight.shape[axis] if place == axis else 1 for place in range(rank)]
+    joint = factor is not None and factor is over
+    # What stands for every matrix: what it reads, where that has neurons along e.
+    nodes = over.labels if over is not None and not joint else trace.new_labels(each, trace.place)
+    if over is None and x.varies(axis):
+        trace.colour(nodes, axis)
+    out_shape = [*each[:-1], outputs]
     if joint:
         assert factor is not None
-        made = trace.new_labels([1] * (rank - 1) + [outputs], _module(weight.name))
-        w_factors.append(Factor(across(factor.labels)))
-        # What is summed over e later has neurons e where the joint ones have them.
-        nodes = trace.new_labels([*lead_shape, 1, 1], trace.place)
+        made = trace.new_labels([*[1] * last, outputs], _module(weight.name))
         trace.edge(factor.labels, np.broadcast_to(nodes, factor.labels.shape))
         out = [Factor(made), Factor(nodes)]
-        w_made = Factor(np.swapaxes(made, -1, -2))
     else:
         made = trace.new_labels(out_shape, _module(weight.name))
-        nodes = moved[0].labels if moved else None
-        if nodes is None:
-            nodes = trace.new_labels([*lead_shape, 1, 1], trace.place)
-            if fixed:
-                for axis in big:
-                    trace.colour(np.broadcast_to(nodes, [*lead_shape, 1, 1]), axis)
         trace.edge(made, np.broadcast_to(nodes, made.shape))
         out = [Factor(made)]
-        w_made = Factor(np.swapaxes(made, -1, -2))
-        if factor is not None:
-            w_factors.append(Factor(factor.labels))
-    w_factors.append(w_made)
     scales = trace.new_scales(out_shape)
-    w_terms.append((1.0, np.swapaxes(scales, -1, -2)))
-    w_terms += [(-c, across(array)) for c, array in inside]
-    trace.use(weight, w_factors, w_terms)
-    others = [own for own in x.factors if own is not factor and not set(own.axes) & set(big)]
-    return Value(
-        tuple(shape),
-        (*others, *out),
-        combined(trace, tuple(outside), ((1.0, scales),)),
-    )
+    roles = [Factor(np.swapaxes(made, -1, -2))]
+    if factor is not None:
+        roles.append(Factor(factor.labels))
+    terms: list[Term] = [(1.0, np.swapaxes(scales, -1, -2)), *[(-c, array) for c, array in inside]]
+    trace.use(weight, roles, terms)
+    others = [own for own in x.factors if own is not factor and own is not over]
+    return Value(tuple(shape), (*others, *out), combined(trace, tuple(outside), ((1.0, scales),)))
 
 
 @rule("conv1d", "conv2d", "conv3d", "convolution", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
@@ -361,7 +332,7 @@ def _grouped(
     factor = x.factor_on(axis)
     if factor is not None and factor.axes != (axis,):
         raise Unsupported("groups of channels of several others")
-    if factor is not None and (factor.labels == NONE).any():
+    if x.has_zeros:
         raise Unsupported("groups of channels with padded zeros")
     inside = [(c, array) for c, array in x.terms if array.shape[axis] > 1]
     outside = tuple((c, array) for c, array in x.terms if array.shape[axis] == 1)
@@ -373,7 +344,7 @@ def _grouped(
     terms: list[Term] = [(1.0, scales.reshape(groups, own_out, 1, *ones))]
     terms += [(-c, array.reshape(groups, 1, own_in, *ones)) for c, array in inside]
     read = None if factor is None else factor.labels.reshape(-1)
-    slots = None if factor is None or factor.slots is None else factor.slots.reshape(-1)
+    slots = None if factor is None or read is None else _ranked(read, factor.slots)
     if own_in == own_out == 1 and read is not None and slots is None:
         # A channel by itself: what comes out is the same neuron.
         made = read
@@ -415,8 +386,9 @@ def bilinear(trace: Trace, call: Call) -> Value:
     if not isinstance(weight, Parameter):
         raise Unsupported("a computed weight")
     outputs, left, right = weight.shape
-    xs = contracted(trace, x, len(x.shape) - 1)
-    ys = contracted(trace, y, len(y.shape) - 1)
+    rank = max(len(x.shape), len(y.shape))
+    xs = contracted(trace, x.lifted(rank), rank - 1)
+    ys = contracted(trace, y.lifted(rank), rank - 1)
     made, scales = trace.new_labels((outputs,), _module(weight.name)), trace.new_scales((outputs,))
     factors = [Factor(made.reshape(-1, 1, 1))]
     terms: list[Term] = [(1.0, scales.reshape(-1, 1, 1))]

@@ -29,7 +29,9 @@ _AT_ZERO = ("cos", "cosh", "sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_",
 
 def result(x: Value, y: Value, factors: tuple[Factor, ...], terms: tuple[Term, ...]) -> Value:
     """What is made of two joined values entry by entry."""
-    shape = tuple(max(mine, other) if 0 not in (mine, other) else 0 for mine, other in zip(x.shape, y.shape))
+    shape = tuple(
+        max(mine, other) if 0 not in (mine, other) else 0 for mine, other in zip(x.shape, y.shape, strict=True)
+    )
     constant = frozenset(
         axis for axis, size in enumerate(shape) if size > 1 and not x.varies(axis) and not y.varies(axis)
     )
@@ -42,7 +44,7 @@ def refuse_zeros(value: Value) -> None:
     Raises:
         Unsupported: it is.
     """
-    if any((factor.labels < 0).any() for factor in value.factors):
+    if value.has_zeros:
         raise Unsupported("padded zeros")
 
 
@@ -168,11 +170,15 @@ def other(trace: Trace, call: Call) -> Any:
     x = as_value(trace, x)
     if call.name in _AT_ZERO or (len(call.args) > 1 and call.name not in ("gelu", "gelu_")):
         refuse_zeros(x)
-    for more in call.args[1:]:
-        if isinstance(more, (Value, Parameter)) and (isinstance(more, Parameter) or more.is_live):
-            raise Unsupported("an argument that the group moves")
     trace.still(x)
-    return replace(x, terms=(), data=None)
+    x = replace(x, terms=(), data=None)
+    for more in (*call.args[1:], *call.kwargs.values()):
+        if isinstance(more, Parameter) or (isinstance(more, Value) and more.is_live):
+            raise Unsupported("an argument that the group moves")
+        if isinstance(more, Value):
+            x, more, factors = join(trace, x, more)
+            x = result(x, more, factors, ())
+    return x
 
 
 @rule("abs", "abs_")
@@ -192,19 +198,20 @@ def sign(trace: Trace, call: Call) -> Value:
 @rule("square", "pow", "pow_", "square_")
 def power(trace: Trace, call: Call) -> Value:
     """xᵖ for a number p."""
-    exponent = 2 if call.name.startswith("square") else call.get(1, "exponent")
-    if not is_number(exponent) or is_number(call.args[0]):
-        base = call.value(trace, 0) if not is_number(call.args[0]) else None
-        x, y = (base or as_value(trace, exponent)), (exponent if not is_number(exponent) else None)
+    exponent: Any = 2 if call.name.startswith("square") else call.get(1, "exponent")
+    if is_number(call.args[0]):
+        x = as_value(trace, exponent)
+        refuse_zeros(x)
         trace.still(x)
-        if base is None:
-            return replace(x, terms=(), data=None)
-        y = as_value(trace, y)
-        trace.still(y)
-        x, y, factors = join(trace, x, y)
-        return result(x, y, factors, ())
-    x = call.value(trace, 0)
-    return powered(trace, x, float(exponent))
+        return replace(x, terms=(), data=None)
+    if is_number(exponent):
+        return powered(trace, call.value(trace, 0), float(exponent))
+    x, y = operands(trace, call.args[0], exponent)
+    for each in (x, y):
+        refuse_zeros(each)
+        trace.still(each)
+    x, y, factors = join(trace, x, y)
+    return result(x, y, factors, ())
 
 
 def powered(trace: Trace, x: Value, exponent: float) -> Value:
@@ -266,10 +273,12 @@ def prelu(trace: Trace, call: Call) -> Value:
     """x where it is positive, else slope · x: one slope, or one a channel (axis 1)."""
     x, slopes = call.value(trace, 0), call.args[1]
     trace.still(x, logs=False)
-    if isinstance(slopes, Parameter) and len(slopes.shape) == 1 and len(x.shape) > 1 and call.name == "prelu":
-        size = slopes.shape[0]
-        shape = [1, size, *[1] * (len(x.shape) - 2)]
-        slopes = slopes.moved(lambda view: view.view(shape)) or slopes
+    if len(slopes.shape) == 1 and len(x.shape) > 1 and call.name == "prelu":
+        shape = [1, slopes.shape[0], *[1] * (len(x.shape) - 2)]
+        if isinstance(slopes, Parameter):
+            slopes = slopes.moved(lambda view: view.view(shape))
+        else:
+            slopes = move_value(trace, slopes, lambda tensor: tensor.reshape(shape))
     x, slope = operands(trace, x, slopes)
     trace.still(slope)
     x, slope, factors = join(trace, x, slope)
@@ -295,12 +304,15 @@ def extreme(trace: Trace, call: Call) -> Value:
     """The larger or smaller of two: as a sum, and no sign may change."""
     x, y = operands(trace, call.args[0], call.args[1])
     trace.still(x, logs=False)
+    trace.still(y, logs=False)
     x, y, factors = join(trace, x, y)
     return result(x, y, factors, equal_scales(trace, x, y))
 
 
-@rule("gt", "lt", "ge", "le", "eq", "ne", "greater", "less", "__and__", "__or__", "bitwise_and", "bitwise_or",
-      "logical_and", "logical_or", "__xor__", "logical_xor", "greater_equal", "less_equal", "not_equal", "isclose")  # fmt: skip
+@rule(
+    "gt", "lt", "ge", "le", "eq", "ne", "greater", "less", "__and__", "__or__", "bitwise_and", "bitwise_or",
+    "logical_and", "logical_or", "__xor__", "logical_xor", "greater_equal", "less_equal", "not_equal", "isclose",
+)  # fmt: skip
 def compare(trace: Trace, call: Call) -> Value:
     """Comparisons: with zero a positive factor is not seen; of two values, a common one."""
     x, y = call.get(0, "self"), call.get(1, "other")
@@ -312,13 +324,10 @@ def compare(trace: Trace, call: Call) -> Value:
             refuse_zeros(x)
         trace.still(x, logs=y != 0)
         return replace(x, terms=(), points=None, data=None)
-    if any(isinstance(each, Value) and each.points is not None for each in (x, y)):
-        from nfn_cli.architectures.tracing.rules.routing import compare_points
-
-        return compare_points(trace, call, x, y)
-    refuse_zeros(x)
-    refuse_zeros(y)
-    trace.still(x, logs=False)
+    x, y = operands(trace, x, y)
+    for each in (x, y):
+        refuse_zeros(each)
+        trace.still(each, logs=call.name == "isclose")  # which looks at a difference as it is
     x, y, factors = join(trace, x, y)
     equal_scales(trace, x, y)
     return result(x, y, factors, ())
@@ -334,35 +343,36 @@ def where(trace: Trace, call: Call) -> Value:
 def chosen(trace: Trace, condition: Value, x: Any, y: Any) -> Value:
     """x or y by a condition; numbers may stand for both."""
     trace.still(condition)
-    parts = []
-    for part in (x, y):
-        if is_number(part) or isinstance(part, bool):
-            parts.append((None, part))
-        else:
-            parts.append((as_value(trace, part), None))
-    values = [value for value, _ in parts if value is not None]
+    numbers = [number for number in map(_number, (x, y)) if number is not None]
+    values = [as_value(trace, part) for part in (x, y) if _number(part) is None]
     if not values:
-        return replace(condition, data=None)
-    fills = [number for value, number in parts if value is None]
+        refuse_zeros(condition)
+        return replace(condition, terms=(), data=None)
     first = values[0]
-    for number in fills:
-        if number != 0:
-            refuse_zeros(first)
-            trace.still(first)
+    if any(numbers):  # nan, too
+        refuse_zeros(first)
+        trace.still(first)
     if len(values) == 2:
-        x, y, factors = join(trace, values[0], values[1])
-        first = result(x, y, factors, equal_scales(trace, x, y))
+        one, other, factors = join(trace, values[0], values[1])
+        first = result(one, other, factors, equal_scales(trace, one, other))
     first, condition, factors = join(trace, first, condition)
     return result(first, condition, factors, first.terms)
+
+
+def _number(part: Any) -> float | None:
+    """A number, also one as a tensor that is known."""
+    if isinstance(part, (int, float)):
+        return float(part)
+    if isinstance(part, Value) and not part.is_live and not part.shape and part.data is not None:
+        return float(part.data)
+    return None
 
 
 @rule("masked_fill", "masked_fill_")
 def masked_fill(trace: Trace, call: Call) -> Value:
     """x, or a number where a mask says so."""
     x, mask, number = call.args
-    if isinstance(number, Value) and not number.is_live:
-        number = 1.0  # some number
-    return chosen(trace, as_value(trace, mask), number if is_number(number) else float(number), x)
+    return chosen(trace, as_value(trace, mask), number, x)
 
 
 @rule("addcmul")
