@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -30,12 +29,10 @@ _FAST = (
     "Qwen3ForCausalLM",
     "Gemma2ForCausalLM",
     "PhiForCausalLM normed, tied",
-    "GPTNeoXForCausalLM",
     "MixtralForCausalLM",
     "GPT2LMHeadModel",
-    "OPTForCausalLM",
     "BertForPreTraining",
-    "T5ForConditionalGeneration",
+    "T5EncoderModel",
     "ViTForImageClassification",
 )
 
@@ -81,11 +78,11 @@ def test_transformers_in_float32(transformers: ModuleType, about: str) -> None:
 @pytest.mark.parametrize(
     ("name", "logs", "signs"),
     [
-        # Of each of 2 layers: 4 · 2 pairs of queries and keys, 2 · 4 values, 20 neurons, gains of 2 · 16 channels; 16 of
-        # the last gain. Signs: 16 of the stream beside.
+        # In each of 2 layers: 2 · 2 rotary pairs of keys, 2 · 4 values, 20 neurons, two gains of 16 channels; then the
+        # last gain. Beside them a sign for each channel of the stream.
         ("LlamaForCausalLM", 2 * (2 * 2 + 2 * 4 + 20 + 2 * 16) + 16, 2 * (2 * 2 + 2 * 4 + 20 + 2 * 16) + 16 + 16),
-        # Of each of 2 layers: 4 · 4 of queries and keys, as many of values, gains of 2 · 16 channels; the last gain is
-        # the tied table's. One sign for the stream.
+        # In each of 2 layers: 16 of queries and keys, 16 of values, two gains of 16 channels; the last gain is the tied
+        # table's. One sign for the stream.
         ("GPT2LMHeadModel", 2 * (16 + 16 + 2 * 16), 2 * (16 + 16 + 2 * 16) + 1),
         ("BertForMaskedLM", 80, 85),
         ("ViTForImageClassification", 2 * (16 + 16 + 2 * 16) + 16, 2 * (16 + 16 + 2 * 16) + 16 + 1),
@@ -125,7 +122,7 @@ def _moved(real: nn.Module, config: dict[str, Any] | None = None, **more: bool) 
     return moved(found, real, answer, **more)
 
 
-@pytest.mark.parametrize("name", _slow(test_torchvision.NETWORKS, ("ResNet", "VGG", "MobileNetV3 small", "ConvNeXt")))
+@pytest.mark.parametrize("name", _slow(test_torchvision.NETWORKS, ("ResNet", "ConvNeXt")))
 def test_torchvision_s(name: str) -> None:
     with torch.device("meta"):
         network = test_torchvision.NETWORKS[name][0]()
@@ -152,10 +149,10 @@ def _features(name: str) -> nn.Module:
 def test_recurrent_and_actor_critic(name: str) -> None:
     result = _moved(_features(name))
     assert result.deviation <= 1e-12
-    assert {name for name in result.still if not name.endswith("bias")} == set()
+    assert {name for name in result.still if not name.endswith(("bias", "log_std"))} == set()
 
 
-_REPOSITORIES = ("option A", "pre-activation", "U-Net")
+_REPOSITORIES = ("option A", "pre-activation")
 
 
 @pytest.mark.parametrize("name", _slow(test_repositories.NETWORKS, _REPOSITORIES))
@@ -177,7 +174,7 @@ def test_both_readings_of_a_shortcut(raw: bool, biased: bool) -> None:
     assert result.deviation <= 1e-12
 
 
-@pytest.mark.parametrize("name", _slow([*test_hugging_face.RESNETS, "ConvNeXt"], ("basic", "ConvNeXt")))
+@pytest.mark.parametrize("name", _slow([*test_hugging_face.RESNETS, "ConvNeXt"], ("basic",)))
 def test_hugging_face_s_convolutions(transformers: ModuleType, name: str) -> None:
     made = test_hugging_face.convnext() if name == "ConvNeXt" else None
     network, config = made or test_hugging_face.resnet(**test_hugging_face.RESNETS[name])

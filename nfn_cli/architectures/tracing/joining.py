@@ -9,7 +9,15 @@ import numpy as np
 
 from nfn_cli.architectures.labels import NONE
 from nfn_cli.architectures.tracing.trace import Trace
-from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Unsupported, Value
+from nfn_cli.architectures.tracing.values import (
+    Factor,
+    Ints,
+    Parameter,
+    Unsupported,
+    Value,
+    distinct,
+    distinct_pairs,
+)
 
 
 def lift(trace: Trace, parameter: Parameter, against: Value | None = None) -> Value:
@@ -125,8 +133,8 @@ def _determines(ours: Ints, theirs: Ints) -> bool:
     """Whether entries of one of our neurons are entries of one of theirs."""
     known = (ours != NONE) & (theirs != NONE)
     mine, their = ours[known], theirs[known]
-    count = len(np.unique(mine))
-    return count == mine.size or count == np.unique(np.stack([mine, their]), axis=1).shape[1]
+    count = distinct(mine)
+    return count == mine.size or count == distinct_pairs(mine, their)
 
 
 def _agreed(trace: Trace, f: Factor, g: Factor, shape: tuple[int, ...]) -> Ints | None:

@@ -10,7 +10,16 @@ from torch import Tensor
 from nfn_cli.architectures.labels import NONE, Role, Use
 from nfn_cli.architectures.labels.equations import Equations
 from nfn_cli.architectures.labels.union import UnionFind
-from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Term, Unsupported, Value
+from nfn_cli.architectures.tracing.values import (
+    Factor,
+    Ints,
+    Parameter,
+    Term,
+    Unsupported,
+    Value,
+    distinct,
+    distinct_pairs,
+)
 
 
 class Trace:
@@ -23,6 +32,7 @@ class Trace:
     def __init__(self) -> None:
         self.units = UnionFind()
         self.sorts: list[int] = [0]  # the first label of each sort, and one past the last
+        self._starts = np.asarray(self.sorts)
         self.origins: list[str] = []  # by sort, where it was made
         self.families: list[set[int]] = []  # by sort, the sorts of its labels' units
         self.logs = Equations(mod2=False)
@@ -49,7 +59,9 @@ class Trace:
 
     def sort_of(self, labels: Ints) -> Ints:
         """The sort of each label."""
-        return np.searchsorted(np.asarray(self.sorts), labels, side="right") - 1
+        if len(self._starts) != len(self.sorts):
+            self._starts = np.asarray(self.sorts)
+        return np.searchsorted(self._starts, labels, side="right") - 1
 
     def edge(self, ours: Ints, theirs: Ints) -> None:
         """Keep a relation between labels: where one goes, the other goes with it."""
@@ -72,7 +84,7 @@ class Trace:
         """Have labels move together, entry by entry."""
         ours, theirs = _pairs(ours, theirs)
         roots, others = self.units.find(ours), self.units.find(theirs)
-        if bool((roots == others).all()):
+        if bool((roots == others).all()):  # as also where there are none
             return
         mine = self._family(ours)
         their = self._family(theirs)
@@ -87,7 +99,8 @@ class Trace:
 
     def _family(self, labels: Ints) -> set[int]:
         found: set[int] = set()
-        for sort in np.unique(self.sort_of(labels)).tolist():
+        first, last = self.sort_of(np.asarray([labels.min(), labels.max()])).tolist()
+        for sort in [first] if first == last else np.unique(self.sort_of(labels)).tolist():
             found |= self.families[sort]
         return found
 
@@ -97,7 +110,7 @@ class Trace:
         self.units.union(ours, theirs)
         for sort in family:
             roots = self.units.find(np.arange(self.sorts[sort], self.sorts[sort + 1]))
-            if len(np.unique(roots)) < len(roots):
+            if distinct(roots) < len(roots):
                 self.units.restore(before)
                 return False
         return True
@@ -201,8 +214,8 @@ def _pairs(ours: Ints, theirs: Ints, *, marked: bool = False) -> tuple[Ints, Int
 
 
 def _one_to_one(ours: Ints, theirs: Ints) -> bool:
-    pairs = np.unique(np.stack([ours, theirs]), axis=1).shape[1]
-    return len(np.unique(ours)) == len(np.unique(theirs)) == pairs
+    count = distinct(ours)
+    return count == distinct(theirs) and count == distinct_pairs(ours, theirs)
 
 
 def _crosses(arrays: Sequence[Ints]) -> list[list[Ints]]:

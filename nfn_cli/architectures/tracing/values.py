@@ -146,6 +146,22 @@ def squeezed(array: Ints) -> Ints:
     return array
 
 
+def distinct(array: Ints) -> int:
+    """How many numbers an array has; those that lie in order already are not sorted."""
+    flat = array.reshape(-1)
+    if not flat.size:
+        return 0
+    steps = np.diff(flat)
+    if (steps < 0).any():
+        steps = np.diff(np.sort(flat))
+    return 1 + int(np.count_nonzero(steps))
+
+
+def distinct_pairs(ours: Ints, theirs: Ints) -> int:
+    """How many pairs two arrays of numbers from 0 have, entry by entry."""
+    return distinct(ours * (int(theirs.max(initial=0)) + 1) + theirs)
+
+
 def move_array(array: Ints, shape: Sequence[int], move: Callable[[Tensor], Tensor]) -> Ints:
     """Data movement executed on an array of a value of this shape."""
     full = np.broadcast_to(array, tuple(shape))

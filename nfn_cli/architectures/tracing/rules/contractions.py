@@ -176,10 +176,12 @@ def matmul(trace: Trace, call: Call) -> Value:
         and len(y.shape) > 1
     ):
         return dense(trace, y, x, len(y.shape) - 2, call.shape)
-    if isinstance(y, Parameter) and isinstance(x, Value) and not y.stored and len(y.shape) >= 3:
+    if isinstance(y, Parameter) and isinstance(x, Value) and not y.stored and len(y.shape) >= 3 and len(x.shape) > 1:
         flipped = y.moved(lambda view: view.transpose(-1, -2))
-        if flipped is not None and len(x.shape) == len(y.shape):
-            return batched(trace, x, flipped, call.shape)
+        assert flipped is not None
+        found = batched(trace, x, flipped, call.shape)
+        if found is not None:
+            return found
     return product(trace, as_value(trace, x), as_value(trace, y), call.shape)
 
 
@@ -190,8 +192,8 @@ def product(trace: Trace, x: Value, y: Value, shape: Sequence[int]) -> Value:
         x = x.lifted(2)
     if vectors[1]:
         y = move_value(trace, y, lambda tensor: tensor.unsqueeze(-1))
-    x = move_value(trace, x, lambda tensor: tensor.unsqueeze(-1))  # [..., rows, k, 1]
-    y = move_value(trace, y, lambda tensor: tensor.unsqueeze(-3))  # [..., 1, k, columns]
+    x = move_value(trace, x, lambda tensor: tensor.unsqueeze(-1), whole=True)  # [..., rows, k, 1]
+    y = move_value(trace, y, lambda tensor: tensor.unsqueeze(-3), whole=True)  # [..., 1, k, columns]
     x, y, factors = join(trace, x, y)
     value = result(x, y, factors, combined(trace, x.terms, y.terms))
     value = summed(trace, value, [len(value.shape) - 2], keep=False)
@@ -200,18 +202,26 @@ def product(trace: Trace, x: Value, y: Value, shape: Sequence[int]) -> Value:
     )
 
 
-def batched(trace: Trace, x: Value, weight: Parameter, shape: Sequence[int]) -> Value:
+def batched(trace: Trace, x: Value, weight: Parameter, shape: Sequence[int]) -> Value | None:
     """[..., E, rows, in] with a weight [..., E, out, in]: another matrix for every e, as those of experts.
 
     Where x's neurons along `in` are the same for every e, the outputs are neurons of (e, out); where they are neurons
-    of (e, in), the outputs are the same ones for every e.
+    of (e, in), the outputs are the same ones for every e. None where e is of several axes.
     """
-    rank = len(x.shape)
+    rank = len(shape)
     last = rank - 1
+    x = x.lifted(rank)
+    raised = weight.moved(lambda view: view.reshape(*[1] * (rank - view.ndim), *view.shape))
+    assert raised is not None
+    weight = raised
     lead = [axis for axis in range(rank - 2) if weight.shape[axis] > 1]
     outputs = weight.shape[-2]
-    if len(lead) != 1:
-        raise Unsupported("matrices along several axes")
+    if not lead:  # one matrix for all
+        plain = weight.moved(lambda view: view.reshape(view.shape[-2:]))
+        assert plain is not None
+        return dense(trace, x, plain, last, shape)
+    if len(lead) > 1:
+        return None
     if x.has_zeros or any(own.slots is not None for own in x.factors):
         raise Unsupported("a product of batches that reads zeros, or some numbers of a neuron")
     axis = lead[0]

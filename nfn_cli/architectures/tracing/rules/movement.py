@@ -29,6 +29,13 @@ _MOVES = (
 )  # fmt: skip
 
 
+# Those that move every entry to one place.
+_WHOLE = (
+    "view", "reshape", "_unsafe_view", "unsqueeze", "unsqueeze_", "squeeze", "squeeze_", "permute", "transpose", "t",
+    "numpy_T", "mT", "swapaxes", "swapdims", "movedim", "moveaxis", "flatten", "unflatten", "t_", "transpose_",
+)  # fmt: skip
+
+
 @rule(*_SAME)
 def same(trace: Trace, call: Call) -> Any:
     """What is the same number; one that becomes a whole one, or a truth value, may not be scaled."""
@@ -60,7 +67,8 @@ def moved(trace: Trace, call: Call) -> Any:
     args = [part.data if isinstance(part, Value) else part for part in call.args[1:]]
     if any(part is None or isinstance(part, (Parameter, torch.dtype)) for part in args):
         raise Unsupported("a move that is computed, or another dtype")
-    return move(trace, call, lambda tensor: call.target(tensor, *_on(tensor, args), **call.kwargs))
+    whole = call.name in _WHOLE
+    return move(trace, call, lambda tensor: call.target(tensor, *_on(tensor, args), **call.kwargs), whole=whole)
 
 
 def _on(like: Tensor, args: list[Any]) -> list[Any]:
@@ -103,7 +111,7 @@ def to_shape(trace: Trace, call: Call) -> Any:
     return Value(call.shape, lifted.factors, lifted.terms, frozenset(constant), points=x.points)
 
 
-def move(trace: Trace, call: Call, fn: Any) -> Any:
+def move(trace: Trace, call: Call, fn: Any, *, whole: bool = False) -> Any:
     """A value or a parameter after data movement."""
     x = call.args[0]
     if isinstance(x, Parameter):
@@ -115,7 +123,7 @@ def move(trace: Trace, call: Call, fn: Any) -> Any:
         x = as_value(trace, x)
     if x.points is not None:
         raise Unsupported("indices of neurons that are moved")
-    return move_value(trace, x, fn)
+    return move_value(trace, x, fn, whole=whole)
 
 
 @rule("split", "split_with_sizes", "chunk", "unbind", "tensor_split", "unsafe_split", "unsafe_chunk", "hsplit",

@@ -68,7 +68,7 @@ def summed(trace: Trace, x: Value, axes: Sequence[int], *, keep: bool) -> Value:
 def without_axes(trace: Trace, value: Value, axes: Sequence[int]) -> Value:
     """A value without axes of size 1."""
     for axis in sorted(axes, reverse=True):
-        value = move_value(trace, value, lambda tensor: tensor.squeeze(axis))  # noqa: B023 (called at once)
+        value = move_value(trace, value, lambda tensor: tensor.squeeze(axis), whole=True)  # noqa: B023 (called at once)
     return value
 
 
