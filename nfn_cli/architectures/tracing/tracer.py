@@ -30,6 +30,7 @@ from nfn_cli.architectures.tracing.values import Parameter, Unsupported, Value
 from nfn_cli.errors import ArchitectureError
 
 _LARGEST = 1 << 20  # numbers of a constant that are kept
+_ZEROS = ("aten::zeros", "aten::zeros_like", "aten::new_zeros")
 _REMEDY = "nfn has no rule for it, and refuses rather than guesses"
 
 
@@ -222,6 +223,9 @@ def _constant(node: fx.Node, args: Any, kwargs: Any, operands: list[Any], output
     """What is computed of inputs and constants alone; with its numbers, where they are few and known."""
     known = all(part.data is not None for part in operands)
     schema = getattr(node.target, "_schema", None)
+    if isinstance(outputs, Tensor) and schema is not None and schema.name in _ZEROS:
+        # Of any size: one zero, expanded.
+        return Value(tuple(outputs.shape), data=torch.zeros((), dtype=outputs.dtype).expand(outputs.shape))
     random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
     changes = schema is not None and schema.is_mutable and schema.name != "aten::detach_"
     sizes = [part.numel() for part in _pytree.tree_leaves(outputs) if isinstance(part, Tensor)]
