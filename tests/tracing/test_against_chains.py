@@ -117,8 +117,8 @@ def test_batch_norms(activation: str, place: str, tmp_path: Path) -> None:
     module = nn.Sequential(nn.Conv2d(2, 4, 3), *norms, nn.Flatten(), nn.Linear(100, 3), own, nn.Linear(3, 2))
     chain, traced, module = both(module, IMAGES, activation, "none", tmp_path)
     assert sizes(chain)[0] == sizes(traced)[0] == 24 * 6
-    # Each of the 4 channels has three factors: of what the norm reads, of its variance, and of what it gives. Tanh takes
-    # the one on its side. With relu the 3 neurons behind have one each.
+    # Each of the 4 channels has three factors: of what the norm reads, of its variance, and of what it gives. Tanh
+    # takes the one on its side. With relu the 3 neurons behind have one each.
     assert sizes(traced)[1] == (3 * 4 + 3 if activation == "relu" else 2 * 4)
     assert sizes(chain)[1] < sizes(traced)[1] and sizes(chain)[2] <= sizes(traced)[2]
     for seed in range(2):
