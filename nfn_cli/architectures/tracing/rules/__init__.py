@@ -1,7 +1,9 @@
 """One rule an operator; one file a kind of rule."""
 
 from nfn_cli.architectures.tracing.rules import (
+    activations,
     attention,
+    choices,
     contractions,
     elementwise,
     lookups,
@@ -20,7 +22,9 @@ __all__ = [
     "RULES",
     "SHAPES_ONLY",
     "Call",
+    "activations",
     "attention",
+    "choices",
     "contractions",
     "elementwise",
     "lookups",

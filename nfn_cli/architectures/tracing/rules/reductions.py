@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nfn_cli.architectures.tracing.moving import move_value
-from nfn_cli.architectures.tracing.rules.elementwise import extreme as extreme_of_two
+from nfn_cli.architectures.tracing.rules.choices import extreme as extreme_of_two
 from nfn_cli.architectures.tracing.rules.elementwise import refuse_zeros
 from nfn_cli.architectures.tracing.rules.registry import Call, rule
 from nfn_cli.architectures.tracing.trace import Trace
