@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nfn_cli.architectures.tracing.joining import equal_scales, join
-from nfn_cli.architectures.tracing.rules.contractions import _known, _ranked, contracted
+from nfn_cli.architectures.tracing.rules.contractions import contracted, known, ranked
 from nfn_cli.architectures.tracing.rules.registry import Call, as_value, rule
 from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Term, Unsupported, Value
@@ -83,10 +83,10 @@ def _layer(trace: Trace, kind: str, x: Value, parameters: Sequence[Any]) -> tupl
         out = Factor(labels.reshape(-1, 1))
         factors = [out]
         if read is not None:
-            slots = _ranked(read.labels.reshape(-1), None if read.slots is None else read.slots.reshape(-1))
+            slots = ranked(read.labels.reshape(-1), None if read.slots is None else read.slots.reshape(-1))
             slots = None if slots is None else slots.reshape(1, -1)
             factors.append(Factor(read.labels.reshape(1, -1), slots))
-        columns = [(-c, _known(trace, array).reshape(1, -1)) for c, array in inside]
+        columns = [(-c, known(trace, array).reshape(1, -1)) for c, array in inside]
         trace.use(_part(from_input, first, hidden), factors, [*rows, *columns])
         back = [(-1.0, scales.reshape(1, -1))]
         trace.use(_part(from_state, first, hidden), [out, Factor(labels.reshape(1, -1))], [*rows, *back])
