@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+import traps_of_rules
 from counted_by_force import permutation_order, scale_dimension, sign_dimension
+from small_networks import Net, batch
 from soundness import deviation, deviations, outputs
 from traced_group import Counts, RefusedError, group_of, names_an_operator
 from trap_counts import AT_MOST, BY_HAND, WHOLE
 from traps import TRAPS, Trap
+
+assert set(TRAPS.made) >= traps_of_rules.PUBLISHED
 
 
 def made(name: str) -> Trap:
@@ -72,6 +76,15 @@ def test_the_numbers_are_those_of_force(name: str) -> None:
     small = made(name).small
     counted = Counts(permutation_order(small), scale_dimension(small), sign_dimension(small) or 0)
     assert counted == {**WHOLE, **AT_MOST}[name]
+
+
+def test_random_numbers_are_refused() -> None:
+    def forward(net: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return net.b(torch.nn.functional.dropout(net.a(x), 0.5, True))
+
+    module = Net(forward, a=torch.nn.Linear(2, 3), b=torch.nn.Linear(3, 2))
+    with pytest.raises(RefusedError, match=r"aten\.dropout: random numbers"):
+        group_of(module, batch(8, 2))
 
 
 def test_every_number_is_of_a_trap() -> None:

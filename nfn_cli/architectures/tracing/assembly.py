@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nfn_cli.architectures.labels import (
     Block,
@@ -18,10 +20,10 @@ from nfn_cli.architectures.labels import (
 )
 from nfn_cli.architectures.labels.blocks import solve_permutations
 from nfn_cli.architectures.tracing.gauges import found_gauges
-from nfn_cli.architectures.tracing.joining import join
 from nfn_cli.architectures.tracing.naming import Names
+from nfn_cli.architectures.tracing.reconciling import reconciled
 from nfn_cli.architectures.tracing.trace import Trace
-from nfn_cli.architectures.tracing.values import Factor, Ints, Term, Unsupported, Value
+from nfn_cli.architectures.tracing.values import Ints
 
 
 def assembled(trace: Trace, names: Names) -> LabelledArchitecture:
@@ -35,9 +37,8 @@ def assembled(trace: Trace, names: Names) -> LabelledArchitecture:
         uses = trace.uses.get(held.name, [])
         if held.stored and uses:
             tensors.append(
-                LabelledTensor(held.stored, held.shape, tuple(_reconciled(trace, held.name, held.shape, uses)))
+                LabelledTensor(held.stored, held.shape, tuple(reconciled(trace, held.name, held.shape, uses)))
             )
-    tensors = [_checked(tensor) for tensor in tensors]
     blocks, determined, needed = _permutations(trace, tensors)
     visible = [list(use.scales) for tensor in tensors for use in tensor.uses if use.scales]
     logs = trace.logs.solve([[(float(c), a) for c, a in terms] for terms in visible])
@@ -58,130 +59,6 @@ def assembled(trace: Trace, names: Names) -> LabelledArchitecture:
         gauges=() if trace.watch is None else found_gauges(trace, trace.watch, blocks),
         left=left,
     )
-
-
-# Uses of one tensor.
-
-
-def _reconciled(trace: Trace, name: str, shape: Sequence[int], uses: Sequence[Use]) -> list[Use]:
-    """Uses that do not overlap: of one view that is used twice, both agree."""
-    kept: list[Use] = []
-    size = int(np.prod(shape))
-    for use in uses:
-        for own in kept:
-            if _region(own) == _region(use):
-                _agree(trace, name, own, use)
-                break
-            if _meet(own, use, size):
-                raise Unsupported(f"{name} is used in two views that overlap")
-        else:
-            kept.append(use)
-    covered = sum(int(np.prod(use.shape)) for use in kept)
-    if covered < size:
-        raise Unsupported(f"{name} is used only in part ({covered} of {size} numbers)")
-    return kept
-
-
-def _region(use: Use) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """The numbers that a view has, whatever the order of its axes: axes that lie behind each other are one."""
-    axes = sorted(((stride, size) for stride, size in zip(use.stride, use.shape) if size > 1), reverse=True)
-    merged: list[tuple[int, int]] = []
-    for stride, size in axes:
-        if merged and merged[-1][0] == stride * size:
-            merged[-1] = (stride, merged[-1][1] * size)
-        else:
-            merged.append((stride, size))
-    return use.offset, tuple(merged)
-
-
-def _meet(own: Use, other: Use, size: int) -> bool:
-    spans = []
-    for use in (own, other):
-        last = use.offset + sum((n - 1) * stride for n, stride in zip(use.shape, use.stride))
-        spans.append((use.offset, last))
-    if spans[0][1] < spans[1][0] or spans[1][1] < spans[0][0]:
-        return False
-    marks = np.zeros(size, np.int8)
-    for use in (own, other):
-        view = np.lib.stride_tricks.as_strided(
-            marks[use.offset :], use.shape, [stride * marks.itemsize for stride in use.stride]
-        )
-        view += 1
-    return bool((marks > 1).any())
-
-
-def _agree(trace: Trace, name: str, own: Use, other: Use) -> None:
-    """The same numbers in two roles: both must hold."""
-    if own.stored != other.stored:
-        if any(step.kind != "mul" for step in (*own.stored, *other.stored)):
-            raise Unsupported(f"{name} is used behind two different functions")
-    shape, ours, theirs = _refined(name, own, other)
-    x = _as_value(own, shape, ours)
-    y = _as_value(other, shape, theirs)
-    x, y, _ = join(trace, x, y)
-    trace.relate([*x.terms, *[(-coefficient, array) for coefficient, array in y.terms]])
-
-
-def _refined(name: str, own: Use, other: Use) -> tuple[list[int], list[tuple[int, int]], list[tuple[int, int]]]:
-    """Axes so fine that both views have them: (axis, part) order of each.
-
-    Returns:
-        The sizes in the order of falling strides; for both uses, the (stride, size) pairs.
-    """
-    cuts: set[int] = set()
-    for use in (own, other):
-        for stride, size in zip(use.stride, use.shape):
-            cuts |= {stride, stride * size}
-    ordered = sorted(cuts, reverse=True)
-    axes: list[tuple[int, int]] = []
-    for large, small in zip(ordered, ordered[1:]):
-        if large % small:
-            raise Unsupported(f"{name} is used in two views of different axes")
-        axes.append((small, large // small))
-    pairs = []
-    for use in (own, other):
-        found = []
-        for stride, size in zip(use.stride, use.shape):
-            found.append((stride, size))
-        pairs.append(found)
-    return [size for _, size in axes], axes, axes if pairs else axes
-
-
-def _as_value(use: Use, shape: list[int], axes: list[tuple[int, int]]) -> Value:
-    """A use as a value on finer axes, in the order of falling strides."""
-    parts: list[list[int]] = []
-    order: list[int] = []
-    for stride, size in zip(use.stride, use.shape):
-        inside = [place for place, (own, n) in enumerate(axes) if stride <= own and own * n <= stride * size]
-        parts.append([axes[place][1] for place in inside])
-        order += inside
-    place_of = {place: position for position, place in enumerate(order)}
-    kept = sorted(order)
-
-    def finer(array: Ints) -> Ints:
-        sizes: list[int] = []
-        for axis, split in enumerate(parts):
-            sizes += split if array.shape[axis] > 1 else [1] * len(split)
-        wide = array.reshape(sizes).transpose([place_of[place] for place in kept])
-        full = [1] * len(axes)
-        for position, place in enumerate(kept):
-            full[place] = wide.shape[position]
-        return wide.reshape(full)
-
-    factors = tuple(Factor(finer(role.labels), None if role.slots is None else finer(role.slots)) for role in use.roles)
-    terms: tuple[Term, ...] = tuple((float(c), finer(array)) for c, array in use.scales)
-    return Value(tuple(shape), factors, terms)
-
-
-def _checked(tensor: LabelledTensor) -> LabelledTensor:
-    for use in tensor.uses:
-        axes: set[int] = set()
-        for role in use.roles:
-            own = {axis for axis, size in enumerate(role.labels.shape) if size > 1}
-            if axes & own:
-                raise Unsupported(f"{tensor.name} has neurons of two kinds along one axis")
-            axes |= own
-    return tensor
 
 
 # Permutations.
@@ -212,13 +89,13 @@ def _permutations(trace: Trace, tensors: Sequence[LabelledTensor]) -> tuple[tupl
         ("",), (1,), (Use((len(visible),), (1,), 0, (Role(np.unique(unit_of[visible]).astype(np.int32)),)),)
     )
     origins = sorts[units].astype(np.int32) if count else np.zeros(0, np.int32)
-    blocks, rows = solve_permutations(Relations(count, tuple(colours), tuple(edges)), [shown], origins, trace.origins)
+    blocks, found = solve_permutations(Relations(count, tuple(colours), tuple(edges)), [shown], origins, trace.origins)
     order = np.lexsort((sorts, unit_of))
     starts = np.searchsorted(unit_of[order], np.arange(count + 1))
     wanted = np.zeros(len(labels), bool)
     wanted[visible] = True
     first = order[starts[:-1]] if count else order
-    rows = rows.astype(np.int64)
+    rows = found.astype(np.int64)
     if len(rows):
         wanted[first[rows[:, 1]]] = True
         wanted[first[rows[:, 2]]] = True
@@ -245,7 +122,7 @@ def _by_sort(
     return found
 
 
-def _columns(units: Ints, order: Ints, starts: Ints, wanted: Ints) -> Ints:
+def _columns(units: NDArray[np.int32], order: Ints, starts: Ints, wanted: NDArray[np.bool_]) -> NDArray[np.int32]:
     """The labels of units, in the order of their sorts: [units, k]."""
     columns = []
     for column in units.T:
@@ -258,10 +135,10 @@ def _columns(units: Ints, order: Ints, starts: Ints, wanted: Ints) -> Ints:
             if kept.any():
                 wanted[own] = True
                 columns.append(own)
-    return np.stack(columns, 1) if columns else np.zeros((len(units), 0), np.int64)
+    return np.stack(columns, 1).astype(np.int32) if columns else np.zeros((len(units), 0), np.int32)
 
 
-def _determined(rows: Ints, order: Ints, starts: Ints, wanted: Ints, first: Ints) -> Ints:
+def _determined(rows: Ints, order: Ints, starts: Ints, wanted: NDArray[np.bool_], first: Ints) -> Ints:
     """Rows of units as rows of labels: a unit's first label follows from two units, each other one from that before it.
 
     A row (u, a, a) of units speaks of the last label of a, since its others have followers in a itself.
@@ -289,7 +166,7 @@ def _determined(rows: Ints, order: Ints, starts: Ints, wanted: Ints, first: Ints
 # Numbers without gaps.
 
 
-def _places(known: Ints, labels: Ints) -> Ints:
+def _places(known: Ints, labels: NDArray[Any]) -> NDArray[np.int32]:
     return np.searchsorted(known, labels).astype(np.int32)
 
 
@@ -299,7 +176,7 @@ def _renumbered(tensor: LabelledTensor, labels: Ints, scales: Ints) -> LabelledT
         roles = tuple(
             Role(
                 np.where(role.labels < 0, role.labels, _places(labels, role.labels)).astype(np.int32),
-                None if role.slots is None else role.slots.astype(np.int32),
+                role.slots,
             )
             for role in use.roles
         )

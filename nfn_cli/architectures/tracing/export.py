@@ -43,7 +43,8 @@ class Placeholder:
             or input; other for what is no tensor of the module's.
         name: of a parameter or buffer, its first in the state dict; of a constant, where the module has it.
         held: the parameter or buffer.
-        value: the numbers of constants, and of buffers that are not in the state dict; None on the meta device.
+        value: the numbers of constants, of buffers that are not in the state dict, and of stored buffers of whole
+            numbers (which hold for a file that has the same ones); None on the meta device.
     """
 
     kind: str
@@ -225,13 +226,22 @@ def _placeholders(
         held = by_name.get(name)
         if held is not None:
             kind = "parameter" if held.is_parameter else "buffer"
-            yield node, Placeholder(kind, held.name, held, None if held.stored else value)
+            if held.stored:
+                value = None if on_meta else _whole_numbers(program.state_dict.get(spec.target or ""))
+            yield node, Placeholder(kind, held.name, held, value)
         elif spec.kind.name == "CONSTANT_TENSOR":
             yield node, Placeholder("constant", name, None, value)
         elif spec.kind.name == "USER_INPUT":
             yield node, Placeholder("input", node.name)
         else:
             yield node, Placeholder("other", name)
+
+
+def _whole_numbers(stored: object) -> Tensor | None:
+    """The numbers of a stored buffer of places or truth values; a file has to have the same."""
+    if not isinstance(stored, Tensor) or stored.is_floating_point() or stored.is_complex():
+        return None
+    return stored.detach().clone()
 
 
 def _refuse_copies(program: ExportedProgram, module: nn.Module, subject: str) -> None:

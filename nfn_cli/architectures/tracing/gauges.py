@@ -104,7 +104,7 @@ class _Spaces:
         values, keys = self._roots(watch.values), self._roots(watch.keys)
         exempt = self._nodes_of(watch.exempt)
         found = []
-        for place in sorted(self._leaves, key=lambda own: int(self._blocks[own].labels.min(initial=1 << 60))):
+        for place in sorted(self._leaves, key=lambda own: int(self._blocks[own].labels.min(initial=(1 << 31) - 1))):
             block = self._blocks[place]
             roots = {self._classes.root(node) for node in self._nodes[place] if node not in exempt}
             if len(roots) != 1 or roots & rigid:

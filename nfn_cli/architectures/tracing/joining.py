@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from nfn_cli.architectures.labels import NONE
 from nfn_cli.architectures.tracing.trace import Trace
-from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Unsupported, Value
+from nfn_cli.architectures.tracing.values import (
+    Factor,
+    Ints,
+    Parameter,
+    Unsupported,
+    Value,
+    distinct,
+    distinct_pairs,
+)
 
 
 def lift(trace: Trace, parameter: Parameter, against: Value | None = None) -> Value:
@@ -57,12 +66,23 @@ def join(trace: Trace, x: Value, y: Value) -> tuple[Value, Value, tuple[Factor, 
     """
     rank = max(len(x.shape), len(y.shape))
     x, y = x.lifted(rank), y.lifted(rank)
-    for one, other in ((x, y), (y, x)):
-        for factor in one.factors:
-            for axis in factor.axes:
-                if other.varies(axis) and other.factor_on(axis) is None:
-                    trace.colour(factor.labels, axis)
+    x, y = _against(trace, x, y), _against(trace, y, x)
     return x, y, _joined(trace, x.factors, y.factors)
+
+
+def _against(trace: Trace, one: Value, other: Value) -> Value:
+    """Have neurons stay in their places where another value has numbers of no neurons; padded zeros are none then."""
+    factors = []
+    for factor in one.factors:
+        axes = [axis for axis in factor.axes if other.varies(axis) and other.factor_on(axis) is None]
+        if axes and (factor.labels == NONE).any():
+            fresh = trace.new_labels(factor.labels.shape, trace.place)
+            factor = replace(factor, labels=np.where(factor.labels == NONE, fresh, factor.labels))
+            trace.mark(fresh, np.arange(fresh.size).reshape(fresh.shape))
+        for axis in axes:
+            trace.colour(factor.labels, axis)
+        factors.append(factor)
+    return replace(one, factors=tuple(factors))
 
 
 def _joined(trace: Trace, ours: Sequence[Factor], theirs: Sequence[Factor]) -> tuple[Factor, ...]:
@@ -113,8 +133,8 @@ def _determines(ours: Ints, theirs: Ints) -> bool:
     """Whether entries of one of our neurons are entries of one of theirs."""
     known = (ours != NONE) & (theirs != NONE)
     mine, their = ours[known], theirs[known]
-    count = len(np.unique(mine))
-    return count == mine.size or count == np.unique(np.stack([mine, their]), axis=1).shape[1]
+    count = distinct(mine)
+    return count == mine.size or count == distinct_pairs(mine, their)
 
 
 def _agreed(trace: Trace, f: Factor, g: Factor, shape: tuple[int, ...]) -> Ints | None:
@@ -137,10 +157,11 @@ def equal_scales(trace: Trace, x: Value, y: Value) -> tuple[tuple[float, Ints], 
     Where one of them is zero in every network, the other decides.
     """
     trace.relate([*x.terms, *[(-coefficient, array) for coefficient, array in y.terms]])
-    masks = [_zeros(value) for value in (x, y)]
-    if masks[0] is None or not y.terms:
-        return x.terms if x.terms or masks[1] is None else y.terms
-    if not x.terms:
+    if not x.terms or not y.terms:
+        return ()  # what the other one is scaled by is 1, or it is zero
+    if not _has_zeros(x):
+        return x.terms
+    if not _has_zeros(y):
         return y.terms
     ours, theirs = trace.derived(x.terms), trace.derived(y.terms)
     shape = np.broadcast_shapes(ours[0][1].shape, theirs[0][1].shape)
@@ -148,8 +169,5 @@ def equal_scales(trace: Trace, x: Value, y: Value) -> tuple[tuple[float, Ints], 
     return ((1.0, np.where(mine != NONE, mine, their)),)
 
 
-def _zeros(value: Value) -> Ints | None:
-    for _, array in value.terms:
-        if (array == NONE).any():
-            return array
-    return None
+def _has_zeros(value: Value) -> bool:
+    return any(bool((array == NONE).any()) for _, array in value.terms)

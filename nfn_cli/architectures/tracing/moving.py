@@ -13,8 +13,12 @@ from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Factor, Ints, Unsupported, Value, move_array, squeezed
 
 
-def move_value(trace: Trace, value: Value, move: Callable[[Tensor], Tensor]) -> Value:
-    """A value after data movement."""
+def move_value(trace: Trace, value: Value, move: Callable[[Tensor], Tensor], *, whole: bool = False) -> Value:
+    """A value after data movement.
+
+    Args:
+        whole: whether every entry is moved, and to one place.
+    """
     shape = value.shape
     moved_shape = tuple(move(torch.empty(shape, device="meta")).shape)
     factors: list[Factor] = []
@@ -23,11 +27,14 @@ def move_value(trace: Trace, value: Value, move: Callable[[Tensor], Tensor]) -> 
         if any(
             size > 1 and other.labels.shape[axis] > 1 for other in factors for axis, size in enumerate(labels.shape)
         ):
-            return move_value(trace, _jointly(trace, value), move)
-        _mark_parts(trace, factor.labels, labels)
+            return move_value(trace, _jointly(trace, value), move, whole=whole)
+        if not whole:
+            _mark_parts(trace, factor.labels, labels)
         slots = None
         if labels.size > 1 and (labels.size != factor.labels.size or factor.slots is not None):
             slots = _moved_slots(value, factor, labels, move)
+        if slots is not None and not whole:  # of some neurons others of their numbers may be left
+            trace.mark(labels, slots)
         if labels.size > 1 or bool((labels == NONE).any()):
             factors.append(Factor(labels, slots))
     terms = tuple((coefficient, squeezed(move_array(array, shape, move))) for coefficient, array in value.terms)

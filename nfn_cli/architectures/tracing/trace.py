@@ -11,7 +11,16 @@ from torch import Tensor
 from nfn_cli.architectures.labels import NONE, Role, Use
 from nfn_cli.architectures.labels.equations import Equations
 from nfn_cli.architectures.labels.union import UnionFind
-from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Term, Unsupported, Value
+from nfn_cli.architectures.tracing.values import (
+    Factor,
+    Ints,
+    Parameter,
+    Term,
+    Unsupported,
+    Value,
+    distinct,
+    distinct_pairs,
+)
 
 if TYPE_CHECKING:
     from nfn_cli.architectures.tracing.watching import Watch
@@ -27,6 +36,7 @@ class Trace:
     def __init__(self) -> None:
         self.units = UnionFind()
         self.sorts: list[int] = [0]  # the first label of each sort, and one past the last
+        self._starts = np.asarray(self.sorts)
         self.origins: list[str] = []  # by sort, where it was made
         self.families: list[set[int]] = []  # by sort, the sorts of its labels' units
         self.logs = Equations(mod2=False)
@@ -54,7 +64,9 @@ class Trace:
 
     def sort_of(self, labels: Ints) -> Ints:
         """The sort of each label."""
-        return np.searchsorted(np.asarray(self.sorts), labels, side="right") - 1
+        if len(self._starts) != len(self.sorts):
+            self._starts = np.asarray(self.sorts)
+        return np.searchsorted(self._starts, labels, side="right") - 1
 
     def edge(self, ours: Ints, theirs: Ints) -> None:
         """Keep a relation between labels: where one goes, the other goes with it."""
@@ -77,7 +89,7 @@ class Trace:
         """Have labels move together, entry by entry."""
         ours, theirs = _pairs(ours, theirs)
         roots, others = self.units.find(ours), self.units.find(theirs)
-        if bool((roots == others).all()):
+        if bool((roots == others).all()):  # as also where there are none
             return
         mine = self._family(ours)
         their = self._family(theirs)
@@ -92,7 +104,8 @@ class Trace:
 
     def _family(self, labels: Ints) -> set[int]:
         found: set[int] = set()
-        for sort in np.unique(self.sort_of(labels)).tolist():
+        first, last = self.sort_of(np.asarray([labels.min(), labels.max()])).tolist()
+        for sort in [first] if first == last else np.unique(self.sort_of(labels)).tolist():
             found |= self.families[sort]
         return found
 
@@ -102,7 +115,7 @@ class Trace:
         self.units.union(ours, theirs)
         for sort in family:
             roots = self.units.find(np.arange(self.sorts[sort], self.sorts[sort + 1]))
-            if len(np.unique(roots)) < len(roots):
+            if distinct(roots) < len(roots):
                 self.units.restore(before)
                 return False
         return True
@@ -125,9 +138,11 @@ class Trace:
             known = np.all([row != NONE for row in rows], axis=0)
             arrays = [row[known] for row in rows]
             if logs:
-                self._relate(self.logs, [(coefficient, array) for (coefficient, _), array in zip(terms, arrays)])
+                self._relate(
+                    self.logs, [(coefficient, array) for (coefficient, _), array in zip(terms, arrays, strict=True)]
+                )
             if signs:
-                odd = [(1, array) for (coefficient, _), array in zip(terms, arrays) if coefficient % 2]
+                odd = [(1, array) for (coefficient, _), array in zip(terms, arrays, strict=True) if coefficient % 2]
                 self._relate(self.signs, odd)
 
     @staticmethod
@@ -167,29 +182,32 @@ class Trace:
         if any(step.kind == "exp" for step in parameter.stored):
             self.relate(terms, logs=False)  # no number has a negative exponential
         axes = [axis for axis in range(view.ndim) if view.shape[axis] > 1 and view.stride(axis) != 0]
+        if any((array == NONE).any() for _, array in terms):
+            raise Unsupported("a tensor that is scaled as padded zeros are")
 
         def own(array: Ints) -> Ints:
             if any(size > 1 for axis, size in enumerate(array.shape) if axis not in axes):
                 raise Unsupported("neurons along an axis on which a tensor is repeated")
-            return array.reshape([array.shape[axis] for axis in axes])
+            return array.reshape([array.shape[axis] for axis in axes] or [1])
 
-        shape = [view.shape[axis] for axis in axes]
-        stride = [view.stride(axis) for axis in axes]
+        # A single number has an axis, too.
+        shape = [view.shape[axis] for axis in axes] or [1]
+        stride = [view.stride(axis) for axis in axes] or [1]
         roles = []
         for factor in factors:
             labels = own(factor.labels)
             if labels.size > 1 or bool((labels != NONE).any()):
-                roles.append(Role(labels, None if factor.slots is None else own(factor.slots)))
-        scales = tuple((coefficient, own(array)) for coefficient, array in terms)
+                slots = None if factor.slots is None else own(factor.slots).astype(np.int32)
+                roles.append(Role(labels.astype(np.int32), slots))
+        scales: tuple[Term, ...] = tuple((coefficient, own(array)) for coefficient, array in terms)
         if any(int(coefficient) != coefficient for coefficient, _ in scales):
-            derived = self.derived([(float(coefficient), array) for coefficient, array in scales])
-            scales = tuple(derived)
+            scales = self.derived(scales)
         offset = int(view.storage_offset())
         shape, stride, offset = _extended(shape, stride, offset, base, roles, [array for _, array in scales])
         roles = [role for role in roles if role.labels.size > 1]
         made = Use(
             tuple(shape), tuple(stride), offset, tuple(roles),
-            tuple((int(coefficient), array) for coefficient, array in scales), parameter.stored,
+            tuple((int(coefficient), array.astype(np.int32)) for coefficient, array in scales), parameter.stored,
         )  # fmt: skip
         self.uses.setdefault(parameter.name, []).append(made)
 
@@ -202,8 +220,8 @@ def _pairs(ours: Ints, theirs: Ints, *, marked: bool = False) -> tuple[Ints, Int
 
 
 def _one_to_one(ours: Ints, theirs: Ints) -> bool:
-    pairs = np.unique(np.stack([ours, theirs]), axis=1).shape[1]
-    return len(np.unique(ours)) == len(np.unique(theirs)) == pairs
+    count = distinct(ours)
+    return count == distinct(theirs) and count == distinct_pairs(ours, theirs)
 
 
 def _crosses(arrays: Sequence[Ints]) -> list[list[Ints]]:
@@ -237,7 +255,7 @@ def _extended(
     """A slice along an axis of no neuron is read as the whole: rows of a table that these inputs do not reach."""
     shape, stride = list(shape), list(stride)
     for axis in range(len(shape)):
-        plain = all(array.shape[axis] == 1 for array in [*[role.labels for role in roles], *scales])
+        plain = all(role.labels.shape[axis] == 1 for role in roles) and all(own.shape[axis] == 1 for own in scales)
         if not plain:
             continue
         for dimension in range(base.ndim):

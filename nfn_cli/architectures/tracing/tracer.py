@@ -19,10 +19,11 @@ from torch import Tensor, fx
 from torch.utils import _pytree
 
 from nfn_cli.architectures.labels import LabelledArchitecture
+from nfn_cli.architectures.tracing.aliases import Aliases
 from nfn_cli.architectures.tracing.assembly import assembled
 from nfn_cli.architectures.tracing.export import Exported, Placeholder
 from nfn_cli.architectures.tracing.phases import rotary_phases
-from nfn_cli.architectures.tracing.rules import RULES, Call
+from nfn_cli.architectures.tracing.rules import RULES, SHAPES_ONLY, Call
 from nfn_cli.architectures.tracing.rules.registry import as_value
 from nfn_cli.architectures.tracing.simpler import simpler_graph
 from nfn_cli.architectures.tracing.trace import Trace
@@ -31,6 +32,7 @@ from nfn_cli.architectures.tracing.watching import Watch
 from nfn_cli.errors import ArchitectureError
 
 _LARGEST = 1 << 20  # numbers of a constant that are kept
+_ZEROS = ("aten::zeros", "aten::zeros_like", "aten::new_zeros")
 _REMEDY = "nfn has no rule for it, and refuses rather than guesses"
 
 
@@ -41,7 +43,7 @@ def trace(exported: Exported, *, subject: str = "--model") -> LabelledArchitectu
         ArchitectureError: an operator has no rule, or meets labels in a way that no rule knows; with its place in the
             module.
     """
-    state = Trace()
+    state, aliases = Trace(), Aliases()
     state.watch = Watch()
     values: dict[fx.Node, Any] = {}
     if exported.names.overlapping:
@@ -49,15 +51,27 @@ def trace(exported: Exported, *, subject: str = "--model") -> LabelledArchitectu
         raise ArchitectureError(subject, f"{first} and {second} are two views of one memory", "give each its own")
     for node in exported.graph.nodes:
         if node.op == "placeholder":
+            aliases.enter(node)
             values[node] = _placed(exported.placeholders[node.name], node)
             if node.name in exported.changed:
                 values[node] = _Refused("it is changed in place by the forward pass")
         elif node.op == "call_function":
-            state.place = exported.place_of(node).rpartition(": ")[0]
+            place = exported.place_of(node)
+            state.place = place.rpartition(": ")[0]
             try:
-                values[node] = called(state, node, values)
+                run(state, node, values, aliases)
             except Unsupported as error:
-                cause = f"{exported.place_of(node)}: {error}"
+                raise ArchitectureError(subject, f"{place}: {error}", _REMEDY) from error
+            except (
+                ArithmeticError,
+                AssertionError,
+                AttributeError,
+                LookupError,
+                RuntimeError,
+                TypeError,
+                ValueError,
+            ) as error:
+                cause = f"{place}: used in a way that its rule does not know ({type(error).__name__})"
                 raise ArchitectureError(subject, cause, _REMEDY) from error
         elif node.op == "output":
             continue
@@ -74,6 +88,23 @@ def trace(exported: Exported, *, subject: str = "--model") -> LabelledArchitectu
         raise ArchitectureError(subject, str(error), _REMEDY) from error
     phases = rotary_phases(exported.graph, values, state.watch.uses)
     return replace(found, gauges=(*found.gauges, *phases))
+
+
+def run(state: Trace, node: fx.Node, values: dict[fx.Node, Any], aliases: Aliases) -> None:
+    """Enter what an operator computes, and that what it changes in place is out of date."""
+    found = called(state, node, values)
+    for older in aliases.changed_by(node):
+        before = values.get(older)
+        if isinstance(before, Value) and not before.is_live and not _is_live(found):
+            values[older] = replace(before, data=None)
+        else:
+            values[older] = _Refused("a value that has been changed in place is read by an older view")
+    values[node] = found
+
+
+def _is_live(found: Any) -> bool:
+    parts = _pytree.tree_leaves(found, is_leaf=_is_operand)
+    return any(isinstance(part, Parameter) or (isinstance(part, Value) and part.is_live) for part in parts)
 
 
 class _Refused:
@@ -129,30 +160,56 @@ def called(state: Trace, node: fx.Node, values: dict[fx.Node, Any]) -> Any:
 
     args, kwargs = fx.map_arg((node.args, dict(node.kwargs)), told)
     if node.target is operator.getitem:
-        return args[0][args[1]]
+        sequence: Any = args[0]
+        return sequence[args[1]]
     outputs = node.meta.get("val")
     operands = [part for part in _pytree.tree_leaves((args, kwargs), is_leaf=_is_operand) if _is_operand(part)]
     live = [part for part in operands if isinstance(part, Parameter) or part.is_live]
     schema = getattr(node.target, "_schema", None)
     name = (schema.name if schema is not None else getattr(node.target, "__name__", str(node.target))).split("::")[-1]
     tensors = [part for part in _pytree.tree_leaves(outputs) if isinstance(part, Tensor)]
-    call = Call(name, node.target, tuple(args), kwargs, tuple(tuple(part.shape) for part in tensors))
-    before = {part.name: len(state.uses.get(part.name, [])) for part in operands if isinstance(part, Parameter)}
+    shapes, dtypes = tuple(tuple(part.shape) for part in tensors), tuple(part.dtype for part in tensors)
+    call = Call(name, node.target, tuple(args), kwargs, shapes, dtypes)
+    parameters = {part.name for part in operands if isinstance(part, Parameter)}
+    before = {own: len(state.uses.get(own, ())) for own in parameters}
 
     def watched(found: Any) -> Any:
         if state.watch is None:
             return found
-        made = {name: state.uses[name][count:] for name, count in before.items() if name in state.uses}
+        made = {own: state.uses[own][count:] for own, count in before.items() if own in state.uses}
         return state.watch.saw(state, call, operands, found, made)
 
     if not live:
         return watched(_constant(node, args, kwargs, operands, outputs))
+    if any(part.is_complex() for part in tensors):
+        raise Unsupported("complex numbers")
     if name not in RULES:
         inner = simpler_graph(node)
         if inner is None:
             raise Unsupported("no rule")
         return _inner(state, inner, operands)
-    return watched(RULES[name](state, call))
+    found = RULES[name](state, call)
+    _check(found, shapes)
+    kept = {part.name for part in _pytree.tree_leaves(found, is_leaf=_is_operand) if isinstance(part, Parameter)}
+    if name not in SHAPES_ONLY and any(len(state.uses.get(own, ())) == before[own] for own in parameters - kept):
+        raise Unsupported("a tensor that its rule does not read")
+    return watched(found)
+
+
+def _check(found: Any, shapes: tuple[tuple[int, ...], ...]) -> None:
+    """Look at what a rule says: every array has the rank of its value, and the value its operator's shape."""
+    parts = [part for part in _pytree.tree_leaves(found, is_leaf=_is_operand) if _is_operand(part)]
+    if parts and tuple(part.shape for part in parts) != shapes:
+        raise Unsupported("its rule knows another shape")
+    for part in parts:
+        if isinstance(part, Value):
+            arrays = [*[factor.labels for factor in part.factors], *[array for _, array in part.terms]]
+            arrays += [factor.slots for factor in part.factors if factor.slots is not None]
+            for array in arrays:
+                if len(array.shape) != len(part.shape) or any(
+                    own not in (1, size) for own, size in zip(array.shape, part.shape, strict=True)
+                ):
+                    raise Unsupported("its rule knows another shape")
 
 
 def _is_operand(part: Any) -> bool:
@@ -162,14 +219,17 @@ def _is_operand(part: Any) -> bool:
 def _inner(state: Trace, graph: fx.Graph, operands: list[Any]) -> Any:
     """An operator without a rule, by the simpler ones that it is made of."""
     values: dict[fx.Node, Any] = {}
+    aliases = Aliases()
     places = [node for node in graph.nodes if node.op == "placeholder"]
     values.update(zip(places, operands, strict=True))
     for node in graph.nodes:
-        if node.op == "call_function":
-            values[node] = called(state, node, values)
+        if node.op == "placeholder":
+            aliases.enter(node)
+        elif node.op == "call_function":
+            run(state, node, values, aliases)
         elif node.op == "output":
             return fx.map_arg(node.args[0], lambda part: values[part])
-        elif node.op != "placeholder":
+        else:
             raise Unsupported("no rule")
     raise Unsupported("no rule")
 
@@ -178,6 +238,9 @@ def _constant(node: fx.Node, args: Any, kwargs: Any, operands: list[Any], output
     """What is computed of inputs and constants alone; with its numbers, where they are few and known."""
     known = all(part.data is not None for part in operands)
     schema = getattr(node.target, "_schema", None)
+    if isinstance(outputs, Tensor) and schema is not None and schema.name in _ZEROS:
+        # Of any size: one zero, expanded.
+        return Value(tuple(outputs.shape), data=torch.zeros((), dtype=outputs.dtype).expand(outputs.shape))
     random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
     changes = schema is not None and schema.is_mutable and schema.name != "aten::detach_"
     sizes = [part.numel() for part in _pytree.tree_leaves(outputs) if isinstance(part, Tensor)]
@@ -187,8 +250,9 @@ def _constant(node: fx.Node, args: Any, kwargs: Any, operands: list[Any], output
             lambda part: part.data if isinstance(part, Value) else part, (args, kwargs), is_leaf=_is_operand
         )
         kwargs = {name: torch.device("cpu") if name == "device" else value for name, value in kwargs.items()}
+        target: Any = node.target
         try:
-            results = node.target(*args, **kwargs)
+            results = target(*args, **kwargs)
         except Exception:  # an operator of this build that does not run here: its numbers are not known
             results = None
     if isinstance(outputs, (list, tuple)):

@@ -62,6 +62,12 @@ class Value:
         """Whether the group moves it."""
         return bool(self.factors) or bool(self.terms) or self.points is not None
 
+    @property
+    def has_zeros(self) -> bool:
+        """Whether some of its entries are zero in every network of the orbit."""
+        arrays = [*[factor.labels for factor in self.factors], *[array for _, array in self.terms]]
+        return any(bool((array == NONE).any()) for array in arrays)
+
     def varies(self, axis: int) -> bool:
         """Whether its numbers differ along an axis, for all that is known."""
         return self.shape[axis] > 1 and axis not in self.constant
@@ -130,19 +136,36 @@ Operand = Value | Parameter
 
 
 def squeezed(array: Ints) -> Ints:
-    """An array with size 1 along every axis on which it does not depend; NONE agrees with anything."""
+    """An array with size 1 along axes on which it does not depend; what is NONE all across agrees with anything."""
     for axis in range(array.ndim):
         if array.shape[axis] > 1:
             largest = array.max(axis=axis, keepdims=True)
-            if ((array == largest) | (array == NONE)).all():
+            rest = tuple(own for own in range(array.ndim) if own != axis)
+            if ((array == largest).all(axis=rest) | (array == NONE).all(axis=rest)).all():
                 array = largest
     return array
+
+
+def distinct(array: Ints) -> int:
+    """How many numbers an array has; those that lie in order already are not sorted."""
+    flat = array.reshape(-1)
+    if not flat.size:
+        return 0
+    steps = np.diff(flat)
+    if (steps < 0).any():
+        steps = np.diff(np.sort(flat))
+    return 1 + int(np.count_nonzero(steps))
+
+
+def distinct_pairs(ours: Ints, theirs: Ints) -> int:
+    """How many pairs two arrays of numbers from 0 have, entry by entry."""
+    return distinct(ours * (int(theirs.max(initial=0)) + 1) + theirs)
 
 
 def move_array(array: Ints, shape: Sequence[int], move: Callable[[Tensor], Tensor]) -> Ints:
     """Data movement executed on an array of a value of this shape."""
     full = np.broadcast_to(array, tuple(shape))
-    return move(torch.from_numpy(np.ascontiguousarray(full))).contiguous().numpy()
+    return move(torch.from_numpy(np.array(full, order="C"))).contiguous().numpy()
 
 
 class Unsupported(Exception):

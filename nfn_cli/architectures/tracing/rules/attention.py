@@ -8,12 +8,12 @@ from nfn_cli.architectures.tracing.rules.elementwise import add
 from nfn_cli.architectures.tracing.rules.normalisations import softmax
 from nfn_cli.architectures.tracing.rules.registry import Call, as_value, rule
 from nfn_cli.architectures.tracing.trace import Trace
-from nfn_cli.architectures.tracing.values import Value
+from nfn_cli.architectures.tracing.values import Parameter, Unsupported, Value
 
 
 @rule(
     "scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu",
-    "_scaled_dot_product_flash_attention", "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_flash_attention",
 )  # fmt: skip
 def attention(trace: Trace, call: Call) -> object:
     """softmax(q kᵀ + mask) v, heads on the last axis but two."""
@@ -23,8 +23,16 @@ def attention(trace: Trace, call: Call) -> object:
         k, v = (_repeated(trace, own, times) for own in (k, v))
     scores = product(trace, q, move_value(trace, k, lambda t: t.transpose(-1, -2)), (*q.shape[:-1], k.shape[-2]))
     trace.still(scores)
-    mask = call.get(3, "attn_mask")
-    if mask is not None and not call.name.startswith("_"):
+    if call.name.startswith("_"):
+        mask = call.kwargs.get("attn_mask")
+        if mask is not None or any(isinstance(part, (Value, Parameter)) for part in call.args[3:]):
+            raise Unsupported("a mask")
+        dropout = call.get(3, "dropout_p", 0.0)
+    else:
+        mask, dropout = call.get(3, "attn_mask"), call.get(4, "dropout_p", 0.0)
+    if dropout:
+        raise Unsupported("random numbers")
+    if mask is not None:
         scores = add(trace, Call("add", None, (scores, mask), {}, (scores.shape,)))
     weights = softmax(trace, Call("softmax", None, (scores, -1), {}, (scores.shape,)))
     value = product(trace, weights, v, call.shape)

@@ -1,16 +1,14 @@
-"""Sums over products: linear layers, convolutions, products of matrices."""
+"""Sums over products: linear layers, products of matrices."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from nfn_cli.architectures.labels import NONE
-from nfn_cli.architectures.tracing.joining import join, lift
+from nfn_cli.architectures.tracing.joining import join
 from nfn_cli.architectures.tracing.moving import move_value
 from nfn_cli.architectures.tracing.rules.elementwise import add, combined, result
 from nfn_cli.architectures.tracing.rules.reductions import summed
@@ -19,7 +17,7 @@ from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Term, Unsupported, Value
 
 
-def _module(name: str) -> str:
+def module_of(name: str) -> str:
     return name.rpartition(".")[0] or name
 
 
@@ -74,27 +72,28 @@ def dense(trace: Trace, x: Value, weight: Parameter, axis: int, shape: Sequence[
         raise Unsupported("a weight of another size than what it reads")
     read, inside, rest = contracted(trace, x, axis)
     ones = (1,) * len(kernel)
-    made = trace.new_labels((outputs,), _module(weight.name))
+    made = trace.new_labels((outputs,), module_of(weight.name))
     scales = trace.new_scales((outputs,))
     factors = [Factor(made.reshape((outputs, 1, *ones)))]
     terms: list[Term] = [(1.0, scales.reshape((outputs, 1, *ones)))]
     if read is not None:
         slots = None if read.slots is None else read.slots.reshape((1, inputs, *ones))
-        factors.append(Factor(read.labels.reshape((1, inputs, *ones)), _ranked(read.labels.reshape(-1), slots)))
+        factors.append(Factor(read.labels.reshape((1, inputs, *ones)), ranked(read.labels.reshape(-1), slots)))
     for coefficient, array in inside:
-        terms.append((-coefficient, _known(trace, array).reshape((1, inputs, *ones))))
+        terms.append((-coefficient, known(trace, array).reshape((1, inputs, *ones))))
     trace.use(weight, factors, terms)
     along = [outputs if place == axis else 1 for place in range(len(shape))]
     value = Value(
         tuple(shape),
         (*rest.factors, Factor(made.reshape(along))),
         combined(trace, rest.terms, ((1.0, scales.reshape(along)),)),
-        frozenset(own for own in rest.constant if own != axis),
+        # At its borders a kernel meets padding.
+        frozenset(own for own in rest.constant if own != axis and not axis < own <= axis + len(kernel)),
     )
     return value if bias is None else add_along(trace, value, bias, axis)
 
 
-def _ranked(labels: Ints, slots: Ints | None) -> Ints | None:
+def ranked(labels: Ints, slots: Ints | None) -> Ints | None:
     """Slots for neurons that stand several times along an axis, of equal numbers: any order will do."""
     if slots is not None:
         return slots
@@ -110,7 +109,7 @@ def _ranked(labels: Ints, slots: Ints | None) -> Ints | None:
     return found.reshape((1, -1))
 
 
-def _known(trace: Trace, array: Ints) -> Ints:
+def known(trace: Trace, array: Ints) -> Ints:
     """Scales with a variable also where zeros are read: nothing asks for it."""
     if not (array == NONE).any():
         return array
@@ -123,12 +122,13 @@ def add_along(trace: Trace, value: Value, bias: Any, axis: int) -> Value:
     """A bias [n] added along an axis."""
     shape = [1] * len(value.shape)
     shape[axis] = -1
-    call = Call("view", None, (), {}, (tuple(shape),))
     if isinstance(bias, Parameter):
-        moved = bias.moved(lambda view: view.reshape(shape))
-        assert moved is not None
-        return add(trace, replace(call, name="add", args=(value, moved)))  # type: ignore[no-any-return]
-    return add(trace, replace(call, name="add", args=(value, move_value(trace, bias, lambda t: t.reshape(shape)))))  # type: ignore[no-any-return]
+        moved: Parameter | Value | None = bias.moved(lambda view: view.reshape(shape))
+    else:
+        moved = move_value(trace, as_value(trace, bias), lambda tensor: tensor.reshape(shape))
+    found = add(trace, Call("add", None, (value, moved), {}, (value.shape,)))
+    assert isinstance(found, Value)
+    return found
 
 
 @rule("linear")
@@ -175,10 +175,12 @@ def matmul(trace: Trace, call: Call) -> Value:
         and len(y.shape) > 1
     ):
         return dense(trace, y, x, len(y.shape) - 2, call.shape)
-    if isinstance(y, Parameter) and isinstance(x, Value) and not y.stored and len(y.shape) >= 3:
+    if isinstance(y, Parameter) and isinstance(x, Value) and not y.stored and len(y.shape) >= 3 and len(x.shape) > 1:
         flipped = y.moved(lambda view: view.transpose(-1, -2))
-        if flipped is not None and len(x.shape) == len(y.shape):
-            return batched(trace, x, flipped, call.shape)
+        assert flipped is not None
+        found = batched(trace, x, flipped, call.shape)
+        if found is not None:
+            return found
     return product(trace, as_value(trace, x), as_value(trace, y), call.shape)
 
 
@@ -189,8 +191,8 @@ def product(trace: Trace, x: Value, y: Value, shape: Sequence[int]) -> Value:
         x = x.lifted(2)
     if vectors[1]:
         y = move_value(trace, y, lambda tensor: tensor.unsqueeze(-1))
-    x = move_value(trace, x, lambda tensor: tensor.unsqueeze(-1))  # [..., rows, k, 1]
-    y = move_value(trace, y, lambda tensor: tensor.unsqueeze(-3))  # [..., 1, k, columns]
+    x = move_value(trace, x, lambda tensor: tensor.unsqueeze(-1), whole=True)  # [..., rows, k, 1]
+    y = move_value(trace, y, lambda tensor: tensor.unsqueeze(-3), whole=True)  # [..., 1, k, columns]
     x, y, factors = join(trace, x, y)
     value = result(x, y, factors, combined(trace, x.terms, y.terms))
     value = summed(trace, value, [len(value.shape) - 2], keep=False)
@@ -199,212 +201,61 @@ def product(trace: Trace, x: Value, y: Value, shape: Sequence[int]) -> Value:
     )
 
 
-def batched(trace: Trace, x: Value, weight: Parameter, shape: Sequence[int]) -> Value:
+def batched(trace: Trace, x: Value, weight: Parameter, shape: Sequence[int]) -> Value | None:
     """[..., E, rows, in] with a weight [..., E, out, in]: another matrix for every e, as those of experts.
 
     Where x's neurons along `in` are the same for every e, the outputs are neurons of (e, out); where they are neurons
-    of (e, in), the outputs are the same ones for every e.
+    of (e, in), the outputs are the same ones for every e. None where e is of several axes.
     """
-    rank = len(x.shape)
-    lead = list(range(rank - 2))
-    sizes = [weight.shape[axis] for axis in lead]
-    big = [axis for axis in lead if weight.shape[axis] > 1]
-    outputs, inputs = weight.shape[-2:]
-    factor = x.factor_on(rank - 1)
-    joint = factor is not None and len(factor.axes) > 1
-    for own in x.factors:
-        if own is not factor and set(own.axes) & set(big) and len(own.axes) > 1:
+    rank = len(shape)
+    last = rank - 1
+    x = x.lifted(rank)
+    raised = weight.moved(lambda view: view.reshape(*[1] * (rank - view.ndim), *view.shape))
+    assert raised is not None
+    weight = raised
+    lead = [axis for axis in range(rank - 2) if weight.shape[axis] > 1]
+    outputs = weight.shape[-2]
+    if not lead:  # one matrix for all
+        plain = weight.moved(lambda view: view.reshape(view.shape[-2:]))
+        assert plain is not None
+        return dense(trace, x, plain, last, shape)
+    if len(lead) > 1:
+        return None
+    if x.has_zeros or any(own.slots is not None for own in x.factors):
+        raise Unsupported("a product of batches that reads zeros, or some numbers of a neuron")
+    axis = lead[0]
+    factor, over = x.factor_on(last), x.factor_on(axis)
+    for own in (factor, over):
+        if own is not None and set(own.axes) - {axis, last}:
             raise Unsupported("a product of batches with neurons along several axes")
-    if factor is not None and (set(factor.axes) - {rank - 1, *big}):
-        raise Unsupported("a product of batches with neurons along several axes")
-    if factor is not None and ((factor.labels == NONE).any() or factor.slots is not None):
-        raise Unsupported("a product of batches that reads zeros")
-    # The matrices are neurons themselves where what they read is, or is one for all.
-    experts = None
-    for axis in big:
-        own = x.factor_on(axis)
-        if own is None and x.varies(axis):
-            experts = None
-            break
-    lead_shape = [size if axis in big else 1 for axis, size in enumerate(sizes)]
-    w_factors: list[Factor] = []
-    w_terms: list[Term] = []
-    out_shape = [*lead_shape, 1, outputs]
-    moved = [own for own in x.factors if own is not factor and set(own.axes) & set(big)]
-    fixed = any(x.varies(axis) and x.factor_on(axis) is None for axis in big)
-    del experts
-    inside = [(c, a) for c, a in x.terms if a.shape[rank - 1] > 1]
-    outside = [(c, a) for c, a in x.terms if a.shape[rank - 1] == 1]
-    for _, array in inside:
-        if any(array.shape[axis] > 1 for axis in range(rank - 1) if axis not in big):
-            raise Unsupported("a product of batches with scales along several axes")
-
-    def across(array: Ints) -> Ints:
-        """From x [..., E, 1, in] to the weight [..., E, 1, in]."""
-        return array
-
+    inside = [(c, array) for c, array in x.terms if array.shape[last] > 1]
+    outside = [(c, array) for c, array in x.terms if array.shape[last] == 1]
+    if any(array.shape[own] > 1 for _, array in inside for own in range(last) if own != axis):
+        raise Unsupported("a product of batches with scales along several axes")
+    each = [weight.shape[axis] if place == axis else 1 for place in range(rank)]
+    joint = factor is not None and factor is over
+    # What stands for every matrix: what it reads, where that has neurons along e.
+    nodes = over.labels if over is not None and not joint else trace.new_labels(each, trace.place)
+    if over is None and x.varies(axis):
+        trace.colour(nodes, axis)
+    out_shape = [*each[:-1], outputs]
     if joint:
         assert factor is not None
-        made = trace.new_labels([1] * (rank - 1) + [outputs], _module(weight.name))
-        w_factors.append(Factor(across(factor.labels)))
-        # What is summed over e later has neurons e where the joint ones have them.
-        nodes = trace.new_labels([*lead_shape, 1, 1], trace.place)
+        made = trace.new_labels([*[1] * last, outputs], module_of(weight.name))
         trace.edge(factor.labels, np.broadcast_to(nodes, factor.labels.shape))
         out = [Factor(made), Factor(nodes)]
-        w_made = Factor(np.swapaxes(made, -1, -2))
     else:
-        made = trace.new_labels(out_shape, _module(weight.name))
-        nodes = moved[0].labels if moved else None
-        if nodes is None:
-            nodes = trace.new_labels([*lead_shape, 1, 1], trace.place)
-            if fixed:
-                for axis in big:
-                    trace.colour(np.broadcast_to(nodes, [*lead_shape, 1, 1]), axis)
+        made = trace.new_labels(out_shape, module_of(weight.name))
         trace.edge(made, np.broadcast_to(nodes, made.shape))
         out = [Factor(made)]
-        w_made = Factor(np.swapaxes(made, -1, -2))
-        if factor is not None:
-            w_factors.append(Factor(factor.labels))
-    w_factors.append(w_made)
     scales = trace.new_scales(out_shape)
-    w_terms.append((1.0, np.swapaxes(scales, -1, -2)))
-    w_terms += [(-c, across(array)) for c, array in inside]
-    trace.use(weight, w_factors, w_terms)
-    others = [own for own in x.factors if own is not factor and not set(own.axes) & set(big)]
-    return Value(
-        tuple(shape),
-        (*others, *out),
-        combined(trace, tuple(outside), ((1.0, scales),)),
-    )
-
-
-@rule("conv1d", "conv2d", "conv3d", "convolution", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-      "conv_transpose2d.input", "conv_transpose3d.input")  # fmt: skip
-def convolution(trace: Trace, call: Call) -> Value:
-    """Convolutions, transposed ones too; channels stand on axis 1, or 0 without a batch."""
-    x, weight, bias = as_value(trace, call.args[0]), call.args[1], call.get(2, "bias")
-    if call.name == "convolution":
-        transposed, groups = bool(call.args[6]), int(call.args[8])
-    elif call.name.startswith("conv_transpose"):
-        transposed, groups = True, int(call.get(6, "groups", 1))
-    else:
-        transposed, groups = False, int(call.get(6, "groups", 1))
-    if not isinstance(weight, Parameter) or weight.stored:
-        return _computed_kernel(trace, call, x, weight, bias, transposed, groups)
-    axis = len(x.shape) - len(weight.shape) + 1
-    _space(x, axis)
-    if transposed and groups == 1:
-        weight = _viewed(weight, lambda view: view.transpose(0, 1))
-    if groups == 1:
-        return dense(trace, x, weight, axis, call.shape, bias=bias)
-    value = _grouped(trace, x, weight, axis, groups, call.shape, transposed)
-    return value if bias is None else add_along(trace, value, bias, axis)
-
-
-def _computed_kernel(
-    trace: Trace, call: Call, x: Value, weight: Any, bias: Any, transposed: bool, groups: int
-) -> Value:
-    """A kernel that is computed, as under weight normalisation: [out, in, *kernel] of neurons of its own."""
-    if groups != 1 or transposed:
-        raise Unsupported("a computed kernel of groups")
-    weight = as_value(trace, weight)
-    axis = len(x.shape) - len(weight.shape) + 1
-    _space(x, axis)
-    if any(size > 1 for factor in weight.factors for size in factor.labels.shape[2:]) or any(
-        size > 1 for _, array in weight.terms for size in array.shape[2:]
-    ):
-        raise Unsupported("a computed kernel with neurons along its space")
-    flat = Value(
-        weight.shape[:2],
-        tuple(Factor(factor.labels.reshape(factor.labels.shape[:2])) for factor in weight.factors),
-        tuple((coefficient, array.reshape(array.shape[:2])) for coefficient, array in weight.terms),
-    )
-    rank = len(x.shape)
-    last = move_value(trace, x, lambda tensor: tensor.movedim(axis, -1))
-    shape = [*last.shape[:-1], flat.shape[0]]
-    made = product(trace, last, move_value(trace, flat, lambda tensor: tensor.t()), shape)
-    made = move_value(trace, made, lambda tensor: tensor.movedim(-1, axis))
-    value = Value(call.shape, made.factors, made.terms)
-    assert rank == len(call.shape)
-    return value if bias is None else add_along(trace, value, bias, axis)
-
-
-def _viewed(weight: Parameter, move: Any) -> Parameter:
-    found = weight.moved(move)
-    if found is None:
-        raise Unsupported("a weight that is copied in another order")
-    return found
-
-
-def _space(x: Value, axis: int) -> None:
-    """Refuse neurons along the axes on which a kernel slides."""
-    for own in range(axis + 1, len(x.shape)):
-        if x.factor_on(own) is not None or any(array.shape[own] > 1 for _, array in x.terms):
-            raise Unsupported("neurons along an axis on which a kernel slides")
-
-
-def _grouped(
-    trace: Trace, x: Value, weight: Parameter, axis: int, groups: int, shape: Sequence[int], transposed: bool
-) -> Value:
-    """A convolution of groups of channels: each output reads the inputs of its group."""
-    channels, outputs = x.shape[axis], shape[axis]
-    own_in, own_out = channels // groups, outputs // groups
-    kernel = weight.shape[2:]
-    ones = (1,) * len(kernel)
-
-    def split(view: Tensor) -> Tensor:
-        if transposed:  # [groups · in, out, *kernel]
-            return view.reshape(groups, own_in, own_out, *kernel).transpose(1, 2)
-        return view.reshape(groups, own_out, own_in, *kernel)
-
-    weight = _viewed(weight, split)
-    factor = x.factor_on(axis)
-    if factor is not None and factor.axes != (axis,):
-        raise Unsupported("groups of channels of several others")
-    if factor is not None and (factor.labels == NONE).any():
-        raise Unsupported("groups of channels with padded zeros")
-    inside = [(c, array) for c, array in x.terms if array.shape[axis] > 1]
-    outside = tuple((c, array) for c, array in x.terms if array.shape[axis] == 1)
-    if any(array.size != channels for _, array in inside):
-        raise Unsupported("groups of channels with scales along several axes")
-    rest = tuple(own for own in x.factors if own is not factor)
-    scales = trace.new_scales((outputs,))
-    by_group = (groups, own_out, own_in, *ones)
-    terms: list[Term] = [(1.0, scales.reshape(groups, own_out, 1, *ones))]
-    terms += [(-c, array.reshape(groups, 1, own_in, *ones)) for c, array in inside]
-    read = None if factor is None else factor.labels.reshape(-1)
-    slots = None if factor is None or factor.slots is None else factor.slots.reshape(-1)
-    if own_in == own_out == 1 and read is not None and slots is None:
-        # A channel by itself: what comes out is the same neuron.
-        made = read
-        factors = [Factor(made.reshape(groups, 1, 1, *ones))]
-    elif read is None:
-        made = trace.new_labels((outputs,), _module(weight.name))
-        node = trace.new_labels((groups, 1), trace.place)
-        trace.colour(node, 0)
-        trace.edge(made.reshape(groups, own_out), np.broadcast_to(node, (groups, own_out)))
-        factors = [Factor(made.reshape(groups, own_out, 1, *ones))]
-    else:
-        if slots is not None:
-            raise Unsupported("groups of channels that one neuron has several of")
-        made = trace.new_labels((outputs,), _module(weight.name))
-        node = trace.new_labels((groups, 1), trace.place)
-        trace.edge(made.reshape(groups, own_out), np.broadcast_to(node, (groups, own_out)))
-        trace.edge(read.reshape(groups, own_in), np.broadcast_to(node, (groups, own_in)))
-        if own_in == 1:
-            factors = [Factor(made.reshape(groups, own_out, 1, *ones))]
-        elif own_out == 1:
-            factors = [Factor(read.reshape(groups, 1, own_in, *ones))]
-        else:
-            # An entry of the weight belongs to an output and an input of one group: it goes where the two go.
-            pairs = trace.new_labels(by_group, _module(weight.name))
-            trace.edge(pairs, np.broadcast_to(made.reshape(groups, own_out, 1, *ones), by_group))
-            trace.edge(pairs, np.broadcast_to(read.reshape(groups, 1, own_in, *ones), by_group))
-            factors = [Factor(pairs)]
-    trace.use(weight, factors, terms)
-    along = [outputs if place == axis else 1 for place in range(len(shape))]
-    made_factor = Factor(made.reshape(along), None)
-    return Value(tuple(shape), (*rest, made_factor), combined(trace, outside, ((1.0, scales.reshape(along)),)))
+    roles = [Factor(np.swapaxes(made, -1, -2))]
+    if factor is not None:
+        roles.append(Factor(factor.labels))
+    terms: list[Term] = [(1.0, np.swapaxes(scales, -1, -2)), *[(-c, array) for c, array in inside]]
+    trace.use(weight, roles, terms)
+    others = [own for own in x.factors if own is not factor and own is not over]
+    return Value(tuple(shape), (*others, *out), combined(trace, tuple(outside), ((1.0, scales),)))
 
 
 @rule("bilinear")
@@ -415,16 +266,17 @@ def bilinear(trace: Trace, call: Call) -> Value:
     if not isinstance(weight, Parameter):
         raise Unsupported("a computed weight")
     outputs, left, right = weight.shape
-    xs = contracted(trace, x, len(x.shape) - 1)
-    ys = contracted(trace, y, len(y.shape) - 1)
-    made, scales = trace.new_labels((outputs,), _module(weight.name)), trace.new_scales((outputs,))
+    rank = max(len(x.shape), len(y.shape))
+    xs = contracted(trace, x.lifted(rank), rank - 1)
+    ys = contracted(trace, y.lifted(rank), rank - 1)
+    made, scales = trace.new_labels((outputs,), module_of(weight.name)), trace.new_scales((outputs,))
     factors = [Factor(made.reshape(-1, 1, 1))]
     terms: list[Term] = [(1.0, scales.reshape(-1, 1, 1))]
     for (read, inside, _), shape in ((xs, (1, left, 1)), (ys, (1, 1, right))):
         if read is not None:
-            slots = _ranked(read.labels.reshape(-1), None if read.slots is None else read.slots)
+            slots = ranked(read.labels.reshape(-1), None if read.slots is None else read.slots)
             factors.append(Factor(read.labels.reshape(shape), None if slots is None else slots.reshape(shape)))
-        terms += [(-c, _known(trace, array).reshape(shape)) for c, array in inside]
+        terms += [(-c, known(trace, array).reshape(shape)) for c, array in inside]
     trace.use(weight, factors, terms)
     rest_x, rest_y, rest = join(trace, xs[2], ys[2])
     along = [*[1] * (len(call.shape) - 1), outputs]
@@ -434,6 +286,3 @@ def bilinear(trace: Trace, call: Call) -> Value:
         combined(trace, (*rest_x.terms, *rest_y.terms), ((1.0, scales.reshape(along)),)),
     )
     return value if bias is None else add_along(trace, value, bias, len(call.shape) - 1)
-
-
-__all__ = ["add_along", "batched", "contracted", "dense", "lift", "matmul", "product"]

@@ -1,4 +1,4 @@
-"""Operators on one entry at a time."""
+"""Arithmetic on one entry at a time."""
 
 from __future__ import annotations
 
@@ -6,30 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from nfn_cli.architectures.tracing.joining import equal_scales, join, lift
-from nfn_cli.architectures.tracing.moving import move_value
 from nfn_cli.architectures.tracing.rules.registry import Call, as_value, rule
 from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Factor, Parameter, Term, Unsupported, Value
 
-_POSITIVE = ("relu", "relu_", "leaky_relu", "leaky_relu_")  # f(c x) = c f(x) for c > 0
-_ODD = ("tanh", "tanh_", "sin", "erf", "atan", "asinh", "sinh", "softsign", "tan", "hardshrink", "softshrink",
-        "tanhshrink", "asin", "atanh")  # f(−x) = −f(x)  # fmt: skip
-_EVEN = ("cos", "cosh")
-_OTHER = (
-    "gelu", "gelu_", "silu", "silu_", "sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_", "hardswish",
-    "hardswish_", "relu6", "relu6_", "elu", "elu_", "selu", "selu_", "celu", "mish", "mish_", "softplus", "exp",
-    "exp_", "expm1", "log", "log1p", "log2", "log_sigmoid", "logsigmoid", "erfc", "threshold", "threshold_",
-    "special_expit", "floor", "ceil", "round", "trunc", "frac", "exp2", "acos", "logit", "erfinv", "remainder",
-    "fmod", "nan_to_num", "glu_jvp", "bitwise_not", "logical_not", "isnan", "isinf", "isfinite",
-)  # fmt: skip
-_AT_ZERO = ("cos", "cosh", "sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_", "softplus", "exp", "exp_", "exp2",
-            "log", "log2", "log_sigmoid", "logsigmoid", "erfc", "threshold", "threshold_", "special_expit", "acos",
-            "bitwise_not", "logical_not", "logit", "isfinite")  # not zero at zero  # fmt: skip
-
 
 def result(x: Value, y: Value, factors: tuple[Factor, ...], terms: tuple[Term, ...]) -> Value:
     """What is made of two joined values entry by entry."""
-    shape = tuple(max(mine, other) if 0 not in (mine, other) else 0 for mine, other in zip(x.shape, y.shape))
+    shape = tuple(
+        max(mine, other) if 0 not in (mine, other) else 0 for mine, other in zip(x.shape, y.shape, strict=True)
+    )
     constant = frozenset(
         axis for axis, size in enumerate(shape) if size > 1 and not x.varies(axis) and not y.varies(axis)
     )
@@ -42,7 +28,7 @@ def refuse_zeros(value: Value) -> None:
     Raises:
         Unsupported: it is.
     """
-    if any((factor.labels < 0).any() for factor in value.factors):
+    if value.has_zeros:
         raise Unsupported("padded zeros")
 
 
@@ -134,47 +120,6 @@ def neg(trace: Trace, call: Call) -> Any:
     return x.step("neg") if isinstance(x, Parameter) else replace(x, data=None)
 
 
-@rule(*_POSITIVE)
-def positive(trace: Trace, call: Call) -> Value:
-    """Activations that commute with positive factors."""
-    x = call.value(trace, 0)
-    trace.still(x, logs=False)
-    return replace(x, data=None)
-
-
-@rule(*_ODD)
-def odd(trace: Trace, call: Call) -> Value:
-    """Activations that commute with signs."""
-    x = call.value(trace, 0)
-    trace.still(x, signs=False)
-    return replace(x, data=None)
-
-
-@rule(*_EVEN)
-def even(trace: Trace, call: Call) -> Value:
-    """Functions that do not see signs."""
-    x = call.value(trace, 0)
-    refuse_zeros(x)
-    trace.still(x, signs=False)
-    return replace(x, terms=(), data=None)
-
-
-@rule(*_OTHER)
-def other(trace: Trace, call: Call) -> Any:
-    """Functions of one entry of which nothing more is known: the entry may not be scaled."""
-    x = call.args[0]
-    if isinstance(x, Parameter) and call.name == "exp":
-        return x.step("exp")
-    x = as_value(trace, x)
-    if call.name in _AT_ZERO or (len(call.args) > 1 and call.name not in ("gelu", "gelu_")):
-        refuse_zeros(x)
-    for more in call.args[1:]:
-        if isinstance(more, (Value, Parameter)) and (isinstance(more, Parameter) or more.is_live):
-            raise Unsupported("an argument that the group moves")
-    trace.still(x)
-    return replace(x, terms=(), data=None)
-
-
 @rule("abs", "abs_")
 def absolute(trace: Trace, call: Call) -> Value:
     """|x|: a sign is not seen."""
@@ -192,19 +137,20 @@ def sign(trace: Trace, call: Call) -> Value:
 @rule("square", "pow", "pow_", "square_")
 def power(trace: Trace, call: Call) -> Value:
     """xᵖ for a number p."""
-    exponent = 2 if call.name.startswith("square") else call.get(1, "exponent")
-    if not is_number(exponent) or is_number(call.args[0]):
-        base = call.value(trace, 0) if not is_number(call.args[0]) else None
-        x, y = (base or as_value(trace, exponent)), (exponent if not is_number(exponent) else None)
+    exponent: Any = 2 if call.name.startswith("square") else call.get(1, "exponent")
+    if is_number(call.args[0]):
+        x = as_value(trace, exponent)
+        refuse_zeros(x)
         trace.still(x)
-        if base is None:
-            return replace(x, terms=(), data=None)
-        y = as_value(trace, y)
-        trace.still(y)
-        x, y, factors = join(trace, x, y)
-        return result(x, y, factors, ())
-    x = call.value(trace, 0)
-    return powered(trace, x, float(exponent))
+        return replace(x, terms=(), data=None)
+    if is_number(exponent):
+        return powered(trace, call.value(trace, 0), float(exponent))
+    x, y = operands(trace, call.args[0], exponent)
+    for each in (x, y):
+        refuse_zeros(each)
+        trace.still(each)
+    x, y, factors = join(trace, x, y)
+    return result(x, y, factors, ())
 
 
 def powered(trace: Trace, x: Value, exponent: float) -> Value:
@@ -226,143 +172,6 @@ def sqrt(trace: Trace, call: Call) -> Value:
 def rsqrt(trace: Trace, call: Call) -> Value:
     """1 / √x."""
     return powered(trace, call.value(trace, 0), -0.5)
-
-
-@rule("hardtanh", "hardtanh_", "clamp", "clamp_", "clip")
-def clamp(trace: Trace, call: Call) -> Value:
-    """Bounded values: between −c and c signs commute, above zero positive factors do."""
-    x = call.value(trace, 0)
-    low, high = call.get(1, "min"), call.get(2, "max")
-    if call.name.startswith("hardtanh"):
-        low, high = call.get(1, "min_val", -1.0), call.get(2, "max_val", 1.0)
-    if any(isinstance(bound, (Value, Parameter)) for bound in (low, high)):
-        raise Unsupported("bounds that are tensors")
-    if (low, high) in ((0, None), (None, 0)):
-        trace.still(x, logs=False)
-        return replace(x, data=None)
-    if low is not None and high is not None and low == -high:
-        trace.still(x, signs=False)
-        return replace(x, data=None)
-    if (low or 0) > 0 or (high is not None and high < 0):
-        refuse_zeros(x)
-    trace.still(x)
-    return replace(x, terms=(), data=None)
-
-
-@rule("clamp_min", "clamp_max", "clamp_min_", "clamp_max_")
-def clamp_one(trace: Trace, call: Call) -> Value:
-    """Values bounded on one side."""
-    x, bound = call.value(trace, 0), call.args[1]
-    if not is_number(bound):
-        raise Unsupported("a bound that is a tensor")
-    trace.still(x, logs=bound != 0)
-    if (bound > 0) == ("min" in call.name) and bound != 0:
-        refuse_zeros(x)
-    return replace(x, data=None)
-
-
-@rule("prelu", "_prelu_kernel")
-def prelu(trace: Trace, call: Call) -> Value:
-    """x where it is positive, else slope · x: one slope, or one a channel (axis 1)."""
-    x, slopes = call.value(trace, 0), call.args[1]
-    trace.still(x, logs=False)
-    if isinstance(slopes, Parameter) and len(slopes.shape) == 1 and len(x.shape) > 1 and call.name == "prelu":
-        size = slopes.shape[0]
-        shape = [1, size, *[1] * (len(x.shape) - 2)]
-        slopes = slopes.moved(lambda view: view.view(shape)) or slopes
-    x, slope = operands(trace, x, slopes)
-    trace.still(slope)
-    x, slope, factors = join(trace, x, slope)
-    return result(x, slope, factors, x.terms)
-
-
-@rule("glu")
-def glu(trace: Trace, call: Call) -> Value:
-    """The first half, times the sigmoid of the second one."""
-    x = call.value(trace, 0)
-    axis = call.get(1, "dim", -1) % len(x.shape)
-    half = x.shape[axis] // 2
-    first = move_value(trace, x, lambda tensor: tensor.narrow(axis, 0, half))
-    second = move_value(trace, x, lambda tensor: tensor.narrow(axis, half, half))
-    refuse_zeros(second)
-    trace.still(second)
-    first, second, factors = join(trace, first, second)
-    return result(first, second, factors, first.terms)
-
-
-@rule("maximum", "minimum", "max_other", "min_other", "fmax", "fmin")
-def extreme(trace: Trace, call: Call) -> Value:
-    """The larger or smaller of two: as a sum, and no sign may change."""
-    x, y = operands(trace, call.args[0], call.args[1])
-    trace.still(x, logs=False)
-    x, y, factors = join(trace, x, y)
-    return result(x, y, factors, equal_scales(trace, x, y))
-
-
-@rule("gt", "lt", "ge", "le", "eq", "ne", "greater", "less", "__and__", "__or__", "bitwise_and", "bitwise_or",
-      "logical_and", "logical_or", "__xor__", "logical_xor", "greater_equal", "less_equal", "not_equal", "isclose")  # fmt: skip
-def compare(trace: Trace, call: Call) -> Value:
-    """Comparisons: with zero a positive factor is not seen; of two values, a common one."""
-    x, y = call.get(0, "self"), call.get(1, "other")
-    if is_number(x):
-        x, y = y, x
-    if is_number(y) or isinstance(y, bool):
-        x = as_value(trace, x)
-        if y != 0 or call.name in ("ge", "le", "eq", "greater_equal", "less_equal"):
-            refuse_zeros(x)
-        trace.still(x, logs=y != 0)
-        return replace(x, terms=(), points=None, data=None)
-    if any(isinstance(each, Value) and each.points is not None for each in (x, y)):
-        from nfn_cli.architectures.tracing.rules.routing import compare_points
-
-        return compare_points(trace, call, x, y)
-    refuse_zeros(x)
-    refuse_zeros(y)
-    trace.still(x, logs=False)
-    x, y, factors = join(trace, x, y)
-    equal_scales(trace, x, y)
-    return result(x, y, factors, ())
-
-
-@rule("where")
-def where(trace: Trace, call: Call) -> Value:
-    """One of two values: as a sum of what a condition chooses."""
-    condition, x, y = call.args[0], call.args[1], call.args[2]
-    return chosen(trace, as_value(trace, condition), x, y)
-
-
-def chosen(trace: Trace, condition: Value, x: Any, y: Any) -> Value:
-    """x or y by a condition; numbers may stand for both."""
-    trace.still(condition)
-    parts = []
-    for part in (x, y):
-        if is_number(part) or isinstance(part, bool):
-            parts.append((None, part))
-        else:
-            parts.append((as_value(trace, part), None))
-    values = [value for value, _ in parts if value is not None]
-    if not values:
-        return replace(condition, data=None)
-    fills = [number for value, number in parts if value is None]
-    first = values[0]
-    for number in fills:
-        if number != 0:
-            refuse_zeros(first)
-            trace.still(first)
-    if len(values) == 2:
-        x, y, factors = join(trace, values[0], values[1])
-        first = result(x, y, factors, equal_scales(trace, x, y))
-    first, condition, factors = join(trace, first, condition)
-    return result(first, condition, factors, first.terms)
-
-
-@rule("masked_fill", "masked_fill_")
-def masked_fill(trace: Trace, call: Call) -> Value:
-    """x, or a number where a mask says so."""
-    x, mask, number = call.args
-    if isinstance(number, Value) and not number.is_live:
-        number = 1.0  # some number
-    return chosen(trace, as_value(trace, mask), number if is_number(number) else float(number), x)
 
 
 @rule("addcmul")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,10 +15,11 @@ from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Parameter, Unsupported, Value
 
 _SAME = (
-    "dropout", "dropout_", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "native_dropout", "clone",
-    "contiguous", "to", "_to_copy", "detach", "detach_", "alias", "lift_fresh_copy", "lift_fresh", "lift", "type_as",
-    "float", "double", "half", "identity", "_conj", "resolve_conj", "resolve_neg", "requires_grad_", "positive",
+    "clone", "contiguous", "to", "_to_copy", "detach", "detach_", "alias", "lift_fresh_copy", "lift_fresh", "lift",
+    "type_as", "resolve_conj", "resolve_neg", "positive",
 )  # fmt: skip
+_DROPOUTS = ("dropout", "dropout_", "feature_dropout", "feature_dropout_", "alpha_dropout", "alpha_dropout_",
+             "feature_alpha_dropout", "feature_alpha_dropout_", "native_dropout")  # fmt: skip
 _MOVES = (
     "view", "reshape", "_unsafe_view", "unsqueeze", "unsqueeze_", "squeeze", "squeeze_", "permute",
     "transpose", "t", "numpy_T", "mT", "swapaxes", "swapdims", "movedim", "moveaxis", "flatten", "unflatten", "slice",
@@ -27,10 +29,30 @@ _MOVES = (
 )  # fmt: skip
 
 
+# Those that move every entry to one place.
+_WHOLE = (
+    "view", "reshape", "_unsafe_view", "unsqueeze", "unsqueeze_", "squeeze", "squeeze_", "permute", "transpose", "t",
+    "numpy_T", "mT", "swapaxes", "swapdims", "movedim", "moveaxis", "flatten", "unflatten", "t_", "transpose_",
+)  # fmt: skip
+
+
 @rule(*_SAME)
 def same(trace: Trace, call: Call) -> Any:
-    """What is the same in evaluation."""
+    """What is the same number; one that becomes a whole one, or a truth value, may not be scaled."""
     x = call.args[0]
+    if call.dtypes and not call.dtypes[0].is_floating_point:
+        x = as_value(trace, x)
+        trace.still(x)
+        return replace(x, terms=(), data=None)
+    return x
+
+
+@rule(*_DROPOUTS)
+def dropout(trace: Trace, call: Call) -> Any:
+    """In evaluation, the same."""
+    x, rate, training = call.args[0], call.get(1, "p"), call.get(2, "train")
+    if training is not False and rate:
+        raise Unsupported("random numbers, as in training")
     return [x, Value(x.shape)] if call.name == "native_dropout" else x
 
 
@@ -42,7 +64,15 @@ def nothing(trace: Trace, call: Call) -> None:
 @rule(*_MOVES)
 def moved(trace: Trace, call: Call) -> Any:
     """Data movement."""
-    return move(trace, call, lambda tensor: call.target(tensor, *call.args[1:], **call.kwargs))
+    args = [part.data if isinstance(part, Value) else part for part in call.args[1:]]
+    if any(part is None or isinstance(part, (Parameter, torch.dtype)) for part in args):
+        raise Unsupported("a move that is computed, or another dtype")
+    whole = call.name in _WHOLE
+    return move(trace, call, lambda tensor: call.target(tensor, *_on(tensor, args), **call.kwargs), whole=whole)
+
+
+def _on(like: Tensor, args: list[Any]) -> list[Any]:
+    return [part.to(like.device) if isinstance(part, Tensor) else part for part in args]
 
 
 @rule("_reshape_alias")
@@ -51,12 +81,17 @@ def reshaped(trace: Trace, call: Call) -> Any:
     return move(trace, call, lambda tensor: tensor.reshape(call.args[1]))
 
 
-@rule("zeros_like", "ones_like", "empty_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty",
-      "zero", "zero_")  # fmt: skip
+_NEW = ("zeros_like", "ones_like", "empty_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty",
+        "zero", "zero_")  # fmt: skip
+SHAPES_ONLY = (*_NEW, "expand_as", "view_as", "reshape_as", "type_as", "_assert_tensor_metadata", "_assert_async")
+
+
+@rule(*_NEW)
 def made(trace: Trace, call: Call) -> Value:
     """New tensors, of which only the shape is another's."""
     zeros = call.name in ("zeros_like", "new_zeros", "zero", "zero_")
-    return Value(call.shape, data=torch.zeros(call.shape) if zeros and math.prod(call.shape) <= 1 << 20 else None)
+    few = math.prod(call.shape) <= 1 << 20
+    return Value(call.shape, data=torch.zeros(call.shape, dtype=call.dtypes[0]) if zeros and few else None)
 
 
 @rule("expand", "expand_as", "broadcast_to", "view_as", "reshape_as", "expand_copy")
@@ -76,7 +111,7 @@ def to_shape(trace: Trace, call: Call) -> Any:
     return Value(call.shape, lifted.factors, lifted.terms, frozenset(constant), points=x.points)
 
 
-def move(trace: Trace, call: Call, fn: Any) -> Any:
+def move(trace: Trace, call: Call, fn: Any, *, whole: bool = False) -> Any:
     """A value or a parameter after data movement."""
     x = call.args[0]
     if isinstance(x, Parameter):
@@ -88,7 +123,7 @@ def move(trace: Trace, call: Call, fn: Any) -> Any:
         x = as_value(trace, x)
     if x.points is not None:
         raise Unsupported("indices of neurons that are moved")
-    return move_value(trace, x, fn)
+    return move_value(trace, x, fn, whole=whole)
 
 
 @rule("split", "split_with_sizes", "chunk", "unbind", "tensor_split", "unsafe_split", "unsafe_chunk", "hsplit",

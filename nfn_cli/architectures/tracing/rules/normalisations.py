@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from nfn_cli.architectures.tracing.joining import lift
 from nfn_cli.architectures.tracing.moving import move_value
 from nfn_cli.architectures.tracing.rules.elementwise import add, div, mul, refuse_zeros, sqrt
-from nfn_cli.architectures.tracing.rules.reductions import alike, gathered
+from nfn_cli.architectures.tracing.rules.reductions import alike, gathered, summed
 from nfn_cli.architectures.tracing.rules.registry import Call, as_value, rule
 from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Parameter, Unsupported, Value
@@ -24,7 +25,7 @@ def affine(trace: Trace, value: Value, weight: Any, bias: Any, axes: Sequence[in
         for axis, size in zip(axes, operand.shape, strict=True):
             shape[axis] = size
         if isinstance(operand, Parameter):
-            own = operand.moved(lambda view: view.reshape(shape))  # noqa: B023 (called at once)
+            own: Any = operand.moved(lambda view: view.reshape(shape))  # noqa: B023 (called at once)
             assert own is not None
         else:
             own = move_value(trace, as_value(trace, operand), lambda tensor: tensor.reshape(shape))  # noqa: B023
@@ -42,7 +43,8 @@ def batch_norm(trace: Trace, call: Call) -> Any:
     x, weight, bias, mean, variance = call.args[:5]
     x = as_value(trace, x)
     if mean is None or variance is None or (call.name in ("batch_norm", "native_batch_norm") and call.args[5]):
-        return _as_lists(call, _statistics(trace, x, [0, *range(2, len(x.shape))]))
+        own = _statistics(trace, x, [0, *range(2, len(x.shape))])
+        return _as_lists(call, affine(trace, own, weight, bias, [1]))
     eps = float(call.args[7] if call.name == "batch_norm" else call.args[-1])
     refuse_zeros(x)
     axis = [1]
@@ -52,13 +54,10 @@ def batch_norm(trace: Trace, call: Call) -> Any:
     if isinstance(variance, Parameter):
         spread = variance.moved(lambda view: view.reshape(shape))
         assert spread is not None
-        known: Any = spread.step("add", eps)
+        known = lift(trace, spread.step("add", eps), x)
     else:
         known = move_value(trace, as_value(trace, variance), lambda tensor: tensor.reshape(shape))
-    if isinstance(known, Parameter):
-        from nfn_cli.architectures.tracing.joining import lift
-
-        known = lift(trace, known, x)
+        trace.still(known)
     root = sqrt(trace, Call("sqrt", None, (known,), {}, (known.shape,)))
     value = div(trace, Call("div", None, (centred, root), {}, (x.shape,)))
     return _as_lists(call, affine(trace, value, weight, bias, axis))
@@ -83,8 +82,7 @@ def _signs_of(trace: Trace, terms: Any) -> Any:
     """The signs of terms, without their sizes."""
     if not terms:
         return ()
-    made = trace.derived(terms, power=0.0)
-    return made
+    return trace.derived(terms, power=0.0)
 
 
 @rule("layer_norm", "native_layer_norm")
@@ -122,17 +120,16 @@ def group_norm(trace: Trace, call: Call) -> Any:
     channels = x.shape[1]
     refuse_zeros(x)
     for factor in x.factors:
-        if factor.axes != (1,):
+        if factor.axes not in ((1,), ()):
             raise Unsupported("neurons along other axes than that of the channels")
     parted = move_value(trace, x, lambda t: t.reshape(x.shape[0], groups, channels // groups, *x.shape[2:]))
     for factor in parted.factors:
         gathered(trace, factor, [2])
     trace.still(x, signs=False)
     common = trace.new_scales([1, groups, 1, *[1] * (len(x.shape) - 2)])
-    for factor_terms in (parted.terms,):
-        if factor_terms:
-            negated = [(-coefficient, array) for coefficient, array in factor_terms]
-            trace.relate([(1.0, common), *negated], logs=False)
+    if parted.terms:
+        negated = [(-coefficient, array) for coefficient, array in parted.terms]
+        trace.relate([(1.0, common), *negated], logs=False)
     value = affine(trace, replace(x, terms=_signs_of(trace, x.terms), data=None), weight, bias, [1])
     return _as_lists(call, value)
 
@@ -170,8 +167,6 @@ def weight_norm(trace: Trace, call: Call) -> Any:
     axis %= len(v.shape)
     others = [own for own in range(len(v.shape)) if own != axis]
     unsigned = replace(v, terms=trace.derived(v.terms, signs=False))
-    from nfn_cli.architectures.tracing.rules.reductions import summed
-
     size = summed(trace, unsigned, others, keep=True)
     made = div(trace, Call("div", None, (v, size), {}, call.shapes))
     value = mul(trace, Call("mul", None, (made, g), {}, call.shapes))

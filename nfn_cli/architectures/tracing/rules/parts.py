@@ -55,6 +55,7 @@ def joined_along(trace: Trace, values: list[Value], axis: int) -> Value:
     labelled = any(value.factor_on(axis) is not None for value in values) or any(
         array.shape[axis] > 1 for value in values for _, array in value.terms
     )
+    _refuse_beside(values, axis)
     # Along the other axes all parts have the same neurons.
     crosswise = [_without(value, axis) for value in values]
     merged = crosswise[0]
@@ -64,11 +65,12 @@ def joined_along(trace: Trace, values: list[Value], axis: int) -> Value:
     shape = list(values[0].shape)
     shape[axis] = sum(value.shape[axis] for value in values)
     if not labelled:
-        terms = values[0].terms
+        common = values[0].terms
         for value in values[1:]:
-            terms = equal_scales(trace, Value(tuple(shape), (), terms), Value(tuple(shape), (), value.terms))
-        return Value(tuple(shape), merged.factors, terms)
-    pieces, terms = [], []
+            common = equal_scales(trace, Value(tuple(shape), (), common), Value(tuple(shape), (), value.terms))
+        return Value(tuple(shape), merged.factors, common)
+    pieces: list[Factor] = []
+    terms: list[Ints] = []
     for value in values:
         factor = value.factor_on(axis)
         if factor is None:
@@ -84,12 +86,27 @@ def joined_along(trace: Trace, values: list[Value], axis: int) -> Value:
     full = [tuple(value.shape) for value in values]
     labels = squeezed(
         np.concatenate([np.broadcast_to(piece.labels, _along(piece.labels, own, axis, pieces))
-                        for piece, own in zip(pieces, full)], axis)
+                        for piece, own in zip(pieces, full, strict=True)], axis)
     )  # fmt: skip
     slots = _slots(trace, pieces, labels, full, axis)
     scales = squeezed(np.concatenate([np.broadcast_to(term, _shape(term, own, axis, terms)) for term, own in
-                                      zip(terms, full)], axis))  # fmt: skip
+                                      zip(terms, full, strict=True)], axis))  # fmt: skip
     return Value(tuple(shape), (*rest, Factor(labels, slots)), ((1.0, scales),))
+
+
+def _refuse_beside(values: list[Value], axis: int) -> None:
+    """Refuse neurons of several axes beside numbers that have none along one of these.
+
+    Raises:
+        Unsupported: there are.
+    """
+    joint = {place for value in values for factor in value.factors for place in factor.axes
+             if factor.labels.shape[axis] > 1 and place != axis}  # fmt: skip
+    for place in joint:
+        for value in values:
+            own = value.factor_on(place)
+            if value.varies(place) and (own is None or own.labels.shape[axis] == 1):
+                raise Unsupported("parts with neurons along several axes beside others")
 
 
 def _beside(live: Value, axis: int) -> Value:
@@ -145,7 +162,7 @@ def _slots(trace: Trace, pieces: list[Factor], labels: Ints, full: list[tuple[in
     if all(piece.slots is None for piece in pieces) and len(np.unique(known)) == known.size:
         return None
     found, first = [], 0
-    for piece, own in zip(pieces, full):
+    for piece, own in zip(pieces, full, strict=True):
         shape = _along(piece.labels, own, axis, pieces)
         slots = np.zeros_like(piece.labels) if piece.slots is None else piece.slots
         found.append(np.broadcast_to(slots + first, shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from nfn_cli.architectures.tracing.rules.elementwise import refuse_zeros
@@ -10,7 +11,7 @@ from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Unsupported, Value
 
 _MAX = ("max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
-        "max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d_with_indices", "fractional_max_pool2d")  # fmt: skip
+        "max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d_with_indices")  # fmt: skip
 _MEAN = (
     "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
     "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d",
@@ -21,15 +22,15 @@ _MEAN = (
 
 
 def _pooled(call: Call, x: Value) -> Any:
-    spatial = {
-        axis for axis, (old, new) in enumerate(zip(x.shape, call.shape, strict=True)) if axis >= 1 and old != new
-    }
-    spatial |= set(range(2, len(x.shape)))
+    found = re.search(r"(\d)d", call.name)
+    assert found is not None
+    rank = len(x.shape)
+    spatial = set(range(rank - int(found[1]), rank))
     for axis in spatial:
         if x.factor_on(axis) is not None or any(array.shape[axis] > 1 for _, array in x.terms):
             raise Unsupported("neurons along an axis that is pooled")
     outputs = [Value(call.shape, x.factors, x.terms, x.constant - spatial)]
-    outputs += [Value(shape) for shape in call.shapes[1:]]
+    outputs += [Value(shape, x.factors) for shape in call.shapes[1:]]  # where they were found
     return outputs if len(outputs) > 1 else outputs[0]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nfn_cli.architectures.tracing.joining import equal_scales, join
-from nfn_cli.architectures.tracing.rules.contractions import _known, _ranked, contracted
+from nfn_cli.architectures.tracing.rules.contractions import contracted, known, ranked
 from nfn_cli.architectures.tracing.rules.registry import Call, as_value, rule
 from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Term, Unsupported, Value
@@ -28,6 +28,8 @@ def recurrent(trace: Trace, call: Call) -> list[Any]:
     if not isinstance(parameters, (list, tuple)):
         raise Unsupported("packed sequences")
     both = bool(call.args[7])
+    if call.args[5] and call.args[6]:
+        raise Unsupported("random numbers, as in training")
     states = list(states) if isinstance(states, (list, tuple)) else [states]
     x = as_value(trace, x)
     per = 4 if biased else 2
@@ -46,13 +48,12 @@ def recurrent(trace: Trace, call: Call) -> list[Any]:
             finals.append(Factor(labels))
             scales.append(scale)
         labels, scale = np.concatenate(made), np.concatenate(factors)
-        shape = [*x.shape[:-1], len(labels)]
         own = [*[1] * (rank - 1), len(labels)]
-        x = Value(tuple(shape), (Factor(labels.reshape(own)),), ((1.0, scale.reshape(own)),))
-    _states(trace, states, finals, scales, call)
+        x = Value((*x.shape[:-1], len(labels)), (Factor(labels.reshape(own)),), ((1.0, scale.reshape(own)),))
+    _states(trace, states, finals, scales)
     outputs: list[Any] = [Value(call.shapes[0], x.factors, x.terms)]
     for shape in call.shapes[1:]:
-        outputs.append(_final(trace, shape, finals, scales, still=len(outputs) == 2))
+        outputs.append(_final(shape, finals, scales))
     return outputs
 
 
@@ -82,10 +83,10 @@ def _layer(trace: Trace, kind: str, x: Value, parameters: Sequence[Any]) -> tupl
         out = Factor(labels.reshape(-1, 1))
         factors = [out]
         if read is not None:
-            slots = _ranked(read.labels.reshape(-1), None if read.slots is None else read.slots.reshape(-1))
+            slots = ranked(read.labels.reshape(-1), None if read.slots is None else read.slots.reshape(-1))
             slots = None if slots is None else slots.reshape(1, -1)
             factors.append(Factor(read.labels.reshape(1, -1), slots))
-        columns = [(-c, _known(trace, array).reshape(1, -1)) for c, array in inside]
+        columns = [(-c, known(trace, array).reshape(1, -1)) for c, array in inside]
         trace.use(_part(from_input, first, hidden), factors, [*rows, *columns])
         back = [(-1.0, scales.reshape(1, -1))]
         trace.use(_part(from_state, first, hidden), [out, Factor(labels.reshape(1, -1))], [*rows, *back])
@@ -100,22 +101,19 @@ def _part(parameter: Parameter, first: int, count: int) -> Parameter:
     return found
 
 
-def _states(trace: Trace, states: Sequence[Any], finals: Sequence[Factor], scales: Sequence[Ints], call: Call) -> None:
+def _states(trace: Trace, states: Sequence[Any], finals: Sequence[Factor], scales: Sequence[Ints]) -> None:
     """What the layers start from has their neurons."""
     for state in states:
         value = as_value(trace, state)
-        if not value.is_live:
-            continue
-        final = _final(trace, value.shape, finals, scales, still=False)
+        if value.data is not None and not bool(value.data.any()):
+            continue  # zeros, as when none are given
+        final = _final(value.shape, finals, scales)
         first, second, _ = join(trace, value, final)
         equal_scales(trace, first, second)
 
 
-def _final(
-    trace: Trace, shape: Sequence[int], finals: Sequence[Factor], scales: Sequence[Ints], *, still: bool
-) -> Value:
+def _final(shape: Sequence[int], finals: Sequence[Factor], scales: Sequence[Ints]) -> Value:
     """The last states [layers · directions, (batch,) hidden]."""
-    del still
     labels = np.stack([factor.labels for factor in finals])
     factors = np.stack(list(scales))
     own = [labels.shape[0], *[1] * (len(shape) - 2), labels.shape[1]]

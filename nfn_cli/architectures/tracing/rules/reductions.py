@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from nfn_cli.architectures.tracing.moving import move_value
+from nfn_cli.architectures.tracing.rules.choices import extreme as extreme_of_two
 from nfn_cli.architectures.tracing.rules.elementwise import refuse_zeros
 from nfn_cli.architectures.tracing.rules.registry import Call, rule
 from nfn_cli.architectures.tracing.trace import Trace
-from nfn_cli.architectures.tracing.values import Factor, Ints, Term, Unsupported, Value
+from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Term, Unsupported, Value
 
 
-def axes_of(given: object, rank: int) -> list[int]:
+def axes_of(given: Any, rank: int) -> list[int]:
     """Axes as an operator takes them: one, several, or all."""
     if given is None or given == []:
         return list(range(rank))
@@ -27,10 +29,10 @@ def gathered(trace: Trace, factor: Factor, axes: Sequence[int]) -> Ints | None:
     shape = [1 if axis in axes else size for axis, size in enumerate(factor.labels.shape)]
     if int(np.prod(shape)) == 1:
         return None
-    nodes = trace.new_labels(shape, trace.place)
-    trace.edge(factor.labels, np.broadcast_to(nodes, factor.labels.shape))
     if factor.slots is not None:
         raise Unsupported("a sum over some numbers of a neuron")
+    nodes = trace.new_labels(shape, trace.place)
+    trace.edge(factor.labels, np.broadcast_to(nodes, factor.labels.shape))
     return nodes
 
 
@@ -66,11 +68,11 @@ def summed(trace: Trace, x: Value, axes: Sequence[int], *, keep: bool) -> Value:
 def without_axes(trace: Trace, value: Value, axes: Sequence[int]) -> Value:
     """A value without axes of size 1."""
     for axis in sorted(axes, reverse=True):
-        value = move_value(trace, value, lambda tensor: tensor.squeeze(axis))  # noqa: B023 (called at once)
+        value = move_value(trace, value, lambda tensor: tensor.squeeze(axis), whole=True)  # noqa: B023 (called at once)
     return value
 
 
-@rule("sum", "mean", "nanmean", "nansum", "sum_to_size")
+@rule("sum", "mean", "nanmean", "nansum")
 def mean(trace: Trace, call: Call) -> Value:
     """Sums and means."""
     x = call.value(trace, 0)
@@ -81,22 +83,21 @@ def mean(trace: Trace, call: Call) -> Value:
 @rule("amax", "amin", "max", "min", "logsumexp", "median", "aminmax", "all", "any", "quantile")
 def extreme(trace: Trace, call: Call) -> object:
     """Extremes: no sign may change; of the logarithm of a sum, and of what is true, nothing may."""
-    if call.name in ("max", "min") and len(call.args) > 1 and isinstance(call.args[1], Value):
-        from nfn_cli.architectures.tracing.rules.elementwise import extreme as of_two
-
-        return of_two(trace, call)
+    if call.name in ("max", "min") and len(call.args) > 1 and isinstance(call.args[1], (Value, Parameter)):
+        return extreme_of_two(trace, call)
     if call.name == "quantile":
         raise Unsupported("quantiles")
     x = call.value(trace, 0)
-    place = 2 if call.name == "aminmax" else 1
-    axes = axes_of(call.get(place - 1 if call.name == "aminmax" else 1, "dim"), len(x.shape))
+    axes = axes_of(call.get(1, "dim"), len(x.shape))
     refuse_zeros(x)
     trace.still(x, logs=call.name in ("logsumexp", "all", "any"))
     value = summed(trace, x, axes, keep=bool(call.get(2, "keepdim", False)))
+    if call.name == "aminmax":
+        return [value, value]
     if len(call.shapes) > 1:
         # With the places of the extremes, which are only told apart where there are no neurons.
         touched = any(set(factor.axes) & set(axes) for factor in x.factors)
-        if touched and call.name != "aminmax":
+        if touched:
             return [value, Value(call.shapes[1], points=np.zeros((0,), np.int64))]
         return [value, replace(value, terms=())]
     return value
@@ -123,7 +124,6 @@ def fixed(trace: Trace, x: Value, axes: Sequence[int], call: Call) -> Value:
     for factor in x.factors:
         if set(factor.axes) & set(axes) and set(factor.axes) - set(axes):
             raise Unsupported("an order of neurons of several others")
-    trace.relate([]) if not x.terms else None
     value = Value(tuple(1 if axis in axes else size for axis, size in enumerate(x.shape)), rest, ())
     return value if call.get(2, "keepdim", False) else without_axes(trace, value, axes)
 
@@ -134,13 +134,13 @@ def ordered(trace: Trace, call: Call) -> object:
     """What depends on an order: everything stays as it is."""
     x = call.value(trace, 0)
     for more in (*call.args[1:], *call.kwargs.values()):
-        if isinstance(more, Value) and more.is_live:
+        if isinstance(more, Parameter) or (isinstance(more, Value) and more.is_live):
             raise Unsupported("a second tensor that the group moves")
     refuse_zeros(x)
     if call.name in ("tril", "triu"):
         touched = [factor for factor in x.factors if set(factor.axes) & {len(x.shape) - 1, len(x.shape) - 2}]
         if not touched:
-            return replace(x, data=None)
+            return replace(x, data=None, constant=x.constant - {len(x.shape) - 1, len(x.shape) - 2})
     if call.name == "cumsum" and x.factors:
         axis = int(call.args[1]) % len(x.shape)
         if x.factor_on(axis) is None and not any(array.shape[axis] > 1 for _, array in x.terms):
@@ -157,7 +157,8 @@ def ordered(trace: Trace, call: Call) -> object:
 def variance(trace: Trace, call: Call) -> object:
     """Variances: no common factor is lost, and no common sign seen."""
     x = call.value(trace, 0)
-    axes = axes_of(call.get(1, "dim"), len(x.shape))
+    given = call.get(1, "dim")
+    axes = axes_of(None if isinstance(given, bool) else given, len(x.shape))  # a truth value says `unbiased`
     keep = bool(call.kwargs.get("keepdim", call.args[3] if len(call.args) > 3 else False))
     found = summed(trace, x, axes, keep=keep)
     power = 1.0 if call.name.startswith("std") else 2.0
@@ -170,8 +171,9 @@ def norm(trace: Trace, call: Call) -> Value:
     """Norms of vectors: signs are not seen."""
     x = call.value(trace, 0)
     order = call.get(1, "p" if call.name == "norm" else "ord", 2)
-    place = "dim"
-    given = call.get(2 if call.name != "frobenius_norm" else 1, place)
+    if call.name == "frobenius_norm":
+        call = replace(call, args=(call.args[0], 2, *call.args[1:]))
+    given = call.get(2, "dim")
     axes = axes_of(given, len(x.shape))
     if call.name == "linalg_norm" and (call.get(1, "ord") is not None or (given is not None and len(axes) > 1)):
         raise Unsupported("a norm of matrices")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from nfn_cli.architectures.tracing.joining import lift
 from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Operand, Parameter, Unsupported, Value
@@ -19,7 +21,7 @@ class Call:
         name: of the operator without its overload, such as `add`.
         target: the operator itself.
         args, kwargs: its arguments by the operator's schema, values in place of tensors.
-        shapes: of its outputs.
+        shapes, dtypes: of its outputs; no dtypes where a rule makes a call for another.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Call:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[torch.dtype, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nfn_cli.architectures.tracing.moving import move_value
 from nfn_cli.architectures.tracing.rules.elementwise import refuse_zeros
 from nfn_cli.architectures.tracing.rules.reductions import alike
 from nfn_cli.architectures.tracing.rules.registry import Call, as_value, rule
@@ -26,7 +27,7 @@ def topk(trace: Trace, call: Call) -> list[Value]:
     rest = tuple(own for own in x.factors if own is not factor)
     if factor is None:
         return [Value(call.shapes[0], rest, terms), Value(call.shapes[1], rest)]
-    if factor.axes != (axis,) or axis != len(x.shape) - 1 or rest:
+    if factor.axes != (axis,) or factor.slots is not None or axis != len(x.shape) - 1 or rest:
         raise Unsupported("the largest of neurons of several others")
     return [Value(call.shapes[0], (), terms), Value(call.shapes[1], points=factor.labels.reshape(-1))]
 
@@ -36,7 +37,10 @@ def one_hot(trace: Trace, call: Call) -> Value:
     """1 at a place and 0 elsewhere: neurons again."""
     places = as_value(trace, call.args[0], allow_points=True)
     if places.points is None:
-        return Value(call.shape, places.factors)
+        refuse_zeros(places)
+        trace.still(places)
+        apart = move_value(trace, places, lambda tensor: tensor.unsqueeze(-1))
+        return Value(call.shape, apart.factors)
     if call.shape[-1] != len(places.points):
         raise Unsupported("places among another number of neurons")
     labels = places.points.reshape(*[1] * (len(call.shape) - 1), -1)
@@ -58,12 +62,14 @@ def scatter(trace: Trace, call: Call) -> Value:
         raise Unsupported("places among another number of neurons")
     if target.is_live:
         raise Unsupported("onto something that the group moves")
-    if not _is_uniform(target):
+    if not _is_zero(target):
         # What is already there may differ from place to place.
         trace.colour(labels, len(call.shape) - 1)
     if isinstance(source, (int, float)):
         return Value(call.shape, (Factor(labels),))
     source = as_value(trace, source)
+    if not _is_zero(target):
+        trace.still(source)
     if source.factors:
         raise Unsupported("numbers with neurons of their own")
     terms = source.terms
@@ -72,13 +78,8 @@ def scatter(trace: Trace, call: Call) -> Value:
     return Value(call.shape, (Factor(labels),), terms)
 
 
-def _is_uniform(target: Value) -> bool:
+def _is_zero(target: Value) -> bool:
     return target.data is not None and bool((target.data == 0).all())
-
-
-def compare_points(trace: Trace, call: Call, x: Any, y: Any) -> Value:
-    """Places compared with all places in turn, `places[..., None] == arange(n)`: neurons again."""
-    raise Unsupported("places of neurons that are compared")
 
 
 @rule("masked_scatter", "index_add", "index_put", "index_put_", "index_add_", "_grouped_mm", "histc", "bincount",
