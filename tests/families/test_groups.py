@@ -63,7 +63,7 @@ def test_transformers(transformers: ModuleType, case: Case) -> None:
 
 def _is_seen(name: str) -> bool:
     """Whether a tensor may stay: the stream's, of a network whose outputs show it, and biases of the outputs."""
-    parts = ("embed", "wte", "wpe", "cls_token", "distillation_token", "LayerNorm", "layer_norm", "layernorm", "ln_f")
+    parts = ("embed", "wte", "wpe", "token", "LayerNorm", "layer_norm", "layernorm", "ln_f", "pooler.dense")
     return name.endswith("bias") or any(part in name for part in parts) or name.endswith("norm.weight")
 
 
