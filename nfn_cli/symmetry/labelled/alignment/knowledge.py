@@ -111,10 +111,11 @@ class Knowledge:
         return [self._part(along, own) for along, own in found.items()]
 
     def _part(self, along: frozenset[int], own: list[tuple[int, Ints]]) -> Part:
-        logs: Values = np.zeros(1)
-        marks: Values = np.zeros(1)
-        signs: Flags = np.zeros(1, dtype=np.bool_)
-        sign_marks: Ints = np.zeros(1, dtype=np.int64)
+        # Without axes: what multiplies the whole view is one number.
+        logs: Values = np.zeros(())
+        marks: Values = np.zeros(())
+        signs: Flags = np.zeros((), dtype=np.bool_)
+        sign_marks: Ints = np.zeros((), dtype=np.int64)
         for coefficient, variables in own:
             logs = logs + coefficient * self._log_values[variables]
             marks = marks + coefficient * self._unknown_logs[variables]
