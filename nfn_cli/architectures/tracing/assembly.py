@@ -25,6 +25,8 @@ from nfn_cli.architectures.tracing.reconciling import reconciled
 from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Ints
 
+_LAST = 1 << 62  # behind every label
+
 
 def assembled(trace: Trace, names: Names) -> LabelledArchitecture:
     """Solve what a trace has collected.
@@ -40,6 +42,7 @@ def assembled(trace: Trace, names: Names) -> LabelledArchitecture:
                 LabelledTensor(held.stored, held.shape, tuple(reconciled(trace, held.name, held.shape, uses)))
             )
     blocks, determined, needed = _permutations(trace, tensors)
+    blocks = _in_order(blocks)
     visible = [list(use.scales) for tensor in tensors for use in tensor.uses if use.scales]
     logs = trace.logs.solve([[(float(c), a) for c, a in terms] for terms in visible])
     odd = [[(1.0, a) for c, a in terms if c % 2] for terms in visible]
@@ -62,6 +65,29 @@ def assembled(trace: Trace, names: Names) -> LabelledArchitecture:
 
 
 # Permutations.
+
+
+def _in_order(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """Blocks in the order in which their first neurons are made, each in front of those that lie in it."""
+    first = [int(block.labels.min()) if block.labels.size else _LAST for block in blocks]
+    for place in reversed(range(len(blocks))):
+        parent = blocks[place].parent
+        if parent is not None:
+            first[parent] = min(first[parent], first[place])
+    inside: dict[int | None, list[int]] = {}
+    for place, block in enumerate(blocks):
+        inside.setdefault(block.parent, []).append(place)
+    order: list[int] = []
+    waiting = sorted(inside.get(None, []), key=first.__getitem__, reverse=True)
+    while waiting:
+        place = waiting.pop()
+        order.append(place)
+        waiting += sorted(inside.get(place, []), key=first.__getitem__, reverse=True)
+    new = {place: position for position, place in enumerate(order)}
+    return tuple(
+        replace(blocks[place], parent=None if (parent := blocks[place].parent) is None else new[parent])
+        for place in order
+    )
 
 
 def _permutations(trace: Trace, tensors: Sequence[LabelledTensor]) -> tuple[tuple[Block, ...], Ints, Ints]:
