@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -15,7 +16,7 @@ from nfn_cli.architectures.families import ReferenceModule
 from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.architectures.reading import Reading
 from nfn_cli.checkpoints import Checkpoint, TensorMap
-from nfn_cli.errors import ArchitectureError
+from nfn_cli.errors import ArchitectureError, CheckpointError
 
 if TYPE_CHECKING:
     from nfn_cli.architectures.tracing.export import Exported
@@ -253,11 +254,20 @@ def _reference_runner(found: ReferenceModule, names: Mapping[str, str]) -> Run:
     return _runner(exported, Example(args, kwargs), names)
 
 
-def config_beside(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The configuration beside a checkpoint, if it tells a kind of model."""
-    from pathlib import Path
+class UnreadableConfigError(CheckpointError):
+    """What lies beside a checkpoint as its configuration cannot be read."""
 
+
+def config_beside(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The configuration beside a checkpoint, if it tells a kind of model.
+
+    Raises:
+        UnreadableConfigError: it cannot be read.
+    """
     from nfn_cli.architectures.config_file import read_config
 
-    config = read_config(Path(path))
+    try:
+        config = read_config(Path(path))
+    except CheckpointError as error:
+        raise UnreadableConfigError(error.subject, error.cause, error.remedy) from error
     return config if config is not None and ("model_type" in config or "architecture" in config) else None

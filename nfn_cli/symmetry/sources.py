@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 
 from nfn_cli.architectures import Told
-from nfn_cli.architectures.traced import NetworkTracer, TracedNetwork
+from nfn_cli.architectures.traced import NetworkTracer, TracedNetwork, UnreadableConfigError
 from nfn_cli.errors import ArchitectureError, DifferentError, UsageError
 from nfn_cli.symmetry import labelled
 from nfn_cli.symmetry.element import GroupElement
@@ -174,12 +174,18 @@ def traced_or(
         return found
     if told.chain or told.prefix is not None:
         return read_chains()
-    found = open_labelled(path, tracer, entry=told.entry, like=like)
+    unreadable: UnreadableConfigError | None = None
+    try:
+        found = open_labelled(path, tracer, entry=told.entry, like=like)
+    except UnreadableConfigError as error:  # it may be nothing of the network's
+        unreadable, found = error, None
     if found is not None:
         return found
     try:
         source = read_chains()
     except ArchitectureError:
+        if unreadable is not None:
+            raise unreadable from None
         found = open_labelled(path, tracer, entry=told.entry, by_names=True, strict=told.strict)
         if found is None:
             raise

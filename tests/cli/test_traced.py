@@ -191,6 +191,21 @@ def test_an_operator_without_a_rule_is_named_with_its_place(nfn, modules, tmp_pa
     assert "Traceback" not in done.err
 
 
+def test_an_unreadable_configuration_is_no_obstacle_to_a_chain(nfn, tmp_path) -> None:
+    (tmp_path / "config.json").write_text("{'lr': 0.1}")
+    state = {"0.weight": torch.randn(8, 4), "0.bias": torch.randn(8), "2.weight": torch.randn(2, 8)}
+    save_file(state, tmp_path / "mlp.safetensors")
+    done = nfn("apply", tmp_path / "mlp.safetensors", "--seed", "1", "--activation", "relu", "-o", tmp_path / "out/")
+    assert done.code == 0, done.err
+
+
+def test_an_unreadable_configuration_is_told_where_it_matters(nfn, llama, tmp_path) -> None:
+    (llama / "config.json").write_text("{'model_type': 'llama'}")
+    done = nfn("apply", llama, "--seed", "1", "-o", tmp_path / "out/")
+    assert done.code == 3
+    assert "config.json" in done.err and "no readable configuration" in done.err
+
+
 def test_tied_tensors_that_differ_are_refused(nfn, llama, tmp_path) -> None:
     state = load_file(llama / "model.safetensors")
     state["lm_head.weight"] = state["model.embed_tokens.weight"] + 1
