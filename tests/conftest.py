@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -12,6 +15,16 @@ import pytest
 # The tests' tensors are small: threads gain nothing on them, and cost much where the machine is busy. Set before torch
 # is imported, and handed on to the programs that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Side by side, tests get folders whose paths are as short as those of a single run: tables break long ones."""
+    alone = not getattr(config.option, "numprocesses", None)
+    if alone or config.option.basetemp is not None:
+        return
+    folder = Path(tempfile.mkdtemp(prefix="n"))
+    config.option.basetemp = str(folder / "t")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 class Finished(NamedTuple):

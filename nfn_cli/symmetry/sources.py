@@ -183,12 +183,12 @@ def traced_or(
         return found
     try:
         source = read_chains()
-    except ArchitectureError:
+    except ArchitectureError as error:
         if unreadable is not None:
             raise unreadable from None
         found = open_labelled(path, tracer, entry=told.entry, by_names=True, strict=told.strict)
         if found is None:
-            raise
+            raise _with_model(error) from error
         return found
     if count(source) > 1 and not told.strict:
         try:
@@ -196,3 +196,10 @@ def traced_or(
         except ArchitectureError:
             return source
     return source
+
+
+def _with_model(error: ArchitectureError) -> ArchitectureError:
+    """The refusal of a chain, with the way to read the network whole."""
+    if "--model" in error.remedy:
+        return error
+    return ArchitectureError(error.subject, error.cause, f"{error.remedy}; or give its module: --model FILE.py:FACTORY")
