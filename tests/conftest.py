@@ -15,6 +15,8 @@ import pytest
 # The tests' tensors are small: threads gain nothing on them, and cost much where the machine is busy. Set before torch
 # is imported, and handed on to the programs that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests that want a width say so: the one of the terminal that pytest itself was started in is nothing to them.
+os.environ.pop("COLUMNS", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
