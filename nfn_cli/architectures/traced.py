@@ -16,7 +16,7 @@ from nfn_cli.architectures.families import ReferenceModule
 from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.architectures.reading import Reading
 from nfn_cli.checkpoints import Checkpoint, TensorMap
-from nfn_cli.errors import ArchitectureError, CheckpointError
+from nfn_cli.errors import ArchitectureError, CheckpointError, NfnError
 
 if TYPE_CHECKING:
     from nfn_cli.architectures.tracing.export import Exported
@@ -68,6 +68,7 @@ class NetworkTracer:
         self.model = model
         self._shape = shape
         self._user: tuple[UserModule, Exported, LabelledArchitecture] | None = None
+        self._failed: NfnError | None = None
         self._known: dict[str, tuple[Exported, LabelledArchitecture]] = {}
 
     def by_model(self, checkpoint: Checkpoint) -> TracedNetwork:
@@ -84,9 +85,16 @@ class NetworkTracer:
         from nfn_cli.architectures.tracing.user_module import load_user_module
 
         if self._user is None:
-            made = load_user_module(self.model)
-            exported = export_user_module(made, self._shape)
-            self._user = (made, exported, trace(exported))
+            if self._failed is not None:  # of many files the first has told
+                raise self._failed
+            try:
+                made = load_user_module(self.model)
+                exported = export_user_module(made, self._shape)
+                self._user = (made, exported, trace(exported))
+            except NfnError as error:
+                # Another one: this one's traceback holds what was read.
+                self._failed = type(error)(error.subject, error.cause, error.remedy)
+                raise
         user, exported, architecture = self._user
         found: str | None = None
         for names in _names_in_file(checkpoint):

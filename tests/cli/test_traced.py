@@ -206,6 +206,17 @@ def test_an_unreadable_configuration_is_told_where_it_matters(nfn, llama, tmp_pa
     assert "config.json" in done.err and "no readable configuration" in done.err
 
 
+def test_a_factory_that_fails_is_run_once_for_all_files(nfn, residual, tmp_path) -> None:
+    file, _ = residual
+    (tmp_path / "copy.pt").write_bytes(file.read_bytes())
+    (tmp_path / "failing.py").write_text("def make():\n    print('run')\n    raise ValueError('no')\n")
+    model = f"{tmp_path / 'failing.py'}:make"
+    done = nfn("apply", file, tmp_path / "copy.pt", "--seed", "1", "-o", tmp_path / "out/", "--model", model)
+    assert done.code == 3
+    assert done.err.splitlines().count("run") == 1
+    assert "Traceback" not in done.err
+
+
 def test_tied_tensors_that_differ_are_refused(nfn, llama, tmp_path) -> None:
     state = load_file(llama / "model.safetensors")
     state["lm_head.weight"] = state["model.embed_tokens.weight"] + 1

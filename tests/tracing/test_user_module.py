@@ -72,6 +72,8 @@ def worse(): raise Worse
 class Stubborn(Net):
     def train(self, mode=True): raise RuntimeError("never")
 def stubborn(): return Stubborn()
+class Deaf(Net):
+    def train(self, mode=True): return self
 def interrupted(): raise KeyboardInterrupt
 """
 
@@ -156,6 +158,7 @@ def test_a_module_of_the_current_directory(file: Path, monkeypatch: pytest.Monke
         ("rude", "cannot be made (Rude: go"),
         ("worse", "cannot be made (Worse; model.py"),
         ("stubborn", "cannot be set to evaluate (RuntimeError: never)"),
+        ("Deaf", "stays in training mode behind eval(); make eval() work"),
         ("missing", "model.py has no missing; name a function in it that makes the module"),
         ("Space.missing", "model.py has no Space.missing"),
         ("Needs", "cannot be made (TypeError: "),

@@ -156,7 +156,7 @@ _FIRSTS = (nn.Linear, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, *_CONVOLUTIONS)
 def _likely_shapes(first: nn.Module | None, module: nn.Module) -> Iterator[tuple[int, ...]]:
     """Shapes of one input of a first layer; of a layer that is not known, those of its weight as a dense one's."""
     if isinstance(first, nn.Linear):
-        yield (first.in_features,)
+        yield from ((*steps, first.in_features) for steps in ((), (_TOKENS,), (_TOKENS, _TOKENS)))
     elif isinstance(first, nn.Embedding | nn.EmbeddingBag):
         yield (_TOKENS,)
     elif isinstance(first, nn.RNNBase):

@@ -44,6 +44,7 @@ class Trace:
         self.edges: list[tuple[Ints, Ints]] = []
         self.colours: list[tuple[Ints, Ints]] = []
         self.uses: dict[str, list[Use]] = {}
+        self.unread: set[str] = set()  # parameters that met nothing but zeros somewhere
         self.place = ""
         self.watch: Watch | None = None
 

@@ -191,7 +191,9 @@ def called(state: Trace, node: fx.Node, values: dict[fx.Node, Any]) -> Any:
     found = RULES[name](state, call)
     _check(found, shapes)
     kept = {part.name for part in _pytree.tree_leaves(found, is_leaf=_is_operand) if isinstance(part, Parameter)}
-    if name not in SHAPES_ONLY and any(len(state.uses.get(own, ())) == before[own] for own in parameters - kept):
+    if name not in SHAPES_ONLY and any(
+        len(state.uses.get(own, ())) == before[own] for own in parameters - kept - state.unread
+    ):
         raise Unsupported("a tensor that its rule does not read")
     return watched(found)
 

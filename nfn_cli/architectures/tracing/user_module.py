@@ -118,6 +118,8 @@ def _checked(spec: str, made: object) -> UserModule:
             without_caches(module)
     except UserCodeError as error:
         raise UsageError(OPTION, f"{spec} cannot be set to evaluate ({error})", _RETURNS) from error
+    if module.training:
+        raise UsageError(OPTION, f"{spec} stays in training mode behind eval()", "make eval() work")
     return UserModule(spec, module, example)
 
 

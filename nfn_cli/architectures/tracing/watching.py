@@ -330,6 +330,8 @@ class Watch:
         return True
 
     def _parameter_added(self, x: Value, y: Parameter, found: Value, made: dict[str, list[Use]]) -> bool:
+        if not x.shape or not y.shape:  # a single number, along no axis
+            return False
         out = found.factor_on(len(found.shape) - 1)
         read = x.factor_on(len(x.shape) - 1)
         if out is None or y.stored or y.shape[-1] != found.shape[-1] or not _plain(out, len(found.shape) - 1):

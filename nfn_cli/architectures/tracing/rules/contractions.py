@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from nfn_cli.architectures.labels import NONE
 from nfn_cli.architectures.tracing.joining import join
 from nfn_cli.architectures.tracing.moving import move_value
-from nfn_cli.architectures.tracing.rules.elementwise import add, combined, result
+from nfn_cli.architectures.tracing.rules.elementwise import add, combined, is_zero, result
 from nfn_cli.architectures.tracing.rules.reductions import summed
 from nfn_cli.architectures.tracing.rules.registry import Call, as_value, rule
 from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Factor, Ints, Parameter, Term, Unsupported, Value
+
+_LARGEST = 1 << 20  # numbers of a constant that are kept
 
 
 def module_of(name: str) -> str:
@@ -136,6 +140,12 @@ def linear(trace: Trace, call: Call) -> Value:
     """x Wᵀ + b."""
     x, weight, bias = call.get(0, "input"), call.get(1, "weight"), call.get(2, "bias")
     x = as_value(trace, x)
+    if is_zero(x) and math.prod(call.shape) <= _LARGEST:
+        # Whatever the weight is: it says nothing of its columns that it meets zeros once.
+        if isinstance(weight, Parameter):
+            trace.unread.add(weight.name)
+        zeros = Value(call.shape, data=torch.zeros(call.shape))
+        return zeros if bias is None else add_along(trace, zeros, bias, len(call.shape) - 1)
     if isinstance(weight, Parameter) and not weight.stored and len(weight.shape) == 2:
         return dense(trace, x, weight, len(x.shape) - 1, call.shape, bias=bias)
     weight = as_value(trace, weight)

@@ -63,9 +63,29 @@ def add(trace: Trace, call: Call) -> Any:
         refuse_zeros(x)
         trace.still(x)
         return replace(x, data=None)
+    for own, zeros in ((x, y), (y, x)):
+        if is_zero(zeros) and call.name != "rsub" and (own is x or "sub" not in call.name):
+            return own if own.shape == call.shape else _repeated(as_value(trace, own), call.shape)
     x, y = operands(trace, x, y)
     x, y, factors = join(trace, x, y)
     return result(x, y, factors, equal_scales(trace, x, y))
+
+
+def _repeated(value: Value, shape: tuple[int, ...]) -> Value:
+    """A value that is expanded to a shape."""
+    value = value.lifted(len(shape))
+    wider = frozenset(axis for axis, size in enumerate(shape) if value.shape[axis] != size)
+    return Value(shape, value.factors, value.terms, value.constant | wider)
+
+
+def is_zero(operand: Any) -> bool:
+    """Whether it is a constant that is known to be zero throughout, as a state before the first step."""
+    return (
+        isinstance(operand, Value)
+        and not operand.is_live
+        and operand.data is not None
+        and bool((operand.data == 0).all())
+    )
 
 
 @rule("mul", "mul_", "multiply")

@@ -118,7 +118,7 @@ class Fit:
                     variables = np.take(variables, places[dimension], axis=dimension)
                 own.append((coefficient, along, variables))
                 weight = abs(coefficient) * self._spread[variables].reshape(variables.shape or (1,) * ours.ndim)
-                spread = spread + torch.from_numpy(weight)
+                spread = spread + torch.from_numpy(np.asarray(weight))  # of a single number NumPy makes a scalar
             first = left * ours / size
             second = ours.square() * spread / size
             for coefficient, along, variables in own:
