@@ -90,6 +90,7 @@ class Anchors:
         self._order = [(tensor, use, scale_groups(use)) for tensor, use in all_uses(self.architecture) if use.scales]
         self._levels = _levels(self.architecture)
         self._late = False
+        self._measured: dict[tuple[int, int, bool], tuple[list[Floats], Moments]] = {}
 
     def settle_scales(self) -> None:
         """Settle all scales that can be."""
@@ -235,7 +236,13 @@ class Anchors:
                 factors.append(factor)
         axes = groups[place].axes
         kinds = ("sizes", "cubes") if cubes else ("squares",)
-        return moments(self.reader.read(tensor), use, factors, [axes], kinds)[axes]
+        # What waits is measured again and again, mostly behind the same factors.
+        key = (id(use), place, cubes)
+        before, found = self._measured.get(key, (None, None))
+        if found is None or before is None or not all(map(np.array_equal, before, factors)):
+            found = moments(self.reader.read(tensor), use, factors, [axes], kinds)[axes]
+            self._measured[key] = (factors, found)
+        return found
 
     @staticmethod
     def _conclude(
