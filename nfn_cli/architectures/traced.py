@@ -61,10 +61,14 @@ class NetworkTracer:
     Args:
         model: `FILE.py:FACTORY` or `MODULE:FACTORY`, which runs the user's code; None for reference modules alone.
         shape: of one input of that module.
+        gauges: whether to look for what is shown and never acts, which takes time.
     """
 
-    def __init__(self, model: str | None = None, shape: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self, model: str | None = None, shape: tuple[int, ...] | None = None, *, gauges: bool = False
+    ) -> None:
         self.model = model
+        self._gauges = gauges
         self._shape = shape
         self._user: tuple[UserModule, Exported, LabelledArchitecture] | None = None
         self._known: dict[str, tuple[Exported, LabelledArchitecture]] = {}
@@ -85,7 +89,7 @@ class NetworkTracer:
         if self._user is None:
             made = load_user_module(self.model)
             exported = export_user_module(made, self._shape)
-            self._user = (made, exported, trace(exported))
+            self._user = (made, exported, trace(exported, gauges=self._gauges))
         user, exported, architecture = self._user
         found: str | None = None
         for names in _names_in_file(checkpoint):
@@ -149,7 +153,7 @@ class NetworkTracer:
             exported = export(module, args, kwargs, subject=found.family)
             if len(self._known) >= _KEPT:
                 self._known.pop(next(iter(self._known)))
-            self._known[key] = (exported, trace(exported, subject=found.family))
+            self._known[key] = (exported, trace(exported, subject=found.family, gauges=self._gauges))
         return self._known[key]
 
 
