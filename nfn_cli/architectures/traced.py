@@ -62,10 +62,12 @@ class NetworkTracer:
     Args:
         model: `FILE.py:FACTORY` or `MODULE:FACTORY`, which runs the user's code; None for reference modules alone.
         shape: of one input of that module.
+        gauges: whether to look for what is shown and never acts, which takes time.
     """
 
-    def __init__(self, model: str | None = None, shape: tuple[int, ...] | None = None) -> None:
+    def __init__(self, model: str | None = None, shape: tuple[int, ...] | None = None, *, gauges: bool = False) -> None:
         self.model = model
+        self._gauges = gauges
         self._shape = shape
         self._user: tuple[UserModule, Exported, LabelledArchitecture] | None = None
         self._failed: NfnError | None = None
@@ -90,7 +92,7 @@ class NetworkTracer:
             try:
                 made = load_user_module(self.model)
                 exported = export_user_module(made, self._shape)
-                self._user = (made, exported, trace(exported))
+                self._user = (made, exported, trace(exported, gauges=self._gauges))
             except NfnError as error:
                 # Another one: this one's traceback holds what was read.
                 self._failed = type(error)(error.subject, error.cause, error.remedy)
@@ -158,7 +160,7 @@ class NetworkTracer:
             exported = export(module, args, kwargs, subject=found.family)
             if len(self._known) >= _KEPT:
                 self._known.pop(next(iter(self._known)))
-            self._known[key] = (exported, trace(exported, subject=found.family))
+            self._known[key] = (exported, trace(exported, subject=found.family, gauges=self._gauges))
         return self._known[key]
 
 

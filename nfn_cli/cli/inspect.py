@@ -111,7 +111,7 @@ def inspect_checkpoints(
     def chains(read: tuple[Checkpoint, ReadNetwork]) -> int:
         return len(read[1].weight_space.architecture.starts)
 
-    tracer = NetworkTracer(model, parsed_shape(input_shape))
+    tracer = NetworkTracer(model, parsed_shape(input_shape), gauges=True)
 
     def inspected(path: Path) -> AnyInspected:
         """A function, so that nothing of a file is in memory when the next one is read."""

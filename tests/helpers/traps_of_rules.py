@@ -145,6 +145,17 @@ add(
     may_refuse=True,
 )
 
+
+def _steps(net: Any, x: Tensor) -> Tensor:
+    """A recurrent cell of linear layers, from a state of zeros."""
+    h = torch.zeros(len(x), 3, dtype=x.dtype)
+    for _ in range(3):
+        h = torch.tanh(net.a(x) + net.h(h))
+    return net.b(h)
+
+
+add("a recurrent cell of linear layers", lambda: (_steps, {"a": lin(2, 3), "h": lin(3, 3), "b": lin(3, 2)}))
+
 # Along space.
 IMAGES = (torch.randn(4, 2, 6, 6, generator=torch.Generator().manual_seed(1), **_ONES),)
 LINES = (torch.randn(4, 2, 6, generator=torch.Generator().manual_seed(1), **_ONES),)

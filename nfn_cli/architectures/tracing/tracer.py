@@ -36,15 +36,18 @@ _ZEROS = ("aten::zeros", "aten::zeros_like", "aten::new_zeros")
 _REMEDY = "nfn has no rule for it, and refuses rather than guesses"
 
 
-def trace(exported: Exported, *, subject: str = "--model") -> LabelledArchitecture:
+def trace(exported: Exported, *, subject: str = "--model", gauges: bool = True) -> LabelledArchitecture:
     """The group that leaves a module's function alone, proven operator by operator.
+
+    Args:
+        gauges: whether to look for what else does, which takes time and changes nothing of the rest.
 
     Raises:
         ArchitectureError: an operator has no rule, or meets labels in a way that no rule knows; with its place in the
             module.
     """
     state, aliases = Trace(), Aliases()
-    state.watch = Watch()
+    state.watch = Watch() if gauges else None
     values: dict[fx.Node, Any] = {}
     if exported.names.overlapping:
         first, second = exported.names.overlapping[0]
@@ -86,6 +89,8 @@ def trace(exported: Exported, *, subject: str = "--model") -> LabelledArchitectu
         found = assembled(state, exported.names)
     except Unsupported as error:
         raise ArchitectureError(subject, str(error), _REMEDY) from error
+    if state.watch is None:
+        return found
     phases = rotary_phases(exported.graph, values, state.watch.uses)
     return replace(found, gauges=(*found.gauges, *phases))
 

@@ -90,6 +90,7 @@ class Anchors:
         self._order = [(tensor, use, scale_groups(use)) for tensor, use in all_uses(self.architecture) if use.scales]
         self._levels = _levels(self.architecture)
         self._late = False
+        self._measured: dict[tuple[int, int, bool], tuple[list[Floats], Moments]] = {}
 
     def settle_scales(self) -> None:
         """Settle all scales that can be."""
@@ -117,7 +118,7 @@ class Anchors:
         silent, others = [], []
         for tensor, _, groups in self._order:
             for settled in (self.logs, self.signs):
-                sums = [settled.sums(list(group.terms), group.count) for group in groups]
+                sums = [settled.sums(group.terms, group.count) for group in groups]
                 if any(bool((own.open & ~own.silent).any()) for own in sums):
                     others.append(tensor.name)
                 elif any(bool(own.silent.any()) for own in sums):
@@ -125,10 +126,10 @@ class Anchors:
         return list(dict.fromkeys(silent)), list(dict.fromkeys(others))
 
     def _factor(self, group: ScaleGroup, *, signed: bool) -> Floats:
-        logs = self.logs.sums(list(group.terms), group.count)
+        logs = self.logs.sums(group.terms, group.count)
         factor = np.where(logs.known, powers(logs.constants), 0.0)
         if signed:
-            signs = self.signs.sums(list(group.terms), group.count)
+            signs = self.signs.sums(group.terms, group.count)
             factor = np.where(signs.constants == 1, -factor, factor)
         return factor.reshape(group.shape)
 
@@ -152,11 +153,11 @@ class Anchors:
             progress = False
             for tensor, use, groups in self._order:
                 for place, group in enumerate(groups):
-                    sums = settled.sums(list(group.terms), group.count)
+                    sums = settled.sums(group.terms, group.count)
                     if sums.silent.any():
                         before = int(sums.silent.sum())
                         step(tensor, use, groups, place)
-                        progress |= int(settled.sums(list(group.terms), group.count).silent.sum()) < before
+                        progress |= int(settled.sums(group.terms, group.count).silent.sum()) < before
 
     def _once(
         self,
@@ -172,7 +173,7 @@ class Anchors:
             tensor, use, groups = self._order[number]
             waiting = []
             for place, group in enumerate(groups):
-                sums = settled.sums(list(group.terms), group.count)
+                sums = settled.sums(group.terms, group.count)
                 if bool((sums.open & ~sums.silent).any()):
                     waiting.append(place)
             if len(waiting) == 1 and self._levels[id(use)] in levels and (most is None or done < most):
@@ -187,7 +188,7 @@ class Anchors:
     def _scale(self, tensor: LabelledTensor, use: Use, groups: Sequence[ScaleGroup], place: int) -> None:
         found = self._measure(tensor, use, groups, place, cubes=False)
         group = groups[place]
-        sums = self.logs.sums(list(group.terms), group.count)
+        sums = self.logs.sums(group.terms, group.count)
         chosen = np.flatnonzero(sums.open)
         classes, first = same(sums, chosen)
         squares = found.squares.reshape(-1)[chosen] * np.exp2(2 * sums.constants[chosen])
@@ -205,7 +206,7 @@ class Anchors:
     def _sign(self, tensor: LabelledTensor, use: Use, groups: Sequence[ScaleGroup], place: int) -> None:
         found = self._measure(tensor, use, groups, place, cubes=True)
         group = groups[place]
-        sums = self.signs.sums(list(group.terms), group.count)
+        sums = self.signs.sums(group.terms, group.count)
         factor = self._factor(group, signed=False).reshape(-1)
         chosen = np.flatnonzero(sums.open)
         classes, first = same(sums, chosen)
@@ -230,12 +231,18 @@ class Anchors:
             if number != place:
                 factor = self._factor(group, signed=cubes)
                 if cubes:
-                    open_signs = self.signs.sums(list(group.terms), group.count).open.reshape(group.shape)
+                    open_signs = self.signs.sums(group.terms, group.count).open.reshape(group.shape)
                     factor = np.where(open_signs, 0.0, factor)
                 factors.append(factor)
         axes = groups[place].axes
         kinds = ("sizes", "cubes") if cubes else ("squares",)
-        return moments(self.reader.read(tensor), use, factors, [axes], kinds)[axes]
+        # What waits is measured again and again, mostly behind the same factors.
+        key = (id(use), place, cubes)
+        before, found = self._measured.get(key, (None, None))
+        if found is None or before is None or not all(map(np.array_equal, before, factors)):
+            found = moments(self.reader.read(tensor), use, factors, [axes], kinds)[axes]
+            self._measured[key] = (factors, found)
+        return found
 
     @staticmethod
     def _conclude(

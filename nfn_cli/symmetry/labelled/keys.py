@@ -63,15 +63,16 @@ class Keys:
 
     def _add_role(self, role: Role, sums: Floats, name: tuple[int, int, int]) -> None:
         labels = role.labels.reshape(-1)
-        owned = labels >= 0
-        slots = 0 if role.slots is None else role.slots.reshape(-1)[owned]
-        values = sums.reshape(-1)[owned]
+        some = labels >= 0
+        owned = labels[some]
+        slots = 0 if role.slots is None else role.slots.reshape(-1)[some]
+        values = sums.reshape(-1)[some]
         mean = float(values.mean()) if len(values) else 0.0
         if not mean or not np.isfinite(mean):
             return
         for key, total in enumerate(self._labels):
             weights = np.broadcast_to(_weights(key, *name, slots), values.shape)
-            total += np.bincount(labels[owned], weights * values / mean, minlength=len(total))
+            np.add.at(total, owned, weights * values / mean)
 
     def order(self, rounding: float) -> Order:
         """All units, ascending by key; those whose keys are equal but for `rounding` as they stand."""

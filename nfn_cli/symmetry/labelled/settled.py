@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ _MOST_COUPLED = 2_000  # free values that are settled together
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Terms = Sequence[tuple[int, NDArray[np.int32]]]
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,25 @@ class Settled:
         self._from, self._count = np.zeros(self._free, np.int64), np.zeros(self._free, np.int64)
         self._constant = np.zeros(self._free)
         self._silent = np.zeros(self._free, dtype=np.bool_)
-        self._all_open = not everything
+        self._seen: dict[tuple[tuple[int, int], ...], tuple[Terms, Sums]] = {}
 
-    def sums(self, terms: list[tuple[int, NDArray[np.int32]]], count: int) -> Sums:
-        """The sums of variables that some terms say, entry by entry of their flat arrays [count]."""
+    def sums(self, terms: Terms, count: int) -> Sums:
+        """The sums of variables that some terms say, entry by entry of their flat arrays [count].
+
+        Sums of the same arrays go on from what was settled when they were asked for last.
+        """
+        key = tuple((factor, id(variables)) for factor, variables in terms)
+        if key in self._seen:
+            found = self._seen[key][1]
+            if not len(found.entries):
+                return found
+        else:
+            found = self._from_terms(terms, count)
+        found = self._followed(found.entries, found.constants)
+        self._seen[key] = (terms, found)  # with the arrays, whose identities are no other's as long as they are there
+        return found
+
+    def _from_terms(self, terms: Terms, count: int) -> Sums:
         rows, columns, coefficients = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
         for factor, variables in terms:
             if self.mod2 and not factor % 2:
@@ -84,7 +101,8 @@ class Settled:
             columns.append(self._columns[where])
             coefficients.append(self._coefficients[where] * (1.0 if self.mod2 else factor))
         entries = gathered(np.concatenate(rows), np.concatenate(columns), np.concatenate(coefficients), self.mod2)
-        return self._followed(entries, np.zeros(count))
+        nothing = np.zeros(count, dtype=np.bool_)
+        return Sums(entries, np.zeros(count), nothing, nothing)
 
     def values(self) -> Floats:
         """All free values [free]; 0 for those that nothing settles."""

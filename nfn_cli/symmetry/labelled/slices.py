@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nfn_cli.architectures.labels import Stored, Use
+from nfn_cli.symmetry.labelled.matrix_sums import boxes, cut_of, matrix_sums
 from nfn_cli.symmetry.labelled.positions import role_axes
 from nfn_cli.threads import threads_for
 
@@ -98,12 +99,20 @@ def moments(
     flat = tensor.detach().contiguous().reshape(-1)
     view = flat.as_strided(use.shape, use.stride, flat.storage_offset() + use.offset)
     weights = [torch.from_numpy(np.ascontiguousarray(factor)) for factor in factors if not bool((factor == 1).all())]
-    shapes = {axes: [size if axis in axes else 1 for axis, size in enumerate(use.shape)] for axes in targets}
+    cut = None if use.stored else cut_of(use.shape, weights, targets)
+    if cut is not None:
+        nothing = torch.zeros((), dtype=torch.float64)
+        fast = matrix_sums(view, weights, targets, kinds, cut)
+        return {
+            axes: Moments(*(sums.get(kind, nothing.expand(_along(use, axes))).numpy() for kind in _KINDS))
+            for axes, sums in fast.items()
+        }
+    shapes = {axes: _along(use, axes) for axes in targets}
     found = {axes: {kind: torch.zeros(shape, dtype=torch.float64) for kind in _KINDS} for axes, shape in shapes.items()}
     # Axes of no target are summed over at once.
     inner = [axis for axis in range(len(use.shape)) if not any(axis in axes for axes in targets)]
     with threads_for(_CHUNK):
-        for box in _boxes(use.shape):
+        for box in boxes(use.shape, _CHUNK):
             x = view[box].to(torch.float64, copy=True)
             for step in use.stored:
                 x = _forward(x, step)
@@ -129,6 +138,10 @@ def role_targets(use: Use) -> tuple[Axes, ...]:
     return tuple(role_axes(use, role) for role in use.roles)
 
 
+def _along(use: Use, axes: Axes) -> list[int]:
+    return [size if axis in axes else 1 for axis, size in enumerate(use.shape)]
+
+
 def _summed(x: Tensor, axes: list[int]) -> Tensor:
     """The sum over some axes, which stay with size 1."""
     axes = [axis for axis in axes if x.shape[axis] > 1]
@@ -148,19 +161,3 @@ def _forward(x: Tensor, step: Stored) -> Tensor:
 
 def _within(box: tuple[slice, ...], values: Tensor) -> tuple[slice, ...]:
     return tuple(own if size > 1 else slice(None) for own, size in zip(box, values.shape, strict=True))
-
-
-def _boxes(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    """Boxes of no more than a chunk each, together all entries."""
-    if math.prod(shape) <= _CHUNK or not shape:
-        yield tuple(slice(0, size) for size in shape)
-        return
-    inner = math.prod(shape[1:])
-    if inner <= _CHUNK:
-        step = max(1, _CHUNK // max(inner, 1))
-        for start in range(0, shape[0], step):
-            yield (slice(start, min(start + step, shape[0])), *(slice(0, size) for size in shape[1:]))
-        return
-    for place in range(shape[0]):
-        for rest in _boxes(shape[1:]):
-            yield (slice(place, place + 1), *rest)
