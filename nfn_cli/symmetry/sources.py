@@ -10,8 +10,9 @@ from typing import TypeVar
 import torch
 
 from nfn_cli.architectures import Told
+from nfn_cli.architectures.families import differing_field
 from nfn_cli.architectures.traced import NetworkTracer, TracedNetwork, UnreadableConfigError
-from nfn_cli.errors import ArchitectureError, DifferentError, UsageError
+from nfn_cli.errors import ArchitectureError, DifferentError, UsageError, shown
 from nfn_cli.symmetry import labelled
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.labelled.source import LabelledSource, open_labelled
@@ -78,13 +79,22 @@ def draw_element(source: AnySource, draw: Draw, seed: int) -> AnyElement:
 
 
 def difference(ours: AnySource, theirs: AnySource) -> DifferentError | None:
-    """Why two networks, of which at least one was traced, cannot be one; None where they can."""
+    """Why two networks, of which at least one was traced, cannot be one; None where they can.
+
+    Raises:
+        ArchitectureError: their configurations differ, so that equal weights may compute two functions.
+    """
     subject = theirs.checkpoint.path
     if not isinstance(ours, LabelledSource) or not isinstance(theirs, LabelledSource):
         cause = f"it is read as {theirs.reading.text}, the other as {ours.reading.text}"
     elif labelled.fingerprint(ours.architecture) != labelled.fingerprint(theirs.architecture):
         cause = f"its architecture ({theirs.reading.text}) is another than the other's ({ours.reading.text})"
     else:
+        if ours.network.config is not None and theirs.network.config is not None:
+            field = differing_field(ours.network.config, theirs.network.config)
+            if field is not None:
+                cause = f"its config.json has another {shown(field)} than that of {ours.checkpoint.path}"
+                raise ArchitectureError(subject, cause, "give both the same if they are one network's")
         return None
     return DifferentError(subject, cause, f"compare it with a checkpoint of its own kind, not {ours.checkpoint.path}")
 
@@ -169,6 +179,9 @@ def traced_or(
         read_chains: raises ArchitectureError where there are none. count: how many chains were read.
     """
     if tracer.model is not None:
+        if told.chain or told.prefix is not None:
+            option = "--chain" if told.chain else "--prefix"
+            raise UsageError(option, "does not go with --model, which tells the whole network", "leave one of them out")
         found = open_labelled(path, tracer, entry=told.entry)
         assert found is not None
         return found
@@ -186,6 +199,9 @@ def traced_or(
     except ArchitectureError as error:
         if unreadable is not None:
             raise unreadable from None
+        unknown = tracer.unknown
+        if unknown is not None and config_told(path):
+            raise ArchitectureError(path, unknown, "give its module: --model FILE.py:FACTORY") from error
         found = open_labelled(path, tracer, entry=told.entry, by_names=True, strict=told.strict)
         if found is None:
             raise _with_model(error) from error

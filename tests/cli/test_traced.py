@@ -265,3 +265,18 @@ def test_two_networks_of_one_orbit_are_one(nfn, llama, tmp_path) -> None:
     assert done.code == 1
     assert "not the same orbit" in done.err
     assert "read by the configuration of the other one" in done.err
+
+
+@pytest.mark.parametrize(("field", "value"), [("rms_norm_eps", 1e-2), ("rope_theta", 5e5)])
+def test_equal_weights_of_two_configurations_are_no_verdict(nfn, llama, tmp_path, field, value) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "model.safetensors").write_bytes((llama / "model.safetensors").read_bytes())
+    config = json.loads((llama / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "use_cache": False}))
+    assert nfn("verify", llama, other).code == 0
+    (other / "config.json").write_text(json.dumps({**config, field: value}))
+    done = nfn("verify", llama, other)
+    assert done.code == 3
+    assert field in done.err
+    assert len(done.err.strip().splitlines()) == 1

@@ -3,6 +3,7 @@
 """
 
 from nfn_cli.architectures.families.family import Config, Family, ReferenceModule, Shapes
+from nfn_cli.architectures.families.fields import differing_field
 from nfn_cli.architectures.families.recognise import Unknown, recognise, recognised
 from nfn_cli.architectures.families.registry import FAMILIES
 
@@ -13,6 +14,7 @@ __all__ = [
     "ReferenceModule",
     "Shapes",
     "Unknown",
+    "differing_field",
     "recognise",
     "recognised",
 ]

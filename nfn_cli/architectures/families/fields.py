@@ -204,3 +204,15 @@ class Fields:
 
     def _wrong(self, name: str, value: Any, why: str) -> NoReturn:
         raise Refusal(f"{self._title}: '{name}' of {self._where} is {shown(value)}: {why}")
+
+
+def differing_field(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str | None:
+    """The first field by which two configurations may be two functions, or None.
+
+    A null is as good as none; a field that only one of them has counts, whatever its default.
+
+    >>> differing_field({"rope_theta": 1e4, "use_cache": True}, {"rope_theta": 5e5})
+    'rope_theta'
+    """
+    names = sorted({*ours, *theirs} - _HARMLESS)
+    return next((name for name in names if ours.get(name) != theirs.get(name)), None)
