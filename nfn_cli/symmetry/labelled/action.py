@@ -35,8 +35,6 @@ class TensorAction:
         self.tensor = tensor
         self.largest = self.lost = 0.0
         self.beyond = self.negative = False
-        # The same memory for all chunks: new memory costs as much as the work.
-        self._room = torch.empty(2, 0, dtype=torch.float64)
         count = torch.Size(tensor.shape).numel()
         try:
             self.plans = [UsePlan.of(use, element, count) for use in tensor.uses]
@@ -82,7 +80,7 @@ class TensorAction:
                     _bits(part).as_strided(shape, stride, offset - start).copy_(bits)
                     continue
                 taken = bits.view(part.dtype)
-                exact = _multiplied(plan, self._wide(taken, 0), box)
+                exact = _multiplied(plan, taken, box)
                 if plan.stored and bool((exact.isnan() & ~taken.isnan()).any()):
                     raise ValueError(f"tensor {self.tensor.name!r}: a factor has no place behind what is stored")
                 if plan.variance:
@@ -102,14 +100,7 @@ class TensorAction:
         self.largest = max(self.largest, size)
         self.beyond |= size > torch.finfo(rounded.dtype).max
         if rounded.dtype != torch.float64:
-            self.lost = max(self.lost, _size(exact.sub_(self._wide(rounded, 1))))
-
-    def _wide(self, values: Tensor, place: int) -> Tensor:
-        """In float64, in one of two places; it is there until the next one comes."""
-        count = values.numel()
-        if count > self._room.shape[1]:
-            self._room = torch.empty(2, count, dtype=torch.float64)
-        return self._room[place, :count].view(values.shape).copy_(values)
+            self.lost = max(self.lost, _size(exact.sub_(rounded.double())))
 
 
 def act_on_tensor(element: Element, tensor: LabelledTensor, old: Tensor) -> Tensor:
@@ -150,8 +141,9 @@ def present(tensor: LabelledTensor, tensors: Mapping[str, Tensor]) -> list[str]:
     return names
 
 
-def _multiplied(plan: UsePlan, old: Tensor, box: Box) -> Tensor:
-    """What a box's entries become, in float64; the old ones, in float64, may be overwritten."""
+def _multiplied(plan: UsePlan, taken: Tensor, box: Box) -> Tensor:
+    """What a box's entries become, in float64."""
+    old = taken.to(torch.float64, copy=True)
     parts = [
         factor[tuple(slice(*own) if size > 1 else slice(None) for own, size in zip(box, factor.shape, strict=True))]
         for factor in plan.factors
