@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nfn_cli.architectures.labels.hashing import Ints, mixed, once, summed
+from nfn_cli.architectures.labels.hashing import Ints, firsts, mixed, once, summed
 
 Floats = NDArray[np.float64]
 
@@ -167,5 +167,5 @@ def _distinct(entries: Entries, columns: int) -> Entries:
     ratio = np.rint(entries.coefficients / lead * 2.0**40).astype(np.int64)
     key = summed(rows, mixed(entries.columns, ratio), int(rows[-1]) + 1)
     kept = np.zeros(len(key), bool)
-    kept[np.unique(key, return_index=True)[1]] = True
+    kept[firsts(key)] = True
     return entries.take(kept[rows])

@@ -17,7 +17,7 @@ from nfn_cli.architectures.labels.elimination import (
     joined,
 )
 from nfn_cli.architectures.labels.group import Solutions
-from nfn_cli.architectures.labels.hashing import Ints, mixed, once
+from nfn_cli.architectures.labels.hashing import Ints, firsts, mixed, once
 from nfn_cli.architectures.labels.union import UnionFind
 
 Terms = Sequence[tuple[float, NDArray[Any]]]
@@ -206,4 +206,4 @@ def _distinct_rows(rows: Ints) -> Ints:
     if rows.shape[0] < 2 or not rows.shape[1]:
         return rows
     key = mixed(*(rows[:, k] for k in range(rows.shape[1])))
-    return rows[np.sort(np.unique(key, return_index=True)[1])]
+    return rows[firsts(key)]

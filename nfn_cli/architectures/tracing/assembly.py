@@ -47,7 +47,7 @@ def assembled(trace: Trace, names: Names) -> LabelledArchitecture:
     logs = trace.logs.solve([[(float(c), a) for c, a in terms] for terms in visible])
     odd = [[(1.0, a) for c, a in terms if c % 2] for terms in visible]
     signs = trace.signs.solve([terms for terms in odd if terms])
-    scales = np.unique(np.concatenate([np.zeros(0, np.int64), *[a.reshape(-1) for terms in visible for _, a in terms]]))
+    scales = _met(trace.logs.count, [a for terms in visible for _, a in terms])
     moved = {held.name for held in names.held if held.name in trace.uses}
     left = tuple(name for held in names.held if held.name not in moved for name in held.stored)
     renumbered = tuple(_renumbered(tensor, needed, scales) for tensor in tensors)
@@ -94,7 +94,8 @@ def _permutations(trace: Trace, tensors: Sequence[LabelledTensor]) -> tuple[tupl
     """Blocks and determined rows on labels, and the labels that anything speaks of, sorted."""
     labels = np.arange(trace.label_count)
     roots = trace.units.find(labels) if len(labels) else labels
-    units, unit_of = np.unique(roots, return_inverse=True)
+    units = _met(len(labels), [roots])
+    unit_of = _inverse(units, len(labels))[roots]
     count = len(units)
     sorts = trace.sort_of(labels) if len(labels) else labels
     colours: list[tuple[Ints, Ints]] = [(unit_of, sorts)]
@@ -110,9 +111,9 @@ def _permutations(trace: Trace, tensors: Sequence[LabelledTensor]) -> tuple[tupl
                 colours.append((unit_of[own], kinds * (int(slots.max(initial=0)) + 1) + slots))
                 seen.append(own)
     edges = [edge for ours, theirs in trace.edges for edge in _by_sort(trace, unit_of, sorts, ours, theirs, colours)]
-    visible = np.unique(np.concatenate([np.zeros(0, np.int64), *seen]))
+    visible = _met(len(labels), seen)
     shown = LabelledTensor(
-        ("",), (1,), (Use((len(visible),), (1,), 0, (Role(np.unique(unit_of[visible]).astype(np.int32)),)),)
+        ("",), (1,), (Use((len(visible),), (1,), 0, (Role(_met(count, [unit_of[visible]]).astype(np.int32)),)),)
     )
     origins = sorts[units].astype(np.int32) if count else np.zeros(0, np.int32)
     blocks, found = solve_permutations(Relations(count, tuple(colours), tuple(edges)), [shown], origins, trace.origins)
@@ -190,6 +191,21 @@ def _determined(rows: Ints, order: Ints, starts: Ints, wanted: NDArray[np.bool_]
 
 
 # Numbers without gaps.
+
+
+def _met(count: int, arrays: Sequence[NDArray[Any]]) -> Ints:
+    """Which of the numbers 0 … count − 1 stand in some arrays, sorted."""
+    met = np.zeros(count, bool)
+    for array in arrays:
+        met[array] = True
+    return np.flatnonzero(met)
+
+
+def _inverse(known: Ints, count: int) -> Ints:
+    """The place of each of 0 … count − 1 among those that are known; what others have means nothing."""
+    places = np.zeros(count, np.int64)
+    places[known] = np.arange(len(known))
+    return places
 
 
 def _places(known: Ints, labels: NDArray[Any]) -> NDArray[np.int32]:

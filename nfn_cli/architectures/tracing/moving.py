@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures.labels import NONE
+from nfn_cli.architectures.labels.hashing import mixed, several
 from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Factor, Ints, Unsupported, Value, move_array, squeezed
 
@@ -83,14 +84,11 @@ def _moved_slots(value: Value, factor: Factor, labels: Ints, move: Callable[[Ten
     first = moved[tuple(kept)]
     if first.shape != moved.shape:
         # Along the other axes the same entries must be next to each other, whatever their place there is.
-        pairs = np.stack([np.broadcast_to(first, moved.shape).reshape(-1), moved.reshape(-1)])
+        ours, theirs = np.broadcast_to(first, moved.shape).reshape(-1), moved.reshape(-1)
         rest = [axis for axis, size in enumerate(labels.shape) if size == 1]
         sizes = [moved.shape[axis] if axis in rest else 1 for axis in range(moved.ndim)]
         where = np.broadcast_to(np.arange(int(np.prod(sizes))).reshape(sizes), moved.shape).reshape(-1)
-        seen = np.unique(np.stack([where, *pairs]), axis=1)
-        forward = np.unique(seen[:2], axis=1).shape[1]
-        backward = np.unique(seen[[0, 2]], axis=1).shape[1]
-        if not forward == backward == seen.shape[1]:
+        if not several(mixed(where, ours)) == several(mixed(where, theirs)) == several(mixed(where, ours, theirs)):
             raise Unsupported("entries of one neuron are reordered differently from place to place")
     if bool((first == first.reshape(-1)[0]).all()):
         return None

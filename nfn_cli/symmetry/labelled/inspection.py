@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nfn_cli.architectures.labels import Gauge, LabelledArchitecture, LabelledTensor, Solutions, log10_order
+from nfn_cli.architectures.labels.elimination import joined
+from nfn_cli.architectures.labels.hashing import once
 from nfn_cli.symmetry.labelled.folding import fold, folded_names
 
 _NO_BLOCK = -1
@@ -251,15 +253,15 @@ class _Seen:
         self.moves: list[bool] = []
         acted = np.zeros(max(architecture.scale_count, 1), bool)
         acted[architecture.logs.rows] = acted[architecture.signs.rows] = True
-        pairs = [np.zeros((0, 2), np.int64)]
+        keys = [np.zeros(0, np.int64)]
         for place, tensor in enumerate(architecture.tensors):
             seen = self._blocks(tensor)
             for own in seen:
                 self._tensors.setdefault(own, set()).add(place)
             scaled = any(bool(acted[array].any()) for use in tensor.uses for _, array in use.scales)
             self.moves.append(bool(seen) or scaled)
-            pairs += self._pairs(tensor)
-        found = np.unique(np.concatenate(pairs), axis=0)
+            keys += self._keys(tensor)
+        found = np.stack(np.divmod(once(np.concatenate(keys)), max(architecture.scale_count, 1)), 1)
         self.log_block = self._standing(found, architecture.logs)
         self.sign_block = self._standing(found, architecture.signs)
 
@@ -286,15 +288,16 @@ class _Seen:
                 asked[role.labels[role.labels >= 0]] = True
                 labels = np.flatnonzero(asked)
                 while len(labels):
-                    found |= set(np.unique(self._block_of[labels]).tolist()) - {_NO_BLOCK}
+                    # _NO_BLOCK is the 0 here.
+                    found |= set(np.flatnonzero(np.bincount(self._block_of[labels] + 1)).tolist())
                     follow = np.zeros(len(self._block_of), bool)
                     follow[self._rows[asked[self._rows[:, 0]], 1:]] = True
                     labels = np.flatnonzero(follow & ~asked)
                     asked |= follow
-        return found
+        return {place - 1 for place in found if place}
 
-    def _pairs(self, tensor: LabelledTensor) -> list[NDArray[np.int64]]:
-        """(block, scale variable) of the scales that stand along a block's neurons; counts writers and readers."""
+    def _keys(self, tensor: LabelledTensor) -> list[NDArray[np.int64]]:
+        """Block · scales + scale variable, for the scales along a block's neurons; counts writers and readers."""
         found = []
         written: set[int] = set()
         read: set[int] = set()
@@ -306,11 +309,12 @@ class _Seen:
                     if not any(a > 1 and b > 1 for a, b in zip(role.labels.shape, array.shape, strict=True)):
                         continue
                     one, other = np.broadcast_arrays(blocks, array)
-                    keys = np.unique(one.astype(np.int64) * self._architecture.scale_count + other)
-                    pairs = np.stack(np.divmod(keys[keys >= 0], self._architecture.scale_count), 1)
-                    found.append(pairs)
+                    keys = once((one.astype(np.int64) * self._architecture.scale_count + other).reshape(-1))
+                    keys = keys[keys >= 0]
+                    found.append(keys)
                     if matrix:
-                        (written if coefficient > 0 else read).update(np.unique(pairs[:, 0]).tolist())
+                        met = np.flatnonzero(np.bincount(keys // self._architecture.scale_count))
+                        (written if coefficient > 0 else read).update(met.tolist())
         self._writers[list(written)] += 1
         self._readers[list(read)] += 1
         return found
@@ -318,13 +322,15 @@ class _Seen:
     def _standing(self, pairs: NDArray[np.int64], solutions: Solutions) -> NDArray[np.int64]:
         """The block of fewest units at which each free value stands; of as few, one that is in no other."""
         found = np.full(solutions.free, _NO_BLOCK, np.int64)
-        order = np.argsort(solutions.rows, kind="stable")
-        rows, columns = solutions.rows[order], solutions.columns[order]
+        columns = solutions.columns[np.argsort(solutions.rows, kind="stable")]
+        lengths = np.bincount(solutions.rows, minlength=self._architecture.scale_count)
+        starts = np.cumsum(lengths) - lengths
         blocks = self._architecture.blocks
         order_of = {place: (-block.units, block.parent is None, -place) for place, block in enumerate(blocks)}
-        for block in sorted(np.unique(pairs[:, 0]).tolist(), key=order_of.__getitem__):
-            own = pairs[pairs[:, 0] == block, 1]
-            found[columns[np.isin(rows, own)]] = block
+        ends = np.cumsum(np.bincount(pairs[:, 0], minlength=len(blocks)))
+        for block in sorted(set(pairs[:, 0].tolist()), key=order_of.__getitem__):
+            own = pairs[ends[block - 1] if block else 0 : ends[block], 1]
+            found[columns[joined(starts[own], lengths[own])[1]]] = block
         return found
 
 
