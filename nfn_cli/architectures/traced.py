@@ -71,6 +71,7 @@ class NetworkTracer:
         self._shape = shape
         self._user: tuple[UserModule, Exported, LabelledArchitecture] | None = None
         self._failed: NfnError | None = None
+        self.unknown: str | None = None  # why the last configuration told no family
         self._known: dict[str, tuple[Exported, LabelledArchitecture]] = {}
 
     def by_model(self, checkpoint: Checkpoint) -> TracedNetwork:
@@ -124,6 +125,8 @@ class NetworkTracer:
         """
         from nfn_cli.architectures.families import Unknown, recognised
 
+        if config is not None:
+            self.unknown = None
         found: ReferenceModule | Unknown | None = None
         error: ArchitectureError | None = None
         for names in _names_in_file(checkpoint):
@@ -138,6 +141,7 @@ class NetworkTracer:
         if not isinstance(found, ReferenceModule):
             if error is not None:
                 raise error
+            self.unknown = found.cause if isinstance(found, Unknown) and config is not None else None
             return None
         exported, architecture = self._traced(found, shapes, config)
         how: Literal["config", "names"] = "names" if config is None else "config"

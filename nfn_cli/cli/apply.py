@@ -17,7 +17,7 @@ from nfn_cli.cli.destinations import (
     planned,
     refuse_both,
 )
-from nfn_cli.cli.moving import MovedRow, keep_config, move_files, with_reading
+from nfn_cli.cli.moving import MovedRow, check_config, keep_config, move_files, with_reading
 from nfn_cli.cli.options import (
     ActivationOption,
     ChainOption,
@@ -146,6 +146,8 @@ def apply(
             make_folder(saved.parent)
             require_writable(saved, overwrite=overwrite)
         moved = moved_by(source, chosen, exact=pow2)
+        if plan.folder is not None:
+            check_config(source, each.target)
         kept = rewrite_checkpoint(source.checkpoint, moved, each.target, overwrite=overwrite)
         if plan.folder is not None:
             keep_config(source, each.target)

@@ -19,7 +19,7 @@ from nfn_cli.cli.destinations import (
     planned,
     refuse_both,
 )
-from nfn_cli.cli.moving import MovedRow, keep_config, move_files, with_reading
+from nfn_cli.cli.moving import MovedRow, check_config, keep_config, move_files, with_reading
 from nfn_cli.cli.normal_forms import chain_form, drawn_weights, traced_form
 from nfn_cli.cli.options import (
     ActivationOption,
@@ -128,6 +128,8 @@ def canonicalize(
                 for when, weight in (("before", before), ("after", after))
             ]
             picture = draw(panels, f"{each.source.name}: normal form", columns=2)
+        if plan.folder is not None:
+            check_config(source, each.target)
         kept = rewrite_checkpoint(source.checkpoint, moved, each.target, overwrite=overwrite)
         if plan.folder is not None:
             keep_config(source, each.target)

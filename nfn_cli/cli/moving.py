@@ -59,21 +59,49 @@ def with_reading(row: MovedRow, reading: Reading) -> MovedRow:
     return replace(row, read_as=reading.text, assumed=reading.assumed, left=", ".join(reading.left) or None)
 
 
+def check_config(source: AnySource, target: Path) -> None:
+    """Refuse to put a network beside a configuration that is another's, before anything is written.
+
+    Raises:
+        CheckpointError: one is there.
+    """
+    from nfn_cli.errors import CheckpointError
+
+    configs = _configs(source, target)
+    if configs is not None and os.path.lexists(configs[1]) and not _same(*configs):
+        cause = f"beside it would stand another configuration than that of {source.checkpoint.path}"
+        raise CheckpointError(target, cause, "choose another folder")
+
+
 def keep_config(source: AnySource, target: Path) -> None:
     """Put a copy of the configuration by which a network was read beside what is made of it, if none is there.
 
     Raises:
         CheckpointError: it cannot be written.
     """
-    from nfn_cli.architectures.config_file import CONFIG_NAME
     from nfn_cli.checkpoints import write_text_atomically
+
+    configs = _configs(source, target)
+    if configs is not None and not os.path.lexists(configs[1]):
+        write_text_atomically(configs[1], configs[0].read_text(encoding="utf-8"))
+
+
+def _configs(source: AnySource, target: Path) -> tuple[Path, Path] | None:
+    """The configuration by which a network was read, and its place beside the target; None where none was used."""
+    from nfn_cli.architectures.config_file import CONFIG_NAME
     from nfn_cli.symmetry.labelled.source import LabelledSource
 
     if not isinstance(source, LabelledSource) or source.network.how != "config":
-        return
-    own, new = source.checkpoint.path.parent / CONFIG_NAME, target.parent / CONFIG_NAME
-    if own.is_file() and not os.path.lexists(new):
-        write_text_atomically(new, own.read_text(encoding="utf-8"))
+        return None
+    own = source.checkpoint.path.parent / CONFIG_NAME
+    return (own, target.parent / CONFIG_NAME) if own.is_file() else None
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.read_bytes() == other.read_bytes()
+    except OSError:
+        return False
 
 
 def move_files(

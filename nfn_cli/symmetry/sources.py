@@ -200,9 +200,13 @@ def traced_or(
         if unreadable is not None:
             raise unreadable from None
         unknown = tracer.unknown
-        if unknown is not None and config_told(path):
-            raise ArchitectureError(path, unknown, "give its module: --model FILE.py:FACTORY") from error
-        found = open_labelled(path, tracer, entry=told.entry, by_names=True, strict=told.strict)
+        try:
+            found = open_labelled(path, tracer, entry=told.entry, by_names=True, strict=told.strict)
+        except ArchitectureError as refused:
+            if unknown is None:
+                raise
+            # There is a configuration, which tells a family that nobody knows.
+            raise ArchitectureError(path, unknown, "give its module: --model FILE.py:FACTORY") from refused
         if found is None:
             raise _with_model(error) from error
         return found

@@ -38,6 +38,27 @@ class Sorted(nn.Module):
 def with_inputs():
     return Residual(), (torch.zeros(2, 3, 8, 8),)
 """
+CELL = """
+import torch
+from torch import nn
+
+class Cell(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.i, self.u, self.o = nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        h = torch.zeros(len(x), 8)
+        for step in range(x.shape[1]):
+            h = torch.tanh(self.i(x[:, step]) + self.u(h))
+        return self.o(h)
+
+def one():
+    return Cell(), torch.zeros(2, 1, 4)
+
+def three():
+    return Cell(), torch.zeros(2, 3, 4)
+"""
 LLAMA = {
     "model_type": "llama", "vocab_size": 23, "hidden_size": 16, "intermediate_size": 20, "num_hidden_layers": 2,
     "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 32, "tie_word_embeddings": True,
@@ -215,6 +236,35 @@ def test_a_factory_that_fails_is_run_once_for_all_files(nfn, residual, tmp_path)
     assert done.code == 3
     assert done.err.splitlines().count("run") == 1
     assert "Traceback" not in done.err
+
+
+def test_a_network_does_not_come_beside_another_configuration(nfn, llama, tmp_path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.json").write_text(json.dumps(LLAMA | {"num_attention_heads": 8}))
+    done = nfn("apply", llama, "--seed", "1", "-o", tmp_path / "out/")
+    assert done.code == 3
+    assert "another configuration" in done.err
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_a_family_that_nobody_knows_is_named(nfn, llama, tmp_path) -> None:
+    (llama / "config.json").write_text(json.dumps(LLAMA | {"model_type": "zebra"}))
+    done = nfn("apply", llama, "--seed", "1", "-o", tmp_path / "out/")
+    assert done.code == 3
+    assert "'zebra' is no known family" in done.err
+
+
+def test_a_recurrence_of_one_step_is_not_taken_for_all(nfn, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cell.py").write_text(CELL)
+    names: dict[str, object] = {}
+    exec(CELL, names)
+    torch.save(names["Cell"]().state_dict(), tmp_path / "cell.pt")  # type: ignore[operator]
+    for factory, code in (("one", 3), ("three", 0)):
+        model = f"cell.py:{factory}"
+        done = nfn("apply", tmp_path / "cell.pt", "--seed", "1", "-o", tmp_path / f"{factory}.pt", "--model", model)
+        assert done.code == code, done.err
+    assert not (tmp_path / "one.pt").exists()
 
 
 def test_tied_tensors_that_differ_are_refused(nfn, llama, tmp_path) -> None:

@@ -85,6 +85,9 @@ def trace(exported: Exported, *, subject: str = "--model", gauges: bool = True) 
             shown(state, values[node])
         except Unsupported as error:
             raise ArchitectureError(subject, f"{exported.place_of(node)}: {error}", _REMEDY) from error
+    if unseen := sorted(name for name in state.unread if name not in state.uses):
+        cause = f"{unseen[0]} meets nothing but zeros on these inputs, as in the first step of a recurrence"
+        raise ArchitectureError(subject, cause, "give longer example inputs")
     try:
         found = assembled(state, exported.names)
     except Unsupported as error:

@@ -29,9 +29,14 @@ def gathered(trace: Trace, factor: Factor, axes: Sequence[int]) -> Ints | None:
     shape = [1 if axis in axes else size for axis, size in enumerate(factor.labels.shape)]
     if int(np.prod(shape)) == 1:
         return None
-    if factor.slots is not None:
-        raise Unsupported("a sum over some numbers of a neuron")
     nodes = trace.new_labels(shape, trace.place)
+    if factor.slots is not None:
+        # What stands for the numbers of one slot is told from that for another's, as of a batch beside its heads.
+        slots = np.broadcast_to(factor.slots, factor.labels.shape)
+        own = tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(slots.ndim))
+        if not bool((slots == slots[own]).all()):
+            raise Unsupported("a sum over some numbers of a neuron")
+        trace.mark(nodes, slots[own])
     trace.edge(factor.labels, np.broadcast_to(nodes, factor.labels.shape))
     return nodes
 
