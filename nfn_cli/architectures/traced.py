@@ -64,9 +64,7 @@ class NetworkTracer:
         gauges: whether to look for what is shown and never acts, which takes time.
     """
 
-    def __init__(
-        self, model: str | None = None, shape: tuple[int, ...] | None = None, *, gauges: bool = False
-    ) -> None:
+    def __init__(self, model: str | None = None, shape: tuple[int, ...] | None = None, *, gauges: bool = False) -> None:
         self.model = model
         self._gauges = gauges
         self._shape = shape

@@ -21,9 +21,7 @@ def cut_of(shape: Sequence[int], factors: Sequence[Tensor], targets: Sequence[Ax
     """Where to cut a view's axes into those of rows and those of columns, none of the targets and factors on both
     sides; None where there is no such place, or a factor is too large."""
     spoken = [*targets, *(tuple(axis for axis, size in enumerate(own.shape) if size > 1) for own in factors)]
-    cuts = [
-        cut for cut in range(len(shape) + 1) if not any(axes and min(axes) < cut <= max(axes) for axes in spoken)
-    ]
+    cuts = [cut for cut in range(len(shape) + 1) if not any(axes and min(axes) < cut <= max(axes) for axes in spoken)]
     for factor in factors:
         sizes = factor[factor != 0].abs()
         if sizes.numel() and not (sizes.min() >= 1 / _LARGEST and sizes.max() <= _LARGEST):
@@ -80,9 +78,7 @@ def matrix_sums(
     for kind, both in sums.items():
         for own, factor in zip(both, weights[kind], strict=True):
             own *= factor
-    return {
-        axes: {kind: _summed(both[axes in of_columns], axes) for kind, both in sums.items()} for axes in targets
-    }
+    return {axes: {kind: _summed(both[axes in of_columns], axes) for kind, both in sums.items()} for axes in targets}
 
 
 def boxes(shape: tuple[int, ...], chunk: int) -> Iterator[Box]:
