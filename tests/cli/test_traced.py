@@ -293,6 +293,7 @@ def test_the_tree_of_a_group_fits_a_terminal_and_a_pipe(nfn, llama) -> None:
     lines = nfn("inspect", llama).out.splitlines()
     assert lines[0].startswith("path\t")
     assert len({line.count("\t") for line in lines}) == 1
+    assert any("\tgauge\t" in line for line in lines)
 
 
 def test_a_network_is_held_against_its_own_orbit(nfn, llama, residual) -> None:

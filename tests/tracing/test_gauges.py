@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from nfn_cli.architectures.labels import Gauge
 from nfn_cli.architectures.tracing.export import export
 from nfn_cli.architectures.tracing.tracer import trace
+from nfn_cli.symmetry.labelled.fingerprint import fingerprint
 
 VOCABULARY, WIDTH, HEADS, SIZE, HIDDEN = 11, 8, 2, 4, 6
 TOKENS = torch.tensor([[3, 1, 4, 1, 5]])
@@ -572,3 +573,11 @@ def test_recurrent_biases_are_only_seen_as_a_sum(kind: type[nn.Module], count: i
 
 def test_a_recurrent_layer_without_biases_has_no_such_freedom() -> None:
     assert gauges(Recurrent(nn.LSTM, bias=False), torch.zeros(2, 5, 3)) == ()
+
+
+def test_without_them_the_rest_is_the_same() -> None:
+    graph = export(Attention().eval(), (torch.randn(1, 3, WIDTH),))
+    all_of_it, rest = trace(graph), trace(graph, gauges=False)
+    assert all_of_it.gauges
+    assert not rest.gauges
+    assert fingerprint(rest) == fingerprint(all_of_it)
