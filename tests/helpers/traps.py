@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +39,7 @@ class Traps:
     """All traps, by name."""
 
     made: dict[str, Callable[[], Trap]] = field(default_factory=dict)
+    places: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def add(
         self,
@@ -53,7 +55,10 @@ class Traps:
             values = batch(8, 2) if inputs is None else inputs
             return Trap(Small(name, Net(forward, **members), values, views or {}, each or {}), **facts)
 
-        assert name not in self.made
+        # A module that is imported twice, as where doctests are looked for, adds its traps twice.
+        caller = sys._getframe(1)
+        place = (caller.f_code.co_filename, caller.f_lineno)
+        assert self.places.setdefault(name, place) == place, f"two traps are called {name}"
         self.made[name] = made
 
 
