@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nfn_cli.architectures.tracing.user_module import UserModule
 
 _KEPT = 4  # architectures, for folders with files of a few kinds
-_COUNTS = "num_batches_tracked"
+COUNTS = "num_batches_tracked"  # BatchNorm counts, and computes nothing of it
 _REMEDY = "make the module that wrote the checkpoint"
 _DATA_PARALLEL = ("module.", "_orig_mod.")
 
@@ -105,11 +105,7 @@ class NetworkTracer:
             if found is None:
                 break
         else:
-            raise ArchitectureError(
-                checkpoint.path,
-                f"{self.model} is another network: {found}",
-                "make the module that wrote the checkpoint",
-            )
+            raise ArchitectureError(checkpoint.path, f"{self.model} is another network: {found}", _REMEDY)
         assumed = () if exported.example.assumed is None else (f"traced on {exported.example.assumed}",)
         network = _network(
             checkpoint, names, exported.names, architecture, "model", assumed, f"the module of {self.model}"
@@ -218,7 +214,7 @@ def _network(
         for tensor in architecture.tensors
     )
     moved = {name for tensor in tensors for name in tensor.names}
-    left = tuple(name for name in checkpoint.tensors if name not in moved and not name.endswith(_COUNTS))
+    left = tuple(name for name in checkpoint.tensors if name not in moved and not name.endswith(COUNTS))
     ties = tuple(there for one in held.held if len(there := tuple(own[name] for name in one.stored if name in own)) > 1)
     reading = Reading(text, None, how != "names", assumptions, left)
     placed = replace(architecture, tensors=tensors, left=left)
@@ -236,14 +232,10 @@ def _require_same_numbers(checkpoint: Checkpoint, names: Mapping[str, str], stat
         ArchitectureError: it has others.
     """
     for name, own in state.items():
-        if name not in names or own.is_floating_point() or own.is_meta or name.endswith(_COUNTS):
+        if name not in names or own.is_floating_point() or own.is_meta or name.endswith(COUNTS):
             continue
         if not torch.equal(checkpoint.tensors[names[name]].to(own.dtype), own.cpu()):
-            raise ArchitectureError(
-                checkpoint.path,
-                f"{name} has other numbers than the module's",
-                "make the module that wrote the checkpoint",
-            )
+            raise ArchitectureError(checkpoint.path, f"{name} has other numbers than the module's", _REMEDY)
 
 
 def _runner(exported: Exported, example: Example, names: Mapping[str, str]) -> Run:

@@ -37,7 +37,7 @@ def traced_row(
         str(path),
         inspect_labelled(source.architecture, shapes),
         source.checkpoint.format,
-        tuple(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes)),
+        tuple(sorted(dtypes)),
         source.reading.text,
         prove_traced(source) if prove else None,
         assumed=source.reading.assumed,

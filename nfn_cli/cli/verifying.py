@@ -255,28 +255,22 @@ def _check_model(
     generator: torch.Generator,
     progress: Progress,
 ) -> Check:
-    import torch
 
     from nfn_cli.cli.user_model import UserModel
-    from nfn_cli.symmetry import compare, move, output_tolerance
+    from nfn_cli.symmetry import compare_each, move, output_tolerance
 
     module = UserModel(model, source.precision)
     stored = source.checkpoint.tensors
     module.load(stored)
     example = _example(module, shape, trial, generator)
     before = [output.double() for output in module.run(example)]
-    # Each output counts by its own size: a value beside logits may be a thousand times smaller.
-    sizes = [output.abs().max() if output.count_nonzero() and len(before) > 1 else 1.0 for output in before]
 
-    def joined(outputs: Sequence[Tensor]) -> Tensor:
-        return torch.cat([(output.double() / size).flatten() for output, size in zip(outputs, sizes, strict=True)])
-
-    def after() -> Iterator[Tensor]:
+    def after() -> Iterator[Sequence[Tensor]]:
         for element in progress.each(f"outputs of {model}", elements, "samples"):
             module.load({**stored, **move(source, element)})
-            yield joined(module.run(example))
+            yield module.run(example)
 
-    return compare(f"outputs of {model}", joined(before), after(), output_tolerance(source.precision))
+    return compare_each(f"outputs of {model}", before, after(), output_tolerance(source.precision))
 
 
 def _example(module: UserModel, shape: tuple[int, ...] | None, trial: Trial, generator: torch.Generator) -> Example:

@@ -66,6 +66,17 @@ def compare(name: str, before: Tensor, after: Iterable[Tensor], tolerance: float
     return Check(name, samples, largest, tolerance)
 
 
+def compare_each(name: str, before: Sequence[Tensor], after: Iterable[Sequence[Tensor]], tolerance: float) -> Check:
+    """As `compare`, of several outputs: each counts by its own size, since a value beside logits may be a thousand
+    times smaller."""
+    sizes = [output.abs().max() if output.count_nonzero() and len(before) > 1 else 1.0 for output in before]
+
+    def joined(outputs: Sequence[Tensor]) -> Tensor:
+        return torch.cat([(output.double() / size).flatten() for output, size in zip(outputs, sizes, strict=True)])
+
+    return compare(name, joined(before), map(joined, after), tolerance)
+
+
 @by_weights
 def check_outputs(
     point: WeightSpace,

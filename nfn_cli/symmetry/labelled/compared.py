@@ -8,11 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from nfn_cli.architectures.traced import COUNTS
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
 from nfn_cli.symmetry.labelled.alignment import LabelledAlignment, align, beside_residuals
 from nfn_cli.symmetry.labelled.source import LabelledSource
-
-_COUNTS = "num_batches_tracked"
 
 
 class _Renamed(Mapping[str, Tensor]):
@@ -45,7 +44,7 @@ def align_sources(source: LabelledSource, target: LabelledSource, *, watch: Watc
     coarsest = max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps)
     found = align(source.architecture, source.checkpoint.tensors, theirs, coarsest, watch=watch)
     moved = {name for tensor in source.architecture.tensors if tensor.uses for name in tensor.names}
-    beside = {name for name in names if name not in moved and not name.endswith(_COUNTS)}
+    beside = {name for name in names if name not in moved and not name.endswith(COUNTS)}
     ours = {name: source.checkpoint.tensors[name] for name in beside}
     rest = {name: theirs[name] for name in beside}
     left = beside_residuals(target.checkpoint.path, source.architecture, ours, rest)

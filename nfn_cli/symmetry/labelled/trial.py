@@ -16,7 +16,7 @@ from nfn_cli.symmetry.labelled.element import Element
 from nfn_cli.symmetry.labelled.moved import MovedTensors
 from nfn_cli.symmetry.labelled.proof import Proof, prove
 from nfn_cli.symmetry.labelled.source import LabelledSource
-from nfn_cli.symmetry.preservation import Check, compare, output_tolerance
+from nfn_cli.symmetry.preservation import Check, compare_each, output_tolerance
 
 LARGEST = 300_000_000  # numbers that are run, of eight bytes each
 
@@ -25,28 +25,20 @@ def check_traced(source: LabelledSource, elements: Iterable[Element], name: str)
     """Run a network before and after each element; its weights are rounded to the file's dtype in between.
 
     Args:
+        source: of a size that can be run, see `require_size`.
         name: of what is compared.
-
-    Raises:
-        ArchitectureError: the network is too large to be run.
     """
     run = source.network.runner()
     tensors = source.checkpoint.tensors
-    require_size(source)
     state = {own: _exact(tensors[own]) for own in tensors}
     before = run(state)
-    # Each output counts by its own size: a value beside logits may be a thousand times smaller.
-    sizes = [output.abs().max() if output.count_nonzero() and len(before) > 1 else 1.0 for output in before]
 
-    def joined(outputs: Sequence[Tensor]) -> Tensor:
-        return torch.cat([(output.double() / size).flatten() for output, size in zip(outputs, sizes, strict=True)])
-
-    def after() -> Iterator[Tensor]:
+    def after() -> Iterator[Sequence[Tensor]]:
         for element in elements:
             moved = MovedTensors(source.checkpoint.path, tensors, source.architecture, element)
-            yield joined(run({**state, **{own: _exact(moved[own]) for own in moved}}))
+            yield run({**state, **{own: _exact(moved[own]) for own in moved}})
 
-    return compare(name, joined(before), after(), output_tolerance(source.precision))
+    return compare_each(name, before, after(), output_tolerance(source.precision))
 
 
 def prove_traced(source: LabelledSource, *, seed: int = 0) -> Proof:
