@@ -88,3 +88,20 @@ def _check_depth(value: Any) -> None:
             raise ValueError(f"nested more than {_DEEPEST} deep")
         parts = now.values() if isinstance(now, dict) else now if isinstance(now, list) else ()
         waiting += [(part, depth + 1) for part in parts]
+
+
+class UnreadableConfigError(CheckpointError):
+    """What lies beside a checkpoint as its configuration cannot be read."""
+
+
+def config_beside(path: Path) -> dict[str, Any] | None:
+    """The configuration beside a checkpoint, if it tells a kind of model.
+
+    Raises:
+        UnreadableConfigError: it cannot be read.
+    """
+    try:
+        config = read_config(path)
+    except CheckpointError as error:
+        raise UnreadableConfigError(error.subject, error.cause, error.remedy) from error
+    return config if config is not None and ("model_type" in config or "architecture" in config) else None

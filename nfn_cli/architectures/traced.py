@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures.families import ReferenceModule
-from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.architectures.reading import Reading
 from nfn_cli.checkpoints import Checkpoint, TensorMap
-from nfn_cli.errors import ArchitectureError, CheckpointError, NfnError
+from nfn_cli.errors import ArchitectureError, NfnError
 
 if TYPE_CHECKING:
+    # Chains, which are read by the thousand, need none of these.
+    from nfn_cli.architectures.families import ReferenceModule
+    from nfn_cli.architectures.labels import LabelledArchitecture
     from nfn_cli.architectures.tracing.export import Exported
     from nfn_cli.architectures.tracing.inputs import Example
     from nfn_cli.architectures.tracing.naming import Names
@@ -119,7 +118,7 @@ class NetworkTracer:
         Raises:
             ArchitectureError: they tell one, and the file's tensors are not its.
         """
-        from nfn_cli.architectures.families import Unknown, recognised
+        from nfn_cli.architectures.families import ReferenceModule, Unknown, recognised
 
         if config is not None:
             self.unknown = None
@@ -258,22 +257,3 @@ def _reference_runner(found: ReferenceModule, names: Mapping[str, str]) -> Run:
     args, kwargs = found.inputs(2, "cpu")
     exported = export(found.make().eval(), args, kwargs, subject=found.family)
     return _runner(exported, Example(args, kwargs), names)
-
-
-class UnreadableConfigError(CheckpointError):
-    """What lies beside a checkpoint as its configuration cannot be read."""
-
-
-def config_beside(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The configuration beside a checkpoint, if it tells a kind of model.
-
-    Raises:
-        UnreadableConfigError: it cannot be read.
-    """
-    from nfn_cli.architectures.config_file import read_config
-
-    try:
-        config = read_config(Path(path))
-    except CheckpointError as error:
-        raise UnreadableConfigError(error.subject, error.cause, error.remedy) from error
-    return config if config is not None and ("model_type" in config or "architecture" in config) else None

@@ -89,9 +89,9 @@ def keep_config(source: AnySource, target: Path) -> None:
 def _configs(source: AnySource, target: Path) -> tuple[Path, Path] | None:
     """The configuration by which a network was read, and its place beside the target; None where none was used."""
     from nfn_cli.architectures.config_file import CONFIG_NAME
-    from nfn_cli.symmetry.labelled.source import LabelledSource
+    from nfn_cli.symmetry import Source
 
-    if not isinstance(source, LabelledSource) or source.network.how != "config":
+    if isinstance(source, Source) or source.network.how != "config":
         return None
     own = source.checkpoint.path.parent / CONFIG_NAME
     return (own, target.parent / CONFIG_NAME) if own.is_file() else None

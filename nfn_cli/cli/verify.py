@@ -122,7 +122,7 @@ def verify(
     from nfn_cli.architectures.traced import NetworkTracer
     from nfn_cli.cli.output import write_rows
     from nfn_cli.cli.verifying import check_orbit, check_traced_orbit, compare_any, read_alone, require_there
-    from nfn_cli.symmetry.labelled.source import LabelledSource
+    from nfn_cli.symmetry import Source
     from nfn_cli.symmetry.sources import read_any, write_element
 
     told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
@@ -139,9 +139,7 @@ def verify(
             threads_for(numbers_in(path)),
         ):
             alone = read_alone(path, told, tracer, head)
-            if isinstance(alone, LabelledSource):
-                checks = check_traced_orbit(alone, samples=samples, seed=seed, progress=progress)
-            else:
+            if isinstance(alone, Source):
                 checks = check_orbit(
                     alone,
                     samples=samples,
@@ -152,6 +150,8 @@ def verify(
                     progress=progress,
                     on_note=notes.append,
                 )
+            else:
+                checks = check_traced_orbit(alone, samples=samples, seed=seed, progress=progress)
         rows = [CheckRow(c.name, c.samples, c.deviation, c.tolerance, c.passed) for c in checks]
         write_rows(rows, CheckRow, _check_table, format, sys.stdout)
         failed = ", ".join(row.check for row in rows if not row.passed)

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from nfn_cli.architectures import Told
-from nfn_cli.architectures.families import differing_field
-from nfn_cli.architectures.traced import NetworkTracer, TracedNetwork, UnreadableConfigError
+from nfn_cli.architectures.config_file import UnreadableConfigError, config_beside
 from nfn_cli.errors import ArchitectureError, DifferentError, UsageError, shown
-from nfn_cli.symmetry import labelled
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.labelled.source import LabelledSource, open_labelled
 from nfn_cli.symmetry.sampling import sample_element
 from nfn_cli.symmetry.stored_element import load_element, save_element
-from nfn_cli.symmetry.transform import MovedTensors, Source, move, read_source
+from nfn_cli.symmetry.transform import Source, move, read_source
+
+if TYPE_CHECKING:
+    # Chains, which are read by the thousand, need none of these.
+    from nfn_cli.architectures.traced import NetworkTracer, TracedNetwork
+    from nfn_cli.symmetry import labelled
+    from nfn_cli.symmetry.labelled.source import LabelledSource
+    from nfn_cli.symmetry.transform import MovedTensors
+
+    AnySource = Source | LabelledSource
+    AnyElement = GroupElement | labelled.Element
+    AnyMoved = MovedTensors | labelled.MovedTensors
 
 Chains = TypeVar("Chains")
-AnySource = Source | LabelledSource
-AnyElement = GroupElement | labelled.Element
-AnyMoved = MovedTensors | labelled.MovedTensors
 
 
 @dataclass(frozen=True)
@@ -50,32 +55,34 @@ def draw_element(source: AnySource, draw: Draw, seed: int) -> AnyElement:
         UsageError: no power of two lies in the range.
     """
     generator = torch.Generator().manual_seed(seed)
-    if isinstance(source, LabelledSource):
-        try:
-            element = labelled.sample(
-                source.architecture,
-                generator,
-                scale_range=draw.scale_range,
-                scale=draw.scale,
-                flip=draw.flip,
-                permute=draw.permute,
-                pow2=draw.pow2,
-            )
-        except ValueError as error:
-            raise UsageError("--scale-range", str(error), "give a wider one") from error
-        return element if draw.pow2 else labelled.bounded(element, source.architecture, source.checkpoint.tensors)
-    drawn = sample_element(
-        source.stored,
-        generator,
-        scale_range=draw.scale_range,
-        scale=draw.scale,
-        flip=draw.flip,
-        permute=draw.permute,
-        phase=draw.flip and not draw.pow2,
-    )
-    if not draw.pow2:
-        return drawn
-    return replace(drawn, diagonals=tuple(own.sign() * own.abs().log2().round().exp2() for own in drawn.diagonals))
+    if isinstance(source, Source):
+        drawn = sample_element(
+            source.stored,
+            generator,
+            scale_range=draw.scale_range,
+            scale=draw.scale,
+            flip=draw.flip,
+            permute=draw.permute,
+            phase=draw.flip and not draw.pow2,
+        )
+        if not draw.pow2:
+            return drawn
+        return replace(drawn, diagonals=tuple(own.sign() * own.abs().log2().round().exp2() for own in drawn.diagonals))
+    from nfn_cli.symmetry import labelled
+
+    try:
+        element = labelled.sample(
+            source.architecture,
+            generator,
+            scale_range=draw.scale_range,
+            scale=draw.scale,
+            flip=draw.flip,
+            permute=draw.permute,
+            pow2=draw.pow2,
+        )
+    except ValueError as error:
+        raise UsageError("--scale-range", str(error), "give a wider one") from error
+    return element if draw.pow2 else labelled.bounded(element, source.architecture, source.checkpoint.tensors)
 
 
 def difference(ours: AnySource, theirs: AnySource) -> DifferentError | None:
@@ -84,8 +91,11 @@ def difference(ours: AnySource, theirs: AnySource) -> DifferentError | None:
     Raises:
         ArchitectureError: their configurations differ, so that equal weights may compute two functions.
     """
+    from nfn_cli.architectures.families import differing_field
+    from nfn_cli.symmetry import labelled
+
     subject = theirs.checkpoint.path
-    if not isinstance(ours, LabelledSource) or not isinstance(theirs, LabelledSource):
+    if isinstance(ours, Source) or isinstance(theirs, Source):
         cause = f"it is read as {theirs.reading.text}, the other as {ours.reading.text}"
     elif labelled.fingerprint(ours.architecture) != labelled.fingerprint(theirs.architecture):
         cause = f"its architecture ({theirs.reading.text}) is another than the other's ({ours.reading.text})"
@@ -105,9 +115,11 @@ def read_element(source: AnySource, path: Path) -> AnyElement:
     Raises:
         CheckpointError: it is none.
     """
-    if isinstance(source, LabelledSource):
-        return labelled.load_labelled_element(path, source.architecture)
-    return load_element(path, source.stored)
+    if isinstance(source, Source):
+        return load_element(path, source.stored)
+    from nfn_cli.symmetry import labelled
+
+    return labelled.load_labelled_element(path, source.architecture)
 
 
 def write_element(source: AnySource, element: AnyElement, path: Path, *, overwrite: bool) -> None:
@@ -116,19 +128,23 @@ def write_element(source: AnySource, element: AnyElement, path: Path, *, overwri
     Raises:
         CheckpointError: the file exists (without `overwrite`) or cannot be written.
     """
-    if isinstance(source, LabelledSource):
-        assert isinstance(element, labelled.Element)
-        labelled.save_labelled_element(path, element, source.architecture, overwrite=overwrite)
-    else:
+    if isinstance(source, Source):
         assert isinstance(element, GroupElement)
         save_element(path, element, source.stored, overwrite=overwrite)
+        return
+    from nfn_cli.symmetry import labelled
+
+    assert isinstance(element, labelled.Element)
+    labelled.save_labelled_element(path, element, source.architecture, overwrite=overwrite)
 
 
 def inverted(source: AnySource, element: AnyElement) -> AnyElement:
     """g⁻¹."""
     if isinstance(element, GroupElement):
         return element.inverse()
-    assert isinstance(source, LabelledSource)
+    from nfn_cli.symmetry import labelled
+
+    assert not isinstance(source, Source)
     return labelled.inverse(source.architecture, element)
 
 
@@ -138,13 +154,14 @@ def moved_by(source: AnySource, element: AnyElement, *, exact: bool = False) -> 
     Args:
         exact: of traced networks, refuse what would be rounded.
     """
-    if isinstance(source, LabelledSource):
-        assert isinstance(element, labelled.Element)
-        return labelled.MovedTensors(
-            source.checkpoint.path, source.checkpoint.tensors, source.architecture, element, exact=exact
-        )
-    assert isinstance(element, GroupElement)
-    return move(source, element)
+    if isinstance(source, Source):
+        assert isinstance(element, GroupElement)
+        return move(source, element)
+    from nfn_cli.symmetry import labelled
+
+    assert isinstance(element, labelled.Element)
+    own = source.checkpoint
+    return labelled.MovedTensors(own.path, own.tensors, source.architecture, element, exact=exact)
 
 
 def read_any(path: Path, told: Told, tracer: NetworkTracer, like: AnySource | None = None) -> AnySource:
@@ -159,7 +176,7 @@ def read_any(path: Path, told: Told, tracer: NetworkTracer, like: AnySource | No
     Raises:
         CheckpointError, ArchitectureError, UsageError: it cannot be read; of several causes the likeliest.
     """
-    same = like.network if isinstance(like, LabelledSource) else None
+    same = None if like is None or isinstance(like, Source) else like.network
     return traced_or(
         path, told, tracer, lambda: read_source(path, told), lambda source: len(source.stored.starts), like=same
     )
@@ -182,16 +199,25 @@ def traced_or(
         if told.chain or told.prefix is not None:
             option = "--chain" if told.chain else "--prefix"
             raise UsageError(option, "does not go with --model, which tells the whole network", "leave one of them out")
-        found = open_labelled(path, tracer, entry=told.entry)
+        found = _traced(path, tracer, told)
         assert found is not None
         return found
     if told.chain or told.prefix is not None:
         return read_chains()
+    config: Mapping[str, Any] | None = None
     unreadable: UnreadableConfigError | None = None
     try:
-        found = open_labelled(path, tracer, entry=told.entry, like=like)
+        config = config_beside(path)
     except UnreadableConfigError as error:  # it may be nothing of the network's
-        unreadable, found = error, None
+        unreadable = error
+    if config is not None:
+        found = _traced(path, tracer, told, config)
+    elif unreadable is None and like is not None and like.config is not None:
+        found = _traced(path, tracer, told, like.config)
+        if found is not None:
+            found = found.assuming("read by the configuration of the other one, since none is beside it")
+    else:
+        found = None
     if found is not None:
         return found
     try:
@@ -201,7 +227,7 @@ def traced_or(
             raise unreadable from None
         unknown = tracer.unknown
         try:
-            found = open_labelled(path, tracer, entry=told.entry, by_names=True, strict=told.strict)
+            found = _traced(path, tracer, told)
         except ArchitectureError as refused:
             if unknown is None:
                 raise
@@ -212,10 +238,18 @@ def traced_or(
         return found
     if count(source) > 1 and not told.strict:
         try:
-            return open_labelled(path, tracer, entry=told.entry, by_names=True) or source
+            return _traced(path, tracer, told) or source
         except ArchitectureError:
             return source
     return source
+
+
+def _traced(
+    path: Path, tracer: NetworkTracer, told: Told, config: Mapping[str, Any] | None = None
+) -> LabelledSource | None:
+    from nfn_cli.symmetry.labelled.source import open_labelled
+
+    return open_labelled(path, tracer, entry=told.entry, config=config, strict=told.strict)
 
 
 def _with_model(error: ArchitectureError) -> ArchitectureError:

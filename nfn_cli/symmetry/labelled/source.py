@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.architectures.reading import Reading
-from nfn_cli.architectures.traced import NetworkTracer, TracedNetwork, config_beside, dtypes_of
+from nfn_cli.architectures.traced import NetworkTracer, TracedNetwork, dtypes_of
 from nfn_cli.checkpoints import Checkpoint, TensorMap, open_checkpoint
 from nfn_cli.errors import ArchitectureError
 
@@ -35,6 +35,11 @@ class LabelledSource:
         """What was read, in words, and what was assumed."""
         return self.network.reading
 
+    def assuming(self, what: str) -> LabelledSource:
+        """The same, read with one more assumption."""
+        reading = replace(self.reading, assumptions=(*self.reading.assumptions, what))
+        return replace(self, network=replace(self.network, reading=reading))
+
     @property
     def precision(self) -> torch.dtype:
         """The coarsest dtype among the tensors that the group acts on."""
@@ -49,16 +54,14 @@ def open_labelled(
     tracer: NetworkTracer,
     *,
     entry: str | None = None,
-    by_names: bool = False,
+    config: Mapping[str, Any] | None = None,
     strict: bool = False,
-    like: TracedNetwork | None = None,
 ) -> LabelledSource | None:
-    """Open a checkpoint and trace its network.
+    """Open a checkpoint and trace its network: the module that is given, or that of a known family.
 
     Args:
-        by_names: look at names and shapes; otherwise at the module that is given, or at the configuration beside it.
+        config: tells the family; without it names and shapes do.
         strict: refuse what is only recognised by names and shapes.
-        like: a network that it is compared with, whose configuration counts where none is beside the file.
 
     Returns:
         None where no module is given and nothing tells a known family.
@@ -67,22 +70,10 @@ def open_labelled(
         CheckpointError: the file cannot be read.
         UsageError, ArchitectureError: as `NetworkTracer`; tied tensors differ in the file.
     """
-    config: Mapping[str, Any] | None = None
-    borrowed = False
-    if tracer.model is None and not by_names:
-        config = config_beside(path)
-        borrowed = config is None and like is not None and like.config is not None
-        config = like.config if borrowed and like is not None else config
-        if config is None:
-            return None
     checkpoint = open_checkpoint(path, entry=entry)
     network = tracer.by_reference(checkpoint, config) if tracer.model is None else tracer.by_model(checkpoint)
     if network is None:
         return None
-    if borrowed:
-        told = "read by the configuration of the other one, since none is beside it"
-        reading = replace(network.reading, assumptions=(*network.reading.assumptions, told))
-        network = replace(network, reading=reading)
     if strict and network.how == "names":
         remedy = "give the module itself (--model), or the configuration beside the file"
         cause = f"{network.reading.text} is recognised by names and shapes alone"
