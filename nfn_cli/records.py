@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -241,3 +241,24 @@ def _mapping(keys: list[Any], values: list[Any]) -> dict[Any, Any]:
             raise ValueError(f"it gives {shown(key)} twice")
         made[key] = value
     return merged | made
+
+
+def each_once(says: str) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+    """A hook for `json.loads`, which takes the last of two values of one name; which is meant, nobody knows.
+
+    Args:
+        says: what a file does, in the message: `lists` or `gives`.
+
+    Raises:
+        ValueError: by the hook, a name stands twice.
+    """
+
+    def hook(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        record: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in record:
+                raise ValueError(f"it {says} {shown(name)} twice")
+            record[name] = value
+        return record
+
+    return hook

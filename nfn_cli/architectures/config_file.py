@@ -10,7 +10,7 @@ from typing import Any
 
 from nfn_cli.checkpoints.printable import printable
 from nfn_cli.errors import CheckpointError, shown
-from nfn_cli.records import read_text
+from nfn_cli.records import each_once, read_text
 
 CONFIG_NAME = "config.json"
 _LARGEST = 1 << 20  # bytes; large ones, with the names of thousands of classes, have 100 kB
@@ -37,7 +37,7 @@ def read_config(path: Path) -> dict[str, Any] | None:
     try:
         text = read_text(config, _LARGEST)
         made: Any = json.loads(
-            text, object_pairs_hook=_each_once, parse_int=_whole, parse_float=_finite, parse_constant=_refused
+            text, object_pairs_hook=each_once("gives"), parse_int=_whole, parse_float=_finite, parse_constant=_refused
         )
         _check_depth(made)
     except OSError as error:
@@ -50,16 +50,6 @@ def read_config(path: Path) -> dict[str, Any] | None:
         raise CheckpointError(config, f"no readable configuration ({printable(error)})", _REMEDY) from error
     if not isinstance(made, dict):
         raise CheckpointError(config, f"holds a {type(made).__name__} where names and values should be", _REMEDY)
-    return made
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON takes the last of two values of one name; which of them is meant, nobody knows."""
-    made: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in made:
-            raise ValueError(f"it gives {shown(name)} twice")
-        made[name] = value
     return made
 
 

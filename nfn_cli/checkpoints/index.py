@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nfn_cli.checkpoints.printable import printable
-from nfn_cli.errors import CheckpointError, shown
-from nfn_cli.records import read_text
+from nfn_cli.errors import CheckpointError
+from nfn_cli.records import each_once, read_text
 
 INDEX_SUFFIX = ".index.json"
 REMEDY = "download the whole checkpoint again"
@@ -32,7 +32,7 @@ def read_weight_map(index: Path) -> dict[str, str]:
     try:
         if index.stat().st_size > _LARGEST:
             raise CheckpointError(index, "larger than any index of a checkpoint", "give a checkpoint or its index")
-        record: Any = json.loads(read_text(index, _LARGEST), object_pairs_hook=_each_once)
+        record: Any = json.loads(read_text(index, _LARGEST), object_pairs_hook=each_once("lists"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             index, f"neither a checkpoint nor a readable index ({printable(error)})", REMEDY
@@ -69,13 +69,3 @@ def shards_of(files: Iterable[Path]) -> set[Path]:
                 continue
             shards.update(file.parent / name for name in names if is_below(name))
     return shards
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON takes the last of two entries of one name; which of them is meant, nobody knows."""
-    record: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in record:
-            raise ValueError(f"it lists {shown(name)} twice")
-        record[name] = value
-    return record

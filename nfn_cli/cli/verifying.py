@@ -39,7 +39,7 @@ def require_there(*paths: Path) -> None:
             raise CheckpointError(path, "no such file", "check the path and its permissions")
 
 
-def compare_checkpoints(source: Source, target: Source, progress: Progress) -> Alignment:
+def compare_checkpoints(source: Source, target: Source, progress: Progress) -> Alignment[GroupElement]:
     """Find the element that brings one checkpoint's network to the other's, by the coarser of their dtypes.
 
     What they hold beside their layers has residuals of its own: it has to be the same.
@@ -66,7 +66,9 @@ def compare_checkpoints(source: Source, target: Source, progress: Progress) -> A
     return replace(found, residuals=(*found.residuals, *beside), permuted=permuted)
 
 
-def compare_any(source: AnySource, target: AnySource, progress: Progress) -> Alignment | LabelledAlignment:
+def compare_any(
+    source: AnySource, target: AnySource, progress: Progress
+) -> Alignment[GroupElement] | LabelledAlignment:
     """As `compare_checkpoints`, whichever way the two were read.
 
     Raises:

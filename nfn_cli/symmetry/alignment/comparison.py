@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 
@@ -25,18 +26,21 @@ from nfn_cli.threads import by_weights
 _TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 
 
+ElementT = TypeVar("ElementT")
+
+
 @dataclass(frozen=True)
-class Alignment:
+class Alignment(Generic[ElementT]):
     """The best element found, and how well it does.
 
     Attributes:
         element: g; g·A is next to B.
-        residuals: of g·A − B, by layer.
+        residuals: of g·A − B, by layer or module; none where nothing acts on anything.
         permuted: the same with the best permutations and nothing else; None where SciPy is wanted for it and missing.
         tolerance: the deviation that still counts as rounding.
     """
 
-    element: GroupElement
+    element: ElementT
     residuals: tuple[Residual, ...]
     permuted: tuple[Residual, ...] | None
     tolerance: float
@@ -44,7 +48,7 @@ class Alignment:
     @property
     def deviation(self) -> float:
         """The largest deviation of any layer."""
-        return largest_deviation(self.residuals)
+        return largest_deviation(self.residuals) if self.residuals else 0.0
 
     @property
     def same_orbit(self) -> bool:
@@ -85,7 +89,7 @@ def orbit_tolerance(*dtypes: torch.dtype) -> float:
 @by_weights
 def align(
     ours: WeightSpace, theirs: WeightSpace, precision: torch.dtype | None = None, *, watch: Watch = UNWATCHED
-) -> Alignment:
+) -> Alignment[GroupElement]:
     """Find g such that g·A is next to B.
 
     Args:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.errors import UsageError
-from nfn_cli.symmetry.alignment import orbit_tolerance
+from nfn_cli.symmetry.alignment import Alignment, orbit_tolerance
 from nfn_cli.symmetry.alignment.residuals import Residual, largest_deviation
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
 from nfn_cli.symmetry.labelled.action import present
@@ -27,32 +27,7 @@ _LEAST = 1e-4  # of a squared distance, relative: what a sweep has to bring
 _STEPS = ((1 << 22, 60, 12), (1 << 26, 20, 4), (1 << 40, 6, 1))  # weights up to which: steps of descent, sweeps
 
 
-@dataclass(frozen=True, eq=False)
-class LabelledAlignment:
-    """The best element found, and how well it does.
-
-    Attributes:
-        element: g; g·A is next to B.
-        residuals: of g·A − B, by module.
-        permuted: the same with the best permutations and nothing else; None where SciPy is wanted for it and missing.
-        tolerance: the deviation that still counts as rounding.
-    """
-
-    element: Element
-    residuals: tuple[Residual, ...]
-    permuted: tuple[Residual, ...] | None
-    tolerance: float
-
-    @property
-    def deviation(self) -> float:
-        """The largest deviation of any module."""
-        return largest_deviation(self.residuals) if self.residuals else 0.0
-
-    @property
-    def same_orbit(self) -> bool:
-        """Whether g·A is B but for rounding."""
-        return self.deviation <= self.tolerance
-
+LabelledAlignment = Alignment[Element]
 
 _Found = tuple[Element, tuple[Residual, ...]]
 
