@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Layer, WeightSpace, chain
+from nfn_cli.architectures import Layer, NetworkWeights, chain
 from nfn_cli.nn import Layout, MonomialLinear, MonomialNFN, MonomialNFNSizes, read_fields
 
 LAYERS = [
@@ -102,10 +102,10 @@ def main() -> None:
     tensors = {spec.name: torch.randn(arguments.batch, *spec.shape) for spec in architecture.tensors}
     layout = Layout.of(architecture)
     model = MonomialNFN(layout, MonomialNFNSizes()).eval()
-    model.standardise.fit(read_fields(layout, WeightSpace(architecture, tensors)))
+    model.standardise.fit(read_fields(layout, NetworkWeights(architecture, tensors)))
 
     def ours() -> Tensor:
-        return model(read_fields(layout, WeightSpace(architecture, tensors)))
+        return model(read_fields(layout, NetworkWeights(architecture, tensors)))
 
     def plain() -> Tensor:
         return plain_logits(model, tensors)

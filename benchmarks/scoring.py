@@ -27,7 +27,7 @@ import torch
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Dataset
 
-from nfn_cli.architectures import Layer, WeightSpace, chain
+from nfn_cli.architectures import Layer, NetworkWeights, chain
 from nfn_cli.checkpoints import save_tensors
 from nfn_cli.nn import load_head
 from nfn_cli.scoring.reading import ReadSettings, Source, read_chunk
@@ -47,7 +47,7 @@ def write_files(zoo: Path, folder: Path, count: int) -> None:
     for start in range(0, count, networks):
         some = selected(point, list(range(min(networks, count - start))))
         element = sample_element(some.architecture, generator, batch=(len(some.tensors["conv1.weight"]),), scale=False)
-        moved = act(element, WeightSpace(some.architecture, {k: v.double() for k, v in some.tensors.items()}))
+        moved = act(element, NetworkWeights(some.architecture, {k: v.double() for k, v in some.tensors.items()}))
         for place in range(len(moved.tensors["conv1.weight"])):
             own = {name: tensor[place].float() for name, tensor in moved.tensors.items()}
             path = folder / f"{(start + place) // 1000:03d}" / f"net-{start + place:06d}.safetensors"
@@ -115,7 +115,7 @@ def loader(files: list[Path]) -> float:
     return time.perf_counter() - started
 
 
-def _point(tensors: dict[str, torch.Tensor], batched: bool = False) -> WeightSpace:
+def _point(tensors: dict[str, torch.Tensor], batched: bool = False) -> NetworkWeights:
     names = ["conv1", "conv2", "conv3", "fc"]
     layers = []
     for name in names:
@@ -124,7 +124,7 @@ def _point(tensors: dict[str, torch.Tensor], batched: bool = False) -> WeightSpa
         layers.append(Layer(name, kind, shape[1], shape[0], tuple(shape[2:])))
     architecture = chain(layers, activation="relu")
     order = [spec.name for spec in architecture.tensors]
-    return WeightSpace(architecture, {name: tensors[name] if batched else tensors[name][None] for name in order})
+    return NetworkWeights(architecture, {name: tensors[name] if batched else tensors[name][None] for name in order})
 
 
 def read_some(paths: list[str]) -> int:

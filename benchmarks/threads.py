@@ -30,7 +30,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo import read_networks
 from nfn_cli.zoo.points import selected
@@ -60,7 +60,7 @@ def write_files(folder: Path, count: int) -> None:
     generator = torch.Generator().manual_seed(0)
     for start in range(0, count, networks):
         some = selected(point, list(range(min(networks, count - start))))
-        exact = WeightSpace(some.architecture, {name: tensor.double() for name, tensor in some.tensors.items()})
+        exact = NetworkWeights(some.architecture, {name: tensor.double() for name, tensor in some.tensors.items()})
         size = len(next(iter(some.tensors.values())))
         moved = act(sample_element(some.architecture, generator, batch=(size,)), exact)
         for place in range(size):

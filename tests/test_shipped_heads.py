@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nfn_cli.architectures import WeightSpace, read_weight_space, stack
+from nfn_cli.architectures import NetworkWeights, read_weights, stack
 from nfn_cli.checkpoints import find_checkpoints, read_checkpoint
 from nfn_cli.learning import evaluate_head
 from nfn_cli.learning.inr import evaluate_classifier
@@ -39,11 +39,11 @@ def head(request: pytest.FixtureRequest) -> Head:
 
 
 @pytest.fixture
-def samples(head: Head) -> WeightSpace:
+def samples(head: Head) -> NetworkWeights:
     """The samples that the head reads, as one batch."""
     activation = head.config.accepted.activation
     paths = [path for path in find_checkpoints([SAMPLES]) if path.name.startswith(activation)]
-    return stack([read_weight_space(read_checkpoint(path)).weight_space for path in paths])
+    return stack([read_weights(read_checkpoint(path)).weights for path in paths])
 
 
 def test_all_are_shipped_and_those_that_predict_best_come_first() -> None:
@@ -74,15 +74,15 @@ def test_a_head_has_its_card_and_is_small(head: Head) -> None:
     assert (folder / "model.safetensors").stat().st_size < 2e6
 
 
-def test_predictions_do_not_move_along_the_orbit(head: Head, samples: WeightSpace) -> None:
+def test_predictions_do_not_move_along_the_orbit(head: Head, samples: NetworkWeights) -> None:
     plain = head.predict(samples)
-    exact = WeightSpace(samples.architecture, {name: tensor.double() for name, tensor in samples.tensors.items()})
+    exact = NetworkWeights(samples.architecture, {name: tensor.double() for name, tensor in samples.tensors.items()})
     count = len(plain.accuracy)
     for seed in range(20):
         element = sample_element(samples.architecture, torch.Generator().manual_seed(seed), batch=(count,))
         moved = head.predict(act(element, exact))
         assert ((moved.accuracy - plain.accuracy).abs() / SPREAD).max() <= 1e-5
-        assert torch.equal(moved.in_population, plain.in_population)
+        assert torch.equal(moved.in_distribution, plain.in_distribution)
 
 
 def test_a_batch_repeats_bit_for_bit_and_others_round_otherwise(head: Head) -> None:
@@ -90,7 +90,7 @@ def test_a_batch_repeats_bit_for_bit_and_others_round_otherwise(head: Head) -> N
 
     def predicted(start: int, stop: int) -> torch.Tensor:
         part = {name: tensor[start:stop] for name, tensor in point.tensors.items()}
-        return head.predict(WeightSpace(point.architecture, part)).accuracy
+        return head.predict(NetworkWeights(point.architecture, part)).accuracy
 
     whole = predicted(0, 32)
     assert torch.equal(predicted(0, 32), whole)
@@ -105,13 +105,13 @@ def test_samples_are_predicted_near_the_truth_and_inside_the_population() -> Non
     rows = {Path(row.path).name: row for row in score(find_checkpoints([SAMPLES]), device="cpu")}
     assert rows.keys() == truth.keys()
     for name, row in rows.items():
-        assert row.error is None and row.in_population
+        assert row.error is None and row.in_distribution
         assert row.accuracy == pytest.approx(truth[name], abs=0.1)
 
 
-def test_networks_of_equal_weights_are_outside_the_population(head: Head, samples: WeightSpace) -> None:
+def test_networks_of_equal_weights_are_outside_the_population(head: Head, samples: NetworkWeights) -> None:
     ones = {name: torch.ones_like(tensor) for name, tensor in samples.tensors.items()}
-    assert not head.predict(WeightSpace(samples.architecture, ones)).in_population.any()
+    assert not head.predict(NetworkWeights(samples.architecture, ones)).in_distribution.any()
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -139,7 +139,7 @@ def test_inrs_are_read_by_the_head_that_knows_such_pictures() -> None:
     rows = list(classify(sorted(INRS.glob("*.safetensors")), device="cpu"))
     assert len(rows) == 12
     for row in rows:
-        assert row.error is None and row.in_population
+        assert row.error is None and row.in_distribution
         assert row.head == ("inr-mnist" if Path(row.path).name.startswith("mnist") else "inr-cifar10-gray")
     digits = [row.label for row in rows if row.head == "inr-mnist"]
     assert digits == ["1", "6", "5", "0", "7", "4"]

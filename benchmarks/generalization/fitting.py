@@ -11,14 +11,14 @@ import torch
 from settings import Budget
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import DataError
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.fitting import FitSettings, fit_member
 from nfn_cli.nn.baselines import BoostedTrees
 from nfn_cli.zoo import LabelledNetworks
 
-Read = Callable[[WeightSpace], list[Tensor]]
+Read = Callable[[NetworkWeights], list[Tensor]]
 Make = Callable[[Architecture, Sequence[Tensor]], nn.Module]
 
 
@@ -34,7 +34,7 @@ class Fitted:
         epoch: the one that was kept, from 1; None where there are none.
     """
 
-    predict: Callable[[WeightSpace], Tensor]
+    predict: Callable[[NetworkWeights], Tensor]
     parameters: int | None
     seconds: float
     learning_rate: float | None
@@ -45,7 +45,7 @@ Fit = Callable[[LabelledNetworks, LabelledNetworks, Budget, int], Fitted]
 """From the training part, the calibration part, the budget and a seed."""
 
 
-def predict_all(fitted: Fitted, point: WeightSpace) -> Tensor:
+def predict_all(fitted: Fitted, point: NetworkWeights) -> Tensor:
     """Predictions, float64 [networks], of a population of any size."""
     return torch.cat([fitted.predict(batch) for batch in batches(point)]).double()
 
@@ -95,14 +95,14 @@ def trees(read: Read, *learning_rates: float) -> Fit:
     return fit
 
 
-def _logits(module: nn.Module, read: Read) -> Callable[[WeightSpace], Tensor]:
+def _logits(module: nn.Module, read: Read) -> Callable[[NetworkWeights], Tensor]:
     @torch.inference_mode()
-    def predict(point: WeightSpace) -> Tensor:
+    def predict(point: NetworkWeights) -> Tensor:
         logits: Tensor = module(read(point))
         return logits
 
     return predict
 
 
-def _accuracies(model: BoostedTrees, read: Read) -> Callable[[WeightSpace], Tensor]:
+def _accuracies(model: BoostedTrees, read: Read) -> Callable[[NetworkWeights], Tensor]:
     return lambda point: model(read(point))

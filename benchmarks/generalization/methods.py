@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fitting import Fit, member, trees
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.nn import (
     ForwardPass,
     Layout,
@@ -67,7 +67,7 @@ def _monomial_probe(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.
     return MonomialProbe(architecture, MonomialProbeSizes(), ForwardPass((32, 32), stride=2))
 
 
-def _fields(point: WeightSpace) -> list[Tensor]:
+def _fields(point: NetworkWeights) -> list[Tensor]:
     return read_fields(Layout.of(point.architecture), point)
 
 

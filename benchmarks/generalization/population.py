@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from settings import Setting
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import DataError
 from nfn_cli.learning.splits import Part, positions
 from nfn_cli.symmetry import GroupElement, act, sample_element
@@ -59,7 +59,7 @@ def part_in(networks: LabelledNetworks, part: Part, setting: Setting) -> Labelle
     moved = act(_element(chosen, setting, generator), chosen.point)
     both = {name: torch.cat([tensor, moved.tensors[name]]) for name, tensor in chosen.point.tensors.items()}
     return LabelledNetworks(
-        WeightSpace(chosen.point.architecture, both),
+        NetworkWeights(chosen.point.architecture, both),
         chosen.accuracies.repeat(2),
         chosen.runs * 2,
         chosen.files * 2,

@@ -13,7 +13,7 @@ from methods import Method, Read
 from population import Parts
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.member_fit import FitSettings, MemberFit, class_loss
 from nfn_cli.nn.inr import CoordinateProbe, CoordinateProbeSizes
@@ -50,7 +50,7 @@ class Reader(nn.Module):
         architecture: Architecture,
         module: nn.Module,
         read: Read,
-        augment: Callable[[WeightSpace], WeightSpace] | None,
+        augment: Callable[[NetworkWeights], NetworkWeights] | None,
     ) -> None:
         super().__init__()
         self.module = module
@@ -68,9 +68,9 @@ class Reader(nn.Module):
         logits: Tensor = self.module(self._read(point))
         return logits
 
-    def _point(self, inputs: Sequence[Tensor]) -> WeightSpace:
+    def _point(self, inputs: Sequence[Tensor]) -> NetworkWeights:
         names = [spec.name for spec in self._architecture.tensors]
-        return WeightSpace(self._architecture, dict(zip(names, inputs, strict=True)))
+        return NetworkWeights(self._architecture, dict(zip(names, inputs, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,13 @@ def fit(method: Method, parts: Parts, budget: Budget, seed: int) -> Fitted:
     return Fitted(reader, sum(parameter.numel() for parameter in module.parameters()), seconds, outcome.kept)
 
 
-def tensors(point: WeightSpace) -> list[Tensor]:
+def tensors(point: NetworkWeights) -> list[Tensor]:
     """Of a batch of networks, [batch, *shape] each, in the architecture's order."""
     return [point.tensors[spec.name] for spec in point.architecture.tensors]
 
 
 @torch.inference_mode()
-def predict(reader: Reader, point: WeightSpace) -> tuple[Tensor, float]:
+def predict(reader: Reader, point: NetworkWeights) -> tuple[Tensor, float]:
     """Classes, int64 [networks], and the processor time in seconds from tensors to classes."""
     start = time.process_time()
     found = torch.cat([reader(tensors(batch)).argmax(1) for batch in batches(point)])

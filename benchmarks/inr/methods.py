@@ -17,12 +17,12 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.nn.baselines import FourierFeatures, PermutationNFN, VectorMLP, read_tensors, read_weights
 from nfn_cli.nn.inr import CoordinateProbe, CoordinateProbeSizes
 from nfn_cli.nn.sine import MonomialInr, MonomialInrSizes
 
-Read = Callable[[WeightSpace], list[Tensor]]
+Read = Callable[[NetworkWeights], list[Tensor]]
 Make = Callable[[Architecture, int, bool], tuple[nn.Module, Read]]
 """From the architecture, the number of classes and whether mirrored pictures keep theirs."""
 

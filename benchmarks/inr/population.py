@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import DataError
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo import LabelledInrs, read_inrs
@@ -31,7 +31,7 @@ class Parts:
     train: LabelledInrs
     validation: LabelledInrs
     test: LabelledInrs
-    moved: WeightSpace
+    moved: NetworkWeights
     fingerprint: str
 
     @property
@@ -60,9 +60,9 @@ def read_parts(folder: Path, pictures: int) -> Parts:
     return Parts(train, validation, test, moved(test.point), _fingerprint(train, validation, test))
 
 
-def moved(point: WeightSpace) -> WeightSpace:
+def moved(point: NetworkWeights) -> NetworkWeights:
     """Every network after a random element: permutations, signs and phases; float64, so that none is rounded."""
-    wide = WeightSpace(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
+    wide = NetworkWeights(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
     generator = torch.Generator().manual_seed(_ELEMENT_SEED)
     count = len(next(iter(point.tensors.values())))
     return act(sample_element(point.architecture, generator, batch=(count,), phase=True), wide)

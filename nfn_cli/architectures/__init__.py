@@ -10,12 +10,12 @@ from nfn_cli.architectures.architecture import COORDINATES, Architecture, Neuron
 from nfn_cli.architectures.forward import functional_forward, population_forward
 from nfn_cli.architectures.frequencies import parsed_frequencies
 from nfn_cli.architectures.layer import Layer, Stage, StageKind
-from nfn_cli.architectures.read import ReadNetwork, read_network, read_weight_space
+from nfn_cli.architectures.network_weights import NetworkWeights, stack
+from nfn_cli.architectures.read import ReadNetwork, read_network, read_weights
 from nfn_cli.architectures.reading import Reading
 from nfn_cli.architectures.roles import AxisRole, Side
 from nfn_cli.architectures.told import Told
 from nfn_cli.architectures.value_range import DEFAULT_RANGE, from_plain_range, to_plain_range
-from nfn_cli.architectures.weight_space import WeightSpace, stack
 
 __all__ = [
     "COORDINATES",
@@ -25,6 +25,7 @@ __all__ = [
     "Architecture",
     "AxisRole",
     "Layer",
+    "NetworkWeights",
     "NeuronGroup",
     "ReadNetwork",
     "Reading",
@@ -33,7 +34,6 @@ __all__ = [
     "StageKind",
     "TensorSpec",
     "Told",
-    "WeightSpace",
     "canonical_activation",
     "chain",
     "from_plain_range",
@@ -41,7 +41,7 @@ __all__ = [
     "parsed_frequencies",
     "population_forward",
     "read_network",
-    "read_weight_space",
+    "read_weights",
     "stack",
     "to_plain_range",
 ]

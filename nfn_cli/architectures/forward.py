@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nfn_cli.architectures.activations import FUNCTIONS
 from nfn_cli.architectures.layer import Layer, Stage, StageKind
-from nfn_cli.architectures.weight_space import WeightSpace
+from nfn_cli.architectures.network_weights import NetworkWeights
 
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 # Filters of at most so many entries are applied as a matrix product.
@@ -25,7 +25,7 @@ _ADAPTIVE: dict[str, dict[int, Callable[[Tensor, int], Tensor]]] = {
 }
 
 
-def functional_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, padding: int | None = 0) -> Tensor:
+def functional_forward(point: NetworkWeights, inputs: Tensor, *, stride: int = 1, padding: int | None = 0) -> Tensor:
     """Outputs of one network on `inputs`.
 
     Args:
@@ -39,10 +39,10 @@ def functional_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, p
         ValueError: as `population_forward`.
     """
     alone = {name: tensor[None] for name, tensor in point.tensors.items()}
-    return population_forward(WeightSpace(point.architecture, alone), inputs, stride=stride, padding=padding)[0]
+    return population_forward(NetworkWeights(point.architecture, alone), inputs, stride=stride, padding=padding)[0]
 
 
-def population_forward(point: WeightSpace, inputs: Tensor, *, stride: int = 1, padding: int | None = 0) -> Tensor:
+def population_forward(point: NetworkWeights, inputs: Tensor, *, stride: int = 1, padding: int | None = 0) -> Tensor:
     """Outputs of every network of a batch on the same inputs.
 
     Args:
@@ -121,7 +121,7 @@ def _shared_convolution(inputs: Tensor, weight: Tensor, bias: Tensor, stride: in
     return torch.matmul(weight.flatten(1), patches).add_(bias[:, None]).unflatten(2, (rows, columns))
 
 
-def _staged(hidden: Tensor, stage: Stage, point: WeightSpace) -> Tensor:
+def _staged(hidden: Tensor, stage: Stage, point: NetworkWeights) -> Tensor:
     """A stage's norm of all networks, on [batch, networks × neurons, *space]."""
     scale = point.tensors[f"{stage.name}.{'scale' if stage.kind is StageKind.AFFINE else 'weight'}"]
     networks, ones = len(scale), [1] * (hidden.ndim - 2)
@@ -132,7 +132,7 @@ def _staged(hidden: Tensor, stage: Stage, point: WeightSpace) -> Tensor:
     return hidden if shift is None else hidden + point.tensors[f"{stage.name}.{shift}"].reshape(-1, *ones)
 
 
-def _activate(hidden: Tensor, point: WeightSpace, position: int) -> Tensor:
+def _activate(hidden: Tensor, point: NetworkWeights, position: int) -> Tensor:
     architecture = point.architecture
     for stage in architecture.layers[position].stages:
         if stage.kind is StageKind.SLOPES:

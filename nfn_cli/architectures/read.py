@@ -16,13 +16,13 @@ from nfn_cli.architectures.batchnorm import fold
 from nfn_cli.architectures.frequencies import DEFAULT_OMEGA_0
 from nfn_cli.architectures.layer import Layer
 from nfn_cli.architectures.modules import BatchNorm, Norm, Weighted, gather_modules
+from nfn_cli.architectures.network_weights import NetworkWeights
 from nfn_cli.architectures.plan import Plan, plan_layers
 from nfn_cli.architectures.reading import Reading, reading_of, some
 from nfn_cli.architectures.stages import stage_tensors
 from nfn_cli.architectures.stored import stored_architecture
 from nfn_cli.architectures.ties import refuse_ties
 from nfn_cli.architectures.told import Facts, Told, gather_facts, text_fact, told_entry, truth_fact
-from nfn_cli.architectures.weight_space import WeightSpace
 from nfn_cli.checkpoints import Checkpoint, read_checkpoint
 from nfn_cli.errors import ArchitectureError
 
@@ -39,7 +39,7 @@ class ReadNetwork:
     """A network as read.
 
     Attributes:
-        weight_space: its weights, BatchNorm folded where it stands directly behind a layer.
+        weights: its weights, BatchNorm folded where it stands directly behind a layer.
         activation: what is known of it.
         path: its file.
         modules: as in the file, in the order of computation.
@@ -50,7 +50,7 @@ class ReadNetwork:
         names: of all tensors of the network in its file.
     """
 
-    weight_space: WeightSpace
+    weights: NetworkWeights
     activation: Activation
     path: Path
     modules: tuple[Weighted, ...]
@@ -64,7 +64,7 @@ class ReadNetwork:
     def reading(self) -> Reading:
         """What was read, in words, and what was assumed."""
         return reading_of(
-            self.weight_space.architecture,
+            self.weights.architecture,
             self.plan,
             is_told=self.is_told,
             knows_activation=self.activation.source != "assumed" and len(self.modules) > 1,
@@ -83,7 +83,7 @@ class ReadNetwork:
         Raises:
             ArchitectureError: it is more than that, or may be.
         """
-        if len(self.weight_space.architecture.starts) > 1:
+        if len(self.weights.architecture.starts) > 1:
             cause = f"it may be more than one chain of layers: {self.plan.doubts[0]}"
             raise ArchitectureError(self.path, cause, "if it is one, say so in a file beside it: chain: true")
         beside = [*self.stages, *self.plan.left]
@@ -98,23 +98,23 @@ class ReadNetwork:
         Raises:
             ArchitectureError: a layer under weight normalisation.
         """
-        return stored_architecture(self.path, self.weight_space.architecture, self.modules, self.norms, self.stages)
+        return stored_architecture(self.path, self.weights.architecture, self.modules, self.norms, self.stages)
 
 
 def read_network(
     path: Path, told: Told | None = None, *, default_activation: str | None = None
 ) -> tuple[Checkpoint, ReadNetwork]:
-    """Read a file and the network in it, as `read_checkpoint` and `read_weight_space` do.
+    """Read a file and the network in it, as `read_checkpoint` and `read_weights` do.
 
     Raises:
         CheckpointError, ArchitectureError: as these.
     """
     told = told or Told()
     checkpoint = read_checkpoint(path, entry=told.entry or told_entry(path))
-    return checkpoint, read_weight_space(checkpoint, told, default_activation=default_activation)
+    return checkpoint, read_weights(checkpoint, told, default_activation=default_activation)
 
 
-def read_weight_space(
+def read_weights(
     checkpoint: Checkpoint,
     told: Told | None = None,
     *,
@@ -154,7 +154,7 @@ def read_weight_space(
     known = resolve_activation(facts, str(path), told, default_activation, "prelu" if plan.has_slopes else None)
     if plan.has_slopes and known.source != "found" and known.name in ("relu", "leaky_relu"):
         known = replace(known, name="prelu")
-    point = WeightSpace(_architecture(plan, known), _tensors(plan))
+    point = NetworkWeights(_architecture(plan, known), _tensors(plan))
     network = ReadNetwork(point, known, path, plan.modules, plan.folded, plan.stages, plan, is_chain, tuple(own))
     if told.strict and not is_chain and len(plan.layers) > 1:
         cause = f"read as {network.reading.text} by its names and shapes alone, which --strict refuses"

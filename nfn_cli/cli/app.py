@@ -68,7 +68,7 @@ def make_app(names: Collection[str] = COMMANDS) -> typer.Typer:
     app.callback()(_nfn)
     for name in names:
         module, function = COMMANDS[name]
-        command: Any = getattr(import_module(f"nfn_cli.cli.{module}"), function)
+        command: Any = getattr(import_module(f"nfn_cli.cli.commands.{module}"), function)
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TextIO
 
 from nfn_cli.architectures.traced import dtypes_of, shapes_of
-from nfn_cli.cli.inspection_table import Inspected, write_inspections
-from nfn_cli.cli.labelled_table import LabelledInspected, write_labelled
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.plots import Panel, draw, write_plot
+from nfn_cli.cli.tables.inspection_table import Inspected, write_inspections
+from nfn_cli.cli.tables.labelled_table import LabelledInspected, write_labelled
 from nfn_cli.scoring.formats import json_text
 from nfn_cli.symmetry.labelled.inspection import inspect_labelled
 from nfn_cli.symmetry.labelled.source import LabelledSource

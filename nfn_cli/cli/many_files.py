@@ -14,7 +14,7 @@ from nfn_cli.cli.destinations import Destination, Plan
 from nfn_cli.cli.failures import FileRow, leave_with, tell
 from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.program import INTERRUPTED
-from nfn_cli.cli.progress import Progress
+from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.errors import NfnError
 from nfn_cli.folders import make_folder, remove_empty
 from nfn_cli.phrases import files

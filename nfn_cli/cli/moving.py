@@ -17,7 +17,7 @@ from nfn_cli.errors import NfnError
 
 if TYPE_CHECKING:
     from nfn_cli.architectures import Reading
-    from nfn_cli.cli.layout import Cell, Table
+    from nfn_cli.cli.tables.layout import Cell, Table
     from nfn_cli.symmetry.sources import AnySource
 
 
@@ -127,7 +127,7 @@ def move_files(
 
 
 def _table(rows: Iterable[MovedRow]) -> Table:
-    from nfn_cli.cli.layout import Column, Kind, Table
+    from nfn_cli.cli.tables.layout import Column, Kind, Table
 
     rows = list(rows)
     columns = [
@@ -146,7 +146,7 @@ def _table(rows: Iterable[MovedRow]) -> Table:
 
 
 def _cells(row: MovedRow) -> list[Cell | str]:
-    from nfn_cli.cli.layout import Cell
+    from nfn_cli.cli.tables.layout import Cell
 
     if row.error is not None:
         return [row.path, Cell("failed", "red"), "", "", ""]

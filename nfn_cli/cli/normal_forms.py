@@ -28,7 +28,7 @@ def chain_form(
 
     kind: Literal["unit", "balanced", "none"] = "balanced" if scale == "balanced" else _unit_or_none(scale)
     settings = NormalFormSettings(kind, sign, permute)
-    form = normal_form(source.network.weight_space, settings, precision=source.precision)
+    form = normal_form(source.network.weights, settings, precision=source.precision)
     duplicates = tuple(tuple(place for places in group for place in places.tolist()) for group in form.duplicates)
     return form.element, replace(
         row,

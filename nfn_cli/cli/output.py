@@ -12,7 +12,7 @@ from nfn_cli.phrases import escaped, lines_for_terminal
 from nfn_cli.scoring.formats import as_utf8, csv_lines, json_line, json_text, pairs, plain_values
 
 if TYPE_CHECKING:
-    from nfn_cli.cli.layout import Block
+    from nfn_cli.cli.tables.layout import Block
 
 Layout = Callable[[Iterable[Any]], "Block"]  # rows laid out for people
 
@@ -39,7 +39,7 @@ def write_rows(
     """
     names = [field.name for field in fields(kind)]
     if format is Format.table or (format is None and stream.isatty()):
-        from nfn_cli.cli.layout import print_blocks, width_of
+        from nfn_cli.cli.tables.layout import print_blocks, width_of
 
         if not rows:
             return  # a header alone tells nobody anything

@@ -14,9 +14,9 @@ import typer
 from nfn_cli.cli.failures import tell
 from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.program import INTERRUPTED
+from nfn_cli.cli.progress.scoring_progress import Progress
 from nfn_cli.cli.scoring_options import ScoringCall
 from nfn_cli.cli.scoring_output import Output, output_of
-from nfn_cli.cli.scoring_progress import Progress
 
 if TYPE_CHECKING:
     from nfn_cli.cli.output import Layout

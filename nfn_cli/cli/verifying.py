@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nfn_cli.cli.progress import Progress
+from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.errors import ArchitectureError, CheckpointError, HeadError, UsageError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from nfn_cli.architectures import Architecture, Told, WeightSpace
+    from nfn_cli.architectures import Architecture, NetworkWeights, Told
     from nfn_cli.architectures.traced import NetworkTracer
     from nfn_cli.architectures.tracing.inputs import Example
     from nfn_cli.cli.user_model import UserModel
@@ -53,7 +53,7 @@ def compare_checkpoints(source: Source, target: Source, progress: Progress) -> A
 
     from nfn_cli.symmetry import Watch, align, architecture_difference, beside_residuals
 
-    ours, theirs = source.network.weight_space, target.network.weight_space
+    ours, theirs = source.network.weights, target.network.weights
     difference = architecture_difference(ours.architecture, theirs.architecture)
     if difference is not None:
         remedy = f"compare it with a checkpoint of its own kind, not {source.checkpoint.path}"
@@ -163,7 +163,7 @@ def check_orbit(
     from nfn_cli.symmetry import act, compare, output_tolerance, sample_element
 
     generator = torch.Generator().manual_seed(seed)
-    point = source.network.weight_space
+    point = source.network.weights
     if model is None and shape is not None and len(point.architecture.chains) > 1:
         raise UsageError(
             "--input-shape", "the network is read as several chains", "leave it out, or name one (--prefix)"
@@ -234,7 +234,7 @@ def _check_chains(
 ) -> list[Check]:
     from nfn_cli.symmetry import check_outputs, random_inputs
 
-    point = source.network.weight_space
+    point = source.network.weights
     several = len(point.architecture.chains) > 1
     return [
         check_outputs(
@@ -306,7 +306,7 @@ class _Reader:
     """A head that reads the network: what it says of one, and whether it knows the phases of sines."""
 
     name: str
-    says: Callable[[WeightSpace], Tensor]
+    says: Callable[[NetworkWeights], Tensor]
     phases: bool
 
 
@@ -317,7 +317,7 @@ def _reader(source: Source, name: str | None) -> _Reader | None:
     from nfn_cli.nn.inr import CLASSIFY
     from nfn_cli.nn.inr.choose_classifier import load_classifier, shipped_classifiers
 
-    architecture = source.network.weight_space.architecture
+    architecture = source.network.weights.architecture
     chosen = name
     if chosen is None:
         try:

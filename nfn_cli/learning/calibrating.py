@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.conformal import crossed_residuals, local_radii
 from nfn_cli.learning.outsiders import taught_outsiders
@@ -61,6 +61,6 @@ def _logits(model: Ensemble, members: Sequence[int], networks: LabelledNetworks)
     return torch.cat([torch.stack([model.members[number](own) for number in members], dim=1) for own in fields])
 
 
-def _logits_and_invariants(model: Ensemble, point: WeightSpace) -> tuple[Tensor, Tensor]:
+def _logits_and_invariants(model: Ensemble, point: NetworkWeights) -> tuple[Tensor, Tensor]:
     pairs: Sequence[tuple[Tensor, Tensor]] = [model(model.read(batch)) for batch in batches(point)]
     return torch.cat([logits for logits, _ in pairs]), torch.cat([invariants for _, invariants in pairs])

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import DataError, HeadError, shown
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, mean_absolute_error, r_squared, share
@@ -174,7 +174,7 @@ def measure(
     plain = _predict(head, networks.point, networks.files)
     generator = torch.Generator().manual_seed(settings.seed)
     # In float64, so that what is measured is the head: a scaled weight may leave the range of float32.
-    point = WeightSpace(
+    point = NetworkWeights(
         networks.point.architecture, {name: tensor.double() for name, tensor in networks.point.tensors.items()}
     )
     moved = []
@@ -190,7 +190,7 @@ def measure(
     before = _agreement(truth, plain, networks.runs)
     after = _agreement(truth.repeat(settings.samples), stacked, networks.runs * settings.samples)
     change = (stacked.accuracy - plain.accuracy.repeat(settings.samples)).abs().max()
-    flags = stacked.in_population != plain.in_population.repeat(settings.samples)
+    flags = stacked.in_distribution != plain.in_distribution.repeat(settings.samples)
     chance = 1 / networks.point.architecture.layers[-1].out_features
     low, high = truth.min().item(), truth.max().item()
     spread = plain.accuracy.std(correction=0)
@@ -229,7 +229,7 @@ def _outsiders(
 
 
 def _flagged(head: Head, kind: str, outsiders: LabelledNetworks) -> OutsiderReport:
-    flags = torch.cat([~head.predict(batch).in_population for batch in batches(outsiders.point)])
+    flags = torch.cat([~head.predict(batch).in_distribution for batch in batches(outsiders.point)])
     chance = 1 / outsiders.point.architecture.layers[-1].out_features
     trained = (outsiders.accuracies > chance + _LEARNED_MARGIN).nonzero()[:, 0].tolist()
     runs = [outsiders.runs[position] for position in trained]
@@ -243,7 +243,7 @@ def _flagged(head: Head, kind: str, outsiders: LabelledNetworks) -> OutsiderRepo
     )
 
 
-def _predict(head: Head, point: WeightSpace, files: Sequence[str]) -> Predictions:
+def _predict(head: Head, point: NetworkWeights, files: Sequence[str]) -> Predictions:
     """Predict a population of any size, a batch at a time."""
     predictions = _concatenated([head.predict(batch) for batch in batches(point)])
     bad = (~predictions.accuracy.isfinite()).nonzero()
@@ -265,5 +265,5 @@ def _agreement(truth: Tensor, predictions: Predictions, runs: Sequence[str]) -> 
         r_squared=bootstrap(r_squared, truth, predictions.accuracy, runs),
         mean_absolute_error=bootstrap(mean_absolute_error, truth, predictions.accuracy, runs),
         coverage=bootstrap(share, truth, inside, runs),
-        flagged=bootstrap(share, truth, ~predictions.in_population, runs),
+        flagged=bootstrap(share, truth, ~predictions.in_distribution, runs),
     )

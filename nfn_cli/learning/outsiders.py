@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace, chain
+from nfn_cli.architectures import NetworkWeights, chain
 from nfn_cli.errors import DataError
 from nfn_cli.learning.metrics import Estimate
 from nfn_cli.nn import Accepted
@@ -42,7 +42,7 @@ class OutsiderReport:
     trained_flagged: Estimate | None
 
 
-def shuffled(point: WeightSpace, generator: torch.Generator) -> WeightSpace:
+def shuffled(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights:
     """The entries of every tensor in random order, a new one for each network.
 
     Args:
@@ -57,7 +57,7 @@ def shuffled(point: WeightSpace, generator: torch.Generator) -> WeightSpace:
     return _mapped(point, shuffle)
 
 
-def gaussian(point: WeightSpace, generator: torch.Generator) -> WeightSpace:
+def gaussian(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights:
     """Independent normal entries of mean zero, with the variance of the tensor that they stand for.
 
     Args:
@@ -72,7 +72,7 @@ def gaussian(point: WeightSpace, generator: torch.Generator) -> WeightSpace:
     return _mapped(point, draw)
 
 
-def scaled_layer(point: WeightSpace, generator: torch.Generator) -> WeightSpace:
+def scaled_layer(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights:
     """Weight and bias of one layer, drawn for each network, times 10. Nothing makes up for it: the function changes.
 
     Args:
@@ -85,10 +85,10 @@ def scaled_layer(point: WeightSpace, generator: torch.Generator) -> WeightSpace:
         for name in (f"{layer.name}.weight", f"{layer.name}.bias"):
             factors = torch.where(chosen == number, SCALED_BY, 1.0).to(tensors[name].dtype)
             tensors[name] = tensors[name] * factors.view(-1, *[1] * (tensors[name].ndim - 1))
-    return WeightSpace(point.architecture, tensors)
+    return NetworkWeights(point.architecture, tensors)
 
 
-def thinned(point: WeightSpace, generator: torch.Generator) -> WeightSpace:
+def thinned(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights:
     """A random half of the neurons of every hidden layer, other ones for each network: networks of another width.
 
     Args:
@@ -120,23 +120,23 @@ def thinned(point: WeightSpace, generator: torch.Generator) -> WeightSpace:
         pool=architecture.pool,
         rigid={group.name for group in architecture.groups if group.rigid},
     )
-    return WeightSpace(narrow, tensors)
+    return NetworkWeights(narrow, tensors)
 
 
-Maker = Callable[[WeightSpace, torch.Generator], WeightSpace]
+Maker = Callable[[NetworkWeights, torch.Generator], NetworkWeights]
 
 # Those that every head is measured on, and those that a head's population is taught to tell.
 MADE: dict[str, Maker] = {"shuffled entries": shuffled, "Gaussian weights": gaussian, "one layer x10": scaled_layer}
 _TAUGHT: tuple[Maker, ...] = (*MADE.values(), thinned)
 
 
-def made_outsiders(point: WeightSpace, seed: int) -> dict[str, WeightSpace]:
+def made_outsiders(point: NetworkWeights, seed: int) -> dict[str, NetworkWeights]:
     """One outsider of each kind for every network of a test population, by the name of the kind."""
     generator = torch.Generator().manual_seed(seed)
     return {kind: make(point, generator) for kind, make in MADE.items()}
 
 
-def taught_outsiders(point: WeightSpace, seed: int) -> list[WeightSpace]:
+def taught_outsiders(point: NetworkWeights, seed: int) -> list[NetworkWeights]:
     """What the population of a head is taught to tell from training networks: made of these, several of each."""
     generator = torch.Generator().manual_seed(seed)
     return [make(point, generator) for make in _TAUGHT]
@@ -171,11 +171,11 @@ def read_outsiders(
     return found
 
 
-def _mapped(point: WeightSpace, change: Callable[[Tensor], Tensor]) -> WeightSpace:
-    return WeightSpace(point.architecture, {name: change(tensor) for name, tensor in point.tensors.items()})
+def _mapped(point: NetworkWeights, change: Callable[[Tensor], Tensor]) -> NetworkWeights:
+    return NetworkWeights(point.architecture, {name: change(tensor) for name, tensor in point.tensors.items()})
 
 
-def _count(point: WeightSpace) -> int:
+def _count(point: NetworkWeights) -> int:
     return len(next(iter(point.tensors.values())))
 
 

@@ -167,7 +167,7 @@ def _answered(head: Head, name: str, networks: LabelledNetworks, folder: Path) -
     if not predicted.isfinite().all():
         file = networks.files[int((~predicted.isfinite()).nonzero()[0])]
         raise DataError(folder / file, "the prediction is not finite: weights beyond float32's range", "leave it out")
-    flagged = torch.cat([~own.in_population for own in said])
+    flagged = torch.cat([~own.in_distribution for own in said])
     return _Answered(name, networks.runs, networks.accuracies, predicted, flagged)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.nn.population import Population
 
 
@@ -17,7 +17,7 @@ class Member(Protocol):
 
     summary_features: int
 
-    def read(self, point: WeightSpace, device: str | torch.device = "cpu") -> list[Tensor]:
+    def read(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
         """What it takes of a batch of networks [batch, *shape] on the CPU: tensors [batch, ...]."""
 
     def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -36,7 +36,7 @@ class AveragedMembers(nn.Module):
         self.members = nn.ModuleList(members)
         self.population = Population(self._member(0).summary_features)
 
-    def read(self, point: WeightSpace) -> list[Tensor]:
+    def read(self, point: NetworkWeights) -> list[Tensor]:
         """What the members take of a batch of networks [batch, *shape] on the CPU: tensors [batch, ...]."""
         return self._member(0).read(point, device=self.population.limit.device)
 

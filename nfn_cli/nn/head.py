@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.averaged import AveragedMembers
@@ -69,7 +69,7 @@ class Predictions:
     accuracy: Tensor  # float64 [batch], in [0, 1]
     low: Tensor  # float64 [batch]
     high: Tensor  # float64 [batch]
-    in_population: Tensor  # bool [batch]
+    in_distribution: Tensor  # bool [batch]
 
 
 class Ensemble(AveragedMembers):
@@ -91,7 +91,7 @@ class Head:
 
     @by_weights
     @torch.inference_mode()
-    def predict(self, point: WeightSpace) -> Predictions:
+    def predict(self, point: NetworkWeights) -> Predictions:
         """Predict the accuracy of a batch of networks of one architecture.
 
         In one process, the same batch gives the same predictions bit for bit, from a head as from its saved copy. In
@@ -116,7 +116,7 @@ class Head:
             accuracy=accuracy,
             low=(accuracy - radius).clamp(0, 1),
             high=(accuracy + radius).clamp(0, 1),
-            in_population=self.model.population.contains(summary).cpu() & known_widths,
+            in_distribution=self.model.population.contains(summary).cpu() & known_widths,
         )
 
     def save(self, folder: Path, card: str) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.nn.layout import Layout
 from nfn_cli.symmetry import DiagonalKind
 
 
 def read_fields(
-    layout: Layout, point: WeightSpace, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+    layout: Layout, point: NetworkWeights, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
 ) -> list[Tensor]:
     """The fields of a batch of networks, [batch, neurons..., features] each, with entries of unit norm under scalings.
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, Side, TensorSpec, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights, Side, TensorSpec
 from nfn_cli.errors import HeadError
 from nfn_cli.symmetry import DiagonalKind, diagonal_kind
 
@@ -84,7 +84,7 @@ class Layout:
         ]
         return cls(kind, tuple(fields))
 
-    def pack(self, point: WeightSpace) -> list[Tensor]:
+    def pack(self, point: NetworkWeights) -> list[Tensor]:
         """Gather a batch of points into their fields, [batch, neurons..., features] each."""
         specs = point.architecture.tensors
         return [
@@ -92,14 +92,14 @@ class Layout:
             for field in self.fields
         ]
 
-    def unpack(self, fields: Sequence[Tensor], architecture: Architecture) -> WeightSpace:
+    def unpack(self, fields: Sequence[Tensor], architecture: Architecture) -> NetworkWeights:
         """Inverse of `pack`, for an architecture with these fields and any hidden widths."""
         tensors: dict[str, Tensor] = {}
         for field, values in zip(self.fields, fields, strict=True):
             specs = [architecture.tensors[i] for i in field.tensors]
             pieces = values.split([_features(spec) for spec in specs], dim=-1)
             tensors |= {spec.name: _from_rows(piece, spec) for spec, piece in zip(specs, pieces, strict=True)}
-        return WeightSpace(architecture, {spec.name: tensors[spec.name] for spec in architecture.tensors})
+        return NetworkWeights(architecture, {spec.name: tensors[spec.name] for spec in architecture.tensors})
 
 
 def _charges(spec: TensorSpec, kind: DiagonalKind) -> tuple[tuple[int, int], ...]:

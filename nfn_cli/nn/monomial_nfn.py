@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.nn.equivariant import EquivariantActivation, MonomialLinear
 from nfn_cli.nn.inputs import read_fields
 from nfn_cli.nn.invariant import MonomialInvariant
@@ -75,7 +75,7 @@ class MonomialNFN(nn.Module):
         """Length of what tells a population."""
         return self.invariant.out_features
 
-    def read(self, point: WeightSpace, device: str | torch.device = "cpu") -> list[Tensor]:
+    def read(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
         """The fields of a batch of networks, see `read_fields`."""
         return read_fields(self.layout, point, device=device)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, WeightSpace, population_forward
+from nfn_cli.architectures import Architecture, NetworkWeights, population_forward
 from nfn_cli.nn.forward_pass import ForwardPass
 from nfn_cli.nn.probes import Probes
 from nfn_cli.nn.sizes import require_sizes
@@ -43,7 +43,7 @@ class MonomialProbeSizes:
         require_sizes(self, probes=1024, hidden=4096)
 
 
-def read_unit_form(point: WeightSpace, device: str | torch.device = "cpu") -> list[Tensor]:
+def read_unit_form(point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
     """The statistics of the `unit` form, and its tensors, float32 [batch, ...] each.
 
     Args:
@@ -88,7 +88,7 @@ class MonomialProbe(nn.Module):
             nn.Linear(sizes.hidden, 1),
         )
 
-    def read(self, point: WeightSpace, device: str | torch.device = "cpu") -> list[Tensor]:
+    def read(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
         """What the forward pass takes, see `read_unit_form`."""
         return read_unit_form(point, device)
 
@@ -128,7 +128,7 @@ class MonomialProbe(nn.Module):
     def _answers(self, tensors: Sequence[Tensor], probes: Tensor) -> Tensor:
         """Outputs [batch, probes, outputs] of the networks on the probes."""
         specs = self.architecture.tensors
-        point = WeightSpace(self.architecture, {spec.name: own for spec, own in zip(specs, tensors, strict=True)})
+        point = NetworkWeights(self.architecture, {spec.name: own for spec, own in zip(specs, tensors, strict=True)})
         device = probes.device.type
         # Half as many digits are enough to learn by, and several times as fast where the processor has them.
         short = self.training and device in ("cpu", "cuda") and fastest_precision(device) == "bfloat16"

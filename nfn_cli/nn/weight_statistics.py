@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, TensorSpec, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights, TensorSpec
 from nfn_cli.symmetry import DiagonalKind, group_kind
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
@@ -26,7 +26,7 @@ def statistics_count(architecture: Architecture) -> int:
     return _OF_ENTRIES * len(architecture.tensors) + _OF_SPECTRUM * weights
 
 
-def weight_statistics(unit: WeightSpace) -> Tensor:
+def weight_statistics(unit: NetworkWeights) -> Tensor:
     """Invariant statistics, float64 [networks, statistics_count], on a scale on which they can be averaged.
 
     Args:

@@ -1,9 +1,9 @@
 """Pictures of implicit neural representations: as tensors, as contact sheets, and in the terminal.
 
 >>> import torch
->>> from nfn_cli.architectures import Layer, WeightSpace, chain
+>>> from nfn_cli.architectures import Layer, NetworkWeights, chain
 >>> layers = chain([Layer("0", "linear", 2, 1)], activation="sin")
->>> row = WeightSpace(layers, {"0.weight": torch.tensor([[[1.0, 0.0]]]), "0.bias": torch.zeros(1, 1)})
+>>> row = NetworkWeights(layers, {"0.weight": torch.tensor([[[1.0, 0.0]]]), "0.bias": torch.zeros(1, 1)})
 >>> render(row, 3, 2)  # the row's coordinate: it brightens downwards
 tensor([[[[0.0000, 0.0000],
           [0.5000, 0.5000],

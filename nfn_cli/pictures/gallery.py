@@ -10,7 +10,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import DEFAULT_RANGE, ReadNetwork, Told, WeightSpace, read_network, read_weight_space, stack
+from nfn_cli.architectures import (
+    DEFAULT_RANGE,
+    NetworkWeights,
+    ReadNetwork,
+    Told,
+    read_network,
+    read_weights,
+    stack,
+)
 from nfn_cli.checkpoints import population_of, read_members
 from nfn_cli.errors import ArchitectureError, CheckpointError, NfnError, UsageError
 from nfn_cli.pictures.render import render, require_picture, require_size
@@ -57,7 +65,7 @@ class DrawSettings:
 @dataclass(frozen=True)
 class _Part:
     names: list[str]
-    point: WeightSpace  # [networks, *shape]
+    point: NetworkWeights  # [networks, *shape]
     value_range: tuple[float, float]
 
 
@@ -125,15 +133,15 @@ def _parts(
     if count is None:
         network = read_network(path, Told(activation=settings.activation), default_activation="sin")[1]
         value_range = _range(path, network, settings, on_assumed)
-        yield _Part([str(path)], stack([network.weight_space]), value_range)
+        yield _Part([str(path)], stack([network.weights]), value_range)
         return
     told: tuple[float, float] | None = None
     for start in range(0, min(count, most), _TOGETHER):
         stop = min(count, start + _TOGETHER, most)
         first, members = read_members(path, start, stop)
-        network = read_weight_space(first, activation=settings.activation, default_activation="sin")
+        network = read_weights(first, activation=settings.activation, default_activation="sin")
         told = told or _range(path, network, settings, on_assumed)
-        architecture = network.weight_space.architecture
+        architecture = network.weights.architecture
         if {spec.name for spec in architecture.tensors} != set(members):
             raise ArchitectureError(path, "its members need conversion (missing biases)", "store one file a network")
         names = [f"{path}#{place}" for place in range(start, stop)]
@@ -142,14 +150,14 @@ def _parts(
             on_error(path, CheckpointError(name, "its weights are not finite", "leave that one out"))
         sound_names = [name for name, sound in zip(names, finite.tolist(), strict=True) if sound]
         sound_members = {name: tensor[finite] for name, tensor in members.items()}
-        yield _Part(sound_names, WeightSpace(architecture, sound_members), told)
+        yield _Part(sound_names, NetworkWeights(architecture, sound_members), told)
 
 
 def _range(
     path: Path, network: ReadNetwork, settings: DrawSettings, on_assumed: Callable[[Path, Assumed], None]
 ) -> tuple[float, float]:
     """What the networks of a file give for black and white; checks that they are pictures."""
-    architecture = network.weight_space.architecture
+    architecture = network.weights.architecture
     require_picture(architecture, str(path))
     require_size(settings.height, settings.width, architecture.layers[-1].out_features)
     if network.activation.source == "assumed" and len(architecture.layers) > 1:
@@ -176,7 +184,7 @@ def _draw(parts: Sequence[_Part], settings: DrawSettings) -> Iterator[Drawn]:
     together = max(1, _NUMBERS_TOGETHER // numbers)
     for start in range(0, len(names), together):
         some = {name: tensor[start : start + together] for name, tensor in tensors.items()}
-        point = WeightSpace(architecture, some)
+        point = NetworkWeights(architecture, some)
         pictures = render(point, settings.height, settings.width, value_range=parts[0].value_range)
         for name, picture in zip(names[start : start + together], pictures, strict=True):
             yield Drawn(name, picture)

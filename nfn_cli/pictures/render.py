@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import DEFAULT_RANGE, FUNCTIONS, Architecture, WeightSpace
+from nfn_cli.architectures import DEFAULT_RANGE, FUNCTIONS, Architecture, NetworkWeights
 from nfn_cli.errors import ArchitectureError, UsageError
 from nfn_cli.threads import threads_for
 
@@ -39,7 +39,9 @@ def require_size(height: int, width: int, channels: int = 1) -> None:
 
 
 @torch.inference_mode()
-def render(point: WeightSpace, height: int, width: int, *, value_range: tuple[float, float] = DEFAULT_RANGE) -> Tensor:
+def render(
+    point: NetworkWeights, height: int, width: int, *, value_range: tuple[float, float] = DEFAULT_RANGE
+) -> Tensor:
     """Pictures of a batch of networks that take a place, (row, column) from -1 to 1, to its channels.
 
     What is needed besides the result is bounded, whatever the number of networks and pixels.

@@ -10,7 +10,7 @@ from typing import Any, Generic
 
 import torch
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import CheckpointError, HeadError
 from nfn_cli.scoring.device import is_missing_operator, tell_once
 from nfn_cli.scoring.machine import MORE_MEMORY, is_out_of_memory
@@ -91,7 +91,7 @@ class Predictor(Generic[Row]):
             for chunk, rows, told in zip(chunks, found, assumed, strict=True)
         ]
 
-    def _sought(self, name: str, names: Sequence[str], point: WeightSpace) -> list[Row]:
+    def _sought(self, name: str, names: Sequence[str], point: NetworkWeights) -> list[Row]:
         """Rows of networks of one architecture, from the head whose population each is nearest to, or from the first
         that reads them."""
         rows = self._predicted(name, names, point)
@@ -106,7 +106,7 @@ class Predictor(Generic[Row]):
             ]
         return rows
 
-    def _predicted(self, name: str, names: Sequence[str], point: WeightSpace) -> list[Row]:
+    def _predicted(self, name: str, names: Sequence[str], point: NetworkWeights) -> list[Row]:
         """Rows of networks of one architecture."""
         try:
             if name not in self._loaded:
@@ -118,7 +118,7 @@ class Predictor(Generic[Row]):
         while len(rows) < len(names):
             start, stop = len(rows), len(rows) + size
             part = {key: tensor[start:stop] for key, tensor in point.tensors.items()}
-            batch = WeightSpace(point.architecture, part)
+            batch = NetworkWeights(point.architecture, part)
             try:
                 with torch.autocast(self._device, torch.bfloat16, enabled=self._dtype == "bfloat16"):
                     rows += self._task.rows(self._loaded[name], names[start:stop], batch)
@@ -143,12 +143,12 @@ class Predictor(Generic[Row]):
             head.model.to("cpu")
 
 
-def _joined(points: Sequence[WeightSpace]) -> WeightSpace:
+def _joined(points: Sequence[NetworkWeights]) -> NetworkWeights:
     if len(points) == 1:
         return points[0]
     first = points[0].architecture
     columns = [[point.tensors[spec.name] for spec in point.architecture.tensors] for point in points]
-    return WeightSpace(
+    return NetworkWeights(
         first, {spec.name: torch.cat([column[i] for column in columns]) for i, spec in enumerate(first.tensors)}
     )
 

@@ -24,7 +24,7 @@ class RankRow:
     low: float
     high: float
     head: str
-    in_population: bool
+    in_distribution: bool
 
 
 class Ranking:
@@ -34,7 +34,7 @@ class Ranking:
 
     Args:
         top: keep so many, None for all.
-        in_population: leave out networks unlike those that their head was trained on.
+        in_distribution: leave out networks unlike those that their head was trained on.
 
     >>> ranking = Ranking(top=1)
     >>> ranking.add([ScoreRow("a.pt", 0.4, 0.3, 0.5, "h", True), ScoreRow("b.pt", 0.6, 0.5, 0.7, "h", True)])
@@ -42,14 +42,14 @@ class Ranking:
     [(1, 'b.pt')]
     """
 
-    def __init__(self, top: int | None = None, *, in_population: bool = False) -> None:
-        self._top, self._in_population = top, in_population
+    def __init__(self, top: int | None = None, *, in_distribution: bool = False) -> None:
+        self._top, self._in_distribution = top, in_distribution
         self._rows: list[ScoreRow] = []
 
     def add(self, rows: Iterable[ScoreRow]) -> None:
         """Take rows; those of files that failed are left out."""
         for row in rows:
-            if row.error is None and (row.in_population or not self._in_population):
+            if row.error is None and (row.in_distribution or not self._in_distribution):
                 self._rows.append(row)
         if self._top is not None and len(self._rows) > 2 * self._top + 1_000:
             self._sort()
@@ -65,7 +65,7 @@ class Ranking:
                 row.low or 0.0,
                 row.high or 0.0,
                 row.head or "",
-                row.in_population is True,
+                row.in_distribution is True,
             )
             for place, row in enumerate(self._rows, 1)
         ]

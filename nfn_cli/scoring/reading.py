@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, Told, WeightSpace, read_network, read_weight_space, to_plain_range
+from nfn_cli.architectures import Architecture, NetworkWeights, Told, read_network, read_weights, to_plain_range
 from nfn_cli.checkpoints import (
     PackedError,
     StoreError,
@@ -103,9 +103,9 @@ class Group:
         """The same group, in a chunk that has so many rows before these."""
         return replace(self, places=[place + places for place in self.places])
 
-    def point(self) -> WeightSpace:
+    def point(self) -> NetworkWeights:
         """The networks as a batch."""
-        return WeightSpace(self.architecture, {name: torch.from_numpy(array) for name, array in self.arrays.items()})
+        return NetworkWeights(self.architecture, {name: torch.from_numpy(array) for name, array in self.arrays.items()})
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def read_chunk(sources: Sequence[Source], settings: ReadSettings) -> ReadChunk:
     stamps: list[Stamp | None] = []
     failures: dict[int, NfnError] = {}
     packed: dict[int, int] = {}
-    read: dict[tuple[object, str], list[tuple[list[int], list[str], WeightSpace]]] = {}
+    read: dict[tuple[object, str], list[tuple[list[int], list[str], NetworkWeights]]] = {}
     for number, source in enumerate(sources):
         stamp: Stamp | None = None
         try:
@@ -211,13 +211,13 @@ class _Reads:
     accepted: Accepted
 
 
-def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[WeightSpace, str, list[str]]:
+def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[NetworkWeights, str, list[str]]:
     """Networks [networks, *shape], the head that reads them, and what is assumed of them."""
     members: dict[str, Tensor] | None = None
     if source.members is not None:
         checkpoint, members = read_members(source.path, *source.members)
         told = Told(activation=settings.activation)
-        network = read_weight_space(checkpoint, told, default_activation=_PLACEHOLDER)
+        network = read_weights(checkpoint, told, default_activation=_PLACEHOLDER)
     else:
         try:
             told = Told(activation=settings.activation)
@@ -228,11 +228,11 @@ def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[WeightSpa
             cause = "a packed population whose tensors are not those of so many networks"
             raise CheckpointError(path, cause, "copy it again, or generate the zoo again") from error
     untold = network.activation.source == "assumed"
-    architecture = network.plain().weight_space.architecture
+    architecture = network.plain().weights.architecture
     configs = {name: _Reads(accepted) for name, accepted in settings.accepted.items()}
     head, architecture = choose_head(architecture, configs, assume_activation=untold, fitted_by=settings.fitted_by)
     if members is None:
-        tensors = {name: tensor[None] for name, tensor in network.weight_space.tensors.items()}
+        tensors = {name: tensor[None] for name, tensor in network.weights.tensors.items()}
     else:
         names = [spec.name for spec in architecture.tensors]
         if set(names) != set(members):
@@ -247,10 +247,10 @@ def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[WeightSpa
         assumed.append(f"omega_0 {architecture.omega_0:g}")
     if not network.is_told and len(architecture.layers) > 1:
         assumed.append(ONE_CHAIN)
-    return to_plain_range(WeightSpace(architecture, tensors), network.activation.value_range), head, assumed
+    return to_plain_range(NetworkWeights(architecture, tensors), network.activation.value_range), head, assumed
 
 
-def _group(head: str, parts: Sequence[tuple[list[int], list[str], WeightSpace]]) -> Group:
+def _group(head: str, parts: Sequence[tuple[list[int], list[str], NetworkWeights]]) -> Group:
     architecture = parts[0][2].architecture
     # Architectures of one signature may call their tensors by other names.
     columns = [[point.tensors[spec.name] for spec in point.architecture.tensors] for _, _, point in parts]

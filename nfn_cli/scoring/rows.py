@@ -39,7 +39,7 @@ class ScoreRow:
     low: float | None = None
     high: float | None = None
     head: str | None = None
-    in_population: bool | None = None
+    in_distribution: bool | None = None
     error: str | None = None
 
 
@@ -51,7 +51,7 @@ class ClassRow:
         probability: of the class.
         entropy: of the probabilities of all classes, in bits; 0 where the head is sure.
         probabilities: of the most probable classes, falling.
-        in_population: whether the network looks like those that the head was fitted to.
+        in_distribution: whether the network looks like those that the head was fitted to.
         distance: of the network from the middle of these, as a share of the farthest that the head takes for its own.
     """
 
@@ -61,6 +61,6 @@ class ClassRow:
     entropy: float | None = None
     probabilities: Mapping[str, float] | None = None
     head: str | None = None
-    in_population: bool | None = None
+    in_distribution: bool | None = None
     distance: float | None = None
     error: str | None = None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import CheckpointError, NfnError
 from nfn_cli.nn import Head, Reads, load_head, shipped_configs
 from nfn_cli.phrases import escaped
@@ -43,7 +43,7 @@ class Task(Protocol[Row]):
             HeadError: there is none, or it is for something else.
         """
 
-    def rows(self, head: Any, names: Sequence[str], point: WeightSpace) -> list[Row]:
+    def rows(self, head: Any, names: Sequence[str], point: NetworkWeights) -> list[Row]:
         """One row a network of a batch [len(names), *shape]."""
 
     def failed(self, name: str, error: NfnError) -> Row:
@@ -69,10 +69,10 @@ class AccuracyTask:
         """See `Task`."""
         return load_head(name, device)
 
-    def rows(self, head: Head, names: Sequence[str], point: WeightSpace) -> list[ScoreRow]:
+    def rows(self, head: Head, names: Sequence[str], point: NetworkWeights) -> list[ScoreRow]:
         """See `Task`."""
         predictions = head.predict(point)
-        columns = (predictions.accuracy, predictions.low, predictions.high, predictions.in_population)
+        columns = (predictions.accuracy, predictions.low, predictions.high, predictions.in_distribution)
         values = zip(*(column.tolist() for column in columns), strict=True)
         return [
             ScoreRow(name, accuracy, low, high, head.name, known)
@@ -124,12 +124,12 @@ class ClassTask:
 
         return load_classifier(name, device)
 
-    def rows(self, head: Classifier, names: Sequence[str], point: WeightSpace) -> list[ClassRow]:
+    def rows(self, head: Classifier, names: Sequence[str], point: NetworkWeights) -> list[ClassRow]:
         """See `Task`."""
         found = head.classify(point)
         classes = head.config.classes
         best, places = found.probabilities.nan_to_num(-1.0).topk(min(self._top, len(classes)))
-        columns = (best, places, found.entropy, found.in_population, found.distance)
+        columns = (best, places, found.entropy, found.in_distribution, found.distance)
         values = zip(*(column.tolist() for column in columns), strict=True)
         return [
             ClassRow(
@@ -139,7 +139,7 @@ class ClassTask:
                 entropy=entropy,
                 probabilities={classes[place]: round(share, 6) for place, share in zip(where, shares, strict=True)},
                 head=head.name,
-                in_population=known,
+                in_distribution=known,
                 distance=distance,
             )
             if math.isfinite(entropy)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from nfn_cli.architectures import Side, TensorSpec, WeightSpace
+from nfn_cli.architectures import NetworkWeights, Side, TensorSpec
 from nfn_cli.symmetry.axis_action import AxisAction
 from nfn_cli.symmetry.element import GroupElement
 
 
-def act(element: GroupElement, point: WeightSpace) -> WeightSpace:
+def act(element: GroupElement, point: NetworkWeights) -> NetworkWeights:
     """g·U (arXiv 2409.11697, section 4): along every axis that lists or reads a neuron group, permute and scale.
 
     Args:
@@ -29,7 +29,7 @@ def act(element: GroupElement, point: WeightSpace) -> WeightSpace:
     for spec in point.architecture.tensors:
         tensor = point.tensors[spec.name]
         tensors[spec.name] = act_on_tensor(element, tensor, spec, point.architecture.omegas_of_groups).to(tensor.dtype)
-    return WeightSpace(point.architecture, tensors)
+    return NetworkWeights(point.architecture, tensors)
 
 
 def act_on_tensor(element: GroupElement, tensor: Tensor, spec: TensorSpec, omegas: Sequence[float]) -> Tensor:
@@ -63,7 +63,7 @@ def acted_rows(
         yield rows.double() if here is None else here.scaled(rows).double()
 
 
-def _check(element: GroupElement, point: WeightSpace) -> None:
+def _check(element: GroupElement, point: NetworkWeights) -> None:
     # A permutation of fewer neurons than there are would cut the others off without an error.
     sizes = [group.size for group in point.architecture.groups]
     for parts in (element.permutations, element.diagonals):

@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.symmetry.links import Links
 
 # Where sweeps over all groups end, and up to where a network counts as balanced as it is.
@@ -27,7 +27,7 @@ _MOST_STEPS = 20  # of Newton's method, for the common factors
 _FLOAT = torch.finfo(torch.float64)
 
 
-def balance(point: WeightSpace) -> tuple[list[Tensor], float]:
+def balance(point: NetworkWeights) -> tuple[list[Tensor], float]:
     """The scales that balance one network.
 
     Returns:

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import FUNCTIONS, Architecture, Layer, ReadNetwork, Stage, Told, WeightSpace, read_network
+from nfn_cli.architectures import FUNCTIONS, Architecture, Layer, NetworkWeights, ReadNetwork, Stage, Told, read_network
 from nfn_cli.architectures.modules import BatchNorm, Weighted
 from nfn_cli.checkpoints import Checkpoint
 from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind, group_kind
@@ -157,7 +157,7 @@ def read_leniently(path: Path, told: Told | None = None) -> tuple[Checkpoint, Re
 
 def inspect_network(checkpoint: Checkpoint, network: ReadNetwork) -> Inspection:
     """Gather the facts of a network that `read_leniently` has read from a checkpoint."""
-    point = network.weight_space
+    point = network.weights
     architecture = point.architecture
     known = network.activation.source != "assumed"
     unpooled = _pool_matters(architecture)
@@ -220,7 +220,7 @@ def _described(stage: Stage, network: ReadNetwork) -> str:
     return f"{kind} {stage.name}{where}"
 
 
-def _groups(point: WeightSpace, precision: torch.dtype, known: bool) -> tuple[list[GroupFacts], int]:
+def _groups(point: NetworkWeights, precision: torch.dtype, known: bool) -> tuple[list[GroupFacts], int]:
     """The facts of every neuron group, and the dimension of the orbit."""
     architecture = point.architecture
     links = _links(point, known)
@@ -255,7 +255,7 @@ def _groups(point: WeightSpace, precision: torch.dtype, known: bool) -> tuple[li
     return found, dimension
 
 
-def _links(point: WeightSpace, known: bool) -> Links:
+def _links(point: NetworkWeights, known: bool) -> Links:
     """The links, where a neuron that nothing feeds silences others only if its output is then zero."""
     links = Links.of(point)
     zero = torch.zeros(1, dtype=torch.float64)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Side, TensorSpec, WeightSpace
+from nfn_cli.architectures import NetworkWeights, Side, TensorSpec
 
 _CHUNK = 1 << 16  # numbers held in float64 at once: half a megabyte stays in a processor's cache
 # With this many weights a pair of neurons, their sums of squares are held: half of what they take in float32, at most.
@@ -114,7 +114,7 @@ class Links:
     read: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, point: WeightSpace) -> Links:
+    def of(cls, point: NetworkWeights) -> Links:
         """Measure a network, without batch axes."""
         sizes = [group.size for group in point.architecture.groups]
         into: list[list[Link]] = [[] for _ in sizes]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Side, TensorSpec, WeightSpace
+from nfn_cli.architectures import NetworkWeights, Side, TensorSpec
 from nfn_cli.symmetry.element import GroupElement
 
 # Numbers held in float64 at once. They stay in a processor's cache, and PyTorch leaves so few to one thread: on chunks
@@ -20,7 +20,7 @@ CHUNK = (1 << 15) - 1
 
 
 def neuron_rows(
-    point: WeightSpace,
+    point: NetworkWeights,
     group: int,
     side: Side,
     element: GroupElement,
@@ -76,13 +76,13 @@ def neuron_rows(
         yield some, joined, sum(biases[1:], biases[0]) if biases else None
 
 
-def has_index(point: WeightSpace, group: int) -> bool:
+def has_index(point: NetworkWeights, group: int) -> bool:
     """Whether anything is a group's neurons' own without being scaled with them."""
     roles = (role for spec in point.architecture.tensors for role in spec.roles)
     return any(role.group == group and role.side is Side.INDEX for role in roles)
 
 
-def unread_neurons(point: WeightSpace, group: int) -> Tensor:
+def unread_neurons(point: NetworkWeights, group: int) -> Tensor:
     """Which neurons of a group are read by zero weights alone, bool [n]."""
     size = point.architecture.groups[group].size
     unread = torch.ones(size, dtype=torch.bool)

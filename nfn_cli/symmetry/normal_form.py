@@ -23,7 +23,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import AxisRole, Side, WeightSpace
+from nfn_cli.architectures import AxisRole, NetworkWeights, Side
 from nfn_cli.symmetry.balance import balance
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
@@ -70,7 +70,7 @@ class NormalForm:
 
 @by_weights
 def normal_form(
-    point: WeightSpace, settings: NormalFormSettings | None = None, *, precision: torch.dtype | None = None
+    point: NetworkWeights, settings: NormalFormSettings | None = None, *, precision: torch.dtype | None = None
 ) -> NormalForm:
     """Find the normal form of one network.
 
@@ -87,7 +87,7 @@ def normal_form(
 
 @dataclass
 class _Builder:
-    point: WeightSpace
+    point: NetworkWeights
     settings: NormalFormSettings
     precision: torch.dtype | None
     element: GroupElement = field(init=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, WeightSpace, functional_forward
+from nfn_cli.architectures import Architecture, NetworkWeights, functional_forward
 from nfn_cli.errors import UsageError
 from nfn_cli.symmetry.action import act
 from nfn_cli.symmetry.element import GroupElement
@@ -79,7 +79,7 @@ def compare_each(name: str, before: Sequence[Tensor], after: Iterable[Sequence[T
 
 @by_weights
 def check_outputs(
-    point: WeightSpace,
+    point: NetworkWeights,
     elements: Iterable[GroupElement],
     inputs: Tensor,
     chain: Architecture | None = None,
@@ -96,11 +96,11 @@ def check_outputs(
     Raises:
         UsageError: the inputs do not fit.
     """
-    exact = WeightSpace(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
+    exact = NetworkWeights(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
     chain = chain or point.architecture
 
-    def run(moved: WeightSpace) -> Tensor:
-        return functional_forward(WeightSpace(chain, moved.tensors), inputs, padding=None if padded else 0)
+    def run(moved: NetworkWeights) -> Tensor:
+        return functional_forward(NetworkWeights(chain, moved.tensors), inputs, padding=None if padded else 0)
 
     try:
         before = run(exact)

@@ -113,7 +113,7 @@ def read_source(
             activation behind a convolution may stand before a max-pooling, which does not commute with signs.
     """
     checkpoint, network = read_network(path, (told or Told()).and_of(activation, pool))
-    architecture = network.weight_space.architecture
+    architecture = network.weights.architecture
     if architecture.pool is None and any(layer.kind == "conv" for layer in architecture.layers[:-1]):
         kind = diagonal_kind(architecture.activation)
         if kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):

@@ -11,13 +11,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Side, TensorSpec, WeightSpace
+from nfn_cli.architectures import NetworkWeights, Side, TensorSpec
 from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 
 _SCALED = (DiagonalKind.POSITIVE, DiagonalKind.NONZERO)
 
 
-def unit_scaled(point: WeightSpace) -> WeightSpace:
+def unit_scaled(point: NetworkWeights) -> NetworkWeights:
     """Scale every neuron's incoming weights and bias to a joint norm of 1; what reads it takes the factor.
 
     Args:
@@ -46,7 +46,7 @@ def unit_scaled(point: WeightSpace) -> WeightSpace:
             tensors[spec.name] = tensors[spec.name] / _shaped(norms, spec, axis)
         for spec, axis in _axes(specs, group, Side.IN):
             tensors[spec.name] = tensors[spec.name] * _shaped(norms, spec, axis)
-    return WeightSpace(point.architecture, tensors)
+    return NetworkWeights(point.architecture, tensors)
 
 
 def _axes(specs: Sequence[TensorSpec], group: int, side: Side) -> list[tuple[TensorSpec, int]]:

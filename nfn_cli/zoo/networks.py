@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.checkpoints import find_checkpoints, population_of
 from nfn_cli.errors import DataError
 from nfn_cli.zoo.labels import LABELS_FILE, RUN_COLUMN, Label, read_labels
@@ -22,7 +22,7 @@ from nfn_cli.zoo.points import confined, read_points, selected
 class LabelledNetworks:
     """N networks of one architecture with their accuracies."""
 
-    point: WeightSpace  # tensors float32 or float64 [N, *shape]
+    point: NetworkWeights  # tensors float32 or float64 [N, *shape]
     accuracies: Tensor  # float64 [N]
     runs: tuple[str, ...]  # the training run of each; equal for checkpoints of one run
     files: tuple[str, ...]

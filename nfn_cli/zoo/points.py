@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Told, WeightSpace, read_network, read_weight_space, stack, to_plain_range
+from nfn_cli.architectures import NetworkWeights, Told, read_network, read_weights, stack, to_plain_range
 from nfn_cli.checkpoints import Checkpoint, population_of, read_members
 from nfn_cli.errors import DataError
 
@@ -33,13 +33,13 @@ def read_points(
     *,
     activation: str | None = None,
     default_activation: str | None = None,
-) -> WeightSpace:
+) -> NetworkWeights:
     """The networks of the rows, in their order, [len(rows), *shape]; pictures as if black were -1 and white 1.
 
     Args:
         rows: at least one.
         path_of: the path of a listed file.
-        activation, default_activation: as in `read_weight_space`.
+        activation, default_activation: as in `read_weights`.
 
     Raises:
         DataError: a file is no packed population though its rows say so, or networks of several architectures.
@@ -48,7 +48,7 @@ def read_points(
     by_file: dict[str, list[int]] = {}
     for position, row in enumerate(rows):
         by_file.setdefault(row.file, []).append(position)
-    points: list[WeightSpace] = []
+    points: list[NetworkWeights] = []
     order: list[int] = []
     for name, positions in by_file.items():
         members = [rows[position] for position in positions]
@@ -57,10 +57,10 @@ def read_points(
     return selected(_joined(points, list(by_file)), torch.tensor(order).argsort().tolist())
 
 
-def selected(point: WeightSpace, indices: Sequence[int]) -> WeightSpace:
+def selected(point: NetworkWeights, indices: Sequence[int]) -> NetworkWeights:
     """The networks of a batch at these positions."""
     chosen = torch.tensor(indices, dtype=torch.int64)
-    return WeightSpace(point.architecture, {name: tensor[chosen] for name, tensor in point.tensors.items()})
+    return NetworkWeights(point.architecture, {name: tensor[chosen] for name, tensor in point.tensors.items()})
 
 
 def confined(folder: Path, name: str, table: Path) -> Path:
@@ -83,17 +83,17 @@ def confined(folder: Path, name: str, table: Path) -> Path:
 
 def _read_members(
     path: Path, members: Sequence[Placed], activation: str | None, default_activation: str | None
-) -> WeightSpace:
+) -> NetworkWeights:
     """The members of one file, [len(members), *shape]."""
     indices = [member.index for member in members if member.index is not None]
     if not indices:
         told = Told(activation=activation)
         read = read_network(path, told, default_activation=default_activation)[1].plain()
-        plain = to_plain_range(read.weight_space, read.activation.value_range)
+        plain = to_plain_range(read.weights, read.activation.value_range)
         return selected(stack([plain]), [0] * len(members))
     first, tensors, chosen = _read_packed(path, indices, len(members))
-    network = read_weight_space(first, activation=activation, default_activation=default_activation).plain()
-    architecture = network.weight_space.architecture
+    network = read_weights(first, activation=activation, default_activation=default_activation).plain()
+    architecture = network.weights.architecture
     if {spec.name for spec in architecture.tensors} != set(tensors):
         raise DataError(
             path, "its members need conversion (folded layers or missing biases)", "store one file a network"
@@ -102,7 +102,7 @@ def _read_members(
     broken = [name for name, tensor in chosen_tensors.items() if not tensor.isfinite().all()]
     if broken:
         raise DataError(path, f"tensor {broken[0]!r} of some member is not finite", "remove the rows of that member")
-    point = WeightSpace(
+    point = NetworkWeights(
         architecture,
         {name: tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for name, tensor in chosen_tensors.items()},
     )
@@ -131,7 +131,7 @@ def _read_packed(path: Path, indices: Sequence[int], count: int) -> tuple[Checkp
     return first, tensors, torch.tensor(indices) - start
 
 
-def _joined(points: Sequence[WeightSpace], names: Sequence[str]) -> WeightSpace:
+def _joined(points: Sequence[NetworkWeights], names: Sequence[str]) -> NetworkWeights:
     first = points[0].architecture
     for name, point in zip(names, points, strict=True):
         if point.architecture.signature != first.signature:
@@ -143,4 +143,4 @@ def _joined(points: Sequence[WeightSpace], names: Sequence[str]) -> WeightSpace:
         spec.name: torch.cat([point.tensors[own] for point, own in zip(points, owns, strict=True)])
         for spec, owns in columns
     }
-    return WeightSpace(first, tensors)
+    return NetworkWeights(first, tensors)

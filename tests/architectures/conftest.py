@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nfn_cli.architectures import ReadNetwork, Told, read_weight_space
+from nfn_cli.architectures import ReadNetwork, Told, read_weights
 from nfn_cli.checkpoints import read_checkpoint
 
 Steps = Sequence[tuple[str, nn.Module]]
@@ -100,7 +100,7 @@ def read(save: Save) -> Read:
         is_chain: bool = False,
     ) -> ReadNetwork:
         told = Told(activation=activation, chain=is_chain)
-        return read_weight_space(read_checkpoint(save(source, format)), told)
+        return read_weights(read_checkpoint(save(source, format)), told)
 
     return write_and_read
 

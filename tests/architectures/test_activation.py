@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from nfn_cli import records
-from nfn_cli.architectures import FUNCTIONS, Activation, canonical_activation, read_weight_space
+from nfn_cli.architectures import FUNCTIONS, Activation, canonical_activation, read_weights
 from nfn_cli.checkpoints import read_checkpoint
 from nfn_cli.errors import ArchitectureError
 from nfn_cli.records import LARGEST_YAML
@@ -38,8 +38,8 @@ def known(save: Save) -> Known:
         if sidecar is not None:
             content = sidecar if isinstance(sidecar, bytes) else sidecar.encode()
             path.with_name(sidecar_name).write_bytes(content)
-        network = read_weight_space(read_checkpoint(path), activation=option, default_activation=default)
-        architecture = network.weight_space.architecture
+        network = read_weights(read_checkpoint(path), activation=option, default_activation=default)
+        architecture = network.weights.architecture
         assert (architecture.activation, architecture.omega_0, architecture.pool) == (
             network.activation.name,
             network.activation.omega_0,

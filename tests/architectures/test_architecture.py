@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nfn_cli.architectures import Architecture, AxisRole, Layer, Side, WeightSpace, chain, stack
+from nfn_cli.architectures import Architecture, AxisRole, Layer, NetworkWeights, Side, chain, stack
 
 FIXED = AxisRole()
 
@@ -72,9 +72,9 @@ def test_another_activation_leaves_the_rest() -> None:
     assert lenet("sin", omega_0=3.0, pool="max").with_activation("tanh") == lenet("tanh", omega_0=3.0, pool="max")
 
 
-def random_point(architecture: Architecture) -> WeightSpace:
+def random_point(architecture: Architecture) -> NetworkWeights:
     """Standard normal weights."""
-    return WeightSpace(architecture, {spec.name: torch.randn(spec.shape) for spec in architecture.tensors})
+    return NetworkWeights(architecture, {spec.name: torch.randn(spec.shape) for spec in architecture.tensors})
 
 
 def test_networks_that_differ_in_names_form_a_batch() -> None:

@@ -137,7 +137,7 @@ def test_the_function_is_that_of_the_module_in_evaluation(
 ) -> None:
     network = make_network(case.steps, case.defined)
     inputs = torch.randn(32, *case.inputs, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    point = read(network, format, is_chain=True).weight_space
+    point = read(network, format, is_chain=True).weights
     assert deviation(functional_forward(point, inputs), network(inputs)) < 1e-12
 
 
@@ -146,7 +146,7 @@ def test_folding_does_not_round_more_than_to_float32(
     dtype: torch.dtype, make_network: MakeNetwork, read: Read, deviation: Deviation
 ) -> None:
     network = make_network(CASES["numbered alike"].steps).to(dtype)
-    point = read(network).weight_space
+    point = read(network).weights
     network.double()  # the module computes with the very numbers of the file
     inputs = torch.randn(32, 4, 7, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     assert {tensor.dtype for tensor in point.tensors.values()} == {torch.float32}
@@ -163,7 +163,7 @@ def test_folding_is_computed_in_float64() -> None:
 
 
 def test_a_folded_layer_has_no_trace_of_the_norm(make_network: MakeNetwork, read: Read) -> None:
-    point = read(make_network(CASES["Sequential"].steps)).weight_space
+    point = read(make_network(CASES["Sequential"].steps)).weights
     assert list(point.tensors) == [f"{name}.{part}" for name in ("0", "3", "7") for part in ("weight", "bias")]
 
 
@@ -202,7 +202,7 @@ def test_a_norm_that_may_be_of_two_layers_is_refused_where_the_file_does_not_tel
     with pytest.raises(ArchitectureError, match="cannot tell behind which layer bn2 stands"):
         read(network, "safetensors")
     inputs = torch.randn(8, 2, 6, dtype=torch.float64)
-    assert deviation(functional_forward(read(network, "torch").weight_space, inputs), network(inputs)) < 1e-12
+    assert deviation(functional_forward(read(network, "torch").weights, inputs), network(inputs)) < 1e-12
 
 
 def test_a_norm_whose_place_and_name_disagree_is_refused(make_network: MakeNetwork, read: Read) -> None:

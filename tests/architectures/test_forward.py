@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.architectures import FUNCTIONS, ReadNetwork, WeightSpace, chain, functional_forward
+from nfn_cli.architectures import FUNCTIONS, NetworkWeights, ReadNetwork, chain, functional_forward
 
 Read = Callable[..., ReadNetwork]
 Deviation = Callable[[Tensor, Tensor], float]
@@ -36,7 +36,7 @@ MODULES: dict[str, nn.Module] = {
 def test_an_activation_is_that_of_torch(activation: str, read: Read, deviation: Deviation) -> None:
     network = nn.Sequential(nn.Linear(3, 16), MODULES[activation], nn.Linear(16, 2)).double()
     inputs = 3 * torch.randn(64, 3, dtype=torch.float64)
-    found = functional_forward(read(network, activation=activation).weight_space, inputs)
+    found = functional_forward(read(network, activation=activation).weights, inputs)
     assert deviation(found, network(inputs)) < 1e-12
 
 
@@ -49,16 +49,16 @@ def test_a_sine_has_its_frequency(read: Read, deviation: Deviation) -> None:
     inputs = torch.rand(16, 2, dtype=torch.float64)
     first, second, last = network
     expected = last(torch.sin(7.5 * second(torch.sin(7.5 * first(inputs)))))
-    point = read(network, activation="sin").weight_space
+    point = read(network, activation="sin").weights
     architecture = chain(point.architecture.layers, activation="sin", omega_0=7.5)
-    assert deviation(functional_forward(WeightSpace(architecture, point.tensors), inputs), expected) < 1e-12
+    assert deviation(functional_forward(NetworkWeights(architecture, point.tensors), inputs), expected) < 1e-12
 
 
 def test_erf_is_the_error_function(read: Read, deviation: Deviation) -> None:
     network = nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 1)).double()
     inputs = torch.randn(16, 2, dtype=torch.float64)
     expected = network[1](torch.erf(network[0](inputs)))
-    assert deviation(functional_forward(read(network, activation="erf").weight_space, inputs), expected) < 1e-12
+    assert deviation(functional_forward(read(network, activation="erf").weights, inputs), expected) < 1e-12
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_flatten_is_found_by_the_size_of_the_linear_layer(
     inputs = torch.randn(8, 1, *space, dtype=torch.float64)
     positions = torch.Size(size - 1 for size in space).numel()
     network = nn.Sequential(convolution, nn.ReLU(), nn.Flatten(), nn.Linear(3 * positions, 4)).double()
-    point = read(network).weight_space
+    point = read(network).weights
     assert [layer.spatial for layer in point.architecture.layers] == [1, positions]
     assert point.architecture.tensors[2].roles[1].repeat == positions
     assert deviation(functional_forward(point, inputs), network(inputs)) < 1e-12
@@ -84,10 +84,10 @@ def test_a_pooling_makes_a_flatten_fit(
 ) -> None:
     network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Linear(3 * side**2, 4)).double()
     inputs = torch.randn(8, 1, 8, 8, dtype=torch.float64)
-    point = read(network).weight_space
+    point = read(network).weights
     architecture = chain(point.architecture.layers, activation="relu", pool=pool)
     expected = network[1](pooling(torch.relu(network[0](inputs)), side).flatten(1))
-    assert deviation(functional_forward(WeightSpace(architecture, point.tensors), inputs), expected) < 1e-12
+    assert deviation(functional_forward(NetworkWeights(architecture, point.tensors), inputs), expected) < 1e-12
 
 
 @pytest.mark.parametrize("channels", [1, 30])
@@ -97,7 +97,7 @@ def test_without_a_number_padding_keeps_the_size(read: Read, deviation: Deviatio
     inputs = torch.randn(5, channels, 9, 7, dtype=torch.float64)
     weights = nn.Sequential(nn.Conv2d(channels, 3, 5), nn.ReLU(), nn.Conv2d(3, 2, (2, 3))).double()
     weights.load_state_dict(network.state_dict())
-    found = functional_forward(read(weights).weight_space, inputs, padding=None)
+    found = functional_forward(read(weights).weights, inputs, padding=None)
     assert found.shape == (5, 2, 9, 7)
     # A kernel of two is padded before, here, and behind by torch.
     odd = network[:2](inputs)
@@ -111,11 +111,11 @@ def test_stride_and_padding_are_those_of_every_convolution(read: Read, deviation
     layers = [nn.Conv2d(1, 3, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(3, 2, 3, stride=2, padding=1)]
     network = nn.Sequential(*layers).double()
     inputs = torch.randn(4, 1, 9, 9, dtype=torch.float64)
-    found = functional_forward(read(network).weight_space, inputs, stride=2, padding=1)
+    found = functional_forward(read(network).weights, inputs, stride=2, padding=1)
     assert deviation(found, network(inputs)) < 1e-12
 
 
 def test_positions_that_form_no_square_are_refused(read: Read) -> None:
-    point = read(nn.Sequential(nn.Conv2d(1, 3, 3), nn.Linear(3 * 6, 4))).weight_space
+    point = read(nn.Sequential(nn.Conv2d(1, 3, 3), nn.Linear(3 * 6, 4))).weights
     with pytest.raises(ValueError, match="1 reads 6 positions"):
         functional_forward(point, torch.randn(2, 1, 8, 8))

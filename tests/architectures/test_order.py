@@ -137,14 +137,14 @@ def test_the_network_that_was_read_computes_what_the_module_computes(
 ) -> None:
     network = make_network(case.steps)
     inputs = torch.randn(16, *case.inputs, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    point = read(network, format, is_chain=True).weight_space
+    point = read(network, format, is_chain=True).weights
     found = functional_forward(point, inputs, padding=case.padding)
     assert deviation(found, network(inputs)) < 1e-12
 
 
 def test_the_layers_have_names_sizes_and_kernels(make_network: MakeNetwork, read: Read) -> None:
     network = make_network(CASES["LeNet-5 in two containers"].steps)
-    layers = read(network).weight_space.architecture.layers
+    layers = read(network).weights.architecture.layers
     assert [(layer.name, layer.kind, layer.in_features, layer.out_features, layer.kernel) for layer in layers] == [
         ("features.0", "conv", 1, 6, (5, 5)),
         ("features.3", "conv", 6, 16, (5, 5)),
@@ -159,7 +159,7 @@ def test_torch_files_keep_an_order_that_names_do_not_tell(
 ) -> None:
     network = make_network(perceptron("third", "first2", "first1", "any"))
     inputs = torch.randn(16, 6, dtype=torch.float64)
-    point = read(network, "torch", is_chain=True).weight_space
+    point = read(network, "torch", is_chain=True).weights
     assert deviation(functional_forward(point, inputs), network(inputs)) < 1e-12
 
 
@@ -168,7 +168,7 @@ def test_layers_that_are_defined_out_of_order_are_put_in_order_only_if_they_are_
 ) -> None:
     network = make_network(CASES["LeNet-5"].steps, defined=["fc1", "fc2", "fc3", "conv2", "conv1"])
     inputs = torch.randn(16, 1, 12, 12, dtype=torch.float64)
-    point = read(network, "torch", is_chain=True).weight_space
+    point = read(network, "torch", is_chain=True).weights
     assert deviation(functional_forward(point, inputs), network(inputs)) < 1e-12
     with pytest.raises(ArchitectureError, match="do not form a chain in the file's order") as refused:
         read(network, "torch")
@@ -191,7 +191,7 @@ def test_numbers_that_may_count_pairs_are_not_taken_for_blocks(make_network: Mak
     with pytest.raises(ArchitectureError, match="the names do not tell the order of the layers"):
         read(network)
     told = read(network, "torch", is_chain=True)
-    assert [layer.name for layer in told.weight_space.architecture.layers] == list(layers)
+    assert [layer.name for layer in told.weights.architecture.layers] == list(layers)
 
 
 def test_too_many_orders_to_look_at_are_refused(make_network: MakeNetwork, read: Read) -> None:
@@ -230,16 +230,16 @@ def test_more_layers_than_can_be_ordered_are_refused_at_once(read: Read) -> None
     tensors = {f"{i}.weight": torch.ones(1, 1) for i in range(501)}
     with pytest.raises(ArchitectureError, match="501 layers"):
         read(tensors)
-    assert len(read(tensors, "torch").weight_space.architecture.layers) == 501
+    assert len(read(tensors, "torch").weights.architecture.layers) == 501
 
 
 def test_hundreds_of_numbered_layers_are_ordered(read: Read) -> None:
     tensors = {f"layers.{i}.weight": torch.ones(2, 2) for i in range(500)}
-    layers = read(tensors).weight_space.architecture.layers
+    layers = read(tensors).weights.architecture.layers
     assert [layer.name for layer in layers] == [f"layers.{i}" for i in range(500)]
 
 
 def test_digits_without_end_are_no_crash(read: Read) -> None:
     number = "9" * 5000  # int() refuses these
-    layers = read({f"{number}.weight": torch.ones(2, 3), "0.weight": torch.ones(3, 4)}).weight_space.architecture.layers
+    layers = read({f"{number}.weight": torch.ones(2, 3), "0.weight": torch.ones(3, 4)}).weights.architecture.layers
     assert [layer.name for layer in layers] == ["0", number]

@@ -19,7 +19,7 @@ Deviation = Callable[[Tensor, Tensor], float]
 @pytest.mark.parametrize("format", ["safetensors", "torch"])
 def test_a_missing_bias_is_zero(format: str, read: Read) -> None:
     network = nn.Sequential(nn.Conv2d(2, 3, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(12, 4))
-    point = read(network, format).weight_space
+    point = read(network, format).weights
     assert torch.equal(point.tensors["0.bias"], torch.zeros(3))
     assert [layer.has_bias for layer in point.architecture.layers] == [False, True]
     assert torch.equal(point.tensors["3.bias"], network[3].bias)
@@ -38,13 +38,13 @@ def test_weights_are_float64_where_the_file_has_them_else_float32(
     stored: torch.dtype, expected: torch.dtype, read: Read
 ) -> None:
     weight = torch.tensor([[0.5, -2.0, 1.0]]).to(stored)
-    tensors = read({"0.weight": weight}, "torch").weight_space.tensors
+    tensors = read({"0.weight": weight}, "torch").weights.tensors
     assert {tensor.dtype for tensor in tensors.values()} == {expected}
     assert tensors["0.weight"].tolist() == [[0.5, -2.0, 1.0]]
 
 
 def test_a_bare_layer_is_a_network(read: Read) -> None:
-    point = read(nn.Linear(3, 2)).weight_space
+    point = read(nn.Linear(3, 2)).weights
     assert point.architecture.describe() == "linear 3->2 (relu)"
     assert point.architecture.groups == ()
 
@@ -65,7 +65,7 @@ def test_weight_normalisation_is_multiplied_out(
             if name.endswith(("weight_g", "original0")):
                 tensor.copy_(torch.rand_like(tensor) + 0.5)
     inputs = torch.randn(8, 2, 6, dtype=torch.float64)
-    found = functional_forward(read(network, format).weight_space, inputs)
+    found = functional_forward(read(network, format).weights, inputs)
     assert deviation(found, network(inputs)) < 1e-12
 
 

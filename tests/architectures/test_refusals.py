@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import ReadNetwork, read_weight_space
+from nfn_cli.architectures import ReadNetwork, read_weights
 from nfn_cli.checkpoints import Checkpoint, read_checkpoint
 from nfn_cli.errors import ArchitectureError
 
@@ -107,7 +107,7 @@ def test_what_is_no_chain_is_refused_in_one_line(module: nn.Module, cause: str, 
 def test_what_is_no_chain_is_refused_before_its_activation_is_asked_for(save: Save) -> None:
     checkpoint = read_checkpoint(save(within("mixer", nn.MultiheadAttention(4, 2))))
     with pytest.raises(ArchitectureError, match=r"mixer\.in_proj_"):
-        read_weight_space(checkpoint)
+        read_weights(checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_tensors_that_are_no_layer_are_refused_by_name(tensors: dict[str, Tensor
 @pytest.mark.parametrize("format", ["safetensors", "torch"])
 def test_counters_and_position_numbers_are_passed_over(format: str, read: Read) -> None:
     tensors = {"0.weight": torch.ones(4, 4), "0.steps": torch.tensor(3), "position_ids": torch.arange(4)}
-    assert list(read(tensors, format).weight_space.tensors) == ["0.weight", "0.bias"]
+    assert list(read(tensors, format).weights.tensors) == ["0.weight", "0.bias"]
 
 
 @pytest.mark.parametrize("name", ["embed", "keyed", "skipper", "monkey", "outlora"])
@@ -141,6 +141,6 @@ def test_a_linear_layer_is_not_refused_for_a_name_that_only_resembles(name: str,
 def test_reading_leaves_the_checkpoint_as_it_was(save: Save) -> None:
     checkpoint = read_checkpoint(save(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))))
     before = {name: tensor.clone() for name, tensor in checkpoint.tensors.items()}
-    read_weight_space(checkpoint, activation="relu")
+    read_weights(checkpoint, activation="relu")
     assert isinstance(checkpoint, Checkpoint)
     assert all(torch.equal(tensor, before[name]) for name, tensor in checkpoint.tensors.items())

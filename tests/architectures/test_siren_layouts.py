@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import ReadNetwork, functional_forward, read_weight_space
+from nfn_cli.architectures import ReadNetwork, functional_forward, read_weights
 from nfn_cli.checkpoints import read_checkpoint
 from nfn_cli.errors import ArchitectureError
 
@@ -65,7 +65,7 @@ def state_dict(layers: nn.ModuleList, names: Sequence[str]) -> dict[str, Tensor]
 
 
 def read(path: Path) -> ReadNetwork:
-    return read_weight_space(read_checkpoint(path))
+    return read_weights(read_checkpoint(path))
 
 
 # Square hidden layers chain in any order, so that names must tell it; from the eleventh on, digits sort otherwise.
@@ -83,13 +83,13 @@ def test_layers_are_read_in_order(
     if told == "sidecar":
         path.with_suffix(".yaml").write_text("activation: sine\nomega_0: 30\n")
     network = read(path)
-    architecture = network.weight_space.architecture
+    architecture = network.weights.architecture
     assert (architecture.activation, architecture.omega_0, network.activation.source) == ("sin", OMEGA_0, told)
     assert [layer.out_features for layer in architecture.layers] == list(widths[1:])
     # As in the file, but for the prefixes that wrappers add.
     assert all(name.endswith(layer.name) for name, layer in zip(names, architecture.layers, strict=True))
     places = torch.rand(7, 2, dtype=torch.float64) * 2 - 1
-    assert deviation(functional_forward(network.weight_space, places), run(layers, places)) < 1e-12
+    assert deviation(functional_forward(network.weights, places), run(layers, places)) < 1e-12
 
 
 @pytest.mark.parametrize("format", ["safetensors", "torch"])
@@ -99,9 +99,9 @@ def test_without_a_word_on_the_activation_it_can_be_assumed(layout: str, format:
     path = save(state_dict(layers, LAYOUTS[layout](3)), format)
     with pytest.raises(ArchitectureError, match="does not tell its activation"):
         read(path)
-    network = read_weight_space(read_checkpoint(path), default_activation="sin")
+    network = read_weights(read_checkpoint(path), default_activation="sin")
     assert (network.activation.name, network.activation.source) == ("sin", "assumed")
-    assert [layer.in_features for layer in network.weight_space.architecture.layers] == [2, 5, 5]
+    assert [layer.in_features for layer in network.weights.architecture.layers] == [2, 5, 5]
 
 
 def test_a_label_beside_the_weights_is_passed_over(tmp_path: Path) -> None:
@@ -110,5 +110,5 @@ def test_a_label_beside_the_weights_is_passed_over(tmp_path: Path) -> None:
     tensors = state_dict(layers, LAYOUTS["seq.0"](3))
     for name, label in {"number": 7, "tensor": torch.tensor(7)}.items():
         torch.save(tensors | {"label": label}, tmp_path / f"{name}.pth")
-        network = read_weight_space(read_checkpoint(tmp_path / f"{name}.pth"), activation="sin")
-        assert [layer.name for layer in network.weight_space.architecture.layers] == ["seq.0", "seq.1", "seq.2"]
+        network = read_weights(read_checkpoint(tmp_path / f"{name}.pth"), activation="sin")
+        assert [layer.name for layer in network.weights.architecture.layers] == ["seq.0", "seq.1", "seq.2"]

@@ -43,11 +43,11 @@ def path(tmp_path: Path) -> Path:
 
 
 def omegas(network: ReadNetwork) -> list[float]:
-    return [group.omega_0 for group in network.weight_space.architecture.groups]
+    return [group.omega_0 for group in network.weights.architecture.groups]
 
 
 def has_phases(network: ReadNetwork) -> bool:
-    return any(role.bias for spec in network.weight_space.architecture.tensors for role in spec.roles)
+    return any(role.bias for spec in network.weights.architecture.tensors for role in spec.roles)
 
 
 def test_a_frequency_that_nobody_tells_is_an_assumption_without_phases(path: Path) -> None:
@@ -113,7 +113,7 @@ def test_frequencies_of_the_command_line_are_positive_numbers(text: str) -> None
 
 
 def test_each_layer_is_run_with_its_frequency(path: Path) -> None:
-    point = read(path, omega_0=(3.0, 2.0, 0.5)).weight_space
+    point = read(path, omega_0=(3.0, 2.0, 0.5)).weights
     values = torch.rand(7, 2, generator=torch.Generator().manual_seed(1))
     tensors, expected = sines(), values
     for place, omega in enumerate((3.0, 2.0, 0.5)):
@@ -225,7 +225,7 @@ def test_an_entry_names_one_network_of_a_pytorch_file(place: str, tmp_path: Path
     if place == "sidecar":
         path.with_suffix(".yaml").write_text("entry: q2")
     network = read(path, activation="relu", entry="q2" if place == "option" else None)
-    assert network.weight_space.architecture.layers[0].out_features == 4
+    assert network.weights.architecture.layers[0].out_features == 4
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_the_slope_of_a_leaky_relu_is_read_and_run(spelling: str, slope: float |
     network = read(tmp_path / "a.safetensors")
     assert (network.activation.name, network.activation.slope) == ("leaky_relu", slope)
     values = torch.randn(9, 3)
-    assert torch.allclose(functional_forward(network.weight_space, values), module(values), atol=1e-6)
+    assert torch.allclose(functional_forward(network.weights, values), module(values), atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [1, 6])
@@ -256,7 +256,7 @@ def test_the_slopes_of_a_prelu_are_read_and_run(size: int, tmp_path: Path) -> No
     network = read(tmp_path / "a.safetensors")
     assert (network.activation.name, network.activation.source) == ("prelu", "found" if size == 1 else "metadata")
     values = torch.randn(9, 3)
-    assert torch.allclose(functional_forward(network.weight_space, values), module(values), atol=1e-6)
+    assert torch.allclose(functional_forward(network.weights, values), module(values), atol=1e-6)
 
 
 def test_a_prelu_without_slopes_is_refused(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import torch
 
 from nfn_cli import classify
 from nfn_cli.architectures import (
-    WeightSpace,
+    NetworkWeights,
     from_plain_range,
     functional_forward,
-    read_weight_space,
+    read_weights,
     to_plain_range,
 )
 from nfn_cli.checkpoints import read_checkpoint, save_tensors
@@ -23,9 +23,9 @@ SAMPLE = Path(__file__).parents[1] / "inrs" / "mnist-3.safetensors"
 RANGES = [(0.0, 1.0), (-0.5, 0.5), (1.0, -1.0), (3.0, 255.0)]
 
 
-def sample() -> WeightSpace:
-    point = read_weight_space(read_checkpoint(SAMPLE)).weight_space
-    return WeightSpace(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
+def sample() -> NetworkWeights:
+    point = read_weights(read_checkpoint(SAMPLE)).weights
+    return NetworkWeights(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
 
 
 @pytest.fixture(params=RANGES)
@@ -64,17 +64,17 @@ def test_the_class_is_that_of_what_the_network_shows(other: Path) -> None:
 def test_an_edit_keeps_the_range(other: Path, shown: tuple[float, float]) -> None:
     head = load_editor("dilate-mnist").to(torch.float64)
     first, second = read_checkpoint(SAMPLE), read_checkpoint(other)
-    plain = edited_tensors(first, read_weight_space(first), head)
-    found = edited_tensors(second, read_weight_space(second), head)
-    architecture = read_weight_space(second).weight_space.architecture
-    back = to_plain_range(WeightSpace(architecture, dict(found.tensors)), shown)
+    plain = edited_tensors(first, read_weights(first), head)
+    found = edited_tensors(second, read_weights(second), head)
+    architecture = read_weights(second).weights.architecture
+    back = to_plain_range(NetworkWeights(architecture, dict(found.tensors)), shown)
     places = torch.rand(64, 2, dtype=torch.float64) * 2 - 1
     double = {name: tensor.double() for name, tensor in plain.tensors.items()}
-    expected = functional_forward(WeightSpace(sample().architecture, double), places)
+    expected = functional_forward(NetworkWeights(sample().architecture, double), places)
     assert torch.allclose(functional_forward(back, places), expected, atol=1e-3)
 
 
 def test_what_is_no_picture_stays_as_it_is(shown: tuple[float, float]) -> None:
     path = SAMPLE.parents[1] / "samples" / "relu-1.safetensors"
-    point = read_weight_space(read_checkpoint(path)).weight_space
+    point = read_weights(read_checkpoint(path)).weights
     assert to_plain_range(point, shown) is point and from_plain_range(point, shown) is point

@@ -21,7 +21,7 @@ from nfn_cli.nn.inr import Classifier, ClassifierConfig, ClassifierModel, Coordi
 
 Nfn = Callable[..., tuple[int, str, str]]
 Save = Callable[..., Path]
-COLUMNS = ["path", "label", "probability", "entropy", "probabilities", "head", "in_population", "distance", "error"]
+COLUMNS = ["path", "label", "probability", "entropy", "probabilities", "head", "in_distribution", "distance", "error"]
 CLASSES = ("cat", "polar bear", "[red]fox[/]")
 
 

@@ -19,9 +19,9 @@ from safetensors.torch import save_file
 from nfn_cli.cli.interrupts import told_interrupt
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import render_rows, write_rows
-from nfn_cli.cli.predictions_table import predictions_table
-from nfn_cli.cli.progress import Progress
+from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.scoring_output import print_all
+from nfn_cli.cli.tables.predictions_table import predictions_table
 from nfn_cli.scoring import Inputs, ScoreRow, found
 
 Nfn = Callable[..., Any]

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from nfn_cli import checkpoints
 from nfn_cli.checkpoints import POPULATION_KEY, open_tensors
-from nfn_cli.cli.inspection_table import Inspected, write_inspections
-from nfn_cli.cli.tensor_table import ShownTensors
+from nfn_cli.cli.tables.inspection_table import Inspected, write_inspections
+from nfn_cli.cli.tables.tensor_table import ShownTensors
 from nfn_cli.errors import CheckpointError
 
 Nfn = Callable[..., Any]
@@ -250,7 +250,7 @@ def test_another_files_fault_names_that_file(nfn: Nfn, tmp_path: Path) -> None:
 def test_a_picture_that_cannot_be_written_is_no_fault_of_the_network(
     nfn: Nfn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nfn_cli.cli import inspect
+    from nfn_cli.cli.commands import inspect
 
     def fail(path: Path, *_: object, **__: object) -> None:
         raise CheckpointError(path, "cannot be written (No space left on device)", "make room")

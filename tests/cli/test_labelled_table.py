@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from nfn_cli.cli.labelled_table import LabelledInspected, write_labelled
 from nfn_cli.cli.options import Format
+from nfn_cli.cli.tables.labelled_table import LabelledInspected, write_labelled
 from nfn_cli.symmetry.labelled import Proof, ProofRow
 from nfn_cli.symmetry.labelled.inspection import BlockFacts, GaugeFacts, LabelledInspection
 

@@ -11,17 +11,28 @@ from typing import Any
 import pytest
 
 from nfn_cli.checkpoints import TensorFacts
-from nfn_cli.cli.classes_table import classes_table
-from nfn_cli.cli.edit_inr import EditedRow
-from nfn_cli.cli.edit_inr import _table as edited_table
-from nfn_cli.cli.layout import ALWAYS, IMPORTANCE, Block, Cell, Column, Kind, Table, print_blocks, told_apart, wrapped
+from nfn_cli.cli.commands.edit_inr import EditedRow
+from nfn_cli.cli.commands.edit_inr import _table as edited_table
+from nfn_cli.cli.commands.verify import CheckRow, LayerRow, _check_table, _layer_table
 from nfn_cli.cli.moving import MovedRow
 from nfn_cli.cli.moving import _table as moved_table
-from nfn_cli.cli.predictions_table import predictions_table
-from nfn_cli.cli.ranking_table import ranking_table
-from nfn_cli.cli.report import figures_table
-from nfn_cli.cli.tensor_table import ShownTensors, tensor_table
-from nfn_cli.cli.verify import CheckRow, LayerRow, _check_table, _layer_table
+from nfn_cli.cli.tables.classes_table import classes_table
+from nfn_cli.cli.tables.layout import (
+    ALWAYS,
+    IMPORTANCE,
+    Block,
+    Cell,
+    Column,
+    Kind,
+    Table,
+    print_blocks,
+    told_apart,
+    wrapped,
+)
+from nfn_cli.cli.tables.predictions_table import predictions_table
+from nfn_cli.cli.tables.ranking_table import ranking_table
+from nfn_cli.cli.tables.report import figures_table
+from nfn_cli.cli.tables.tensor_table import ShownTensors, tensor_table
 from nfn_cli.scoring import ClassRow, RankRow, ScoreRow
 
 WIDTHS = [60, 80, 100, 160]

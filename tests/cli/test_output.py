@@ -10,10 +10,10 @@ import pytest
 
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import render_rows, write_rows
-from nfn_cli.cli.predictions_table import predictions_table
+from nfn_cli.cli.tables.predictions_table import predictions_table
 from nfn_cli.scoring import ScoreRow
 
-FIELDS = ["path", "accuracy", "low", "high", "head", "in_population", "error"]
+FIELDS = ["path", "accuracy", "low", "high", "head", "in_distribution", "error"]
 INSIDE = ScoreRow("zoo/a.pt", 0.612345678, 0.5, 0.7, "small-cnn-relu", True)
 OUTSIDE = ScoreRow("zoo/b.pt", 0.1, 0.0, 0.2, "small-cnn-relu", False)
 FAILED = ScoreRow("zoo/c.pt", error="zoo/c.pt: the file is empty; copy or save it again")
@@ -35,7 +35,7 @@ def test_json_is_a_list_of_objects_with_the_documented_fields() -> None:
     records = json.loads(rendered(ROWS, Format.json))
     assert [list(record) for record in records] == [FIELDS] * 3
     assert list(records[0].values()) == ["zoo/a.pt", 0.612346, 0.5, 0.7, "small-cnn-relu", True, None]
-    assert records[1]["in_population"] is False
+    assert records[1]["in_distribution"] is False
     assert list(records[2].values()) == ["zoo/c.pt", None, None, None, None, None, FAILED.error]
 
 
@@ -52,7 +52,7 @@ def test_csv_has_the_documented_columns_and_empty_cells_for_what_is_not_known() 
     records = list(csv.DictReader(io.StringIO(rendered(ROWS, Format.csv))))
     assert [list(record) for record in records] == [FIELDS] * 3
     assert list(records[0].values()) == ["zoo/a.pt", "0.612346", "0.5", "0.7", "small-cnn-relu", "true", ""]
-    assert records[1]["in_population"] == "false"
+    assert records[1]["in_distribution"] == "false"
     assert list(records[2].values()) == ["zoo/c.pt", "", "", "", "", "", FAILED.error]
 
 

@@ -15,7 +15,7 @@ import nfn_cli.scoring
 from nfn_cli.scoring import EngineSettings, Scored, ScoreRow, Stamp, Tally
 
 Nfn = Callable[..., tuple[int, str, str]]
-COLUMNS = "path,accuracy,low,high,head,in_population,error,bytes,modified,hash,made_with"
+COLUMNS = "path,accuracy,low,high,head,in_distribution,error,bytes,modified,hash,made_with"
 MADE_WITH = "head=shipped@[0-9a-f]{12} dtype=float32"
 
 
@@ -165,7 +165,7 @@ def test_the_suffix_of_a_file_chooses_its_format(suffix: str, nfn: Nfn, tmp_path
             "low": 0.4,
             "high": 0.6,
             "head": "some-head",
-            "in_population": True,
+            "in_distribution": True,
             "error": None,
             "bytes": 9,
             "modified": "77",

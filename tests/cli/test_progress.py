@@ -15,12 +15,12 @@ import torch
 import typer
 from safetensors.torch import save_file
 
-from nfn_cli.cli import progress as module
 from nfn_cli.cli.app import make_app
-from nfn_cli.cli.fit_progress import FitProgress
-from nfn_cli.cli.progress import Progress
-from nfn_cli.cli.scoring_progress import Progress as ScoringProgress
-from nfn_cli.cli.zoo_progress import ZooProgress
+from nfn_cli.cli.progress import bars
+from nfn_cli.cli.progress.bars import Progress
+from nfn_cli.cli.progress.fit_progress import FitProgress
+from nfn_cli.cli.progress.scoring_progress import Progress as ScoringProgress
+from nfn_cli.cli.progress.zoo_progress import ZooProgress
 
 Nfn = Callable[..., Any]
 
@@ -59,7 +59,7 @@ def _stream(monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> Stream:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SECONDS_BEFORE_BAR", "SECONDS_BETWEEN_LINES", "_SECONDS_BETWEEN_DRAWINGS"):
-        monkeypatch.setattr(module, name, 0.01)
+        monkeypatch.setattr(bars, name, 0.01)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -260,7 +260,7 @@ def test_an_interrupt_says_what_is_kept_and_how_to_go_on(
 def test_an_interrupted_edit_says_how_many_files_are_written(
     tmp_path: Path, nfn: Nfn, monkeypatch: pytest.MonkeyPatch, inr: Path
 ) -> None:
-    from nfn_cli.cli.edit_inr import EditedRow
+    from nfn_cli.cli.commands.edit_inr import EditedRow
 
     def edited(path: Path, target: Path, *_: Any, **__: Any) -> EditedRow:
         if path.name.startswith("2"):
@@ -270,7 +270,7 @@ def test_an_interrupted_edit_says_how_many_files_are_written(
     for number in range(3):
         inr.with_name(f"{number}.safetensors").write_bytes(inr.read_bytes())
     inr.unlink()
-    monkeypatch.setattr("nfn_cli.cli.edit_inr._edited", edited)
+    monkeypatch.setattr("nfn_cli.cli.commands.edit_inr._edited", edited)
     finished = nfn("edit-inr", tmp_path, "--edit", "erode", "-o", tmp_path / "out")
     line = "nfn: interrupted; 2 of 3 files are done; the same command with --skip-existing goes on\n"
     assert (finished.code, finished.err) == (130, line)

@@ -17,7 +17,7 @@ import nfn_cli.scoring
 from nfn_cli.scoring import EngineSettings, Scored, ScoreRow, Tally
 
 Nfn = Callable[..., tuple[int, str, str]]
-COLUMNS = ["rank", "path", "accuracy", "low", "high", "head", "in_population"]
+COLUMNS = ["rank", "path", "accuracy", "low", "high", "head", "in_distribution"]
 
 
 @pytest.fixture(autouse=True)

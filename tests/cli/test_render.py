@@ -216,7 +216,7 @@ def test_a_limit_is_obeyed_and_the_bound_is_told(nfn: Nfn, tmp_path: Path, monke
     finished = nfn("render", path, "-o", tmp_path / "a.png", "--limit", 4, "--columns", 9)
     assert (finished.code, finished.err) == (0, "")
     assert Image.open(tmp_path / "a.png").size == (4 * 32 + 4, 32 + 4)
-    monkeypatch.setattr(sys.modules["nfn_cli.cli.render"], "_MOST_NETWORKS", 5)
+    monkeypatch.setattr(sys.modules["nfn_cli.cli.commands.render"], "_MOST_NETWORKS", 5)
     finished = nfn("render", path, "-o", tmp_path / "b.png", "--columns", 9)
     assert (finished.code, finished.err) == (0, "nfn: the first 5 networks are drawn; see --limit\n")
     assert Image.open(tmp_path / "b.png").size == (5 * 32 + 4, 32 + 4)

@@ -108,7 +108,7 @@ def test_a_new_field_of_a_row_needs_no_list_kept_by_hand() -> None:
 
     told = {name: _arrow_type(arrow, own) for kind in ROWS.values() for name, own in types_of(kind).items()}
     assert told["distance"] == told["accuracy"] == arrow.float64()
-    assert told["in_population"] == arrow.bool_() and told["bytes"] == arrow.int64()
+    assert told["in_distribution"] == arrow.bool_() and told["bytes"] == arrow.int64()
     assert told["path"] == told["hash"] == told["made_with"] == arrow.string()
     assert told["probabilities"] == arrow.map_(arrow.string(), arrow.float64())
     with pytest.raises(TypeError, match="no column"):

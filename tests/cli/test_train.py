@@ -153,7 +153,7 @@ def test_few_networks_get_more_epochs(nfn: Nfn, data: Path, tmp_path: Path) -> N
 def test_a_fit_shows_its_members_and_nothing_if_it_shall_be_quiet(
     nfn: Nfn, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nfn_cli.cli.progress.SECONDS_BETWEEN_LINES", 0.001)
+    monkeypatch.setattr("nfn_cli.cli.progress.bars.SECONDS_BETWEEN_LINES", 0.001)
     _, out, err = nfn("train", data, "--out", tmp_path / "loud", "--epochs", 20, "--members", 2)
     for shown in (
         "reading, for",

@@ -12,7 +12,7 @@ from foreign_device import FOREIGN, MissingDtypeError, MixedDevicesError, foreig
 from torch import Tensor
 
 from nfn_cli import precision
-from nfn_cli.architectures import WeightSpace, read_weight_space
+from nfn_cli.architectures import NetworkWeights, read_weights
 from nfn_cli.checkpoints import read_checkpoint
 from nfn_cli.learning import calibrating
 from nfn_cli.learning.fitting import FitSettings, fit_ensemble
@@ -60,11 +60,11 @@ def float64(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return has
 
 
-def several(path: Path, activation: str | None = None) -> WeightSpace:
+def several(path: Path, activation: str | None = None) -> NetworkWeights:
     """Networks near that of a file, [6, *shape]."""
-    own = read_weight_space(read_checkpoint(path), default_activation=activation).weight_space
+    own = read_weights(read_checkpoint(path), default_activation=activation).weights
     generator = torch.Generator().manual_seed(0)
-    return WeightSpace(
+    return NetworkWeights(
         own.architecture,
         {
             name: tensor + 0.01 * torch.randn(NETWORKS, *tensor.shape, generator=generator)
@@ -73,7 +73,7 @@ def several(path: Path, activation: str | None = None) -> WeightSpace:
     )
 
 
-def read_by(name: str) -> WeightSpace:
+def read_by(name: str) -> NetworkWeights:
     """Networks that a shipped head reads."""
     if "mnist" in name or "cifar10" in name:
         return several(TESTS / "inrs" / f"{'mnist' if 'mnist' in name else 'cifar10'}-1.safetensors")
@@ -96,7 +96,7 @@ def test_a_head_predicts_on_one_device(name: str, float64: bool) -> None:
         head = read_head(models_folder() / name, FOREIGN)
         found = head.predict(read_by(name))
     assert device.operators > 100 and device.moved >= 3  # logits, curve and radii, whether it is known
-    for values in (found.accuracy, found.low, found.high, found.in_population):
+    for values in (found.accuracy, found.low, found.high, found.in_distribution):
         assert values.shape == (NETWORKS,) and values.device.type == "cpu"
 
 
@@ -106,7 +106,7 @@ def test_a_head_classifies_on_one_device(name: str, float64: bool) -> None:
         head = read_classifier(models_folder() / name, FOREIGN)
         found = head.classify(read_by(name))
     assert device.operators > 100 and device.moved >= 3
-    for values in (found.probabilities, found.in_population, found.distance):
+    for values in (found.probabilities, found.in_distribution, found.distance):
         assert len(values) == NETWORKS and values.device.type == "cpu"
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from nfn_cli.architectures import Architecture, Layer, chain, read_weight_space
+from nfn_cli.architectures import Architecture, Layer, chain, read_weights
 from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.checkpoints import (
     POPULATION_KEY,
@@ -137,7 +137,7 @@ def _configs() -> tuple[bytes, ...]:
 
 
 def _read_network(path: Path) -> object:
-    return read_weight_space(read_checkpoint(path), default_activation="relu")
+    return read_weights(read_checkpoint(path), default_activation="relu")
 
 
 def _open(path: Path) -> None:
@@ -155,7 +155,7 @@ def _read_packed(path: Path) -> None:
     if count is None:
         _read_network(path)
     else:
-        read_weight_space(read_members(path, 0, min(count, 4))[0], default_activation="relu")
+        read_weights(read_members(path, 0, min(count, 4))[0], default_activation="relu")
 
 
 def _images() -> bytes:

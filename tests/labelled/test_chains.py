@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from nfn_cli.architectures import Architecture, Layer, Stage, StageKind, WeightSpace, chain
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, Stage, StageKind, chain
 from nfn_cli.symmetry import GroupElement, read_source, sample_element
 from nfn_cli.symmetry import act as act_on_roles
 from nfn_cli.symmetry import move as move_roles
@@ -51,9 +51,9 @@ def drawn(architecture: Architecture, seed: int) -> GroupElement:
     return sample_element(architecture, torch.Generator().manual_seed(seed), scale_range=(0.1, 10.0))
 
 
-def point(architecture: Architecture, seed: int) -> WeightSpace:
+def point(architecture: Architecture, seed: int) -> NetworkWeights:
     generator = torch.Generator().manual_seed(seed)
-    return WeightSpace(
+    return NetworkWeights(
         architecture,
         {spec.name: torch.randn(spec.shape, generator=generator).double() for spec in architecture.tensors},
     )

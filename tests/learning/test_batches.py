@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 from nfn_cli.learning import batches as module
 from nfn_cli.learning.batches import batches
 
@@ -14,10 +14,10 @@ def mlp(hidden: int) -> Architecture:
     return chain([Layer("0", "linear", 1, hidden), Layer("1", "linear", hidden, 1)], activation="relu")
 
 
-def population(count: int, hidden: int) -> WeightSpace:
+def population(count: int, hidden: int) -> NetworkWeights:
     architecture = mlp(hidden)
     numbers = torch.arange(count, dtype=torch.float64)
-    return WeightSpace(
+    return NetworkWeights(
         architecture,
         {spec.name: numbers.view(-1, *[1] * len(spec.shape)).expand(-1, *spec.shape) for spec in architecture.tensors},
     )

@@ -35,7 +35,7 @@ def test_figures_are_those_of_the_heads_predictions(fitted: Fitted, networks: La
     assert report.plain.mean_absolute_error.value == pytest.approx((truth - predictions.accuracy).abs().mean().item())
     inside = (predictions.low <= truth) & (truth <= predictions.high)
     assert report.plain.coverage.value == pytest.approx(inside.double().mean().item())
-    assert report.plain.flagged.value == pytest.approx((~predictions.in_population).double().mean().item())
+    assert report.plain.flagged.value == pytest.approx((~predictions.in_distribution).double().mean().item())
 
 
 def test_counts_histogram_and_chance(fitted: Fitted, networks: LabelledNetworks) -> None:

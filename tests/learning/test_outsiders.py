@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nfn_cli.architectures import Layer, WeightSpace, chain, population_forward
+from nfn_cli.architectures import Layer, NetworkWeights, chain, population_forward
 from nfn_cli.errors import DataError
 from nfn_cli.learning import EvaluateSettings, EvaluationReport, evaluate_head
 from nfn_cli.learning.outsiders import MADE, gaussian, made_outsiders, read_outsiders, scaled_layer, shuffled, thinned
@@ -22,7 +22,7 @@ NETWORKS = 40
 
 
 @pytest.fixture
-def point() -> WeightSpace:
+def point() -> NetworkWeights:
     """Convolution, a flatten of four positions, two linear layers."""
     layers = [
         Layer("0", "conv", 2, 5, (3,)),
@@ -31,7 +31,7 @@ def point() -> WeightSpace:
     ]
     architecture = chain(layers, activation="relu")
     generator = torch.Generator().manual_seed(0)
-    return WeightSpace(
+    return NetworkWeights(
         architecture,
         {spec.name: torch.randn(NETWORKS, *spec.shape, generator=generator) for spec in architecture.tensors},
     )
@@ -41,12 +41,14 @@ def generator(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def outputs(point: WeightSpace) -> Tensor:
+def outputs(point: NetworkWeights) -> Tensor:
     images = torch.randn(7, 2, 6, generator=generator())
     return population_forward(point, images, stride=1, padding=0)
 
 
-def test_shuffling_keeps_every_tensors_entries_and_moves_them_differently_in_each_network(point: WeightSpace) -> None:
+def test_shuffling_keeps_every_tensors_entries_and_moves_them_differently_in_each_network(
+    point: NetworkWeights,
+) -> None:
     same = {name: tensor[:1].expand_as(tensor) for name, tensor in point.tensors.items()}
     moved = shuffled(replace(point, tensors=same), generator()).tensors
     for name, tensor in moved.items():
@@ -54,7 +56,7 @@ def test_shuffling_keeps_every_tensors_entries_and_moves_them_differently_in_eac
     assert len({tuple(row.tolist()) for row in moved["1.weight"].flatten(1)}) == NETWORKS
 
 
-def test_gaussian_weights_have_the_variances_of_the_tensors_they_stand_for(point: WeightSpace) -> None:
+def test_gaussian_weights_have_the_variances_of_the_tensors_they_stand_for(point: NetworkWeights) -> None:
     sizes = torch.logspace(-3, 3, NETWORKS)
     scaled = {name: tensor * sizes.view(-1, *[1] * (tensor.ndim - 1)) + 1 for name, tensor in point.tensors.items()}
     drawn = gaussian(replace(point, tensors=scaled), generator()).tensors
@@ -64,7 +66,7 @@ def test_gaussian_weights_have_the_variances_of_the_tensors_they_stand_for(point
     assert not torch.allclose(drawn["1.weight"], scaled["1.weight"])
 
 
-def test_one_layer_of_each_network_is_scaled_any_of_them_and_the_function_changes(point: WeightSpace) -> None:
+def test_one_layer_of_each_network_is_scaled_any_of_them_and_the_function_changes(point: NetworkWeights) -> None:
     scaled = scaled_layer(point, generator())
     times = torch.stack(
         [
@@ -80,7 +82,7 @@ def test_one_layer_of_each_network_is_scaled_any_of_them_and_the_function_change
     assert ((outputs(scaled) - outputs(point)).abs().amax((1, 2)) > 0.1).all()
 
 
-def test_thinned_networks_are_those_with_half_of_the_neurons_silent(point: WeightSpace) -> None:
+def test_thinned_networks_are_those_with_half_of_the_neurons_silent(point: NetworkWeights) -> None:
     thin = thinned(point, generator())
     assert [layer.weight_shape for layer in thin.architecture.layers] == [(3, 2, 3), (3, 12), (3, 3)]
     # Which neurons were kept is known from their biases, which all differ.
@@ -94,7 +96,7 @@ def test_thinned_networks_are_those_with_half_of_the_neurons_silent(point: Weigh
     torch.testing.assert_close(outputs(thin), outputs(replace(point, tensors=silent)), atol=1e-4, rtol=1e-4)
 
 
-def test_what_is_made_follows_from_the_seed(point: WeightSpace) -> None:
+def test_what_is_made_follows_from_the_seed(point: NetworkWeights) -> None:
     first, again, other = (made_outsiders(point, seed) for seed in (0, 0, 1))
     assert list(first) == list(MADE)
     for kind in MADE:

@@ -68,7 +68,7 @@ def test_the_interval_is_wide_enough_for_each_and_nothing_else_changes(
     assert changed <= {"calibration.knots", "calibration.radii"}
     point = read_networks(population).point
     assert torch.equal(after.predict(point).accuracy, before.predict(point).accuracy)
-    assert torch.equal(after.predict(point).in_population, before.predict(point).in_population)
+    assert torch.equal(after.predict(point).in_distribution, before.predict(point).in_distribution)
 
 
 def test_each_population_is_measured_by_what_it_did_not_set(

@@ -14,7 +14,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import DataError, HeadError
 from nfn_cli.learning import (
     EvaluateSettings,
@@ -115,7 +115,7 @@ def test_a_reloaded_head_predicts_the_same_from_any_place(fitted: Fitted, popula
         (copy / file.name).write_bytes(file.read_bytes())
     point = read_networks(population).point
     one, other = (load_head(str(place)).predict(point) for place in (folder, copy))
-    for name in ("accuracy", "low", "high", "in_population"):
+    for name in ("accuracy", "low", "high", "in_distribution"):
         assert torch.equal(getattr(one, name), getattr(other, name))
     assert load_head(str(copy)).name == "renamed"
 
@@ -146,8 +146,8 @@ def test_interval_and_population_are_calibrated_on_runs_that_were_not_fitted_to(
     assert 0 < radius < 0.3
     assert scale.radii.tolist() == pytest.approx([radius] * 5, abs=1e-6)
     assert (predictions.high - predictions.low).max().item() <= 2 * radius + 1e-6
-    assert (~predictions.in_population).sum() <= 1
-    assert head.predict(train.point).in_population.double().mean() > 0.9
+    assert (~predictions.in_distribution).sum() <= 1
+    assert head.predict(train.point).in_distribution.double().mean() > 0.9
 
 
 def test_networks_unlike_the_population_are_flagged(fitted: Fitted, population: Path) -> None:
@@ -157,7 +157,7 @@ def test_networks_unlike_the_population_are_flagged(fitted: Fitted, population: 
     strange["0.weight"][:] = torch.tensor([0.0, -1.0, 1.0])
     strange["2.bias"] += 10
     predictions = load_head(str(fitted[0])).predict(replace(networks.point, tensors=strange))
-    assert predictions.in_population.double().mean() < 0.1
+    assert predictions.in_distribution.double().mean() < 0.1
 
 
 def test_the_folder_holds_configuration_tensors_and_card(fitted: Fitted) -> None:
@@ -310,7 +310,7 @@ def test_measuring_moves_networks_by_the_seed_and_as_often_as_asked(
     head, networks = load_head(str(fitted[0])), read_networks(population)
     moved: list[Tensor] = []
 
-    def watched(element: GroupElement, point: WeightSpace) -> WeightSpace:
+    def watched(element: GroupElement, point: NetworkWeights) -> NetworkWeights:
         found = act(element, point)
         moved.append(found.tensors["0.weight"])
         return found

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 
-RandomPoint = Callable[..., WeightSpace]
+RandomPoint = Callable[..., NetworkWeights]
 
 
 @pytest.fixture
@@ -19,9 +19,9 @@ def random_point() -> RandomPoint:
 
     def make(
         architecture: Architecture, batch: int, *, seed: int = 0, dtype: torch.dtype = torch.float64
-    ) -> WeightSpace:
+    ) -> NetworkWeights:
         generator = torch.Generator().manual_seed(seed)
-        return WeightSpace(
+        return NetworkWeights(
             architecture,
             {
                 spec.name: torch.randn(batch, *spec.shape, generator=generator, dtype=torch.float64).to(dtype)

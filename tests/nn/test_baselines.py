@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 from nfn_cli.errors import HeadError
 from nfn_cli.learning import FitSettings
 from nfn_cli.learning.fitting import fit_member
@@ -28,9 +28,9 @@ from nfn_cli.nn.baselines import (
 )
 from nfn_cli.symmetry import act, sample_element
 
-RandomPoint = Callable[..., WeightSpace]
+RandomPoint = Callable[..., NetworkWeights]
 SmallCNN = Callable[..., Architecture]
-Read = Callable[[WeightSpace], list[Tensor]]
+Read = Callable[[NetworkWeights], list[Tensor]]
 
 READERS: dict[str, Read] = {
     "statistics": read_statistics,
@@ -49,7 +49,7 @@ def make_member(kind: str, architecture: Architecture, inputs: Sequence[Tensor])
     return VectorMLP(inputs[0].shape[1], hidden=16)
 
 
-def changes(kind: str, architecture: Architecture, point: WeightSpace, moved: WeightSpace) -> float:
+def changes(kind: str, architecture: Architecture, point: NetworkWeights, moved: NetworkWeights) -> float:
     """The largest change of a logit, in standard deviations of the logits."""
     before, after = READERS[kind](point), READERS[kind](moved)
     member = make_member(kind, architecture, before)
@@ -119,7 +119,7 @@ def test_output_neurons_have_an_order(kind: str, random_point: RandomPoint, smal
     architecture = small_cnn(width=5)
     point = random_point(architecture, 6)
     rolled = {name: tensor.roll(1, 1) if name.startswith("fc.") else tensor for name, tensor in point.tensors.items()}
-    assert changes(kind, architecture, point, WeightSpace(architecture, rolled)) > 1e-2
+    assert changes(kind, architecture, point, NetworkWeights(architecture, rolled)) > 1e-2
 
 
 @pytest.mark.parametrize("kind", READERS)
@@ -141,7 +141,7 @@ def test_units_of_the_training_population_are_taken_out(
 def test_entries_that_never_change_do_no_harm(kind: str, random_point: RandomPoint, small_cnn: SmallCNN) -> None:
     architecture = small_cnn(width=4)
     point = random_point(architecture, 5)
-    point = WeightSpace(architecture, {**point.tensors, "conv1.bias": torch.zeros(5, 4)})
+    point = NetworkWeights(architecture, {**point.tensors, "conv1.bias": torch.zeros(5, 4)})
     inputs = READERS[kind](point)
     member = make_member(kind, architecture, inputs)
     member.prepare(inputs)
@@ -156,7 +156,7 @@ def test_the_training_loop_fits_it(kind: str, random_point: RandomPoint, small_c
     shift = torch.linspace(-1, 1, 48)
     tensors = {**point.tensors, "conv2.weight": point.tensors["conv2.weight"] + shift.view(-1, 1, 1, 1, 1)}
     accuracies = shift.mul(2).sigmoid()
-    inputs = READERS[kind](WeightSpace(architecture, tensors))
+    inputs = READERS[kind](NetworkWeights(architecture, tensors))
     member = make_member(kind, architecture, inputs)
     fit_member(member, inputs, accuracies, FitSettings(epochs=30, batch_size=16, learning_rate=1e-2), seed=0)
     predicted = member(inputs).sigmoid()
@@ -179,7 +179,7 @@ def test_the_training_loop_fits_classes(kind: str, random_point: RandomPoint) ->
     point = random_point(architecture, 60)
     classes = torch.arange(60) % 3
     tensors = {**point.tensors, "1.bias": point.tensors["1.bias"] * 0.1 + classes[:, None] - 1}
-    inputs = READERS[kind](WeightSpace(architecture, tensors))
+    inputs = READERS[kind](NetworkWeights(architecture, tensors))
     member = make_classifier(kind, architecture, inputs)
     settings = FitSettings(epochs=30, batch_size=12, learning_rate=1e-2)
     fit = MemberFit(member, inputs, classes, settings, seed=0, loss=class_loss)

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nfn_cli.architectures import WeightSpace, functional_forward
+from nfn_cli.architectures import NetworkWeights, functional_forward
 from nfn_cli.zoo import LabelledNetworks
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "generalization"
@@ -78,7 +78,8 @@ def test_moved_copies_come_second_and_compute_the_same(load: Load, zoo: Path) ->
     for place in range(count):
         outputs = [
             functional_forward(
-                WeightSpace(both.point.architecture, {n: t[i].double() for n, t in both.point.tensors.items()}), inputs
+                NetworkWeights(both.point.architecture, {n: t[i].double() for n, t in both.point.tensors.items()}),
+                inputs,
             )
             for i in (place, count + place)
         ]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 from nfn_cli.errors import HeadError
 from nfn_cli.nn import EquivariantActivation, Layout, MonomialLinear, MonomialNFN, MonomialNFNSizes, read_fields
 from nfn_cli.symmetry import GroupElement, act, sample_element
@@ -23,11 +23,11 @@ def features_of(layout: Layout) -> list[int]:
     return [field.features for field in layout.fields]
 
 
-def read(layout: Layout, point: WeightSpace) -> list[Tensor]:
+def read(layout: Layout, point: NetworkWeights) -> list[Tensor]:
     return read_fields(layout, point, dtype=torch.float64)
 
 
-def element_for(point: WeightSpace, seed: int = 1, top: float = 1e4) -> GroupElement:
+def element_for(point: NetworkWeights, seed: int = 1, top: float = 1e4) -> GroupElement:
     generator = torch.Generator().manual_seed(seed)
     return sample_element(point.architecture, generator, batch=(BATCH,), scale_range=(1.0, top))
 
@@ -60,7 +60,9 @@ def test_the_whole_network_does_not_see_the_group(small_architecture: Architectu
     assert_equal([network.invariants(after)], [network.invariants(before)])
     assert_equal([network(after)], [network(before)])
     # It does see what is not a symmetry.
-    other = WeightSpace(small_architecture, {name: tensor.roll(1, -1) + 0.1 for name, tensor in point.tensors.items()})
+    other = NetworkWeights(
+        small_architecture, {name: tensor.roll(1, -1) + 0.1 for name, tensor in point.tensors.items()}
+    )
     assert not torch.allclose(network(read(layout, other)), network(before), rtol=1e-6)
 
 
@@ -97,7 +99,7 @@ def test_invariance_in_float32_withstands_any_scale(activation: str, exponent: i
         activation=activation,
     )
     generator = torch.Generator().manual_seed(seed)
-    point = WeightSpace(
+    point = NetworkWeights(
         architecture, {spec.name: torch.randn(1, *spec.shape, generator=generator) for spec in architecture.tensors}
     )
     layout = Layout.of(architecture)
@@ -106,7 +108,7 @@ def test_invariance_in_float32_withstands_any_scale(activation: str, exponent: i
     scale = 10.0**exponent if activation == "relu" else -1.0
     diagonals = tuple(torch.full((group.size,), scale, dtype=torch.float64) for group in architecture.groups)
     identity = GroupElement.identity([group.size for group in architecture.groups])
-    exact = WeightSpace(architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
+    exact = NetworkWeights(architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
     moved = act(GroupElement(identity.permutations, diagonals), exact)
     drift = (network(read_fields(layout, moved)) - network(read_fields(layout, point))).abs()
     assert drift.isfinite().all()

@@ -12,7 +12,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import HeadError
 from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, read_head
 from nfn_cli.records import LARGEST_YAML
@@ -22,16 +22,16 @@ SIZES = MonomialNFNSizes(channels=4, invariants=3, hidden=8)
 
 
 @pytest.fixture
-def population(random_point, small_cnn) -> WeightSpace:  # type: ignore[no-untyped-def]
+def population(random_point, small_cnn) -> NetworkWeights:  # type: ignore[no-untyped-def]
     """Sixty networks that differ: each has its weights shifted by a number of its own."""
     point = random_point(small_cnn("relu"), 60)
     shifts = torch.randn(60, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     shifted = {name: tensor + shifts.view(-1, *[1] * (tensor.ndim - 1)) for name, tensor in point.tensors.items()}
-    return WeightSpace(point.architecture, {name: tensor.float() for name, tensor in shifted.items()})
+    return NetworkWeights(point.architecture, {name: tensor.float() for name, tensor in shifted.items()})
 
 
 @pytest.fixture
-def head(population: WeightSpace) -> Head:
+def head(population: NetworkWeights) -> Head:
     """A head with random weights that tells the networks of its population apart."""
     config = HeadConfig(Accepted.of(population.architecture), SIZES, members=2, fitted={"data": "zoo", "split_seed": 3})
     torch.manual_seed(0)
@@ -73,12 +73,12 @@ def test_predictions_are_fractions_inside_their_interval(head: Head, random_poin
     assert torch.allclose((found.accuracy - found.low).max(), torch.tensor(0.125, dtype=torch.float64))
 
 
-def test_nothing_a_head_says_changes_along_an_orbit(head: Head, population: WeightSpace) -> None:
+def test_nothing_a_head_says_changes_along_an_orbit(head: Head, population: NetworkWeights) -> None:
     element = sample_element(population.architecture, torch.Generator().manual_seed(0), batch=(60,))
     before, after = head.predict(population), head.predict(act(element, population))
     spread = before.accuracy.std()
     assert ((after.accuracy - before.accuracy).abs() / spread).max() < 1e-5
-    assert torch.equal(after.in_population, before.in_population)
+    assert torch.equal(after.in_distribution, before.in_distribution)
 
 
 def test_networks_alone_and_in_a_batch_get_the_same(head: Head, random_point, small_cnn) -> None:  # type: ignore[no-untyped-def]
@@ -100,21 +100,21 @@ def with_widths(head: Head, widths: tuple[int, ...] | None) -> Head:
 
 @pytest.mark.parametrize("widths", [None, (16, 16, 16)], ids=str)
 def test_networks_of_the_widths_that_were_fitted_to_are_told_by_their_invariants_alone(
-    head: Head, widths: tuple[int, ...] | None, population: WeightSpace
+    head: Head, widths: tuple[int, ...] | None, population: NetworkWeights
 ) -> None:
-    told = with_widths(head, widths).predict(population).in_population
+    told = with_widths(head, widths).predict(population).in_distribution
     assert told.any()
     assert torch.equal(told, head.model.population.contains(head.model(head.model.read(population))[1]))
 
 
 @pytest.mark.parametrize("widths", [(8, 16, 16), (16, 16, 17)], ids=str)
 def test_networks_of_other_widths_are_read_and_outside_the_population(
-    head: Head, widths: tuple[int, ...], population: WeightSpace
+    head: Head, widths: tuple[int, ...], population: NetworkWeights
 ) -> None:
     found = with_widths(head, widths).predict(population)
     assert torch.equal(found.accuracy, head.predict(population).accuracy)
-    assert found.in_population.dtype is torch.bool and found.in_population.shape == (60,)
-    assert not found.in_population.any()
+    assert found.in_distribution.dtype is torch.bool and found.in_distribution.shape == (60,)
+    assert not found.in_distribution.any()
 
 
 def test_widths_are_saved_where_they_are_known(head: Head, tmp_path: Path) -> None:
@@ -130,14 +130,14 @@ def test_another_activation_is_refused(head: Head, random_point, small_cnn) -> N
         head.predict(random_point(small_cnn("tanh"), 2))
 
 
-def test_networks_unlike_the_population_are_found(head: Head, population: WeightSpace) -> None:
-    assert head.predict(population).in_population.double().mean() > 0.8
+def test_networks_unlike_the_population_are_found(head: Head, population: NetworkWeights) -> None:
+    assert head.predict(population).in_distribution.double().mean() > 0.8
     # The same directions of every neuron's weights in every network: nothing like sixty random draws.
     strange = {
         name: torch.ones_like(tensor) * (-1) ** torch.arange(tensor.shape[-1])
         for name, tensor in population.tensors.items()
     }
-    assert not head.predict(WeightSpace(population.architecture, strange)).in_population.any()
+    assert not head.predict(NetworkWeights(population.architecture, strange)).in_distribution.any()
 
 
 def change(record: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 from nfn_cli.nn import Layout
 
 
@@ -23,7 +23,7 @@ def test_every_number_is_in_exactly_one_field(small_architecture: Architecture) 
         size = torch.Size(spec.shape).numel()
         numbered[spec.name] = torch.arange(start, start + size).reshape(1, *spec.shape)
         start += size
-    fields = layout.pack(WeightSpace(small_architecture, numbered))
+    fields = layout.pack(NetworkWeights(small_architecture, numbered))
     assert sorted(torch.cat([field.flatten() for field in fields]).tolist()) == list(range(count))
 
 
@@ -33,7 +33,7 @@ def test_a_flattened_axis_gives_every_neuron_its_own_positions() -> None:
     tensors = {
         spec.name: weight if spec.name == "b.weight" else torch.zeros(1, *spec.shape) for spec in architecture.tensors
     }
-    fields = Layout.of(architecture).pack(WeightSpace(architecture, tensors))
+    fields = Layout.of(architecture).pack(NetworkWeights(architecture, tensors))
     rows = next(field for field in fields if field.abs().sum() > 0)
     assert rows[0].tolist() == [[0, 1, 2], [3, 4, 5]]
 

@@ -10,7 +10,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 from nfn_cli.errors import HeadError
 from nfn_cli.nn import Accepted, Ensemble, ForwardPass, Head, HeadConfig, MonomialProbe, MonomialProbeSizes, read_head
 from nfn_cli.nn.weight_statistics import statistics_count
@@ -46,7 +46,7 @@ def test_answers_and_summaries_are_invariant(
     name: str,
     activation: str,
     pool: str | None,
-    random_point: Callable[..., WeightSpace],
+    random_point: Callable[..., NetworkWeights],
 ) -> None:
     architecture, forward_pass = architecture_and_pass(name, activation, pool)
     point = random_point(architecture, 12)
@@ -63,7 +63,7 @@ def test_answers_and_summaries_are_invariant(
     assert logits.std() > 1e-3  # it tells networks apart
 
 
-def test_half_turns_of_a_sine_change_nothing(random_point: Callable[..., WeightSpace]) -> None:
+def test_half_turns_of_a_sine_change_nothing(random_point: Callable[..., NetworkWeights]) -> None:
     architecture, forward_pass = architecture_and_pass("mlp", "sin")
     point = random_point(architecture, 4)
     network = MonomialProbe(architecture, SIZES, forward_pass).eval()
@@ -76,17 +76,17 @@ def test_half_turns_of_a_sine_change_nothing(random_point: Callable[..., WeightS
     assert not torch.allclose(point.tensors["0.bias"], moved.tensors["0.bias"])
 
 
-def test_a_change_of_the_function_is_seen(random_point: Callable[..., WeightSpace]) -> None:
+def test_a_change_of_the_function_is_seen(random_point: Callable[..., NetworkWeights]) -> None:
     architecture, forward_pass = architecture_and_pass("image", "relu")
     point = random_point(architecture, 4)
     network = MonomialProbe(architecture, SIZES, forward_pass).eval()
     flipped = dict(point.tensors) | {"b.weight": -point.tensors["b.weight"]}
     with torch.no_grad():
-        change = network(network.read(point)) - network(network.read(WeightSpace(architecture, flipped)))
+        change = network(network.read(point)) - network(network.read(NetworkWeights(architecture, flipped)))
     assert change.abs().min() > 1e-3
 
 
-def test_gradients_reach_the_probes(random_point: Callable[..., WeightSpace]) -> None:
+def test_gradients_reach_the_probes(random_point: Callable[..., NetworkWeights]) -> None:
     architecture, forward_pass = architecture_and_pass("image", "relu")
     network = MonomialProbe(architecture, SIZES, forward_pass).train()
     inputs = network.read(random_point(architecture, 8))
@@ -98,7 +98,7 @@ def test_gradients_reach_the_probes(random_point: Callable[..., WeightSpace]) ->
 
 @pytest.mark.parametrize("value", [0.0, 1e-38, 1e-45, 3e38], ids=str)
 def test_zero_tiny_and_huge_weights_give_finite_logits(
-    value: float, random_point: Callable[..., WeightSpace], small_cnn: Callable[..., Architecture]
+    value: float, random_point: Callable[..., NetworkWeights], small_cnn: Callable[..., Architecture]
 ) -> None:
     point = random_point(small_cnn("relu", 3), 3, dtype=torch.float32)
     network = MonomialProbe(point.architecture, SIZES, ForwardPass((15, 15), 2))
@@ -112,7 +112,7 @@ def test_zero_tiny_and_huge_weights_give_finite_logits(
 
 
 def test_hidden_widths_are_free(
-    random_point: Callable[..., WeightSpace], small_cnn: Callable[..., Architecture]
+    random_point: Callable[..., NetworkWeights], small_cnn: Callable[..., Architecture]
 ) -> None:
     network = MonomialProbe(
         Accepted.of(small_cnn("relu")).example_architecture(), SIZES, ForwardPass((32, 32), 2)
@@ -121,7 +121,7 @@ def test_hidden_widths_are_free(
         assert network(network.read(random_point(small_cnn("relu", 7), 3))).shape == (3,)
 
 
-def test_the_unit_form_is_the_same_function_and_unit(random_point: Callable[..., WeightSpace]) -> None:
+def test_the_unit_form_is_the_same_function_and_unit(random_point: Callable[..., NetworkWeights]) -> None:
     architecture, _ = architecture_and_pass("signal", "relu")
     point = random_point(architecture, 3)
     unit = unit_scaled(point)
@@ -132,7 +132,7 @@ def test_the_unit_form_is_the_same_function_and_unit(random_point: Callable[...,
     assert all(torch.allclose(again.tensors[name], unit.tensors[name], rtol=1e-14) for name in unit.tensors)
 
 
-def test_the_unit_form_of_a_neuron_that_nothing_feeds_is_finite(random_point: Callable[..., WeightSpace]) -> None:
+def test_the_unit_form_of_a_neuron_that_nothing_feeds_is_finite(random_point: Callable[..., NetworkWeights]) -> None:
     architecture, _ = architecture_and_pass("mlp", "relu")
     point = random_point(architecture, 2)
     point.tensors["0.weight"][0, 3] = 0
@@ -141,7 +141,7 @@ def test_the_unit_form_of_a_neuron_that_nothing_feeds_is_finite(random_point: Ca
 
 
 @pytest.fixture
-def head(random_point: Callable[..., WeightSpace]) -> Head:
+def head(random_point: Callable[..., NetworkWeights]) -> Head:
     architecture, forward_pass = architecture_and_pass("image", "tanh")
     config = HeadConfig(Accepted.of(architecture), SIZES, members=2, forward_pass=forward_pass)
     model = Ensemble(config).eval()
@@ -151,7 +151,9 @@ def head(random_point: Callable[..., WeightSpace]) -> Head:
     return Head("probe", config, model)
 
 
-def test_a_saved_head_predicts_as_before(head: Head, tmp_path: Path, random_point: Callable[..., WeightSpace]) -> None:
+def test_a_saved_head_predicts_as_before(
+    head: Head, tmp_path: Path, random_point: Callable[..., NetworkWeights]
+) -> None:
     head.save(tmp_path / "probe", "# card\n")
     loaded = read_head(tmp_path / "probe")
     point = random_point(architecture_and_pass("image", "tanh")[0], 5, seed=7)
@@ -188,7 +190,7 @@ def test_a_forward_pass_that_cannot_be_is_refused(head: Head, tmp_path: Path, na
 
 @pytest.mark.parametrize("name", ["image", "one output"])
 def test_summaries_by_class_are_in_the_summary_and_not_in_the_readout(
-    name: str, random_point: Callable[..., WeightSpace]
+    name: str, random_point: Callable[..., NetworkWeights]
 ) -> None:
     architecture, forward_pass = architecture_and_pass(name, "relu")
     network = MonomialProbe(architecture, SIZES, forward_pass).eval()
@@ -214,7 +216,7 @@ def test_summaries_by_class_are_in_the_summary_and_not_in_the_readout(
     assert linear.in_features == statistics_count(architecture) + 5 + SIZES.probes * (2 * outputs + 1)
 
 
-def test_every_feature_is_standardised_by_the_population(random_point: Callable[..., WeightSpace]) -> None:
+def test_every_feature_is_standardised_by_the_population(random_point: Callable[..., NetworkWeights]) -> None:
     architecture, forward_pass = architecture_and_pass("image", "relu")
     network = MonomialProbe(architecture, SIZES, forward_pass).eval()
     inputs = network.read(random_point(architecture, 50))

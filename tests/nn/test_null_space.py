@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.nn import Layout, MonomialLinear
 from nfn_cli.symmetry import GroupElement, act, sample_element
 
@@ -13,15 +13,15 @@ ELEMENTS = 6
 TOLERANCE = 1e-9
 
 
-def flatten(point: WeightSpace) -> Tensor:
+def flatten(point: NetworkWeights) -> Tensor:
     """Rows [batch, numbers in the weight space]."""
     return torch.cat([point.tensors[spec.name].flatten(1) for spec in point.architecture.tensors], dim=1)
 
 
-def unflatten(rows: Tensor, architecture: Architecture) -> WeightSpace:
+def unflatten(rows: Tensor, architecture: Architecture) -> NetworkWeights:
     sizes = [torch.Size(spec.shape).numel() for spec in architecture.tensors]
     pieces = zip(architecture.tensors, rows.split(sizes, dim=1), strict=True)
-    return WeightSpace(architecture, {spec.name: piece.reshape(-1, *spec.shape) for spec, piece in pieces})
+    return NetworkWeights(architecture, {spec.name: piece.reshape(-1, *spec.shape) for spec, piece in pieces})
 
 
 def representation(element: GroupElement, architecture: Architecture) -> Tensor:

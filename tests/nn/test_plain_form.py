@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Layer, WeightSpace, chain
+from nfn_cli.architectures import Layer, NetworkWeights, chain
 from nfn_cli.nn import Layout, MonomialLinear
 
 BATCH, OUT = 5, 7
@@ -20,7 +20,7 @@ LAYERS = [
 ]
 
 
-def plain_scaling(point: WeightSpace, maps: list[Tensor], constant: Tensor) -> list[Tensor]:
+def plain_scaling(point: NetworkWeights, maps: list[Tensor], constant: Tensor) -> list[Tensor]:
     """One einsum a term, under d > 0; the maps are those of the fields, in the order of `point.tensors`."""
     w = {name: tensor.flatten(3) if tensor.ndim > 3 else tensor for name, tensor in point.tensors.items()}
     first, b, c, d, last, tail = maps[0], maps[1:3], maps[3:5], maps[5:7], maps[7], maps[8]
@@ -42,7 +42,7 @@ def plain_scaling(point: WeightSpace, maps: list[Tensor], constant: Tensor) -> l
     return [w1, *inner, w_last, b_last]
 
 
-def plain_sign(point: WeightSpace, maps: list[Tensor], constant: Tensor) -> list[Tensor]:
+def plain_sign(point: NetworkWeights, maps: list[Tensor], constant: Tensor) -> list[Tensor]:
     """Under d = ±1 the same, but that b_{L−1} and W_L read each other."""
     own_bias, last = maps[6][:, :1], maps[6][:, 1:]
     sums = plain_scaling(point, [*maps[:6], own_bias, last, maps[7]], constant)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import FUNCTIONS, Architecture, Layer, WeightSpace, chain
+from nfn_cli.architectures import FUNCTIONS, Architecture, Layer, NetworkWeights, chain
 from nfn_cli.errors import ArchitectureError, UsageError
 from nfn_cli.pictures import render, require_picture, require_size
 
@@ -20,7 +20,7 @@ def architecture(*sizes: int, activation: str = "sin", omega_0: float = 30.0) ->
     return chain(layers, activation=activation, omega_0=omega_0)
 
 
-def networks(architecture: Architecture, count: int, seed: int = 0) -> WeightSpace:
+def networks(architecture: Architecture, count: int, seed: int = 0) -> NetworkWeights:
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
     for spec in architecture.tensors:
@@ -29,13 +29,13 @@ def networks(architecture: Architecture, count: int, seed: int = 0) -> WeightSpa
         if architecture.activation == "sin":
             size /= 8
         tensors[spec.name] = size * torch.randn(count, *spec.shape, generator=generator)
-    return WeightSpace(architecture, tensors)
+    return NetworkWeights(architecture, tensors)
 
 
 class Plain(nn.Module):
     """One network as anybody would write it, in float64."""
 
-    def __init__(self, point: WeightSpace, place: int) -> None:
+    def __init__(self, point: NetworkWeights, place: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList()
         for layer in point.architecture.layers:
@@ -56,7 +56,7 @@ class Plain(nn.Module):
 
 
 @torch.no_grad()
-def plain_pictures(point: WeightSpace, height: int, width: int, low: float = -1, high: float = 1) -> Tensor:
+def plain_pictures(point: NetworkWeights, height: int, width: int, low: float = -1, high: float = 1) -> Tensor:
     """[networks, channels, height, width] in float64, pixel by pixel."""
     pictures = []
     for place in range(len(next(iter(point.tensors.values())))):
@@ -111,11 +111,11 @@ def test_chunks_give_what_one_chunk_gives(cached: int, monkeypatch: pytest.Monke
     assert torch.allclose(chunks, render(point, 6, 5, value_range=(-1, 1)), rtol=0, atol=1e-5)
 
 
-def coordinate(axis: int) -> WeightSpace:
+def coordinate(axis: int) -> NetworkWeights:
     """A network whose one output is its input on this axis."""
     weight = torch.zeros(1, 1, 2)
     weight[..., axis] = 1
-    return WeightSpace(architecture(2, 1), {"0.weight": weight, "0.bias": torch.zeros(1, 1)})
+    return NetworkWeights(architecture(2, 1), {"0.weight": weight, "0.bias": torch.zeros(1, 1)})
 
 
 def test_the_first_coordinate_is_the_row_and_grows_downwards() -> None:
@@ -147,9 +147,9 @@ def test_networks_stay_as_they_are_and_may_be_of_any_float_dtype() -> None:
     before = {name: tensor.clone() for name, tensor in point.tensors.items()}
     expected = render(point, 4, 4, value_range=(-1, 1))
     assert all(torch.equal(point.tensors[name], tensor) for name, tensor in before.items())
-    double = WeightSpace(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
+    double = NetworkWeights(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
     assert torch.equal(render(double, 4, 4, value_range=(-1, 1)), expected)
-    half = WeightSpace(point.architecture, {name: tensor.half() for name, tensor in point.tensors.items()})
+    half = NetworkWeights(point.architecture, {name: tensor.half() for name, tensor in point.tensors.items()})
     assert (render(half, 4, 4, value_range=(-1, 1)) - expected).abs().max() < 0.2
 
 
@@ -161,13 +161,13 @@ def test_what_is_no_picture_is_refused() -> None:
         assert str(refused.value).startswith("net.pt: ")
         tensors = {spec.name: torch.zeros(1, *spec.shape) for spec in other.tensors}
         with pytest.raises(ArchitectureError, match="two coordinates"):
-            render(WeightSpace(other, tensors), 2, 2)
+            render(NetworkWeights(other, tensors), 2, 2)
     require_picture(architecture(2, 8, 1, activation="relu"), "net.pt")
 
 
 def test_no_network_gives_no_picture() -> None:
-    point = WeightSpace(architecture(2, 3, 1), networks(architecture(2, 3, 1), 1).tensors)
-    empty = WeightSpace(point.architecture, {name: tensor[:0] for name, tensor in point.tensors.items()})
+    point = NetworkWeights(architecture(2, 3, 1), networks(architecture(2, 3, 1), 1).tensors)
+    empty = NetworkWeights(point.architecture, {name: tensor[:0] for name, tensor in point.tensors.items()})
     assert render(empty, 3, 4, value_range=(-1, 1)).shape == (0, 1, 3, 4)
 
 

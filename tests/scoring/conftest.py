@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import nfn_cli.shipped
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes
 
 SIZES = MonomialNFNSizes(channels=4, equivariant_layers=1, invariants=4, hidden=8, dropout=0.0)
@@ -27,9 +27,9 @@ def cnn(activation: str) -> Architecture:
     return chain(layers, activation=activation)
 
 
-def random_point(architecture: Architecture, networks: int, seed: int) -> WeightSpace:
+def random_point(architecture: Architecture, networks: int, seed: int) -> NetworkWeights:
     generator = torch.Generator().manual_seed(seed)
-    return WeightSpace(
+    return NetworkWeights(
         architecture,
         {spec.name: torch.randn(networks, *spec.shape, generator=generator) for spec in architecture.tensors},
     )

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import nfn_cli.shipped
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 from nfn_cli.checkpoints import POPULATION_KEY
 from nfn_cli.errors import HeadError
 from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes
@@ -32,14 +32,14 @@ def inr(width: int = 5, hidden_layers: int = 2, activation: str = "sin", omega_0
     return chain(layers, activation=activation, omega_0=omega_0)
 
 
-def random_point(architecture: Architecture, networks: int, seed: int = 0) -> WeightSpace:
+def random_point(architecture: Architecture, networks: int, seed: int = 0) -> NetworkWeights:
     generator = torch.Generator().manual_seed(seed)
     tensors = {
         spec.name: torch.randn(networks, *spec.shape, generator=generator) / (15 if "0" not in spec.name else 2)
         for spec in architecture.tensors
     }
     tensors[architecture.tensors[-2].name] *= 10
-    return WeightSpace(architecture, tensors)
+    return NetworkWeights(architecture, tensors)
 
 
 def make_head(name: str, activation: str = "sin", classes: tuple[str, ...] = CLASSES) -> Classifier:
@@ -122,7 +122,7 @@ def test_rows_say_what_the_head_says(write: Save) -> None:
         assert (row.label, row.head, row.error) == (CLASSES[int(shares.argmax())], "animals", None)
         assert row.probability == pytest.approx(shares.max().item(), abs=1e-5)
         assert row.entropy == pytest.approx(found.entropy[0].item(), abs=1e-4)
-        assert row.in_population is bool(found.in_population[0])
+        assert row.in_distribution is bool(found.in_distribution[0])
     assert len({row.label for row in rows}) > 1
 
 
@@ -138,7 +138,7 @@ def test_the_most_probable_classes_are_told_falling(top: int, write: Save) -> No
 
 def test_moved_networks_get_the_same_rows(write: Save, tmp_path: Path) -> None:
     point = random_point(inr(), 4)
-    point = WeightSpace(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
+    point = NetworkWeights(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
     element = sample_element(point.architecture, torch.Generator().manual_seed(3), batch=(4,), phase=True)
     paths = []
     for name, own in {"plain": point, "moved": act(element, point)}.items():

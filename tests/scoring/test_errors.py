@@ -21,7 +21,7 @@ def error_of(path: Path, **options: str) -> str:
     (row,) = score([path], device="cpu", **options)
     assert row.error is not None
     assert row.error.startswith(f"{path}: ") and len(row.error.splitlines()) == 1
-    assert (row.accuracy, row.low, row.high, row.head, row.in_population) == (None,) * 5
+    assert (row.accuracy, row.low, row.high, row.head, row.in_distribution) == (None,) * 5
     return row.error.removeprefix(f"{path}: ")
 
 

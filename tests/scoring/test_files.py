@@ -258,7 +258,7 @@ def test_a_marked_file_of_other_columns_or_no_rows_is_met_as_any(tmp_path: Path)
     "content",
     [
         "some,other,table\n1,2,3\n",
-        "path,accuracy,low,high,head,in_population,error\na.pt,1,1,1,h,true,\n",
+        "path,accuracy,low,high,head,in_distribution,error\na.pt,1,1,1,h,true,\n",
         "{header}a.pt,0.5\n",
         "{header}a.pt,0.5,0.5,0.5,h,true,,many,1,,m\n",
         "5\n",

@@ -30,7 +30,7 @@ def test_the_best_come_first_then_the_surest_then_by_name() -> None:
         ranking.add(rows)
         assert [(own.rank, own.path) for own in ranking.rows()] == list(enumerate(expected, 1))
     best = ranking.rows()[0]
-    assert (best.accuracy, best.low, best.high, best.head, best.in_population) == (0.6, 0.0, 0.9, "h", True)
+    assert (best.accuracy, best.low, best.high, best.head, best.in_distribution) == (0.6, 0.0, 0.9, "h", True)
 
 
 @pytest.mark.parametrize("top", [1, 7, 10_000])
@@ -48,8 +48,8 @@ def test_no_more_are_kept_than_asked_for(top: int) -> None:
 
 def test_strangers_are_marked_or_left_out() -> None:
     rows = [row("a.pt", 0.9, known=False), row("b.pt", 0.5)]
-    both, known = Ranking(), Ranking(in_population=True)
+    both, known = Ranking(), Ranking(in_distribution=True)
     both.add(rows)
     known.add(rows)
-    assert [(own.path, own.in_population) for own in both.rows()] == [("a.pt", False), ("b.pt", True)]
+    assert [(own.path, own.in_distribution) for own in both.rows()] == [("a.pt", False), ("b.pt", True)]
     assert [own.path for own in known.rows()] == ["b.pt"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import read_weight_space, stack
+from nfn_cli.architectures import read_weights, stack
 from nfn_cli.checkpoints import read_checkpoint
 from nfn_cli.nn import load_head
 from nfn_cli.scoring import ScoreRow, local, predicting, score
@@ -67,7 +67,7 @@ def test_each_network_is_read_by_the_first_head_that_fits(mixed: list[Path]) -> 
 def test_a_network_gets_the_same_row_alone_and_in_a_batch(mixed: list[Path]) -> None:
     for row in rows_of(mixed):
         (alone,) = rows_of([Path(row.path)])
-        assert (alone.head, alone.in_population, alone.error) == (row.head, row.in_population, row.error)
+        assert (alone.head, alone.in_distribution, alone.error) == (row.head, row.in_distribution, row.error)
         if row.error is None:
             for name in ("accuracy", "low", "high"):
                 assert getattr(alone, name) == pytest.approx(getattr(row, name), abs=1e-5)
@@ -77,7 +77,7 @@ def test_a_network_gets_the_same_row_alone_and_in_a_batch(mixed: list[Path]) -> 
 def test_predictions_are_the_heads_own_and_differ(mixed: list[Path], shipped: Path) -> None:
     rows = rows_of(mixed)
     chosen = [0, 5, 10]
-    point = stack([read_weight_space(read_checkpoint(mixed[i])).weight_space for i in chosen])
+    point = stack([read_weights(read_checkpoint(mixed[i])).weights for i in chosen])
     predictions = load_head(str(shipped / "a-relu")).predict(point)
     assert [rows[i].accuracy for i in chosen] == pytest.approx(predictions.accuracy.tolist(), abs=1e-5)
     assert len({row.accuracy for row in rows if row.error is None}) == len(mixed) - len(BAD)
@@ -143,9 +143,9 @@ def test_networks_like_the_population_are_in_it_and_others_not(save: Save) -> No
         }
 
     usual = rows_of([save(f"{number}.safetensors", seed=number) for number in range(40)])
-    assert sum(row.in_population is True for row in usual) >= 36
+    assert sum(row.in_distribution is True for row in usual) >= 36
     (strange,) = rows_of([save("strange.safetensors", change=aligned)])
-    assert strange.in_population is False
+    assert strange.in_distribution is False
     assert strange.accuracy is not None
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain, functional_forward
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain, functional_forward
 
 LAYERS = {
     "mlp": [Layer("0", "linear", 3, 8), Layer("1", "linear", 8, 5), Layer("2", "linear", 5, 4)],
@@ -40,8 +40,8 @@ CHAINS = {
 }
 
 MakeArchitecture = Callable[..., Architecture]
-RandomPoint = Callable[..., WeightSpace]
-MakeNetwork = Callable[..., WeightSpace]
+RandomPoint = Callable[..., NetworkWeights]
+MakeNetwork = Callable[..., NetworkWeights]
 
 
 @pytest.fixture(scope="session")
@@ -59,14 +59,16 @@ def architecture_of() -> MakeArchitecture:
 def random_point() -> RandomPoint:
     """Weights as they are at the start of a training, biases as large as activations."""
 
-    def make(architecture: Architecture, *batch: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> WeightSpace:
+    def make(
+        architecture: Architecture, *batch: int, seed: int = 0, dtype: torch.dtype = torch.float64
+    ) -> NetworkWeights:
         generator = torch.Generator().manual_seed(seed)
 
         def draw(shape: tuple[int, ...]) -> Tensor:
             fan_in = max(1, torch.Size(shape[1:]).numel())
             return torch.randn(*batch, *shape, generator=generator, dtype=torch.float64) / fan_in**0.5
 
-        return WeightSpace(architecture, {spec.name: draw(spec.shape).to(dtype) for spec in architecture.tensors})
+        return NetworkWeights(architecture, {spec.name: draw(spec.shape).to(dtype) for spec in architecture.tensors})
 
     return make
 
@@ -81,7 +83,7 @@ def network() -> MakeNetwork:
         seed: int = 0,
         pool: str | None = None,
         dtype: torch.dtype = torch.float64,
-    ) -> WeightSpace:
+    ) -> NetworkWeights:
         layers = CHAINS[layers] if isinstance(layers, str) else layers
         architecture = chain(layers, activation=activation, omega_0=3.0, pool=pool)
         generator = torch.Generator().manual_seed(seed)
@@ -92,19 +94,19 @@ def network() -> MakeNetwork:
         for layer in layers:
             if not layer.has_bias:
                 tensors[f"{layer.name}.bias"].zero_()
-        return WeightSpace(architecture, tensors)
+        return NetworkWeights(architecture, tensors)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def changed() -> Callable[[WeightSpace, Callable[[dict[str, Tensor]], object]], WeightSpace]:
+def changed() -> Callable[[NetworkWeights, Callable[[dict[str, Tensor]], object]], NetworkWeights]:
     """A copy of a network, with its tensors changed by a function."""
 
-    def copy(point: WeightSpace, change: Callable[[dict[str, Tensor]], object]) -> WeightSpace:
+    def copy(point: NetworkWeights, change: Callable[[dict[str, Tensor]], object]) -> NetworkWeights:
         tensors = {name: tensor.clone() for name, tensor in point.tensors.items()}
         change(tensors)
-        return WeightSpace(point.architecture, tensors)
+        return NetworkWeights(point.architecture, tensors)
 
     return copy
 
@@ -113,7 +115,7 @@ def changed() -> Callable[[WeightSpace, Callable[[dict[str, Tensor]], object]], 
 def outputs() -> Callable[..., Tensor]:
     """What a network, or each of a batch, computes on 16 fixed inputs."""
 
-    def compute(point: WeightSpace) -> Tensor:
+    def compute(point: NetworkWeights) -> Tensor:
         first = point.architecture.layers[0]
         spec = point.architecture.tensors[0]
         tensor = point.tensors[spec.name]

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from nfn_cli.architectures import Architecture, AxisRole, Layer, NeuronGroup, Side, TensorSpec, WeightSpace, chain
+from nfn_cli.architectures import Architecture, AxisRole, Layer, NetworkWeights, NeuronGroup, Side, TensorSpec, chain
 from nfn_cli.symmetry import GroupElement, act, sample_element
 
 MakeArchitecture = Callable[..., Architecture]
-RandomPoint = Callable[..., WeightSpace]
+RandomPoint = Callable[..., NetworkWeights]
 
 
 def element(order: list[int], diagonal: list[float]) -> GroupElement:
@@ -21,7 +21,7 @@ def element(order: list[int], diagonal: list[float]) -> GroupElement:
 
 def test_neuron_i_becomes_neuron_pi_i_times_d_i_and_its_readers_divide() -> None:
     architecture = chain([Layer("0", "linear", 1, 3), Layer("1", "linear", 3, 1)], activation="relu")
-    point = WeightSpace(
+    point = NetworkWeights(
         architecture,
         {
             "0.weight": torch.tensor([[1.0], [2.0], [3.0]]),
@@ -40,7 +40,7 @@ def test_neuron_i_becomes_neuron_pi_i_times_d_i_and_its_readers_divide() -> None
 def test_a_flattened_axis_moves_in_runs() -> None:
     layers = [Layer("0", "conv", 1, 2, (2,)), Layer("1", "linear", 6, 1, spatial=3)]
     architecture = chain(layers, activation="relu")
-    point = WeightSpace(
+    point = NetworkWeights(
         architecture,
         {
             "0.weight": torch.tensor([[[1.0, 2.0]], [[3.0, 4.0]]]),
@@ -61,7 +61,7 @@ def test_an_index_axis_is_permuted_and_not_scaled() -> None:
         tensors=(TensorSpec("running_mean", (3,), (AxisRole(Side.INDEX, 0),)),),
         activation="relu",
     )
-    point = WeightSpace(architecture, {"running_mean": torch.tensor([1.0, 2.0, 3.0])})
+    point = NetworkWeights(architecture, {"running_mean": torch.tensor([1.0, 2.0, 3.0])})
     moved = act(element([2, 0, 1], [2.0, 4.0, 10.0]), point).tensors
     assert moved["running_mean"].tolist() == [3.0, 1.0, 2.0]
     assert moved["running_mean"].dtype == torch.float32
@@ -85,7 +85,7 @@ def test_the_arithmetic_is_float64() -> None:
     zero = torch.tensor([0])
     for huge in (1e60, 1e-60):
         diagonal = torch.tensor([huge], dtype=torch.float64)
-        moved = act(GroupElement((zero, zero), (diagonal, diagonal * 3)), WeightSpace(architecture, ones))
+        moved = act(GroupElement((zero, zero), (diagonal, diagonal * 3)), NetworkWeights(architecture, ones))
         assert moved.tensors["1.weight"].item() == 3.0
 
 
@@ -109,7 +109,7 @@ def test_a_batch_is_acted_on_member_by_member(
     moved = act(g, point)
     for i, j in torch.cartesian_prod(torch.arange(2), torch.arange(3)).tolist():
         own = GroupElement(tuple(p[i, j] for p in g.permutations), tuple(d[i, j] for d in g.diagonals))
-        alone = act(own, WeightSpace(architecture, {key: tensor[i, j] for key, tensor in point.tensors.items()}))
+        alone = act(own, NetworkWeights(architecture, {key: tensor[i, j] for key, tensor in point.tensors.items()}))
         assert all(torch.equal(moved.tensors[key][i, j], alone.tensors[key]) for key in moved.tensors)
 
 
@@ -121,7 +121,7 @@ def test_one_element_acts_on_every_member_of_a_batch(
     g = sample_element(architecture, torch.Generator().manual_seed(0))
     moved = act(g, point)
     for i in range(3):
-        alone = act(g, WeightSpace(architecture, {key: tensor[i] for key, tensor in point.tensors.items()}))
+        alone = act(g, NetworkWeights(architecture, {key: tensor[i] for key, tensor in point.tensors.items()}))
         assert all(torch.equal(moved.tensors[key][i], alone.tensors[key]) for key in moved.tensors)
 
 

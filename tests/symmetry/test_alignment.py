@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Layer, WeightSpace, chain
+from nfn_cli.architectures import Layer, NetworkWeights, chain
 from nfn_cli.errors import ArchitectureError, UsageError
 from nfn_cli.symmetry import Alignment, GroupElement, act, align, sample_element
 
-MakeNetwork = Callable[..., WeightSpace]
-Change = Callable[[WeightSpace, Callable[[dict[str, Tensor]], object]], WeightSpace]
+MakeNetwork = Callable[..., NetworkWeights]
+Change = Callable[[NetworkWeights, Callable[[dict[str, Tensor]], object]], NetworkWeights]
 
 CHAINS = ["mlp", "cnn", "unbiased"]
 ACTIVATIONS = ["relu", "tanh", "sin", "identity", "gelu"]
@@ -23,7 +23,7 @@ DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 SCALES_TO = {torch.float64: 1e-12, torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 
 
-def element_for(point: WeightSpace, seed: int = 1, scales: tuple[float, float] = (0.1, 10.0)) -> GroupElement:
+def element_for(point: NetworkWeights, seed: int = 1, scales: tuple[float, float] = (0.1, 10.0)) -> GroupElement:
     return sample_element(point.architecture, torch.Generator().manual_seed(seed), scale_range=scales, phase=True)
 
 
@@ -61,7 +61,7 @@ def test_max_pooling_leaves_whole_turns(network: MakeNetwork) -> None:
 @pytest.mark.parametrize("factor", [1e-200, 1e-45, 1e38, 1e200], ids=str)
 def test_extreme_numbers_do_no_harm(factor: float, network: MakeNetwork) -> None:
     point = network("mlp", "relu")
-    point = WeightSpace(point.architecture, {name: tensor * factor for name, tensor in point.tensors.items()})
+    point = NetworkWeights(point.architecture, {name: tensor * factor for name, tensor in point.tensors.items()})
     element = element_for(point)
     found = align(point, act(element, point))
     assert found.same_orbit
@@ -144,7 +144,7 @@ def test_neurons_that_no_output_depends_on_are_compared_too(
 def test_weights_that_are_one_or_minus_one_are_matched(activation: str, network: MakeNetwork) -> None:
     for seed in range(5):
         point = network("mlp", activation, seed)
-        point = WeightSpace(point.architecture, {name: tensor.sign() for name, tensor in point.tensors.items()})
+        point = NetworkWeights(point.architecture, {name: tensor.sign() for name, tensor in point.tensors.items()})
         assert align(point, act(element_for(point, seed), point)).same_orbit
 
 
@@ -184,7 +184,7 @@ def test_a_fine_tuned_network_is_near_after_alignment(network: MakeNetwork) -> N
     point = network(wide, "relu", dtype=torch.float32)
     element = element_for(point)
     noise = torch.Generator().manual_seed(3)
-    tuned = WeightSpace(
+    tuned = NetworkWeights(
         point.architecture,
         {name: t * (1 + 0.01 * torch.randn(t.shape, generator=noise)) for name, t in point.tensors.items()},
     )
@@ -212,14 +212,14 @@ def test_names_may_differ(network: MakeNetwork) -> None:
     )
     moved = act(element_for(point), point)
     values = zip(renamed.tensors, moved.tensors.values(), strict=True)
-    found = align(point, WeightSpace(renamed, {spec.name: tensor for spec, tensor in values}))
+    found = align(point, NetworkWeights(renamed, {spec.name: tensor for spec, tensor in values}))
     assert found.same_orbit
     assert [left.layer for left in found.residuals] == ["x", "y", "z"]
 
 
 def test_the_coarser_dtype_decides(network: MakeNetwork) -> None:
     point = network("mlp", "relu")
-    moved = act(element_for(point), WeightSpace(point.architecture, {n: t.half() for n, t in point.tensors.items()}))
+    moved = act(element_for(point), NetworkWeights(point.architecture, {n: t.half() for n, t in point.tensors.items()}))
     found = align(point, moved)
     assert found.same_orbit
     assert found.tolerance == 2e-3

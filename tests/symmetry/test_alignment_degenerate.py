@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Layer, WeightSpace
+from nfn_cli.architectures import Layer, NetworkWeights
 from nfn_cli.symmetry import GroupElement, act, align, sample_element
 
-MakeNetwork = Callable[..., WeightSpace]
-Change = Callable[[WeightSpace, Callable[[dict[str, Tensor]], object]], WeightSpace]
+MakeNetwork = Callable[..., NetworkWeights]
+Change = Callable[[NetworkWeights, Callable[[dict[str, Tensor]], object]], NetworkWeights]
 
 DEEP = [Layer("a", "linear", 3, 5), Layer("b", "linear", 5, 5), Layer("c", "linear", 5, 5), Layer("d", "linear", 5, 2)]
 ACTIVATIONS = ["identity", "relu", "tanh", "sin", "gelu"]
@@ -24,7 +24,7 @@ def sparse(tensors: dict[str, Tensor], seed: int, zeros: float) -> None:
         tensor[torch.rand(tensor.shape, generator=generator) < zeros] = 0
 
 
-def element_for(point: WeightSpace, seed: int) -> GroupElement:
+def element_for(point: NetworkWeights, seed: int) -> GroupElement:
     return sample_element(point.architecture, torch.Generator().manual_seed(seed), scale_range=(0.1, 10.0), phase=True)
 
 
@@ -42,7 +42,7 @@ def test_mostly_zeros(
         assert found.same_orbit, (seed, found.deviation)
 
 
-def fed_by_silence(point: WeightSpace) -> Tensor:
+def fed_by_silence(point: NetworkWeights) -> Tensor:
     """The rows of the second layer that read silent neurons alone, bool [n]."""
     heard = point.tensors["a.weight"].any(1)
     return ~point.tensors["b.weight"][:, heard].any(1)

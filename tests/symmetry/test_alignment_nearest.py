@@ -9,19 +9,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Layer, WeightSpace
+from nfn_cli.architectures import Layer, NetworkWeights
 from nfn_cli.symmetry import GroupElement, act, align, sample_element
 from nfn_cli.symmetry.alignment import refinement
 from nfn_cli.symmetry.alignment.residuals import residuals
 
-MakeNetwork = Callable[..., WeightSpace]
-Change = Callable[[WeightSpace, Callable[[dict[str, Tensor]], object]], WeightSpace]
+MakeNetwork = Callable[..., NetworkWeights]
+Change = Callable[[NetworkWeights, Callable[[dict[str, Tensor]], object]], NetworkWeights]
 
 SMALL = [Layer("a", "linear", 3, 4), Layer("b", "linear", 4, 2)]
 TWO_HIDDEN = [Layer("a", "linear", 12, 16), Layer("b", "linear", 16, 10), Layer("c", "linear", 10, 3)]
 
 
-def total(element: GroupElement, ours: WeightSpace, theirs: WeightSpace) -> float:
+def total(element: GroupElement, ours: NetworkWeights, theirs: NetworkWeights) -> float:
     return sum(left.distance**2 for left in residuals(element, ours, theirs))
 
 
@@ -116,7 +116,7 @@ def test_what_nothing_feeds_or_reads_does_no_harm(network: MakeNetwork, changed:
 def test_layers_of_any_size_weigh_alike(factor: float, network: MakeNetwork) -> None:
     ours, theirs = network(TWO_HIDDEN, "tanh"), network(TWO_HIDDEN, "tanh", 1)
     scaled = [
-        WeightSpace(point.architecture, {name: tensor * factor for name, tensor in point.tensors.items()})
+        NetworkWeights(point.architecture, {name: tensor * factor for name, tensor in point.tensors.items()})
         for point in (ours, theirs)
     ]
     expected, found = align(ours, theirs), align(*scaled)

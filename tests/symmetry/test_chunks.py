@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, Side, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights, Side
 from nfn_cli.symmetry import GroupElement, act, move, normal_form, read_source, sample_element
 from nfn_cli.symmetry.neurons import neuron_rows, unread_neurons
 
@@ -27,8 +27,8 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def relu(
     request: pytest.FixtureRequest,
     architecture_of: Callable[..., Architecture],
-    random_point: Callable[..., WeightSpace],
-) -> WeightSpace:
+    random_point: Callable[..., NetworkWeights],
+) -> NetworkWeights:
     return random_point(architecture_of(request.param, "relu"))
 
 
@@ -40,7 +40,7 @@ def parts(element: GroupElement) -> list[Tensor]:
 def test_the_normal_form_is_the_same_in_small_chunks(
     activation: str,
     architecture_of: Callable[..., Architecture],
-    random_point: Callable[..., WeightSpace],
+    random_point: Callable[..., NetworkWeights],
     request: pytest.FixtureRequest,
 ) -> None:
     point = random_point(architecture_of("conv2d", activation, pool="avg"))
@@ -62,7 +62,7 @@ def test_the_normal_form_is_the_same_in_small_chunks(
     assert [len(sets) for sets in found.duplicates] == [1, 0] and len(found.dead[1]) == 2
 
 
-def test_rows_stay_good_unless_they_need_not(relu: WeightSpace, small_chunks: None) -> None:
+def test_rows_stay_good_unless_they_need_not(relu: NetworkWeights, small_chunks: None) -> None:
     sizes = [group.size for group in relu.architecture.groups]
     element = sample_element(relu.architecture, torch.Generator().manual_seed(1))
     for group in range(len(sizes)):
@@ -76,7 +76,7 @@ def test_rows_stay_good_unless_they_need_not(relu: WeightSpace, small_chunks: No
         assert torch.equal(kept[0][1], again[1])
 
 
-def test_rows_are_no_view_of_the_network(relu: WeightSpace) -> None:
+def test_rows_are_no_view_of_the_network(relu: NetworkWeights) -> None:
     before = {name: tensor.clone() for name, tensor in relu.tensors.items()}
     normal_form(relu)
     element = sample_element(relu.architecture, torch.Generator().manual_seed(2))
@@ -84,7 +84,7 @@ def test_rows_are_no_view_of_the_network(relu: WeightSpace) -> None:
     assert all(torch.equal(relu.tensors[name], tensor) for name, tensor in before.items())
 
 
-def test_a_neuron_that_one_late_row_reads_is_read(small_chunks: None, relu: WeightSpace) -> None:
+def test_a_neuron_that_one_late_row_reads_is_read(small_chunks: None, relu: NetworkWeights) -> None:
     group = len(relu.architecture.groups) - 1
     last = relu.tensors[relu.architecture.tensors[-2].name]
     repeat = last.shape[1] // relu.architecture.groups[group].size
@@ -96,14 +96,14 @@ def test_a_neuron_that_one_late_row_reads_is_read(small_chunks: None, relu: Weig
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
 def test_a_file_acted_on_in_parts_is_what_act_gives(
-    dtype: torch.dtype, relu: WeightSpace, small_chunks: None, tmp_path: Path
+    dtype: torch.dtype, relu: NetworkWeights, small_chunks: None, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.pt"
     tensors = {name: tensor.to(dtype) for name, tensor in relu.tensors.items()}
     torch.save({"state_dict": tensors, "activation": "relu"}, path)
     source = read_source(path)
     element = sample_element(source.stored, torch.Generator().manual_seed(3), scale_range=(0.1, 10))
-    point = WeightSpace(source.stored, {name: tensor.double() for name, tensor in tensors.items()})
+    point = NetworkWeights(source.stored, {name: tensor.double() for name, tensor in tensors.items()})
     exact = act(element, point).tensors
     moved, step = move(source, element), torch.finfo(dtype).eps
     assert set(moved) == set(tensors) and "a.missing" not in moved

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.symmetry import GroupElement, act
 
 MakeArchitecture = Callable[..., Architecture]
-RandomPoint = Callable[..., WeightSpace]
+RandomPoint = Callable[..., NetworkWeights]
 
 # Powers of two: their products and quotients are exact, so that laws hold to the last bit.
 DIAGONAL = st.builds(lambda power, sign: sign * 2.0**power, st.integers(-12, 12), st.sampled_from([1.0, -1.0]))
@@ -91,7 +91,7 @@ def test_a_batch_composes_member_by_member(g: GroupElement, h: GroupElement) -> 
         assert_same(member(g.inverse(), i), member(g, i).inverse())
 
 
-def assert_same_point(left: WeightSpace, right: WeightSpace) -> None:
+def assert_same_point(left: NetworkWeights, right: NetworkWeights) -> None:
     assert left.architecture == right.architecture
     assert left.tensors.keys() == right.tensors.keys()
     for name, tensor in left.tensors.items():

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 from nfn_cli.symmetry.balance import balance
 from nfn_cli.symmetry.links import Link, Links, pair_weights
 
 MakeArchitecture = Callable[..., Architecture]
-MakeNetwork = Callable[..., WeightSpace]
-RandomPoint = Callable[..., WeightSpace]
-Change = Callable[[WeightSpace, Callable[[dict[str, Tensor]], object]], WeightSpace]
+MakeNetwork = Callable[..., NetworkWeights]
+RandomPoint = Callable[..., NetworkWeights]
+Change = Callable[[NetworkWeights, Callable[[dict[str, Tensor]], object]], NetworkWeights]
 
 
 def deep(count: int, width: int = 6) -> list[Layer]:
@@ -130,7 +130,7 @@ def test_pairs_of_a_flattened_layer() -> None:
 @pytest.mark.parametrize("factor", [1e-300, 1e-100, 1e100, 1e160, 1e300], ids=str)
 def test_scales_are_finite_whatever_the_numbers(factor: float, network: MakeNetwork) -> None:
     point = network("mlp", "relu")
-    point = WeightSpace(point.architecture, {name: tensor * factor for name, tensor in point.tensors.items()})
+    point = NetworkWeights(point.architecture, {name: tensor * factor for name, tensor in point.tensors.items()})
     scales, residual = balance(point)
     assert all(scale.isfinite().all() and (scale > 0).all() for scale in scales)
     assert residual < 1e-12 or (factor > 1e150 and residual == float("inf"))

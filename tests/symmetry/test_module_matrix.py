@@ -229,7 +229,7 @@ def weight_deviation(found: Path, expected: Path) -> float:
 def normal(scale: str) -> Callable[..., GroupElement]:
     def element(source) -> GroupElement:  # type: ignore[no-untyped-def]
         settings = NormalFormSettings(scale)  # type: ignore[arg-type]
-        return normal_form(source.network.weight_space, settings, precision=source.precision).element
+        return normal_form(source.network.weights, settings, precision=source.precision).element
 
     return element
 
@@ -298,7 +298,7 @@ def test_verifying_recovers_the_element_that_was_applied(network: Network, tmp_p
     before, after = (
         read_source(path, activation=network.case.activation, pool=network.case.pool) for path in (network.path, moved)
     )
-    found = align(before.network.weight_space, after.network.weight_space, precision=before.precision)
+    found = align(before.network.weights, after.network.weights, precision=before.precision)
     assert found.same_orbit
     for ours, theirs in zip(found.element.permutations, drawn[0].permutations, strict=True):
         assert torch.equal(ours, theirs)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nfn_cli.architectures import WeightSpace, functional_forward, read_weight_space
+from nfn_cli.architectures import NetworkWeights, functional_forward, read_weights
 from nfn_cli.checkpoints import read_checkpoint
 from nfn_cli.symmetry import act, sample_element
 
@@ -76,9 +76,9 @@ CASES = {
 }
 
 
-def read_back(module: nn.Module, path: Path, activation: str) -> WeightSpace:
+def read_back(module: nn.Module, path: Path, activation: str) -> NetworkWeights:
     save_file(module.state_dict(), path)
-    return read_weight_space(read_checkpoint(path), activation=activation).weight_space
+    return read_weights(read_checkpoint(path), activation=activation).weights
 
 
 @pytest.mark.parametrize(("dtype", "most"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])

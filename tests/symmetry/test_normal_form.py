@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace, functional_forward
+from nfn_cli.architectures import NetworkWeights, functional_forward
 from nfn_cli.symmetry import NormalFormSettings, act, normal_form, sample_element
 
-MakeNetwork = Callable[..., WeightSpace]
-Change = Callable[[WeightSpace, Callable[[dict[str, Tensor]], object]], WeightSpace]
+MakeNetwork = Callable[..., NetworkWeights]
+Change = Callable[[NetworkWeights, Callable[[dict[str, Tensor]], object]], NetworkWeights]
 
 CHAINS = ["mlp", "cnn", "unbiased"]
 ACTIVATIONS = ["relu", "leaky_relu", "tanh", "sin", "identity", "gelu"]
 SCALES = ["unit", "balanced", "none"]
 
 
-def outputs(point: WeightSpace) -> Tensor:
+def outputs(point: NetworkWeights) -> Tensor:
     first = point.architecture.layers[0]
     shape = (8, first.in_features, *[5] * len(first.kernel))
     return functional_forward(
@@ -28,16 +28,16 @@ def outputs(point: WeightSpace) -> Tensor:
     )
 
 
-def moved(point: WeightSpace, seed: int = 1) -> WeightSpace:
+def moved(point: NetworkWeights, seed: int = 1) -> NetworkWeights:
     generator = torch.Generator().manual_seed(seed)
     return act(sample_element(point.architecture, generator, scale_range=(1e-4, 1e4), phase=True), point)
 
 
-def normal(point: WeightSpace, settings: NormalFormSettings) -> WeightSpace:
+def normal(point: NetworkWeights, settings: NormalFormSettings) -> NetworkWeights:
     return act(normal_form(point, settings).element, point)
 
 
-def deviation(found: WeightSpace, expected: WeightSpace) -> float:
+def deviation(found: NetworkWeights, expected: NetworkWeights) -> float:
     """Largest difference, relative to each tensor's largest entry."""
     return max(
         ((found.tensors[name] - tensor).abs().max() / tensor.abs().max().clamp_min(1e-300)).item()
@@ -46,20 +46,20 @@ def deviation(found: WeightSpace, expected: WeightSpace) -> float:
 
 
 @pytest.fixture(params=[(layers, activation) for layers in CHAINS for activation in ACTIVATIONS], ids="-".join)
-def point(request: pytest.FixtureRequest, network: MakeNetwork) -> WeightSpace:
+def point(request: pytest.FixtureRequest, network: MakeNetwork) -> NetworkWeights:
     layers, activation = request.param
     return network(layers, activation)
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_the_function_stays(point: WeightSpace, scale: str) -> None:
+def test_the_function_stays(point: NetworkWeights, scale: str) -> None:
     before = outputs(point)
     after = outputs(normal(point, NormalFormSettings(scale)))  # type: ignore[arg-type]
     assert ((after - before).abs().max() / before.abs().max()).item() < 1e-12
 
 
 @pytest.mark.parametrize("scale", ["unit", "balanced"])
-def test_a_whole_orbit_has_one_normal_form(point: WeightSpace, scale: str) -> None:
+def test_a_whole_orbit_has_one_normal_form(point: NetworkWeights, scale: str) -> None:
     settings = NormalFormSettings(scale)  # type: ignore[arg-type]
     expected = normal(point, settings)
     for seed in range(3):
@@ -67,7 +67,7 @@ def test_a_whole_orbit_has_one_normal_form(point: WeightSpace, scale: str) -> No
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_what_is_normal_stays_bit_for_bit(point: WeightSpace, scale: str) -> None:
+def test_what_is_normal_stays_bit_for_bit(point: NetworkWeights, scale: str) -> None:
     settings = NormalFormSettings(scale)  # type: ignore[arg-type]
     once = normal(moved(point), settings)
     twice = normal(once, settings)
@@ -87,7 +87,7 @@ def test_balanced_scale_has_equal_norms_and_the_least_sum_of_squares(network: Ma
     assert form.residual < 1e-12
     balanced = act(form.element, point)
 
-    def total(some: WeightSpace) -> float:
+    def total(some: NetworkWeights) -> float:
         return sum(tensor.square().sum().item() for tensor in some.tensors.values())
 
     incoming = torch.cat([balanced.tensors["b.weight"].flatten(1), balanced.tensors["b.bias"][:, None]], dim=1)
@@ -183,7 +183,7 @@ def test_duplicates_are_named_and_ordered_by_what_reads_them(
 @pytest.mark.parametrize("factor", [1e-300, 1e-45, 1e38, 1e60], ids=str)
 def test_extreme_numbers_stay_finite(factor: float, network: MakeNetwork) -> None:
     point = network("mlp", "relu")
-    extreme = WeightSpace(point.architecture, {name: tensor * factor for name, tensor in point.tensors.items()})
+    extreme = NetworkWeights(point.architecture, {name: tensor * factor for name, tensor in point.tensors.items()})
     for scale in ("unit", "balanced"):
         found = normal(extreme, NormalFormSettings(scale))  # type: ignore[arg-type]
         assert all(tensor.isfinite().all() for tensor in found.tensors.values())
@@ -191,12 +191,12 @@ def test_extreme_numbers_stay_finite(factor: float, network: MakeNetwork) -> Non
 
 def test_computation_is_float64_and_the_dtype_stays(network: MakeNetwork) -> None:
     point = network("mlp", "relu")
-    single = WeightSpace(point.architecture, {name: tensor.float() for name, tensor in point.tensors.items()})
+    single = NetworkWeights(point.architecture, {name: tensor.float() for name, tensor in point.tensors.items()})
     found = normal(moved(single), NormalFormSettings())
     assert {tensor.dtype for tensor in found.tensors.values()} == {torch.float32}
     assert (
         deviation(
-            WeightSpace(point.architecture, {name: tensor.double() for name, tensor in found.tensors.items()}),
+            NetworkWeights(point.architecture, {name: tensor.double() for name, tensor in found.tensors.items()}),
             normal(point, NormalFormSettings()),
         )
         < 1e-6

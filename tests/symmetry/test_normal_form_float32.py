@@ -8,23 +8,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Layer, WeightSpace
+from nfn_cli.architectures import Layer, NetworkWeights
 from nfn_cli.symmetry import GroupElement, NormalFormSettings, act, normal_form, sample_element
 
-MakeNetwork = Callable[..., WeightSpace]
+MakeNetwork = Callable[..., NetworkWeights]
 
 WIDE = [Layer("a", "linear", 8, 96), Layer("b", "linear", 96, 64), Layer("c", "linear", 64, 4)]
 ACTIVATIONS = ["relu", "tanh", "sin", "identity", "gelu"]
 ROUNDING = 1e-6
 
 
-def form(point: WeightSpace, scale: str) -> tuple[GroupElement, WeightSpace]:
+def form(point: NetworkWeights, scale: str) -> tuple[GroupElement, NetworkWeights]:
     """The element, and the normal form as it is stored."""
     element = normal_form(point, NormalFormSettings(scale), precision=torch.float32).element  # type: ignore[arg-type]
     return element, act(element, point)
 
 
-def deviation(found: WeightSpace, expected: WeightSpace) -> float:
+def deviation(found: NetworkWeights, expected: NetworkWeights) -> float:
     """Largest difference, relative to each tensor's largest entry."""
     return max(
         ((found.tensors[name] - tensor).abs().max() / tensor.abs().max()).item()
@@ -32,7 +32,7 @@ def deviation(found: WeightSpace, expected: WeightSpace) -> float:
     )
 
 
-def moved_by(point: WeightSpace, seed: int) -> tuple[GroupElement, WeightSpace]:
+def moved_by(point: NetworkWeights, seed: int) -> tuple[GroupElement, NetworkWeights]:
     generator = torch.Generator().manual_seed(seed)
     element = sample_element(point.architecture, generator, scale_range=(1e-4, 1e4), phase=True)
     return element, act(element, point)
@@ -49,13 +49,13 @@ def test_scales_up_to_ten_thousand(activation: str, scale: str, network: MakeNet
         assert deviation(form(moved, scale)[1], expected) < ROUNDING, seed
 
 
-def almost_copies(point: WeightSpace, gap: float) -> WeightSpace:
+def almost_copies(point: NetworkWeights, gap: float) -> NetworkWeights:
     """The last hidden layer in pairs whose weights agree but for a relative gap, and whose biases are opposite."""
     tensors: dict[str, Tensor] = {name: tensor.clone() for name, tensor in point.tensors.items()}
     sides = torch.randn(32, 96, generator=torch.Generator().manual_seed(0)).sign()
     tensors["b.weight"][1::2] = (tensors["b.weight"][::2].double() * (1 + gap * sides)).float()
     tensors["b.bias"][1::2] = -tensors["b.bias"][::2]
-    return WeightSpace(point.architecture, tensors)
+    return NetworkWeights(point.architecture, tensors)
 
 
 @pytest.mark.parametrize("gap", [0.0, 2e-7, 1e-6, 2e-6, 5e-6, 1e-4])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nfn_cli.architectures import Layer, WeightSpace, chain, functional_forward
+from nfn_cli.architectures import Layer, NetworkWeights, chain, functional_forward
 from nfn_cli.symmetry import NormalFormSettings, act, normal_form, sample_element
 
 # Subnormal and normal numbers of float32 and of float64, where squares and products leave the range; signed zeros.
@@ -25,7 +25,7 @@ hostile = settings(max_examples=20, deadline=None)
 
 
 @st.composite
-def networks(draw: st.DrawFn, activation: str, biased: bool, among: list[float]) -> WeightSpace:
+def networks(draw: st.DrawFn, activation: str, biased: bool, among: list[float]) -> NetworkWeights:
     """A small chain of hostile numbers, where some neurons read nothing, are not read, or are copies of others."""
     layers = [
         Layer("a", "linear", 2, 4, has_bias=biased),
@@ -53,22 +53,24 @@ def networks(draw: st.DrawFn, activation: str, biased: bool, among: list[float])
             factor = draw(st.sampled_from([1.0, 2.0])) if activation in ("relu", "identity") else 1.0
             tensors[f"{layer}.weight"][second] = factor * tensors[f"{layer}.weight"][first]
             tensors[f"{layer}.bias"][second] = factor * tensors[f"{layer}.bias"][first]
-    return WeightSpace(architecture, tensors)
+    return NetworkWeights(architecture, tensors)
 
 
-def outputs(point: WeightSpace) -> Tensor:
+def outputs(point: NetworkWeights) -> Tensor:
     inputs = torch.randn(8, 2, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
     return functional_forward(point, inputs)
 
 
-def bound(point: WeightSpace) -> Tensor:
+def bound(point: NetworkWeights) -> Tensor:
     """What outputs could be if nothing cancelled; rounding is small next to that."""
     architecture = chain(point.architecture.layers, activation="identity")
     inputs = torch.randn(8, 2, generator=torch.Generator().manual_seed(9), dtype=torch.float64).abs()
-    return functional_forward(WeightSpace(architecture, {name: t.abs() for name, t in point.tensors.items()}), inputs)
+    return functional_forward(
+        NetworkWeights(architecture, {name: t.abs() for name, t in point.tensors.items()}), inputs
+    )
 
 
-def normal(point: WeightSpace, scale: Any) -> WeightSpace:
+def normal(point: NetworkWeights, scale: Any) -> NetworkWeights:
     return act(normal_form(point, NormalFormSettings(scale)).element, point)
 
 

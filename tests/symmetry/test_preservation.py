@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.symmetry import GroupElement, act, sample_element
 
 MakeArchitecture = Callable[..., Architecture]
-RandomPoint = Callable[..., WeightSpace]
-Outputs = Callable[[WeightSpace], Tensor]
+RandomPoint = Callable[..., NetworkWeights]
+Outputs = Callable[[NetworkWeights], Tensor]
 Deviation = Callable[[Tensor, Tensor], float]
 
 NAMES = ["mlp", "conv1d", "conv2d", "conv3d", "global pooling", "convolutions"]
@@ -116,7 +116,7 @@ def test_a_sign_changes_what_passes_a_max_pooling(
     flip = sample_element(plain, seeded(0))  # for tanh by itself, or under an average
     tensors = random_point(plain).tensors
     for architecture, preserved in ((plain, True), (pooled, False)):
-        point = WeightSpace(architecture, tensors)
+        point = NetworkWeights(architecture, tensors)
         assert (deviation(outputs(act(flip, point)), outputs(point)) <= 1e-12) is preserved
 
 
@@ -125,5 +125,5 @@ def test_a_permutation_that_readers_do_not_follow_changes_the_function(
 ) -> None:
     point = random_point(architecture_of("conv2d", "gelu"))
     moved = act(sample_element(point.architecture, seeded(0)), point)
-    half_moved = WeightSpace(point.architecture, {**moved.tensors, "b.weight": point.tensors["b.weight"]})
+    half_moved = NetworkWeights(point.architecture, {**moved.tensors, "b.weight": point.tensors["b.weight"]})
     assert deviation(outputs(half_moved), outputs(point)) > 1e-3

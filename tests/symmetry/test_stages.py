@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, Layer, Stage, StageKind, WeightSpace, chain, functional_forward
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, Stage, StageKind, chain, functional_forward
 from nfn_cli.errors import CheckpointError
 from nfn_cli.symmetry import (
     GroupElement,
@@ -32,7 +32,7 @@ KINDS = {
     "slopes": Stage("s", StageKind.SLOPES, 6, "before", has_bias=False),
     "BatchNorm of the inputs": Stage("s", StageKind.AFFINE, 4, "inputs"),
 }
-Make = Callable[..., WeightSpace]
+Make = Callable[..., NetworkWeights]
 
 
 def staged(kind: str, activation: str) -> Architecture:
@@ -42,14 +42,14 @@ def staged(kind: str, activation: str) -> Architecture:
     return chain(layers, activation=name)
 
 
-def point_of(architecture: Architecture, seed: int = 0) -> WeightSpace:
+def point_of(architecture: Architecture, seed: int = 0) -> NetworkWeights:
     generator = torch.Generator().manual_seed(seed)
     tensors = {
         spec.name: torch.randn(spec.shape, generator=generator, dtype=torch.float64) for spec in architecture.tensors
     }
     if "s.weight" in tensors and "s.bias" not in tensors:
         tensors["s.weight"] = tensors["s.weight"].abs()
-    return WeightSpace(architecture, tensors)
+    return NetworkWeights(architecture, tensors)
 
 
 def drawn(architecture: Architecture, seed: int = 1) -> GroupElement:
@@ -60,7 +60,7 @@ def inputs() -> Tensor:
     return torch.randn(9, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
 
-def distance(one: WeightSpace, other: WeightSpace) -> float:
+def distance(one: NetworkWeights, other: NetworkWeights) -> float:
     return max(float((one.tensors[name] - other.tensors[name]).abs().max()) for name in one.tensors)
 
 
@@ -105,7 +105,7 @@ def test_a_change_is_another_orbit(kind: str) -> None:
         changed = dict(moved.tensors)
         changed[spec.name] = changed[spec.name].clone()
         changed[spec.name].view(-1)[0] *= 1.01
-        assert not align(point, WeightSpace(point.architecture, changed)).same_orbit, spec.name
+        assert not align(point, NetworkWeights(point.architecture, changed)).same_orbit, spec.name
 
 
 @pytest.mark.parametrize("equal", ["gains", "weights"])
@@ -115,7 +115,7 @@ def test_fresh_layer_norms_tell_no_neurons_apart_but_their_weights_do(equal: str
     if equal == "weights":  # neurons that are copies of one another
         tensors["a.weight"] = tensors["a.weight"][:1].expand(6, -1).clone()
         tensors["a.bias"] = tensors["a.bias"][:1].expand(6).clone()
-    point = WeightSpace(point.architecture, tensors)
+    point = NetworkWeights(point.architecture, tensors)
     moved = act(drawn(point.architecture), point)
     assert align(point, moved).same_orbit
     form = normal_form(point)
@@ -151,7 +151,7 @@ def test_chains_move_by_themselves_and_what_joins_them_stays(activation: str) ->
     moved = act(drawn(architecture), point)
     assert torch.equal(moved.tensors["b.bias"], point.tensors["b.bias"])
     for own in architecture.chains:
-        before, after = (functional_forward(WeightSpace(own, part.tensors), inputs()) for part in (point, moved))
+        before, after = (functional_forward(NetworkWeights(own, part.tensors), inputs()) for part in (point, moved))
         assert torch.allclose(before, after, atol=1e-10)
     with pytest.raises(ValueError, match="several chains"):
         functional_forward(point, inputs())

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import nfn_cli.zoo.generate
-from nfn_cli.architectures import WeightSpace, functional_forward, read_weight_space
+from nfn_cli.architectures import NetworkWeights, functional_forward, read_weights
 from nfn_cli.checkpoints import read_checkpoint
 from nfn_cli.errors import DataError
 from nfn_cli.zoo import Hyperparameters, ZooReport, ZooSettings, draw_hyperparameters, load_images, read_networks
@@ -65,7 +65,7 @@ def test_the_accuracy_of_a_row_is_that_of_its_checkpoint(
     images = load_images(str(archive))
     accuracies = []
     for row in rows_of(tmp_path):
-        point = read_weight_space(read_checkpoint(tmp_path / row["file"])).weight_space
+        point = read_weights(read_checkpoint(tmp_path / row["file"])).weights
         assert point.architecture.activation == activation
         logits = functional_forward(point, images.test_images, stride=2)
         accuracies.append((logits.argmax(1) == images.test_labels).float().mean().item())
@@ -81,7 +81,7 @@ def test_accuracies_in_bfloat16_are_close_to_those_of_the_checkpoint(
     generate(tmp_path, settings(epochs=(4,), precision="bfloat16"))
     images = load_images(str(archive))
     for row in rows_of(tmp_path):
-        point = read_weight_space(read_checkpoint(tmp_path / row["file"])).weight_space
+        point = read_weights(read_checkpoint(tmp_path / row["file"])).weights
         logits = functional_forward(point, images.test_images, stride=2)
         loss = torch.nn.functional.cross_entropy(logits, images.test_labels).item()
         assert float(row["test_loss"]) == pytest.approx(loss, rel=0.05)
@@ -265,6 +265,6 @@ def test_a_checkpoint_is_a_point_of_the_published_architecture(
     generate: Generate, settings: Settings, tmp_path: Path
 ) -> None:
     generate(tmp_path, settings(count=1))
-    point = read_weight_space(read_checkpoint(tmp_path / "run-000000-epoch-001.safetensors")).weight_space
-    assert isinstance(point, WeightSpace)
+    point = read_weights(read_checkpoint(tmp_path / "run-000000-epoch-001.safetensors")).weights
+    assert isinstance(point, NetworkWeights)
     assert point.architecture.describe() == "conv 1->16 3x3, conv 16->16 3x3, conv 16->16 3x3, linear 16->4 (relu)"

@@ -87,7 +87,7 @@ def test_a_killed_worker_is_told_in_one_line(endless: ZooSettings, tmp_path: Pat
 
 TELLING = """
 from nfn_cli.cli.app import main
-from nfn_cli.cli.zoo_progress import ZooProgress
+from nfn_cli.cli.progress.zoo_progress import ZooProgress
 
 def tell(progress, samples):
     if samples:

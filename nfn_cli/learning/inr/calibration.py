@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.inr.temperature import fitted_temperature
 from nfn_cli.learning.outsiders import gaussian, shuffled
@@ -35,15 +35,15 @@ def calibrate(head: Classifier, train: LabelledInrs, held_out: LabelledInrs, see
     model.population.fit(_answers(head, some.point)[1], known, strange, [row.run for row in some.rows], seed)
 
 
-def negative(point: WeightSpace, generator: torch.Generator) -> WeightSpace:
+def negative(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights:
     """The negatives of pictures in [-1, 1]: the last layer with the other sign."""
     last = [spec.name for spec in point.architecture.tensors[-2:]]
-    return WeightSpace(
+    return NetworkWeights(
         point.architecture, {name: -tensor if name in last else tensor for name, tensor in point.tensors.items()}
     )
 
 
-def _answers(head: Classifier, point: WeightSpace) -> tuple[Tensor, Tensor]:
+def _answers(head: Classifier, point: NetworkWeights) -> tuple[Tensor, Tensor]:
     """Logits and summaries of many networks, on the CPU."""
     found = [head.model(head.model.read(batch)) for batch in batches(point)]
     return torch.cat([logits.cpu() for logits, _ in found]), torch.cat([summary.cpu() for _, summary in found])

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import DataError
 from nfn_cli.learning.inr.chosen import Split, chosen_inrs
 from nfn_cli.learning.inr.edit_fit import editor_error
@@ -66,7 +66,7 @@ class Measured:
 
     before: Tensor
     after: Tensor
-    point: WeightSpace
+    point: NetworkWeights
     seconds: float
 
 
@@ -171,14 +171,16 @@ def edit_all(head: Editor, networks: LabelledInrs, pictures: Tensor | None = Non
         row = networks.rows[int(bad[0])]
         raise DataError(row.file, "the edited picture is not finite: weights beyond a float's range", "leave it out")
     names = points[0].tensors
-    joined = WeightSpace(points[0].architecture, {n: torch.cat([point.tensors[n] for point in points]) for n in names})
+    joined = NetworkWeights(
+        points[0].architecture, {n: torch.cat([point.tensors[n] for point in points]) for n in names}
+    )
     return Measured(torch.cat(before), errors, joined, seconds)
 
 
-def _drift(head: Editor, point: WeightSpace, seed: int) -> tuple[float, float]:
+def _drift(head: Editor, point: NetworkWeights, seed: int) -> tuple[float, float]:
     """How far editing and moving are from commuting: of weights, and of pictures."""
     # In float64, so that what is measured is the head and not the file's rounding of a moved phase.
-    exact = WeightSpace(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
+    exact = NetworkWeights(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
     count = len(next(iter(exact.tensors.values())))
     generator = torch.Generator().manual_seed(seed)
     element = sample_element(point.architecture, generator, batch=(count,), phase=True)
@@ -191,18 +193,18 @@ def _drift(head: Editor, point: WeightSpace, seed: int) -> tuple[float, float]:
     return (torch.stack(gaps).amax(0) / size).max().item(), pictures.abs().max().item()
 
 
-def _edited(head: Editor, point: WeightSpace) -> WeightSpace:
-    parts = [head.edit(WeightSpace(point.architecture, part)) for part in _split(point)]
-    return WeightSpace(
+def _edited(head: Editor, point: NetworkWeights) -> NetworkWeights:
+    parts = [head.edit(NetworkWeights(point.architecture, part)) for part in _split(point)]
+    return NetworkWeights(
         point.architecture, {name: torch.cat([part.tensors[name] for part in parts]) for name in point.tensors}
     )
 
 
-def _pictures(point: WeightSpace, picture: tuple[int, int]) -> Tensor:
+def _pictures(point: NetworkWeights, picture: tuple[int, int]) -> Tensor:
     """Values float64 [networks, C, P]."""
     parts = [
         sine_values(
-            read_tensors(WeightSpace(point.architecture, part), torch.float64),
+            read_tensors(NetworkWeights(point.architecture, part), torch.float64),
             pixel_grid(*picture),
             point.architecture.omega_0,
         )
@@ -211,12 +213,12 @@ def _pictures(point: WeightSpace, picture: tuple[int, int]) -> Tensor:
     return torch.cat(parts)
 
 
-def _split(point: WeightSpace) -> list[dict[str, Tensor]]:
+def _split(point: NetworkWeights) -> list[dict[str, Tensor]]:
     parts = zip(*(tensor.split(_TOGETHER) for tensor in point.tensors.values()), strict=True)
     return [dict(zip(point.tensors, part, strict=True)) for part in parts]
 
 
-def _relative_change(before: WeightSpace, after: WeightSpace) -> float:
+def _relative_change(before: NetworkWeights, after: NetworkWeights) -> float:
     pairs = [(before.tensors[name].double().flatten(1), after.tensors[name].flatten(1)) for name in before.tensors]
     change = sum((new - old).square().sum(1) for old, new in pairs)
     size = sum(old.square().sum(1) for old, _ in pairs)

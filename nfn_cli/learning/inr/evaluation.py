@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import DataError
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.inr.chosen import Split, chosen_inrs
@@ -148,7 +148,7 @@ def measure_classifier(
     on_stage("predicting")
     plain = _classify(head, networks.point, networks)
     # In float64, so that what is measured is the head and not the file's rounding of a moved phase.
-    point = WeightSpace(
+    point = NetworkWeights(
         networks.point.architecture, {name: tensor.double() for name, tensor in networks.point.tensors.items()}
     )
     generator = torch.Generator().manual_seed(seed)
@@ -179,8 +179,8 @@ def measure_classifier(
             if bool((truth == number).any())
         },
         confused=_confused(truth, before, names),
-        flagged=bootstrap(share, truth, ~plain.in_population, runs),
-        flags_changed=int((plain.in_population != moved.in_population).sum()),
+        flagged=bootstrap(share, truth, ~plain.in_distribution, runs),
+        flags_changed=int((plain.in_distribution != moved.in_distribution).sum()),
         outsiders=_outsiders(head, networks, others or {}, seed, on_stage),
     )
 
@@ -198,12 +198,12 @@ def _outsiders(
     found = {}
     for kind, outsiders in (made | dict(others)).items():
         on_stage(f"outsiders: {kind}")
-        flags = torch.cat([~head.classify(batch).in_population for batch in batches(outsiders.point)])
+        flags = torch.cat([~head.classify(batch).in_distribution for batch in batches(outsiders.point)])
         found[kind] = bootstrap(share, outsiders.labels, flags, [row.run for row in outsiders.rows])
     return found
 
 
-def _classify(head: Classifier, point: WeightSpace, networks: LabelledInrs) -> Classification:
+def _classify(head: Classifier, point: NetworkWeights, networks: LabelledInrs) -> Classification:
     parts = [head.classify(batch) for batch in batches(point)]
     logits = torch.cat([part.logits for part in parts])
     bad = (~logits.isfinite().all(1)).nonzero()
@@ -213,7 +213,7 @@ def _classify(head: Classifier, point: WeightSpace, networks: LabelledInrs) -> C
     return Classification(
         logits,
         torch.cat([part.probabilities for part in parts]),
-        torch.cat([part.in_population for part in parts]),
+        torch.cat([part.in_distribution for part in parts]),
         torch.cat([part.distance for part in parts]),
     )
 

@@ -4,10 +4,10 @@ Each reader of weight space gives tensors with the batch first, and the module n
 together stand in for a Monomial-NFN and its fields, so that one training loop serves all (`nfn_cli.learning.Member`).
 
 >>> import torch
->>> from nfn_cli.architectures import Layer, WeightSpace, chain
+>>> from nfn_cli.architectures import Layer, NetworkWeights, chain
 >>> from nfn_cli.nn.baselines import VectorMLP, read_weights
 >>> mlp = chain([Layer("0", "linear", 2, 8), Layer("1", "linear", 8, 3)], activation="tanh")
->>> point = WeightSpace(mlp, {spec.name: torch.randn(5, *spec.shape) for spec in mlp.tensors})
+>>> point = NetworkWeights(mlp, {spec.name: torch.randn(5, *spec.shape) for spec in mlp.tensors})
 >>> inputs = read_weights(point)
 >>> VectorMLP(inputs[0].shape[1], hidden=16)(inputs).shape
 torch.Size([5])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 
 
-def read_weights(point: WeightSpace) -> list[Tensor]:
+def read_weights(point: NetworkWeights) -> list[Tensor]:
     """The tensors [batch, *shape] of a batch of networks, flattened and joined in order.
 
     Returns:

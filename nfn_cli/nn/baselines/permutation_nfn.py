@@ -19,7 +19,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.baselines.readout import logits, readout
 
@@ -36,7 +36,7 @@ class FourierFeatures:
     scale: float = 3.0
 
 
-def read_tensors(point: WeightSpace) -> list[Tensor]:
+def read_tensors(point: NetworkWeights) -> list[Tensor]:
     """The tensors of a batch of networks as they are, float32 [batch, *shape]: first weight, first bias, ..."""
     return [point.tensors[spec.name].float() for spec in point.architecture.tensors]
 
@@ -134,10 +134,10 @@ def _check(architecture: Architecture, kind: str) -> None:
 
 def _features(tensors: Sequence[Tensor]) -> Any:
     """The package's own form: weights and biases apart, with an axis for channels, [batch, 1, *shape]."""
-    from nfn.common import WeightSpaceFeatures  # type: ignore[import-untyped,import-not-found]
+    from nfn.common import NetworkWeightsFeatures  # type: ignore[import-untyped,import-not-found]
 
     widened = [tensor.unsqueeze(1) for tensor in tensors]
-    return WeightSpaceFeatures(widened[::2], widened[1::2])
+    return NetworkWeightsFeatures(widened[::2], widened[1::2])
 
 
 def _specification(architecture: Architecture) -> Any:

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def read_statistics(point: WeightSpace) -> list[Tensor]:
+def read_statistics(point: NetworkWeights) -> list[Tensor]:
     """Mean, variance and the quantiles of 0, 25, 50, 75 and 100 % of each tensor of a batch of networks.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.averaged import AveragedMembers
@@ -63,7 +63,7 @@ class Classification:
 
     logits: Tensor  # float64 [batch, classes]
     probabilities: Tensor  # float64 [batch, classes]
-    in_population: Tensor  # bool [batch]
+    in_distribution: Tensor  # bool [batch]
     distance: Tensor  # float64 [batch], from the population's middle, as a share of its limit
 
     @property
@@ -98,7 +98,7 @@ class Classifier:
 
     @by_weights
     @torch.inference_mode()
-    def classify(self, point: WeightSpace) -> Classification:
+    def classify(self, point: NetworkWeights) -> Classification:
         """Classify a batch of networks of one architecture.
 
         Args:
@@ -115,7 +115,7 @@ class Classifier:
         return Classification(
             logits=logits,
             probabilities=(logits / self.model.temperature.cpu().double()).softmax(1),
-            in_population=self.model.population.contains(summary).cpu(),
+            in_distribution=self.model.population.contains(summary).cpu(),
             distance=self.model.population.relative_distance(summary).cpu().double(),
         )
 

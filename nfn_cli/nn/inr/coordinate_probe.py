@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import COORDINATES, FUNCTIONS, Architecture, WeightSpace
+from nfn_cli.architectures import COORDINATES, FUNCTIONS, Architecture, NetworkWeights
 from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.sizes import require_sizes
 
@@ -105,7 +105,7 @@ class CoordinateProbe(nn.Module):
         self.readout = nn.Sequential(nn.Dropout(sizes.dropout), nn.Linear(4 * width, classes))
         self.summary_features = 4 * width + _STATISTICS * values
 
-    def read(self, point: WeightSpace, device: str | torch.device = "cpu") -> list[Tensor]:
+    def read(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
         """The tensors of a batch of networks, float32 [batch, *shape] each: first weight, first bias, ...
 
         The phases of sines are brought to one turn first, in which float32 is finest.

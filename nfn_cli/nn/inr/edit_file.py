@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import ReadNetwork, WeightSpace, from_plain_range, to_plain_range
+from nfn_cli.architectures import NetworkWeights, ReadNetwork, from_plain_range, to_plain_range
 from nfn_cli.checkpoints import Checkpoint
 from nfn_cli.errors import ArchitectureError, CheckpointError
 from nfn_cli.nn.inr.editor import Editor
@@ -35,13 +35,13 @@ def edited_tensors(checkpoint: Checkpoint, network: ReadNetwork, head: Editor, g
         CheckpointError: a number leaves the range of the file's dtype.
     """
     stored = [spec.name for spec in network.stored().tensors]
-    point = network.weight_space
+    point = network.weights
     if network.norms or len(stored) != len(point.architecture.tensors):
         cause = "an edit changes every layer's weight and bias, and this file has no place for some"
         raise ArchitectureError(checkpoint.path, cause, "save the network with a bias in every layer, without norms")
     shown = network.activation.value_range
     exactly = {name: tensor.double()[None] for name, tensor in point.tensors.items()}
-    edited = head.edit(to_plain_range(WeightSpace(point.architecture, exactly), shown), gamma)
+    edited = head.edit(to_plain_range(NetworkWeights(point.architecture, exactly), shown), gamma)
     new = from_plain_range(edited, shown).tensors
     found = {}
     change = size = 0.0

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.head_folder import load_model, parse_record, write_folder
@@ -72,7 +72,7 @@ class Editor:
     model: nn.Module
 
     @torch.no_grad()
-    def changes(self, point: WeightSpace) -> WeightSpace:
+    def changes(self, point: NetworkWeights) -> NetworkWeights:
         """What the edit adds to the weights of a batch of networks.
 
         Args:
@@ -92,9 +92,9 @@ class Editor:
         with threads_for(weights_of(point) * pixels):
             changes: list[Tensor] = self.model(self.model.read(point))  # type: ignore[operator]
         named = zip(point.architecture.tensors, changes, strict=True)
-        return WeightSpace(point.architecture, {spec.name: change.cpu().double() for spec, change in named})
+        return NetworkWeights(point.architecture, {spec.name: change.cpu().double() for spec, change in named})
 
-    def edit(self, point: WeightSpace, gamma: float = 1.0) -> WeightSpace:
+    def edit(self, point: NetworkWeights, gamma: float = 1.0) -> NetworkWeights:
         """U + γ E(U), float64.
 
         Args:
@@ -105,7 +105,7 @@ class Editor:
             HeadError: the head does not read this architecture.
         """
         changes = self.changes(point).tensors
-        return WeightSpace(
+        return NetworkWeights(
             point.architecture,
             {name: tensor.double() + gamma * changes[name] for name, tensor in point.tensors.items()},
         )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import shown
 from nfn_cli.nn.inr.gauss_newton import step
 from nfn_cli.nn.inr.painter import Painter
@@ -81,7 +81,7 @@ class FunctionEditor(nn.Module):
         self.rate = nn.Parameter(torch.linspace(0.5, 1.0, sizes.steps))
         self.register_buffer("places", pixel_grid(*picture))
 
-    def read(self, point: WeightSpace) -> list[Tensor]:
+    def read(self, point: NetworkWeights) -> list[Tensor]:
         """What `forward` takes of a batch of networks, in this module's dtype and on its device."""
         return read_tensors(point, self.places.dtype, self.places.device)
 

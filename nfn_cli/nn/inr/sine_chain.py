@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import HeadError
 
 
@@ -47,7 +47,7 @@ def require_sine_picture(architecture: Architecture) -> None:
         raise HeadError(architecture.describe(), cause, "edit implicit neural representations of pictures")
 
 
-def read_tensors(point: WeightSpace, dtype: torch.dtype, device: str | torch.device = "cpu") -> list[Tensor]:
+def read_tensors(point: NetworkWeights, dtype: torch.dtype, device: str | torch.device = "cpu") -> list[Tensor]:
     """First weight, first bias, ... of a batch of networks, [batch, *shape] each.
 
     The phases of hidden sines are brought to one turn first, in float64, so that they are finest in any `dtype`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.nn.inr.sine_chain import read_tensors, require_sine_picture
 from nfn_cli.nn.sine import MonomialEditor, MonomialEditorSizes
 
@@ -21,7 +21,7 @@ class WeightEditor(MonomialEditor):
         require_sine_picture(architecture)
         super().__init__(architecture, sizes)
 
-    def read(self, point: WeightSpace) -> list[Tensor]:
+    def read(self, point: NetworkWeights) -> list[Tensor]:
         """What `forward` takes of a batch of networks, in this module's dtype and on its device."""
         own = self.sizes_of_changes[0]
         return read_tensors(point, own.dtype, own.device)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import shown
 from nfn_cli.nn.sine.fields import FieldSizes, SineFields, field_sizes, pack, read_tensors, require_sine_chain
 from nfn_cli.nn.sine.layers import SineActivation, SineLinear, SineMessages
@@ -107,7 +107,7 @@ class MonomialInr(nn.Module):
             nn.Linear(sizes.hidden, classes),
         )
 
-    def read(self, point: WeightSpace, device: str | torch.device = "cpu") -> list[Tensor]:
+    def read(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
         """The tensors of a batch of networks, float32 [batch, *shape], with phases brought to one turn."""
         tensors = [point.tensors[spec.name] for spec in point.architecture.tensors]
         return [values.to(device) for values in read_tensors(point.architecture, tensors)]

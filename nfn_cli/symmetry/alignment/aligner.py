@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Side, WeightSpace
+from nfn_cli.architectures import NetworkWeights, Side
 from nfn_cli.symmetry.alignment.assignment import assign
 from nfn_cli.symmetry.alignment.cleared import cleared
 from nfn_cli.symmetry.alignment.completion import complete
@@ -33,7 +33,9 @@ _EXACT = 1e-13  # of float64's own rounding in a squared distance, relative
 class Aligner:
     """One pass forward and one back; A and B share one architecture."""
 
-    def __init__(self, ours: WeightSpace, theirs: WeightSpace, freedoms: Sequence[Freedom], tolerance: float) -> None:
+    def __init__(
+        self, ours: NetworkWeights, theirs: NetworkWeights, freedoms: Sequence[Freedom], tolerance: float
+    ) -> None:
         sizes = [group.size for group in theirs.architecture.groups]
         self.whole = (ours, theirs)
         # Without the neurons that neither their own group nor a later one tells apart.

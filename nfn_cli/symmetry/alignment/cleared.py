@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from nfn_cli.architectures import Side, WeightSpace
+from nfn_cli.architectures import NetworkWeights, Side
 
 
-def cleared(point: WeightSpace, group: int, neurons: Tensor) -> WeightSpace:
+def cleared(point: NetworkWeights, group: int, neurons: Tensor) -> NetworkWeights:
     """Zeros for all that feeds these neurons of a group; the rest shares memory with the old network."""
     if not len(neurons):
         return point
@@ -16,4 +16,4 @@ def cleared(point: WeightSpace, group: int, neurons: Tensor) -> WeightSpace:
         for axis, role in enumerate(spec.roles):
             if (role.group, role.side) == (group, Side.OUT):
                 tensors[spec.name] = tensors[spec.name].index_fill(axis, neurons, 0)
-    return WeightSpace(point.architecture, tensors)
+    return NetworkWeights(point.architecture, tensors)

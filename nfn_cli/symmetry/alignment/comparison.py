@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from nfn_cli.architectures import Architecture, Layer, WeightSpace
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights
 from nfn_cli.errors import ArchitectureError, DifferentError, UsageError
 from nfn_cli.symmetry.alignment.aligner import Aligner
 from nfn_cli.symmetry.alignment.refinement import refine
@@ -88,7 +88,7 @@ def orbit_tolerance(*dtypes: torch.dtype) -> float:
 
 @by_weights
 def align(
-    ours: WeightSpace, theirs: WeightSpace, precision: torch.dtype | None = None, *, watch: Watch = UNWATCHED
+    ours: NetworkWeights, theirs: NetworkWeights, precision: torch.dtype | None = None, *, watch: Watch = UNWATCHED
 ) -> Alignment[GroupElement]:
     """Find g such that g·A is next to B.
 
@@ -113,7 +113,7 @@ def align(
     ]
     # Names may differ; from here on they are B's.
     pairs = zip(ours.architecture.tensors, theirs.architecture.tensors, strict=True)
-    ours = WeightSpace(theirs.architecture, {their.name: ours.tensors[our.name] for our, their in pairs})
+    ours = NetworkWeights(theirs.architecture, {their.name: ours.tensors[our.name] for our, their in pairs})
     forward = _measured(Aligner(ours, theirs, freedoms, tolerance).run(watch), ours, theirs)
     fixed = [Freedom(DiagonalKind.TRIVIAL, in_place=freedom.in_place) for freedom in freedoms]
     if freedoms == fixed:
@@ -130,14 +130,14 @@ def align(
 _Found = tuple[GroupElement, tuple[Residual, ...]]
 
 
-def _measured(element: GroupElement, ours: WeightSpace, theirs: WeightSpace) -> _Found:
+def _measured(element: GroupElement, ours: NetworkWeights, theirs: NetworkWeights) -> _Found:
     return element, residuals(element, ours, theirs)
 
 
 def _nearest(
     starts: Sequence[_Found],
-    ours: WeightSpace,
-    theirs: WeightSpace,
+    ours: NetworkWeights,
+    theirs: NetworkWeights,
     freedoms: Sequence[Freedom],
     tolerance: float,
     watch: Watch,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Side, WeightSpace
+from nfn_cli.architectures import NetworkWeights, Side
 from nfn_cli.symmetry.alignment.residuals import FLOOR
 from nfn_cli.symmetry.alignment.rows import Freedom, Rows, fit
 from nfn_cli.symmetry.element import GroupElement
@@ -29,8 +29,8 @@ _SLACK = 4  # times the tolerance, since a factor comes from weights that are ro
 
 def complete(
     element: GroupElement,
-    ours: WeightSpace,
-    theirs: WeightSpace,
+    ours: NetworkWeights,
+    theirs: NetworkWeights,
     free: Sequence[Tensor],
     freedoms: Sequence[Freedom],
     tolerance: float,
@@ -78,8 +78,8 @@ class _Search:
     def __init__(
         self,
         element: GroupElement,
-        ours: WeightSpace,
-        theirs: WeightSpace,
+        ours: NetworkWeights,
+        theirs: NetworkWeights,
         free: Sequence[Tensor],
         freedoms: Sequence[Freedom],
         tolerance: float,

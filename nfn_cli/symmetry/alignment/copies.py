@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Side, WeightSpace
+from nfn_cli.architectures import NetworkWeights, Side
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def copied_places(tied: Tensor) -> list[Tensor]:
     return [some[labels == label] for label in labels.unique()]
 
 
-def merged(point: WeightSpace, group: int, copies: Sequence[Copies]) -> WeightSpace:
+def merged(point: NetworkWeights, group: int, copies: Sequence[Copies]) -> NetworkWeights:
     """The network with each set of a group's copies read as one; the rest shares memory with the old one."""
     if not copies:
         return point
@@ -66,4 +66,4 @@ def merged(point: WeightSpace, group: int, copies: Sequence[Copies]) -> WeightSp
                 columns[some.places] = 0
                 columns[some.places[0]] = (read * some.factors.view(shape)).sum(0)
             tensors[spec.name] = columns.movedim(0, axis).flatten(axis, axis + 1)
-    return WeightSpace(point.architecture, tensors)
+    return NetworkWeights(point.architecture, tensors)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Side, WeightSpace
+from nfn_cli.architectures import NetworkWeights, Side
 from nfn_cli.errors import UsageError
 from nfn_cli.symmetry.alignment.assignment import assign
 from nfn_cli.symmetry.alignment.residuals import by_layer, norms
@@ -33,8 +33,8 @@ _REAL = 1e-6  # imaginary part, relative, that rounding leaves of a real root
 
 def refine(
     element: GroupElement,
-    ours: WeightSpace,
-    theirs: WeightSpace,
+    ours: NetworkWeights,
+    theirs: NetworkWeights,
     freedoms: Sequence[Freedom],
     watch: Watch = UNWATCHED,
 ) -> GroupElement:
@@ -76,7 +76,7 @@ def refine(
     return element
 
 
-def _work(point: WeightSpace) -> int:
+def _work(point: NetworkWeights) -> int:
     """Multiplications that one look at all groups takes: each weight meets every neuron of the groups that it joins."""
     groups = point.architecture.groups
     joined = [
@@ -87,8 +87,8 @@ def _work(point: WeightSpace) -> int:
 
 
 def _leveled(
-    ours: WeightSpace, theirs: WeightSpace, freedoms: Sequence[Freedom]
-) -> tuple[WeightSpace, WeightSpace, list[Freedom]]:
+    ours: NetworkWeights, theirs: NetworkWeights, freedoms: Sequence[Freedom]
+) -> tuple[NetworkWeights, NetworkWeights, list[Freedom]]:
     """Both networks with each layer divided by the norm of B's, and what half a turn adds to the biases then."""
     mine, other, turned = {}, {}, list(freedoms)
     for _, specs in by_layer(theirs):
@@ -102,7 +102,7 @@ def _leveled(
             for role in spec.roles:
                 if role.bias and role.group is not None:
                     turned[role.group] = replace(freedoms[role.group], half_turn=freedoms[role.group].half_turn / level)
-    return WeightSpace(theirs.architecture, mine), WeightSpace(theirs.architecture, other), turned
+    return NetworkWeights(theirs.architecture, mine), NetworkWeights(theirs.architecture, other), turned
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Side, TensorSpec, WeightSpace
+from nfn_cli.architectures import NetworkWeights, Side, TensorSpec
 from nfn_cli.symmetry.action import act_on_tensor
 from nfn_cli.symmetry.element import GroupElement
 
@@ -33,7 +33,7 @@ class Residual:
     deviation: float
 
 
-def residuals(element: GroupElement, ours: WeightSpace, theirs: WeightSpace) -> tuple[Residual, ...]:
+def residuals(element: GroupElement, ours: NetworkWeights, theirs: NetworkWeights) -> tuple[Residual, ...]:
     """Compare g·A with B, one layer at a time.
 
     Args:
@@ -47,7 +47,7 @@ def largest_deviation(left: Iterable[Residual]) -> float:
     return max(residual.deviation for residual in left)
 
 
-def by_layer(point: WeightSpace) -> Iterator[tuple[str, list[TensorSpec]]]:
+def by_layer(point: NetworkWeights) -> Iterator[tuple[str, list[TensorSpec]]]:
     """The tensors of each layer, with its name."""
     layers: dict[str, list[TensorSpec]] = {}
     for spec in point.architecture.tensors:
@@ -56,7 +56,7 @@ def by_layer(point: WeightSpace) -> Iterator[tuple[str, list[TensorSpec]]]:
 
 
 def _residual(
-    layer: str, specs: list[TensorSpec], element: GroupElement, ours: WeightSpace, theirs: WeightSpace
+    layer: str, specs: list[TensorSpec], element: GroupElement, ours: NetworkWeights, theirs: NetworkWeights
 ) -> Residual:
     omegas = theirs.architecture.omegas_of_groups
     found, wanted = [], []

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Side, WeightSpace
+from nfn_cli.architectures import NetworkWeights, Side
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.kinds import DiagonalKind
 from nfn_cli.symmetry.neurons import has_index, neuron_rows
@@ -85,7 +85,7 @@ class Rows:
 
 
 def read_rows(
-    point: WeightSpace,
+    point: NetworkWeights,
     group: int,
     side: Side,
     element: GroupElement,

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import DataError
 from nfn_cli.zoo.inr.labels import InrRow, read_inr_rows
 from nfn_cli.zoo.labels import LABELS_FILE
@@ -21,7 +21,7 @@ from nfn_cli.zoo.points import confined, read_points, selected
 class LabelledInrs:
     """N INRs of one architecture, and what is known of each."""
 
-    point: WeightSpace  # tensors float32 or float64 [N, *shape]
+    point: NetworkWeights  # tensors float32 or float64 [N, *shape]
     rows: tuple[InrRow, ...]
 
     def __len__(self) -> int:

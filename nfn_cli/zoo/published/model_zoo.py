@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from nfn_cli.architectures import WeightSpace, read_weight_space, stack
+from nfn_cli.architectures import NetworkWeights, read_weights, stack
 from nfn_cli.checkpoints import read_checkpoint
 from nfn_cli.errors import DataError, NfnError
 from nfn_cli.zoo.published.folder import claimed_zoo
@@ -67,7 +67,7 @@ def _imported(
         raise DataError(folder, "holds networks with and without max-pooling", _choose_by(trials))
     pool = pools.pop()
     on_start(len(trials))
-    first: tuple[Path, WeightSpace] | None = None
+    first: tuple[Path, NetworkWeights] | None = None
     dropped = 0
     with PartWriter(out, {"activation": activation} | ({"pool": pool} if pool else {})) as writer:
         for trial in trials:
@@ -140,7 +140,7 @@ def _says(value: Value, wanted: str) -> bool:
 
 def _read_networks(
     root: Path, trial: Trial, selection: Selection
-) -> tuple[WeightSpace | None, list[ImportedNetwork], int]:
+) -> tuple[NetworkWeights | None, list[ImportedNetwork], int]:
     """The chosen networks of a trial as a batch, and how many were dropped; None if that leaves none."""
     results, states = read_results(root, trial), find_states(trial)
     both = results.keys() & states.keys()
@@ -152,9 +152,9 @@ def _read_networks(
         raise DataError(trial.folder, f"no checkpoint with a result{which} (it has {has})", "choose other epochs")
     networks = [results[epoch] for epoch in epochs if results[epoch].is_finite]
     points = [
-        read_weight_space(
+        read_weights(
             read_checkpoint(confined(root, states[network.epoch])), activation=trial.run.activation, pool=trial.pool
-        ).weight_space
+        ).weights
         for network in networks
     ]
     for network, point in zip(networks, points, strict=True):
@@ -162,7 +162,7 @@ def _read_networks(
     return stack(points) if points else None, networks, len(epochs) - len(networks)
 
 
-def _require_same(path: Path, point: WeightSpace, other: Path, reference: WeightSpace, *, remedy: str) -> None:
+def _require_same(path: Path, point: NetworkWeights, other: Path, reference: NetworkWeights, *, remedy: str) -> None:
     if point.architecture.signature != reference.architecture.signature:
         cause = f"is {point.architecture.describe()}, while {other} is {reference.architecture.describe()}"
         raise DataError(path, cause, remedy)

@@ -17,7 +17,7 @@ from pytest import MonkeyPatch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import DataError
 from nfn_cli.learning.inr.edit_evaluation import EditReport, evaluate_editor, measure_editor
 from nfn_cli.learning.inr.edit_fit import EditFit
@@ -125,7 +125,7 @@ class Dimmer(nn.Module):
         super().__init__()
         self.brighter = nn.Parameter(torch.zeros(2))
 
-    def read(self, point: WeightSpace) -> list[Tensor]:
+    def read(self, point: NetworkWeights) -> list[Tensor]:
         return read_tensors(point, self.brighter.dtype)
 
     def prepare(self, inputs: Sequence[Tensor]) -> None:

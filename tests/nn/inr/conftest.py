@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 from nfn_cli.zoo import Siren
 
 Inr = Callable[..., Architecture]
-RandomInrs = Callable[..., WeightSpace]
+RandomInrs = Callable[..., NetworkWeights]
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def random_inrs() -> RandomInrs:
         channels: int = 1,
         omega_0: float = 30.0,
         seed: int = 0,
-    ) -> WeightSpace:
+    ) -> NetworkWeights:
         siren = Siren(channels, width, hidden_layers, omega_0)
         generator = torch.Generator().manual_seed(seed)
         parameters = torch.stack([siren.initial(generator) for _ in range(networks)]).double()
@@ -47,6 +47,6 @@ def random_inrs() -> RandomInrs:
         tensors[f"layers.{hidden_layers}.weight"] *= 10
         sizes = itertools.pairwise((2, *[width] * hidden_layers, channels))
         layers = [Layer(f"layers.{i}", "linear", before, after) for i, (before, after) in enumerate(sizes)]
-        return WeightSpace(chain(layers, activation="sin", omega_0=omega_0), tensors)
+        return NetworkWeights(chain(layers, activation="sin", omega_0=omega_0), tensors)
 
     return make

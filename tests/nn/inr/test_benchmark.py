@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nfn_cli.architectures import WeightSpace, functional_forward
+from nfn_cli.architectures import NetworkWeights, functional_forward
 from nfn_cli.checkpoints import POPULATION_KEY
 from nfn_cli.zoo.inr import InrRow, Siren
 from nfn_cli.zoo.inr.labels import write_inr_rows
@@ -54,11 +54,13 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def values(point: WeightSpace, places: Tensor) -> Tensor:
+def values(point: NetworkWeights, places: Tensor) -> Tensor:
     """[networks, places, channels], float64, of places [networks, places, 2]."""
     return torch.stack(
         [
-            functional_forward(WeightSpace(point.architecture, {k: t[i].double() for k, t in point.tensors.items()}), p)
+            functional_forward(
+                NetworkWeights(point.architecture, {k: t[i].double() for k, t in point.tensors.items()}), p
+            )
             for i, p in enumerate(places.double())
         ]
     )
@@ -103,7 +105,7 @@ def test_networks_are_augmented_in_the_fit_alone(load: Load, zoo: Path) -> None:
     point = load("population").read_parts(zoo, 40).test.point
     fitting, seen = load("fitting"), []
 
-    def augment(given: WeightSpace) -> WeightSpace:
+    def augment(given: NetworkWeights) -> NetworkWeights:
         seen.append(given)
         return given
 

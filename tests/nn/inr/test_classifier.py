@@ -14,7 +14,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, WeightSpace
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import HeadError
 from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, load_head
 from nfn_cli.nn.inr import (
@@ -32,7 +32,7 @@ from nfn_cli.nn.inr.choose_classifier import load_classifier
 from nfn_cli.symmetry import act, sample_element
 
 Inr = Callable[..., Architecture]
-RandomInrs = Callable[..., WeightSpace]
+RandomInrs = Callable[..., NetworkWeights]
 
 SIZES = CoordinateProbeSizes(side=8, channels=2)
 
@@ -115,7 +115,7 @@ def test_other_architectures_are_refused_by_what_differs(
 
 
 def test_another_activation_is_refused(head: Classifier, inr: Inr, random_inrs: RandomInrs) -> None:
-    point = WeightSpace(inr(8, 8, activation="tanh"), random_inrs(2).tensors)
+    point = NetworkWeights(inr(8, 8, activation="tanh"), random_inrs(2).tensors)
     with pytest.raises(HeadError, match="the activation is tanh, the head reads sin"):
         head.classify(point)
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain, functional_forward
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain, functional_forward
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.inr import CoordinateProbe, CoordinateProbeSizes
 from nfn_cli.symmetry import act, sample_element
 
 Inr = Callable[..., Architecture]
-RandomInrs = Callable[..., WeightSpace]
+RandomInrs = Callable[..., NetworkWeights]
 
 SIZES = CoordinateProbeSizes(side=8, channels=4)
 
@@ -29,7 +29,7 @@ def probe(architecture: Architecture, sizes: CoordinateProbeSizes = SIZES, class
 
 
 @torch.no_grad()
-def prepared(point: WeightSpace, sizes: CoordinateProbeSizes = SIZES) -> CoordinateProbe:
+def prepared(point: NetworkWeights, sizes: CoordinateProbeSizes = SIZES) -> CoordinateProbe:
     """One that has seen a population, so that its answers are as far apart as those of one that was fitted."""
     made = probe(point.architecture, sizes)
     inputs = made.read(point)
@@ -42,11 +42,11 @@ def prepared(point: WeightSpace, sizes: CoordinateProbeSizes = SIZES) -> Coordin
 
 
 @torch.no_grad()
-def logits(member: CoordinateProbe, point: WeightSpace) -> Tensor:
+def logits(member: CoordinateProbe, point: NetworkWeights) -> Tensor:
     return member(member.read(point)).double()
 
 
-def shifted(point: WeightSpace, turns: Tensor) -> WeightSpace:
+def shifted(point: NetworkWeights, turns: Tensor) -> NetworkWeights:
     """Whole turns added to the phases of the first layer, `turns` [networks, width]."""
     name = point.architecture.tensors[1].name
     moved = point.tensors[name] + turns.double() * 2 * math.pi / point.architecture.omega_0
@@ -70,7 +70,7 @@ def test_nothing_changes_along_an_orbit(shape: dict[str, int], mirror: bool, ran
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "gelu"])
 def test_other_activations_are_read_as_well(activation: str, inr: Inr, random_inrs: RandomInrs) -> None:
-    point = WeightSpace(inr(8, 8, activation=activation), random_inrs(40).tensors)
+    point = NetworkWeights(inr(8, 8, activation=activation), random_inrs(40).tensors)
     member = prepared(point)
     element = sample_element(point.architecture, torch.Generator().manual_seed(1), batch=(40,), scale_range=(0.5, 2))
     before = logits(member, point)
@@ -94,7 +94,7 @@ def test_huge_biases_of_float32_files_are_what_they_are(random_inrs: RandomInrs)
     member = probe(point.architecture)
     values = member._values(member.read(point), member.grid)
     for i in range(6):
-        alone = WeightSpace(point.architecture, {key: tensor[i].double() for key, tensor in point.tensors.items()})
+        alone = NetworkWeights(point.architecture, {key: tensor[i].double() for key, tensor in point.tensors.items()})
         assert torch.allclose(values[i].double(), functional_forward(alone, member.grid.double()), atol=1e-3)
     # As float32 would have it, without bringing phases to one turn, they are far off.
     plain = member._values([tensor.float() for tensor in point.tensors.values()], member.grid)
@@ -109,7 +109,7 @@ def test_the_values_are_those_of_the_network(hidden_layers: int, random_inrs: Ra
     shared = member._values(member.read(point), places[0])
     own = member._values(member.read(point), places)
     for i in range(3):
-        alone = WeightSpace(point.architecture, {key: tensor[i] for key, tensor in point.tensors.items()})
+        alone = NetworkWeights(point.architecture, {key: tensor[i] for key, tensor in point.tensors.items()})
         assert torch.allclose(own[i].double(), functional_forward(alone, places[i].double()), atol=1e-4)
         assert torch.allclose(shared[i].double(), functional_forward(alone, places[0].double()), atol=1e-4)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import jacrev
 
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.inr.editor import Editor, EditorConfig, read_editor
@@ -32,11 +32,11 @@ def siren(channels: int = 1, *hidden: int, activation: str = "sin", omega_0: flo
     return chain(layers, activation=activation, omega_0=omega_0)
 
 
-def random_inrs(architecture: Architecture, batch: int = 3, seed: int = 0) -> WeightSpace:
+def random_inrs(architecture: Architecture, batch: int = 3, seed: int = 0) -> NetworkWeights:
     """Weights of the size of a fitted SIREN's, float64."""
     generator = torch.Generator().manual_seed(seed)
     sizes = [0.3, 0.1, *[0.03, 0.1] * (len(architecture.layers) - 2), 0.1, 0.1]
-    return WeightSpace(
+    return NetworkWeights(
         architecture,
         {
             spec.name: size * torch.randn(batch, *spec.shape, generator=generator, dtype=torch.float64)
@@ -57,7 +57,7 @@ def function_editor(architecture: Architecture, *, context: int = 0, seed: int =
     return Editor("test", config, model.eval().double())
 
 
-def largest_gap(one: WeightSpace, other: WeightSpace) -> float:
+def largest_gap(one: NetworkWeights, other: NetworkWeights) -> float:
     gaps = [(one.tensors[name] - other.tensors[name]).abs().max() for name in one.tensors]
     size = max(tensor.abs().max() for tensor in other.tensors.values())
     return (torch.stack(gaps).max() / size).item()
@@ -94,7 +94,7 @@ def test_many_turns_of_phase_change_nothing() -> None:
     name = "layers.0.bias"
     turned = dict(point.tensors) | {name: point.tensors[name] + 2_000 * torch.pi / 30}
     head = function_editor(point.architecture)
-    one = head.changes(WeightSpace(point.architecture, turned))
+    one = head.changes(NetworkWeights(point.architecture, turned))
     assert largest_gap(one, head.changes(point)) <= 1e-6
 
 
@@ -164,7 +164,7 @@ def test_gamma_is_how_much_of_the_edit() -> None:
     changes = head.changes(point)
     half = head.edit(point, 0.5)
     expected = {name: tensor + 0.5 * changes.tensors[name] for name, tensor in point.tensors.items()}
-    assert largest_gap(half, WeightSpace(point.architecture, expected)) == 0
+    assert largest_gap(half, NetworkWeights(point.architecture, expected)) == 0
     assert largest_gap(head.edit(point, 0.0), point) == 0
 
 

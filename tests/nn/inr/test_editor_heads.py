@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nfn_cli.architectures import WeightSpace
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.nn import models_folder
 from nfn_cli.nn.inr.choose_editor import load_editor, shipped_editors
 from nfn_cli.nn.inr.places import pixel_grid
@@ -45,7 +45,7 @@ def test_a_head_is_equivariant(name: str) -> None:
     siren = Siren(head.config.accepted.layers[-1].outputs or 1, 2, len(architecture.layers) - 1)
     values = siren.initial(torch.Generator().manual_seed(0)).double()
     tensors = zip(architecture.tensors, siren.split(values).values(), strict=True)
-    point = WeightSpace(architecture, {spec.name: tensor[None] for spec, tensor in tensors})
+    point = NetworkWeights(architecture, {spec.name: tensor[None] for spec, tensor in tensors})
     new = head.edit(point)
     assert any(not torch.equal(new.tensors[key], tensor) for key, tensor in point.tensors.items())
     element = sample_element(architecture, torch.Generator().manual_seed(1), batch=(1,), phase=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.sine import MonomialEditor, MonomialEditorSizes, MonomialInr, MonomialInrSizes, lifted, pack
 from nfn_cli.symmetry import act, sample_element
@@ -21,16 +21,16 @@ def siren(*sizes: int) -> Architecture:
     return chain(layers, activation="sin", omega_0=OMEGA)
 
 
-def random_point(architecture: Architecture, networks: int, seed: int = 0) -> WeightSpace:
+def random_point(architecture: Architecture, networks: int, seed: int = 0) -> NetworkWeights:
     generator = torch.Generator().manual_seed(seed)
     tensors = {
         spec.name: torch.randn(networks, *spec.shape, generator=generator, dtype=torch.float64) / 4
         for spec in architecture.tensors
     }
-    return WeightSpace(architecture, tensors)
+    return NetworkWeights(architecture, tensors)
 
 
-def rows(point: WeightSpace) -> list[torch.Tensor]:
+def rows(point: NetworkWeights) -> list[torch.Tensor]:
     return [point.tensors[spec.name] for spec in point.architecture.tensors]
 
 
@@ -60,11 +60,11 @@ def test_changes_move_with_the_weights(architecture: Architecture, messages: boo
     module.prepare(rows(point))
     element = sample_element(architecture, torch.Generator().manual_seed(2), batch=(5,), phase=True)
 
-    def edited(own: WeightSpace) -> WeightSpace:
+    def edited(own: NetworkWeights) -> NetworkWeights:
         changes = module(rows(own))
         names = [spec.name for spec in architecture.tensors]
         new = {name: tensor + change for name, tensor, change in zip(names, rows(own), changes, strict=True)}
-        return WeightSpace(architecture, new)
+        return NetworkWeights(architecture, new)
 
     one, other = act(element, edited(point)), edited(act(element, point))
     for before, ours, theirs in zip(rows(point), rows(one), rows(other), strict=True):
@@ -83,7 +83,7 @@ def test_nothing_jumps_where_a_phase_wraps() -> None:
         for side in (-1e-9, 1e-9):
             tensors = {name: tensor.clone() for name, tensor in point.tensors.items()}
             tensors["0.bias"][0, 1] = (phase + side) / OMEGA
-            outputs.append(module(rows(WeightSpace(architecture, tensors))))
+            outputs.append(module(rows(NetworkWeights(architecture, tensors))))
         assert (outputs[0] - outputs[1]).abs().max() < 1e-6
 
 
@@ -97,7 +97,7 @@ def test_reading_does_not_jump_where_a_phase_wraps(phase: float) -> None:
     for side in (-1e-9, 1e-9):
         tensors = {name: tensor.clone() for name, tensor in point.tensors.items()}
         tensors["0.bias"][0, 1] = (phase + side) / OMEGA
-        outputs.append(module(module.read(WeightSpace(architecture, tensors))))
+        outputs.append(module(module.read(NetworkWeights(architecture, tensors))))
     assert outputs[0].std() > 1e-3
     assert (outputs[0] - outputs[1]).abs().max() < 1e-5
 
@@ -111,7 +111,7 @@ def test_large_biases_lose_nothing() -> None:
         name: tensor + 10_000 * turn if name in ("0.bias", "1.bias") else tensor
         for name, tensor in point.tensors.items()
     }
-    for near, other in zip(module.read(point), module.read(WeightSpace(architecture, far)), strict=True):
+    for near, other in zip(module.read(point), module.read(NetworkWeights(architecture, far)), strict=True):
         assert (near - other).abs().max() < 1e-7
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, Layer, WeightSpace, chain, functional_forward
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain, functional_forward
 from nfn_cli.zoo import Siren
 from nfn_cli.zoo.inr.fit import Budget, Engine, fit_sirens, peak_signal_to_noise
 from nfn_cli.zoo.inr.siren import grid
@@ -81,7 +81,7 @@ def test_the_network_is_the_one_that_the_package_runs(channels: int, width: int,
     start, pictures, places = problem(siren, 1)
     architecture = architecture_of(siren)
     assert {spec.name: spec.shape for spec in architecture.tensors} == siren.shapes
-    point = WeightSpace(architecture, siren.split(start[0]))
+    point = NetworkWeights(architecture, siren.split(start[0]))
     values = functional_forward(point, places).T
     assert torch.allclose(values, plain_values(siren, start, places)[0], rtol=1e-10)
     assert Engine(siren, start, pictures, places).errors().item() == pytest.approx(

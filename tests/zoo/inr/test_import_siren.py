@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import nfn_cli.zoo.inr.published.parts
 from nfn_cli.architectures import functional_forward
-from nfn_cli.architectures.weight_space import WeightSpace
+from nfn_cli.architectures.network_weights import NetworkWeights
 from nfn_cli.errors import DataError
 from nfn_cli.zoo import InrImportReport, InrSelection, import_sirens, read_inrs
 
@@ -127,7 +127,7 @@ def record(folder: Path) -> dict[str, object]:
 def values(zoo: Path, index: int, places: Tensor) -> Tensor:
     """What a network of an imported zoo gives."""
     point = read_inrs(zoo).point
-    own = WeightSpace(point.architecture, {name: tensor[index] for name, tensor in point.tensors.items()})
+    own = NetworkWeights(point.architecture, {name: tensor[index] for name, tensor in point.tensors.items()})
     return functional_forward(own, places)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nfn_cli.architectures import WeightSpace, chain, read_weight_space
+from nfn_cli.architectures import NetworkWeights, chain, read_weights
 from nfn_cli.checkpoints import read_checkpoint
 from nfn_cli.errors import ArchitectureError, DataError, NfnError
 from nfn_cli.zoo.inr.generate import METADATA
@@ -85,7 +85,7 @@ def _imported(
     column_first = found.layout.column_first if selection.column_first is None else selection.column_first
     value_range = selection.value_range or found.layout.value_range
     skipped = list(found.skipped)
-    first: tuple[Path, WeightSpace] | None = None
+    first: tuple[Path, NetworkWeights] | None = None
     metadata: dict[str, str] = {}
     on_start(len(chosen))
     with InrParts(out, classes) as parts:
@@ -142,13 +142,13 @@ def _chosen(folder: Path, found: PublishedSet, selection: InrSelection) -> list[
     return [inr for inr in inrs if inr.picture in pictures]
 
 
-def _read(root: Path, inr: PublishedInr, omega_0: float | None, *, column_first: bool) -> WeightSpace:
+def _read(root: Path, inr: PublishedInr, omega_0: float | None, *, column_first: bool) -> NetworkWeights:
     """A network under the names of `Siren`, its places (row, column)."""
     path = inside(root, inr.path)
     if not os.path.isfile(path):
         raise DataError(path, "is no file", "download the set again")
-    read = read_weight_space(read_checkpoint(path), default_activation="sin")
-    own = read.weight_space.architecture
+    read = read_weights(read_checkpoint(path), default_activation="sin")
+    own = read.weights.architecture
     if own.activation != METADATA["activation"]:
         raise ArchitectureError(path, f"its activation is {own.activation}", "only SIRENs can be imported")
     if not own.is_picture:
@@ -158,14 +158,14 @@ def _read(root: Path, inr: PublishedInr, omega_0: float | None, *, column_first:
     architecture = chain(layers, activation=own.activation, omega_0=omega_0 or own.omega_0)
     specs = zip(architecture.tensors, own.tensors, strict=True)
     # Copies: a part's worth of mapped files would otherwise stay open.
-    tensors = {ours.name: read.weight_space.tensors[theirs.name].clone() for ours, theirs in specs}
+    tensors = {ours.name: read.weights.tensors[theirs.name].clone() for ours, theirs in specs}
     if column_first:
         weight = architecture.tensors[0].name
         tensors[weight] = tensors[weight].flip(1)
-    return WeightSpace(architecture, tensors)
+    return NetworkWeights(architecture, tensors)
 
 
-def _require_same(path: Path, network: WeightSpace, other: Path, reference: WeightSpace) -> None:
+def _require_same(path: Path, network: NetworkWeights, other: Path, reference: NetworkWeights) -> None:
     own, first = network.architecture, reference.architecture
     if own.signature != first.signature:
         said = [f"{each.describe()}, omega_0 {_text(each.omega_0)}" for each in (own, first)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nfn_cli.architectures import WeightSpace, stack
+from nfn_cli.architectures import NetworkWeights, stack
 from nfn_cli.zoo.inr.labels import InrRow, write_inr_rows
 from nfn_cli.zoo.inr.published.found import PublishedInr
 from nfn_cli.zoo.published.folder import MOST_NETWORKS, PartFolder
@@ -26,13 +26,13 @@ class InrParts(PartFolder):
         super().__init__(folder)
         self._classes = classes
         self._rows: list[InrRow] = []
-        self._waiting: list[tuple[WeightSpace, PublishedInr]] = []
+        self._waiting: list[tuple[NetworkWeights, PublishedInr]] = []
 
     def __len__(self) -> int:
         """Networks taken so far."""
         return len(self._rows) + len(self._waiting)
 
-    def add(self, network: WeightSpace, inr: PublishedInr, metadata: Mapping[str, str]) -> None:
+    def add(self, network: NetworkWeights, inr: PublishedInr, metadata: Mapping[str, str]) -> None:
         """Take a network; all are of one architecture.
 
         Args:

@@ -1,0 +1,157 @@
+"""`nfn inspect`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nfn_cli.cli.failures import leave_with
+from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.options import (
+    ActivationOption,
+    ChainOption,
+    EntryOption,
+    Format,
+    InputShapeOption,
+    ModelOption,
+    OmegaOption,
+    PoolOption,
+    PrefixOption,
+    QuietOption,
+    StrictOption,
+)
+from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
+from nfn_cli.cli.progress.bars import Progress
+from nfn_cli.cli.telling import parsed_shape, told_by
+from nfn_cli.errors import ArchitectureError, NfnError
+from nfn_cli.threads import numbers_in, threads_for
+
+if TYPE_CHECKING:
+    from nfn_cli.architectures import ReadNetwork
+    from nfn_cli.checkpoints import Checkpoint
+    from nfn_cli.cli.tables.tensor_table import ShownTensors
+
+
+class InspectFormat(str, Enum):
+    """How the facts are written."""
+
+    table = "table"
+    json = "json"
+
+
+def inspect_checkpoints(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="CKPT", help="Checkpoints, or folders of them.", show_default=False)
+    ],
+    model: ModelOption = None,
+    input_shape: InputShapeOption = None,
+    prove: Annotated[
+        bool,
+        typer.Option(
+            "--prove",
+            help="Run the network on random weights, in float64, before and after every part of its group.",
+        ),
+    ] = False,
+    activation: ActivationOption = None,
+    pool: PoolOption = None,
+    omega_0: OmegaOption = None,
+    chain: ChainOption = False,
+    prefix: PrefixOption = None,
+    entry: EntryOption = None,
+    strict: StrictOption = False,
+    tensors: Annotated[
+        bool,
+        typer.Option(
+            "--tensors",
+            help="Show every tensor too: shape, dtype, zeros, norm, NaN and Inf. In a pipe, one line a tensor instead "
+            "of one a layer; in JSON, under `tensors`.",
+        ),
+    ] = False,
+    plot: PlotOption = None,
+    format: Annotated[
+        InspectFormat | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture that is there.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show what a network is made of, which symmetries it has, and which heads read it.
+
+    For each checkpoint: layers, activation, the group that acts on each layer's neurons, the dimension of its orbit,
+    how far its scales are from balance, dead and duplicate neurons. In a pipe, one line a layer.
+
+    Of a residual network, a transformer or your own module (--model), the group as a tree: which neurons move together,
+    heads in heads, repeated layers once. In a pipe, one line a part. --prove runs it.
+
+    Where a file opens and no network is read of it, the table and JSON show its tensors, and why.
+    """
+    from nfn_cli.architectures.traced import NetworkTracer
+    from nfn_cli.checkpoints import find_checkpoints
+    from nfn_cli.cli.inspections import AnyInspected, traced_row, write_all
+    from nfn_cli.cli.tables.inspection_table import Inspected
+    from nfn_cli.cli.tables.tensor_table import ShownTensors
+    from nfn_cli.nn import shipped_configs
+    from nfn_cli.nn.inr.choose_classifier import shipped_classifiers
+    from nfn_cli.symmetry import inspect_network, read_leniently
+    from nfn_cli.symmetry.labelled.source import LabelledSource
+    from nfn_cli.symmetry.sources import traced_or
+
+    if plot is not None:
+        check_plot(plot, paths, overwrite=overwrite)
+    accepted = {name: config.accepted for name, config in (shipped_configs() | shipped_classifiers()).items()}
+    found = find_checkpoints(paths)
+    told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
+    # The lines of a pipe are layers: of a file without any they have the error alone.
+    opening = tensors or format is not None or sys.stdout.isatty()
+
+    def chains(read: tuple[Checkpoint, ReadNetwork]) -> int:
+        return len(read[1].weights.architecture.starts)
+
+    tracer = NetworkTracer(model, parsed_shape(input_shape), gauges=True)
+
+    def inspected(path: Path) -> AnyInspected:
+        """A function, so that nothing of a file is in memory when the next one is read."""
+        try:
+            found = traced_or(path, told, tracer, lambda: read_leniently(path, told), chains)
+        except NfnError as error:
+            # Another one: this one's traceback holds what was read, and the file is read again.
+            refusal = NfnError(error.subject, error.cause, error.remedy)
+        else:
+            if isinstance(found, LabelledSource):
+                return traced_row(path, found, prove=prove, plot=plot, overwrite=overwrite)
+            checkpoint, network = found
+            if prove:
+                cause = f"it is read as the chain {network.reading.network}, which `nfn verify` runs"
+                raise ArchitectureError(path, cause, "give its module to prove more (--model)")
+            row = Inspected.of(path, inspect_network(checkpoint, network), accepted)
+            if plot is not None:
+                panels = [Panel(module.name, module.weight) for module in network.modules]
+                write_plot(plot, draw(panels, path.name), overwrite=overwrite)
+            return replace(row, tensors=ShownTensors.of(checkpoint)) if tensors else row
+        return Inspected(str(path), error=str(refusal), tensors=_opened(path, refusal) if opening else None)
+
+    rows: list[AnyInspected] = []
+    with told_interrupt(lambda: "nothing was shown"), Progress(quiet=quiet) as progress:
+        for path in progress.each("inspecting", found):
+            try:
+                with threads_for(numbers_in(path)):
+                    rows.append(inspected(path))
+            except NfnError as error:  # of the picture
+                rows.append(Inspected(str(path), error=str(error)))
+    write_all(rows, Format(format.value) if format else None, sys.stdout, by_tensor=tensors)
+    leave_with(rows)
+
+
+def _opened(path: Path, refusal: NfnError) -> ShownTensors | None:
+    """The tensors of a file of which no network was read; None where it does not even open."""
+    from nfn_cli.checkpoints import open_tensors
+    from nfn_cli.cli.tables.tensor_table import ShownTensors
+
+    try:
+        return ShownTensors.of(open_tensors(path), refusal)
+    except NfnError:
+        return None

@@ -1,0 +1,77 @@
+"""Where a fit is, and what an interrupted one leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.progress.bars import Progress
+from nfn_cli.folders import claimed
+
+
+class FitProgress:
+    """Takes what a fit tells of itself: stages before and behind it, its members, and their epochs or steps.
+
+    Args:
+        unit: of the steps, such as `epochs`.
+    """
+
+    def __init__(self, progress: Progress, unit: str) -> None:
+        self._progress, self._unit = progress, unit
+        self._left = 0
+        self._member, self._epoch = "", 0
+
+    def stage(self, name: str) -> None:
+        """A stage begins; while steps are left, it is one of them, such as a member."""
+        if self._left:
+            self._member, self._epoch = name, 0
+            self._progress.rename(self._name())
+        else:
+            self._progress.stage(name)
+
+    def start(self, steps: int) -> None:
+        """How many steps there will be."""
+        self._left = steps
+        self._progress.stage("fitting", steps, self._unit)
+
+    def step(self, loss: float) -> None:
+        """A step is done."""
+        self._count(1)
+        self._progress.advance(1, f"loss {loss:.3g}")
+
+    def skip(self, steps: int) -> None:
+        """Steps were done in an earlier sitting, or need not be done."""
+        self._count(steps)
+        self._progress.skip(steps)
+
+    def _count(self, steps: int) -> None:
+        self._left -= steps
+        self._epoch += steps
+        self._progress.rename(self._name())
+
+    def _name(self) -> str:
+        """Such as `member 2 of 4, epoch 7`, of the one under way."""
+        epoch = f"{self._unit.removesuffix('s')} {self._epoch + 1}"
+        return f"{self._member}, {epoch}" if self._member else "fitting"
+
+
+@contextmanager
+def fit_progress(out: Path, unit: str, *, quiet: bool) -> Iterator[FitProgress]:
+    """The progress of a fit that writes a head to `out`, which no other run writes to meanwhile.
+
+    Raises:
+        Exit: interrupted.
+        DataError: another run writes to it, or it cannot be made.
+    """
+
+    def kept() -> str:
+        from nfn_cli.learning import has_state
+
+        return (
+            "the same command goes on from here" if has_state(out) else "nothing is kept, the same command begins anew"
+        )
+
+    with claimed(out), told_interrupt(kept, out), Progress(quiet=quiet, stage="reading") as progress:
+        yield FitProgress(progress, unit)

@@ -1,0 +1,1 @@
+"""Tables and reports, as people read them."""

@@ -1,0 +1,317 @@
+"""Inspections as a table for people, as lines in a pipe (one a layer) and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from nfn_cli.architectures import Architecture
+from nfn_cli.cli.options import Format
+from nfn_cli.cli.output import write_rows
+from nfn_cli.cli.tables.layout import Block, Blocks, Cell, Column, Facts, Kind, Table, Words
+from nfn_cli.cli.tables.tensor_table import (
+    ShownTensors,
+    TensorRow,
+    tensor_heading,
+    tensor_rows,
+    tensor_table,
+)
+from nfn_cli.nn import Accepted
+from nfn_cli.nn.accepted import nearest
+from nfn_cli.scoring.formats import json_text
+from nfn_cli.symmetry import GroupFacts, Inspection, LayerFacts
+
+_MOST_PLACES = 12  # named in the table; JSON and the lines of a pipe have all
+
+
+@dataclass(frozen=True)
+class HeadFacts:
+    """Whether a shipped head reads a network.
+
+    Attributes:
+        reason: why it does not.
+        assumes: the activation under which it does, where no file says the network's.
+        other_layers: whether it is for networks of other layers, which where some head reads this one says little.
+    """
+
+    name: str
+    accepts: bool
+    reason: str | None = None
+    assumes: str | None = None
+    other_layers: bool = False
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """One file: what was found, and the shipped heads; or why it cannot be read.
+
+    Attributes:
+        tensors: where they are to be shown; of a file that cannot be read, where it opens.
+        nearest: where no head reads the network, the one that comes nearest, and why it does not.
+    """
+
+    path: str
+    inspection: Inspection | None = None
+    heads: tuple[HeadFacts, ...] = ()
+    error: str | None = None
+    tensors: ShownTensors | None = None
+    nearest: str | None = None
+
+    @classmethod
+    def of(cls, path: Path, inspection: Inspection, accepted: Mapping[str, Accepted]) -> Inspected:
+        """An inspection beside what every head says of it."""
+        heads = tuple(_head(name, own, inspection) for name, own in accepted.items())
+        if not heads or any(head.accepts for head in heads):
+            return cls(str(path), inspection, heads)
+        differences = {name: own.differences(_under(own, inspection)) for name, own in accepted.items()}
+        # A head that reads the layers does not know what is beside them.
+        beside = next((head.reason for head in heads if not differences[head.name]), None)
+        told = beside or nearest(differences)
+        return cls(str(path), inspection, heads, nearest=told)
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        tensors = {} if self.tensors is None else {"tensors": self.tensors.to_records()}
+        if self.inspection is None:
+            opened = {} if self.tensors is None else {"format": self.tensors.format}
+            return {"path": self.path, "error": self.error} | opened | tensors
+        record = asdict(self.inspection)
+        del record["architecture"]
+        return record | {"path": self.path, "heads": [asdict(head) for head in self.heads], "error": None} | tensors
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A line in a pipe: one layer, with what is the same for the whole file before it.
+
+    Attributes:
+        outputs, inputs, kernel, flatten: `kernel` is such as 3x3; `flatten` the positions of each neuron before.
+        batchnorm: name of the BatchNorm behind the layer.
+        group: such as G_16^{>0}; empty for the last layer, as all behind it but `heads` and `error`.
+        dead: places with commas. duplicates: sets of places such as `3=7`, with commas.
+        heads: the shipped heads that read the network.
+        read_as, assumed: the layers as they were read, and what was taken for granted in this.
+    """
+
+    path: str
+    format: str | None = None
+    activation: str | None = None
+    activation_source: str | None = None
+    pool: str | None = None
+    orbit_dimension: int | None = None
+    layer: str | None = None
+    kind: str | None = None
+    inputs: int | None = None
+    outputs: int | None = None
+    kernel: str | None = None
+    flatten: int | None = None
+    bias: bool | None = None
+    batchnorm: str | None = None
+    dtype: str | None = None
+    parameters: int | None = None
+    group: str | None = None
+    imbalance_median: float | None = None
+    imbalance_largest: float | None = None
+    dead: str | None = None
+    duplicates: str | None = None
+    heads: str | None = None
+    read_as: str | None = None
+    assumed: str | None = None
+    error: str | None = None
+
+
+def write_inspections(
+    rows: Sequence[Inspected], format: Format | None, stream: TextIO, *, by_tensor: bool = False
+) -> None:
+    """Write inspections to a stream: JSON, a table, or by default a table on a terminal and lines elsewhere.
+
+    Args:
+        by_tensor: the lines are tensors (`TensorRow`), not layers (`LayerRow`).
+    """
+    if format is Format.json:
+        stream.write(json_text([row.to_record() for row in rows], indent=2) + "\n")
+        return
+    if by_tensor:
+        lines = [line for row in rows for line in tensor_rows(row.path, row.tensors, row.error)]
+        write_rows(lines, TensorRow, lambda _: _tables(rows), format, stream)
+        return
+    write_rows(list(_layer_rows(rows)), LayerRow, lambda _: _tables(rows), format, stream)
+
+
+def _head(name: str, accepted: Accepted, inspection: Inspection) -> HeadFacts:
+    architecture = _under(accepted, inspection)
+    reason = accepted.mismatch(architecture)
+    if reason is None and inspection.left:
+        reason = f"it has more than layers ({', '.join(inspection.left)}), which no head knows"
+    assumes = accepted.activation if reason is None and inspection.activation is None else None
+    alike = Accepted.of(architecture).layers == accepted.layers
+    return HeadFacts(name, reason is None, reason, assumes, not alike)
+
+
+def _under(accepted: Accepted, inspection: Inspection) -> Architecture:
+    """The architecture, with the head's activation where no file says the network's."""
+    if inspection.activation is None:
+        return inspection.architecture.with_activation(accepted.activation)
+    return inspection.architecture
+
+
+def _layer_rows(rows: Iterable[Inspected]) -> Iterator[LayerRow]:
+    for row in rows:
+        if row.inspection is None:
+            yield LayerRow(row.path, error=row.error)
+            continue
+        facts = row.inspection
+        for layer in facts.layers:
+            group = layer.group
+            yield LayerRow(
+                row.path,
+                facts.format,
+                facts.activation,
+                facts.activation_source,
+                facts.pool,
+                facts.orbit_dimension,
+                layer.name,
+                layer.kind,
+                layer.inputs,
+                layer.outputs,
+                "x".join(map(str, layer.kernel)) or None,
+                layer.flatten,
+                layer.bias,
+                layer.batchnorm,
+                layer.dtype,
+                layer.parameters,
+                group.symbol if group else None,
+                group.imbalance_median if group else None,
+                group.imbalance_largest if group else None,
+                ",".join(map(str, group.dead)) if group else None,
+                ",".join(_joined(group.duplicates)) if group else None,
+                ",".join(head.name for head in row.heads if head.accepts),
+                facts.read_as,
+                facts.assumed,
+            )
+
+
+def _joined(sets: Iterable[Sequence[int]]) -> list[str]:
+    return ["=".join(map(str, places)) for places in sets]
+
+
+def _tables(rows: Sequence[Inspected]) -> Blocks:
+    """One below the other; files that do not even open are told on stderr alone."""
+    blocks: list[Block] = []
+    for row in rows:
+        if row.inspection is None and row.tensors is None:
+            continue
+        if blocks:
+            blocks.append(Words(""))
+        if row.inspection is None:
+            assert row.tensors is not None
+            blocks.append(Words(tensor_heading(row.path, row.tensors), "bold"))
+            blocks.append(Words(f"no network: {row.tensors.refusal}", "yellow"))
+            if row.tensors.facts:
+                blocks.append(tensor_table(row.tensors))
+            continue
+        blocks += [_heading(row.path, row.inspection), _layer_table(row.inspection.layers)]
+        blocks.append(_summary(row.inspection, row.heads, row.nearest))
+        if row.tensors is not None:
+            blocks.append(tensor_table(row.tensors))
+    return Blocks(blocks)
+
+
+def _heading(path: str, facts: Inspection) -> Words:
+    parts = [path, facts.format, ", ".join(facts.dtypes), f"{facts.parameters:,} parameters"]
+    return Words("  ".join(parts), "bold")
+
+
+def _layer_table(layers: Sequence[LayerFacts]) -> Table:
+    columns = (
+        Column("layer", Kind.name),
+        Column("size"),
+        Column("with", Kind.words),
+        Column("parameters", right=True, short="params"),
+        Column("group"),
+        Column("of"),
+        Column("imbalance", right=True),
+    )
+    rows: list[Sequence[Cell | str]] = []
+    for layer in layers:
+        group = layer.group
+        cells: list[Cell | str] = [layer.name, layer.describe(), _extras(layer), f"{layer.parameters:,}"]
+        cells += ["", "", ""] if group is None else [group.symbol, _generators(group), _imbalance(group)]
+        rows.append(cells)
+    return Table(columns, rows)
+
+
+def _extras(layer: LayerFacts) -> str:
+    parts = [
+        "bias" if layer.bias else "",
+        f"BatchNorm {layer.batchnorm}" if layer.batchnorm is not None else "",
+        "weight norm" if layer.weight_norm else "",
+        *layer.stages,
+        f"flatten {layer.flatten}" if layer.flatten > 1 else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _generators(group: GroupFacts) -> Cell:
+    """Such as `16 scalings, 16! permutations`; n! stands for itself where it must be short."""
+    counts = {"scalings": group.scalings, "signs": group.signs, "phases": group.phases}
+    parts = [f"{count} {name}" for name, count in counts.items() if count]
+    order = f"{group.size}!"
+    long, short = ([f"{order} permutations"], [order]) if group.permuted else ([], [])
+    return Cell(", ".join([*parts, *long]), short=", ".join([*parts, *short]))
+
+
+def _imbalance(group: GroupFacts) -> Cell | str:
+    if group.imbalance_median is None or group.imbalance_largest is None:
+        return ""
+    median, largest = f"{group.imbalance_median:.2f}", f"{group.imbalance_largest:.2f}"
+    return Cell(f"{median}, at most {largest}", short=f"{median} ≤ {largest}")
+
+
+def _summary(facts: Inspection, heads: Sequence[HeadFacts], nearest: str | None) -> Facts:
+    """What is known of the whole network, a line each."""
+    activation = "unknown"
+    if facts.activation is not None:
+        omegas = facts.omegas or ((facts.omega_0,) if facts.omega_0 is not None else ())
+        frequency = f", ω₀ = {', '.join(f'{omega:g}' for omega in omegas)}" if omegas else ""
+        activation = f"{facts.activation}{frequency} (by {facts.activation_source})"
+    shown = [("read as", Cell(facts.read_as))]
+    if facts.assumed:
+        shown.append(("assumed", Cell(facts.assumed, "yellow")))
+    if facts.left:
+        shown.append(("beside", Cell(", ".join(facts.left))))
+    shown.append(("activation", Cell(activation)))
+    shown.append(("pooling", Cell(facts.pool or "unknown")))
+    shown.append(("orbit", Cell(f"of dimension {facts.orbit_dimension}")))
+    for name, places in (("dead", _dead(facts)), ("duplicates", _duplicates(facts))):
+        if places:
+            shown.append((name, Cell(places, "yellow")))
+    if nearest is not None:
+        shown.append(("heads", Cell(f"none reads it: {nearest}")))
+    for head in heads:
+        if head.accepts:
+            condition = f", if its activation is {head.assumes}" if head.assumes is not None else ""
+            shown.append(("head", Cell(f"{head.name} reads it{condition}", "green")))
+    shown += [("hint", Cell(hint, "yellow")) for hint in facts.hints]
+    return Facts(shown)
+
+
+def _dead(facts: Inspection) -> str:
+    return _placed(facts, [[str(place) for place in group.dead] for group in facts.groups])
+
+
+def _duplicates(facts: Inspection) -> str:
+    return _placed(facts, [_joined(group.duplicates) for group in facts.groups])
+
+
+def _placed(facts: Inspection, places: Iterable[Sequence[str]]) -> str:
+    """Such as `conv1:3,7 fc1:0`."""
+    shown = []
+    grouped = (layer for layer in facts.layers if layer.group is not None)
+    for layer, own in zip(grouped, places, strict=True):
+        if own:
+            more = f",... ({len(own)} in all)" if len(own) > _MOST_PLACES else ""
+            shown.append(f"{layer.name}:{','.join(own[:_MOST_PLACES])}{more}")
+    return " ".join(shown)

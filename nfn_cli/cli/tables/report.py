@@ -1,0 +1,97 @@
+"""Print an evaluation report: a table on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from nfn_cli.cli.options import ReportFormat
+from nfn_cli.learning import Agreement, EvaluationReport, OutsiderReport
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from nfn_cli.cli.tables.layout import Table
+
+Report = TypeVar("Report", bound="DataclassInstance")
+
+_NAMES = {
+    "tau": "Kendall's tau",
+    "r_squared": "R2",
+    "mean_absolute_error": "mean absolute error",
+    "coverage": "interval coverage",
+    "flagged": "outside population",
+}
+
+
+def figures_table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Figures beside their names, under the head's name; `columns` are those of the figures."""
+    from nfn_cli.cli.tables.layout import Column, Kind, Table
+
+    figures = [Column(name, right=True) for name in columns]
+    return Table([Column(head, Kind.name), *figures], rows)
+
+
+def print_lines(stream: TextIO, *blocks: Table | str) -> None:
+    """Write tables and sentences, as wide as the stream is."""
+    from nfn_cli.cli.tables.layout import Words, print_blocks, width_of
+
+    shown = [Words(block) if isinstance(block, str) else block for block in blocks]
+    print_blocks(shown, stream, width=width_of(stream))
+
+
+def print_report(report: EvaluationReport, stream: TextIO) -> None:
+    """Write the figures with their 95 % intervals, plain and moved side by side."""
+    low, high = report.histogram_range
+    print_lines(
+        stream,
+        figures_table(
+            report.head,
+            ("as they are", "moved by the group"),
+            [[name, _shown(report.plain, own), _shown(report.moved, own)] for own, name in _NAMES.items()],
+        ),
+        figures_table(
+            "outsiders flagged",
+            ("all", "of those that have learned"),
+            [[own.kind, str(own.flagged), _learned(own)] for own in report.outsiders],
+        ),
+        f"{report.networks} networks of {report.runs} runs; tau falls by {report.tau_drop:.4f}; largest drift"
+        f" {report.drift:.1e} of the predictions' spread; {report.flags_changed} flags changed",
+        f"true accuracies {low:.3f} to {high:.3f}, {report.chance_share:.1%} at chance: {_bars(report.histogram)}",
+    )
+
+
+def _learned(outsiders: OutsiderReport) -> str:
+    return "" if outsiders.trained_flagged is None else f"{outsiders.trained_flagged} ({outsiders.trained})"
+
+
+def write_report(report: Report, show: Callable[[Report, TextIO], None], format: ReportFormat) -> None:
+    """Write a report to stdout: as JSON, or for people, by `show`."""
+    if format is ReportFormat.json:
+        print(json.dumps(_without_nan(asdict(report)), indent=2))
+    else:
+        show(report, sys.stdout)
+
+
+def _without_nan(value: Any) -> Any:
+    """The same nested values with None for NaN, which JSON does not know."""
+    if isinstance(value, dict):
+        return {name: _without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _shown(agreement: Agreement, attribute: str) -> str:
+    return str(getattr(agreement, attribute))
+
+
+def _bars(counts: tuple[int, ...]) -> str:
+    """A histogram in one line."""
+    blocks = " ▁▂▃▄▅▆▇█"
+    most = max(counts) or 1
+    return "".join(blocks[-(-count * 8 // most)] for count in counts)
