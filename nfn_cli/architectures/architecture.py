@@ -77,6 +77,31 @@ class Architecture:
         return sum(math.prod(spec.shape) for spec in self.tensors)
 
     @property
+    def inputs(self) -> int:
+        """Features that the first layer reads."""
+        return self.layers[0].in_features
+
+    @property
+    def outputs(self) -> int:
+        """Features that the last layer gives."""
+        return self.layers[-1].out_features
+
+    @property
+    def hidden_widths(self) -> tuple[int, ...]:
+        """How many neurons each layer but the last has."""
+        return tuple(layer.out_features for layer in self.layers[:-1])
+
+    @property
+    def weights(self) -> tuple[TensorSpec, ...]:
+        """The weight of each layer."""
+        return tuple(spec for spec in self.tensors if spec.name in {f"{layer.name}.weight" for layer in self.layers})
+
+    @property
+    def biases(self) -> tuple[TensorSpec, ...]:
+        """The bias of each layer."""
+        return tuple(spec for spec in self.tensors if spec.name in {f"{layer.name}.bias" for layer in self.layers})
+
+    @property
     def is_whole(self) -> bool:
         """Whether it is one chain of layers with nothing but activations between them, which heads read."""
         return len(self.starts) == 1 and not any(layer.stages for layer in self.layers)
