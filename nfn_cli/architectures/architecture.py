@@ -101,6 +101,10 @@ class Architecture:
         """The bias of each layer."""
         return tuple(spec for spec in self.tensors if spec.name in {f"{layer.name}.bias" for layer in self.layers})
 
+    def has_bias(self, group: int) -> bool:
+        """Whether a group's neurons have a bias that a shift of phase may be added to."""
+        return any(role.bias and role.group == group for spec in self.tensors for role in spec.roles)
+
     @property
     def is_whole(self) -> bool:
         """Whether it is one chain of layers with nothing but activations between them, which heads read."""

@@ -36,7 +36,7 @@ def sample_element(
     low, high = (math.log(bound) for bound in scale_range)
     permutations: list[Tensor] = []
     diagonals: list[Tensor] = []
-    turns: list[Tensor] = []
+    half_turns: list[Tensor] = []
     biased = {role.group for spec in architecture.tensors for role in spec.roles if role.bias}
     for position, group in enumerate(architecture.groups):
         shape = (*batch, group.size)
@@ -54,5 +54,5 @@ def sample_element(
         if phase and group.activation == "sin" and position in biased:
             step = 1 if kind is DiagonalKind.SIGN else 2
             shifts = step * torch.randint(-1, 2, shape, generator=generator)
-        turns.append(shifts)
-    return GroupElement(tuple(permutations), tuple(diagonals), tuple(turns))
+        half_turns.append(shifts)
+    return GroupElement(tuple(permutations), tuple(diagonals), tuple(half_turns))

@@ -33,7 +33,7 @@ def relu(
 
 
 def parts(element: GroupElement) -> list[Tensor]:
-    return [*element.permutations, *element.diagonals, *element.turns]
+    return [*element.permutations, *element.diagonals, *element.half_turns]
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sin"])

@@ -304,7 +304,7 @@ def test_verifying_recovers_the_element_that_was_applied(network: Network, tmp_p
         assert torch.equal(ours, theirs)
     for ours, theirs in zip(found.element.factors, drawn[0].factors, strict=True):
         assert torch.allclose(ours, theirs, rtol=WEIGHTS[network.dtype])
-    for ours, theirs in zip(found.element.turns, drawn[0].turns, strict=True):
+    for ours, theirs in zip(found.element.half_turns, drawn[0].half_turns, strict=True):
         # A half-turn and a sign flip may stand for one another where a bias is next to zero.
         assert network.dtype is torch.float16 or torch.equal(ours, theirs)
 

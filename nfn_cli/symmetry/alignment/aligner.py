@@ -93,8 +93,8 @@ class Aligner:
         found, at_home = [], []
         for places in copied_places(tied):
             first = places[:1].expand(len(places))
-            diagonal, turns = fit(theirs[first], theirs[places], freedom)
-            share = diagonal * (1 - 2 * (turns % 2))
+            diagonal, half_turns = fit(theirs[first], theirs[places], freedom)
+            share = diagonal * (1 - 2 * (half_turns % 2))
             found.append(Copies(places, share))
             # A's own copies are in A's scale and order: B's, with the element undone.
             at_home.append(Copies(order[places], share * factors[first] / factors[places]))
@@ -114,7 +114,7 @@ class Aligner:
         order[places] = order[places][chosen]
         ours = ours[chosen]
         read, _ = fit(ours, theirs, plain)
-        diagonal, turns = self.element.diagonals[group].clone(), self.element.turns[group].clone()
+        diagonal, half_turns = self.element.diagonals[group].clone(), self.element.half_turns[group].clone()
         diagonal[places] = 1 / read
         unread = ~(ours.weights.any(1) & theirs.weights.any(1))
         mine_cleared = cleared(self.readers[0], group, order[places][unread])
@@ -124,8 +124,8 @@ class Aligner:
             mine, other = self._whole_incoming(group, order[places], places)
             parity = 1 - 2 * (freedom.turned(other.biases - mine.biases) % 2)
             diagonal[places] *= parity
-            turns[places] = freedom.turned(other.biases - diagonal[places] * mine.biases).long()
-        self._set(group, order, diagonal, turns)
+            half_turns[places] = freedom.turned(other.biases - diagonal[places] * mine.biases).long()
+        self._set(group, order, diagonal, half_turns)
 
     def _settle_copies(self, group: int, copies: Copies) -> None:
         """Which copy is which, by what reads them, in the first one's scale."""
@@ -136,10 +136,12 @@ class Aligner:
         other = Rows(theirs.weights * share, theirs.biases)
         cost = _relative(*costs(mine, other, Freedom(DiagonalKind.TRIVIAL)))
         order[places] = order[places][self._assigned(group, cost, cost <= self.tied)]
-        diagonal, turns = self.element.diagonals[group].clone(), self.element.turns[group].clone()
+        diagonal, half_turns = self.element.diagonals[group].clone(), self.element.half_turns[group].clone()
         incoming = self._incoming(group)
-        diagonal[places], turns[places] = fit(incoming[0][order[places]], incoming[1][places], self.freedoms[group])
-        self._set(group, order, diagonal, turns)
+        diagonal[places], half_turns[places] = fit(
+            incoming[0][order[places]], incoming[1][places], self.freedoms[group]
+        )
+        self._set(group, order, diagonal, half_turns)
 
     def _assigned(self, group: int, cost: Tensor, tied: Tensor) -> Tensor:
         return torch.arange(len(cost)) if self.freedoms[group].in_place else assign(cost, tied)
@@ -163,8 +165,8 @@ class Aligner:
             read_rows(self.readers[1], group, Side.IN, self.identity, neurons=other),
         )
 
-    def _set(self, group: int, order: Tensor, diagonal: Tensor, turns: Tensor) -> None:
-        self.element = self.element.replace(group, order, diagonal, turns)
+    def _set(self, group: int, order: Tensor, diagonal: Tensor, half_turns: Tensor) -> None:
+        self.element = self.element.replace(group, order, diagonal, half_turns)
 
 
 def _relative(cost: Tensor, size: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ def refine(
                 for side in (Side.OUT, Side.IN)
             )
             pairs = _Pairs.of(fed, read, freedom)
-            own = element.permutations[group], element.diagonals[group], element.turns[group]
+            own = element.permutations[group], element.diagonals[group], element.half_turns[group]
             better = pairs.matched(*own[:2])
             before, after = pairs.distance(*own), pairs.distance(*better)
             if after < before * (1 - _BETTER):
@@ -147,9 +147,9 @@ class _Pairs:
             pick(self.index),
         )
 
-    def distance(self, order: Tensor, diagonal: Tensor, turns: Tensor) -> float:
+    def distance(self, order: Tensor, diagonal: Tensor, half_turns: Tensor) -> float:
         """The sum of the squared distances of the pairs that a permutation makes."""
-        return self.at(order).cost(diagonal, turns).sum().item()
+        return self.at(order).cost(diagonal, half_turns).sum().item()
 
     def matched(self, order: Tensor, diagonal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The best permutation, diagonal and half-turns; the present permutation where SciPy is wanted and missing.
@@ -166,15 +166,15 @@ class _Pairs:
             tried += [(d, torch.zeros_like(d)) for d in (own[order], *chosen._stationary())]
         costs = torch.stack([chosen.cost(*guess) for guess in tried]).nan_to_num(torch.inf, torch.inf)
         best = costs.argmin(0, keepdim=True)
-        diagonal, turns = (torch.stack(parts).gather(0, best)[0] for parts in zip(*tried, strict=True))
-        return order, diagonal, turns.long()
+        diagonal, half_turns = (torch.stack(parts).gather(0, best)[0] for parts in zip(*tried, strict=True))
+        return order, diagonal, half_turns.long()
 
-    def cost(self, diagonal: Tensor, turns: Tensor) -> Tensor:
+    def cost(self, diagonal: Tensor, half_turns: Tensor) -> Tensor:
         """The squared distances."""
-        factor = diagonal * (1 - 2 * (turns % 2))
+        factor = diagonal * (1 - 2 * (half_turns % 2))
         found = _distance(self.fed, diagonal) + _distance(self.read, 1 / factor) + self.index
         if self.freedom.step:
-            left = self.biases[1] - diagonal * self.biases[0] - turns * self.freedom.half_turn
+            left = self.biases[1] - diagonal * self.biases[0] - half_turns * self.freedom.half_turn
             found = found + left.square()
         return found
 
@@ -194,8 +194,8 @@ class _Pairs:
             return [(sign, none) for sign in signs]
         # Odd half-turns flip what reads the neuron, which may be worth a bias that is further off.
         parities = (0, 1) if self.freedom.step == 1 else (0,)
-        halves = [((self.biases[1] - sign * self.biases[0]) / self.freedom.half_turn, sign) for sign in signs]
-        return [(sign, 2 * ((turns - odd) / 2).round() + odd) for turns, sign in halves for odd in parities]
+        wanted = [(sign, (self.biases[1] - sign * self.biases[0]) / self.freedom.half_turn) for sign in signs]
+        return [(sign, 2 * ((exact - odd) / 2).round() + odd) for sign, exact in wanted for odd in parities]
 
     def _stationary(self) -> list[Tensor]:
         """Where the squared distance is stationary in a free factor s, of pairs [n].

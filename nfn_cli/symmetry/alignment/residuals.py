@@ -73,8 +73,8 @@ def _residual(
             size = torch.maximum(other.abs(), FLOOR * rows)
         else:
             group = spec.roles[0].group
-            turns = element.turns[group].abs().double() * (math.pi / omegas[group]) if group is not None else 0.0
-            size = (rows[:, 0] + turns)[:, None]
+            shifts = element.half_turns[group].abs().double() * (math.pi / omegas[group]) if group is not None else 0.0
+            size = (rows[:, 0] + shifts)[:, None]
         difference = (mine - other).abs()
         # 0/0 is no deviation, and a number that is no number is the largest.
         relative = torch.where(difference == 0, 0.0, difference / size).nan_to_num(math.inf)

@@ -142,7 +142,7 @@ def costs(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
 
 
 def fit(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
-    """The diagonal, float64 [n], and turns, int64 [n], that bring each of our rows next to the same one of theirs.
+    """The diagonal, float64 [n], and half-turns, int64 [n], that bring each row of `ours` next to that of `theirs`.
 
     A scale is the ratio of norms. Least squares would agree where the rows do, but of rows that hardly fit it makes
     very small scales, and very large weights of what reads them. What is all zero gets 1.
@@ -157,19 +157,19 @@ def fit(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
             ]
             ones = torch.where(misses[1] < misses[0], -ones, ones)
         return ones, freedom.turned(theirs.biases - ones * ours.biases).long()
-    turns = torch.zeros(len(ones), dtype=torch.int64)
+    half_turns = torch.zeros(len(ones), dtype=torch.int64)
     if freedom.kind is DiagonalKind.TRIVIAL:
-        return ones, turns
+        return ones, half_turns
     # The largest entries are divided out first: squares of very small or large numbers leave float64.
     (a, a_size), (b, b_size) = _leveled(ours.joined), _leveled(theirs.joined)
     inner, square = (a * b).sum(1), a.square().sum(1)
     if freedom.kind is DiagonalKind.SIGN:
-        return torch.where(inner < 0, -ones, ones), turns
+        return torch.where(inner < 0, -ones, ones), half_turns
     alive = (a_size > 0) & (b_size > 0)
     factor = (b.square().sum(1) / torch.where(alive, square, 1.0)).sqrt() * (b_size / torch.where(alive, a_size, 1.0))
     if freedom.signed:
         factor = torch.where(inner < 0, -factor, factor)
-    return torch.where(alive & factor.isfinite() & (factor != 0), factor, 1.0), turns
+    return torch.where(alive & factor.isfinite() & (factor != 0), factor, 1.0), half_turns
 
 
 def silent(rows: Rows, freedom: Freedom, tolerance: float) -> Tensor:

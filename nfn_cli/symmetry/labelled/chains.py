@@ -58,7 +58,7 @@ def chain_element(architecture: Architecture, element: GroupElement) -> Element:
     sizes = [group.size for group in architecture.groups]
     if [tuple(order.shape) for order in element.permutations] != [(size,) for size in sizes]:
         raise ValueError(f"no element of groups {sizes}")
-    if any(bool(turns.any()) for turns in element.turns):
+    if any(bool(half_turns.any()) for half_turns in element.half_turns):
         raise ValueError("half-turns of a sine's phase have no place on labels")
     starts = _starts(architecture)
     goes = np.arange(starts[-1], dtype=np.int32)
