@@ -100,8 +100,16 @@ class _Group:
         """The part of an element on one group, without what it says of the free places of B."""
         order = element.permutations[group]
         place = order.argsort()
-        parts = (part[place] for part in (element.diagonals[group], element.half_turns[group], element.factors[group]))
-        own = cls(freedom, place, place.clone(), *parts, torch.zeros(len(place), dtype=torch.bool), norms)
+        own = cls(
+            freedom=freedom,
+            places=place,
+            preferred=place.clone(),
+            diagonals=element.diagonals[group][place],
+            half_turns=element.half_turns[group][place],
+            factors=element.factors[group][place],
+            is_open=torch.zeros(len(place), dtype=torch.bool),
+            norms=norms,
+        )
         own.is_open[free] = True
         own.places[order[free]] = -1
         return own
