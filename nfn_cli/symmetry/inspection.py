@@ -15,7 +15,7 @@ from torch import Tensor
 from nfn_cli.architectures import FUNCTIONS, Architecture, Layer, NetworkWeights, ReadNetwork, Stage, Told, read_network
 from nfn_cli.architectures.modules import BatchNorm, Weighted
 from nfn_cli.checkpoints import Checkpoint
-from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind, group_kind
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, diagonal_kind, group_kind
 from nfn_cli.symmetry.links import Links
 from nfn_cli.symmetry.normal_form import NormalForm, NormalFormSettings, normal_form
 

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from nfn_cli.architectures import Architecture, NetworkWeights, Side
 from nfn_cli.symmetry.balance import balance
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
+from nfn_cli.symmetry.lexicographic_order import lexicographic_order
 from nfn_cli.symmetry.neurons import CHUNK, has_index, neuron_rows, unread_neurons
-from nfn_cli.symmetry.order import lexicographic_order
 from nfn_cli.threads import by_weights
 
 Scale = Literal["unit", "balanced", "none"]

@@ -99,8 +99,8 @@ def check_outputs(
     exact = NetworkWeights(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
     chain = chain or point.architecture
 
-    def run(moved: NetworkWeights) -> Tensor:
-        return functional_forward(NetworkWeights(chain, moved.tensors), inputs, padding=None if padded else 0)
+    def run(network: NetworkWeights) -> Tensor:
+        return functional_forward(NetworkWeights(chain, network.tensors), inputs, padding=None if padded else 0)
 
     try:
         before = run(exact)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import Architecture
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 
 
 def sample_element(

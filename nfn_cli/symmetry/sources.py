@@ -15,18 +15,18 @@ from nfn_cli.errors import ArchitectureError, DifferentError, UsageError, shown
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.sampling import sample_element
 from nfn_cli.symmetry.stored_element import load_element, save_element
-from nfn_cli.symmetry.transform import Source, move, read_source
+from nfn_cli.symmetry.transform import Source, read_source, transformed
 
 if TYPE_CHECKING:
     # Chains, which are read by the thousand, need none of these.
     from nfn_cli.architectures.traced import NetworkTracer, TracedNetwork
     from nfn_cli.symmetry import labelled
     from nfn_cli.symmetry.labelled.source import LabelledSource
-    from nfn_cli.symmetry.transform import MovedTensors
+    from nfn_cli.symmetry.transform import TransformedTensors
 
     AnySource = Source | LabelledSource
     AnyElement = GroupElement | labelled.Element
-    AnyMoved = MovedTensors | labelled.MovedTensors
+    AnyTransformed = TransformedTensors | labelled.TransformedTensors
 
 Chains = TypeVar("Chains")
 
@@ -148,7 +148,7 @@ def inverted(source: AnySource, element: AnyElement) -> AnyElement:
     return labelled.inverse(source.architecture, element)
 
 
-def moved_by(source: AnySource, element: AnyElement, *, exact: bool = False) -> AnyMoved:
+def transformed_by(source: AnySource, element: AnyElement, *, exact: bool = False) -> AnyTransformed:
     """The file's tensors behind an element, made as they are written.
 
     Args:
@@ -156,12 +156,12 @@ def moved_by(source: AnySource, element: AnyElement, *, exact: bool = False) -> 
     """
     if isinstance(source, Source):
         assert isinstance(element, GroupElement)
-        return move(source, element)
+        return transformed(source, element)
     from nfn_cli.symmetry import labelled
 
     assert isinstance(element, labelled.Element)
     own = source.checkpoint
-    return labelled.MovedTensors(own.path, own.tensors, source.architecture, element, exact=exact)
+    return labelled.TransformedTensors(own.path, own.tensors, source.architecture, element, exact=exact)
 
 
 def read_any(path: Path, told: Told, tracer: NetworkTracer, like: AnySource | None = None) -> AnySource:

@@ -12,8 +12,8 @@ from torch import Tensor
 from nfn_cli.architectures import Architecture
 from nfn_cli.checkpoints import save_tensors
 from nfn_cli.errors import CheckpointError
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 
 KIND = "nfn.element"
 FINGERPRINT = "nfn.fingerprint"

@@ -13,8 +13,8 @@ from nfn_cli.architectures import Architecture, Reading, ReadNetwork, Told, read
 from nfn_cli.checkpoints import Checkpoint, PartedTensors
 from nfn_cli.errors import ArchitectureError, CheckpointError
 from nfn_cli.symmetry.action import acted_rows
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, diagonal_kind
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind
 from nfn_cli.symmetry.neurons import CHUNK
 
 
@@ -34,8 +34,8 @@ class Source:
     @property
     def beside(self) -> dict[str, Tensor]:
         """The network's tensors on which nothing acts, but for counters."""
-        moved = {spec.name for spec in self.stored.tensors}
-        own = {name: self.checkpoint.tensors[name] for name in self.network.names if name not in moved}
+        acted_on = {spec.name for spec in self.stored.tensors}
+        own = {name: self.checkpoint.tensors[name] for name in self.network.names if name not in acted_on}
         return {
             name: tensor
             for name, tensor in own.items()
@@ -49,7 +49,7 @@ class Source:
         return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
 
 
-class MovedTensors(PartedTensors):
+class TransformedTensors(PartedTensors):
     """A checkpoint's tensors after an element, by their names in the checkpoint and in the file's dtype.
 
     Each is computed in float64 when it is asked for, rounded, and not kept: a large network is never there twice.
@@ -122,9 +122,9 @@ def read_source(
     return Source(checkpoint, network, network.stored())
 
 
-def move(source: Source, element: GroupElement) -> MovedTensors:
-    """Act on a checkpoint."""
-    return MovedTensors(source, element)
+def transformed(source: Source, element: GroupElement) -> TransformedTensors:
+    """The tensors of a checkpoint after an element, by their names in the file."""
+    return TransformedTensors(source, element)
 
 
 def _size(values: Tensor) -> float:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import NetworkWeights, Side, TensorSpec
-from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind
 
 _SCALED = (DiagonalKind.POSITIVE, DiagonalKind.NONZERO)
 

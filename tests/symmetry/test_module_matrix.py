@@ -18,11 +18,11 @@ from nfn_cli.symmetry import (
     NormalFormSettings,
     align,
     load_element,
-    move,
     normal_form,
     read_source,
     sample_element,
     save_element,
+    transformed,
 )
 
 
@@ -172,7 +172,7 @@ class Network:
 
     def rewritten(self, element_of: Callable[..., GroupElement], out: Path, source: Path | None = None) -> Path:
         read = read_source(source or self.path, activation=self.case.activation, pool=self.case.pool)
-        moved = move(read, element_of(read))
+        moved = transformed(read, element_of(read))
         rewrite_checkpoint(read.checkpoint, moved, out, overwrite=True)
         return out
 

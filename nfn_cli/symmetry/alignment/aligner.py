@@ -18,14 +18,14 @@ from torch import Tensor
 
 from nfn_cli.architectures import NetworkWeights, Side
 from nfn_cli.symmetry.alignment.assignment import assign
-from nfn_cli.symmetry.alignment.cleared import cleared
 from nfn_cli.symmetry.alignment.completion import complete
 from nfn_cli.symmetry.alignment.copies import Copies, copied_places, merged
 from nfn_cli.symmetry.alignment.residuals import largest_deviation, residuals
 from nfn_cli.symmetry.alignment.rows import Freedom, Rows, costs, fit, read_rows, silent
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
+from nfn_cli.symmetry.alignment.without_inputs import without_inputs
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind
 
 _EXACT = 1e-13  # of float64's own rounding in a squared distance, relative
 
@@ -117,8 +117,8 @@ class Aligner:
         diagonal, half_turns = self.element.diagonals[group].clone(), self.element.half_turns[group].clone()
         diagonal[places] = 1 / read
         unread = ~(ours.weights.any(1) & theirs.weights.any(1))
-        mine_cleared = cleared(self.readers[0], group, order[places][unread])
-        self.readers = (mine_cleared, cleared(self.readers[1], group, places[unread]))
+        trimmed = without_inputs(self.readers[0], group, order[places][unread])
+        self.readers = (trimmed, without_inputs(self.readers[1], group, places[unread]))
         if freedom.step:
             # The factor on what reads it is d (−1)ᵏ, and k's parity does not depend on d where sin(ω₀ b) = 0.
             mine, other = self._whole_incoming(group, order[places], places)

@@ -18,8 +18,8 @@ from nfn_cli.symmetry.alignment.refinement import refine
 from nfn_cli.symmetry.alignment.residuals import Residual, largest_deviation, residuals
 from nfn_cli.symmetry.alignment.rows import Freedom
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 from nfn_cli.threads import by_weights
 
 # Three roundings apart, at most: of the entry, of its neuron's scale and of the scale of the neuron that it reads.

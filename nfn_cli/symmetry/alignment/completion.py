@@ -17,8 +17,8 @@ from torch import Tensor
 from nfn_cli.architectures import NetworkWeights, Side
 from nfn_cli.symmetry.alignment.residuals import FLOOR
 from nfn_cli.symmetry.alignment.rows import Freedom, Rows, fit
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind
 from nfn_cli.symmetry.links import pair_weights
 
 _MOST_TRIALS = 2_000  # neurons of A held against a few of B, about half a millisecond each where groups are small

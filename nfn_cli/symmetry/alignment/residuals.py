@@ -1,4 +1,4 @@
-"""How far a network that has been moved by an element is from another one, layer by layer."""
+"""How far a network that has been transformed by an element is from another one, layer by layer."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def _residual(
     found, wanted = [], []
     for spec in specs:
         axis = next((axis for axis, role in enumerate(spec.roles) if role.side is Side.OUT), 0)
-        moved = act_on_tensor(element, ours.tensors[spec.name], spec, omegas).double()
-        found.append(moved.movedim(axis, 0).flatten(1) if moved.ndim > 1 else moved[:, None])
+        transformed = act_on_tensor(element, ours.tensors[spec.name], spec, omegas).double()
+        found.append(transformed.movedim(axis, 0).flatten(1) if transformed.ndim > 1 else transformed[:, None])
         tensor = theirs.tensors[spec.name].double()
         wanted.append(tensor.movedim(axis, 0).flatten(1) if tensor.ndim > 1 else tensor[:, None])
     rows = torch.maximum(norms(torch.cat(found, 1)), norms(torch.cat(wanted, 1)))

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import NetworkWeights, Side
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind
 from nfn_cli.symmetry.neurons import has_index, neuron_rows
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture, LabelledTensor, Stored
 from nfn_cli.symmetry.labelled.element import Element, require_of
-from nfn_cli.symmetry.labelled.plans import Box, UsePlan
+from nfn_cli.symmetry.labelled.use_plans import Box, UsePlan
 from nfn_cli.threads import threads_for
 
 # Numbers held in float64 at once, a megabyte of them: they stay in a processor's cache, and one thread does them, which
@@ -120,13 +120,13 @@ def act(element: Element, architecture: LabelledArchitecture, tensors: Mapping[s
         ValueError: the element is of another architecture, or a tensor has another shape or is not there.
     """
     require_of(architecture, element)
-    moved = dict(tensors)
+    transformed = dict(tensors)
     for tensor in architecture.tensors:
         names = present(tensor, tensors)
         if names:
             new = act_on_tensor(element, tensor, tensors[names[0]])
-            moved.update({name: new.to(tensors[name].dtype) for name in names})
-    return moved
+            transformed.update({name: new.to(tensors[name].dtype) for name in names})
+    return transformed
 
 
 def present(tensor: LabelledTensor, tensors: Mapping[str, Tensor]) -> list[str]:

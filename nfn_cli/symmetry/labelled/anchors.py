@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture, LabelledTensor, Use
-from nfn_cli.symmetry.labelled.bounds import is_variance
-from nfn_cli.symmetry.labelled.plans import powers
 from nfn_cli.symmetry.labelled.positions import all_uses
-from nfn_cli.symmetry.labelled.settled import Settled, Sums, same
-from nfn_cli.symmetry.labelled.slices import Moments, ScaleGroup, moments, scale_groups
+from nfn_cli.symmetry.labelled.settled_scales import Settled, Sums, same
+from nfn_cli.symmetry.labelled.slice_sums import Moments, ScaleGroup, moments, scale_groups
+from nfn_cli.symmetry.labelled.use_plans import powers
+from nfn_cli.symmetry.labelled.variance_bounds import is_variance
 
 _VARIANCE, _GAIN, _MATRIX, _ADDED = range(4)
 _ADDED_NAMES = ("bias", "mean", "beta")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from nfn_cli.architectures import Architecture, AxisRole, Side, TensorSpec
 from nfn_cli.architectures.labels import Block, LabelledArchitecture, LabelledTensor, Role, Solutions, Use
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 from nfn_cli.symmetry.labelled.element import Element
 
 _SCALED = (DiagonalKind.POSITIVE, DiagonalKind.NONZERO)

@@ -23,10 +23,10 @@ from torch import Tensor
 from nfn_cli.architectures.labels import LabelledArchitecture, LabelledTensor
 from nfn_cli.symmetry.labelled.anchors import Anchors, Reader
 from nfn_cli.symmetry.labelled.element import Element, element_of
-from nfn_cli.symmetry.labelled.keys import Keys, Order
-from nfn_cli.symmetry.labelled.settled import Settled
-from nfn_cli.symmetry.labelled.slices import moments, role_targets
-from nfn_cli.symmetry.labelled.units import goes_of, nested_orders
+from nfn_cli.symmetry.labelled.settled_scales import Settled
+from nfn_cli.symmetry.labelled.slice_sums import moments, role_targets
+from nfn_cli.symmetry.labelled.sort_keys import Keys, Order
+from nfn_cli.symmetry.labelled.unit_orders import goes_of, nested_orders
 
 _DOUBT = 16  # units of rounding: by as much, keys of one point differ from those of another of its orbit
 _LEAST_ROUNDING = 2.0**-47  # sums of many numbers in float64 lose some digits

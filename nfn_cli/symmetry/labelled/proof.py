@@ -12,11 +12,11 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture, Solutions
 from nfn_cli.symmetry.labelled.action import act
-from nfn_cli.symmetry.labelled.bounds import bounded
 from nfn_cli.symmetry.labelled.element import Element, element_of
 from nfn_cli.symmetry.labelled.positions import all_uses
 from nfn_cli.symmetry.labelled.sampling import sample, shuffled
-from nfn_cli.symmetry.labelled.units import goes_of, nested_orders
+from nfn_cli.symmetry.labelled.unit_orders import goes_of, nested_orders
+from nfn_cli.symmetry.labelled.variance_bounds import bounded
 
 TOLERANCE = 1e-10
 RANGE = (0.5, 2.0)  # of scales: products over many layers keep within what float64 resolves

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nfn_cli.architectures.labels import Block, LabelledArchitecture, Solutions
 from nfn_cli.symmetry.labelled.element import Element, element_of
 from nfn_cli.symmetry.labelled.positions import all_uses, used_variables
-from nfn_cli.symmetry.labelled.units import Orders, goes_of, nested_orders
+from nfn_cli.symmetry.labelled.unit_orders import Orders, goes_of, nested_orders
 
 _LARGEST_DENOMINATOR = 1_024  # of coefficients of solutions, where factors are to be powers of two
 

@@ -44,8 +44,8 @@ class LabelledSource:
     def precision(self) -> torch.dtype:
         """The coarsest dtype among the tensors that the group acts on."""
         dtypes = dtypes_of(self.checkpoint)
-        moved = {dtypes[name] for tensor in self.architecture.tensors for name in tensor.names}
-        floating = [dtype for dtype in moved if dtype.is_floating_point] or [torch.float32]
+        acted_on = {dtypes[name] for tensor in self.architecture.tensors for name in tensor.names}
+        floating = [dtype for dtype in acted_on if dtype.is_floating_point] or [torch.float32]
         return max(floating, key=lambda dtype: torch.finfo(dtype).eps)
 
 

@@ -11,11 +11,11 @@ from torch import Tensor
 from nfn_cli.architectures.labels import LabelledTensor
 from nfn_cli.architectures.traced import dtypes_of, shapes_of
 from nfn_cli.errors import ArchitectureError
-from nfn_cli.symmetry.labelled.bounds import is_variance
 from nfn_cli.symmetry.labelled.element import Element
-from nfn_cli.symmetry.labelled.moved import MovedTensors
 from nfn_cli.symmetry.labelled.proof import Proof, prove
 from nfn_cli.symmetry.labelled.source import LabelledSource
+from nfn_cli.symmetry.labelled.transformed import TransformedTensors
+from nfn_cli.symmetry.labelled.variance_bounds import is_variance
 from nfn_cli.symmetry.preservation import Check, compare_each, output_tolerance
 
 LARGEST = 300_000_000  # numbers that are run, of eight bytes each
@@ -35,8 +35,8 @@ def check_traced(source: LabelledSource, elements: Iterable[Element], name: str)
 
     def after() -> Iterator[Sequence[Tensor]]:
         for element in elements:
-            moved = MovedTensors(source.checkpoint.path, tensors, source.architecture, element)
-            yield run({**state, **{own: _exact(moved[own]) for own in moved}})
+            transformed = TransformedTensors(source.checkpoint.path, tensors, source.architecture, element)
+            yield run({**state, **{own: _exact(transformed[own]) for own in transformed}})
 
     return compare_each(name, before, after(), output_tolerance(source.precision))
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nfn_cli.symmetry.labelled.alignment.knowledge import Knowledge
-from nfn_cli.symmetry.labelled.alignment.slices import Slices, marks, others, thinned
-from nfn_cli.symmetry.labelled.alignment.units import Table, Units
+from nfn_cli.symmetry.labelled.alignment.known_scales import Knowledge
+from nfn_cli.symmetry.labelled.alignment.paired_slices import Slices, marks, others, thinned
+from nfn_cli.symmetry.labelled.alignment.unit_positions import Table, Units
 from nfn_cli.symmetry.labelled.alignment.views import Flags, Ints
 
 _BUDGET = 4_096  # numbers of evidence of a unit; more tell no more

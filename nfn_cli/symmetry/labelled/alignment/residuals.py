@@ -1,4 +1,4 @@
-"""How far a network that has been moved by an element on labels is from another one, module by module."""
+"""How far a network that has been transformed by an element on labels is from another one, module by module."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def beside_residuals(
     Raises:
         DifferentError: the one has what the other has not.
     """
-    moved = {name for tensor in architecture.tensors if tensor.uses for name in tensor.names}
-    held = [{name: own[name] for name in own if name not in moved} for own in (ours, theirs)]
+    acted_on = {name for tensor in architecture.tensors if tensor.uses for name in tensor.names}
+    held = [{name: own[name] for name in own if name not in acted_on} for own in (ours, theirs)]
     return _beside(path, *held)
 
 
@@ -109,14 +109,14 @@ def _compared(tensor: LabelledTensor, element: Element, ours: Tensor, theirs: Te
     level = _rms(theirs) if vector else 0.0
     rows = theirs.reshape(-1) if vector else theirs.reshape(math.prod(_leading(tensor.shape)), -1)
     for part in TensorAction(tensor, element).rows(ours):
-        moved = part.reshape(-1).double()
-        count = len(moved) // rows[0].numel()
+        transformed = part.reshape(-1).double()
+        count = len(transformed) // rows[0].numel()
         wanted = rows[start : start + count].reshape(-1).double()
-        difference = (moved - wanted).abs()
+        difference = (transformed - wanted).abs()
         if vector:
             floor = torch.full_like(wanted, FLOOR * level)
         else:
-            norms = [torch.linalg.vector_norm(own.view(count, -1), dim=1) for own in (moved, wanted)]
+            norms = [torch.linalg.vector_norm(own.view(count, -1), dim=1) for own in (transformed, wanted)]
             floor = (FLOOR * torch.maximum(*norms)).repeat_interleave(rows.shape[1])
         size = torch.maximum(wanted.abs(), floor)
         if added is not None:

@@ -18,14 +18,14 @@ from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.symmetry.alignment.assignment import assign
 from nfn_cli.symmetry.alignment.watch import Watch
 from nfn_cli.symmetry.labelled.alignment.evidence import Costs, Evidence
-from nfn_cli.symmetry.labelled.alignment.fitting import Fit
-from nfn_cli.symmetry.labelled.alignment.knowledge import Knowledge, Values
-from nfn_cli.symmetry.labelled.alignment.measuring import measure
-from nfn_cli.symmetry.labelled.alignment.slices import Slices
-from nfn_cli.symmetry.labelled.alignment.units import Units
+from nfn_cli.symmetry.labelled.alignment.fitted_scales import Fit
+from nfn_cli.symmetry.labelled.alignment.known_scales import Knowledge, Values
+from nfn_cli.symmetry.labelled.alignment.measured_factors import measure
+from nfn_cli.symmetry.labelled.alignment.paired_slices import Slices
+from nfn_cli.symmetry.labelled.alignment.unit_positions import Units
 from nfn_cli.symmetry.labelled.alignment.views import NONE, Flags, Ints, entries, views_of
 from nfn_cli.symmetry.labelled.element import Element, compose, element_of
-from nfn_cli.symmetry.labelled.units import goes_of, nested_orders
+from nfn_cli.symmetry.labelled.unit_orders import goes_of, nested_orders
 
 _DOUBLE = 1 << 25  # weights up to which all is computed in float64
 _ENOUGH = 256  # numbers of a unit with which a block is matched at once

@@ -15,7 +15,7 @@ from nfn_cli.symmetry.labelled.action import TensorAction, present
 from nfn_cli.symmetry.labelled.element import Element, require_of
 
 
-class MovedTensors(PartedTensors):
+class TransformedTensors(PartedTensors):
     """The tensors of a file on which an element acts, behind the action and in the file's dtype.
 
     Each is computed in float64 when it is asked for, rounded, and not kept: a large network is never there twice. All

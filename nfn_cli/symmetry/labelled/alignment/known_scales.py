@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nfn_cli.architectures.labels import LabelledArchitecture, Solutions
 from nfn_cli.symmetry.labelled.alignment.views import Flags, Ints, View
-from nfn_cli.symmetry.labelled.free import linked
+from nfn_cli.symmetry.labelled.free_scales import linked
 
 Values = NDArray[np.float64]
 MOST = 60.0  # of a measured factor's logarithm to the base 2: unrelated networks give any

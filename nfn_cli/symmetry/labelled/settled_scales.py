@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nfn_cli.architectures.labels import Solutions
 from nfn_cli.architectures.labels.elimination import Entries, gathered, joined
 from nfn_cli.architectures.labels.hashing import mixed, summed
-from nfn_cli.symmetry.labelled.free import linked
+from nfn_cli.symmetry.labelled.free_scales import linked
 
 _NOTHING = 1e-9  # of coefficients, which are small rational numbers
 _MOST_COUPLED = 2_000  # free values that are settled together

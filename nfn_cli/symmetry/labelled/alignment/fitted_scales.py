@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nfn_cli.symmetry.labelled.alignment.knowledge import MOST, Knowledge, Values
-from nfn_cli.symmetry.labelled.alignment.slices import Slices, factors, thinned
+from nfn_cli.symmetry.labelled.alignment.known_scales import MOST, Knowledge, Values
+from nfn_cli.symmetry.labelled.alignment.paired_slices import Slices, factors, thinned
 from nfn_cli.symmetry.labelled.alignment.views import Ints
 
 _MOST_NUMBERS = 1 << 22  # of a view

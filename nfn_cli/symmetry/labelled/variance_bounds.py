@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture, Use
 from nfn_cli.symmetry.labelled.element import Element, require_of
-from nfn_cli.symmetry.labelled.free import free_logs, linked
+from nfn_cli.symmetry.labelled.free_scales import free_logs, linked
 from nfn_cli.symmetry.labelled.positions import all_uses, used_variables
 
 LEAST = 1e-3  # of a running variance, relative to what it was

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from nfn_cli.architectures.labels import LabelledArchitecture, Role, Use
 from nfn_cli.architectures.labels.hashing import mixed
 from nfn_cli.symmetry.labelled.positions import role_axes
-from nfn_cli.symmetry.labelled.slices import Axes, Moments
-from nfn_cli.symmetry.labelled.units import Orders
+from nfn_cli.symmetry.labelled.slice_sums import Axes, Moments
+from nfn_cli.symmetry.labelled.unit_orders import Orders
 
 _SQUARES, _SIZES, _ONE, _OTHER, _COLUMN, _CHILD = range(6)
 _KEYS = 3  # of every neuron; a later one decides between those whose earlier ones are nearly equal

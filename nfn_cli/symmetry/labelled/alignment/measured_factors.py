@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from nfn_cli.symmetry.labelled.alignment.knowledge import MOST, Behind, Knowledge, Part, System, Values
-from nfn_cli.symmetry.labelled.alignment.slices import Slices, others, thinned
+from nfn_cli.symmetry.labelled.alignment.known_scales import MOST, Behind, Knowledge, Part, System, Values
+from nfn_cli.symmetry.labelled.alignment.paired_slices import Slices, others, thinned
 from nfn_cli.symmetry.labelled.alignment.views import Flags, Ints, View
 
 _MOST_NUMBERS = 4_096  # of one slice

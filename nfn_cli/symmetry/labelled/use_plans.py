@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nfn_cli.architectures.labels import Stored, Use
-from nfn_cli.symmetry.labelled.bounds import is_variance
 from nfn_cli.symmetry.labelled.element import Element
 from nfn_cli.symmetry.labelled.positions import carried, fits, role_axes, sources
+from nfn_cli.symmetry.labelled.variance_bounds import is_variance
 
 MOST = 400  # of a factor's logarithm to the base 2
 Box = tuple[tuple[int, int], ...]  # start and stop along every axis

@@ -7,7 +7,7 @@ from torch import Tensor
 from nfn_cli.architectures import NetworkWeights, Side
 
 
-def cleared(point: NetworkWeights, group: int, neurons: Tensor) -> NetworkWeights:
+def without_inputs(point: NetworkWeights, group: int, neurons: Tensor) -> NetworkWeights:
     """Zeros for all that feeds these neurons of a group; the rest shares memory with the old network."""
     if not len(neurons):
         return point

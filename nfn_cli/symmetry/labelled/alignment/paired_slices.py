@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledTensor
 from nfn_cli.symmetry.labelled.action import forward, present
-from nfn_cli.symmetry.labelled.alignment.knowledge import Knowledge, Part
+from nfn_cli.symmetry.labelled.alignment.known_scales import Knowledge, Part
 from nfn_cli.symmetry.labelled.alignment.views import Flags, Ints, View
 
 _HELD = 1 << 28  # bytes of tensors that are kept at hand
