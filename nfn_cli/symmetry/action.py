@@ -69,7 +69,7 @@ def _check(element: GroupElement, point: NetworkWeights) -> None:
     for parts in (element.permutations, element.diagonals):
         if [part.shape[-1] for part in parts] != sizes:
             raise ValueError(f"an element of groups {[part.shape[-1] for part in parts]} cannot act on groups {sizes}")
-    spec = point.architecture.tensors[0]
+    spec = point.architecture.first_tensor
     tensor = point.tensors[spec.name]
     batch = tensor.shape[: tensor.ndim - len(spec.shape)]
     for part in (*element.permutations, *element.diagonals):

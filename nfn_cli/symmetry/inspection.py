@@ -170,7 +170,7 @@ def inspect_network(checkpoint: Checkpoint, network: ReadNetwork) -> Inspection:
         _layer(layer, module, network, named.get(layer.name))
         for layer, module in zip(architecture.layers, network.modules, strict=True)
     )
-    untold = not any(role.bias for spec in architecture.tensors for role in spec.roles)
+    is_phased = bool(architecture.biased_groups)
     sines = known and architecture.activation == "sin"
     return Inspection(
         path=str(checkpoint.path),
@@ -179,7 +179,7 @@ def inspect_network(checkpoint: Checkpoint, network: ReadNetwork) -> Inspection:
         parameters=sum(layer.parameters for layer in layers),
         activation=architecture.activation if known else None,
         activation_source=network.activation.source if known else "unknown",
-        omega_0=architecture.omega_0 if sines and not untold and not architecture.omegas else None,
+        omega_0=architecture.omega_0 if sines and is_phased and not architecture.omegas else None,
         omegas=architecture.omegas if sines else (),
         read_as=network.reading.network,
         assumed=network.reading.assumed,
@@ -226,7 +226,6 @@ def _groups(point: NetworkWeights, precision: torch.dtype, known: bool) -> tuple
     links = _links(point, known)
     form = normal_form(point, NormalFormSettings(), precision=precision)
     level = [torch.zeros(group.size, dtype=torch.float64) for group in architecture.groups]
-    biased = {role.group for spec in architecture.tensors for role in spec.roles if role.bias}
     found, dimension = [], 0
     for position, group in enumerate(architecture.groups):
         kind = group_kind(architecture, position)
@@ -244,7 +243,7 @@ def _groups(point: NetworkWeights, precision: torch.dtype, known: bool) -> tuple
             symbol=(_DIAGONALS if group.in_place else _SYMBOLS)[kind].format(group.size),
             scalings=group.size if scales else 0,
             signs=group.size if signed else 0,
-            phases=group.size if known and group.activation == "sin" and position in biased else 0,
+            phases=group.size if known and group.activation == "sin" and position in architecture.biased_groups else 0,
             imbalance_median=imbalance.quantile(0.5).item() if len(imbalance) else None,
             imbalance_largest=imbalance.max().item() if len(imbalance) else None,
             dead=tuple((~alive).nonzero()[:, 0].tolist()),
@@ -274,9 +273,8 @@ def _duplicates(form: NormalForm, group: int, fed: Tensor) -> tuple[tuple[int, .
 
 def _pool_matters(architecture: Architecture) -> bool:
     """Whether signs behind convolutions hang on a pooling that nobody tells."""
-    convolved = any(layer.kind == "conv" for layer in architecture.layers[:-1])
     odd = diagonal_kind(architecture.activation) in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
-    return architecture.pool is None and convolved and odd
+    return architecture.pool is None and architecture.has_hidden_convolutions and odd
 
 
 def _hints(checkpoint: Checkpoint, network: ReadNetwork, known: bool, unpooled: bool) -> list[str]:

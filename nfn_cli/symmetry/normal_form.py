@@ -87,7 +87,7 @@ def normal_form(
         scales, residual = balance(point)
     state = _State(
         point,
-        tolerance=_TOLERANCE.get(precision or point.tensors[architecture.tensors[0].name].dtype, 2e-6),
+        tolerance=_TOLERANCE.get(precision or point.tensors[architecture.first_tensor.name].dtype, 2e-6),
         element=GroupElement.identity([group.size for group in architecture.groups]),
     )
     duplicates = [_settle(state, group, own, scales[group]) for group, own in enumerate(allowed)]
@@ -121,7 +121,7 @@ class _Allowed:
     def of(cls, architecture: Architecture, group: int, settings: NormalFormSettings) -> _Allowed:
         """What is allowed for a group of an architecture."""
         kind, neurons = group_kind(architecture, group), architecture.groups[group]
-        has_phase = neurons.activation == "sin" and architecture.has_bias(group)
+        has_phase = neurons.activation == "sin" and group in architecture.biased_groups
         return cls(
             scaled=settings.scale != "none" and kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO),
             signed=settings.sign and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO),

@@ -37,7 +37,6 @@ def sample_element(
     permutations: list[Tensor] = []
     diagonals: list[Tensor] = []
     half_turns: list[Tensor] = []
-    biased = {role.group for spec in architecture.tensors for role in spec.roles if role.bias}
     for position, group in enumerate(architecture.groups):
         shape = (*batch, group.size)
         kind = group_kind(architecture, position)
@@ -51,7 +50,7 @@ def sample_element(
             diagonal = diagonal * (2 * torch.randint(2, shape, generator=generator) - 1)
         diagonals.append(diagonal)
         shifts = torch.zeros(shape, dtype=torch.int64)
-        if phase and group.activation == "sin" and position in biased:
+        if phase and group.activation == "sin" and position in architecture.biased_groups:
             step = 1 if kind is DiagonalKind.SIGN else 2
             shifts = step * torch.randint(-1, 2, shape, generator=generator)
         half_turns.append(shifts)

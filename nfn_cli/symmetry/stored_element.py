@@ -97,7 +97,7 @@ def _wrong(
     if not bool(allowed.all()):
         factor = diagonal[~allowed][0].item()
         return f"a factor of {factor:g} would change the function of a network with {activation}"
-    biased = any(role.bias and role.group == group for spec in architecture.tensors for role in spec.roles)
+    biased = group in architecture.biased_groups
     step = 1 if kind is DiagonalKind.SIGN else 2
     if bool(half_turns.any()) and (activation != "sin" or not biased or bool((half_turns % step).any())):
         return f"a shift of phase would change the function of a network with {activation}"

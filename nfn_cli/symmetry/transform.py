@@ -114,7 +114,7 @@ def read_source(
     """
     checkpoint, network = read_network(path, (told or Told()).and_of(activation, pool))
     architecture = network.weights.architecture
-    if architecture.pool is None and any(layer.kind == "conv" for layer in architecture.layers[:-1]):
+    if architecture.pool is None and architecture.has_hidden_convolutions:
         kind = diagonal_kind(architecture.activation)
         if kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):
             cause = f"max-pooling would forbid sign flips of {architecture.activation}, and the file tells no pooling"

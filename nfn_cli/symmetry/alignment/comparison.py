@@ -169,9 +169,9 @@ def architecture_difference(ours: Architecture, theirs: Architecture) -> Differe
             return Difference(f"behind its layer {other.name} stands {stands[0]}, in the other {stands[1]}")
     if ours.activation == "sin" and (ours.omega_0, ours.omegas) != (theirs.omega_0, theirs.omegas):
         omegas = [_listed(own.omegas or (own.omega_0,)) for own in (theirs, ours)]
-        # Phases may be shifted where the frequencies are told, and nowhere else.
-        told = all(any(role.bias for spec in own.tensors for role in spec.roles) for own in (ours, theirs))
-        return Difference(f"its omega_0 is {omegas[0]}, the other's {omegas[1]}", None if told else "--omega-0")
+        # Phases may be shifted where the frequencies are known, and nowhere else.
+        known = bool(ours.biased_groups and theirs.biased_groups)
+        return Difference(f"its omega_0 is {omegas[0]}, the other's {omegas[1]}", None if known else "--omega-0")
     if ours.starts != theirs.starts:
         names = [" ".join(own.layers[start].name for start in own.starts) for own in (theirs, ours)]
         return Difference(f"its chains begin at {names[0]}, the other's at {names[1]}", "--chain")
@@ -194,10 +194,6 @@ def _stages(layer: Layer) -> str:
 def _freedom(ours: Architecture, theirs: Architecture, group: int) -> Freedom:
     kind = group_kind(theirs, group)
     step = 0
-    if theirs.groups[group].activation == "sin" and _biased(ours, group) and _biased(theirs, group):
+    if theirs.groups[group].activation == "sin" and group in ours.biased_groups & theirs.biased_groups:
         step = 1 if kind is DiagonalKind.SIGN else 2
     return Freedom(kind, step, math.pi / theirs.groups[group].omega_0, theirs.groups[group].in_place)
-
-
-def _biased(architecture: Architecture, group: int) -> bool:
-    return any(role.bias and role.group == group for spec in architecture.tensors for role in spec.roles)
