@@ -19,7 +19,7 @@ from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, diagonal_kind, group_k
 from nfn_cli.symmetry.links import Links
 from nfn_cli.symmetry.normal_form import NormalForm, NormalFormSettings, normal_form
 
-# Read in place of an activation that nobody tells: it has no symmetry but permutations, and every other has those.
+# Stands for an activation that is not known: it allows permutations only, and every activation allows those.
 _STAND_IN = "gelu"
 _DIAGONALS = {
     DiagonalKind.POSITIVE: "Δ_{}^{{>0}}",
@@ -47,8 +47,8 @@ class GroupFacts:
         scalings, signs, phases: how many of each act: none or one a neuron. Phases are those of a sine with a bias.
         imbalance_median, imbalance_largest: of |log10(norm of what feeds a neuron / norm of what reads it)| over the
             neurons that are not dead; None where there is none.
-        dead: places of neurons that nothing feeds or nothing reads.
-        duplicates: sets of places whose neurons compute the same but for a factor that the group allows.
+        dead: places of neurons without incoming or without outgoing weights.
+        duplicates: sets of places whose neurons compute the same up to a factor that the group allows.
     """
 
     size: int
@@ -108,17 +108,17 @@ class Inspection:
         format: safetensors, torch, torch-legacy or sharded.
         dtypes: of all its floating-point tensors.
         parameters: of all layers.
-        activation: None where nobody tells it; the groups are then those of permutations only.
+        activation: None where it is not known; the groups are then those of permutations only.
         activation_source: option, sidecar, metadata or unknown.
-        omega_0: frequency of a sine; None for other activations, and where nobody tells one for all layers.
+        omega_0: frequency of a sine; None for other activations, where it is not known, and where layers differ in it.
         omegas: one a layer but the last, where they differ.
-        pool: max, avg or none; None where nobody tells it.
+        pool: max, avg or none; None where it is not known.
         orbit_dimension: continuous scalings of neurons that are not dead, each of which moves the weights its own way:
             the dimension of the orbit of the network without its dead neurons.
         read_as: the layers in the order in which they were read, chains apart.
         assumed: what was taken for granted in this.
         left: tensors beside the layers.
-        hints: what to tell nfn so that it knows more, a line each.
+        hints: what to tell nfn so that it can say more, one line each.
         architecture: as read; its activation is a stand-in where that is unknown.
     """
 
@@ -146,11 +146,11 @@ class Inspection:
 
 
 def read_leniently(path: Path, told: Told | None = None) -> tuple[Checkpoint, ReadNetwork]:
-    """Read a network of which nobody need know the activation: its source is then `assumed`.
+    """Read a network whose activation need not be known; its source is then `assumed`.
 
     Raises:
         CheckpointError, ArchitectureError: the file cannot be read, holds no chain of known layers, or an activation is
-            told but not known.
+            given but not known here.
     """
     return read_network(path, told, default_activation=_STAND_IN)
 
@@ -265,14 +265,14 @@ def _links(point: NetworkWeights, known: bool) -> Links:
 
 
 def _duplicates(form: NormalForm, group: int, fed: Tensor) -> tuple[tuple[int, ...], ...]:
-    """Sets of places in the file; neurons that nothing feeds are dead, and not duplicates of one another."""
+    """Sets of places in the file; neurons without incoming weights are dead, not duplicates of one another."""
     sets = [form.element.permutations[group][places] for places in form.duplicates[group]]
     sets = [places.sort().values for places in sets if bool(fed[places].any())]
     return tuple(sorted(tuple(places.tolist()) for places in sets))
 
 
 def _pool_matters(architecture: Architecture) -> bool:
-    """Whether signs behind convolutions hang on a pooling that nobody tells."""
+    """Whether a pooling that is not known decides which signs are allowed behind convolutions."""
     odd = diagonal_kind(architecture.activation) in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
     return architecture.pool is None and architecture.has_hidden_convolutions and odd
 

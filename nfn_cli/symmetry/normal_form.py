@@ -1,16 +1,16 @@
 """The normal form of a network: one point that stands for its whole orbit.
 
-Going forward through the groups, each is brought to its normal scale, signs, phases and order before the next one is
-looked at, so that every group sees the one before it as it will stay.
+The groups are treated in forward order. Each gets its normal scale, signs, phases and order before the next one is
+treated, so that the group before is always final.
 
-- Scale: `unit` gives every neuron's incoming weights and bias the norm 1; `balanced` is the orbit's least sum of
-  squares (see `balance`).
+- Scale: `unit` gives every neuron's incoming weights and bias the norm 1; `balanced` is the scale of the
+  least sum of squares on the orbit (see `balance`).
 - Sign (d = ±1): the incoming weight of largest magnitude is positive; without one, the bias.
 - Phase (sine): ω₀ b lies in (−π/2, π/2], in (−π, π] where a sign may not change.
 - Order: neurons ascend by their incoming weights and bias, entry by entry; equal ones by what reads them.
 
-A neuron that nothing feeds puts out zero whatever its scale, so what reads it counts as zero in all of this; its own
-scale, sign and order come last, from the weights that read it.
+A neuron without incoming weights and bias gives zero whatever its scale, so the weights that read it count as zero
+here. Its own scale, sign and order are found last, from these weights.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from nfn_cli.threads import by_weights
 
 Scale = Literal["unit", "balanced", "none"]
 
-_LEADING = 4  # entries of a row that are compared before whole rows are fetched
-# A scale this near to 1 is 1: what is normal already must come out bit for bit.
+_LEADING = 4  # entries of a row that are compared before whole rows are read
+# A scale this near to 1 becomes 1: a network that is normal already must keep every bit.
 _SNAP = 1e-12
-_MOST_TURNS = 2.0**31  # of phases beyond this, rounding leaves too little to be worth a shift
-_SQUARABLE = 1e-140, 1e150  # norms between these have lost nothing to squares that are no numbers of float64
+_MOST_TURNS = 2.0**31  # larger phases are left alone: rounding leaves nothing of them
+_SQUARABLE = 1e-140, 1e150  # norms in this range come from squares that float64 can hold
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 0.02, torch.float16: 2e-3}
 
 
@@ -56,10 +56,10 @@ class NormalForm:
 
     Attributes:
         element: g, so that g·U is normal.
-        dead: per group, places in the normal form of neurons that nothing feeds or nothing reads.
-        duplicates: per group, sets of places in the normal form whose neurons read the same; their order is settled by
-            what reads them, where that differs.
-        residual: of the balanced scale, the largest |incoming norm / outgoing norm − 1|; 0 for other scales.
+        dead: per group, the places in the normal form of neurons that have no incoming or no outgoing weights.
+        duplicates: per group, sets of places in the normal form whose neurons have equal incoming weights; their order
+            is decided by their outgoing weights, where these differ.
+        residual: for the balanced scale, the largest |incoming norm / outgoing norm − 1|; 0 for other scales.
     """
 
     element: GroupElement

@@ -33,7 +33,7 @@ class Source:
 
     @property
     def beside(self) -> dict[str, Tensor]:
-        """The network's tensors on which nothing acts, but for counters."""
+        """The network's tensors on which the group does not act, without counters."""
         acted_on = {spec.name for spec in self.stored.tensors}
         own = {name: self.checkpoint.tensors[name] for name in self.network.names if name not in acted_on}
         return {
@@ -50,9 +50,10 @@ class Source:
 
 
 class TransformedTensors(PartedTensors):
-    """A checkpoint's tensors after an element, by their names in the checkpoint and in the file's dtype.
+    """A checkpoint's tensors after an element has acted, by their names in the checkpoint and in the file's dtype.
 
-    Each is computed in float64 when it is asked for, rounded, and not kept: a large network is never there twice.
+    Each is computed in float64 when it is asked for, rounded, and not kept, so that memory never holds a large network
+    twice.
 
     Attributes:
         rounding: the largest error of rounding among the tensors asked for, relative to the largest entry of the same
@@ -77,7 +78,7 @@ class TransformedTensors(PartedTensors):
         return new
 
     def parts(self, name: str) -> Iterator[Tensor]:
-        """The tensor's rows, a few at a time: they stay in a processor's cache from float64 to the file."""
+        """The tensor's rows, a few at a time, so that they stay in a processor's cache until they are written."""
         spec, old = self.specs[name], self.source.checkpoint.tensors[name]
         largest = lost = 0.0
         count = max(1, CHUNK // max(1, old[:1].numel()))
@@ -89,7 +90,7 @@ class TransformedTensors(PartedTensors):
                 cause = f"tensor {name!r} would leave the range of {kind}"
                 raise CheckpointError(self.source.checkpoint.path, cause, "convert the checkpoint to float32 first")
             if part.dtype != exact.dtype:
-                lost = max(lost, _size(exact.sub_(part.double())))  # float64 of its own, used no more
+                lost = max(lost, _size(exact.sub_(part.double())))  # a float64 copy that is not used again
             yield part
         self.rounding = max(self.rounding, lost / largest if largest else 0.0)
 
@@ -109,21 +110,21 @@ def read_source(
         told: what the caller says of the network; `activation` and `pool` are short for its own.
 
     Raises:
-        CheckpointError, ArchitectureError: it cannot be read as a chain, nobody tells its activation, or an odd
-            activation behind a convolution may stand before a max-pooling, which does not commute with signs.
+        CheckpointError, ArchitectureError: it cannot be read as a chain, its activation is not known, or it is not
+            known whether a max-pooling, which does not commute with signs, follows an odd activation.
     """
     checkpoint, network = read_network(path, (told or Told()).and_of(activation, pool))
     architecture = network.weights.architecture
     if architecture.pool is None and architecture.has_hidden_convolutions:
         kind = diagonal_kind(architecture.activation)
         if kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):
-            cause = f"max-pooling would forbid sign flips of {architecture.activation}, and the file tells no pooling"
+            cause = f"max-pooling would forbid sign flips of {architecture.activation}, and no file says the pooling"
             raise ArchitectureError(checkpoint.path, cause, "say which it is: --pool max, avg or none")
     return Source(checkpoint, network, network.stored())
 
 
 def transformed(source: Source, element: GroupElement) -> TransformedTensors:
-    """The tensors of a checkpoint after an element, by their names in the file."""
+    """The tensors of a checkpoint after an element has acted, by their names in the file."""
     return TransformedTensors(source, element)
 
 

@@ -1,4 +1,4 @@
-"""The normal scale of a whole batch of networks: what feeds every hidden neuron gets the norm 1.
+"""The unit scale of a whole batch of networks: the incoming weights and bias of each hidden neuron get the norm 1.
 
 The `unit` form of `normal_form` without its signs, phases and order, which need one network at a time.
 """
@@ -18,7 +18,7 @@ _SCALED = (DiagonalKind.POSITIVE, DiagonalKind.NONZERO)
 
 
 def unit_scaled(point: NetworkWeights) -> NetworkWeights:
-    """Scale every neuron's incoming weights and bias to a joint norm of 1; what reads it takes the factor.
+    """Scale every neuron's incoming weights and bias to a joint norm of 1; the weights that read it take the factor.
 
     Args:
         point: tensors [*batch, *shape].
@@ -33,7 +33,7 @@ def unit_scaled(point: NetworkWeights) -> NetworkWeights:
         if group_kind(point.architecture, group) not in _SCALED:
             continue
         listing = _axes(specs, group, Side.OUT)
-        # The largest entry first: the squares of strongly decayed weights leave the range of float64.
+        # Divided by the largest entry first: squares of very small weights leave the range of float64.
         largest = torch.stack([_reduced(tensors[spec.name].abs(), spec, axis, "max") for spec, axis in listing]).amax(0)
         largest = torch.where(largest > 0, largest, 1.0)
         squares = [

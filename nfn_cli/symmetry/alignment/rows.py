@@ -27,9 +27,10 @@ class Freedom:
 
     Attributes:
         kind: its diagonal.
-        step: half-turns by which a phase moves at once: 1, 2 where a sign may not change, 0 where there is no phase.
+        step: a phase may be shifted by multiples of so many half-turns: 1, or 2 where a sign may not change; 0 where
+            there is no phase.
         half_turn: what half a turn adds to a bias, π/ω₀.
-        in_place: it keeps its place.
+        in_place: whether it has to keep its place.
     """
 
     kind: DiagonalKind
@@ -48,11 +49,11 @@ class Freedom:
         return self.kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
 
     def wrapped(self, shifts: Tensor) -> Tensor:
-        """What is left of differences of biases after the best shift of phase."""
+        """Differences of biases, less the shift of phase that brings them nearest to 0."""
         return shifts - self.turned(shifts) * self.half_turn
 
     def turned(self, shifts: Tensor) -> Tensor:
-        """The half-turns nearest to differences of biases, as float64; 0 where there is no phase."""
+        """The allowed numbers of half-turns nearest to differences of biases, float64; 0 where there is no phase."""
         if not self.step:
             return torch.zeros_like(shifts)
         return self.step * (shifts / (self.step * self.half_turn)).round()
@@ -63,12 +64,12 @@ _FIXED = Freedom(DiagonalKind.TRIVIAL)
 
 @dataclass(frozen=True)
 class Rows:
-    """What neurons read.
+    """What feeds some neurons.
 
     Attributes:
         weights: float64 [n, entries].
         biases: float64 [n]; zeros where there are none.
-        index: float64 [n, entries] of what is the neurons' own but not scaled with them; None where there is none.
+        index: float64 [n, entries], permuted with the neurons but not scaled; None where there is nothing of the kind.
     """
 
     weights: Tensor
@@ -109,7 +110,7 @@ def read_rows(
 def costs(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
     """Squared distances between their neurons and ours, each after the best factor and phase.
 
-    Where any scale is allowed, rows of norm 1 are compared, so that a neuron's own scale does not weigh.
+    Where any scale is allowed, rows of norm 1 are compared, so that a neuron's scale does not count.
 
     Returns:
         float64 [theirs, ours] up to a common factor, and the squared size that each is to be compared with.
@@ -121,7 +122,7 @@ def costs(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
         parts = [(cost / level, sizes / level) for (cost, sizes), level in zip((scaled, fixed), levels, strict=True)]
         return parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
     if freedom.step:
-        # The phase moves the bias alone, so a sign is settled by the weights and by what the bias has left.
+        # A phase changes the bias only, so the sign is found from the weights and from what is left of the bias.
         a, b = ours.weights, theirs.weights
     else:
         a, b = ours.joined, theirs.joined
@@ -144,8 +145,8 @@ def costs(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
 def fit(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
     """The diagonal, float64 [n], and half-turns, int64 [n], that bring each row of `ours` next to that of `theirs`.
 
-    A scale is the ratio of norms. Least squares would agree where the rows do, but of rows that hardly fit it makes
-    very small scales, and very large weights of what reads them. What is all zero gets 1.
+    A scale is the ratio of norms. For rows that fit, least squares would give the same; for rows that hardly fit it
+    would give tiny scales, and huge weights in what reads them. A row of zeros gets 1.
     """
     ones = torch.ones(len(ours.biases), dtype=torch.float64)
     if freedom.step:
@@ -160,7 +161,7 @@ def fit(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
     half_turns = torch.zeros(len(ones), dtype=torch.int64)
     if freedom.kind is DiagonalKind.TRIVIAL:
         return ones, half_turns
-    # The largest entries are divided out first: squares of very small or large numbers leave float64.
+    # Divided by the largest entries first: squares of very small or large numbers leave the range of float64.
     (a, a_size), (b, b_size) = _leveled(ours.joined), _leveled(theirs.joined)
     inner, square = (a * b).sum(1), a.square().sum(1)
     if freedom.kind is DiagonalKind.SIGN:
@@ -175,8 +176,8 @@ def fit(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
 def silent(rows: Rows, freedom: Freedom, tolerance: float) -> Tensor:
     """Which neurons always put out zero, bool [n]: nothing feeds them, and zero stays zero under their activation.
 
-    With a phase, a bias of half-turns counts as none; it is off by at most `tolerance`, relative to its size or, since
-    the other network's may be shifted, to half a turn.
+    With a phase, a bias of whole half-turns counts as zero, up to `tolerance` relative to its size, or to half a turn
+    where that is larger: the other network's bias may be shifted.
     """
     if freedom.kind is DiagonalKind.TRIVIAL:
         return torch.zeros(len(rows.biases), dtype=torch.bool)

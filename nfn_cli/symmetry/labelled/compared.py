@@ -31,7 +31,9 @@ class _Renamed(Mapping[str, Tensor]):
 
 
 def align_sources(source: LabelledSource, target: LabelledSource, *, watch: Watch = UNWATCHED) -> LabelledAlignment:
-    """Find the element that brings A next to B, by the coarser of their dtypes; what the group leaves alone must agree.
+    """Find the element that brings A next to B, by the coarser of their dtypes.
+
+    Tensors on which the group does not act have to be equal.
 
     Args:
         source, target: A and B, of one architecture.

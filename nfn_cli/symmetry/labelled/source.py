@@ -60,11 +60,11 @@ def open_labelled(
     """Open a checkpoint and trace its network: the module that is given, or that of a known family.
 
     Args:
-        config: tells the family; without it names and shapes do.
+        config: says which family it is; without it names and shapes do.
         strict: refuse what is only recognised by names and shapes.
 
     Returns:
-        None where no module is given and nothing tells a known family.
+        None where no module is given and no known family is recognised.
 
     Raises:
         CheckpointError: the file cannot be read.

@@ -18,15 +18,15 @@ from nfn_cli.symmetry.labelled.transformed import TransformedTensors
 from nfn_cli.symmetry.labelled.variance_bounds import is_variance
 from nfn_cli.symmetry.preservation import Check, compare_each, output_tolerance
 
-LARGEST = 300_000_000  # numbers that are run, of eight bytes each
+LARGEST = 300_000_000  # numbers of a network that is run, eight bytes each
 
 
 def check_traced(source: LabelledSource, elements: Iterable[Element], name: str) -> Check:
-    """Run a network before and after each element; its weights are rounded to the file's dtype in between.
+    """Run a network before and after each element has acted; the new weights are rounded to the file's dtype.
 
     Args:
         source: of a size that can be run, see `require_size`.
-        name: of what is compared.
+        name: for what is compared.
     """
     run = source.network.runner()
     tensors = source.checkpoint.tensors
@@ -57,7 +57,7 @@ def prove_traced(source: LabelledSource, *, seed: int = 0) -> Proof:
 
 
 def random_state(source: LabelledSource, seed: int) -> dict[str, Tensor]:
-    """Random weights of a network's shapes, float64: of a size that keeps its numbers alive, variances above zero."""
+    """Random float64 weights of a network's shapes, of a size that lets no output vanish or overflow; variances above 0."""
     generator = torch.Generator().manual_seed(seed)
     variances = {name for tensor in source.architecture.tensors if _is_variance(tensor) for name in tensor.names}
     dtypes = dtypes_of(source.checkpoint)
@@ -84,10 +84,10 @@ def _is_variance(tensor: LabelledTensor) -> bool:
 
 
 def require_size(source: LabelledSource) -> None:
-    """Refuse to run what takes more than some gigabytes.
+    """Refuse to run a network that takes more than a few gigabytes.
 
     Raises:
-        ArchitectureError: it does.
+        ArchitectureError: it is too large.
     """
     count = sum(math.prod(shape) for shape in shapes_of(source.checkpoint).values())
     if count > LARGEST:

@@ -29,7 +29,7 @@ def residuals(
 
     Args:
         ours, theirs: A and B by name; all tensors on which something acts.
-        most: stop behind the first tensor that deviates by more.
+        most: stop after the first tensor that deviates by more.
 
     Returns:
         One a module, in the order of the tensors, with the deviation of an entry relative to itself, or to `FLOOR` of
@@ -55,14 +55,14 @@ def residuals(
 def beside_residuals(
     path: Path, architecture: LabelledArchitecture, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]
 ) -> tuple[Residual, ...]:
-    """Compare what the group leaves alone: it has to be the same in both.
+    """Compare the tensors on which the group does not act: they have to be equal.
 
     Args:
         path: of the second checkpoint.
         ours, theirs: all tensors by name.
 
     Raises:
-        DifferentError: the one has what the other has not.
+        DifferentError: one has a tensor that the other has not.
     """
     acted_on = {name for tensor in architecture.tensors if tensor.uses for name in tensor.names}
     held = [{name: own[name] for name in own if name not in acted_on} for own in (ours, theirs)]
@@ -121,7 +121,7 @@ def _compared(tensor: LabelledTensor, element: Element, ours: Tensor, theirs: Te
         size = torch.maximum(wanted.abs(), floor)
         if added is not None:
             size = size + added.reshape(-1)[start * rows[0].numel() :][: len(wanted)]
-        # 0/0 is no deviation, and a number that is no number is the largest.
+        # 0/0 counts as no deviation, and NaN as the largest.
         relative = torch.where(difference == 0, 0.0, difference / size).nan_to_num(math.inf)
         deviation = max(deviation, relative.max().item() if relative.numel() else 0.0)
         squares += difference.square().sum().item()
