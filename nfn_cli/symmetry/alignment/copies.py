@@ -51,7 +51,7 @@ def copied_places(tied: Tensor) -> list[Tensor]:
 
 
 def merged(point: NetworkWeights, group: int, copies: Sequence[Copies]) -> NetworkWeights:
-    """The network with the copies in a group merged, each set into its first; the rest shares memory with the old one."""
+    """The network with each set of copies in a group merged into one; the rest shares memory with the old network."""
     if not copies:
         return point
     tensors = dict(point.tensors)
