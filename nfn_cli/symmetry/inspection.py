@@ -1,4 +1,4 @@
-"""What there is to know of one network: its layers, the groups that act on its neurons, and neurons that are odd.
+"""The facts of one network: its layers, the groups that act on its neurons, and dead and duplicate neurons.
 
 Source of the groups and their names: arXiv 2409.11697, section 4. Nothing here changes a weight.
 """
@@ -113,8 +113,8 @@ class Inspection:
         omega_0: frequency of a sine; None for other activations, where it is not known, and where layers differ in it.
         omegas: one a layer but the last, where they differ.
         pool: max, avg or none; None where it is not known.
-        orbit_dimension: continuous scalings of neurons that are not dead, each of which moves the weights its own way:
-            the dimension of the orbit of the network without its dead neurons.
+        orbit_dimension: the dimension of the orbit of the network without its dead neurons: one for each of the other
+            neurons that may be scaled.
         read_as: the layers in the order in which they were read, chains apart.
         assumed: what was taken for granted in this.
         left: tensors beside the layers.

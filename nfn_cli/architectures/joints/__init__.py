@@ -1,4 +1,4 @@
-"""What lies between two layers of a chain: neurons that may be moved, or perhaps more than a chain has.
+"""May the neurons between two layers of a chain be moved, or may the network have more there than a chain has?
 
 Shapes that chain are no proof. Here rival readings are looked for: skips around a container, branches that read the
 same neurons, gates, recurrent cells, networks of their own, parallel and transposed convolutions. Where one is likely,

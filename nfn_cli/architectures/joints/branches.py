@@ -1,4 +1,4 @@
-"""Branches: layers whose names do not count on from each other may read, or give, the same neurons."""
+"""Branches: layers whose names do not follow each other by number may read, or give, the same neurons."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nfn_cli.architectures.names import first_difference, rank, shared_tokens
 
 
 def judge_names(outline: Outline, doubts: Doubts, joint: int) -> None:
-    """Two layers whose names do not count on from each other."""
+    """Look for rival readings of two layers whose names do not follow each other by number."""
     before, after = outline.layers[joint], outline.layers[joint + 1]
     one, other = outline.scopes.units(joint, joint + 1)
     if one in outline.scopes.containers and other in outline.scopes.containers:

@@ -6,7 +6,7 @@ from nfn_cli.architectures.joints.outline import Doubts, Outline
 
 
 def fix_squeezes(outline: Outline, doubts: Doubts) -> None:
-    """Linear layers that lead back to as many neurons as a convolution before them has may be a gate of its."""
+    """Linear layers behind a convolution that lead back to its number of neurons may be its gate."""
     for joint in range(len(outline.layers) - 1):
         before, after = outline.layers[joint], outline.layers[joint + 1]
         if before.kind != "conv" or after.kind != "linear" or after.spatial != 1 or outline.sealed[joint]:
@@ -18,7 +18,7 @@ def fix_squeezes(outline: Outline, doubts: Doubts) -> None:
 
 
 def fix_gates(outline: Outline, doubts: Doubts) -> None:
-    """Layers of n→m, m→n and n→m may be a value, what reads it, and its gate: `w1`, `w2` and `w3`."""
+    """Layers of n→m, m→n and n→m may be a value, its reader and its gate: `w1`, `w2` and `w3`."""
     for place in range(len(outline.layers) - 2):
         one, back, other = outline.layers[place : place + 3]
         sizes = (one.in_features, one.out_features)

@@ -1,4 +1,4 @@
-"""Networks of their own: a file may hold several, whose shapes happen to follow one another."""
+"""Several networks in one file, whose shapes happen to follow one another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nfn_cli.architectures.scopes import Path
 
 
 def judge_numbered(outline: Outline, doubts: Doubts, joint: int) -> None:
-    """Two layers whose names count on, though they may belong to networks of their own."""
+    """Two layers whose names follow each other by number may belong to two networks all the same."""
     one, other = outline.scopes.units(joint, joint + 1)
     containers = outline.scopes.containers
     if one in containers and other in containers:
@@ -38,7 +38,7 @@ def judge_ends(outline: Outline, doubts: Doubts, joint: int, start: int, stop: i
 
 
 def judge_networks(outline: Outline, doubts: Doubts, joint: int, one: Path, other: Path) -> None:
-    """Two containers of layers: one network, or two."""
+    """Two containers of layers may be one network or two."""
     before, after = outline.layers[joint], outline.layers[joint + 1]
     if before.kind == "conv" and after.kind == "linear" and outline.classifies(one, other):
         return
@@ -58,7 +58,7 @@ def judge_networks(outline: Outline, doubts: Doubts, joint: int, one: Path, othe
 
 
 def fix_repeats(outline: Outline, doubts: Doubts) -> None:
-    """Layers that come again in the same shapes, from as many inputs, may be several networks of one kind."""
+    """If the shapes of all layers repeat, they may be several networks of one kind."""
     shapes = [(layer.kind, layer.weight_shape) for layer in outline.layers]
     for period in range(2, len(shapes) // 2 + 1):
         if len(shapes) % period == 0 and shapes == shapes[:period] * (len(shapes) // period):

@@ -1,4 +1,4 @@
-"""Layers that read their neurons otherwise than their shapes say, and may be known by it."""
+"""Layers that may read neurons in another way than their shapes say: bilinear, poolings, embeddings, depthwise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _POOLS = {1: (2, 3), 2: (2, 3, 5, 21), 3: (2, 3)}
 
 
 def fix_odd_readers(outline: Outline, doubts: Doubts) -> None:
-    """What reads neurons otherwise than its shape says, and may be known by it."""
+    """Look for layers that may read their neurons in another way than their shapes say."""
     for joint in range(len(outline.layers) - 1):
         before, after = outline.layers[joint], outline.layers[joint + 1]
         if before.kind == "linear" and after.kernel == (after.in_features,):
@@ -30,7 +30,7 @@ def fix_odd_readers(outline: Outline, doubts: Doubts) -> None:
 
 
 def _are_named_by_kernel(outline: Outline, joint: int) -> bool:
-    """Whether two convolutions that could read the same have the sizes of their kernels for numbers."""
+    """Whether two convolutions that could read the same are numbered by the sizes of their kernels."""
     pair = outline.layers[joint : joint + 2]
     sizes = [max(layer.kernel, default=0) for layer in pair]
     numbers = [outline.tokens[place][-1] for place in (joint, joint + 1)]

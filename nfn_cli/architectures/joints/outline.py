@@ -1,4 +1,4 @@
-"""What names and shapes say of layers that follow one another, and what is in doubt between them."""
+"""What names and shapes say about the layers of a chain, and the doubts about the joints between them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _CONNECTS = {"fc", "fcs", "linear", "linears", "dense", "mlp", "lin"}
 
 @dataclass
 class Doubts:
-    """Why neurons stay in place, as far as rival readings have been looked for.
+    """Why neurons stay in place, by the rival readings found so far.
 
     Attributes:
-        hard: by joint, what holds whatever container the joint is in.
-        soft: by joint, what does not hold inside of an `nn.Sequential`.
-        widths: by number of neurons, what holds for all joints of that width but inside of an `nn.Sequential`.
+        hard: by joint, reasons that hold everywhere.
+        soft: by joint, reasons that do not hold inside of an `nn.Sequential`.
+        widths: by number of neurons, reasons for all joints of that width that are not inside of an `nn.Sequential`.
     """
 
     hard: dict[int, str] = field(default_factory=dict)
@@ -38,10 +38,10 @@ class Outline:
     """Layers in the order of computation. Joint k lies between layers k and k + 1.
 
     Attributes:
-        scopes: the containers that their names tell.
+        scopes: the containers that the names show.
         tokens: the words and numbers of each name.
         sealed: of each joint, whether it lies inside of an `nn.Sequential`.
-        numbered: of each joint, whether the second name counts on from the first one.
+        numbered: of each joint, whether the number in the second name follows that in the first.
     """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
@@ -53,7 +53,7 @@ class Outline:
         self.numbered = [counts_on(self.tokens, joint) and not self._are_heads(joint) for joint in joints]
 
     def linked(self, joint: int) -> bool:
-        """Whether a joint is one of an `nn.Sequential`, or of names that count on."""
+        """Whether a joint lies inside of an `nn.Sequential`, or between names whose numbers follow each other."""
         return 0 <= joint < len(self.sealed) and (self.sealed[joint] or self.numbered[joint])
 
     def run(self, joint: int) -> tuple[int, int]:
@@ -75,7 +75,7 @@ class Outline:
         return rank(token) if token is not None else 0
 
     def classifies(self, one: Path, other: Path) -> bool:
-        """Whether the names tell convolutions and what reads them: `features` and `classifier`, `convs` and `fcs`."""
+        """Whether two names are of convolutions and a classifier: `features` and `classifier`, `convs` and `fcs`."""
         mine, theirs = (tuple(str(token) for token in tokens(path[-1])) for path in (one, other))
         first = any(rank(word) < 0 or set(word.split("_")) & _CONVOLVES for word in mine)
         last = any(rank(word) > 0 or set(word.split("_")) & _CONNECTS for word in theirs)

@@ -1,4 +1,4 @@
-"""Transposed convolutions, whose weights have their two axes the other way round."""
+"""Transposed convolutions, whose weights have their first two axes exchanged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nfn_cli.architectures.layer import Layer
 
 
 def fix_transposed(outline: Outline, doubts: Doubts) -> None:
-    """A square convolution says nothing of which axis it reads; convolutions beside it that are not square do.
+    """A square convolution does not show which axis it reads; convolutions beside it that are not square do.
 
     Nor do those say it which have no bias and chain the other way round as well: 5→8 and 8→5.
     """

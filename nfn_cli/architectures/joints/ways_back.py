@@ -1,4 +1,4 @@
-"""Ways back: a later layer may add the neurons that an earlier one gave, as a U-Net does."""
+"""Skips over a bottleneck: a later layer may read the neurons of an earlier one as well, as in a U-Net."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from nfn_cli.architectures.joints.outline import Doubts, Outline
 
 
 def fix_ways_back(outline: Outline, doubts: Doubts) -> None:
-    """A layer further on may add the neurons that an earlier one gave, once fewer have been between them: a U-Net.
+    """A later layer with narrower ones before it may read the neurons of an earlier layer of its width too: a U-Net.
 
     Only where names do not count all the way from the one to the other.
     """

@@ -57,7 +57,7 @@ def prove_traced(source: LabelledSource, *, seed: int = 0) -> Proof:
 
 
 def random_state(source: LabelledSource, seed: int) -> dict[str, Tensor]:
-    """Random float64 weights of a network's shapes, so large that no output vanishes or overflows; variances above 0."""
+    """Random float64 weights of a network's shapes, so large that no output vanishes or overflows; variances > 0."""
     generator = torch.Generator().manual_seed(seed)
     variances = {name for tensor in source.architecture.tensors if _is_variance(tensor) for name in tensor.names}
     dtypes = dtypes_of(source.checkpoint)

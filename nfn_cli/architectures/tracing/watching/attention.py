@@ -1,4 +1,4 @@
-"""Products of two values: queries with keys, weights of attention with values."""
+"""Matrix products of two values: queries with keys, attention weights with values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def multiplied(notes: Notes, call: Call, found: Value, made: Made) -> bool:
 
 
 def _product(notes: Notes, x: Value, y: Value, found: Value) -> bool:
-    """Two values: what is summed over is a pair of a space and its dual, the rest passes."""
+    """A product of two values: the axes that are summed over are a space and its dual, the others pass through."""
     if min(len(x.shape), len(y.shape)) < 2 or notes.is_scaled(x) | notes.is_scaled(y):
         return False
     rank = len(found.shape)

@@ -1,4 +1,4 @@
-"""Products entry by entry: with a number, with gains, with a value that sees no neurons."""
+"""Elementwise products with a number, with gains, or with another value."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def scaled(notes: Notes, call: Call, found: Value, made: Made) -> bool:
 
 
 def _gain(notes: Notes, x: Value, gain: Parameter, found: Value, made: Made) -> bool:
-    """A vector along the last axis: the weights that read the product can take it in."""
+    """Gains along the last axis, which the weights that read the product can absorb."""
     axis = len(found.shape) - 1
     factor = found.factor_on(axis)
     inside = x.factor_on(axis)

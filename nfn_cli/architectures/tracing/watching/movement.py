@@ -1,4 +1,4 @@
-"""Data movement: neurons stay what they are, whole."""
+"""Operators that only move data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXPANDS = ("expand", "expand_as", "broadcast_to", "view_as", "reshape_as")
 
 
 def moved(notes: Notes, call: Call, found: Any) -> None:
-    """What movement gives has the neurons of what it reads, and passes shifts, gains and means on."""
+    """The result has the neurons of the operand, and its shifts, gains and means."""
     x = call.args[0]
     for place, part in enumerate(parts_of(found)):
         if not isinstance(part, Value):

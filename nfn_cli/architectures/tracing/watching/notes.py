@@ -1,4 +1,4 @@
-"""What is noted of a trace, and the ways to note it that all operators share."""
+"""The notes on a trace, and what the files on the kinds of operators share."""
 
 from __future__ import annotations
 
@@ -69,10 +69,11 @@ class Notes:
         signs: by parameter, for each use of the trace the sign of its roles: 1 for what it makes, −1 for what it reads.
         uses: by parameter, how many operators read it.
         values, keys: labels that attention weighs, and compares.
-        recurrences: biases of recurrent layers. centred: weights behind a LayerNorm.
-        shifts: what is added.
-        exempt: labels of roles that count in no space, such as those of gains.
-        gain_fails: by gain, labels of what no weight can take it from.
+        recurrences: biases of recurrent layers.
+        centred: weights that read a LayerNorm.
+        shifts: what may be added to parameters.
+        exempt: labels that do not count as coordinates, such as those of gains.
+        gain_fails: by gain, labels of what something other than a weight reads behind it.
 
     By the `id` of a value, which is kept so that the number stays its own:
 
@@ -114,7 +115,7 @@ class Notes:
         self.shifts.fail(*self.shifts.of(value))
 
     def is_scaled(self, value: Value) -> bool:
-        """Whether it is behind a gain that can only go into weights; noted as seen otherwise."""
+        """Whether a gain has scaled a value. Who asks is no weight, so the gain is noted as not absorbed."""
         if id(value) in self.scaled:
             gain = self.scaled[id(value)][1]
             self.gain_fails.setdefault(gain, []).extend(factor.labels for factor in value.factors)
@@ -129,7 +130,7 @@ class Notes:
             self.exempt += [role.labels for role in use.roles]
 
     def same(self, found: Value, like: Value) -> None:
-        """What comes out has the neurons of one operand, or others that follow from them."""
+        """The result has the neurons of one operand, or neurons that follow from them."""
         for factor in found.factors:
             partner = next((own for own in like.factors if own.axes == factor.axes), None)
             if partner is not None:

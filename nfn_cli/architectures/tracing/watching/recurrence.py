@@ -1,4 +1,4 @@
-"""Recurrent layers: two biases that are only ever added."""
+"""Recurrent layers, whose two biases only occur as a sum."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nfn_cli.architectures.tracing.watching.notes import Notes, Recurrence
 
 
 def recurrence(notes: Notes, call: Call) -> None:
-    """All sums of two biases, but that of a GRU's candidate, of which one part is gated."""
+    """Note the biases of each layer. Those of a GRU's candidate are left out, since a gate lies between them."""
     parameters, biased = call.args[2], bool(call.args[3])
     if not biased or not isinstance(parameters, (list, tuple)):
         return

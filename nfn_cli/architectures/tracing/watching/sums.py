@@ -1,4 +1,4 @@
-"""Sums: of two values, of a value and a parameter, and values behind each other."""
+"""Sums of two values, sums of a value and a parameter, and concatenations."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _parameter_added(notes: Notes, x: Value, y: Parameter, found: Value, made: M
 
 
 def concatenated(notes: Notes, call: Call, found: Value, made: Made) -> bool:
-    """Values behind each other along an axis of no neurons."""
+    """A concatenation along an axis without neurons."""
     rank = len(found.shape)
     axis = int(call.get(1, "dim", 0)) % rank
     parts = call.args[0]

@@ -82,7 +82,7 @@ class Watch(Notes):
 
 
 def _is_known(notes: Notes, call: Call, operands: Sequence[Any], found: Value, made: Made) -> bool:
-    """Whether it is linear, or one of the normalisations that are known; noted then, and else nothing is."""
+    """Note an operator if it is linear or a known normalisation; returns whether it is."""
     if call.name in _SQUARED:
         return squared(notes, call, found)
     if any(isinstance(own, Value) and id(own) in notes.squares for own in operands):

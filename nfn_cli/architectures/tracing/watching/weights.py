@@ -1,4 +1,4 @@
-"""Weights: a matrix between the neurons of one axis and those of another, its bias, and tables of embeddings."""
+"""Linear layers, their biases, and embedding tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nfn_cli.architectures.tracing.watching.notes import (
 
 
 def dense(notes: Notes, call: Call, found: Value, made: Made) -> bool:
-    """One matrix along one axis."""
+    """A weight that acts as one matrix along one axis."""
     bias: Any = None
     if call.name == "addmm":
         bias, x, weight = call.args[:3]
