@@ -15,7 +15,7 @@ from torch import Tensor
 from nfn_cli.architectures import FUNCTIONS, Architecture, Layer, NetworkWeights, ReadNetwork, Stage, Told, read_network
 from nfn_cli.architectures.modules import BatchNorm, Weighted
 from nfn_cli.checkpoints import Checkpoint
-from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, diagonal_kind, group_kind
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, depends_on_pooling, group_kind, phase_step
 from nfn_cli.symmetry.links import Links
 from nfn_cli.symmetry.normal_form import NormalForm, NormalFormSettings, normal_form
 
@@ -160,7 +160,7 @@ def inspect_network(checkpoint: Checkpoint, network: ReadNetwork) -> Inspection:
     point = network.weights
     architecture = point.architecture
     known = network.activation.source != "assumed"
-    unpooled = _pool_matters(architecture)
+    unpooled = depends_on_pooling(architecture)
     # Under a max-pooling all that is claimed holds, whichever pooling there is.
     point = replace(point, architecture=replace(architecture, pool="max")) if unpooled else point
     floating = [tensor.dtype for tensor in checkpoint.tensors.values() if tensor.is_floating_point()]
@@ -234,16 +234,14 @@ def _groups(point: NetworkWeights, precision: torch.dtype, known: bool) -> tuple
         # Squares of norms, so half of the logarithm. Where a neuron lives on constants alone, no norm is left of it.
         imbalance = ((fed.log10() - read.log10()) / 2).abs()
         imbalance = imbalance[imbalance.isfinite()]
-        scales = kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO)
-        dimension += int(alive.sum()) if scales else 0
-        signed = kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
+        dimension += int(alive.sum()) if kind.is_scaled else 0
         facts = GroupFacts(
             size=group.size,
             kind=kind.value,
             symbol=(_DIAGONALS if group.in_place else _SYMBOLS)[kind].format(group.size),
-            scalings=group.size if scales else 0,
-            signs=group.size if signed else 0,
-            phases=group.size if known and group.activation == "sin" and position in architecture.biased_groups else 0,
+            scalings=group.size if kind.is_scaled else 0,
+            signs=group.size if kind.is_signed else 0,
+            phases=group.size if known and phase_step(architecture, position) else 0,
             imbalance_median=imbalance.quantile(0.5).item() if len(imbalance) else None,
             imbalance_largest=imbalance.max().item() if len(imbalance) else None,
             dead=tuple((~alive).nonzero()[:, 0].tolist()),
@@ -269,12 +267,6 @@ def _duplicates(form: NormalForm, group: int, fed: Tensor) -> tuple[tuple[int, .
     sets = [form.element.permutations[group][places] for places in form.duplicates[group]]
     sets = [places.sort().values for places in sets if bool(fed[places].any())]
     return tuple(sorted(tuple(places.tolist()) for places in sets))
-
-
-def _pool_matters(architecture: Architecture) -> bool:
-    """Whether a pooling that is not known decides which signs are allowed behind convolutions."""
-    odd = diagonal_kind(architecture.activation) in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
-    return architecture.pool is None and architecture.has_hidden_convolutions and odd
 
 
 def _hints(checkpoint: Checkpoint, network: ReadNetwork, known: bool, unpooled: bool) -> list[str]:

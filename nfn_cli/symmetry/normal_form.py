@@ -25,7 +25,7 @@ from torch import Tensor
 
 from nfn_cli.architectures import Architecture, NetworkWeights, Side
 from nfn_cli.symmetry.balance import balance
-from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind, phase_step
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.lexicographic_order import lexicographic_order
 from nfn_cli.symmetry.neurons import CHUNK, has_index, neuron_rows, unread_neurons
@@ -121,15 +121,15 @@ class _Allowed:
     def of(cls, architecture: Architecture, group: int, settings: NormalFormSettings) -> _Allowed:
         """What is allowed for a group of an architecture."""
         kind, neurons = group_kind(architecture, group), architecture.groups[group]
-        has_phase = neurons.activation == "sin" and group in architecture.biased_groups
+        step = phase_step(architecture, group)
         return cls(
-            scaled=settings.scale != "none" and kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO),
-            signed=settings.sign and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO),
+            scaled=settings.scale != "none" and kind.is_scaled,
+            signed=settings.sign and kind.is_signed,
             permuted=settings.permute and not neurons.in_place,
-            step=(1 if kind is DiagonalKind.SIGN else 2) if settings.sign and has_phase else 0,
+            step=step if settings.sign else 0,
             fixed=kind is DiagonalKind.TRIVIAL,
             omega_0=neurons.omega_0,
-            has_phase=has_phase,
+            has_phase=step > 0,
         )
 
     def shifted(self, diagonal: Tensor, biases: Tensor, half_turns: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import Architecture
-from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind
+from nfn_cli.symmetry.diagonal_kinds import group_kind, phase_step
 from nfn_cli.symmetry.element import GroupElement
 
 
@@ -43,15 +43,14 @@ def sample_element(
         order = torch.rand(shape, generator=generator, dtype=torch.float64).argsort(-1)
         permutations.append(order if permute and not group.in_place else torch.arange(group.size).expand(shape).clone())
         diagonal = torch.ones(shape, dtype=torch.float64)
-        if scale and kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO):
+        if scale and kind.is_scaled:
             uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
             diagonal = (low + (high - low) * uniform).exp().clamp(*scale_range)  # exp(log(x)) rounds
-        if flip and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):
+        if flip and kind.is_signed:
             diagonal = diagonal * (2 * torch.randint(2, shape, generator=generator) - 1)
         diagonals.append(diagonal)
         shifts = torch.zeros(shape, dtype=torch.int64)
-        if phase and group.activation == "sin" and position in architecture.biased_groups:
-            step = 1 if kind is DiagonalKind.SIGN else 2
+        if phase and (step := phase_step(architecture, position)):
             shifts = step * torch.randint(-1, 2, shape, generator=generator)
         half_turns.append(shifts)
     return GroupElement(tuple(permutations), tuple(diagonals), tuple(half_turns))

@@ -12,7 +12,7 @@ from torch import Tensor
 from nfn_cli.architectures import Architecture
 from nfn_cli.checkpoints import save_tensors
 from nfn_cli.errors import CheckpointError
-from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind, phase_step
 from nfn_cli.symmetry.element import GroupElement
 
 KIND = "nfn.element"
@@ -97,8 +97,7 @@ def _wrong(
     if not bool(allowed.all()):
         factor = diagonal[~allowed][0].item()
         return f"a factor of {factor:g} would change the function of a network with {activation}"
-    biased = group in architecture.biased_groups
-    step = 1 if kind is DiagonalKind.SIGN else 2
-    if bool(half_turns.any()) and (activation != "sin" or not biased or bool((half_turns % step).any())):
+    step = phase_step(architecture, group)
+    if bool(half_turns.any()) and (not step or bool((half_turns % step).any())):
         return f"a shift of phase would change the function of a network with {activation}"
     return None

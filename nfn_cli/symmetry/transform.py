@@ -13,7 +13,7 @@ from nfn_cli.architectures import Architecture, Reading, ReadNetwork, Told, read
 from nfn_cli.checkpoints import Checkpoint, PartedTensors
 from nfn_cli.errors import ArchitectureError, CheckpointError
 from nfn_cli.symmetry.action import acted_rows
-from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, diagonal_kind
+from nfn_cli.symmetry.diagonal_kinds import depends_on_pooling
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.neurons import CHUNK
 
@@ -115,11 +115,9 @@ def read_source(
     """
     checkpoint, network = read_network(path, (told or Told()).and_of(activation, pool))
     architecture = network.weights.architecture
-    if architecture.pool is None and architecture.has_hidden_convolutions:
-        kind = diagonal_kind(architecture.activation)
-        if kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):
-            cause = f"max-pooling would forbid sign flips of {architecture.activation}, and no file says the pooling"
-            raise ArchitectureError(checkpoint.path, cause, "say which it is: --pool max, avg or none")
+    if depends_on_pooling(architecture):
+        cause = f"max-pooling would forbid sign flips of {architecture.activation}, and no file says the pooling"
+        raise ArchitectureError(checkpoint.path, cause, "say which it is: --pool max, avg or none")
     return Source(checkpoint, network, network.stored())
 
 

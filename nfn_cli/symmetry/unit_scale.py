@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import NetworkWeights, Side, TensorSpec
-from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind
-
-_SCALED = (DiagonalKind.POSITIVE, DiagonalKind.NONZERO)
+from nfn_cli.symmetry.diagonal_kinds import group_kind
 
 
 def unit_scaled(point: NetworkWeights) -> NetworkWeights:
@@ -30,7 +28,7 @@ def unit_scaled(point: NetworkWeights) -> NetworkWeights:
     specs = point.architecture.tensors
     tensors = {spec.name: point.tensors[spec.name].double() for spec in specs}
     for group in range(len(point.architecture.groups)):
-        if group_kind(point.architecture, group) not in _SCALED:
+        if not group_kind(point.architecture, group).is_scaled:
             continue
         listing = _axes(specs, group, Side.OUT)
         # Divided by the largest entry first: squares of very small weights leave the range of float64.

@@ -18,7 +18,7 @@ from nfn_cli.symmetry.alignment.refinement import refine
 from nfn_cli.symmetry.alignment.residuals import Residual, largest_deviation, residuals
 from nfn_cli.symmetry.alignment.rows import Freedom
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
-from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind, phase_step
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.threads import by_weights
 
@@ -193,8 +193,6 @@ def _stages(layer: Layer) -> str:
 
 
 def _freedom(ours: Architecture, theirs: Architecture, group: int) -> Freedom:
-    kind = group_kind(theirs, group)
-    step = 0
-    if theirs.groups[group].activation == "sin" and group in ours.biased_groups & theirs.biased_groups:
-        step = 1 if kind is DiagonalKind.SIGN else 2
-    return Freedom(kind, step, math.pi / theirs.groups[group].omega_0, theirs.groups[group].in_place)
+    neurons = theirs.groups[group]
+    step = phase_step(theirs, group) if group in ours.biased_groups else 0
+    return Freedom(group_kind(theirs, group), step, math.pi / neurons.omega_0, neurons.in_place)

@@ -41,12 +41,12 @@ class Freedom:
     @property
     def scaled(self) -> bool:
         """Whether any positive factor is allowed."""
-        return self.kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO)
+        return self.kind.is_scaled
 
     @property
     def signed(self) -> bool:
         """Whether −1 is allowed."""
-        return self.kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
+        return self.kind.is_signed
 
     def wrapped(self, shifts: Tensor) -> Tensor:
         """Differences of biases, less the shift of phase that brings them nearest to 0."""
