@@ -94,12 +94,30 @@ class Architecture:
     @property
     def weights(self) -> tuple[TensorSpec, ...]:
         """The weight of each layer."""
-        return tuple(spec for spec in self.tensors if spec.name in {f"{layer.name}.weight" for layer in self.layers})
+        names = {f"{layer.name}.weight" for layer in self.layers}
+        return tuple(spec for spec in self.tensors if spec.name in names)
 
     @property
     def biases(self) -> tuple[TensorSpec, ...]:
         """The bias of each layer."""
-        return tuple(spec for spec in self.tensors if spec.name in {f"{layer.name}.bias" for layer in self.layers})
+        names = {f"{layer.name}.bias" for layer in self.layers}
+        return tuple(spec for spec in self.tensors if spec.name in names)
+
+    @property
+    def first_tensor(self) -> TensorSpec:
+        """The first one, whose dtype and batch axes stand for those of all."""
+        return self.tensors[0]
+
+    @property
+    def has_hidden_convolutions(self) -> bool:
+        """Whether a layer but the last is a convolution, behind which a pooling may stand."""
+        return any(layer.kind == "conv" for layer in self.layers[:-1])
+
+    @property
+    def biased_groups(self) -> frozenset[int]:
+        """The groups whose neurons have a bias, to which a shift of phase may be added."""
+        roles = (role for spec in self.tensors for role in spec.roles)
+        return frozenset(role.group for role in roles if role.bias and role.group is not None)
 
     @property
     def is_whole(self) -> bool:
@@ -164,7 +182,6 @@ class Architecture:
         return f"{', '.join(layer.describe() for layer in self.layers)} ({self.activation})"
 
     def _built(self, layers: Sequence[Layer], starts: Sequence[int], omegas: Sequence[float]) -> Architecture:
-        phased = any(role.bias for spec in self.tensors for role in spec.roles)
         return chain(
             layers,
             activation=self.activation,
@@ -173,7 +190,7 @@ class Architecture:
             rigid={group.name for group in self.groups if group.rigid},
             starts=starts,
             omegas=omegas,
-            phased=phased or self.activation != "sin",
+            phased=bool(self.biased_groups) or self.activation != "sin",
             slope=self.slope,
         )
 

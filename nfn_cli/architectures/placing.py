@@ -1,7 +1,7 @@
 """Find where each norm of a chain stands: behind which layer, before or behind the activation, or at the inputs.
 
-Numbered containers show it, and whether something stands between a layer and its norm. Elsewhere that cannot be told
-from tensors, and the usual order, the norm directly behind its layer, is assumed.
+The numbers of a container show it, and also whether something stands between a layer and its norm. Other names do not
+show that; the usual order, the norm directly behind its layer, is then assumed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class PlacedNorm:
     """A norm, its layer, and its place: at the layer's `inputs`, or `before` or `behind` the layer's activation.
 
     Attributes:
-        is_named: whether names or the order of the file say so, which do not tell what stands between.
+        is_named: whether only names or the order of the file say so, which do not show what stands between.
     """
 
     norm: Norm
@@ -37,15 +37,15 @@ class PlacedNorm:
 def place_norms(
     path: Path, layers: Sequence[Weighted], norms: Sequence[Norm], in_file: Sequence[str] | None, *, whole: bool
 ) -> tuple[list[PlacedNorm], list[Norm]]:
-    """Where the norms stand, and those of which nothing tells it.
+    """Where the norms stand, and the norms whose place is not known.
 
     Args:
         layers: in the order of computation.
-        in_file: the names of all modules in the order of their definition, if the file tells it.
-        whole: the layers are one chain, so that a BatchNorm must have its place, to be folded.
+        in_file: the names of all modules in the order of their definition, if the file keeps it.
+        whole: the layers are one chain, so that every BatchNorm has to be placed and folded.
 
     Raises:
-        ArchitectureError: the place of a BatchNorm cannot be told, and with `whole` it must be.
+        ArchitectureError: with `whole`, the place of a BatchNorm is not known.
     """
     placed: list[PlacedNorm] = []
     left: list[Norm] = []
@@ -97,13 +97,13 @@ def _is_sure(
     *,
     counts: bool,
 ) -> bool:
-    """Whether nothing speaks for another place of a norm that no number of a container places.
+    """Whether no other place is likely for a norm that is not a member of a numbered container.
 
-    Where another hidden layer of its size has no norm (`bare`), it may stand behind that one, or behind both, and where
-    a layer reads as many flattened neurons, behind the flatten: then it
-    has to be named like its layer, or to be numbered and stand directly behind it in the file, where numbers of norms
-    are those of layers (`counts`). Where the network reads as many numbers as its square layer, a norm other than a
-    BatchNorm may as well stand before its layer; then the file has to show it.
+    If another hidden layer of its size has no norm (`bare`), it may stand behind that one, or behind both; if a layer
+    reads as many flattened neurons, it may stand behind the flatten. Then it has to be named like its layer, or to be
+    numbered and stand directly behind it in the file, where norms are numbered like layers (`counts`). If the layer is
+    square and as wide as the network's inputs, a norm other than a BatchNorm may also stand before it; then the order
+    of the file has to show its place.
     """
     directly = in_file is not None and in_file.index(norm.name) == in_file.index(home.name) + 1
     named = _is_named_in(_own(home.name), norm.name) or "" != _parent(norm.name) == _parent(home.name)
@@ -156,10 +156,10 @@ def _reads_inputs(norm: Norm, layers: Sequence[Weighted], norms: Sequence[Norm],
 
 
 def _home(norm: Norm, layers: Sequence[Weighted], norms: Sequence[Norm], in_file: Sequence[str] | None) -> str | None:
-    """The layer before a norm other than a BatchNorm; None where nothing tells it."""
+    """The layer before a norm other than a BatchNorm; None where it is not known."""
     fitting = _fitting(norm, layers, in_file)
     by_name = _by_name(norm, fitting, layers, norms)
-    # One that only stands behind what happens to be defined last says nothing.
+    # Norms that are all defined after the layers only stand behind the last layer by chance.
     adjacent = in_file is not None and all(
         _behind_in_file(other, _fitting(other, layers, in_file), in_file) is not None for other in norms
     )
@@ -174,15 +174,15 @@ def match_norms(
 ) -> dict[str, Norm]:
     """The norm behind each layer, by the layer's name.
 
-    Told by the file's order, where that is the module's and every BatchNorm directly follows a layer of its size, or by
-    names; where both tell, they must agree.
+    Found by the file's order, if that is the module's and every BatchNorm directly follows a layer of its size, or by
+    names; if both give an answer, they have to agree.
 
     Args:
         layers: in the order of computation.
-        in_file: the names of all modules in the order of their definition, if the file tells it.
+        in_file: the names of all modules in the order of their definition, if the file keeps it.
 
     Raises:
-        ArchitectureError: one stands behind no layer, or it cannot be told behind which.
+        ArchitectureError: one stands behind no layer, or it is not known behind which.
     """
     fitting = {norm.name: _fitting(norm, layers, in_file) for norm in norms}
     by_name = {norm.name: _by_name(norm, fitting[norm.name], layers, norms) for norm in norms}

@@ -1,4 +1,4 @@
-"""From the modules of a file to the layers of one or more chains, and what nothing tells of them."""
+"""From the modules of a file to the layers of one or more chains, with all that is in doubt about them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Plan:
         stages: the file's module for each stage, by its name.
         left: tensors and norms that stay as they are, by their names.
         doubts: why neurons between layers stay in place, each once.
-        slope: of a single PReLU for all layers.
+        slope: that of a single PReLU for all layers.
         has_slopes: whether the file has the slopes of PReLUs.
         named_norms: norms that stand behind their layers by their names alone.
     """
@@ -58,11 +58,11 @@ def plan_layers(
 
     Args:
         ordered: whether the file's order is that of definition.
-        is_chain: it is told that the layers are one plain chain.
-        is_prelu: it is told that the activation is a PReLU.
+        is_chain: the user says that the layers are one plain chain.
+        is_prelu: the user says that the activation is a PReLU.
 
     Raises:
-        ArchitectureError: they are no chains, or nothing in them could be moved for certain.
+        ArchitectureError: they are no chains, or there is no joint whose neurons may surely be moved.
     """
     weighted = [module for module in modules if isinstance(module, Weighted)]
     norms = [module for module in modules if isinstance(module, BatchNorm | Gains) and not _is_shared_slope(module)]
@@ -130,7 +130,7 @@ def _doubts(
 def _sequentials(
     path: Path, weighted: Sequence[Weighted], error: ArchitectureError
 ) -> tuple[list[tuple[Layer, Weighted]], list[bool]]:
-    """The layers of a file that is no chain, and which of them follow one another for certain: in an `nn.Sequential`.
+    """The layers of a file that is no chain, and which of them surely follow one another: those in an `nn.Sequential`.
 
     Raises:
         ArchitectureError: there are none; the given error.
@@ -189,7 +189,7 @@ def _staged(
     stages: dict[str, Norm],
     is_prelu: bool,
 ) -> Layer:
-    """The layer with its stages; what is folded into it, and whose the stages are, is put down in the mappings."""
+    """A layer with stages. Adds to `folded` the BatchNorm behind it, and to `stages` the modules of its stages."""
     found: list[Stage] = []
     order = {"inputs": 0, "before": 1, "behind": 2}
     for own in sorted((own for own in placed if own.layer == layer.name), key=lambda own: order[own.place]):

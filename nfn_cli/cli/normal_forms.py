@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nfn_cli.symmetry import GroupElement, Source
     from nfn_cli.symmetry.labelled import Element
     from nfn_cli.symmetry.labelled.source import LabelledSource
-    from nfn_cli.symmetry.sources import AnyMoved, AnySource
+    from nfn_cli.symmetry.sources import AnySource, AnyTransformed
 
 _DRAWN = 8  # weights of a traced network
 
@@ -78,7 +78,7 @@ def _unit_or_none(scale: str) -> Literal["unit", "none"]:
     return "none" if scale == "none" else "unit"
 
 
-def drawn_weights(source: AnySource, moved: AnyMoved) -> Iterator[tuple[str, Tensor, Tensor]]:
+def drawn_weights(source: AnySource, moved: AnyTransformed) -> Iterator[tuple[str, Tensor, Tensor]]:
     """The weights that a picture shows, before and after: those of a chain's layers, or a network's first few."""
     from nfn_cli.symmetry import Source
 

@@ -259,7 +259,7 @@ def _check_model(
 ) -> Check:
 
     from nfn_cli.cli.user_model import UserModel
-    from nfn_cli.symmetry import compare_each, move, output_tolerance
+    from nfn_cli.symmetry import compare_each, output_tolerance, transformed
 
     module = UserModel(model, source.precision)
     stored = source.checkpoint.tensors
@@ -269,7 +269,7 @@ def _check_model(
 
     def after() -> Iterator[Sequence[Tensor]]:
         for element in progress.each(f"outputs of {model}", elements, "samples"):
-            module.load({**stored, **move(source, element)})
+            module.load({**stored, **transformed(source, element)})
             yield module.run(example)
 
     return compare_each(f"outputs of {model}", before, after(), output_tolerance(source.precision))

@@ -159,10 +159,10 @@ def _range(
     """What the networks of a file give for black and white; checks that they are pictures."""
     architecture = network.weights.architecture
     require_picture(architecture, str(path))
-    require_size(settings.height, settings.width, architecture.layers[-1].out_features)
-    if network.activation.source == "assumed" and len(architecture.layers) > 1:
+    require_size(settings.height, settings.width, architecture.outputs)
+    if network.activation.source == "assumed" and architecture.hidden_widths:
         on_assumed(path, "activation")
-    if network.assumes_frequency and len(architecture.layers) > 1:
+    if network.assumes_frequency and architecture.hidden_widths:
         on_assumed(path, "omega_0")
     told = settings.value_range or network.activation.value_range
     if told is None:
@@ -180,7 +180,7 @@ def _draw(parts: Sequence[_Part], settings: DrawSettings) -> Iterator[Drawn]:
     columns = [[part.point.tensors[spec.name] for spec in part.point.architecture.tensors] for part in parts]
     tensors = {spec.name: torch.cat([own[i] for own in columns]) for i, spec in enumerate(architecture.tensors)}
     names = [name for part in parts for name in part.names]
-    numbers = architecture.layers[-1].out_features * settings.height * settings.width
+    numbers = architecture.outputs * settings.height * settings.width
     together = max(1, _NUMBERS_TOGETHER // numbers)
     for start in range(0, len(names), together):
         some = {name: tensor[start : start + together] for name, tensor in tensors.items()}

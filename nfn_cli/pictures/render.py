@@ -59,13 +59,12 @@ def render(
     """
     architecture = point.architecture
     require_picture(architecture, "render")
-    layers = architecture.layers
-    weights = [point.tensors[f"{layer.name}.weight"].float() for layer in layers]
-    biases = [point.tensors[f"{layer.name}.bias"].float() for layer in layers]
+    weights = [point.tensors[spec.name].float() for spec in architecture.weights]
+    biases = [point.tensors[spec.name].float() for spec in architecture.biases]
     networks, pixels = len(weights[0]), height * width
     rows, columns = (torch.linspace(-1, 1, size) if size > 1 else torch.zeros(1) for size in (height, width))
-    pictures = torch.empty(networks, layers[-1].out_features, pixels)
-    widest = max(layer.out_features for layer in layers)
+    pictures = torch.empty(networks, architecture.outputs, pixels)
+    widest = max((*architecture.hidden_widths, architecture.outputs))
     pixels_together = max(1, min(pixels, _CACHED // widest))
     together = max(1, _CACHED // (widest * pixels_together))
     with threads_for(networks * pixels * widest):

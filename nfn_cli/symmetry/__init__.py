@@ -16,9 +16,9 @@ from nfn_cli.symmetry.alignment import (
     beside_residuals,
     orbit_tolerance,
 )
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, diagonal_kind, group_kind
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.inspection import GroupFacts, Inspection, LayerFacts, inspect_network, read_leniently
-from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind, group_kind
 from nfn_cli.symmetry.normal_form import NormalForm, NormalFormSettings, normal_form
 from nfn_cli.symmetry.preservation import (
     USUAL_INPUTS,
@@ -32,7 +32,7 @@ from nfn_cli.symmetry.preservation import (
 )
 from nfn_cli.symmetry.sampling import sample_element
 from nfn_cli.symmetry.stored_element import load_element, save_element
-from nfn_cli.symmetry.transform import MovedTensors, Source, move, named_places, read_source
+from nfn_cli.symmetry.transform import Source, TransformedTensors, named_places, read_source, transformed
 from nfn_cli.symmetry.trial import Trial, plan_trial
 from nfn_cli.symmetry.unit_scale import unit_scaled
 
@@ -45,10 +45,10 @@ __all__ = [
     "GroupFacts",
     "Inspection",
     "LayerFacts",
-    "MovedTensors",
     "NormalForm",
     "NormalFormSettings",
     "Source",
+    "TransformedTensors",
     "Trial",
     "Watch",
     "act",
@@ -63,7 +63,6 @@ __all__ = [
     "group_kind",
     "inspect_network",
     "load_element",
-    "move",
     "named_places",
     "normal_form",
     "orbit_tolerance",
@@ -74,5 +73,6 @@ __all__ = [
     "read_source",
     "sample_element",
     "save_element",
+    "transformed",
     "unit_scaled",
 ]

@@ -44,7 +44,7 @@ def act_on_tensor(element: GroupElement, tensor: Tensor, spec: TensorSpec, omega
 def acted_rows(
     element: GroupElement, tensor: Tensor, spec: TensorSpec, omegas: Sequence[float], count: int
 ) -> Iterator[Tensor]:
-    """What `act_on_tensor` gives for one network, `count` rows at a time and float64 throughout."""
+    """The same as `act_on_tensor` for one network, `count` rows at a time and always in float64."""
     if spec.roles[0].side is Side.IN:
         yield from act_on_tensor(element, tensor, spec, omegas).double().split(count)
         return
@@ -55,7 +55,7 @@ def acted_rows(
     for start in range(0, len(tensor), count):
         stop = start + count
         here = own if own is None or count >= len(tensor) else own.part(start, stop)
-        # On its own axis a row is taken from where the permutation says; what is left is to scale and shift it.
+        # The rows come in their new order already; along the first axis they are only scaled and shifted.
         rows = tensor[start:stop] if here is None else tensor.index_select(0, here.places.flatten())
         for action in others:
             if action is not None:  # permuting comes before float64, which is twice as large
@@ -69,7 +69,7 @@ def _check(element: GroupElement, point: NetworkWeights) -> None:
     for parts in (element.permutations, element.diagonals):
         if [part.shape[-1] for part in parts] != sizes:
             raise ValueError(f"an element of groups {[part.shape[-1] for part in parts]} cannot act on groups {sizes}")
-    spec = point.architecture.tensors[0]
+    spec = point.architecture.first_tensor
     tensor = point.tensors[spec.name]
     batch = tensor.shape[: tensor.ndim - len(spec.shape)]
     for part in (*element.permutations, *element.diagonals):

@@ -43,7 +43,7 @@ class AxisAction:
             dimensions: of the tensors, batch axes counted.
         """
         assert role.group is not None
-        order, turns = element.permutations[role.group], element.turns[role.group]
+        order, half_turns = element.permutations[role.group], element.half_turns[role.group]
         entries = order
         if role.repeat > 1:
             entries = (order[..., None] * role.repeat + torch.arange(role.repeat, device=order.device)).flatten(-2)
@@ -55,8 +55,8 @@ class AxisAction:
         if role.side is Side.IN:
             return cls(axis, places, batched, factors, divide=True)
         shifts = None
-        if role.bias and bool(turns.any()):
-            shifts = _along(_repeated(turns.double(), role), axis, dimensions) * (math.pi / omegas[role.group])
+        if role.bias and bool(half_turns.any()):
+            shifts = _along(_repeated(half_turns.double(), role), axis, dimensions) * (math.pi / omegas[role.group])
         return cls(axis, places, batched, factors, shifts=shifts)
 
     def part(self, start: int, stop: int) -> AxisAction:

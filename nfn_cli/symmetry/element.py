@@ -20,18 +20,18 @@ class GroupElement:
     Attributes:
         permutations: per group, int64 [*batch, n].
         diagonals: per group, float64 [*batch, n]; never zero.
-        turns: per group, k, int64 [*batch, n]; all zero by default.
+        half_turns: per group, k, int64 [*batch, n]; all zero by default.
 
     Leading batch axes hold one element for each network of a population.
     """
 
     permutations: tuple[Tensor, ...]
     diagonals: tuple[Tensor, ...]
-    turns: tuple[Tensor, ...] = field(default=())
+    half_turns: tuple[Tensor, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        if not self.turns:
-            object.__setattr__(self, "turns", tuple(torch.zeros_like(order) for order in self.permutations))
+        if not self.half_turns:
+            object.__setattr__(self, "half_turns", tuple(torch.zeros_like(order) for order in self.permutations))
 
     @classmethod
     def identity(cls, sizes: Sequence[int]) -> GroupElement:
@@ -48,35 +48,37 @@ class GroupElement:
 
     def factor(self, group: int) -> Tensor:
         """The `factors` of one group, [*batch, n]."""
-        diagonal, turns = self.diagonals[group], self.turns[group]
-        return diagonal * (1 - 2 * (turns % 2)) if bool(turns.any()) else diagonal
+        diagonal, half_turns = self.diagonals[group], self.half_turns[group]
+        return diagonal * (1 - 2 * (half_turns % 2)) if bool(half_turns.any()) else diagonal
 
-    def replace(self, group: int, permutation: Tensor, diagonal: Tensor, turns: Tensor) -> GroupElement:
+    def replace(self, group: int, permutation: Tensor, diagonal: Tensor, half_turns: Tensor) -> GroupElement:
         """The same element but for its part on one group."""
 
         def put(parts: tuple[Tensor, ...], part: Tensor) -> tuple[Tensor, ...]:
             return (*parts[:group], part, *parts[group + 1 :])
 
-        return GroupElement(put(self.permutations, permutation), put(self.diagonals, diagonal), put(self.turns, turns))
+        return GroupElement(
+            put(self.permutations, permutation), put(self.diagonals, diagonal), put(self.half_turns, half_turns)
+        )
 
     def compose(self, other: GroupElement) -> GroupElement:
         """g∘h, so that (g∘h)·U = g·(h·U) where g is this element and h is `other`."""
         orders = self.permutations
         theirs = [
             tuple(part.gather(-1, order) for part, order in zip(parts, orders, strict=True))
-            for parts in (other.permutations, other.diagonals, other.turns)
+            for parts in (other.permutations, other.diagonals, other.half_turns)
         ]
         diagonals = zip(self.diagonals, theirs[1], strict=True)
-        turns = zip(self.turns, self.diagonals, theirs[2], strict=True)
+        half_turns = zip(self.half_turns, self.diagonals, theirs[2], strict=True)
         return GroupElement(
             theirs[0],
             tuple(mine * d for mine, d in diagonals),
-            tuple(mine + d.sign().long() * k for mine, d, k in turns),
+            tuple(mine + d.sign().long() * k for mine, d, k in half_turns),
         )
 
     def inverse(self) -> GroupElement:
         """g⁻¹, so that g⁻¹·(g·U) = U."""
         orders = tuple(permutation.argsort(-1) for permutation in self.permutations)
-        parts = zip(self.diagonals, self.turns, orders, strict=True)
+        parts = zip(self.diagonals, self.half_turns, orders, strict=True)
         back = [(d.gather(-1, order), k.gather(-1, order)) for d, k, order in parts]
         return GroupElement(orders, tuple(1 / d for d, _ in back), tuple(-d.sign().long() * k for d, k in back))

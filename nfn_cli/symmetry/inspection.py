@@ -1,4 +1,4 @@
-"""What there is to know of one network: its layers, the groups that act on its neurons, and neurons that are odd.
+"""The facts of one network: its layers, the groups that act on its neurons, and dead and duplicate neurons.
 
 Source of the groups and their names: arXiv 2409.11697, section 4. Nothing here changes a weight.
 """
@@ -15,11 +15,11 @@ from torch import Tensor
 from nfn_cli.architectures import FUNCTIONS, Architecture, Layer, NetworkWeights, ReadNetwork, Stage, Told, read_network
 from nfn_cli.architectures.modules import BatchNorm, Weighted
 from nfn_cli.checkpoints import Checkpoint
-from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind, group_kind
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, depends_on_pooling, group_kind, phase_step
 from nfn_cli.symmetry.links import Links
 from nfn_cli.symmetry.normal_form import NormalForm, NormalFormSettings, normal_form
 
-# Read in place of an activation that nobody tells: it has no symmetry but permutations, and every other has those.
+# Stands for an activation that is not known: it allows permutations only, and every activation allows those.
 _STAND_IN = "gelu"
 _DIAGONALS = {
     DiagonalKind.POSITIVE: "Δ_{}^{{>0}}",
@@ -47,8 +47,8 @@ class GroupFacts:
         scalings, signs, phases: how many of each act: none or one a neuron. Phases are those of a sine with a bias.
         imbalance_median, imbalance_largest: of |log10(norm of what feeds a neuron / norm of what reads it)| over the
             neurons that are not dead; None where there is none.
-        dead: places of neurons that nothing feeds or nothing reads.
-        duplicates: sets of places whose neurons compute the same but for a factor that the group allows.
+        dead: places of neurons without incoming or without outgoing weights.
+        duplicates: sets of places whose neurons compute the same up to a factor that the group allows.
     """
 
     size: int
@@ -108,17 +108,17 @@ class Inspection:
         format: safetensors, torch, torch-legacy or sharded.
         dtypes: of all its floating-point tensors.
         parameters: of all layers.
-        activation: None where nobody tells it; the groups are then those of permutations only.
+        activation: None where it is not known; the groups are then those of permutations only.
         activation_source: option, sidecar, metadata or unknown.
-        omega_0: frequency of a sine; None for other activations, and where nobody tells one for all layers.
+        omega_0: frequency of a sine; None for other activations, where it is not known, and where layers differ in it.
         omegas: one a layer but the last, where they differ.
-        pool: max, avg or none; None where nobody tells it.
-        orbit_dimension: continuous scalings of neurons that are not dead, each of which moves the weights its own way:
-            the dimension of the orbit of the network without its dead neurons.
+        pool: max, avg or none; None where it is not known.
+        orbit_dimension: the dimension of the orbit of the network without its dead neurons: one for each of the other
+            neurons that may be scaled.
         read_as: the layers in the order in which they were read, chains apart.
         assumed: what was taken for granted in this.
         left: tensors beside the layers.
-        hints: what to tell nfn so that it knows more, a line each.
+        hints: what to tell nfn so that it can say more, one line each.
         architecture: as read; its activation is a stand-in where that is unknown.
     """
 
@@ -146,11 +146,11 @@ class Inspection:
 
 
 def read_leniently(path: Path, told: Told | None = None) -> tuple[Checkpoint, ReadNetwork]:
-    """Read a network of which nobody need know the activation: its source is then `assumed`.
+    """Read a network whose activation need not be known; its source is then `assumed`.
 
     Raises:
         CheckpointError, ArchitectureError: the file cannot be read, holds no chain of known layers, or an activation is
-            told but not known.
+            given but not known here.
     """
     return read_network(path, told, default_activation=_STAND_IN)
 
@@ -160,7 +160,7 @@ def inspect_network(checkpoint: Checkpoint, network: ReadNetwork) -> Inspection:
     point = network.weights
     architecture = point.architecture
     known = network.activation.source != "assumed"
-    unpooled = _pool_matters(architecture)
+    unpooled = depends_on_pooling(architecture)
     # Under a max-pooling all that is claimed holds, whichever pooling there is.
     point = replace(point, architecture=replace(architecture, pool="max")) if unpooled else point
     floating = [tensor.dtype for tensor in checkpoint.tensors.values() if tensor.is_floating_point()]
@@ -170,7 +170,7 @@ def inspect_network(checkpoint: Checkpoint, network: ReadNetwork) -> Inspection:
         _layer(layer, module, network, named.get(layer.name))
         for layer, module in zip(architecture.layers, network.modules, strict=True)
     )
-    untold = not any(role.bias for spec in architecture.tensors for role in spec.roles)
+    is_phased = bool(architecture.biased_groups)
     sines = known and architecture.activation == "sin"
     return Inspection(
         path=str(checkpoint.path),
@@ -179,7 +179,7 @@ def inspect_network(checkpoint: Checkpoint, network: ReadNetwork) -> Inspection:
         parameters=sum(layer.parameters for layer in layers),
         activation=architecture.activation if known else None,
         activation_source=network.activation.source if known else "unknown",
-        omega_0=architecture.omega_0 if sines and not untold and not architecture.omegas else None,
+        omega_0=architecture.omega_0 if sines and is_phased and not architecture.omegas else None,
         omegas=architecture.omegas if sines else (),
         read_as=network.reading.network,
         assumed=network.reading.assumed,
@@ -226,7 +226,6 @@ def _groups(point: NetworkWeights, precision: torch.dtype, known: bool) -> tuple
     links = _links(point, known)
     form = normal_form(point, NormalFormSettings(), precision=precision)
     level = [torch.zeros(group.size, dtype=torch.float64) for group in architecture.groups]
-    biased = {role.group for spec in architecture.tensors for role in spec.roles if role.bias}
     found, dimension = [], 0
     for position, group in enumerate(architecture.groups):
         kind = group_kind(architecture, position)
@@ -235,16 +234,14 @@ def _groups(point: NetworkWeights, precision: torch.dtype, known: bool) -> tuple
         # Squares of norms, so half of the logarithm. Where a neuron lives on constants alone, no norm is left of it.
         imbalance = ((fed.log10() - read.log10()) / 2).abs()
         imbalance = imbalance[imbalance.isfinite()]
-        scales = kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO)
-        dimension += int(alive.sum()) if scales else 0
-        signed = kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
+        dimension += int(alive.sum()) if kind.is_scaled else 0
         facts = GroupFacts(
             size=group.size,
             kind=kind.value,
             symbol=(_DIAGONALS if group.in_place else _SYMBOLS)[kind].format(group.size),
-            scalings=group.size if scales else 0,
-            signs=group.size if signed else 0,
-            phases=group.size if known and group.activation == "sin" and position in biased else 0,
+            scalings=group.size if kind.is_scaled else 0,
+            signs=group.size if kind.is_signed else 0,
+            phases=group.size if known and phase_step(architecture, position) else 0,
             imbalance_median=imbalance.quantile(0.5).item() if len(imbalance) else None,
             imbalance_largest=imbalance.max().item() if len(imbalance) else None,
             dead=tuple((~alive).nonzero()[:, 0].tolist()),
@@ -266,17 +263,10 @@ def _links(point: NetworkWeights, known: bool) -> Links:
 
 
 def _duplicates(form: NormalForm, group: int, fed: Tensor) -> tuple[tuple[int, ...], ...]:
-    """Sets of places in the file; neurons that nothing feeds are dead, and not duplicates of one another."""
+    """Sets of places in the file; neurons without incoming weights are dead, not duplicates of one another."""
     sets = [form.element.permutations[group][places] for places in form.duplicates[group]]
     sets = [places.sort().values for places in sets if bool(fed[places].any())]
     return tuple(sorted(tuple(places.tolist()) for places in sets))
-
-
-def _pool_matters(architecture: Architecture) -> bool:
-    """Whether signs behind convolutions hang on a pooling that nobody tells."""
-    convolved = any(layer.kind == "conv" for layer in architecture.layers[:-1])
-    odd = diagonal_kind(architecture.activation) in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
-    return architecture.pool is None and convolved and odd
 
 
 def _hints(checkpoint: Checkpoint, network: ReadNetwork, known: bool, unpooled: bool) -> list[str]:

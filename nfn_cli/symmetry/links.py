@@ -1,4 +1,4 @@
-"""Squared weights between neuron groups: all that scales can change of the sum of squares."""
+"""Sums of squared weights between neuron groups: the part of the sum of squares that scales can change."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def pair_weights(tensor: Tensor, spec: TensorSpec) -> tuple[int | None, int | No
 
 @dataclass(frozen=True)
 class Link:
-    """One tensor's weights between the neurons of two groups, to be summed over in squares.
+    """One tensor's weights between the neurons of two groups, whose squares are summed.
 
-    Where a pair of neurons has few weights, they are squared anew for each sum, a chunk at a time, so that a large
-    network is never there in float64.
+    Where a pair of neurons has few weights, they are squared again for each sum, a chunk at a time, so that memory
+    never holds a large network in float64.
 
     Attributes:
         feeds, reads: the groups that its rows feed and its columns read; None for inputs, outputs and biases.
         weights: [neurons fed or 1, neurons read or 1, *weights of a pair], a view of the tensor; or their sums of
             squares, float64 [neurons fed or 1, neurons read or 1].
-        squared: whether it is the latter.
+        squared: whether `weights` are these sums.
     """
 
     feeds: int | None
@@ -89,7 +89,7 @@ class Link:
         return torch.stack(parts).sum(0)
 
     def sums(self, columns: Tensor | None, rows: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What `fed` and `read` give for these weights, from one squaring."""
+        """The same as `fed` and `read` with these weights, with one squaring for both."""
         fed, read = [], []
         for some, part in self.squares():
             fed.append(part.sum(1) if columns is None else part @ columns)
@@ -102,7 +102,7 @@ class Links:
     """All links of one network.
 
     Attributes:
-        links: those that meet a group.
+        links: those that feed or read a group.
         into, out_of: per group, the links that feed it and those that read it.
         fed, read: per group, bool [n]: which neurons something feeds, and which something reads.
     """
@@ -127,7 +127,7 @@ class Links:
                 out_of[link.reads].append(link)
         fed = [torch.zeros(size, dtype=torch.bool) for size in sizes]
         read = [torch.zeros(size, dtype=torch.bool) for size in sizes]
-        # What only silent neurons feed is silent, too; what only unread neurons read counts as unread.
+        # A neuron that only silent neurons feed is silent, too; one that only unread neurons read counts as unread.
         _settle(fed, range(len(sizes)), lambda group: _fed(into[group], lambda other: fed[other].double()), out_of)
         _settle(read, range(len(sizes))[::-1], lambda group: _read(out_of[group], lambda o: read[o].double()), into)
         met = tuple(link for link in links if (link.feeds, link.reads) != (None, None))
@@ -170,9 +170,9 @@ class Links:
 def _settle(
     known: list[Tensor], order: Sequence[int], sums: Callable[[int], Tensor], onward: Sequence[Sequence[Link]]
 ) -> None:
-    """Find for every group which neurons have a sum above zero, where sums hang on what is known of the neighbours.
+    """Find for every group which neurons have a sum above zero, where sums depend on the neighbouring groups.
 
-    In the order in which a chain's groups hang on one another, each group is looked at once.
+    In the order of a chain's groups each group is visited once.
     """
     waiting = dict.fromkeys(order)
     while waiting:

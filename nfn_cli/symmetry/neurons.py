@@ -1,6 +1,6 @@
 """A neuron group as rows: what each of its neurons reads, or what reads it, in float64 and a few rows at a time.
 
-A network of a gigabyte must not become two in float64, so nothing here holds more than a chunk of a tensor.
+A network of one gigabyte would take two in float64, so nothing here holds more than a chunk of a tensor.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from torch import Tensor
 from nfn_cli.architectures import NetworkWeights, Side, TensorSpec
 from nfn_cli.symmetry.element import GroupElement
 
-# Numbers held in float64 at once. They stay in a processor's cache, and PyTorch leaves so few to one thread: on chunks
-# of this kind, threads would wait for one another longer than they work.
+# Numbers held in float64 at once. They fit into a processor's cache, and PyTorch works on so few in one thread: with
+# several, threads would wait for one another longer than they work.
 CHUNK = (1 << 15) - 1
 
 
@@ -31,20 +31,20 @@ def neuron_rows(
     positions: int | None = None,
     lasting: bool = True,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-    """The weights on one side of a group's neurons, as the other groups' parts of `element` leave them.
+    """The weights on one side of a group's neurons, after the element has acted on all other groups.
 
     Args:
         point: one network, without batch axes.
         side: OUT for the weights and bias that feed a neuron, IN for the weights that read it, INDEX for what is its
-            own but has no part in its scale (see `has_index`).
+            own but is not scaled with it (see `has_index`).
         element: its part for `group` itself is not applied.
         silent: per group, which neurons (in their order in `point`) always put out zero; weights that read them count
             as zero. None, and groups beyond the end, have no such neurons.
         neurons: which neurons, in this order; all by default.
         ordered: whether the other groups are permuted as well as scaled. Without it, entries come in another order.
         positions: of the first of the other axes, how many positions; all by default. Needs `ordered`.
-        lasting: whether weights stay good when the next ones are asked for. Without it they may all come in one place
-            of memory, which is faster.
+        lasting: whether the weights of one chunk stay valid when the next chunk is made. Without it all chunks may
+            share memory, which is faster.
 
     Yields:
         Neurons [chunk], their weights [chunk, entries] flattened over all tensors in the architecture's order, and
@@ -59,7 +59,7 @@ def neuron_rows(
     ]
     count = size if neurons is None else len(neurons)
     step = max(1, CHUNK // max(1, sum(part.view.numel() // size for part in parts)))
-    # Fresh memory for each chunk would go back to the system, and come from there, time and again.
+    # New memory for each chunk would be given back to the system, and asked for again, each time.
     places = [None if lasting else torch.empty(step, *part.view.shape[1:], dtype=torch.float64) for part in parts]
     for start in range(0, count, step):
         stop = min(start + step, count)
@@ -77,13 +77,13 @@ def neuron_rows(
 
 
 def has_index(point: NetworkWeights, group: int) -> bool:
-    """Whether anything is a group's neurons' own without being scaled with them."""
+    """Whether a tensor has entries that are permuted with a group's neurons but not scaled with them."""
     roles = (role for spec in point.architecture.tensors for role in spec.roles)
     return any(role.group == group and role.side is Side.INDEX for role in roles)
 
 
 def unread_neurons(point: NetworkWeights, group: int) -> Tensor:
-    """Which neurons of a group are read by zero weights alone, bool [n]."""
+    """Which neurons of a group are read by zero weights only, bool [n]."""
     size = point.architecture.groups[group].size
     unread = torch.ones(size, dtype=torch.bool)
     for spec in point.architecture.tensors:
@@ -93,7 +93,7 @@ def unread_neurons(point: NetworkWeights, group: int) -> Tensor:
             tensor = point.tensors[spec.name]
             step = len(tensor) if axis == 0 else max(1, CHUNK // max(1, tensor[:1].numel()))
             for start in range(0, len(tensor), step):
-                # The first rows mostly read every neuron; the others need no look then.
+                # Mostly the first rows read every neuron already; then the others need not be read.
                 if not bool(unread.any()):
                     break
                 chunk = tensor[start : start + step].movedim(axis, 0)
@@ -103,11 +103,11 @@ def unread_neurons(point: NetworkWeights, group: int) -> Tensor:
 
 @dataclass(frozen=True)
 class _Part:
-    """One tensor with the neurons in front: what is done to each chunk of it, worked out once.
+    """One tensor with the neurons along its first axis, and what is done to each chunk of it.
 
     Attributes:
         view: [neurons, repeat, other axes].
-        bias: whether it is what is added to each neuron.
+        bias: whether the tensor is the neurons' bias.
         places: axes of other groups, counted from the end, and the order in which their entries are taken.
         factors: what chunks are multiplied by, in the shape that broadcasts, in float64.
     """
@@ -143,7 +143,7 @@ class _Part:
             if role.side is Side.INDEX:
                 factor = torch.ones(len(order), dtype=torch.float64)
             else:
-                factor = element.diagonals[role.group]  # half-turns move biases and readers, not a neuron's own weights
+                factor = element.diagonals[role.group]  # half-turns do not change the weights that feed a neuron
             if role.side is Side.IN:
                 factor = 1 / element.factor(role.group)
                 quiet = silent[role.group] if role.group < len(silent) else None

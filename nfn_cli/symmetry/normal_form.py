@@ -1,16 +1,16 @@
 """The normal form of a network: one point that stands for its whole orbit.
 
-Going forward through the groups, each is brought to its normal scale, signs, phases and order before the next one is
-looked at, so that every group sees the one before it as it will stay.
+The groups are treated in forward order. Each gets its normal scale, signs, phases and order before the next one is
+treated, so that the group before is always final.
 
-- Scale: `unit` gives every neuron's incoming weights and bias the norm 1; `balanced` is the orbit's least sum of
-  squares (see `balance`).
+- Scale: `unit` gives every neuron's incoming weights and bias the norm 1; `balanced` is the scale of the
+  least sum of squares on the orbit (see `balance`).
 - Sign (d = ±1): the incoming weight of largest magnitude is positive; without one, the bias.
 - Phase (sine): ω₀ b lies in (−π/2, π/2], in (−π, π] where a sign may not change.
 - Order: neurons ascend by their incoming weights and bias, entry by entry; equal ones by what reads them.
 
-A neuron that nothing feeds puts out zero whatever its scale, so what reads it counts as zero in all of this; its own
-scale, sign and order come last, from the weights that read it.
+A neuron without incoming weights and bias gives zero whatever its scale, so the weights that read it count as zero
+here. Its own scale, sign and order are found last, from these weights.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import AxisRole, NetworkWeights, Side
+from nfn_cli.architectures import Architecture, NetworkWeights, Side
 from nfn_cli.symmetry.balance import balance
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind, phase_step
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
+from nfn_cli.symmetry.lexicographic_order import lexicographic_order
 from nfn_cli.symmetry.neurons import CHUNK, has_index, neuron_rows, unread_neurons
-from nfn_cli.symmetry.order import lexicographic_order
 from nfn_cli.threads import by_weights
 
 Scale = Literal["unit", "balanced", "none"]
 
-_LEADING = 4  # entries of a row that are compared before whole rows are fetched
-# A scale this near to 1 is 1: what is normal already must come out bit for bit.
+_LEADING = 4  # entries of a row that are compared before whole rows are read
+# A scale this near to 1 becomes 1: a network that is normal already must keep every bit.
 _SNAP = 1e-12
-_MOST_TURNS = 2.0**31  # of phases beyond this, rounding leaves too little to be worth a shift
-_SQUARABLE = 1e-140, 1e150  # norms between these have lost nothing to squares that are no numbers of float64
+_MOST_TURNS = 2.0**31  # larger phases are left alone: rounding leaves nothing of them
+_SQUARABLE = 1e-140, 1e150  # norms in this range come from squares that float64 can hold
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 0.02, torch.float16: 2e-3}
 
 
@@ -56,10 +56,10 @@ class NormalForm:
 
     Attributes:
         element: g, so that g·U is normal.
-        dead: per group, places in the normal form of neurons that nothing feeds or nothing reads.
-        duplicates: per group, sets of places in the normal form whose neurons read the same; their order is settled by
-            what reads them, where that differs.
-        residual: of the balanced scale, the largest |incoming norm / outgoing norm − 1|; 0 for other scales.
+        dead: per group, the places in the normal form of neurons that have no incoming or no outgoing weights.
+        duplicates: per group, sets of places in the normal form whose neurons have equal incoming weights; their order
+            is decided by their outgoing weights, where these differ.
+        residual: for the balanced scale, the largest |incoming norm / outgoing norm − 1|; 0 for other scales.
     """
 
     element: GroupElement
@@ -78,248 +78,288 @@ def normal_form(
         point: without batch axes; computation is float64 whatever its dtype.
         precision: the dtype that the weights were stored in, which decides what counts as equal.
     """
-    builder = _Builder(point, settings or NormalFormSettings(), precision)
-    for group in range(len(point.architecture.groups)):
-        builder.settle(group)
-    builder.settle_silent()
-    return builder.result()
+    settings = settings or NormalFormSettings()
+    architecture = point.architecture
+    allowed = [_Allowed.of(architecture, group, settings) for group in range(len(architecture.groups))]
+    scales: Sequence[Tensor | None] = [None] * len(allowed)
+    residual = 0.0
+    if settings.scale == "balanced" and any(own.scaled for own in allowed):
+        scales, residual = balance(point)
+    state = _State(
+        point,
+        tolerance=_TOLERANCE.get(precision or point.tensors[architecture.first_tensor.name].dtype, 2e-6),
+        element=GroupElement.identity([group.size for group in architecture.groups]),
+    )
+    duplicates = [_settle(state, group, own, scales[group]) for group, own in enumerate(allowed)]
+    # Backwards: a silent neuron may be read by another one, whose scale must be known.
+    for group in reversed(range(len(allowed))):
+        _settle_silent(state, group, allowed[group])
+    return NormalForm(state.element, _dead(state), tuple(map(tuple, duplicates)), residual)
+
+
+@dataclass(frozen=True)
+class _Allowed:
+    """What may be done to the neurons of one group, by its kind and the settings.
+
+    Attributes:
+        scaled, signed, permuted: whether a positive factor, a sign and another place are allowed.
+        step: the half-turns by which a phase may be shifted at once; 0 where it may not be.
+        fixed: whether the group allows no factor at all, whatever the settings.
+        omega_0: of the group's sine.
+        has_phase: whether there is a sine, and a bias that holds its phase.
+    """
+
+    scaled: bool
+    signed: bool
+    permuted: bool
+    step: int
+    fixed: bool
+    omega_0: float
+    has_phase: bool
+
+    @classmethod
+    def of(cls, architecture: Architecture, group: int, settings: NormalFormSettings) -> _Allowed:
+        """What is allowed for a group of an architecture."""
+        kind, neurons = group_kind(architecture, group), architecture.groups[group]
+        step = phase_step(architecture, group)
+        return cls(
+            scaled=settings.scale != "none" and kind.is_scaled,
+            signed=settings.sign and kind.is_signed,
+            permuted=settings.permute and not neurons.in_place,
+            step=step if settings.sign else 0,
+            fixed=kind is DiagonalKind.TRIVIAL,
+            omega_0=neurons.omega_0,
+            has_phase=step > 0,
+        )
+
+    def shifted(self, diagonal: Tensor, biases: Tensor, half_turns: Tensor) -> Tensor:
+        """The biases under a diagonal and half-turns."""
+        return diagonal * biases + half_turns.double() * (math.pi / self.omega_0)
 
 
 @dataclass
-class _Builder:
+class _State:
+    """One network, and what is settled of it.
+
+    Attributes:
+        tolerance: numbers nearer to each other than this, relatively, are equal.
+        element: brings the groups that are settled to their normal form.
+        silent: of each group that is settled, which neurons always put out zero, bool [n]; None where there are none.
+    """
+
     point: NetworkWeights
-    settings: NormalFormSettings
-    precision: torch.dtype | None
-    element: GroupElement = field(init=False)
-    silent: list[Tensor | None] = field(init=False, default_factory=list)
-    duplicates: list[list[Tensor]] = field(init=False, default_factory=list)
-    scales: list[Tensor] | None = field(init=False, default=None)
-    residual: float = field(init=False, default=0.0)
-    whole: tuple[Tensor, Tensor | None] | None = field(init=False, default=None)  # rows of a small group, while settled
+    tolerance: float
+    element: GroupElement
+    silent: list[Tensor | None] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        architecture = self.point.architecture
-        self.element = GroupElement.identity([group.size for group in architecture.groups])
-        first = self.point.tensors[architecture.tensors[0].name].dtype
-        self.tolerance = _TOLERANCE.get(self.precision or first, 2e-6)
-        kinds = {self._kind(group) for group in range(len(architecture.groups))}
-        if self.settings.scale == "balanced" and kinds & {DiagonalKind.POSITIVE, DiagonalKind.NONZERO}:
-            self.scales, self.residual = balance(self.point)
 
-    def settle(self, group: int) -> None:
-        """Bring one group to its normal form; those before it are."""
-        kind = self._kind(group)
-        phased = self.settings.sign and self._has_phase(group)
-        signed = self.settings.sign and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
-        fed, biases, signs = self._measured(group, signed=signed)
-        diagonal = torch.ones_like(fed)
-        if kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO):
-            diagonal = self._scale(group, torch.hypot(fed, biases))
-        if signed:
-            diagonal = diagonal * signs
-        turns = self.element.turns[group]  # none so far
-        if phased:
-            turns = self._phase(group, kind, diagonal * biases)
-            if signed:
-                # A neuron without weights has its sign from its bias, once that is in its interval.
-                flipped = (fed == 0) & (self._added(group, diagonal, biases, turns) < 0)
-                diagonal, turns = (torch.where(flipped, -part, part) for part in (diagonal, turns))
-        self._set(group, self.element.permutations[group], diagonal, turns)
-        silent = fed == 0
-        if bool(silent.any()):
-            # Of sin(ω₀ b) = 0, every half-turn is a solution; the normal phase leaves b = 0 but for rounding.
-            zero = 1e-9 / self._omega(group) if self._has_phase(group) else 0.0
-            silent &= self._added(group, diagonal, biases, turns).abs() <= zero
-        none = kind is DiagonalKind.TRIVIAL or not bool(silent.any())
-        self.silent.append(None if none else silent)
-        self.duplicates.append([])
-        if self.settings.permute and not self.point.architecture.groups[group].in_place:
-            self._sort(group)
+@dataclass(frozen=True)
+class _Fed:
+    """What feeds the neurons of a group.
 
-    def _measured(self, group: int, *, signed: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Of each neuron the norm of its incoming weights, its bias (0 without one), its sign (1 if not `signed`)."""
-        fed, biases, signs = [], [], []
-        small, self.whole = self._is_small(group), None
-        # Of entries of one size the first decides the sign, so only there their order matters.
-        for neurons, weights, bias in self._rows(group, ordered=signed or small, lasting=small):
-            fed.append(_norms(weights))
-            biases.append(torch.zeros(len(neurons), dtype=torch.float64) if bias is None else bias.clone())
-            if signed:
-                signs.append(_sign_of_largest(weights, bias))
-            if small:
-                self.whole = weights, bias
-        norms = _joined(fed)
-        return norms, _joined(biases), _joined(signs) if signed else torch.ones_like(norms)
+    Attributes:
+        norms: of each neuron's incoming weights, [n].
+        biases: [n]; zeros where there are none.
+        signs: of each neuron, [n]; ones where signs do not matter.
+        rows: of a small group the weights [n, entries] and the biases themselves, so that they are read only once;
+            None of a large one.
+    """
 
-    def _is_small(self, group: int) -> bool:
-        """Whether the rows of a group come in one chunk, and so may be kept from their measuring to their sorting."""
-        architecture = self.point.architecture
-        fed = [spec for spec in architecture.tensors if any(_lists(role, group) for role in spec.roles)]
-        return sum(math.prod(spec.shape) for spec in fed) <= CHUNK
+    norms: Tensor
+    biases: Tensor
+    signs: Tensor
+    rows: tuple[Tensor, Tensor | None] | None
 
-    def settle_silent(self) -> None:
-        """Give the neurons that nothing feeds the scale, sign and order that make the weights that read them normal.
 
-        Backwards: a silent neuron may be read by another one, whose scale must be known.
-        """
-        for group in reversed(range(len(self.silent))):
-            kind, silent = self._kind(group), self.silent[group]
-            if silent is None:
-                continue
-            neurons = silent.nonzero()[:, 0]
-            diagonals, turns, columns = [], [], []
-            for some, weights, _ in neuron_rows(self.point, group, Side.IN, self.element, neurons=neurons):
-                norms = _norms(weights)
-                chosen = torch.ones_like(norms)
-                if self.settings.scale != "none" and kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO):
-                    chosen = _snapped(_scalable(norms))
-                if self.settings.sign and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):
-                    chosen = chosen * _sign_of_largest(weights, None)
-                columns.append(weights / chosen[:, None])
-                half = torch.zeros(len(some), dtype=torch.int64)
-                if self.settings.sign and self._has_phase(group):
-                    # sin(ω₀ b) = 0: as many half-turns back as b has, each of which flips the sign.
-                    biases = torch.cat([bias for _, _, bias in self._rows(group, some) if bias is not None])
-                    half = torch.round(biases * self._omega(group) / math.pi).long()
-                    chosen = chosen * (1 - 2 * (half % 2))
-                diagonals.append(chosen)
-                turns.append(-chosen.sign().long() * half)
-            order = torch.arange(len(neurons))
-            permute = self.settings.permute and not self.point.architecture.groups[group].in_place
-            if permute:  # by what reads them, now that its scales are known
-                order = lexicographic_order(_joined(columns), self.tolerance)[0]
-            places = self.element.permutations[group].argsort()[neurons]
-            places = places.sort().values if permute else places
-            parts = (self.element.permutations[group], self.element.diagonals[group], self.element.turns[group])
-            found = (neurons, _joined(diagonals), _joined(turns))
-            settled = (old.index_copy(0, places, own[order]) for old, own in zip(parts, found, strict=True))
-            self._set(group, *settled)
+def _settle(state: _State, group: int, allowed: _Allowed, scales: Tensor | None) -> list[Tensor]:
+    """Bring one group to its normal form; those before it are.
 
-    def result(self) -> NormalForm:
-        """What was found."""
-        dead = []
-        for group, silent in enumerate(self.silent):
-            unread = unread_neurons(self.point, group)
-            found = unread if silent is None else silent | unread
-            dead.append(found[self.element.permutations[group]].nonzero()[:, 0])
-        return NormalForm(self.element, tuple(dead), tuple(map(tuple, self.duplicates)), self.residual)
+    Args:
+        scales: the group's balanced ones, [n]; None to give what feeds each neuron the norm 1.
 
-    def _kind(self, group: int) -> DiagonalKind:
-        return group_kind(self.point.architecture, group)
+    Returns:
+        The group's duplicates, as in `NormalForm`.
+    """
+    fed = _measure(state, group, allowed)
+    diagonal, half_turns = _factors(fed, allowed, scales)
+    order = state.element.permutations[group]
+    state.element = state.element.replace(group, order, diagonal, half_turns)
+    state.silent.append(_silent(fed, allowed, diagonal, half_turns))
+    if not allowed.permuted:
+        return []
+    order, duplicates = _sort(state, group, allowed, fed)
+    state.element = state.element.replace(group, order, diagonal[order], half_turns[order])
+    return duplicates
 
-    def _has_phase(self, group: int) -> bool:
-        architecture = self.point.architecture
-        return architecture.groups[group].activation == "sin" and any(
-            role.bias and role.group == group for spec in architecture.tensors for role in spec.roles
-        )
 
-    def _rows(
-        self,
-        group: int,
-        neurons: Tensor | None = None,
-        *,
-        ordered: bool = True,
-        positions: int | None = None,
-        lasting: bool = True,
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        return neuron_rows(
-            self.point,
-            group,
-            Side.OUT,
-            self.element,
-            self.silent,
-            neurons,
-            ordered=ordered,
-            positions=positions,
-            lasting=lasting,
-        )
+def _measure(state: _State, group: int, allowed: _Allowed) -> _Fed:
+    """Measure what feeds a group, a chunk at a time."""
+    norms, biases, signs, rows = [], [], [], None
+    is_small = _is_small(state.point.architecture, group)
+    # Of entries of one size the first decides the sign, so only there their order matters.
+    ordered = allowed.signed or is_small
+    chunks = neuron_rows(state.point, group, Side.OUT, state.element, state.silent, ordered=ordered, lasting=is_small)
+    for neurons, weights, bias in chunks:
+        norms.append(_norms(weights))
+        biases.append(torch.zeros(len(neurons), dtype=torch.float64) if bias is None else bias.clone())
+        signs.append(_sign_of_largest(weights, bias) if allowed.signed else torch.ones_like(norms[-1]))
+        rows = (weights, bias) if is_small else None
+    return _Fed(_joined(norms), _joined(biases), _joined(signs), rows)
 
-    def _chosen(
-        self, group: int, neurons: Tensor | None, positions: int | None
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        """Rows of the group that is settled, as `_rows`; all their entries where they are there already."""
-        if self.whole is None:
-            yield from self._rows(group, neurons, positions=positions)
-            return
-        weights, bias = self.whole
-        if neurons is None:
-            yield torch.arange(len(weights)), weights, bias
-        else:
-            yield neurons, weights[neurons], None if bias is None else bias[neurons]
 
-    def _set(self, group: int, permutation: Tensor, diagonal: Tensor, turns: Tensor) -> None:
-        self.element = self.element.replace(group, permutation, diagonal, turns)
+def _is_small(architecture: Architecture, group: int) -> bool:
+    """Whether what feeds a group comes in one chunk."""
+    fed = [
+        spec
+        for spec in architecture.tensors
+        if any(role.group == group and role.side is Side.OUT for role in spec.roles)
+    ]
+    return sum(math.prod(spec.shape) for spec in fed) <= CHUNK
 
-    def _scale(self, group: int, norms: Tensor) -> Tensor:
-        if self.settings.scale == "none":
-            return torch.ones_like(norms)
-        if self.scales is not None:
-            return self.scales[group]
-        return _snapped(1 / _scalable(norms))
 
-    def _omega(self, group: int) -> float:
-        return self.point.architecture.groups[group].omega_0
+def _factors(fed: _Fed, allowed: _Allowed, scales: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The diagonal, float64 [n], and the half-turns, int64 [n], that make what feeds a group normal."""
+    diagonal = torch.ones_like(fed.norms)
+    if allowed.scaled:
+        diagonal = scales if scales is not None else _snapped(1 / _scalable(torch.hypot(fed.norms, fed.biases)))
+    if allowed.signed:
+        diagonal = diagonal * fed.signs
+    half_turns = torch.zeros(len(diagonal), dtype=torch.int64)
+    if allowed.step:
+        half_turns = _phase(allowed, diagonal * fed.biases)
+        if allowed.signed:
+            # A neuron without weights has its sign from its bias, once that is in its interval.
+            flipped = (fed.norms == 0) & (allowed.shifted(diagonal, fed.biases, half_turns) < 0)
+            diagonal, half_turns = (torch.where(flipped, -part, part) for part in (diagonal, half_turns))
+    return diagonal, half_turns
 
-    def _added(self, group: int, diagonal: Tensor, biases: Tensor, turns: Tensor) -> Tensor:
-        """The biases under a diagonal and half-turns."""
-        return diagonal * biases + turns.double() * (math.pi / self._omega(group))
 
-    def _phase(self, group: int, kind: DiagonalKind, biases: Tensor) -> Tensor:
-        """The half-turns that bring ω₀ b into (−π/2, π/2]; whole turns into (−π, π] where no sign may change."""
-        step = 1 if kind is DiagonalKind.SIGN else 2
-        turns = torch.floor(0.5 - self._omega(group) * biases / (step * math.pi))
-        return step * torch.where(turns.abs() <= _MOST_TURNS, turns, 0.0).long()
+def _phase(allowed: _Allowed, biases: Tensor) -> Tensor:
+    """The half-turns that bring ω₀ b into (−π/2, π/2]; whole turns into (−π, π] where no sign may change."""
+    steps = torch.floor(0.5 - allowed.omega_0 * biases / (allowed.step * math.pi))
+    return allowed.step * torch.where(steps.abs() <= _MOST_TURNS, steps, 0.0).long()
 
-    def _sort(self, group: int) -> None:
-        """Permute a group whose diagonal and turns are settled."""
-        diagonal, turns = self.element.diagonals[group], self.element.turns[group]
 
-        def normal_rows(neurons: Tensor | None = None, entries: int | None = None) -> Tensor:
-            found = []
-            for some, weights, bias in self._chosen(group, neurons, entries):
-                columns = [weights[:, :entries] * diagonal[some, None]]
-                missing = entries is None or weights.shape[1] < entries
-                if missing and bias is not None:  # None, too, without one in the file: a phase has nowhere to go
-                    columns.append(self._added(group, diagonal[some], bias, turns[some])[:, None])
-                found.append(torch.cat(columns, dim=1))
-            return _joined(found)
+def _silent(fed: _Fed, allowed: _Allowed, diagonal: Tensor, half_turns: Tensor) -> Tensor | None:
+    """Which neurons always put out zero, bool [n]; None where there are none."""
+    silent = fed.norms == 0
+    if allowed.fixed or not bool(silent.any()):
+        return None
+    # Of sin(ω₀ b) = 0, every half-turn is a solution; the normal phase leaves b = 0 but for rounding.
+    zero = 1e-9 / allowed.omega_0 if allowed.has_phase else 0.0
+    silent &= allowed.shifted(diagonal, fed.biases, half_turns).abs() <= zero
+    return silent if bool(silent.any()) else None
 
-        def whole_rows(neurons: Tensor) -> Tensor:
-            rows = normal_rows(neurons)
-            if not has_index(self.point, group):
-                return rows
+
+def _sort(state: _State, group: int, allowed: _Allowed, fed: _Fed) -> tuple[Tensor, list[Tensor]]:
+    """The order of a group whose diagonal and half-turns are settled, int64 [n], and the places of its duplicates."""
+    order, tied = lexicographic_order(_normal_rows(state, group, allowed, fed, entries=_LEADING), state.tolerance)
+    duplicates = []
+    for places in tied:
+        neurons = order[places]
+        rows = _normal_rows(state, group, allowed, fed, neurons)
+        if has_index(state.point, group):
             # What is not scaled with a neuron, such as the weights before a LayerNorm, tells it from others as well.
-            parts = neuron_rows(self.point, group, Side.INDEX, self.element, self.silent, neurons)
-            return torch.cat([rows, torch.cat([part for _, part, _ in parts])], dim=1)
-
-        order, tied = lexicographic_order(normal_rows(entries=_LEADING), self.tolerance)
-        for places in tied:
-            neurons = order[places]
-            within, same = lexicographic_order(whole_rows(neurons), self.tolerance)
-            neurons = neurons[within]
-            for equal in same:
-                neurons[equal] = neurons[equal][self._order_of_duplicates(group, neurons[equal])]
-                self.duplicates[group].append(places[equal])
-            order[places] = neurons
-        self._set(group, order, diagonal[order], turns[order])
-
-    def _order_of_duplicates(self, group: int, neurons: Tensor) -> Tensor:
-        """Neurons that read the same, by the sizes of what reads them.
-
-        The next group is not settled, so only what it cannot change is compared: the sizes of a neuron's weights beside
-        those of the others in the set, in descending order.
-        """
-        columns = torch.cat(
-            [weights for _, weights, _ in neuron_rows(self.point, group, Side.IN, self.element, neurons=neurons)]
-        )
-        columns = columns * (1 / self.element.diagonals[group][neurons])[:, None]
-        sizes = columns.abs()
-        sizes = sizes / sizes.amax(0).clamp_min(torch.finfo(torch.float64).tiny)
-        return lexicographic_order(sizes.sort(dim=1, descending=True).values, self.tolerance)[0]
+            parts = neuron_rows(state.point, group, Side.INDEX, state.element, state.silent, neurons)
+            rows = torch.cat([rows, torch.cat([part for _, part, _ in parts])], dim=1)
+        within, same = lexicographic_order(rows, state.tolerance)
+        neurons = neurons[within]
+        for equal in same:
+            neurons[equal] = neurons[equal][_order_of_duplicates(state, group, neurons[equal])]
+            duplicates.append(places[equal])
+        order[places] = neurons
+    return order, duplicates
 
 
-def _lists(role: AxisRole, group: int) -> bool:
-    return role.group == group and role.side is Side.OUT
+def _normal_rows(
+    state: _State,
+    group: int,
+    allowed: _Allowed,
+    fed: _Fed,
+    neurons: Tensor | None = None,
+    entries: int | None = None,
+) -> Tensor:
+    """The normal weights and biases of some neurons, [neurons, entries]; of all neurons and entries by default."""
+    diagonal, half_turns = state.element.diagonals[group], state.element.half_turns[group]
+    found = []
+    for some, weights, bias in _rows(state, group, fed, neurons, entries):
+        columns = [weights[:, :entries] * diagonal[some, None]]
+        missing = entries is None or weights.shape[1] < entries
+        if missing and bias is not None:  # None, too, without one in the file: a phase has nowhere to go
+            columns.append(allowed.shifted(diagonal[some], bias, half_turns[some])[:, None])
+        found.append(torch.cat(columns, dim=1))
+    return _joined(found)
+
+
+def _rows(
+    state: _State, group: int, fed: _Fed, neurons: Tensor | None, positions: int | None
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """What feeds some neurons, as `neuron_rows`; all entries where they are there already."""
+    if fed.rows is None:
+        yield from neuron_rows(state.point, group, Side.OUT, state.element, state.silent, neurons, positions=positions)
+        return
+    weights, bias = fed.rows
+    if neurons is None:
+        yield torch.arange(len(weights)), weights, bias
+    else:
+        yield neurons, weights[neurons], None if bias is None else bias[neurons]
+
+
+def _order_of_duplicates(state: _State, group: int, neurons: Tensor) -> Tensor:
+    """Neurons that read the same, by the sizes of what reads them.
+
+    The next group is not settled, so only what it cannot change is compared: the sizes of a neuron's weights beside
+    those of the others in the set, in descending order.
+    """
+    read = neuron_rows(state.point, group, Side.IN, state.element, neurons=neurons)
+    columns = torch.cat([weights for _, weights, _ in read])
+    columns = columns * (1 / state.element.diagonals[group][neurons])[:, None]
+    sizes = columns.abs()
+    sizes = sizes / sizes.amax(0).clamp_min(torch.finfo(torch.float64).tiny)
+    return lexicographic_order(sizes.sort(dim=1, descending=True).values, state.tolerance)[0]
+
+
+def _settle_silent(state: _State, group: int, allowed: _Allowed) -> None:
+    """Give the neurons that nothing feeds the scale, sign and order that make the weights that read them normal."""
+    silent = state.silent[group]
+    if silent is None:
+        return
+    neurons = silent.nonzero()[:, 0]
+    diagonals, half_turns, columns = [], [], []
+    for some, weights, _ in neuron_rows(state.point, group, Side.IN, state.element, neurons=neurons):
+        norms = _norms(weights)
+        chosen = _snapped(_scalable(norms)) if allowed.scaled else torch.ones_like(norms)
+        if allowed.signed:
+            chosen = chosen * _sign_of_largest(weights, None)
+        columns.append(weights / chosen[:, None])
+        half = torch.zeros(len(some), dtype=torch.int64)
+        if allowed.step:
+            # sin(ω₀ b) = 0: as many half-turns back as b has, each of which flips the sign.
+            fed = neuron_rows(state.point, group, Side.OUT, state.element, state.silent, some)
+            biases = torch.cat([bias for _, _, bias in fed if bias is not None])
+            half = torch.round(biases * allowed.omega_0 / math.pi).long()
+            chosen = chosen * (1 - 2 * (half % 2))
+        diagonals.append(chosen)
+        half_turns.append(-chosen.sign().long() * half)
+    order = torch.arange(len(neurons))
+    places = state.element.permutations[group].argsort()[neurons]
+    if allowed.permuted:  # by what reads them, now that its scales are known
+        order = lexicographic_order(_joined(columns), state.tolerance)[0]
+        places = places.sort().values
+    old = state.element.permutations[group], state.element.diagonals[group], state.element.half_turns[group]
+    new = neurons, _joined(diagonals), _joined(half_turns)
+    settled = (mine.index_copy(0, places, own[order]) for mine, own in zip(old, new, strict=True))
+    state.element = state.element.replace(group, *settled)
+
+
+def _dead(state: _State) -> tuple[Tensor, ...]:
+    """Per group, the places in the normal form of neurons that nothing feeds or nothing reads."""
+    dead = []
+    for group, silent in enumerate(state.silent):
+        unread = unread_neurons(state.point, group)
+        found = unread if silent is None else silent | unread
+        dead.append(found[state.element.permutations[group]].nonzero()[:, 0])
+    return tuple(dead)
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:

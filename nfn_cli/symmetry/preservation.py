@@ -20,7 +20,7 @@ from nfn_cli.symmetry.action import act
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.threads import by_weights
 
-# Of outputs: what many layers make of one rounding of every weight.
+# Of outputs: many layers enlarge the rounding of each weight.
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 0.2}
 USUAL_INPUTS = 16
 _LARGEST_SIDE = 256
@@ -28,12 +28,12 @@ _LARGEST_SIDE = 256
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that has to stay.
+    """One comparison of values that have to stay the same.
 
     Attributes:
         name: what was compared.
-        samples: elements that acted.
-        deviation: the largest difference, relative to the largest value before; infinite where something is no number.
+        samples: how many elements acted.
+        deviation: the largest difference, relative to the largest value before; infinite where a value is NaN.
         tolerance: the deviation that still counts as rounding.
     """
 
@@ -44,7 +44,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether it stayed."""
+        """Whether the values stayed the same but for rounding."""
         return self.deviation <= self.tolerance
 
 
@@ -54,7 +54,7 @@ def output_tolerance(dtype: torch.dtype) -> float:
 
 
 def compare(name: str, before: Tensor, after: Iterable[Tensor], tolerance: float) -> Check:
-    """Measure how far values came from what they were."""
+    """Measure how much values have changed."""
     largest, samples = 0.0, 0
     before = before.double()
     size = before.abs().max()
@@ -67,8 +67,8 @@ def compare(name: str, before: Tensor, after: Iterable[Tensor], tolerance: float
 
 
 def compare_each(name: str, before: Sequence[Tensor], after: Iterable[Sequence[Tensor]], tolerance: float) -> Check:
-    """As `compare`, of several outputs: each counts by its own size, since a value beside logits may be a thousand
-    times smaller."""
+    """As `compare`, of several outputs, each relative to its own size: one of them may be a thousand times smaller
+    than the others, such as a value beside logits."""
     sizes = [output.abs().max() if output.count_nonzero() and len(before) > 1 else 1.0 for output in before]
 
     def joined(outputs: Sequence[Tensor]) -> Tensor:
@@ -99,8 +99,8 @@ def check_outputs(
     exact = NetworkWeights(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
     chain = chain or point.architecture
 
-    def run(moved: NetworkWeights) -> Tensor:
-        return functional_forward(NetworkWeights(chain, moved.tensors), inputs, padding=None if padded else 0)
+    def run(network: NetworkWeights) -> Tensor:
+        return functional_forward(NetworkWeights(chain, network.tensors), inputs, padding=None if padded else 0)
 
     try:
         before = run(exact)
@@ -119,10 +119,10 @@ def random_inputs(shape: Sequence[int], generator: torch.Generator, count: int =
 
 
 def fitting_shape(architecture: Architecture) -> tuple[int, ...]:
-    """A shape of inputs that a network's layers fit when nothing pools: channels and equal sides, or features.
+    """A shape of inputs that fits a network's layers without pooling: channels and equal sides, or features.
 
-    Where no size fits its flatten, and where that has a single position, a pooling is taken to stand before it and
-    some positions are left for that.
+    If no size fits the flatten, or the flatten has a single position, a pooling before it is assumed, and the shape
+    leaves some positions for it.
     """
     first = architecture.layers[0]
     if first.kind != "conv":

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import Architecture
+from nfn_cli.symmetry.diagonal_kinds import group_kind, phase_step
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 
 
 def sample_element(
@@ -36,23 +36,21 @@ def sample_element(
     low, high = (math.log(bound) for bound in scale_range)
     permutations: list[Tensor] = []
     diagonals: list[Tensor] = []
-    turns: list[Tensor] = []
-    biased = {role.group for spec in architecture.tensors for role in spec.roles if role.bias}
+    half_turns: list[Tensor] = []
     for position, group in enumerate(architecture.groups):
         shape = (*batch, group.size)
         kind = group_kind(architecture, position)
         order = torch.rand(shape, generator=generator, dtype=torch.float64).argsort(-1)
         permutations.append(order if permute and not group.in_place else torch.arange(group.size).expand(shape).clone())
         diagonal = torch.ones(shape, dtype=torch.float64)
-        if scale and kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO):
+        if scale and kind.is_scaled:
             uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
             diagonal = (low + (high - low) * uniform).exp().clamp(*scale_range)  # exp(log(x)) rounds
-        if flip and kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):
+        if flip and kind.is_signed:
             diagonal = diagonal * (2 * torch.randint(2, shape, generator=generator) - 1)
         diagonals.append(diagonal)
         shifts = torch.zeros(shape, dtype=torch.int64)
-        if phase and group.activation == "sin" and position in biased:
-            step = 1 if kind is DiagonalKind.SIGN else 2
+        if phase and (step := phase_step(architecture, position)):
             shifts = step * torch.randint(-1, 2, shape, generator=generator)
-        turns.append(shifts)
-    return GroupElement(tuple(permutations), tuple(diagonals), tuple(turns))
+        half_turns.append(shifts)
+    return GroupElement(tuple(permutations), tuple(diagonals), tuple(half_turns))

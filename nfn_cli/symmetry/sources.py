@@ -15,18 +15,18 @@ from nfn_cli.errors import ArchitectureError, DifferentError, UsageError, shown
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.sampling import sample_element
 from nfn_cli.symmetry.stored_element import load_element, save_element
-from nfn_cli.symmetry.transform import Source, move, read_source
+from nfn_cli.symmetry.transform import Source, read_source, transformed
 
 if TYPE_CHECKING:
-    # Chains, which are read by the thousand, need none of these.
+    # Chains are read by the thousand and need none of these, so they are not imported for them.
     from nfn_cli.architectures.traced import NetworkTracer, TracedNetwork
     from nfn_cli.symmetry import labelled
     from nfn_cli.symmetry.labelled.source import LabelledSource
-    from nfn_cli.symmetry.transform import MovedTensors
+    from nfn_cli.symmetry.transform import TransformedTensors
 
     AnySource = Source | LabelledSource
     AnyElement = GroupElement | labelled.Element
-    AnyMoved = MovedTensors | labelled.MovedTensors
+    AnyTransformed = TransformedTensors | labelled.TransformedTensors
 
 Chains = TypeVar("Chains")
 
@@ -148,33 +148,32 @@ def inverted(source: AnySource, element: AnyElement) -> AnyElement:
     return labelled.inverse(source.architecture, element)
 
 
-def moved_by(source: AnySource, element: AnyElement, *, exact: bool = False) -> AnyMoved:
-    """The file's tensors behind an element, made as they are written.
+def transformed_by(source: AnySource, element: AnyElement, *, exact: bool = False) -> AnyTransformed:
+    """The file's tensors after an element has acted, each computed when it is asked for.
 
     Args:
-        exact: of traced networks, refuse what would be rounded.
+        exact: for traced networks, refuse numbers that would be rounded.
     """
     if isinstance(source, Source):
         assert isinstance(element, GroupElement)
-        return move(source, element)
+        return transformed(source, element)
     from nfn_cli.symmetry import labelled
 
     assert isinstance(element, labelled.Element)
     own = source.checkpoint
-    return labelled.MovedTensors(own.path, own.tensors, source.architecture, element, exact=exact)
+    return labelled.TransformedTensors(own.path, own.tensors, source.architecture, element, exact=exact)
 
 
 def read_any(path: Path, told: Told, tracer: NetworkTracer, like: AnySource | None = None) -> AnySource:
     """Read a checkpoint: by the user's module; by a configuration beside it; as chains; by names and shapes.
 
-    The first of these that tells something decides. A module that names and shapes tell is taken where the file is no
-    single chain.
+    The first of these that is there decides. Names and shapes decide only where the file is not one single chain.
 
     Args:
         like: a network that it is compared with, whose configuration counts where none is beside the file.
 
     Raises:
-        CheckpointError, ArchitectureError, UsageError: it cannot be read; of several causes the likeliest.
+        CheckpointError, ArchitectureError, UsageError: it cannot be read; the likeliest of several causes.
     """
     same = None if like is None or isinstance(like, Source) else like.network
     return traced_or(
@@ -208,7 +207,7 @@ def traced_or(
     unreadable: UnreadableConfigError | None = None
     try:
         config = config_beside(path)
-    except UnreadableConfigError as error:  # it may be nothing of the network's
+    except UnreadableConfigError as error:  # it may have nothing to do with the network
         unreadable = error
     if config is not None:
         found = _traced(path, tracer, told, config)
@@ -231,7 +230,7 @@ def traced_or(
         except ArchitectureError as refused:
             if unknown is None:
                 raise
-            # There is a configuration, which tells a family that nobody knows.
+            # There is a configuration, of a family that is not known here.
             raise ArchitectureError(path, unknown, "give its module: --model FILE.py:FACTORY") from refused
         if found is None:
             raise _with_model(error) from error
@@ -253,7 +252,7 @@ def _traced(
 
 
 def _with_model(error: ArchitectureError) -> ArchitectureError:
-    """The refusal of a chain, with the way to read the network whole."""
+    """The error of a refused chain, with the advice to give the network's module."""
     if "--model" in error.remedy:
         return error
     return ArchitectureError(error.subject, error.cause, f"{error.remedy}; or give its module: --model FILE.py:FACTORY")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -11,13 +12,14 @@ from torch import Tensor
 from nfn_cli.architectures import Architecture
 from nfn_cli.checkpoints import save_tensors
 from nfn_cli.errors import CheckpointError
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind, phase_step
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 
 KIND = "nfn.element"
 FINGERPRINT = "nfn.fingerprint"
 LABELS = "nfn.labels"  # of an element that acts on labels, its version
-_PARTS = ("permutation", "diagonal", "turns")
+_PARTS = ("permutation", "diagonal", "half_turns")
+_FORMER_KEYS = {"half_turns": "turns"}  # in files of earlier versions
 _REMEDY = "give an element that nfn saved for this network"
 
 
@@ -27,7 +29,7 @@ def save_element(path: Path, element: GroupElement, architecture: Architecture, 
     Raises:
         CheckpointError: the file exists (without `overwrite`) or cannot be written.
     """
-    columns = zip(element.permutations, element.diagonals, element.turns, strict=True)
+    columns = zip(element.permutations, element.diagonals, element.half_turns, strict=True)
     tensors = {
         f"{position}.{part}": tensor
         for position, parts in enumerate(columns)
@@ -57,16 +59,24 @@ def load_element(path: Path, architecture: Architecture) -> GroupElement:
         raise CheckpointError(path, "an element of another architecture", _REMEDY)
     parts: list[tuple[Tensor, ...]] = []
     for position, group in enumerate(architecture.groups):
-        found = tuple(tensors.get(f"{position}.{part}", torch.empty(0)) for part in _PARTS)
+        found = tuple(_part(tensors, position, part) for part in _PARTS)
         reason = _wrong(architecture, position, *found)
         if reason:
             raise CheckpointError(path, f"group {group.name}: {reason}", _REMEDY)
         parts.append(found)
-    permutations, diagonals, turns = zip(*parts, strict=True) if parts else ((), (), ())
-    return GroupElement(tuple(permutations), tuple(diagonals), tuple(turns))
+    permutations, diagonals, half_turns = zip(*parts, strict=True) if parts else ((), (), ())
+    return GroupElement(tuple(permutations), tuple(diagonals), tuple(half_turns))
 
 
-def _wrong(architecture: Architecture, group: int, permutation: Tensor, diagonal: Tensor, turns: Tensor) -> str | None:
+def _part(tensors: Mapping[str, Tensor], group: int, part: str) -> Tensor:
+    """One part of an element on one group; empty where the file lacks it."""
+    keys = (f"{group}.{part}", f"{group}.{_FORMER_KEYS.get(part, part)}")
+    return next((tensors[key] for key in keys if key in tensors), torch.empty(0))
+
+
+def _wrong(
+    architecture: Architecture, group: int, permutation: Tensor, diagonal: Tensor, half_turns: Tensor
+) -> str | None:
     """Why these parts do not act on a group, or None."""
     size = architecture.groups[group].size
     if permutation.dtype != torch.int64 or not torch.equal(permutation.sort().values, torch.arange(size)):
@@ -75,8 +85,8 @@ def _wrong(architecture: Architecture, group: int, permutation: Tensor, diagonal
         return "a permutation would change the function of a network with groups of neurons"
     if diagonal.dtype != torch.float64 or diagonal.shape != (size,) or not bool(diagonal.isfinite().all()):
         return f"its diagonal is not {size} finite numbers"
-    if turns.dtype != torch.int64 or turns.shape != (size,):
-        return f"its turns are not {size} whole numbers"
+    if half_turns.dtype != torch.int64 or half_turns.shape != (size,):
+        return f"its half-turns are not {size} whole numbers"
     kind, activation = group_kind(architecture, group), architecture.groups[group].activation
     allowed = {
         DiagonalKind.POSITIVE: diagonal > 0,
@@ -87,8 +97,7 @@ def _wrong(architecture: Architecture, group: int, permutation: Tensor, diagonal
     if not bool(allowed.all()):
         factor = diagonal[~allowed][0].item()
         return f"a factor of {factor:g} would change the function of a network with {activation}"
-    biased = any(role.bias and role.group == group for spec in architecture.tensors for role in spec.roles)
-    step = 1 if kind is DiagonalKind.SIGN else 2
-    if bool(turns.any()) and (activation != "sin" or not biased or bool((turns % step).any())):
+    step = phase_step(architecture, group)
+    if bool(half_turns.any()) and (not step or bool((half_turns % step).any())):
         return f"a shift of phase would change the function of a network with {activation}"
     return None

@@ -13,8 +13,8 @@ from nfn_cli.architectures import Architecture, Reading, ReadNetwork, Told, read
 from nfn_cli.checkpoints import Checkpoint, PartedTensors
 from nfn_cli.errors import ArchitectureError, CheckpointError
 from nfn_cli.symmetry.action import acted_rows
+from nfn_cli.symmetry.diagonal_kinds import depends_on_pooling
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, diagonal_kind
 from nfn_cli.symmetry.neurons import CHUNK
 
 
@@ -33,9 +33,9 @@ class Source:
 
     @property
     def beside(self) -> dict[str, Tensor]:
-        """The network's tensors on which nothing acts, but for counters."""
-        moved = {spec.name for spec in self.stored.tensors}
-        own = {name: self.checkpoint.tensors[name] for name in self.network.names if name not in moved}
+        """The network's tensors on which the group does not act, without counters."""
+        acted_on = {spec.name for spec in self.stored.tensors}
+        own = {name: self.checkpoint.tensors[name] for name in self.network.names if name not in acted_on}
         return {
             name: tensor
             for name, tensor in own.items()
@@ -49,10 +49,11 @@ class Source:
         return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
 
 
-class MovedTensors(PartedTensors):
-    """A checkpoint's tensors after an element, by their names in the checkpoint and in the file's dtype.
+class TransformedTensors(PartedTensors):
+    """A checkpoint's tensors after an element has acted, by their names in the checkpoint and in the file's dtype.
 
-    Each is computed in float64 when it is asked for, rounded, and not kept: a large network is never there twice.
+    Each is computed in float64 when it is asked for, rounded, and not kept, so that memory never holds a large network
+    twice.
 
     Attributes:
         rounding: the largest error of rounding among the tensors asked for, relative to the largest entry of the same
@@ -77,7 +78,7 @@ class MovedTensors(PartedTensors):
         return new
 
     def parts(self, name: str) -> Iterator[Tensor]:
-        """The tensor's rows, a few at a time: they stay in a processor's cache from float64 to the file."""
+        """The tensor's rows, a few at a time, so that they stay in a processor's cache until they are written."""
         spec, old = self.specs[name], self.source.checkpoint.tensors[name]
         largest = lost = 0.0
         count = max(1, CHUNK // max(1, old[:1].numel()))
@@ -89,7 +90,7 @@ class MovedTensors(PartedTensors):
                 cause = f"tensor {name!r} would leave the range of {kind}"
                 raise CheckpointError(self.source.checkpoint.path, cause, "convert the checkpoint to float32 first")
             if part.dtype != exact.dtype:
-                lost = max(lost, _size(exact.sub_(part.double())))  # float64 of its own, used no more
+                lost = max(lost, _size(exact.sub_(part.double())))  # a float64 copy that is not used again
             yield part
         self.rounding = max(self.rounding, lost / largest if largest else 0.0)
 
@@ -109,22 +110,20 @@ def read_source(
         told: what the caller says of the network; `activation` and `pool` are short for its own.
 
     Raises:
-        CheckpointError, ArchitectureError: it cannot be read as a chain, nobody tells its activation, or an odd
-            activation behind a convolution may stand before a max-pooling, which does not commute with signs.
+        CheckpointError, ArchitectureError: it cannot be read as a chain, its activation is not known, or it is not
+            known whether a max-pooling, which does not commute with signs, follows an odd activation.
     """
     checkpoint, network = read_network(path, (told or Told()).and_of(activation, pool))
     architecture = network.weights.architecture
-    if architecture.pool is None and any(layer.kind == "conv" for layer in architecture.layers[:-1]):
-        kind = diagonal_kind(architecture.activation)
-        if kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO):
-            cause = f"max-pooling would forbid sign flips of {architecture.activation}, and the file tells no pooling"
-            raise ArchitectureError(checkpoint.path, cause, "say which it is: --pool max, avg or none")
+    if depends_on_pooling(architecture):
+        cause = f"max-pooling would forbid sign flips of {architecture.activation}, and no file says the pooling"
+        raise ArchitectureError(checkpoint.path, cause, "say which it is: --pool max, avg or none")
     return Source(checkpoint, network, network.stored())
 
 
-def move(source: Source, element: GroupElement) -> MovedTensors:
-    """Act on a checkpoint."""
-    return MovedTensors(source, element)
+def transformed(source: Source, element: GroupElement) -> TransformedTensors:
+    """The tensors of a checkpoint after an element has acted, by their names in the file."""
+    return TransformedTensors(source, element)
 
 
 def _size(values: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""On how many inputs, and how large ones, a network is run to see whether it computes the same: as its size allows.
+"""How many inputs, and of which size, a network is run on to see whether it computes the same.
 
 >>> from nfn_cli.architectures import Layer, chain
 >>> deep = chain([Layer(str(n), "conv", 64 if n else 3, 64, (3, 3)) for n in range(55)], activation="relu")
@@ -46,14 +46,14 @@ def plan_trial(
     fixed_samples: bool = False,
     share: float = 1.0,
 ) -> Trial:
-    """Sixteen inputs that fit the chain without padding, and all samples; where that is too long, less of it.
+    """Plan sixteen inputs that fit the chain without padding, and all samples; less where that would take too long.
 
-    Smaller inputs come first, then fewer of them, then fewer samples; two of each are taken in any case.
+    First the inputs become smaller, then fewer, then the samples become fewer; there are at least two of each.
 
     Args:
-        given_shape: of an input, which then stays.
-        fixed_samples: whether the number of samples stays.
-        share: of the time that a check may take.
+        given_shape: the shape of an input, if it is fixed.
+        fixed_samples: whether the number of samples is fixed.
+        share: which part of the time for a check may be used.
     """
     shape, padded = tuple(given_shape or fitting_shape(chain)), False
     runs, budget = samples + 1, _BUDGET * share
@@ -72,7 +72,7 @@ def plan_trial(
 
 
 def multiplications(chain: Architecture, shape: Sequence[int], *, padded: bool = False) -> int:
-    """Of one input's way through a chain without strides, at least 1.
+    """The multiplications for one input through a chain without strides, at least 1.
 
     Args:
         shape: of the input, [channels, *space] or [features].
@@ -91,7 +91,7 @@ def multiplications(chain: Architecture, shape: Sequence[int], *, padded: bool =
 
 
 def _smaller(chain: Architecture, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Inputs with smaller sides, on which every weight of a kernel still meets a number, and each position is there."""
+    """Shapes of smaller inputs, still as large as every kernel and with a pixel for each position of a flatten."""
     axes = len(shape) - 1
     least = max((size for layer in chain.layers for size in layer.kernel), default=1)
     positions = next((layer.spatial for layer in chain.layers if layer.kind != "conv"), 1)

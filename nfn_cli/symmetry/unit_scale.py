@@ -1,4 +1,4 @@
-"""The normal scale of a whole batch of networks: what feeds every hidden neuron gets the norm 1.
+"""The unit scale of a whole batch of networks: the incoming weights and bias of each hidden neuron get the norm 1.
 
 The `unit` form of `normal_form` without its signs, phases and order, which need one network at a time.
 """
@@ -12,13 +12,11 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import NetworkWeights, Side, TensorSpec
-from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
-
-_SCALED = (DiagonalKind.POSITIVE, DiagonalKind.NONZERO)
+from nfn_cli.symmetry.diagonal_kinds import group_kind
 
 
 def unit_scaled(point: NetworkWeights) -> NetworkWeights:
-    """Scale every neuron's incoming weights and bias to a joint norm of 1; what reads it takes the factor.
+    """Scale every neuron's incoming weights and bias to a joint norm of 1; the weights that read it take the factor.
 
     Args:
         point: tensors [*batch, *shape].
@@ -30,10 +28,10 @@ def unit_scaled(point: NetworkWeights) -> NetworkWeights:
     specs = point.architecture.tensors
     tensors = {spec.name: point.tensors[spec.name].double() for spec in specs}
     for group in range(len(point.architecture.groups)):
-        if group_kind(point.architecture, group) not in _SCALED:
+        if not group_kind(point.architecture, group).is_scaled:
             continue
         listing = _axes(specs, group, Side.OUT)
-        # The largest entry first: the squares of strongly decayed weights leave the range of float64.
+        # Divided by the largest entry first: squares of very small weights leave the range of float64.
         largest = torch.stack([_reduced(tensors[spec.name].abs(), spec, axis, "max") for spec, axis in listing]).amax(0)
         largest = torch.where(largest > 0, largest, 1.0)
         squares = [

@@ -38,6 +38,22 @@ def test_the_groups_are_the_hidden_layers() -> None:
     ]
 
 
+def test_what_depends_on_the_order_of_layers_and_tensors_has_a_name() -> None:
+    own = lenet()
+    assert (own.inputs, own.outputs, own.hidden_widths) == (1, 2, (3, 6))
+    assert [spec.name for spec in own.weights] == ["conv.weight", "fc1.weight", "fc2.weight"]
+    assert [spec.name for spec in own.biases] == ["conv.bias", "fc1.bias", "fc2.bias"]
+    assert own.first_tensor.name == "conv.weight" and own.has_hidden_convolutions
+    assert not chain(own.layers[1:], activation="relu").has_hidden_convolutions
+    assert not chain(own.layers[:1], activation="relu").has_hidden_convolutions  # no pooling stands behind the last
+
+
+def test_a_group_without_a_bias_in_the_file_has_no_phase() -> None:
+    layers = [Layer("a", "linear", 2, 4, has_bias=False), Layer("b", "linear", 4, 4), Layer("c", "linear", 4, 1)]
+    assert chain(layers, activation="sin").biased_groups == {1}
+    assert not chain(layers, activation="sin", phased=False).biased_groups
+
+
 def test_parameters_are_counted() -> None:
     assert lenet().parameter_count == 75 + 3 + 72 + 6 + 12 + 2
 

@@ -39,13 +39,13 @@ def stored(path: Path) -> Architecture:
     return read_source(path).stored
 
 
-def element(factor: float, turns: int = 0) -> GroupElement:
+def element(factor: float, half_turns: int = 0) -> GroupElement:
     """Every neuron multiplied by a factor, and its phase shifted."""
     sizes = (5, 4)
     return GroupElement(
         tuple(torch.arange(size) for size in sizes),
         tuple(torch.full((size,), factor, dtype=torch.float64) for size in sizes),
-        tuple(torch.full((size,), turns) for size in sizes),
+        tuple(torch.full((size,), half_turns) for size in sizes),
     )
 
 
@@ -118,7 +118,7 @@ def test_apply_and_its_inverse_restore_the_file(nfn: Nfn, save: Save, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("activation", "factor", "turns", "cause"),
+    ("activation", "factor", "half_turns", "cause"),
     [
         ("relu", -1.0, 0, "a factor of -1 would change the function"),
         ("relu", float("nan"), 0, "not 5 finite numbers"),
@@ -129,10 +129,10 @@ def test_apply_and_its_inverse_restore_the_file(nfn: Nfn, save: Save, tmp_path: 
     ids=["negative under relu", "nan", "scale under tanh", "sign under gelu", "phase under tanh"],
 )
 def test_an_element_that_would_change_the_function_is_refused(
-    activation: str, factor: float, turns: int, cause: str, nfn: Nfn, save: Save, tmp_path: Path
+    activation: str, factor: float, half_turns: int, cause: str, nfn: Nfn, save: Save, tmp_path: Path
 ) -> None:
     path, g = save("a.safetensors", activation), tmp_path / "g.safetensors"
-    save_element(g, element(factor, turns), stored(path))
+    save_element(g, element(factor, half_turns), stored(path))
     finished = nfn("apply", path, "-o", tmp_path / "out.safetensors", "--element", g)
     assert (finished.code, finished.err.count("\n")) == (3, 1)
     assert cause in finished.err

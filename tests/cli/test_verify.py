@@ -211,7 +211,7 @@ def test_what_a_file_does_not_tell_is_no_difference(
     save_file(state, two, theirs)
     finished = nfn("verify", one, two)
     assert (finished.code, finished.out, finished.err.count("\n")) == (3, "", 1)
-    assert f"the files tell too little to compare them: say what holds for both ({option})" in finished.err
+    assert f"the files say too little to compare them: say what holds for both ({option})" in finished.err
 
 
 def test_frequencies_that_both_files_tell_are_a_difference(tmp_path: Path, nfn: Nfn) -> None:

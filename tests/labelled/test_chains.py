@@ -13,9 +13,9 @@ from torch import nn
 from nfn_cli.architectures import Architecture, Layer, NetworkWeights, Stage, StageKind, chain
 from nfn_cli.symmetry import GroupElement, read_source, sample_element
 from nfn_cli.symmetry import act as act_on_roles
-from nfn_cli.symmetry import move as move_roles
+from nfn_cli.symmetry import transformed as transformed_roles
 from nfn_cli.symmetry.labelled import (
-    MovedTensors,
+    TransformedTensors,
     act,
     chain_element,
     compose,
@@ -109,8 +109,8 @@ def test_a_file_with_batch_norms_moves_as_before(tmp_path: Path) -> None:
     save_file(module.state_dict(), tmp_path / "m.safetensors")
     source = read_source(tmp_path / "m.safetensors", activation="relu", pool="none")
     element = drawn(source.stored, 3)
-    old = move_roles(source, element)
-    new = MovedTensors(
+    old = transformed_roles(source, element)
+    new = TransformedTensors(
         source.checkpoint.path,
         source.checkpoint.tensors,
         label_chain(source.stored),

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture, LabelledTensor, Solutions, Stored
 from nfn_cli.symmetry.labelled import act, bounded, compose, element_of, inverse, sample
-from nfn_cli.symmetry.labelled.plans import powers
+from nfn_cli.symmetry.labelled.use_plans import powers
 
 
 def rounded(network: Network, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -68,8 +68,8 @@ def test_half_turns_of_a_sine_change_nothing(random_point: Callable[..., Network
     point = random_point(architecture, 4)
     network = MonomialProbe(architecture, SIZES, forward_pass).eval()
     still = GroupElement.identity([group.size for group in architecture.groups])
-    turns = tuple(torch.arange(group.size) - 3 for group in architecture.groups)
-    moved = act(GroupElement(still.permutations, still.diagonals, turns), point)
+    half_turns = tuple(torch.arange(group.size) - 3 for group in architecture.groups)
+    moved = act(GroupElement(still.permutations, still.diagonals, half_turns), point)
     with torch.no_grad():
         logits, logits_of_moved = network(network.read(point)), network(network.read(moved))
     assert torch.allclose(logits, logits_of_moved, atol=1e-4)

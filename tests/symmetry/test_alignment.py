@@ -30,7 +30,7 @@ def element_for(point: NetworkWeights, seed: int = 1, scales: tuple[float, float
 def assert_equal(found: GroupElement, expected: GroupElement, to: float) -> None:
     for mine, other in zip(found.permutations, expected.permutations, strict=True):
         assert torch.equal(mine, other)
-    for mine, other in zip(found.turns, expected.turns, strict=True):
+    for mine, other in zip(found.half_turns, expected.half_turns, strict=True):
         assert torch.equal(mine, other)
     for mine, other in zip(found.diagonals, expected.diagonals, strict=True):
         assert torch.equal(mine.sign(), other.sign())
@@ -54,7 +54,7 @@ def test_the_element_is_recovered(layers: str, activation: str, dtype: torch.dty
 def test_max_pooling_leaves_whole_turns(network: MakeNetwork) -> None:
     point = network("cnn", "sin", pool="max")
     element = element_for(point)
-    assert any(turns.any() for turns in element.turns)
+    assert any(half_turns.any() for half_turns in element.half_turns)
     assert_equal(align(point, act(element, point)).element, element, 0)
 
 

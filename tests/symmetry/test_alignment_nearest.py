@@ -36,13 +36,13 @@ def test_of_one_hidden_layer_the_nearest_element_is_found(activation: str, netwo
         shifts = range(-3, 4) if activation == "sin" else range(1)
         least = float("inf")
         for order in itertools.permutations(range(4)):
-            diagonal, turns = torch.ones(4, dtype=torch.float64), torch.zeros(4, dtype=torch.int64)
+            diagonal, half_turns = torch.ones(4, dtype=torch.float64), torch.zeros(4, dtype=torch.int64)
             for neuron in range(4):
                 tried = {}
-                for diagonal[neuron], turns[neuron] in itertools.product(signs, shifts):
-                    element = GroupElement((torch.tensor(order),), (diagonal.clone(),), (turns.clone(),))
-                    tried[diagonal[neuron].item(), turns[neuron].item()] = total(element, ours, theirs)
-                (diagonal[neuron], turns[neuron]), distance = min(tried.items(), key=lambda item: item[1])
+                for diagonal[neuron], half_turns[neuron] in itertools.product(signs, shifts):
+                    element = GroupElement((torch.tensor(order),), (diagonal.clone(),), (half_turns.clone(),))
+                    tried[diagonal[neuron].item(), half_turns[neuron].item()] = total(element, ours, theirs)
+                (diagonal[neuron], half_turns[neuron]), distance = min(tried.items(), key=lambda item: item[1])
             least = min(least, distance)
         assert sum(left.distance**2 for left in found.residuals) == pytest.approx(least, rel=1e-9)
 
@@ -60,7 +60,7 @@ def test_no_factor_alone_brings_them_nearer(layers: str, activation: str, networ
             changed = diagonal.clone()
             changed[neuron] *= factor
             element = found.element.replace(
-                group, found.element.permutations[group], changed, found.element.turns[group]
+                group, found.element.permutations[group], changed, found.element.half_turns[group]
             )
             # Descent stops before its last thousandth.
             assert total(element, ours, theirs) > nearest * (1 - 1e-3)

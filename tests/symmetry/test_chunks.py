@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import Architecture, NetworkWeights, Side
-from nfn_cli.symmetry import GroupElement, act, move, normal_form, read_source, sample_element
+from nfn_cli.symmetry import GroupElement, act, normal_form, read_source, sample_element, transformed
 from nfn_cli.symmetry.neurons import neuron_rows, unread_neurons
 
 SMALL = 11  # numbers: a row or two of the test networks
@@ -33,7 +33,7 @@ def relu(
 
 
 def parts(element: GroupElement) -> list[Tensor]:
-    return [*element.permutations, *element.diagonals, *element.turns]
+    return [*element.permutations, *element.diagonals, *element.half_turns]
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sin"])
@@ -105,7 +105,7 @@ def test_a_file_acted_on_in_parts_is_what_act_gives(
     element = sample_element(source.stored, torch.Generator().manual_seed(3), scale_range=(0.1, 10))
     point = NetworkWeights(source.stored, {name: tensor.double() for name, tensor in tensors.items()})
     exact = act(element, point).tensors
-    moved, step = move(source, element), torch.finfo(dtype).eps
+    moved, step = transformed(source, element), torch.finfo(dtype).eps
     assert set(moved) == set(tensors) and "a.missing" not in moved
     for name, expected in exact.items():
         pieces = [part.clone() for part in moved.parts(name)]

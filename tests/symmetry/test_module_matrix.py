@@ -18,11 +18,11 @@ from nfn_cli.symmetry import (
     NormalFormSettings,
     align,
     load_element,
-    move,
     normal_form,
     read_source,
     sample_element,
     save_element,
+    transformed,
 )
 
 
@@ -172,7 +172,7 @@ class Network:
 
     def rewritten(self, element_of: Callable[..., GroupElement], out: Path, source: Path | None = None) -> Path:
         read = read_source(source or self.path, activation=self.case.activation, pool=self.case.pool)
-        moved = move(read, element_of(read))
+        moved = transformed(read, element_of(read))
         rewrite_checkpoint(read.checkpoint, moved, out, overwrite=True)
         return out
 
@@ -304,7 +304,7 @@ def test_verifying_recovers_the_element_that_was_applied(network: Network, tmp_p
         assert torch.equal(ours, theirs)
     for ours, theirs in zip(found.element.factors, drawn[0].factors, strict=True):
         assert torch.allclose(ours, theirs, rtol=WEIGHTS[network.dtype])
-    for ours, theirs in zip(found.element.turns, drawn[0].turns, strict=True):
+    for ours, theirs in zip(found.element.half_turns, drawn[0].half_turns, strict=True):
         # A half-turn and a sign flip may stand for one another where a bias is next to zero.
         assert network.dtype is torch.float16 or torch.equal(ours, theirs)
 

@@ -118,8 +118,8 @@ def test_a_sine_behind_max_pooling_keeps_its_sign_and_loses_whole_turns(network:
     point = network("cnn", "sin", pool="max")
     form = normal_form(moved(point), NormalFormSettings())
     assert all((diagonal == 1).all() for diagonal in form.element.diagonals)
-    assert all((turns % 2 == 0).all() for turns in form.element.turns)
-    assert any(turns.any() for turns in form.element.turns)
+    assert all((half_turns % 2 == 0).all() for half_turns in form.element.half_turns)
+    assert any(half_turns.any() for half_turns in form.element.half_turns)
 
 
 def test_neurons_ascend_by_their_first_weight(network: MakeNetwork) -> None:

@@ -32,7 +32,7 @@ def deviation(found: NetworkWeights, expected: NetworkWeights) -> float:
     )
 
 
-def moved_by(point: NetworkWeights, seed: int) -> tuple[GroupElement, NetworkWeights]:
+def transformed_by(point: NetworkWeights, seed: int) -> tuple[GroupElement, NetworkWeights]:
     generator = torch.Generator().manual_seed(seed)
     element = sample_element(point.architecture, generator, scale_range=(1e-4, 1e4), phase=True)
     return element, act(element, point)
@@ -44,7 +44,7 @@ def test_scales_up_to_ten_thousand(activation: str, scale: str, network: MakeNet
     for seed in range(8):
         point = network(WIDE, activation, seed, dtype=torch.float32)
         _, expected = form(point, scale)
-        _, moved = moved_by(point, seed)
+        _, moved = transformed_by(point, seed)
         assert deviation(moved, point) > 0.1
         assert deviation(form(moved, scale)[1], expected) < ROUNDING, seed
 
@@ -65,7 +65,7 @@ def test_neurons_that_are_tied_within_rounding_are_one_set(activation: str, gap:
     for seed in range(4):
         point = almost_copies(network(WIDE, activation, seed, dtype=torch.float32), gap)
         first, expected = form(point, "unit")
-        element, moved = moved_by(point, seed)
+        element, moved = transformed_by(point, seed)
         second, found = form(moved, "unit")
         ours = first.permutations[1]
         theirs = element.permutations[1][second.permutations[1]]

@@ -131,7 +131,7 @@ def test_neurons_behind_a_group_norm_keep_their_places(tmp_path: Path) -> None:
     assert not torch.equal(element.permutations[1], torch.arange(5))
     save_element(tmp_path / "g.safetensors", element, architecture)
     assert torch.equal(load_element(tmp_path / "g.safetensors", architecture).diagonals[0], element.diagonals[0])
-    shuffled = element.replace(0, torch.arange(6).flip(0), element.diagonals[0], element.turns[0])
+    shuffled = element.replace(0, torch.arange(6).flip(0), element.diagonals[0], element.half_turns[0])
     save_element(tmp_path / "h.safetensors", shuffled, architecture)
     with pytest.raises(CheckpointError, match="a permutation would change the function"):
         load_element(tmp_path / "h.safetensors", architecture)

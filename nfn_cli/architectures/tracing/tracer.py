@@ -185,7 +185,7 @@ def called(state: Trace, node: fx.Node, values: dict[fx.Node, Any]) -> Any:
         if state.watch is None:
             return found
         made = {own: state.uses[own][count:] for own, count in before.items() if own in state.uses}
-        return state.watch.saw(state, call, operands, found, made)
+        return state.watch.saw(call, operands, found, made)
 
     if not live:
         return watched(_constant(node, args, kwargs, operands, outputs))

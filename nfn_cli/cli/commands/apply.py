@@ -131,7 +131,7 @@ def apply(
 
     def work(each: Destination) -> MovedRow:
         from nfn_cli.checkpoints import require_writable, rewrite_checkpoint
-        from nfn_cli.symmetry.sources import Draw, draw_element, inverted, moved_by, read_element, write_element
+        from nfn_cli.symmetry.sources import Draw, draw_element, inverted, read_element, transformed_by, write_element
 
         source = read(each.source)
         if element is not None:
@@ -145,7 +145,7 @@ def apply(
         if saved is not None and elements is not None:
             make_folder(saved.parent)
             require_writable(saved, overwrite=overwrite)
-        moved = moved_by(source, chosen, exact=pow2)
+        moved = transformed_by(source, chosen, exact=pow2)
         if plan.folder is not None:
             check_config(source, each.target)
         kept = rewrite_checkpoint(source.checkpoint, moved, each.target, overwrite=overwrite)

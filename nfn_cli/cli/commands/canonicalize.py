@@ -109,7 +109,7 @@ def canonicalize(
     def work(each: Destination) -> MovedRow:
         from nfn_cli.checkpoints import rewrite_checkpoint
         from nfn_cli.symmetry import Source
-        from nfn_cli.symmetry.sources import moved_by, read_any, write_element
+        from nfn_cli.symmetry.sources import read_any, transformed_by, write_element
 
         source = read_any(each.source, told, tracer())
         row = MovedRow(str(each.source), str(each.target))
@@ -118,7 +118,7 @@ def canonicalize(
             element, row = chain_form(source, row, scale.value, sign=sign, permute=permute)
         else:
             element, row = traced_form(source, row, scale.value, sign=sign, permute=permute)
-        moved = moved_by(source, element)
+        moved = transformed_by(source, element)
         # Drawn before anything is written: a file that cannot be drawn leaves nothing behind.
         picture = None
         if plot is not None:

@@ -7,14 +7,14 @@
 >>> values = ([[1.0], [-2.0]], [0.5, 1.0], [[3.0, 4.0]], [0.0])
 >>> tensors = {spec.name: torch.tensor(value) for spec, value in zip(mlp.tensors, values, strict=True)}
 >>> swap = GroupElement((torch.tensor([1, 0]),), (torch.tensor([2.0, 0.5]).double(),))
->>> moved = act(swap, NetworkWeights(mlp, tensors))
->>> found = align(NetworkWeights(mlp, tensors), moved)
+>>> transformed = act(swap, NetworkWeights(mlp, tensors))
+>>> found = align(NetworkWeights(mlp, tensors), transformed)
 >>> found.same_orbit, found.element.diagonals[0].tolist()
 (True, [2.0, 0.5])
 """
 
-from nfn_cli.symmetry.alignment.beside import beside_residuals
 from nfn_cli.symmetry.alignment.comparison import Alignment, align, architecture_difference, orbit_tolerance
+from nfn_cli.symmetry.alignment.other_tensors import beside_residuals
 from nfn_cli.symmetry.alignment.watch import Watch
 
 __all__ = ["Alignment", "Watch", "align", "architecture_difference", "beside_residuals", "orbit_tolerance"]

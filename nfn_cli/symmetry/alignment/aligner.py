@@ -1,12 +1,12 @@
 """The search for the element that brings one network to another.
 
-Going forward through the groups, with A's groups before already as B's: each neuron of B gets the neuron of A whose
-incoming weights and bias fit best after the best scale, sign and phase, by linear assignment. On one orbit that finds
-the element itself; for other pairs it is a good alignment (weight matching in the manner of arXiv 2209.04836, with
-scales and signs as well).
+First, forward through the groups: each neuron of B is matched with the neuron of A whose incoming weights and bias fit
+best after the best scale, sign and phase, by linear assignment. The groups before are matched by then. If A and B lie
+on one orbit, this finds the element itself. For other pairs it is a good alignment: weight matching as in arXiv
+2209.04836, with scales and signs as well.
 
-What incoming weights cannot tell is settled on the way back, when the groups behind are known: which copy is which of
-neurons that read the same, and the scale and order of neurons that nothing feeds.
+Then, backward: what incoming weights do not show is decided by outgoing weights, since the groups behind are known by
+now. That is the order of neurons with equal incoming weights, and the scale and order of neurons without any.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from torch import Tensor
 
 from nfn_cli.architectures import NetworkWeights, Side
 from nfn_cli.symmetry.alignment.assignment import assign
-from nfn_cli.symmetry.alignment.cleared import cleared
 from nfn_cli.symmetry.alignment.completion import complete
 from nfn_cli.symmetry.alignment.copies import Copies, copied_places, merged
 from nfn_cli.symmetry.alignment.residuals import largest_deviation, residuals
 from nfn_cli.symmetry.alignment.rows import Freedom, Rows, costs, fit, read_rows, silent
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
+from nfn_cli.symmetry.alignment.without_inputs import without_inputs
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind
 
-_EXACT = 1e-13  # of float64's own rounding in a squared distance, relative
+_EXACT = 1e-13  # relative; what rounding to float64 leaves of a squared distance
 
 
 class Aligner:
@@ -38,9 +38,9 @@ class Aligner:
     ) -> None:
         sizes = [group.size for group in theirs.architecture.groups]
         self.whole = (ours, theirs)
-        # Without the neurons that neither their own group nor a later one tells apart.
+        # Both without the neurons that neither their incoming nor their outgoing weights tell apart.
         self.readers = (ours, theirs)
-        self.ours, self.theirs = ours, theirs  # with copies merged, as far as they are known
+        self.ours, self.theirs = ours, theirs  # with the copies found so far merged
         self.freedoms = freedoms
         self.tolerance = tolerance
         self.tied = max(tolerance**2, _EXACT)
@@ -50,7 +50,7 @@ class Aligner:
         self.copies: list[list[Copies]] = []
 
     def run(self, watch: Watch = UNWATCHED) -> GroupElement:
-        """The element; a step is a group matched."""
+        """Search for the element. A step of the watch is one group."""
         groups = range(len(self.freedoms))
         watch.on_stage("matching neurons", len(groups))
         for group in groups:
@@ -64,7 +64,7 @@ class Aligner:
         return self.element
 
     def _free(self, group: int) -> Tensor:
-        """The places in B of neurons of which their inputs do not tell all."""
+        """The places in B of the neurons that their incoming weights alone do not determine."""
         copies = [copies.places for copies in self.copies[group]]
         return torch.cat([self.silent[1][group].nonzero()[:, 0], *copies])
 
@@ -78,7 +78,7 @@ class Aligner:
         ours, theirs = self._incoming(group)
         cost, size = costs(ours, theirs, freedom)
         mute, other_mute = silent(ours, freedom, self.tolerance), silent(theirs, freedom, self.tolerance)
-        # Next to the phase that rounding leaves of a silent neuron, small weights are nothing; yet they are weights.
+        # A silent neuron is never matched with one that has weights, however small they are beside a phase's rounding.
         cost = torch.where(other_mute[:, None] == mute, cost, torch.inf)
         tied = cost <= self.tied * size
         order = self._assigned(group, cost, tied)
@@ -93,16 +93,16 @@ class Aligner:
         found, at_home = [], []
         for places in copied_places(tied):
             first = places[:1].expand(len(places))
-            diagonal, turns = fit(theirs[first], theirs[places], freedom)
-            share = diagonal * (1 - 2 * (turns % 2))
+            diagonal, half_turns = fit(theirs[first], theirs[places], freedom)
+            share = diagonal * (1 - 2 * (half_turns % 2))
             found.append(Copies(places, share))
-            # A's own copies are in A's scale and order: B's, with the element undone.
+            # A's copies are B's in A's own order and scale.
             at_home.append(Copies(order[places], share * factors[first] / factors[places]))
         self.copies.append(found)
         self.ours, self.theirs = merged(self.ours, group, at_home), merged(self.theirs, group, found)
 
     def _settle_silent(self, group: int) -> None:
-        """What nothing feeds is told apart, and scaled, by what reads it."""
+        """Match and scale the neurons without incoming weights by the weights that read them."""
         places = self.silent[1][group].nonzero()[:, 0]
         if not len(places):
             return
@@ -114,21 +114,21 @@ class Aligner:
         order[places] = order[places][chosen]
         ours = ours[chosen]
         read, _ = fit(ours, theirs, plain)
-        diagonal, turns = self.element.diagonals[group].clone(), self.element.turns[group].clone()
+        diagonal, half_turns = self.element.diagonals[group].clone(), self.element.half_turns[group].clone()
         diagonal[places] = 1 / read
         unread = ~(ours.weights.any(1) & theirs.weights.any(1))
-        mine_cleared = cleared(self.readers[0], group, order[places][unread])
-        self.readers = (mine_cleared, cleared(self.readers[1], group, places[unread]))
+        trimmed = without_inputs(self.readers[0], group, order[places][unread])
+        self.readers = (trimmed, without_inputs(self.readers[1], group, places[unread]))
         if freedom.step:
             # The factor on what reads it is d (−1)ᵏ, and k's parity does not depend on d where sin(ω₀ b) = 0.
             mine, other = self._whole_incoming(group, order[places], places)
             parity = 1 - 2 * (freedom.turned(other.biases - mine.biases) % 2)
             diagonal[places] *= parity
-            turns[places] = freedom.turned(other.biases - diagonal[places] * mine.biases).long()
-        self._set(group, order, diagonal, turns)
+            half_turns[places] = freedom.turned(other.biases - diagonal[places] * mine.biases).long()
+        self._set(group, order, diagonal, half_turns)
 
     def _settle_copies(self, group: int, copies: Copies) -> None:
-        """Which copy is which, by what reads them, in the first one's scale."""
+        """Match copies of one neuron by the weights that read them, all in the scale of the first copy."""
         places, order = copies.places, self.element.permutations[group].clone()
         ours, theirs = self._outgoing(group, order[places], places)
         share = copies.factors[:, None]
@@ -136,10 +136,12 @@ class Aligner:
         other = Rows(theirs.weights * share, theirs.biases)
         cost = _relative(*costs(mine, other, Freedom(DiagonalKind.TRIVIAL)))
         order[places] = order[places][self._assigned(group, cost, cost <= self.tied)]
-        diagonal, turns = self.element.diagonals[group].clone(), self.element.turns[group].clone()
+        diagonal, half_turns = self.element.diagonals[group].clone(), self.element.half_turns[group].clone()
         incoming = self._incoming(group)
-        diagonal[places], turns[places] = fit(incoming[0][order[places]], incoming[1][places], self.freedoms[group])
-        self._set(group, order, diagonal, turns)
+        diagonal[places], half_turns[places] = fit(
+            incoming[0][order[places]], incoming[1][places], self.freedoms[group]
+        )
+        self._set(group, order, diagonal, half_turns)
 
     def _assigned(self, group: int, cost: Tensor, tied: Tensor) -> Tensor:
         return torch.arange(len(cost)) if self.freedoms[group].in_place else assign(cost, tied)
@@ -151,7 +153,7 @@ class Aligner:
         )
 
     def _whole_incoming(self, group: int, mine: Tensor, other: Tensor) -> tuple[Rows, Rows]:
-        """What the neurons read, nothing merged and nothing left out."""
+        """What the neurons read, in the networks as they were given."""
         return (
             read_rows(self.whole[0], group, Side.OUT, self.element, neurons=mine),
             read_rows(self.whole[1], group, Side.OUT, self.identity, neurons=other),
@@ -163,8 +165,8 @@ class Aligner:
             read_rows(self.readers[1], group, Side.IN, self.identity, neurons=other),
         )
 
-    def _set(self, group: int, order: Tensor, diagonal: Tensor, turns: Tensor) -> None:
-        self.element = self.element.replace(group, order, diagonal, turns)
+    def _set(self, group: int, order: Tensor, diagonal: Tensor, half_turns: Tensor) -> None:
+        self.element = self.element.replace(group, order, diagonal, half_turns)
 
 
 def _relative(cost: Tensor, size: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which neuron becomes which: linear assignment, cheap where every neuron has one best partner."""
+"""Match neurons by linear assignment. It is cheap where every neuron has one best partner."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nfn_cli.errors import UsageError
 
-_WORST = 1e100  # of weights that are no finite numbers; sums of it stay finite
+_WORST = 1e100  # stands for a cost that is not finite; sums of it stay finite
 
 
 def assign(cost: Tensor, tied: Tensor) -> Tensor:
@@ -15,13 +15,13 @@ def assign(cost: Tensor, tied: Tensor) -> Tensor:
 
     Args:
         cost: float64 [n, n].
-        tied: bool [n, n]; pairs that fit but for rounding, any of which will do.
+        tied: bool [n, n]; pairs that are equal but for rounding, so that any of them will do.
 
     Returns:
         For each row its column, int64 [n].
 
     Raises:
-        UsageError: no such cheap answer as a best partner for each, and SciPy is not installed.
+        UsageError: not every neuron has a best partner of its own, and SciPy is not installed.
     """
     cost = cost.nan_to_num(_WORST, _WORST, _WORST)
     best = cost.argmin(1)
@@ -39,7 +39,7 @@ def assign(cost: Tensor, tied: Tensor) -> Tensor:
 
 
 def _among_tied(best: Tensor, tied: Tensor) -> Tensor | None:
-    """Partners where all fit but for rounding and only copies of one neuron compete; None if that does not come out."""
+    """A partner for each neuron among those that are equal but for rounding; None if this gives no permutation."""
     counts = tied.sum(1)
     if bool((counts == 0).any()):
         return None

@@ -1,4 +1,4 @@
-"""Are two networks on one orbit? Find the element that brings one to the other, or as near as the group can."""
+"""Are two networks on one orbit? Find the element that brings one to the other, or as near as the group allows."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from nfn_cli.symmetry.alignment.refinement import refine
 from nfn_cli.symmetry.alignment.residuals import Residual, largest_deviation, residuals
 from nfn_cli.symmetry.alignment.rows import Freedom
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind, phase_step
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 from nfn_cli.threads import by_weights
 
-# Three roundings apart, at most: of the entry, of its neuron's scale and of the scale of the neuron that it reads.
+# Up to three roundings: of the entry, of its neuron's scale, and of the scale of the neuron that it reads.
 _TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 
 
@@ -35,8 +35,9 @@ class Alignment(Generic[ElementT]):
 
     Attributes:
         element: g; g·A is next to B.
-        residuals: of g·A − B, by layer or module; none where nothing acts on anything.
-        permuted: the same with the best permutations and nothing else; None where SciPy is wanted for it and missing.
+        residuals: of g·A − B, by layer or module; empty where the group acts on no tensor.
+        permuted: the same for the best permutations without scales and signs; None where that needs SciPy, which is
+            missing.
         tolerance: the deviation that still counts as rounding.
     """
 
@@ -62,22 +63,22 @@ class Difference:
 
     Attributes:
         cause: the first thing that differs.
-        untold: the option that would tell what only one of the files tells; None where both hold or tell what differs,
-            so that the networks are certainly not one.
+        option: the option that would say what the files do not say, so that the networks may still be equal; None where
+            the files say it, so that the networks are certainly different.
     """
 
     cause: str
-    untold: str | None = None
+    option: str | None = None
 
     def error(self, subject: str | os.PathLike[str], remedy: str) -> ArchitectureError:
-        """The error: that they are different, or that they cannot be compared.
+        """The error to raise: the networks are different, or they cannot be compared.
 
         Args:
-            remedy: of those that are different.
+            remedy: what to do about networks that are different.
         """
-        if self.untold is None:
+        if self.option is None:
             return DifferentError(subject, self.cause, remedy)
-        remedy = f"the files tell too little to compare them: say what holds for both ({self.untold})"
+        remedy = f"the files say too little to compare them: say what holds for both ({self.option})"
         return ArchitectureError(subject, self.cause, remedy)
 
 
@@ -95,11 +96,11 @@ def align(
     Args:
         ours, theirs: A and B, without batch axes; computation is float64 whatever their dtypes.
         precision: the coarsest dtype that the weights were stored in; that of the tensors by default.
-        watch: told what is under way.
+        watch: called with the progress.
 
     Raises:
         DifferentError: the networks differ in more than their weights.
-        ArchitectureError: they may, but for what their files do not tell.
+        ArchitectureError: they may differ in more, and their files do not say enough to tell.
         UsageError: SciPy is needed and missing.
     """
     difference = architecture_difference(ours.architecture, theirs.architecture)
@@ -111,7 +112,7 @@ def align(
     freedoms = [
         _freedom(ours.architecture, theirs.architecture, group) for group in range(len(theirs.architecture.groups))
     ]
-    # Names may differ; from here on they are B's.
+    # The names of tensors may differ; from here on those of B are used.
     pairs = zip(ours.architecture.tensors, theirs.architecture.tensors, strict=True)
     ours = NetworkWeights(theirs.architecture, {their.name: ours.tensors[our.name] for our, their in pairs})
     forward = _measured(Aligner(ours, theirs, freedoms, tolerance).run(watch), ours, theirs)
@@ -142,8 +143,8 @@ def _nearest(
     tolerance: float,
     watch: Watch,
 ) -> _Found:
-    """The first of these where it is the element that was looked for; else the nearest one to be reached from the best
-    of them and the identity, since a fine-tuned network has not moved."""
+    """The first of these if it brings A to B. Otherwise the nearest element that can be reached from the best of them
+    or from the identity: a fine-tuned network is near to where it was."""
     if largest_deviation(starts[0][1]) <= tolerance:
         return starts[0]
     identity = GroupElement.identity([group.size for group in theirs.architecture.groups])
@@ -169,9 +170,9 @@ def architecture_difference(ours: Architecture, theirs: Architecture) -> Differe
             return Difference(f"behind its layer {other.name} stands {stands[0]}, in the other {stands[1]}")
     if ours.activation == "sin" and (ours.omega_0, ours.omegas) != (theirs.omega_0, theirs.omegas):
         omegas = [_listed(own.omegas or (own.omega_0,)) for own in (theirs, ours)]
-        # Phases may be shifted where the frequencies are told, and nowhere else.
-        told = all(any(role.bias for spec in own.tensors for role in spec.roles) for own in (ours, theirs))
-        return Difference(f"its omega_0 is {omegas[0]}, the other's {omegas[1]}", None if told else "--omega-0")
+        # Phases may be shifted where the frequencies are known, and nowhere else.
+        known = bool(ours.biased_groups and theirs.biased_groups)
+        return Difference(f"its omega_0 is {omegas[0]}, the other's {omegas[1]}", None if known else "--omega-0")
     if ours.starts != theirs.starts:
         names = [" ".join(own.layers[start].name for start in own.starts) for own in (theirs, ours)]
         return Difference(f"its chains begin at {names[0]}, the other's at {names[1]}", "--chain")
@@ -192,12 +193,6 @@ def _stages(layer: Layer) -> str:
 
 
 def _freedom(ours: Architecture, theirs: Architecture, group: int) -> Freedom:
-    kind = group_kind(theirs, group)
-    step = 0
-    if theirs.groups[group].activation == "sin" and _biased(ours, group) and _biased(theirs, group):
-        step = 1 if kind is DiagonalKind.SIGN else 2
-    return Freedom(kind, step, math.pi / theirs.groups[group].omega_0, theirs.groups[group].in_place)
-
-
-def _biased(architecture: Architecture, group: int) -> bool:
-    return any(role.bias and role.group == group for spec in architecture.tensors for role in spec.roles)
+    neurons = theirs.groups[group]
+    step = phase_step(theirs, group) if group in ours.biased_groups else 0
+    return Freedom(group_kind(theirs, group), step, math.pi / neurons.omega_0, neurons.in_place)

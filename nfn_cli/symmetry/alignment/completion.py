@@ -17,8 +17,8 @@ from torch import Tensor
 from nfn_cli.architectures import NetworkWeights, Side
 from nfn_cli.symmetry.alignment.residuals import FLOOR
 from nfn_cli.symmetry.alignment.rows import Freedom, Rows, fit
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind
 from nfn_cli.symmetry.links import pair_weights
 
 _MOST_TRIALS = 2_000  # neurons of A held against a few of B, about half a millisecond each where groups are small
@@ -64,12 +64,75 @@ class _Pairs:
 
 
 @dataclass(frozen=True)
-class _Option:
-    """A partner in B, the diagonal and the half-turns."""
+class _Partner:
+    """A neuron's partner: its place in B, the diagonal and the half-turns."""
 
     place: int
     diagonal: float
-    turns: int
+    half_turns: int
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One neuron group: what its neurons in A have been given so far. Its tensors [n] are written to.
+
+    Attributes:
+        freedom: what the group may do to a neuron.
+        places: of each neuron of A the place of its partner in B, -1 without one.
+        preferred: the partner in B that is tried first.
+        diagonals, half_turns: what each neuron of A is multiplied and shifted by.
+        factors: what the weights that read it are divided by.
+        is_open: of each place in B, whether it waits for a partner.
+        norms: of what feeds each of B's neurons.
+    """
+
+    freedom: Freedom
+    places: Tensor
+    preferred: Tensor
+    diagonals: Tensor
+    half_turns: Tensor
+    factors: Tensor
+    is_open: Tensor
+    norms: Tensor
+
+    @classmethod
+    def of(cls, element: GroupElement, group: int, free: Tensor, freedom: Freedom, norms: Tensor) -> _Group:
+        """The part of an element on one group, without what it says of the free places of B."""
+        order = element.permutations[group]
+        place = order.argsort()
+        own = cls(
+            freedom=freedom,
+            places=place,
+            preferred=place.clone(),
+            diagonals=element.diagonals[group][place],
+            half_turns=element.half_turns[group][place],
+            factors=element.factors[group][place],
+            is_open=torch.zeros(len(place), dtype=torch.bool),
+            norms=norms,
+        )
+        own.is_open[free] = True
+        own.places[order[free]] = -1
+        return own
+
+    def settled(self) -> tuple[Tensor, Tensor]:
+        """The neurons of A that have a partner, and the places of these in B."""
+        some = (self.places >= 0).nonzero()[:, 0]
+        return some, self.places[some]
+
+    def give(self, neuron: int, partner: _Partner) -> None:
+        """Let a neuron of A be a partner's."""
+        self.places[neuron] = partner.place
+        self.is_open[partner.place] = False
+        self.diagonals[neuron] = partner.diagonal
+        self.half_turns[neuron] = partner.half_turns
+        self.factors[neuron] = partner.diagonal * (1 - 2 * (partner.half_turns % 2))
+
+    def take_back(self, neuron: int) -> None:
+        """Let a neuron have no partner."""
+        place = int(self.places[neuron])
+        if place >= 0:
+            self.is_open[place] = True
+            self.places[neuron] = -1
 
 
 class _Search:
@@ -84,67 +147,54 @@ class _Search:
         freedoms: Sequence[Freedom],
         tolerance: float,
     ) -> None:
-        self.freedoms, self.allowed = freedoms, _SLACK * tolerance
+        self.allowed = _SLACK * tolerance
         self.pairs = []
         for spec in theirs.architecture.tensors:
             feeds, reads, mine = pair_weights(ours.tensors[spec.name], spec)
             other = pair_weights(theirs.tensors[spec.name], spec)[2]
             phase = feeds is not None and bool(freedoms[feeds].step) and any(role.bias for role in spec.roles)
             self.pairs.append(_Pairs(feeds, reads, mine.flatten(2), other.flatten(2), phase))
-        self.norms = [self._norms(group) for group in (*range(len(freedoms)), None)]
-        # Per group, in A's order: each neuron's place in B, or -1; its diagonal, and its factor in what reads it.
-        self.places = [order.argsort() for order in element.permutations]
-        self.diagonals = [d[place] for d, place in zip(element.diagonals, self.places, strict=True)]
-        self.factors = [f[place] for f, place in zip(element.factors, self.places, strict=True)]
-        self.turns = [k[place] for k, place in zip(element.turns, self.places, strict=True)]
-        self.first = [place.clone() for place in self.places]  # partners to be tried first
-        self.open = [torch.zeros(len(place), dtype=torch.bool) for place in self.places]  # in B's order
+        self.groups = [
+            _Group.of(element, group, own, freedom, self._norms(group))
+            for group, (own, freedom) in enumerate(zip(free, freedoms, strict=True))
+        ]
+        self.output_norms = self._norms(None)
         self.count = sum(map(len, free))
-        for group, own in enumerate(free):
-            self.open[group][own] = True
-            self.places[group][element.permutations[group][own]] = -1
         self.trials, self.numbers = _MOST_TRIALS, _MOST_NUMBERS
 
     def run(self) -> GroupElement | None:
         """The element."""
         neurons = self._order()
-        options: list[Iterator[_Option]] = []
-        while len(options) < len(neurons):
-            options.append(self._options(*neurons[len(options)]))
-            while not self._advance(*neurons[len(options) - 1], options[-1]):
-                options.pop()
-                if not options or min(self.trials, self.numbers) < 0:
+        partners: list[Iterator[_Partner]] = []
+        while len(partners) < len(neurons):
+            partners.append(self._partners(*neurons[len(partners)]))
+            while not self._advance(*neurons[len(partners) - 1], partners[-1]):
+                partners.pop()
+                if not partners or min(self.trials, self.numbers) < 0:
                     return None
         return self._result()
 
-    def _advance(self, group: int, neuron: int, options: Iterator[_Option]) -> bool:
+    def _advance(self, group: int, neuron: int, partners: Iterator[_Partner]) -> bool:
         """Give a neuron its next partner in place of the one that it has, if there is another one."""
-        place = int(self.places[group][neuron])
-        if place >= 0:
-            self.open[group][place] = True
-            self.places[group][neuron] = -1
-        option = next(options, None)
-        if option is None:
+        self.groups[group].take_back(neuron)
+        partner = next(partners, None)
+        if partner is None:
             return False
-        self.places[group][neuron] = option.place
-        self.open[group][option.place] = False
-        self.diagonals[group][neuron] = option.diagonal
-        self.turns[group][neuron] = option.turns
-        self.factors[group][neuron] = option.diagonal * (1 - 2 * (option.turns % 2))
+        self.groups[group].give(neuron, partner)
         return True
 
     def _order(self) -> list[tuple[int, int]]:
         """The free neurons, each joined to as many as possible of those before it, so that few partners fit."""
-        joined = [torch.zeros(len(place), dtype=torch.int64) for place in self.places]
-        for group, place in enumerate(self.places):
-            mine = (place < 0).nonzero()[:, 0]
-            joined[group] += self.freedoms[group].kind is DiagonalKind.TRIVIAL  # its factor is known beforehand
+        joined = [torch.zeros(len(own.places), dtype=torch.int64) for own in self.groups]
+        waiting = [own.places < 0 for own in self.groups]
+        for group, own in enumerate(self.groups):
+            mine = waiting[group].nonzero()[:, 0]
+            joined[group] += own.freedom.kind is DiagonalKind.TRIVIAL  # its factor is known beforehand
             for pair in self.pairs:
                 if pair.feeds == group and not pair.phase:
                     joined[group][mine] += (pair.ours[mine][:, self._settled(pair.reads)[0]] != 0).sum((1, 2))
                 if pair.reads == group:
                     joined[group][mine] += (pair.ours[self._settled(pair.feeds)[0]][:, mine] != 0).sum((0, 2))
-        waiting = [place < 0 for place in self.places]
         found = []
         for _ in range(self.count):
             best = [torch.where(own, counts, -1).max(0) for own, counts in zip(waiting, joined, strict=True)]
@@ -159,19 +209,20 @@ class _Search:
                     joined[pair.reads] += (pair.ours[neuron] != 0).sum(1)
         return found
 
-    def _options(self, group: int, neuron: int) -> Iterator[_Option]:
+    def _partners(self, group: int, neuron: int) -> Iterator[_Partner]:
         """The partners that fit, as long as those before keep theirs."""
-        places = self.open[group].nonzero()[:, 0]
-        if self.freedoms[group].in_place:
+        own = self.groups[group]
+        places = own.is_open.nonzero()[:, 0]
+        if own.freedom.in_place:
             places = places[places == neuron]
-        places = places[(places != self.first[group][neuron]).int().argsort(stable=True)]
+        places = places[(places != own.preferred[neuron]).int().argsort(stable=True)]
         for some in places.split(_TOGETHER):
-            for place, diagonal, turns in self._held(group, neuron, some):
-                yield _Option(int(place), float(diagonal), int(turns))
+            for place, diagonal, half_turns in self._fitting(group, neuron, some):
+                yield _Partner(int(place), float(diagonal), int(half_turns))
 
-    def _held(self, group: int, neuron: int, places: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """The neuron held against these places of B: those that fit, with diagonal and half-turns."""
-        freedom, norms = self.freedoms[group], self.norms[group][places]
+    def _fitting(self, group: int, neuron: int, places: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """The neuron compared with those at these places of B: those that fit, with diagonal and half-turns."""
+        freedom, norms = self.groups[group].freedom, self.groups[group].norms[places]
         mine, other = self._fed(group, neuron, places)
         read, wanted, bounds = self._read(group, neuron, places)
         self.trials -= 1
@@ -179,12 +230,12 @@ class _Search:
         sizes = torch.maximum(other.weights.abs(), FLOOR * norms[:, None])
         for diagonal in _diagonals((mine, other), (read, wanted), freedom):
             shifts = other.biases - diagonal * mine.biases
-            turns = freedom.turned(shifts)
-            factor = diagonal * (1 - 2 * (turns % 2))
-            fits = freedom.wrapped(shifts).abs() <= self.allowed * (norms + turns.abs() * freedom.half_turn)
+            half_turns = freedom.turned(shifts)
+            factor = diagonal * (1 - 2 * (half_turns % 2))
+            fits = freedom.wrapped(shifts).abs() <= self.allowed * (norms + half_turns.abs() * freedom.half_turn)
             fits &= ((other.weights - diagonal[:, None] * mine.weights).abs() <= self.allowed * sizes).all(1)
             fits &= ((wanted.weights - read.weights / factor[:, None]).abs() <= self.allowed * bounds).all(1)
-            yield from zip(places[fits], diagonal[fits], turns[fits], strict=True)
+            yield from zip(places[fits], diagonal[fits], half_turns[fits], strict=True)
 
     def _fed(self, group: int, neuron: int, places: Tensor) -> tuple[Rows, Rows]:
         """What the neuron reads of settled ones, as B has those, once for each place; and what B's neurons read."""
@@ -199,7 +250,7 @@ class _Search:
             some, partners = self._settled(pair.reads)
             weights = pair.ours[neuron, some].double()
             if pair.reads is not None:
-                weights = weights / self.factors[pair.reads][some][:, None]
+                weights = weights / self.groups[pair.reads].factors[some][:, None]
             mine.append(weights.reshape(1, -1).expand(len(places), -1))
             other.append(pair.theirs[places][:, partners].double().flatten(1))
         return Rows(torch.cat(mine, 1), biases[0]), Rows(torch.cat(other, 1), biases[1])
@@ -213,12 +264,12 @@ class _Search:
             some, partners = self._settled(pair.feeds)
             weights = pair.ours[some, neuron].double()
             if pair.feeds is not None:
-                weights = weights * self.diagonals[pair.feeds][some][:, None]
+                weights = weights * self.groups[pair.feeds].diagonals[some][:, None]
             columns = pair.theirs[partners][:, places].double().movedim(1, 0)
-            norms = self.norms[-1 if pair.feeds is None else pair.feeds][partners]
+            norms = self.output_norms if pair.feeds is None else self.groups[pair.feeds].norms
             mine.append(weights.reshape(1, -1).expand(len(places), -1))
             other.append(columns.flatten(1))
-            sizes.append(torch.maximum(columns.abs(), FLOOR * norms[:, None]).flatten(1))
+            sizes.append(torch.maximum(columns.abs(), FLOOR * norms[partners][:, None]).flatten(1))
         none = torch.zeros(len(places), dtype=torch.float64)
         return Rows(torch.cat(mine, 1), none), Rows(torch.cat(other, 1), none), torch.cat(sizes, 1)
 
@@ -226,8 +277,7 @@ class _Search:
         """The neurons of A that have a partner, and their partners; inputs and outputs are one, and settled."""
         if group is None:
             return torch.tensor([0]), torch.tensor([0])
-        some = (self.places[group] >= 0).nonzero()[:, 0]
-        return some, self.places[group][some]
+        return self.groups[group].settled()
 
     def _norms(self, group: int | None) -> Tensor:
         """Of what feeds each of B's neurons, [n]; of the outputs, one that stands for all."""
@@ -235,9 +285,12 @@ class _Search:
         return torch.linalg.vector_norm(torch.cat(parts, 1), dim=1)
 
     def _result(self) -> GroupElement:
-        orders = [place.argsort() for place in self.places]
-        parts = [(d[order], k[order]) for d, k, order in zip(self.diagonals, self.turns, orders, strict=True)]
-        return GroupElement(tuple(orders), tuple(d for d, _ in parts), tuple(k for _, k in parts))
+        orders = [own.places.argsort() for own in self.groups]
+        return GroupElement(
+            tuple(orders),
+            tuple(own.diagonals[order] for own, order in zip(self.groups, orders, strict=True)),
+            tuple(own.half_turns[order] for own, order in zip(self.groups, orders, strict=True)),
+        )
 
 
 def _diagonals(fed: tuple[Rows, Rows], outgoing: tuple[Rows, Rows], freedom: Freedom) -> list[Tensor]:

@@ -1,6 +1,6 @@
-"""Neurons that read the same up to a factor: copies, which what follows sees as one.
+"""Copies: neurons whose incoming weights are equal up to a factor. The next layer cannot tell them from one neuron.
 
-Which copy is which shows only in the weights that read them. Until those can be compared, the copies are merged: the
+Only the weights that read copies show which is which. Until those can be compared, the copies are merged: the
 first one gets the sum of the weights that read them, each in the first one's scale, and the others get zeros. That
 leaves the function as it is.
 """
@@ -30,7 +30,7 @@ class Copies:
 
 
 def copied_places(tied: Tensor) -> list[Tensor]:
-    """Sets of two or more places that a chain of ties joins.
+    """Sets of two or more places that are linked by ties, directly or through others.
 
     Args:
         tied: bool [n, n]; whether the neuron of one network at row's place could take the other's at column's place.
@@ -51,7 +51,7 @@ def copied_places(tied: Tensor) -> list[Tensor]:
 
 
 def merged(point: NetworkWeights, group: int, copies: Sequence[Copies]) -> NetworkWeights:
-    """The network with each set of a group's copies read as one; the rest shares memory with the old one."""
+    """The network with each set of copies in a group merged into one; the rest shares memory with the old network."""
     if not copies:
         return point
     tensors = dict(point.tensors)

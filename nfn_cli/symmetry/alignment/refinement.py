@@ -1,9 +1,9 @@
 """The element that leaves two networks nearest to each other, where none brings one to the other.
 
 Weight matching (Ainsworth et al. 2023, *Git Re-Basin*, arXiv 2209.04836, algorithm 1), with scales, signs and phases as
-well as permutations: one neuron group after the other gets the part that is best for what feeds it and what reads it
-together, while all others keep theirs, until nothing is gained. The sum of the squared distances of all layers, each
-relative to its layer of B, never grows.
+well as permutations: each neuron group in turn gets the permutation and factors that are best for the weights that
+feed it and those that read it, while all other groups keep theirs, until nothing is gained. The sum of the squared
+distances of all layers, each relative to its layer of B, never grows.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from nfn_cli.symmetry.element import GroupElement
 
 _SWEEPS = 10
 _MOST_WORK = 2e12  # multiplications in all: about a minute
-_WORTH = 1e-3  # of what is left: a sweep that gains less is the last
-_BETTER = 1e-9  # relative; less is rounding
-_REAL = 1e-6  # imaginary part, relative, that rounding leaves of a real root
+_WORTH = 1e-3  # share of the distance; a sweep that gains less is the last
+_BETTER = 1e-9  # relative; a smaller difference is rounding
+_REAL = 1e-6  # relative; the imaginary part of a real root after rounding
 
 
 def refine(
@@ -40,14 +40,14 @@ def refine(
 ) -> GroupElement:
     """An element whose g·A is at least as near to B as the given one's.
 
-    Where SciPy is wanted for a permutation and missing, permutations stay. Networks so large that looking at each group
-    once would take more than a minute, such as fifteen layers of 4,096 neurons, stay as they are.
+    Where a permutation needs SciPy and it is missing, permutations stay. If one pass over all groups would take more
+    than a minute, as for fifteen layers of 4,096 neurons, the given element is returned.
 
     Args:
         element: where to start.
         ours, theirs: A and B, of one architecture and with the same names.
         freedoms: per group, what the element may do to a neuron.
-        watch: told of every look at a group.
+        watch: called after each group.
     """
     sweeps = min(_SWEEPS, int(_MOST_WORK // _work(theirs)))
     if not sweeps:
@@ -63,7 +63,7 @@ def refine(
                 for side in (Side.OUT, Side.IN)
             )
             pairs = _Pairs.of(fed, read, freedom)
-            own = element.permutations[group], element.diagonals[group], element.turns[group]
+            own = element.permutations[group], element.diagonals[group], element.half_turns[group]
             better = pairs.matched(*own[:2])
             before, after = pairs.distance(*own), pairs.distance(*better)
             if after < before * (1 - _BETTER):
@@ -77,7 +77,7 @@ def refine(
 
 
 def _work(point: NetworkWeights) -> int:
-    """Multiplications that one look at all groups takes: each weight meets every neuron of the groups that it joins."""
+    """The multiplications of one pass over all groups: each weight meets every neuron of the groups that it joins."""
     groups = point.architecture.groups
     joined = [
         math.prod(spec.shape) * sum(groups[role.group].size for role in spec.roles if role.group is not None)
@@ -89,13 +89,13 @@ def _work(point: NetworkWeights) -> int:
 def _leveled(
     ours: NetworkWeights, theirs: NetworkWeights, freedoms: Sequence[Freedom]
 ) -> tuple[NetworkWeights, NetworkWeights, list[Freedom]]:
-    """Both networks with each layer divided by the norm of B's, and what half a turn adds to the biases then."""
+    """Both networks with each layer divided by the norm of B's layer, the freedoms with half-turns in that scale."""
     mine, other, turned = {}, {}, list(freedoms)
     for _, specs in by_layer(theirs):
         norm = norms(torch.cat([theirs.tensors[spec.name].double().flatten() for spec in specs])[None]).item()
         level = norm if 0 < norm < math.inf else 1.0
         for spec in specs:
-            # Scales of layers are all over the place in half precision, and double precision is twice the memory.
+            # Half precision would lose small layers, and double precision takes twice the memory.
             dtype = torch.promote_types(torch.float32, ours.tensors[spec.name].dtype)
             mine[spec.name] = (ours.tensors[spec.name].double() / level).to(dtype)
             other[spec.name] = (theirs.tensors[spec.name].double() / level).to(dtype)
@@ -107,9 +107,9 @@ def _leveled(
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Pairs of a neuron of B and one of A, of one shape all: inner products of what they read, and of what reads them.
+    """Pairs of a neuron of B and one of A, as arrays: inner products of what they read, and of what reads them.
 
-    For a factor d and a shift of phase that makes what reads the neuron be divided by f = ±d, the squared distance is
+    With a factor d, and f = ±d by which the weights that read the neuron are divided, the squared distance is
     |b|² − 2 d a·b + d² |a|² + (what is left of the bias) + |e|² − 2 c·e / f + |c|² / f².
     """
 
@@ -130,7 +130,7 @@ class _Pairs:
         return cls(freedom, _products(a, b), _products(c, e), (fed[0].biases[None], fed[1].biases[:, None]), index)
 
     def at(self, order: Tensor) -> _Pairs:
-        """Those of all pairs that a permutation makes, [n]."""
+        """The pairs that a permutation makes, [n]."""
         places = torch.arange(len(order))
 
         def pick(values: Tensor) -> Tensor:
@@ -147,14 +147,14 @@ class _Pairs:
             pick(self.index),
         )
 
-    def distance(self, order: Tensor, diagonal: Tensor, turns: Tensor) -> float:
+    def distance(self, order: Tensor, diagonal: Tensor, half_turns: Tensor) -> float:
         """The sum of the squared distances of the pairs that a permutation makes."""
-        return self.at(order).cost(diagonal, turns).sum().item()
+        return self.at(order).cost(diagonal, half_turns).sum().item()
 
     def matched(self, order: Tensor, diagonal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The best permutation, diagonal and half-turns; the present permutation where SciPy is wanted and missing.
+        """The best permutation, diagonal and half-turns; the present permutation where SciPy is needed and missing.
 
-        Among the factors that are tried is the present one of each neuron.
+        The present factor of each neuron is among those that are tried.
         """
         own = diagonal[order.argsort()]  # in the order of A
         cost = torch.stack([self.cost(*guess) for guess in self._guesses()]).amin(0)
@@ -166,20 +166,20 @@ class _Pairs:
             tried += [(d, torch.zeros_like(d)) for d in (own[order], *chosen._stationary())]
         costs = torch.stack([chosen.cost(*guess) for guess in tried]).nan_to_num(torch.inf, torch.inf)
         best = costs.argmin(0, keepdim=True)
-        diagonal, turns = (torch.stack(parts).gather(0, best)[0] for parts in zip(*tried, strict=True))
-        return order, diagonal, turns.long()
+        diagonal, half_turns = (torch.stack(parts).gather(0, best)[0] for parts in zip(*tried, strict=True))
+        return order, diagonal, half_turns.long()
 
-    def cost(self, diagonal: Tensor, turns: Tensor) -> Tensor:
+    def cost(self, diagonal: Tensor, half_turns: Tensor) -> Tensor:
         """The squared distances."""
-        factor = diagonal * (1 - 2 * (turns % 2))
+        factor = diagonal * (1 - 2 * (half_turns % 2))
         found = _distance(self.fed, diagonal) + _distance(self.read, 1 / factor) + self.index
         if self.freedom.step:
-            left = self.biases[1] - diagonal * self.biases[0] - turns * self.freedom.half_turn
+            left = self.biases[1] - diagonal * self.biases[0] - half_turns * self.freedom.half_turn
             found = found + left.square()
         return found
 
     def _guesses(self) -> list[tuple[Tensor, Tensor]]:
-        """Diagonals and half-turns: all that may be best, and for a free scale some near to it."""
+        """Diagonals and half-turns to try: one of them is the best, or for a free scale near to the best."""
         one, none = torch.ones((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
         if self.freedom.scaled:
             by_fed = _usable((self.fed[2] / self.fed[0]).sqrt())
@@ -192,15 +192,15 @@ class _Pairs:
         signs = [one, -one] if self.freedom.signed else [one]
         if not self.freedom.step:
             return [(sign, none) for sign in signs]
-        # Odd half-turns flip what reads the neuron, which may be worth a bias that is further off.
+        # An odd number of half-turns flips the signs of what reads the neuron; that may gain more than the bias loses.
         parities = (0, 1) if self.freedom.step == 1 else (0,)
-        halves = [((self.biases[1] - sign * self.biases[0]) / self.freedom.half_turn, sign) for sign in signs]
-        return [(sign, 2 * ((turns - odd) / 2).round() + odd) for turns, sign in halves for odd in parities]
+        wanted = [(sign, (self.biases[1] - sign * self.biases[0]) / self.freedom.half_turn) for sign in signs]
+        return [(sign, 2 * ((exact - odd) / 2).round() + odd) for sign, exact in wanted for odd in parities]
 
     def _stationary(self) -> list[Tensor]:
-        """Where the squared distance is stationary in a free factor s, of pairs [n].
+        """The free factors s at which the squared distance is stationary, each [n].
 
-        With s = (|c|² / |a|²)^¼ u, at the roots of u⁴ − q u³ + t u − 1.
+        They are s = (|c|² / |a|²)^¼ u for the real roots u of u⁴ − q u³ + t u − 1.
         """
         a, c = self.fed[0], self.read[0]
         unit = _usable((c / a) ** 0.25)
@@ -219,7 +219,7 @@ class _Pairs:
 
 
 def _usable(factors: Tensor, *, signed: bool = False) -> Tensor:
-    """1 for what is no factor."""
+    """The factors, with 1 in place of those that the group does not have."""
     return torch.where(factors.isfinite() & ((factors != 0) if signed else (factors > 0)), factors, 1.0)
 
 

@@ -1,4 +1,4 @@
-"""How far a network that has been moved by an element is from another one, layer by layer."""
+"""How far a network that has been transformed by an element is from another one, layer by layer."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from nfn_cli.architectures import NetworkWeights, Side, TensorSpec
 from nfn_cli.symmetry.action import act_on_tensor
 from nfn_cli.symmetry.element import GroupElement
 
-# A weight is compared with itself down to this share of its neuron's norm: rounding leaves each near its own size.
+# A weight's error is relative to the weight itself, but to no less than this share of its neuron's norm.
 FLOOR = 0.01
 
 
 @dataclass(frozen=True)
 class Residual:
-    """What is left of one layer.
+    """The difference that is left in one layer.
 
     Attributes:
         layer: its name.
@@ -43,7 +43,7 @@ def residuals(element: GroupElement, ours: NetworkWeights, theirs: NetworkWeight
 
 
 def largest_deviation(left: Iterable[Residual]) -> float:
-    """Of any layer."""
+    """The largest deviation of any layer."""
     return max(residual.deviation for residual in left)
 
 
@@ -62,8 +62,8 @@ def _residual(
     found, wanted = [], []
     for spec in specs:
         axis = next((axis for axis, role in enumerate(spec.roles) if role.side is Side.OUT), 0)
-        moved = act_on_tensor(element, ours.tensors[spec.name], spec, omegas).double()
-        found.append(moved.movedim(axis, 0).flatten(1) if moved.ndim > 1 else moved[:, None])
+        transformed = act_on_tensor(element, ours.tensors[spec.name], spec, omegas).double()
+        found.append(transformed.movedim(axis, 0).flatten(1) if transformed.ndim > 1 else transformed[:, None])
         tensor = theirs.tensors[spec.name].double()
         wanted.append(tensor.movedim(axis, 0).flatten(1) if tensor.ndim > 1 else tensor[:, None])
     rows = torch.maximum(norms(torch.cat(found, 1)), norms(torch.cat(wanted, 1)))
@@ -73,10 +73,10 @@ def _residual(
             size = torch.maximum(other.abs(), FLOOR * rows)
         else:
             group = spec.roles[0].group
-            turns = element.turns[group].abs().double() * (math.pi / omegas[group]) if group is not None else 0.0
-            size = (rows[:, 0] + turns)[:, None]
+            shifts = element.half_turns[group].abs().double() * (math.pi / omegas[group]) if group is not None else 0.0
+            size = (rows[:, 0] + shifts)[:, None]
         difference = (mine - other).abs()
-        # 0/0 is no deviation, and a number that is no number is the largest.
+        # 0/0 counts as no deviation, and NaN as the largest.
         relative = torch.where(difference == 0, 0.0, difference / size).nan_to_num(math.inf)
         deviation = max(deviation, relative.max().item() if relative.numel() else 0.0)
     difference = norms(torch.cat([mine - other for mine, other in zip(found, wanted, strict=True)], 1).view(1, -1))
@@ -86,7 +86,7 @@ def _residual(
 
 
 def norms(rows: Tensor) -> Tensor:
-    """Norms [n, 1] of rows, also where squares would leave float64."""
+    """Norms [n, 1] of rows, without overflow where squares would leave the range of float64."""
     sizes = rows.abs().amax(1, keepdim=True) if rows.shape[1] else rows.new_zeros(len(rows), 1)
     sizes = torch.where(sizes > 0, sizes, 1.0)
     return torch.linalg.vector_norm(rows / sizes, dim=1, keepdim=True) * sizes

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import NetworkWeights, Side
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind
 from nfn_cli.symmetry.neurons import has_index, neuron_rows
 
 
@@ -27,9 +27,10 @@ class Freedom:
 
     Attributes:
         kind: its diagonal.
-        step: half-turns by which a phase moves at once: 1, 2 where a sign may not change, 0 where there is no phase.
+        step: a phase may be shifted by multiples of so many half-turns: 1, or 2 where a sign may not change; 0 where
+            there is no phase.
         half_turn: what half a turn adds to a bias, π/ω₀.
-        in_place: it keeps its place.
+        in_place: whether it has to keep its place.
     """
 
     kind: DiagonalKind
@@ -40,19 +41,19 @@ class Freedom:
     @property
     def scaled(self) -> bool:
         """Whether any positive factor is allowed."""
-        return self.kind in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO)
+        return self.kind.is_scaled
 
     @property
     def signed(self) -> bool:
         """Whether −1 is allowed."""
-        return self.kind in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
+        return self.kind.is_signed
 
     def wrapped(self, shifts: Tensor) -> Tensor:
-        """What is left of differences of biases after the best shift of phase."""
+        """Differences of biases, less the shift of phase that brings them nearest to 0."""
         return shifts - self.turned(shifts) * self.half_turn
 
     def turned(self, shifts: Tensor) -> Tensor:
-        """The half-turns nearest to differences of biases, as float64; 0 where there is no phase."""
+        """The allowed numbers of half-turns nearest to differences of biases, float64; 0 where there is no phase."""
         if not self.step:
             return torch.zeros_like(shifts)
         return self.step * (shifts / (self.step * self.half_turn)).round()
@@ -63,12 +64,12 @@ _FIXED = Freedom(DiagonalKind.TRIVIAL)
 
 @dataclass(frozen=True)
 class Rows:
-    """What neurons read.
+    """What feeds some neurons.
 
     Attributes:
         weights: float64 [n, entries].
         biases: float64 [n]; zeros where there are none.
-        index: float64 [n, entries] of what is the neurons' own but not scaled with them; None where there is none.
+        index: float64 [n, entries], permuted with the neurons but not scaled; None where there is nothing of the kind.
     """
 
     weights: Tensor
@@ -109,7 +110,7 @@ def read_rows(
 def costs(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
     """Squared distances between their neurons and ours, each after the best factor and phase.
 
-    Where any scale is allowed, rows of norm 1 are compared, so that a neuron's own scale does not weigh.
+    Where any scale is allowed, rows of norm 1 are compared, so that a neuron's scale does not count.
 
     Returns:
         float64 [theirs, ours] up to a common factor, and the squared size that each is to be compared with.
@@ -121,7 +122,7 @@ def costs(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
         parts = [(cost / level, sizes / level) for (cost, sizes), level in zip((scaled, fixed), levels, strict=True)]
         return parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
     if freedom.step:
-        # The phase moves the bias alone, so a sign is settled by the weights and by what the bias has left.
+        # A phase changes the bias only, so the sign is found from the weights and from what is left of the bias.
         a, b = ours.weights, theirs.weights
     else:
         a, b = ours.joined, theirs.joined
@@ -142,10 +143,10 @@ def costs(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
 
 
 def fit(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
-    """The diagonal, float64 [n], and turns, int64 [n], that bring each of our rows next to the same one of theirs.
+    """The diagonal, float64 [n], and half-turns, int64 [n], that bring each row of `ours` next to that of `theirs`.
 
-    A scale is the ratio of norms. Least squares would agree where the rows do, but of rows that hardly fit it makes
-    very small scales, and very large weights of what reads them. What is all zero gets 1.
+    A scale is the ratio of norms. For rows that fit, least squares would give the same; for rows that hardly fit it
+    would give tiny scales, and huge weights in what reads them. A row of zeros gets 1.
     """
     ones = torch.ones(len(ours.biases), dtype=torch.float64)
     if freedom.step:
@@ -157,26 +158,26 @@ def fit(ours: Rows, theirs: Rows, freedom: Freedom) -> tuple[Tensor, Tensor]:
             ]
             ones = torch.where(misses[1] < misses[0], -ones, ones)
         return ones, freedom.turned(theirs.biases - ones * ours.biases).long()
-    turns = torch.zeros(len(ones), dtype=torch.int64)
+    half_turns = torch.zeros(len(ones), dtype=torch.int64)
     if freedom.kind is DiagonalKind.TRIVIAL:
-        return ones, turns
-    # The largest entries are divided out first: squares of very small or large numbers leave float64.
+        return ones, half_turns
+    # Divided by the largest entries first: squares of very small or large numbers leave the range of float64.
     (a, a_size), (b, b_size) = _leveled(ours.joined), _leveled(theirs.joined)
     inner, square = (a * b).sum(1), a.square().sum(1)
     if freedom.kind is DiagonalKind.SIGN:
-        return torch.where(inner < 0, -ones, ones), turns
+        return torch.where(inner < 0, -ones, ones), half_turns
     alive = (a_size > 0) & (b_size > 0)
     factor = (b.square().sum(1) / torch.where(alive, square, 1.0)).sqrt() * (b_size / torch.where(alive, a_size, 1.0))
     if freedom.signed:
         factor = torch.where(inner < 0, -factor, factor)
-    return torch.where(alive & factor.isfinite() & (factor != 0), factor, 1.0), turns
+    return torch.where(alive & factor.isfinite() & (factor != 0), factor, 1.0), half_turns
 
 
 def silent(rows: Rows, freedom: Freedom, tolerance: float) -> Tensor:
     """Which neurons always put out zero, bool [n]: nothing feeds them, and zero stays zero under their activation.
 
-    With a phase, a bias of half-turns counts as none; it is off by at most `tolerance`, relative to its size or, since
-    the other network's may be shifted, to half a turn.
+    With a phase, a bias of whole half-turns counts as zero, up to `tolerance` relative to its size, or to half a turn
+    where that is larger: the other network's bias may be shifted.
     """
     if freedom.kind is DiagonalKind.TRIVIAL:
         return torch.zeros(len(rows.biases), dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""Who looks on while two networks are aligned."""
+"""Callbacks for the progress of an alignment."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Watch:
-    """Told what is done.
+    """Functions that are called while two networks are aligned.
 
     Attributes:
-        on_stage: the name of what begins, and how many steps it takes at most.
-        on_step: a step of it is done.
+        on_stage: at the start of a stage, with its name and the largest number of steps that it may take.
+        on_step: after each step.
     """
 
     on_stage: Callable[[str, int], None] = lambda name, steps: None

@@ -9,26 +9,26 @@ True
 """
 
 from nfn_cli.symmetry.labelled.action import TensorAction, act, act_on_tensor
-from nfn_cli.symmetry.labelled.bounds import bounded, is_variance
 from nfn_cli.symmetry.labelled.chains import chain_element, label_chain
 from nfn_cli.symmetry.labelled.element import Element, compose, element_of, identity, inverse
 from nfn_cli.symmetry.labelled.fingerprint import fingerprint
-from nfn_cli.symmetry.labelled.free import free_logs, free_signs
-from nfn_cli.symmetry.labelled.moved import MovedTensors
+from nfn_cli.symmetry.labelled.free_scales import free_logs, free_signs
 from nfn_cli.symmetry.labelled.normal_form import LabelledForm, normal_form
 from nfn_cli.symmetry.labelled.positions import moved_variables, used_variables
 from nfn_cli.symmetry.labelled.proof import Proof, ProofRow, prove
 from nfn_cli.symmetry.labelled.sampling import sample
 from nfn_cli.symmetry.labelled.stored_element import fault, load_labelled_element, save_labelled_element
-from nfn_cli.symmetry.labelled.units import goes_of, nested_orders, orders_of
+from nfn_cli.symmetry.labelled.transformed import TransformedTensors
+from nfn_cli.symmetry.labelled.unit_orders import goes_of, nested_orders, orders_of
+from nfn_cli.symmetry.labelled.variance_bounds import bounded, is_variance
 
 __all__ = [
     "Element",
     "LabelledForm",
-    "MovedTensors",
     "Proof",
     "ProofRow",
     "TensorAction",
+    "TransformedTensors",
     "act",
     "act_on_tensor",
     "bounded",

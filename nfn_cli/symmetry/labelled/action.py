@@ -10,16 +10,15 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture, LabelledTensor, Stored
 from nfn_cli.symmetry.labelled.element import Element, require_of
-from nfn_cli.symmetry.labelled.plans import Box, UsePlan
+from nfn_cli.symmetry.labelled.use_plans import Box, UsePlan
 from nfn_cli.threads import threads_for
 
-# Numbers held in float64 at once, a megabyte of them: they stay in a processor's cache, and one thread does them, which
-# waits for no other.
+# Numbers held in float64 at once, a megabyte: they fit into a processor's cache, and one thread is enough for them.
 CHUNK = 1 << 17
 
 
 class TensorAction:
-    """What an element does to one tensor, worked out once.
+    """What an element does to one tensor.
 
     Attributes:
         largest: the largest number that came out so far, in absolute value.
@@ -44,7 +43,7 @@ class TensorAction:
             raise ValueError(f"tensor {tensor.name!r}: {error}") from error
 
     def rows(self, old: Tensor) -> Iterator[Tensor]:
-        """The tensor's rows behind the action, some at a time, of its dtype. What is only permuted keeps every bit.
+        """The tensor's rows after the action, some at a time, in its dtype. What is only permuted keeps every bit.
 
         Raises:
             ValueError: a tensor of another shape; or numbers are to be multiplied that are no floating-point numbers.
@@ -95,7 +94,7 @@ class TensorAction:
                 self._measure(exact, place)
 
     def _measure(self, exact: Tensor, rounded: Tensor) -> None:
-        # Dtypes of one byte have no infinity, or end at their largest number, so what was rounded does not tell.
+        # A dtype of one byte has no infinity, or saturates, so that an overflow does not show in the rounded number.
         size = _size(exact if rounded.element_size() == 1 else rounded)
         self.largest = max(self.largest, size)
         self.beyond |= size > torch.finfo(rounded.dtype).max
@@ -114,26 +113,26 @@ def act_on_tensor(element: Element, tensor: LabelledTensor, old: Tensor) -> Tens
 
 
 def act(element: Element, architecture: LabelledArchitecture, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """g·U on a state dict: all its tensors by name, those on which nothing acts as they are.
+    """g·U on a state dict: all its tensors by name; those on which the group does not act are not changed.
 
     Raises:
         ValueError: the element is of another architecture, or a tensor has another shape or is not there.
     """
     require_of(architecture, element)
-    moved = dict(tensors)
+    transformed = dict(tensors)
     for tensor in architecture.tensors:
         names = present(tensor, tensors)
         if names:
             new = act_on_tensor(element, tensor, tensors[names[0]])
-            moved.update({name: new.to(tensors[name].dtype) for name in names})
-    return moved
+            transformed.update({name: new.to(tensors[name].dtype) for name in names})
+    return transformed
 
 
 def present(tensor: LabelledTensor, tensors: Mapping[str, Tensor]) -> list[str]:
     """The names of a tensor on which something acts that are there; none where nothing acts.
 
     Raises:
-        ValueError: something acts on it, and none is there: the others alone would be another network.
+        ValueError: the group acts on it, and none of its names is there: the rest would be another network.
     """
     names = [name for name in tensor.names if name in tensors] if tensor.uses else []
     if tensor.uses and not names:
@@ -185,14 +184,14 @@ def backward(values: Tensor, steps: Sequence[Stored]) -> Tensor:
         elif step.kind == "mul":
             values = values / step.value
         elif step.kind == "exp":
-            values = values.log()  # of what is not positive it is no number, which no group has
+            values = values.log()  # NaN where a number is not positive, which does not happen under the group
         else:
             values = -values
     return values
 
 
 def _bits(tensor: Tensor) -> Tensor:
-    """The same memory as whole numbers, whose bits nothing looks at."""
+    """The same memory as integers, so that copying keeps every bit."""
     kinds = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
     return tensor.view(kinds.get(tensor.element_size(), tensor.dtype))
 

@@ -1,10 +1,10 @@
-"""What settles scales and signs: of every class of neurons one slice, the first that can.
+"""The tensors that decide scales and signs in the normal form: for every class of neurons the first slice that can.
 
-Uses of tensors are looked at in the order of the state dict: running variances first, then gains, then all that has
-several numbers a slice, then what is only added. A slice can settle what is free along its axes once all that is along
-the other axes is settled. Whole classes are settled by one use, never one neuron: so nothing depends on the order in
-which neurons stand. Slices of zeros settle nothing. What waits for those counts as zero in all others, until at the end
-the first slice that is not zero settles it.
+Uses of tensors are visited in the order of the state dict: first running variances, then gains, then tensors with
+several numbers in a slice, then what is only added. A slice can decide the scales along its own axes once those along
+the other axes are decided. One use decides for a whole class of neurons, so that the result does not depend on the
+order of neurons. A slice of zeros decides nothing. Neurons that wait for a slice that is not zero count as zero in all
+others; at the end the first slice that is not zero decides for them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture, LabelledTensor, Use
-from nfn_cli.symmetry.labelled.bounds import is_variance
-from nfn_cli.symmetry.labelled.plans import powers
 from nfn_cli.symmetry.labelled.positions import all_uses
-from nfn_cli.symmetry.labelled.settled import Settled, Sums, same
-from nfn_cli.symmetry.labelled.slices import Moments, ScaleGroup, moments, scale_groups
+from nfn_cli.symmetry.labelled.settled_scales import Settled, Sums, same
+from nfn_cli.symmetry.labelled.slice_sums import Moments, ScaleGroup, moments, scale_groups
+from nfn_cli.symmetry.labelled.use_plans import powers
+from nfn_cli.symmetry.labelled.variance_bounds import is_variance
 
 _VARIANCE, _GAIN, _MATRIX, _ADDED = range(4)
 _ADDED_NAMES = ("bias", "mean", "beta")
@@ -34,10 +34,10 @@ Step = Callable[[LabelledTensor, Use, Sequence[ScaleGroup], int], None]
 
 
 class Reader:
-    """Tensors by name, the last one kept: views of one tensor mostly follow each other.
+    """Tensors by name. The last one is kept, since views of one tensor mostly follow each other.
 
     Attributes:
-        dtypes: of all that was read.
+        dtypes: those of all tensors that were read.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
@@ -67,7 +67,7 @@ class Reader:
 
 @dataclass
 class Anchors:
-    """Scales and signs as far as they are settled.
+    """Scales and signs, as far as they are decided.
 
     Args:
         precision: numbers nearer to each other than this, relatively, are equal.
@@ -110,11 +110,11 @@ class Anchors:
         self._sweep(self.signs, step)
 
     def factors(self, use: Use) -> list[Floats]:
-        """What multiplies the numbers of a use, as far as it is settled; 0 where it is not."""
+        """The factors on the numbers of a use, as far as they are decided; 0 where they are not."""
         return [self._factor(group, signed=True) for group in scale_groups(use)]
 
     def unsettled(self) -> tuple[list[str], list[str]]:
-        """Names of tensors with scales or signs that nothing settles; first those that no number speaks of."""
+        """Names of tensors with scales or signs that are not decided; first those where all numbers are zero."""
         silent, others = [], []
         for tensor, _, groups in self._order:
             for settled in (self.logs, self.signs):
@@ -146,7 +146,7 @@ class Anchors:
             if len(left) == len(open_uses):
                 break
             open_uses = left
-        # What is left waits for numbers that are not zero.
+        # The rest waits for numbers that are not zero.
         self._late = True
         progress = True
         while progress:
@@ -167,7 +167,7 @@ class Anchors:
         levels: tuple[int, ...],
         most: int | None = None,
     ) -> list[int]:
-        """Go through the uses in order; those that still have something open come back."""
+        """Go through the uses in order; those with something left to decide are returned."""
         left, done = [], 0
         for number in open_uses:
             tensor, use, groups = self._order[number]
@@ -197,10 +197,10 @@ class Anchors:
         live = norms > _SMALLEST
         if not live.all() and not self._late:
             self.zeros[tensor.name] = self.zeros.get(tensor.name, 0) + int((~live).sum())
-        # The stored variance is to be 1, which is never too small.
+        # The stored variance becomes 1, which is never too small.
         target = np.log2(1 + use.stored[0].value) if is_variance(use) else 0.0
         wanted = target - 0.5 * np.log2(norms[live])
-        wanted[np.abs(wanted) <= 4 * self.precision] = 0.0  # what is normal already keeps its bits
+        wanted[np.abs(wanted) <= 4 * self.precision] = 0.0  # a network that is normal already keeps every bit
         self._conclude(self.logs, sums, first, live, wanted + sums.constants[first[live]], np.ones(int(live.sum())))
 
     def _sign(self, tensor: LabelledTensor, use: Use, groups: Sequence[ScaleGroup], place: int) -> None:
@@ -236,7 +236,7 @@ class Anchors:
                 factors.append(factor)
         axes = groups[place].axes
         kinds = ("sizes", "cubes") if cubes else ("squares",)
-        # What waits is measured again and again, mostly behind the same factors.
+        # A use that waits is measured several times, mostly with the same factors.
         key = (id(use), place, cubes)
         before, found = self._measured.get(key, (None, None))
         if found is None or before is None or not all(map(np.array_equal, before, factors)):

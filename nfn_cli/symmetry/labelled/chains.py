@@ -10,12 +10,9 @@ from numpy.typing import NDArray
 
 from nfn_cli.architectures import Architecture, AxisRole, Side, TensorSpec
 from nfn_cli.architectures.labels import Block, LabelledArchitecture, LabelledTensor, Role, Solutions, Use
+from nfn_cli.symmetry.diagonal_kinds import group_kind
 from nfn_cli.symmetry.element import GroupElement
-from nfn_cli.symmetry.kinds import DiagonalKind, group_kind
 from nfn_cli.symmetry.labelled.element import Element
-
-_SCALED = (DiagonalKind.POSITIVE, DiagonalKind.NONZERO)
-_SIGNED = (DiagonalKind.SIGN, DiagonalKind.NONZERO)
 
 
 def label_chain(architecture: Architecture) -> LabelledArchitecture:
@@ -43,8 +40,8 @@ def label_chain(architecture: Architecture) -> LabelledArchitecture:
         scale_count=starts[-1],
         blocks=blocks,
         determined=np.empty((0, 3), dtype=np.int32),
-        logs=_solutions(architecture, starts, [kind in _SCALED for kind in kinds]),
-        signs=_solutions(architecture, starts, [kind in _SIGNED for kind in kinds]),
+        logs=_solutions(architecture, starts, [kind.is_scaled for kind in kinds]),
+        signs=_solutions(architecture, starts, [kind.is_signed for kind in kinds]),
         left=tuple(spec.name for spec, use in uses if use is None),
     )
 
@@ -58,7 +55,7 @@ def chain_element(architecture: Architecture, element: GroupElement) -> Element:
     sizes = [group.size for group in architecture.groups]
     if [tuple(order.shape) for order in element.permutations] != [(size,) for size in sizes]:
         raise ValueError(f"no element of groups {sizes}")
-    if any(bool(turns.any()) for turns in element.turns):
+    if any(bool(half_turns.any()) for half_turns in element.half_turns):
         raise ValueError("half-turns of a sine's phase have no place on labels")
     starts = _starts(architecture)
     goes = np.arange(starts[-1], dtype=np.int32)

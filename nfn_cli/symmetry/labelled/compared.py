@@ -31,7 +31,9 @@ class _Renamed(Mapping[str, Tensor]):
 
 
 def align_sources(source: LabelledSource, target: LabelledSource, *, watch: Watch = UNWATCHED) -> LabelledAlignment:
-    """Find the element that brings A next to B, by the coarser of their dtypes; what the group leaves alone must agree.
+    """Find the element that brings A next to B, by the coarser of their dtypes.
+
+    Tensors on which the group does not act have to be equal.
 
     Args:
         source, target: A and B, of one architecture.
@@ -43,8 +45,8 @@ def align_sources(source: LabelledSource, target: LabelledSource, *, watch: Watc
     theirs = _Renamed(target.checkpoint.tensors, names)
     coarsest = max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps)
     found = align(source.architecture, source.checkpoint.tensors, theirs, coarsest, watch=watch)
-    moved = {name for tensor in source.architecture.tensors if tensor.uses for name in tensor.names}
-    beside = {name for name in names if name not in moved and not name.endswith(COUNTS)}
+    acted_on = {name for tensor in source.architecture.tensors if tensor.uses for name in tensor.names}
+    beside = {name for name in names if name not in acted_on and not name.endswith(COUNTS)}
     ours = {name: source.checkpoint.tensors[name] for name in beside}
     rest = {name: theirs[name] for name in beside}
     left = beside_residuals(target.checkpoint.path, source.architecture, ours, rest)

@@ -15,12 +15,12 @@ from nfn_cli.symmetry.labelled.positions import moved_variables, used_variables
 class Element:
     """g = (σ, d): entry e of a tensor U goes to entry σ(e) of g·U, multiplied by the factor that stands at e.
 
-    Logarithms are to the base 2, so that a whole number is a factor that no dtype rounds.
+    Logarithms have the base 2, so that a whole number stands for a factor that rounds no weight.
 
     Attributes:
         goes: int32 [labels]: label a goes to goes[a].
-        logs: float64 [scales]: log₂|d| of each scale variable. Of those that stand in no tensor, 0.
-        signs: bool [scales]: whether it is negative; False alike.
+        logs: float64 [scales]: log₂|d| of each scale variable. 0 for variables that occur in no tensor.
+        signs: bool [scales]: whether it is negative; False for variables that occur in no tensor.
     """
 
     goes: NDArray[np.int32]

@@ -1,14 +1,14 @@
 """The normal form of a network on labels: one point that stands for its whole orbit.
 
-Scales come first, then signs, then the order: each is found from what no later one changes.
+Scales are found first, then signs, then the order: no later step changes what an earlier one was found from.
 
-- Scale: of every class of neurons one slice is given the norm 1, see `anchors`: gains become 1, stored running
+- Scale: in every class of neurons one slice gets the norm 1 (see `anchors`): gains become 1, stored running
   variances 1, and the rows of what feeds a neuron have the root mean square norm 1 over all slices that share a scale.
 - Sign: the third powers of one slice's numbers have a sum that is not negative.
-- Order: units ascend by the sums of squares and cubes over all their slices, each beside the mean of its class.
+- Order: units ascend by the sums of squares and cubes over all their slices, each relative to the mean of its class.
 
-Of slices that are equal but for rounding nothing is decided: neurons stay in the order that they have, and the form
-is not called unique.
+Slices that are equal but for rounding decide nothing: their neurons keep their order, and the form is not called
+unique.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from torch import Tensor
 from nfn_cli.architectures.labels import LabelledArchitecture, LabelledTensor
 from nfn_cli.symmetry.labelled.anchors import Anchors, Reader
 from nfn_cli.symmetry.labelled.element import Element, element_of
-from nfn_cli.symmetry.labelled.keys import Keys, Order
-from nfn_cli.symmetry.labelled.settled import Settled
-from nfn_cli.symmetry.labelled.slices import moments, role_targets
-from nfn_cli.symmetry.labelled.units import goes_of, nested_orders
+from nfn_cli.symmetry.labelled.settled_scales import Settled
+from nfn_cli.symmetry.labelled.slice_sums import moments, role_targets
+from nfn_cli.symmetry.labelled.sort_keys import Keys, Order
+from nfn_cli.symmetry.labelled.unit_orders import goes_of, nested_orders
 
-_DOUBT = 16  # units of rounding: by as much, keys of one point differ from those of another of its orbit
-_LEAST_ROUNDING = 2.0**-47  # sums of many numbers in float64 lose some digits
+_DOUBT = 16  # in units of rounding: how much keys may differ between two points of one orbit
+_LEAST_ROUNDING = 2.0**-47  # sums of many float64 numbers lose some digits
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class LabelledForm:
         gap: the smallest relative difference of keys that decided, or should have, between two units side by side;
             infinite where nothing is ordered.
         sign_gap: the smallest |Σ x³| / Σ |x|³ that decided a sign; infinite where none is decided.
-        rounding: what both must exceed: less may come from rounding to the precision.
+        rounding: both gaps must be larger than this; smaller ones may come from rounding to the precision.
         sure: whether rounding to the precision cannot have changed how units were compared.
         ties: names of blocks, and how many of their units have a neighbour with the same key but for rounding.
         zeros: names of tensors, and how many of their slices are zero where they should have settled a scale.
-        silent: names of tensors with scales or signs of which no number that is not zero speaks: they are left alone.
-        unsettled: names of tensors with scales or signs that no single slice settles: they are left alone.
+        silent: names of tensors with scales or signs that occur beside zeros only: they are left alone.
+        unsettled: names of tensors with scales or signs that no single slice decides: they are left alone.
     """
 
     element: Element
@@ -113,7 +113,7 @@ def normal_form(
 
 
 class _KeyReader:
-    """Adds each tensor to the keys once, when it is first read under settled scales."""
+    """Adds each tensor to the keys once, when it is first read after the scales are decided."""
 
     def __init__(self, architecture: LabelledArchitecture, anchors: Anchors) -> None:
         self._architecture, self._anchors, self._keys = architecture, anchors, Keys(architecture)

@@ -1,4 +1,4 @@
-"""Where the entries of a view come from once the labels have moved: along axes, never over all parameters."""
+"""Where the entries of a view come from under a permutation of labels: computed axis by axis, never per parameter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _T = TypeVar("_T", bound=np.generic)
 
 
 def sources(use: Use, goes: NDArray[np.int32]) -> tuple[Places | None, ...]:
-    """Along each axis of a use, from which place of it every entry is taken.
+    """For each axis of a use, from which place every entry is taken.
 
     Args:
         goes: int32 [labels], label a goes to goes[a].
@@ -44,7 +44,7 @@ def sources(use: Use, goes: NDArray[np.int32]) -> tuple[Places | None, ...]:
 
 
 def role_axes(use: Use, role: Role) -> tuple[int, ...]:
-    """The axes of which a role speaks.
+    """The axes that a role describes.
 
     Raises:
         ValueError: its arrays do not broadcast against the view.
@@ -61,7 +61,7 @@ def fits(shape: tuple[int, ...], view: tuple[int, ...]) -> bool:
 
 
 def carried(values: NDArray[_T], places: Sequence[Places | None]) -> NDArray[_T]:
-    """An array that stands along axes of a view, as it stands after `sources` have been followed."""
+    """An array along axes of a view, after its entries were taken from `sources`."""
     axes = [axis for axis, size in enumerate(values.shape) if size > 1]
     if all(places[axis] is None for axis in axes):
         return values

@@ -1,4 +1,4 @@
-"""Is a network's group what the tracer says? Each part of it alone moves random weights, and nothing may change."""
+"""Is a network's group what the tracer says? Each part of it acts on random weights, and no output may change."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture, Solutions
 from nfn_cli.symmetry.labelled.action import act
-from nfn_cli.symmetry.labelled.bounds import bounded
 from nfn_cli.symmetry.labelled.element import Element, element_of
 from nfn_cli.symmetry.labelled.positions import all_uses
 from nfn_cli.symmetry.labelled.sampling import sample, shuffled
-from nfn_cli.symmetry.labelled.units import goes_of, nested_orders
+from nfn_cli.symmetry.labelled.unit_orders import goes_of, nested_orders
+from nfn_cli.symmetry.labelled.variance_bounds import bounded
 
 TOLERANCE = 1e-10
 RANGE = (0.5, 2.0)  # of scales: products over many layers keep within what float64 resolves
@@ -26,12 +26,12 @@ Run = Callable[[dict[str, Tensor]], list[Tensor]]
 
 @dataclass(frozen=True)
 class ProofRow:
-    """One part of the group, and how far it moved the outputs.
+    """One part of the group, and how much it changed the outputs.
 
     Attributes:
         what: `permutation`, `permutations`, `scales`, `signs` or `everything`.
-        where: the name of the block, or in words.
-        deviation: max |Δ| / max |out|, the worst of all outputs; infinite where something is no number.
+        where: the name of the block, or a description.
+        deviation: max |Δ| / max |out|, the worst of all outputs; infinite where a value is NaN.
         tolerance: the deviation that still counts as rounding.
     """
 
@@ -42,16 +42,16 @@ class ProofRow:
 
     @property
     def passed(self) -> bool:
-        """Whether the function stayed."""
+        """Whether the function stayed the same but for rounding."""
         return self.deviation <= self.tolerance
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What came of moving each part of a group.
+    """How the outputs changed under each part of a group.
 
     Attributes:
-        rows: one a part, in the order of the blocks.
+        rows: one for each part, in the order of the blocks.
     """
 
     rows: tuple[ProofRow, ...]
@@ -63,11 +63,11 @@ class Proof:
 
     @property
     def fault(self) -> ProofRow | None:
-        """The part that changes the function: the first one, or what was found in it when it was looked into."""
+        """The part that changes the function: the first one, or the smaller part of it that was found to do so."""
         failed = [row for row in self.rows if not row.passed]
         if not failed:
             return None
-        # What was moved together is looked into in the row behind it.
+        # The row behind one of several blocks says which of them it is.
         inside = [row for row in failed[1:2] if failed[0].what in (row.what, f"{row.what}s")]
         return failed[0] if failed[0].what == "permutation" or not inside else inside[0]
 
@@ -81,16 +81,16 @@ def prove(
     tolerance: float = TOLERANCE,
     most: int = 256,
 ) -> Proof:
-    """Move every block alone, all scales, all signs, and everything together, and compare outputs.
+    """Let every block's permutations, all scales, all signs and the whole group act in turn, and compare outputs.
 
-    Where several things move together and the function changes, a row more says which of them does it alone, if one
+    Where several things act together and the function changes, one more row says which of them alone changes it, if one
     does; it is found by halving.
 
     Args:
         run: computes outputs from a state dict, in float64.
         state: float64 numbers, all tensors that `run` needs; running variances above 0. Random ones, all different:
             weights that happen to be equal prove nothing.
-        most: how many blocks are moved alone; the others then move together, in one row that says so.
+        most: how many blocks are permuted alone; the others are permuted together, in one row that says so.
 
     Raises:
         ValueError: outputs that are not finite, or all zero, which would prove nothing; or an element does not act.

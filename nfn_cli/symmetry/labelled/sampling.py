@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from nfn_cli.architectures.labels import Block, LabelledArchitecture, Solutions
 from nfn_cli.symmetry.labelled.element import Element, element_of
 from nfn_cli.symmetry.labelled.positions import all_uses, used_variables
-from nfn_cli.symmetry.labelled.units import Orders, goes_of, nested_orders
+from nfn_cli.symmetry.labelled.unit_orders import Orders, goes_of, nested_orders
 
-_LARGEST_DENOMINATOR = 1_024  # of coefficients of solutions, where factors are to be powers of two
+_LARGEST_DENOMINATOR = 1_024  # of coefficients of solutions, where factors have to be powers of two
 
 
 def sample(
@@ -30,7 +30,7 @@ def sample(
 ) -> Element:
     """Draw an element: uniform permutations, log-uniform free scales and fair free signs.
 
-    What a network does with it is rounding alone but for variances, which `bounded` keeps positive.
+    It changes a network's outputs by rounding only, if `bounded` keeps its variances positive.
 
     Args:
         scale_range: lowest and highest value of the free scales.
@@ -91,7 +91,7 @@ def _whole(
     for value in np.unique(coefficients):
         fraction = Fraction(float(value)).limit_denominator(_LARGEST_DENOMINATOR)
         own = columns[coefficients == value]
-        if float(fraction) != value:  # thirds and the like are none in binary either
+        if float(fraction) != value:  # thirds and the like are not exact in binary
             exact[own] = False
         else:
             steps[own] = np.lcm(steps[own], fraction.denominator)

@@ -44,8 +44,8 @@ class LabelledSource:
     def precision(self) -> torch.dtype:
         """The coarsest dtype among the tensors that the group acts on."""
         dtypes = dtypes_of(self.checkpoint)
-        moved = {dtypes[name] for tensor in self.architecture.tensors for name in tensor.names}
-        floating = [dtype for dtype in moved if dtype.is_floating_point] or [torch.float32]
+        acted_on = {dtypes[name] for tensor in self.architecture.tensors for name in tensor.names}
+        floating = [dtype for dtype in acted_on if dtype.is_floating_point] or [torch.float32]
         return max(floating, key=lambda dtype: torch.finfo(dtype).eps)
 
 
@@ -60,11 +60,11 @@ def open_labelled(
     """Open a checkpoint and trace its network: the module that is given, or that of a known family.
 
     Args:
-        config: tells the family; without it names and shapes do.
+        config: says which family it is; without it names and shapes do.
         strict: refuse what is only recognised by names and shapes.
 
     Returns:
-        None where no module is given and nothing tells a known family.
+        None where no module is given and no known family is recognised.
 
     Raises:
         CheckpointError: the file cannot be read.

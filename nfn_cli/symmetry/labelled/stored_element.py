@@ -14,10 +14,10 @@ from nfn_cli.checkpoints import save_tensors
 from nfn_cli.errors import CheckpointError
 from nfn_cli.symmetry.labelled.element import Element, require_of
 from nfn_cli.symmetry.labelled.fingerprint import fingerprint
-from nfn_cli.symmetry.labelled.free import free_logs, free_signs
-from nfn_cli.symmetry.labelled.plans import MOST
+from nfn_cli.symmetry.labelled.free_scales import free_logs, free_signs
 from nfn_cli.symmetry.labelled.positions import used_variables
-from nfn_cli.symmetry.labelled.units import orders_of
+from nfn_cli.symmetry.labelled.unit_orders import orders_of
+from nfn_cli.symmetry.labelled.use_plans import MOST
 from nfn_cli.symmetry.stored_element import FINGERPRINT, KIND, LABELS
 
 _VERSION = "1"

@@ -11,22 +11,22 @@ from torch import Tensor
 from nfn_cli.architectures.labels import LabelledTensor
 from nfn_cli.architectures.traced import dtypes_of, shapes_of
 from nfn_cli.errors import ArchitectureError
-from nfn_cli.symmetry.labelled.bounds import is_variance
 from nfn_cli.symmetry.labelled.element import Element
-from nfn_cli.symmetry.labelled.moved import MovedTensors
 from nfn_cli.symmetry.labelled.proof import Proof, prove
 from nfn_cli.symmetry.labelled.source import LabelledSource
+from nfn_cli.symmetry.labelled.transformed import TransformedTensors
+from nfn_cli.symmetry.labelled.variance_bounds import is_variance
 from nfn_cli.symmetry.preservation import Check, compare_each, output_tolerance
 
-LARGEST = 300_000_000  # numbers that are run, of eight bytes each
+LARGEST = 300_000_000  # numbers of a network that is run, eight bytes each
 
 
 def check_traced(source: LabelledSource, elements: Iterable[Element], name: str) -> Check:
-    """Run a network before and after each element; its weights are rounded to the file's dtype in between.
+    """Run a network before and after each element has acted; the new weights are rounded to the file's dtype.
 
     Args:
         source: of a size that can be run, see `require_size`.
-        name: of what is compared.
+        name: for what is compared.
     """
     run = source.network.runner()
     tensors = source.checkpoint.tensors
@@ -35,8 +35,8 @@ def check_traced(source: LabelledSource, elements: Iterable[Element], name: str)
 
     def after() -> Iterator[Sequence[Tensor]]:
         for element in elements:
-            moved = MovedTensors(source.checkpoint.path, tensors, source.architecture, element)
-            yield run({**state, **{own: _exact(moved[own]) for own in moved}})
+            transformed = TransformedTensors(source.checkpoint.path, tensors, source.architecture, element)
+            yield run({**state, **{own: _exact(transformed[own]) for own in transformed}})
 
     return compare_each(name, before, after(), output_tolerance(source.precision))
 
@@ -57,7 +57,7 @@ def prove_traced(source: LabelledSource, *, seed: int = 0) -> Proof:
 
 
 def random_state(source: LabelledSource, seed: int) -> dict[str, Tensor]:
-    """Random weights of a network's shapes, float64: of a size that keeps its numbers alive, variances above zero."""
+    """Random float64 weights of a network's shapes, so large that no output vanishes or overflows; variances > 0."""
     generator = torch.Generator().manual_seed(seed)
     variances = {name for tensor in source.architecture.tensors if _is_variance(tensor) for name in tensor.names}
     dtypes = dtypes_of(source.checkpoint)
@@ -84,10 +84,10 @@ def _is_variance(tensor: LabelledTensor) -> bool:
 
 
 def require_size(source: LabelledSource) -> None:
-    """Refuse to run what takes more than some gigabytes.
+    """Refuse to run a network that takes more than a few gigabytes.
 
     Raises:
-        ArchitectureError: it does.
+        ArchitectureError: it is too large.
     """
     count = sum(math.prod(shape) for shape in shapes_of(source.checkpoint).values())
     if count > LARGEST:

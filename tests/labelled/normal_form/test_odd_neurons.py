@@ -15,7 +15,7 @@ from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.architectures.tracing.export import export
 from nfn_cli.architectures.tracing.tracer import trace
 from nfn_cli.symmetry.labelled import act, bounded, normal_form, sample
-from nfn_cli.symmetry.labelled.keys import sorted_by
+from nfn_cli.symmetry.labelled.sort_keys import sorted_by
 
 State = dict[str, Tensor]
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from nfn_cli.architectures.labels import Solutions, Use
-from nfn_cli.symmetry.labelled import matrix_sums, slices
-from nfn_cli.symmetry.labelled.settled import Settled
-from nfn_cli.symmetry.labelled.slices import moments
+from nfn_cli.symmetry.labelled import matrix_sums, slice_sums
+from nfn_cli.symmetry.labelled.settled_scales import Settled
+from nfn_cli.symmetry.labelled.slice_sums import moments
 
 KINDS = ("squares", "sizes", "cubes")
 
@@ -70,7 +70,9 @@ def test_what_was_not_asked_for_is_zero() -> None:
 
 def test_matrices_are_summed_by_products(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(slices, "matrix_sums", lambda *given: asked.append(given) or matrix_sums.matrix_sums(*given))
+    monkeypatch.setattr(
+        slice_sums, "matrix_sums", lambda *given: asked.append(given) or matrix_sums.matrix_sums(*given)
+    )
     numbers, use = view_of((7, 3, 2, 5), torch.float32)
     moments(numbers, use, [], ((0,), (1,)), KINDS)
     assert len(asked) == 1

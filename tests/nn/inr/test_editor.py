@@ -72,7 +72,7 @@ def test_editing_and_moving_commute(channels: int, context: int) -> None:
     assert largest_gap(before, point) > 1e-2  # an edit that does nothing would commute too
     for seed in range(5):
         g = sample_element(point.architecture, torch.Generator().manual_seed(seed), batch=(3,), phase=True)
-        assert any(bool(turns.any()) for turns in g.turns)
+        assert any(bool(half_turns.any()) for half_turns in g.half_turns)
         assert largest_gap(head.edit(act(g, point)), act(g, before)) <= 1e-8
 
 

@@ -1,4 +1,4 @@
-"""Are two networks on labels on one orbit? The element that brings one to the other, or as near as the group can."""
+"""Are two networks on labels on one orbit? The element that brings one to the other, or as near as the group allows."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from nfn_cli.symmetry.labelled.alignment.search import Search
 from nfn_cli.symmetry.labelled.element import Element, identity
 from nfn_cli.threads import threads_for
 
-_SMALL = 1 << 22  # weights up to which permutations alone are searched for as well
-_LEAST = 1e-4  # of a squared distance, relative: what a sweep has to bring
-_STEPS = ((1 << 22, 60, 12), (1 << 26, 20, 4), (1 << 40, 6, 1))  # weights up to which: steps of descent, sweeps
+_SMALL = 1 << 22  # largest number of weights for which the best permutations without scales are searched for as well
+_LEAST = 1e-4  # relative gain of a squared distance; a sweep that gains less is the last
+_STEPS = ((1 << 22, 60, 12), (1 << 26, 20, 4), (1 << 40, 6, 1))  # up to so many weights: steps of descent, sweeps
 
 
 LabelledAlignment = Alignment[Element]
@@ -43,9 +43,10 @@ def align(
     """Find g such that g·A is next to B.
 
     Args:
-        ours, theirs: A and B by name, which may be read as they are asked for; only what the group acts on is.
+        ours, theirs: A and B by name; a mapping may read a tensor when it is asked for. Only tensors on which the group
+            acts are read.
         precision: the coarsest dtype that the weights were stored in; that of the tensors by default.
-        watch: told what is under way.
+        watch: called with the progress.
 
     Raises:
         ValueError: a tensor is not there, or has another shape.
@@ -93,10 +94,10 @@ def _align(
 
 @dataclass(eq=False)
 class _Rounds:
-    """Sweeps from what was found first.
+    """Rounds of sweeps that improve what a search has found.
 
     Attributes:
-        count: of weights.
+        count: how many weights there are.
     """
 
     architecture: LabelledArchitecture
@@ -108,7 +109,7 @@ class _Rounds:
 
     @cached_property
     def at_rest(self) -> _Found:
-        """The identity, since a fine-tuned network has not moved."""
+        """The identity as a start: a fine-tuned network is near to where it was."""
         element = identity(self.architecture)
         return element, residuals(element, self.architecture, self.ours, self.theirs)
 
@@ -120,8 +121,8 @@ class _Rounds:
         return element, residuals(element, self.architecture, self.ours, self.theirs)
 
     def nearest(self, search: Search) -> _Found:
-        """What a search has found where it is the element that was looked for; else the nearest one that sweeps reach
-        from there, or from the identity."""
+        """What a search has found, if it brings A to B. Otherwise the nearest element that sweeps reach from there, or
+        from the identity."""
         best = self.measured(search)
         if largest_deviation(best[1]) <= self.tolerance:
             return best
@@ -142,8 +143,8 @@ class _Rounds:
         return best
 
     def permuted(self, found: Search, *, same: bool) -> _Found | None:
-        """The best permutations and nothing else, from those of another search, which are the best where
-        it has brought the one to the other; None where SciPy is missing."""
+        """The best permutations without scales, starting from those of another search. If that search has brought A to
+        B, its permutations are the best. None where SciPy is missing."""
         search = self.search(scaled=False)
         search.start_from(found)
         best = self.measured(search)

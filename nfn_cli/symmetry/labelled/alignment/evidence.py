@@ -1,4 +1,4 @@
-"""How well every unit of a block of A fits every unit of the same block of B, by what is settled around them."""
+"""How well every unit of a block of A fits every unit of the same block of B, by the numbers that can be compared."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nfn_cli.symmetry.labelled.alignment.knowledge import Knowledge
-from nfn_cli.symmetry.labelled.alignment.slices import Slices, marks, others, thinned
-from nfn_cli.symmetry.labelled.alignment.units import Table, Units
+from nfn_cli.symmetry.labelled.alignment.known_scales import Knowledge
+from nfn_cli.symmetry.labelled.alignment.paired_slices import Slices, marks, others, thinned
+from nfn_cli.symmetry.labelled.alignment.unit_positions import Table, Units
 from nfn_cli.symmetry.labelled.alignment.views import Flags, Ints
 
-_BUDGET = 4_096  # numbers of evidence of a unit; more tell no more
-_FEWEST = 64  # numbers of a unit that one tensor gives
+_BUDGET = 4_096  # numbers of a unit that are compared; more would not decide better
+_FEWEST = 64  # at least so many numbers of a unit are taken from one tensor
 _PAIRS = 1 << 27  # of units that are compared at once
 
 
@@ -47,13 +47,13 @@ class _Source:
 
 
 class Evidence:
-    """What is there to compare units by."""
+    """The numbers by which units can be compared."""
 
     def __init__(self, units: Units, knowledge: Knowledge, slices: Slices) -> None:
         self.units, self.knowledge, self.slices = units, knowledge, slices
 
     def amount(self, block: int, clear: Flags) -> int:
-        """Numbers that tell a unit from others, beyond those that an unknown factor takes."""
+        """How many numbers tell a unit from others; an unknown factor uses up one of them."""
         groups: dict[tuple[bytes, bytes], int] = {}
         for source in self._sources(block, clear, ()):
             groups[source.key] = groups.get(source.key, -int(source.scaled)) + source.numbers
@@ -143,7 +143,7 @@ class Evidence:
         return found
 
     def _rows(self, source: _Source, budget: int) -> tuple[Tensor, Tensor] | None:
-        """A's and B's numbers [units, numbers], of mean square 1, about; None where both are zero."""
+        """A's and B's numbers [units, numbers], with a mean square of about 1; None where both are zero."""
         table = source.table
         view = self.slices.views[table.view]
         positions = table.positions[:, source.columns]

@@ -1,4 +1,4 @@
-"""How far a network that has been moved by an element on labels is from another one, module by module."""
+"""How far a network that has been transformed by an element on labels is from another one, module by module."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def residuals(
 
     Args:
         ours, theirs: A and B by name; all tensors on which something acts.
-        most: stop behind the first tensor that deviates by more.
+        most: stop after the first tensor that deviates by more.
 
     Returns:
         One a module, in the order of the tensors, with the deviation of an entry relative to itself, or to `FLOOR` of
@@ -55,17 +55,17 @@ def residuals(
 def beside_residuals(
     path: Path, architecture: LabelledArchitecture, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]
 ) -> tuple[Residual, ...]:
-    """Compare what the group leaves alone: it has to be the same in both.
+    """Compare the tensors on which the group does not act: they have to be equal.
 
     Args:
         path: of the second checkpoint.
         ours, theirs: all tensors by name.
 
     Raises:
-        DifferentError: the one has what the other has not.
+        DifferentError: one has a tensor that the other has not.
     """
-    moved = {name for tensor in architecture.tensors if tensor.uses for name in tensor.names}
-    held = [{name: own[name] for name in own if name not in moved} for own in (ours, theirs)]
+    acted_on = {name for tensor in architecture.tensors if tensor.uses for name in tensor.names}
+    held = [{name: own[name] for name in own if name not in acted_on} for own in (ours, theirs)]
     return _beside(path, *held)
 
 
@@ -109,19 +109,19 @@ def _compared(tensor: LabelledTensor, element: Element, ours: Tensor, theirs: Te
     level = _rms(theirs) if vector else 0.0
     rows = theirs.reshape(-1) if vector else theirs.reshape(math.prod(_leading(tensor.shape)), -1)
     for part in TensorAction(tensor, element).rows(ours):
-        moved = part.reshape(-1).double()
-        count = len(moved) // rows[0].numel()
+        transformed = part.reshape(-1).double()
+        count = len(transformed) // rows[0].numel()
         wanted = rows[start : start + count].reshape(-1).double()
-        difference = (moved - wanted).abs()
+        difference = (transformed - wanted).abs()
         if vector:
             floor = torch.full_like(wanted, FLOOR * level)
         else:
-            norms = [torch.linalg.vector_norm(own.view(count, -1), dim=1) for own in (moved, wanted)]
+            norms = [torch.linalg.vector_norm(own.view(count, -1), dim=1) for own in (transformed, wanted)]
             floor = (FLOOR * torch.maximum(*norms)).repeat_interleave(rows.shape[1])
         size = torch.maximum(wanted.abs(), floor)
         if added is not None:
             size = size + added.reshape(-1)[start * rows[0].numel() :][: len(wanted)]
-        # 0/0 is no deviation, and a number that is no number is the largest.
+        # 0/0 counts as no deviation, and NaN as the largest.
         relative = torch.where(difference == 0, 0.0, difference / size).nan_to_num(math.inf)
         deviation = max(deviation, relative.max().item() if relative.numel() else 0.0)
         squares += difference.square().sum().item()

@@ -1,8 +1,9 @@
 """The search for the element that brings one network to another.
 
-Forward: always the block of which most is settled is matched next, then the scales that this settles are measured, and
-so on. On one orbit that finds the element itself. Units that look alike by what is settled then stay unsettled and are
-matched again at the end. For other pairs it is a good alignment, and sweeps of coordinate descent make it better.
+One block after the other is matched, always the one with the most numbers to compare its units by; then the scales that
+follow are measured. If A and B lie on one orbit, this finds the element itself. Units that cannot be told apart yet are
+left open and matched again at the end. For other pairs it is a good alignment, which sweeps of coordinate descent
+improve.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.symmetry.alignment.assignment import assign
 from nfn_cli.symmetry.alignment.watch import Watch
 from nfn_cli.symmetry.labelled.alignment.evidence import Costs, Evidence
-from nfn_cli.symmetry.labelled.alignment.fitting import Fit
-from nfn_cli.symmetry.labelled.alignment.knowledge import Knowledge, Values
-from nfn_cli.symmetry.labelled.alignment.measuring import measure
-from nfn_cli.symmetry.labelled.alignment.slices import Slices
-from nfn_cli.symmetry.labelled.alignment.units import Units
+from nfn_cli.symmetry.labelled.alignment.fitted_scales import Fit
+from nfn_cli.symmetry.labelled.alignment.known_scales import Knowledge, Values
+from nfn_cli.symmetry.labelled.alignment.measured_factors import measure
+from nfn_cli.symmetry.labelled.alignment.paired_slices import Slices
+from nfn_cli.symmetry.labelled.alignment.unit_positions import Units
 from nfn_cli.symmetry.labelled.alignment.views import NONE, Flags, Ints, entries, views_of
 from nfn_cli.symmetry.labelled.element import Element, compose, element_of
-from nfn_cli.symmetry.labelled.units import goes_of, nested_orders
+from nfn_cli.symmetry.labelled.unit_orders import goes_of, nested_orders
 
-_DOUBLE = 1 << 25  # weights up to which all is computed in float64
-_ENOUGH = 256  # numbers of a unit with which a block is matched at once
+_DOUBLE = 1 << 25  # up to so many weights all is computed in float64
+_ENOUGH = 256  # a block with so many numbers a unit is matched at once
 
 
 @dataclass(frozen=True)
 class State:
-    """Where A's units go, and the free scales, which stand at B's places."""
+    """Where A's units go, and the free scales, in the order of B's units."""
 
     places: tuple[Ints, ...]
     log: Values
@@ -111,7 +112,7 @@ class Search:
         self.restore(State(at_home, np.zeros(free[0]), np.zeros(free[1], dtype=np.bool_)))
 
     def start_from(self, other: Search) -> None:
-        """Take over where another search has let A's units go."""
+        """Take over the permutations of another search."""
         state = self.state
         self.restore(State(other.state.places, state.log, state.sign))
 
@@ -199,7 +200,7 @@ class Search:
         own = self.evidence.amount(block, self.clear)
         if own:
             return own
-        # Evidence of inner units counts for the outer one, but as less.
+        # The numbers of inner units count for the outer one as well, but less.
         inner = [self.evidence.inner_amount(child, self.clear) for child in self.units.children[block]]
         return sum(inner) // 2
 
@@ -226,7 +227,7 @@ class Search:
         tied = cost <= self.tied * size
         chosen = assign(cost.double(), tied)
         alike = tied.sum(1) > 1
-        # Without any evidence of its own a unit is alike to all that have none.
+        # Units without any numbers of their own cannot be told from one another.
         alike |= size[torch.arange(len(size)), chosen] == 0
         return chosen.numpy(), alike.numpy()
 

@@ -1,4 +1,4 @@
-"""The free values behind given values of scale variables: the way back from an element to its coordinates."""
+"""The free values that give the values of all scale variables: from an element back to its coordinates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nfn_cli.architectures.labels import Solutions
 
-_CLOSE = 1e-11  # of logarithms: what rounding leaves of a sum of a few
+_CLOSE = 1e-11  # of logarithms: the rounding of a sum of a few
 _MOST_COUPLED = 2_000  # free values that are solved for together
 Values = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def _solved(
     coefficients = solutions.coefficients[kept]
     free = np.zeros(solutions.free)
     left = values.copy()
-    # Almost every variable is one free value or hangs on one more: take them one after the other.
+    # Almost every variable depends on one free value, or on one more than is known: solve one after the other.
     while len(rows):
         alone = np.bincount(rows, minlength=solutions.variables)[rows] == 1
         if not alone.any():

@@ -1,4 +1,4 @@
-"""Where the units of a block stand in the tensors, and which positions are settled."""
+"""The positions of a block's units in the tensors, and which of them are matched."""
 
 from __future__ import annotations
 

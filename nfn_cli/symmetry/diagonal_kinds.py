@@ -24,6 +24,16 @@ class DiagonalKind(Enum):
     NONZERO = "nonzero"
     TRIVIAL = "trivial"
 
+    @property
+    def is_scaled(self) -> bool:
+        """Whether any positive factor is allowed."""
+        return self in (DiagonalKind.POSITIVE, DiagonalKind.NONZERO)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether −1 is allowed."""
+        return self in (DiagonalKind.SIGN, DiagonalKind.NONZERO)
+
 
 _KINDS = {
     "relu": DiagonalKind.POSITIVE,
@@ -54,3 +64,19 @@ def group_kind(architecture: Architecture, group: int) -> DiagonalKind:
     """The diagonals that act on one neuron group of a network."""
     neurons = architecture.groups[group]
     return DiagonalKind.TRIVIAL if neurons.rigid else diagonal_kind(neurons.activation, architecture.pool)
+
+
+def phase_step(architecture: Architecture, group: int) -> int:
+    """The half-turns by which phases of a group may be shifted at once: 1, or 2 where a sign may not change.
+
+    0 where there are no phases: behind other activations than a sine, and without a bias in the file.
+    """
+    if architecture.groups[group].activation != "sin" or group not in architecture.biased_groups:
+        return 0
+    return 1 if group_kind(architecture, group) is DiagonalKind.SIGN else 2
+
+
+def depends_on_pooling(architecture: Architecture) -> bool:
+    """Whether a pooling that is not known decides if signs are allowed behind convolutions."""
+    signed = diagonal_kind(architecture.activation).is_signed
+    return architecture.pool is None and architecture.has_hidden_convolutions and signed

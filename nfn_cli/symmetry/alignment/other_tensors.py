@@ -1,4 +1,4 @@
-"""What two checkpoints hold beside their layers: no element moves it, so it has to be the same."""
+"""The tensors of two checkpoints on which no element acts, so that they have to be equal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nfn_cli.symmetry.alignment.residuals import Residual
 
 
 def beside_residuals(path: Path, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> tuple[Residual, ...]:
-    """Compare what stays in place, such as a standard deviation of actions or one slope for all neurons.
+    """Compare tensors on which no element acts, such as a standard deviation of actions or one slope for all neurons.
 
     Tensors of other names are compared in their order.
 
@@ -22,10 +22,10 @@ def beside_residuals(path: Path, ours: Mapping[str, Tensor], theirs: Mapping[str
         ours, theirs: by their names in the files.
 
     Returns:
-        A residual a tensor. Its deviation is relative to the tensor's largest entry.
+        One residual for each tensor. Its deviation is relative to the tensor's largest entry.
 
     Raises:
-        DifferentError: the one has what the other has not.
+        DifferentError: one has a tensor that the other has not.
     """
     mine = {name: ours[name] for name in theirs} if set(ours) == set(theirs) else ours
     shapes = [[tuple(tensor.shape) for tensor in held.values()] for held in (mine, theirs)]

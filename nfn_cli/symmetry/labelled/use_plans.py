@@ -1,4 +1,4 @@
-"""What an element does to one use of a tensor, worked out once: where entries come from, and what multiplies them."""
+"""What an element does to one use of a tensor: where its entries come from, and what they are multiplied by."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nfn_cli.architectures.labels import Stored, Use
-from nfn_cli.symmetry.labelled.bounds import is_variance
 from nfn_cli.symmetry.labelled.element import Element
 from nfn_cli.symmetry.labelled.positions import carried, fits, role_axes, sources
+from nfn_cli.symmetry.labelled.variance_bounds import is_variance
 
 MOST = 400  # of a factor's logarithm to the base 2
 Box = tuple[tuple[int, int], ...]  # start and stop along every axis
@@ -25,7 +25,7 @@ class Offsets:
     """Along some axes of a view, where in the tensor each entry is taken from, as far as these axes say.
 
     Attributes:
-        axes: those that it speaks of.
+        axes: those that are meant.
         values: int64, of the view's rank, with size 1 along all others.
     """
 
@@ -207,7 +207,7 @@ def _require_within(use: Use, order: Sequence[int], count: int) -> None:
 
 
 def _factors(use: Use, element: Element, places: Sequence[NDArray[np.int64] | None]) -> list[NDArray[np.float64]]:
-    """What multiplies the entries where they end; arrays along the same axes are one."""
+    """The factors on the entries at their new places; arrays along the same axes are joined."""
     along: dict[tuple[int, ...], tuple[NDArray[np.float64], NDArray[np.bool_]]] = {}
     for coefficient, variables in use.scales:
         if not fits(variables.shape, use.shape):
@@ -220,7 +220,7 @@ def _factors(use: Use, element: Element, places: Sequence[NDArray[np.int64] | No
             logs, signs = logs + along[own.shape][0], signs ^ along[own.shape][1]
         along[own.shape] = (logs, signs)
     for logs, _ in along.values():
-        # Two of them may undo one another, of which nothing is left where one is zero and the other infinite.
+        # Two factors may cancel each other; separately one could be zero and the other infinite.
         if not bool((np.abs(logs) <= MOST).all()):
             raise ValueError(f"a factor beyond 2^{MOST} or below 2^-{MOST}")
     return [np.where(signs, -1.0, 1.0) * powers(logs) for logs, signs in along.values() if logs.any() or signs.any()]

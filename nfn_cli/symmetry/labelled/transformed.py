@@ -1,4 +1,4 @@
-"""A checkpoint's tensors after an element on labels, made as they are written."""
+"""A checkpoint's tensors after an element on labels has acted, each computed when it is asked for."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from nfn_cli.symmetry.labelled.action import TensorAction, present
 from nfn_cli.symmetry.labelled.element import Element, require_of
 
 
-class MovedTensors(PartedTensors):
-    """The tensors of a file on which an element acts, behind the action and in the file's dtype.
+class TransformedTensors(PartedTensors):
+    """The tensors of a file on which an element acts, after the action and in the file's dtype.
 
-    Each is computed in float64 when it is asked for, rounded, and not kept: a large network is never there twice. All
-    names of one tensor that the file has get the same numbers.
+    Each is computed in float64 when it is asked for, rounded, and not kept, so that memory never holds a large network
+    twice. Tied tensors, of which the file has several names, get the same numbers.
 
     Args:
         path: of the file, for messages.
         tensors: the file's, by name; those that the architecture does not name are left out of the result.
-        exact: refuse what would be rounded, as nothing is under scales that are powers of two.
+        exact: refuse numbers that would be rounded; scales that are powers of two round none.
 
     Attributes:
         rounding: the largest error of rounding among the tensors asked for, relative to the largest entry of the same

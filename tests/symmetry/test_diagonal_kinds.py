@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nfn_cli.architectures import FUNCTIONS
+from nfn_cli.architectures import FUNCTIONS, Layer, chain
 from nfn_cli.symmetry import DiagonalKind, diagonal_kind
+from nfn_cli.symmetry.diagonal_kinds import depends_on_pooling, phase_step
 
 # By what commutes of a positive, a sign, and both: the kind.
 KINDS = {
@@ -53,3 +54,22 @@ def test_max_pooling_takes_signs_away(activation: str) -> None:
 @pytest.mark.parametrize("activation", ["gelu", "silu", "sigmoid", "softmax", "an activation that is not known"])
 def test_any_other_activation_has_permutations_alone(activation: str) -> None:
     assert diagonal_kind(activation) is DiagonalKind.TRIVIAL
+
+
+@pytest.mark.parametrize(
+    ("activation", "has_bias", "pool", "step"),
+    [("sin", True, None, 1), ("sin", True, "max", 2), ("sin", False, None, 0), ("tanh", True, None, 0)],
+)
+def test_a_phase_needs_a_sine_and_a_bias(activation: str, has_bias: bool, pool: str | None, step: int) -> None:
+    layers = [Layer("a", "linear", 2, 4, has_bias=has_bias), Layer("b", "linear", 4, 1)]
+    assert phase_step(chain(layers, activation=activation, pool=pool), 0) == step
+
+
+@pytest.mark.parametrize(
+    ("activation", "pool", "depends"),
+    [("tanh", None, True), ("tanh", "avg", False), ("relu", None, False), ("identity", None, True)],
+)
+def test_signs_behind_convolutions_depend_on_the_pooling(activation: str, pool: str | None, depends: bool) -> None:
+    layers = [Layer("a", "conv", 1, 4, (3, 3)), Layer("b", "linear", 4, 1)]
+    assert depends_on_pooling(chain(layers, activation=activation, pool=pool)) is depends
+    assert not depends_on_pooling(chain(layers[1:], activation=activation, pool=pool))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nfn_cli.symmetry.order import lexicographic_order
+from nfn_cli.symmetry.lexicographic_order import lexicographic_order
 
 TOLERANCE = 1e-9
 

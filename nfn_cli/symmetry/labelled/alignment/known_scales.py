@@ -1,4 +1,4 @@
-"""What is known so far of the scales that lead from one network to another."""
+"""The scales from one network to another, as far as they are known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nfn_cli.architectures.labels import LabelledArchitecture, Solutions
 from nfn_cli.symmetry.labelled.alignment.views import Flags, Ints, View
-from nfn_cli.symmetry.labelled.free import linked
+from nfn_cli.symmetry.labelled.free_scales import linked
 
 Values = NDArray[np.float64]
 MOST = 60.0  # of a measured factor's logarithm to the base 2: unrelated networks give any
@@ -18,7 +18,7 @@ _MOST_COUPLED = 600  # free values that are solved for together
 
 @dataclass(frozen=True)
 class Part:
-    """What the scales of a view that vary along the same dimensions make of its entries.
+    """The product of the scales of a view that vary along the same dimensions.
 
     Attributes:
         along: the dimensions.
@@ -86,7 +86,7 @@ class Knowledge:
         self.measured: dict[int, int] = {}
 
     def refresh(self) -> None:
-        """To be called behind every change."""
+        """Has to be called after every change."""
         self._parts: dict[View, list[Part]] = {}
         self._log_values = self.logs.values(np.where(self.log_known, self.log, 0.0))
         self._unknown_logs = self.logs.values(np.where(self.log_known, 0.0, self._log_marks))
@@ -133,7 +133,7 @@ class Knowledge:
         )
 
     def learn(self) -> bool:
-        """Take in the pending equations as far as they determine anything; whether they did."""
+        """Use the pending equations as far as they determine free values; returns whether they did."""
         found = self._learn_logs()
         found |= self._learn_signs()
         if found:
@@ -202,7 +202,7 @@ class Knowledge:
             any_found = True
 
     def _eliminate_signs(self) -> bool:
-        """Signs that hang together: the surest equations that are independent decide. Only if they decide all."""
+        """Solve for signs that occur together, by the independent equations of most weight, if these determine all."""
         pending, found = self.pending.signs, False
         names = linked(pending.rows, pending.columns, len(self.sign))[pending.columns]
         for name in np.unique(names):
@@ -272,7 +272,7 @@ class System:
         self.views = np.concatenate([self.views, np.full(len(right), view)])
 
     def forget(self, view: int) -> None:
-        """Leave out what was measured of a view."""
+        """Remove the equations that were measured on a view."""
         self._keep((self.views != view)[self.rows])
 
     def _keep(self, entries: Flags) -> None:
@@ -281,13 +281,13 @@ class System:
         self.right, self.weights, self.views = self.right[numbers], self.weights[numbers], self.views[numbers]
 
     def substitute(self, known: Flags, values: Values) -> None:
-        """Known values leave the equations; rows of which nothing is left go."""
+        """Insert known values, and remove the rows that have no unknown left."""
         gone = known[self.columns]
         np.subtract.at(self.right, self.rows[gone], self.coefficients[gone] * values[self.columns[gone]])
         self._keep(~gone)
 
     def single(self) -> Flags:
-        """Which entries are the only ones of their equations."""
+        """Which entries are the only unknown of their equation."""
         return np.bincount(self.rows, minlength=len(self.right))[self.rows] == 1
 
     def right_of(self, some: Flags) -> Values:
@@ -300,7 +300,7 @@ class System:
 
 
 class Equations:
-    """What was measured and is not used up: logarithms and signs."""
+    """The measured equations that are not used yet, for logarithms and for signs."""
 
     def __init__(self) -> None:
         self.logs, self.signs = System(), System()

@@ -1,4 +1,4 @@
-"""Factors between entries of both networks that belong together, as equations over free scales."""
+"""Factors between corresponding entries of both networks, as equations for the free scales."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from nfn_cli.symmetry.labelled.alignment.knowledge import MOST, Behind, Knowledge, Part, System, Values
-from nfn_cli.symmetry.labelled.alignment.slices import Slices, others, thinned
+from nfn_cli.symmetry.labelled.alignment.known_scales import MOST, Behind, Knowledge, Part, System, Values
+from nfn_cli.symmetry.labelled.alignment.paired_slices import Slices, others, thinned
 from nfn_cli.symmetry.labelled.alignment.views import Flags, Ints, View
 
 _MOST_NUMBERS = 4_096  # of one slice
 
 
 def measure(views: Iterable[int], slices: Slices, knowledge: Knowledge, settled: Flags) -> None:
-    """Learn what scales can be told from the settled entries of some views.
+    """Measure the scales that the matched entries of some views determine.
 
     Args:
         settled: bool [labels + 1], the last for NONE.
@@ -27,7 +27,7 @@ def measure(views: Iterable[int], slices: Slices, knowledge: Knowledge, settled:
             parts = knowledge.parts(slices.views[number])
             if any(part.unknown.any() for part in parts):
                 waiting.append(number)
-                # Again only where more is settled or known than the last time.
+                # Measured again only if more is matched or known than the last time.
                 state = _state(slices.views[number], parts, settled)
                 if knowledge.measured.get(number) != state:
                     knowledge.measured[number] = state

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture, Use
 from nfn_cli.symmetry.labelled.element import Element, require_of
-from nfn_cli.symmetry.labelled.free import free_logs, linked
+from nfn_cli.symmetry.labelled.free_scales import free_logs, linked
 from nfn_cli.symmetry.labelled.positions import all_uses, used_variables
 
 LEAST = 1e-3  # of a running variance, relative to what it was
@@ -23,8 +23,8 @@ def bounded(element: Element, architecture: LabelledArchitecture, tensors: Mappi
     """The same element with scales so near to 1 that every running variance stays positive.
 
     A BatchNorm's variance v is used as v + ε, and c²(v + ε) is stored less ε: for small c that is negative. Where it
-    would be below `LEAST` of v, the free scales on which it depends go, all by one power, just as far as is allowed;
-    a free scale on which it alone depends gets the least value that is allowed.
+    would be less than `LEAST` times v, the free scales on which it depends are brought nearer to 1, all by one power,
+    as little as is needed; a free scale on which it alone depends gets the least value that is allowed.
 
     Args:
         tensors: by name; only variances are looked at.

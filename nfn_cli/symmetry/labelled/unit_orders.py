@@ -1,4 +1,4 @@
-"""Permutations of units, block by block, as permutations of labels; and back, which tells which are of the group."""
+"""Permutations of units, block by block, as permutations of labels; and back, where that is possible."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _is_permutation(order: Orders) -> bool:
 
 
 def _follow(determined: NDArray[np.int32], goes: NDArray[np.int32]) -> None:
-    """Let determined labels go where those go that determine them, which may be determined too."""
+    """Move determined labels along with the labels that determine them, which may be determined themselves."""
     if not len(determined):
         return
     label, one, other = determined.astype(np.int64).T

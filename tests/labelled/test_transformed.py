@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from nfn_cli.architectures.labels import LabelledTensor, Role
 from nfn_cli.checkpoints import read_checkpoint, rewrite_checkpoint
 from nfn_cli.errors import CheckpointError
-from nfn_cli.symmetry.labelled import Element, MovedTensors, TensorAction, act, element_of, sample
+from nfn_cli.symmetry.labelled import Element, TensorAction, TransformedTensors, act, element_of, sample
 
 
 def test_a_file_comes_out_moved_and_all_else_as_it_was(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_a_file_comes_out_moved_and_all_else_as_it_was(tmp_path: Path) -> None:
     save_file(state, tmp_path / "m.safetensors")
     checkpoint = read_checkpoint(tmp_path / "m.safetensors")
     element = sample(network.architecture, torch.Generator().manual_seed(0), scale_range=(0.1, 10.0))
-    moved = MovedTensors(checkpoint.path, checkpoint.tensors, network.architecture, element)
+    moved = TransformedTensors(checkpoint.path, checkpoint.tensors, network.architecture, element)
     assert sorted(moved) == sorted(network.state) and len(moved) == 3 and "left" not in moved
     rewrite_checkpoint(checkpoint, moved, tmp_path / "out.safetensors")
     found = dict(read_checkpoint(tmp_path / "out.safetensors").tensors)
@@ -37,14 +37,14 @@ def test_a_file_comes_out_moved_and_all_else_as_it_was(tmp_path: Path) -> None:
 def test_all_names_of_a_tied_tensor_get_the_same_numbers() -> None:
     network = batch_norm()
     element = sample(network.architecture, torch.Generator().manual_seed(0))
-    moved = MovedTensors("m", network.state, network.architecture, element)
+    moved = TransformedTensors("m", network.state, network.architecture, element)
     assert torch.equal(moved["a.weight"], moved["same.weight"])
     assert not torch.equal(moved["a.weight"], network.state["a.weight"])
     alone = {name: tensor for name, tensor in network.state.items() if name != "a.weight"}
-    assert torch.equal(MovedTensors("m", alone, network.architecture, element)["same.weight"], moved["a.weight"])
+    assert torch.equal(TransformedTensors("m", alone, network.architecture, element)["same.weight"], moved["a.weight"])
     two = network.state | {"same.weight": network.state["a.weight"].float()}
     with pytest.raises(CheckpointError, match="have two dtypes"):
-        MovedTensors("m", two, network.architecture, element)["same.weight"]
+        TransformedTensors("m", two, network.architecture, element)["same.weight"]
 
 
 def test_without_one_of_its_tensors_no_network_moves() -> None:
@@ -52,7 +52,7 @@ def test_without_one_of_its_tensors_no_network_moves() -> None:
     state = {name: tensor for name, tensor in network.state.items() if name != "factor"}
     element = sample(network.architecture, torch.Generator().manual_seed(0))
     with pytest.raises(ValueError, match="there is no tensor 'factor'"):
-        MovedTensors("m", state, network.architecture, element)
+        TransformedTensors("m", state, network.architecture, element)
     with pytest.raises(ValueError, match="there is no tensor 'factor'"):
         act(element, network.architecture, state)
 
@@ -64,7 +64,7 @@ def test_numbers_beyond_the_range_are_refused(dtype: torch.dtype) -> None:
     state = {name: torch.full_like(tensor, 2.0 ** (largest - 2)).to(dtype) for name, tensor in network.state.items()}
     for factor, fits in ((2, True), (4, False)):
         element = element_of(network.architecture, free_logs=np.full(24, float(factor)))
-        moved = MovedTensors("m.safetensors", state, network.architecture, element)
+        moved = TransformedTensors("m.safetensors", state, network.architecture, element)
         if fits:
             assert moved["qkv.weight"].double().max() == 2.0**largest
             continue
@@ -80,25 +80,25 @@ def test_no_number_does_not_hide_one_beyond_the_range() -> None:
     state = {name: tensor.half() for name, tensor in network.state.items()}
     state["qkv.weight"][0, 0] = np.nan
     element = element_of(network.architecture, free_logs=np.full(24, 3.0))
-    assert MovedTensors("m", state, network.architecture, element)["qkv.weight"].isnan().sum() == 1
+    assert TransformedTensors("m", state, network.architecture, element)["qkv.weight"].isnan().sum() == 1
     element = element_of(network.architecture, free_logs=np.full(24, 40.0))
     with pytest.raises(CheckpointError, match="would leave the range of float16"):
-        MovedTensors("m", state, network.architecture, element)["qkv.weight"]
+        TransformedTensors("m", state, network.architecture, element)["qkv.weight"]
 
 
 def test_what_must_be_exact_is_not_rounded_below_the_range() -> None:
     network = attention()
     state = {name: tensor.half() for name, tensor in network.state.items()}
     element = element_of(network.architecture, free_logs=np.full(24, 15.0))
-    loose = MovedTensors("m", state, network.architecture, element)
+    loose = TransformedTensors("m", state, network.architecture, element)
     assert loose["out.weight"].any() and loose.rounding > 0
     with pytest.raises(CheckpointError, match=r"'out.weight' would be rounded, as numbers below the range of float16"):
-        MovedTensors("m", state, network.architecture, element, exact=True)["out.weight"]
+        TransformedTensors("m", state, network.architecture, element, exact=True)["out.weight"]
     tiny = {name: tensor * 2.0**-1020 for name, tensor in network.state.items()}
     with pytest.raises(CheckpointError, match=r"below the range of float64"):
-        MovedTensors("m", tiny, network.architecture, element, exact=True)["out.weight"]
+        TransformedTensors("m", tiny, network.architecture, element, exact=True)["out.weight"]
     fine = element_of(network.architecture, free_logs=np.full(24, 1.0))
-    exact = MovedTensors("m", state, network.architecture, fine, exact=True)
+    exact = TransformedTensors("m", state, network.architecture, fine, exact=True)
     assert torch.equal(exact["out.weight"], state["out.weight"] / 2)
 
 
@@ -106,7 +106,7 @@ def test_a_negative_variance_is_never_written() -> None:
     network = batch_norm()
     element = element_of(network.architecture, free_logs=np.full(6, -5.0))
     with pytest.raises(CheckpointError, match="'var' would hold a negative variance"):
-        MovedTensors("m", network.state, network.architecture, element)["var"]
+        TransformedTensors("m", network.state, network.architecture, element)["var"]
 
 
 def test_rows_come_a_few_at_a_time() -> None:

@@ -1,4 +1,4 @@
-"""A number for every neuron that no permutation changes, and the order that these numbers give."""
+"""Keys of neurons that no permutation changes, and the order of neurons that they give."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from nfn_cli.architectures.labels import LabelledArchitecture, Role, Use
 from nfn_cli.architectures.labels.hashing import mixed
 from nfn_cli.symmetry.labelled.positions import role_axes
-from nfn_cli.symmetry.labelled.slices import Axes, Moments
-from nfn_cli.symmetry.labelled.units import Orders
+from nfn_cli.symmetry.labelled.slice_sums import Axes, Moments
+from nfn_cli.symmetry.labelled.unit_orders import Orders
 
 _SQUARES, _SIZES, _ONE, _OTHER, _COLUMN, _CHILD = range(6)
-_KEYS = 3  # of every neuron; a later one decides between those whose earlier ones are nearly equal
-_WIDEST = 64.0  # what is nearly equal, at most, in units of what is equal but for rounding
-_SURE = 4.0  # how much of a hole among the gaps must be free for the line between near and apart, in the same units
+_KEYS = 3  # keys of every neuron; a later one decides where the earlier ones are nearly equal
+_WIDEST = 64.0  # the largest difference that is nearly equal, in units of rounding
+_SURE = 4.0  # in the same units: how wide the empty range around the limit of nearly equal has to be
 Floats = NDArray[np.float64]
 
 
@@ -40,9 +40,9 @@ class Order:
 
 
 class Keys:
-    """Keys of neurons, added up use by use: sums of squares and of cubes over all slices that a neuron has.
+    """Keys of neurons, added up use by use: sums of squares and of cubes over all slices of a neuron.
 
-    Each sum stands beside the mean of its class, and counts with weights of its own, one for each key.
+    Each sum is relative to the mean of its class, and is multiplied by random weights, another one for each key.
     """
 
     def __init__(self, architecture: LabelledArchitecture) -> None:
@@ -75,7 +75,7 @@ class Keys:
             np.add.at(total, owned, weights * values / mean)
 
     def order(self, rounding: float) -> Order:
-        """All units, ascending by key; those whose keys are equal but for `rounding` as they stand."""
+        """All units, ascending by key; those whose keys are equal but for `rounding` keep their order."""
         blocks = self._architecture.blocks
         labels = self._handed_on()
         keys = []
@@ -134,8 +134,8 @@ class Sorted:
 def sorted_by(keys: Floats, rounding: float) -> Sorted:
     """Sort units by their first key; those whose first keys are near to each other by the second, and so on.
 
-    The line between near and apart lies in the widest hole that the gaps leave, so that rounding moves none across it.
-    Units whose keys are all equal but for rounding stay as they stand.
+    The limit between near and apart lies in the widest empty range among the gaps, so that rounding takes none across
+    it. Units whose keys are all equal but for rounding keep their order.
 
     Args:
         keys: float64 [keys, tables, n].
@@ -174,7 +174,7 @@ def sorted_by(keys: Floats, rounding: float) -> Sorted:
 
 
 def _line(gaps: Floats, rounding: float) -> tuple[float, bool]:
-    """Where near ends and apart begins, and whether the hole around it is wide enough."""
+    """The limit between near and apart, and whether the empty range around it is wide enough."""
     low, high = rounding, min(_WIDEST * rounding, 0.5)
     if high <= low:
         return low, False

@@ -1,4 +1,4 @@
-"""Free scales that are settled one after the other, by equations over sums of them."""
+"""Free scales that are determined one after the other, by equations for sums of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nfn_cli.architectures.labels import Solutions
 from nfn_cli.architectures.labels.elimination import Entries, gathered, joined
 from nfn_cli.architectures.labels.hashing import mixed, summed
-from nfn_cli.symmetry.labelled.free import linked
+from nfn_cli.symmetry.labelled.free_scales import linked
 
 _NOTHING = 1e-9  # of coefficients, which are small rational numbers
 _MOST_COUPLED = 2_000  # free values that are settled together
@@ -29,7 +29,7 @@ class Sums:
         entries: the free values that are not settled; rows are the sums.
         constants: float64 [sums].
         open: whether a sum holds a free value that is not settled, bool [sums].
-        silent: whether it holds one that no number speaks of so far, bool [sums].
+        silent: whether it holds one that has only met zeros so far, bool [sums].
     """
 
     entries: Entries
@@ -39,16 +39,16 @@ class Sums:
 
     @property
     def known(self) -> Bools:
-        """Which sums are settled."""
+        """Which sums are determined."""
         return ~self.open
 
 
 class Settled:
-    """Equations over the free values of solutions, in the order in which they came: a later one bends to the earlier.
+    """Equations for the free values of solutions, in the order in which they came: an earlier one wins over a later.
 
-    Nothing depends on which values the solver chose as the free ones: a set of equations that no values fulfil is
-    fulfilled as well as can be (over the real numbers by least squares, over GF(2) the weightiest first), and what
-    follows from none stays open.
+    The result does not depend on which values the solver chose as the free ones. Equations that contradict each other
+    are fulfilled as well as possible: over the real numbers by least squares, over GF(2) those of most weight first.
+    Values that follow from no equation stay open.
 
     Args:
         solutions: over the real numbers or GF(2).
@@ -76,9 +76,9 @@ class Settled:
         self._seen: dict[tuple[tuple[int, int], ...], tuple[Terms, Sums]] = {}
 
     def sums(self, terms: Terms, count: int) -> Sums:
-        """The sums of variables that some terms say, entry by entry of their flat arrays [count].
+        """The sums of variables that some terms stand for, one for each entry of their flat arrays [count].
 
-        Sums of the same arrays go on from what was settled when they were asked for last.
+        For the same arrays, only what was determined since the last call is computed.
         """
         key = tuple((factor, id(variables)) for factor, variables in terms)
         if key in self._seen:
@@ -88,7 +88,7 @@ class Settled:
         else:
             found = self._from_terms(terms, count)
         found = self._followed(found.entries, found.constants)
-        self._seen[key] = (terms, found)  # with the arrays, whose identities are no other's as long as they are there
+        self._seen[key] = (terms, found)  # with the arrays themselves, so that their identities stay theirs
         return found
 
     def _from_terms(self, terms: Terms, count: int) -> Sums:
@@ -114,7 +114,7 @@ class Settled:
 
         Args:
             chosen: which sums, int64 [n]; they are open and differ.
-            values, weights: float64 [n]; of two that exclude one another over GF(2), the one of more weight counts.
+            values, weights: float64 [n]; of two that contradict each other over GF(2), the one of more weight wins.
         """
         entries = _picked(sums.entries, chosen)
         right = values - sums.constants[chosen]
@@ -142,7 +142,7 @@ class Settled:
             self._settle_coupled(entries, right, weights)
 
     def silence(self, sums: Sums, chosen: Ints, live: Ints) -> None:
-        """Note that no number speaks of some sums: what is in them, and in none of the `live` ones, is silent."""
+        """Note that some sums have met zeros only: free values in them, and in none of the `live` ones, are silent."""
         mine = np.zeros(self._free, dtype=np.bool_)
         mine[_picked(sums.entries, chosen).columns] = True
         mine[_picked(sums.entries, live).columns] = False
@@ -195,7 +195,7 @@ class Settled:
             part = entries.take(names == name)
             rows, columns = np.unique(part.rows), np.unique(part.columns)
             if len(columns) > _MOST_COUPLED:
-                continue  # stays open, and is told
+                continue  # stays open, and is reported
             matrix = np.zeros((len(rows), len(columns)))
             matrix[np.searchsorted(rows, part.rows), np.searchsorted(columns, part.columns)] = part.coefficients
             if self.mod2:

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nfn_cli.symmetry.labelled.alignment.knowledge import MOST, Knowledge, Values
-from nfn_cli.symmetry.labelled.alignment.slices import Slices, factors, thinned
+from nfn_cli.symmetry.labelled.alignment.known_scales import MOST, Knowledge, Values
+from nfn_cli.symmetry.labelled.alignment.paired_slices import Slices, factors, thinned
 from nfn_cli.symmetry.labelled.alignment.views import Ints
 
 _MOST_NUMBERS = 1 << 22  # of a view
-_MOST_KEPT = 1 << 22  # numbers that are kept at hand
+_MOST_KEPT = 1 << 22  # numbers that are kept in memory
 _LEAST_STEP = 1e-5  # of a distance, relative
 
 
@@ -38,7 +38,7 @@ class Fit:
         return total
 
     def flip(self, rounds: int) -> None:
-        """Change signs as long as that brings A nearer: all at once that should, or else the one that brings most."""
+        """Change signs as long as A comes nearer to B: all that should help together, or the one that helps most."""
         knowledge, views = self.knowledge, range(len(self.slices.views))
         for _ in range(rounds):
             agree = self._agreement(views)
@@ -78,7 +78,7 @@ class Fit:
         return np.bincount(columns, found[rows], minlength=solutions.free).astype(np.float64)
 
     def descend(self, steps: int) -> None:
-        """Steps of Gauss and Newton with a diagonal that bounds the curvature, until nothing comes nearer."""
+        """Gauss-Newton steps, with a diagonal bound of the curvature, until the distance does not fall any more."""
         knowledge = self.knowledge
         if not len(knowledge.log):
             return
@@ -118,7 +118,7 @@ class Fit:
                     variables = np.take(variables, places[dimension], axis=dimension)
                 own.append((coefficient, along, variables))
                 weight = abs(coefficient) * self._spread[variables].reshape(variables.shape or (1,) * ours.ndim)
-                spread = spread + torch.from_numpy(np.asarray(weight))  # of a single number NumPy makes a scalar
+                spread = spread + torch.from_numpy(np.asarray(weight))  # NumPy turns a single number into a scalar
             first = left * ours / size
             second = ours.square() * spread / size
             for coefficient, along, variables in own:

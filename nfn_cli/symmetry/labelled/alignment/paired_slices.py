@@ -1,4 +1,4 @@
-"""Numbers of both networks side by side, at B's places and in B's scales as far as those are known."""
+"""Corresponding numbers of both networks, in B's order and, as far as they are known, in B's scales."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledTensor
 from nfn_cli.symmetry.labelled.action import forward, present
-from nfn_cli.symmetry.labelled.alignment.knowledge import Knowledge, Part
+from nfn_cli.symmetry.labelled.alignment.known_scales import Knowledge, Part
 from nfn_cli.symmetry.labelled.alignment.views import Flags, Ints, View
 
-_HELD = 1 << 28  # bytes of tensors that are kept at hand
+_HELD = 1 << 28  # bytes of tensors that are kept in memory
 
 
 class Kept:
@@ -47,7 +47,7 @@ class Kept:
 
 
 class Slices:
-    """Entries of A and B that belong together.
+    """Corresponding entries of A and B.
 
     Attributes:
         goes: int32 [labels]: where A's labels go.
@@ -62,7 +62,7 @@ class Slices:
         self.goes: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
 
     def follow(self, goes: NDArray[np.int32]) -> None:
-        """Let A's labels go otherwise."""
+        """Change where A's labels go."""
         self.goes = goes
         self._offsets.clear()
 

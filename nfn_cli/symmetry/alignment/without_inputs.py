@@ -1,4 +1,4 @@
-"""A network without what feeds some neurons."""
+"""A network in which nothing feeds some neurons."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from torch import Tensor
 from nfn_cli.architectures import NetworkWeights, Side
 
 
-def cleared(point: NetworkWeights, group: int, neurons: Tensor) -> NetworkWeights:
-    """Zeros for all that feeds these neurons of a group; the rest shares memory with the old network."""
+def without_inputs(point: NetworkWeights, group: int, neurons: Tensor) -> NetworkWeights:
+    """Set all that feeds these neurons of a group to zero; the rest shares memory with the old network."""
     if not len(neurons):
         return point
     tensors = dict(point.tensors)

@@ -1,4 +1,4 @@
-"""Sums over the slices of a tensor's use: of its squares and cubes, along some of its axes, a chunk at a time."""
+"""Sums over the slices of a tensor's use, of squares and cubes, along some of its axes, a chunk at a time."""
 
 from __future__ import annotations
 
