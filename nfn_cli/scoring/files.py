@@ -25,10 +25,10 @@ from typing import Any, BinaryIO, Protocol, get_type_hints
 from nfn_cli.checkpoints import is_address, require_writable, write_atomically
 from nfn_cli.errors import CheckpointError, DataError
 from nfn_cli.scoring.formats import as_utf8, csv_lines, json_line, plain_values, unescaped
-from nfn_cli.scoring.local import Scored
 from nfn_cli.scoring.made_with import difference
 from nfn_cli.scoring.parquet import ParquetSink, columns_of_part, parts_of, read_part, require_pyarrow, write_part
 from nfn_cli.scoring.rows import Stamp
+from nfn_cli.scoring.work import Scored
 
 RESUMABLE = ("csv", "jsonl", "parquet")
 _STAMP = tuple(field.name for field in fields(Stamp))
