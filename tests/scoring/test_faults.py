@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 
 from nfn_cli.cli.app import main
 from nfn_cli.scoring import chunks, local, pooled
-from nfn_cli.scoring.files import columns_of
+from nfn_cli.scoring.columns import columns_of
 from nfn_cli.scoring.rows import ScoreRow
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -222,9 +222,9 @@ def test_a_run_that_is_killed_can_be_resumed_in_the_other_formats(
     output = tmp_path / f"rows.{format}"
 
     def prepare() -> None:
-        from nfn_cli.scoring import parquet
+        from nfn_cli.scoring.formats import parquet_rows
 
-        parquet._PART_ROWS = 20
+        parquet_rows._PART_ROWS = 20
         slowly(0.005)()
 
     program = start(zoo[0].parent, "-o", output, prepare=prepare)
