@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from nfn_cli.errors import UsageError
+from nfn_cli.row_formats import Format as Format
 from nfn_cli.shipped import shipped_heads
 
 
@@ -20,15 +21,6 @@ class Device(str, Enum):
     cpu = "cpu"
     cuda = "cuda"
     mps = "mps"
-
-
-class Format(str, Enum):
-    """How rows are written."""
-
-    table = "table"
-    json = "json"
-    jsonl = "jsonl"
-    csv = "csv"
 
 
 class ReportFormat(str, Enum):

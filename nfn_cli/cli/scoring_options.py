@@ -10,16 +10,8 @@ from typing import Annotated
 import typer
 
 from nfn_cli.cli.options import complete_head
-
-
-class ScoreFormat(str, Enum):
-    """How rows are written."""
-
-    table = "table"
-    json = "json"
-    jsonl = "jsonl"
-    csv = "csv"
-    parquet = "parquet"
+from nfn_cli.row_formats import FORMAT_HELP
+from nfn_cli.row_formats import ScoreFormat as ScoreFormat
 
 
 class Dtype(str, Enum):
@@ -103,8 +95,7 @@ EngineOption = Annotated[Engine, typer.Option(help="ray spreads the work over a 
 ScoreFormatOption = Annotated[
     ScoreFormat | None,
     typer.Option(
-        help="A table on a terminal, else plain lines; of a file, what its suffix says: .csv, .jsonl, .json, .parquet, "
-        "or .tsv and .txt for plain lines.",
+        help=FORMAT_HELP,
         show_default=False,
     ),
 ]

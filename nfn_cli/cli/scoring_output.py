@@ -6,31 +6,24 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from nfn_cli.cli.options import Format, refuse_existing
-from nfn_cli.cli.scoring_options import ScoreFormat, ScoringCall
+from nfn_cli.cli.options import refuse_existing
+from nfn_cli.cli.scoring_options import ScoringCall
 from nfn_cli.errors import NfnError, UsageError
 from nfn_cli.phrases import lines_for_terminal
+from nfn_cli.row_formats import RESUMABLE, SUFFIXES, TEXT_SUFFIX, RowFormat, listed
 
 if TYPE_CHECKING:
     from nfn_cli.cli.output import Layout
     from nfn_cli.scoring import Scored
 
 _TABLE_ROWS = 1_000
-_SUFFIXES: dict[str, ScoreFormat | None] = {
-    **{f".{format.value}": format for format in ScoreFormat if format is not ScoreFormat.table},
-    # Plain lines, which no --format names.
-    ".tsv": None,
-    ".txt": None,
-}
-# What any lines are called.
-_TEXT = ".txt"
 _STDOUT = Path("-")
-_GROWING = (ScoreFormat.csv, ScoreFormat.jsonl, ScoreFormat.parquet)
 
 
 class Output:
@@ -94,49 +87,49 @@ def output_of(call: ScoringCall, kind: type, table: Layout) -> Output:
     format = _format(call, path)
     if path is None:
         return _Stdout(format, kind, table)
-    if format in _GROWING:
-        return _Growing(call, path, format.value, kind)
+    if format.resumable:
+        return _Growing(call, path, format, kind)
     return _Whole(path, format, kind, table, overwrite=call.overwrite)
 
 
-def _format(call: ScoringCall, path: Path | None) -> ScoreFormat | None:
-    """What the output is written as; None for plain lines, or, on a terminal, a table.
+def _format(call: ScoringCall, path: Path | None) -> RowFormat:
+    """What the output is written as.
 
     Raises:
         UsageError: a format that cannot go where it should, or whose file would be called what it is not.
     """
-    format = call.format if path is None else _format_of_file(path, call.format)
-    if format is ScoreFormat.parquet and path is None:
-        raise UsageError("--format parquet", "cannot go to stdout", "give --output FOLDER")
+    given = None if call.format is None else RowFormat(call.format)
+    if path is not None:
+        format = _format_of_file(path, given)
+    else:
+        format = given or (RowFormat.table if sys.stdout.isatty() else RowFormat.plain)
+        if not format.on_stdout:
+            raise UsageError(f"--format {format.value}", "cannot go to stdout", "give --output FOLDER")
     if call.resume:
         if path is None:
             raise UsageError("--resume", "there is no file to continue", "give --output FILE")
-        if format not in _GROWING:
-            raise UsageError("--resume", "only csv, jsonl and parquet are continued", "choose one by --format")
+        if not format.resumable:
+            raise UsageError("--resume", f"only {listed(RESUMABLE)} are continued", "choose one by --format")
         if call.overwrite:
             raise UsageError("--resume", "contradicts --overwrite", "give one of the two")
     return format
 
 
-def _format_of_file(path: Path, given: ScoreFormat | None) -> ScoreFormat | None:
-    from nfn_cli.checkpoints import SUFFIXES
+def _format_of_file(path: Path, given: RowFormat | None) -> RowFormat:
+    from nfn_cli.checkpoints import SUFFIXES as CHECKPOINTS
 
     suffix = path.suffix.lower()
     if given is None:
-        if suffix not in _SUFFIXES:
+        if suffix not in SUFFIXES:
             cause = (
                 f"its suffix {suffix} names no format of rows" if suffix else "no suffix names the format of its rows"
             )
-            raise UsageError(path, cause, f"end it in one of {', '.join(sorted(_SUFFIXES))}, or give --format")
-        return _SUFFIXES[suffix]
-    fits = given is not ScoreFormat.parquet if suffix == _TEXT else _SUFFIXES.get(suffix, given) is given
-    if not fits or suffix in (*SUFFIXES, ".png"):
+            raise UsageError(path, cause, f"end it in one of {', '.join(sorted(SUFFIXES))}, or give --format")
+        return SUFFIXES[suffix]
+    fits = given.on_stdout if suffix == TEXT_SUFFIX else SUFFIXES.get(suffix, given) is given
+    if not fits or suffix in (*CHECKPOINTS, ".png"):
         raise UsageError(path, f"its suffix contradicts --format {given.value}", "change one of the two")
     return given
-
-
-def _plain(format: ScoreFormat | None) -> Format | None:
-    return Format(format.value) if format else None
 
 
 class _Stdout(Output):
@@ -144,13 +137,12 @@ class _Stdout(Output):
 
     remedy = "for a run that can be continued, write to a file (--output rows.csv)"
 
-    def __init__(self, format: ScoreFormat | None, kind: type, table: Layout) -> None:
-        self._format = _plain(format)
-        self._kind, self._table = kind, table
-        as_table = self._format is Format.table or (self._format is None and sys.stdout.isatty())
-        self._block = _TABLE_ROWS if as_table else 1
+    def __init__(self, format: RowFormat, kind: type, table: Layout) -> None:
+        self._format, self._kind, self._table = format, kind, table
+        self._block = _TABLE_ROWS if format is RowFormat.table else 1
         self._rows: list[Any] = []
         self._first = True
+        self._empty = True
 
     def write(self, rows: Sequence[Scored[Any]]) -> None:
         """See `Output`."""
@@ -162,30 +154,23 @@ class _Stdout(Output):
         """See `Output`."""
         if self._rows or self._first:
             self._print()
-        if self._format is Format.json:
-            print_all("\n]\n" if self._written else "]\n")
+        if self._format is not RowFormat.table:
+            from nfn_cli.scoring.formats import text_format
 
-    _written = False
+            print_all(text_format(self._format).end(empty=self._empty))
 
     def _print(self) -> None:
-        from nfn_cli.cli.output import render_rows
-        from nfn_cli.scoring.formats import json_text, plain_values
-
-        if self._format is Format.json:
-            # One list, but not all of it in memory.
-            items = [json_text(plain_values(row), indent=2) for row in self._rows]
-            text = "[" if self._first else ""
-            for item in items:
-                text += (",\n  " if self._written else "\n  ") + item.replace("\n", "\n  ")
-                self._written = True
-            print_all(text)
-        elif self._block == 1:
-            print_all(render_rows(self._rows, self._kind, self._table, self._format, header=self._first))
-        else:
+        if self._format is RowFormat.table:
             from nfn_cli.cli.output import write_rows
 
             write_rows(self._rows, self._kind, self._table, self._format, sys.stdout)
             print_all("")
+        else:
+            from nfn_cli.scoring.formats import text_format
+
+            columns = [field.name for field in fields(self._kind)]
+            print_all(text_format(self._format).text(self._rows, columns, first=self._first))
+        self._empty = self._empty and not self._rows
         self._rows, self._first = [], False
 
 
@@ -236,8 +221,8 @@ class _File(Output):
 class _Whole(_File):
     """A file that is written at the end, whole or not at all."""
 
-    def __init__(self, path: Path, format: ScoreFormat | None, kind: type, table: Layout, *, overwrite: bool) -> None:
-        self._format, self._kind, self._table = _plain(format), kind, table
+    def __init__(self, path: Path, format: RowFormat, kind: type, table: Layout, *, overwrite: bool) -> None:
+        self._format, self._kind, self._table = format, kind, table
         self._overwrite = overwrite
         super().__init__(path)
         self._rows: list[Any] = []
@@ -254,7 +239,7 @@ class _Whole(_File):
     def remedy(self) -> str:
         """See `Output`."""
         there = f"{self._path} holds what was scored until then" if self._finished else "nothing was written"
-        return f"{there}; csv, jsonl and parquet can be continued by --resume"
+        return f"{there}; {listed(RESUMABLE)} can be continued by --resume"
 
     def write(self, rows: Sequence[Scored[Any]]) -> None:
         """See `Output`."""
@@ -273,7 +258,7 @@ class _Whole(_File):
 class _Growing(_File):
     """A file that holds every row as soon as it is made."""
 
-    def __init__(self, call: ScoringCall, path: Path, format: str, kind: type) -> None:
+    def __init__(self, call: ScoringCall, path: Path, format: RowFormat, kind: type) -> None:
         self._format, self._kind = format, kind
         self._replaces, self._resumes, self._hashed = call.overwrite, call.resume, call.hashed
         self._sink: Any = None
@@ -299,7 +284,7 @@ class _Growing(_File):
 
     def refuse(self) -> None:
         """See `_File`."""
-        from nfn_cli.scoring.files import require_output
+        from nfn_cli.scoring.sinks import require_output
 
         if os.path.exists(self._path) and not (self._replaces or self._resumes):
             remedy = "pass --overwrite to replace it, or --resume to continue it"
@@ -316,7 +301,7 @@ class _Growing(_File):
 
     def begin(self, made_with: Callable[[], str]) -> None:
         """See `Output`."""
-        from nfn_cli.scoring.files import resume
+        from nfn_cli.scoring.resume import resume
 
         self._made_with = made_with()
         if self._resumes:
@@ -339,7 +324,7 @@ class _Growing(_File):
             self._opened().close()
 
     def _opened(self) -> Any:
-        from nfn_cli.scoring.files import open_sink
+        from nfn_cli.scoring.sinks import open_sink
 
         if self._sink is None:
             kind, made_with = self._kind, self._made_with

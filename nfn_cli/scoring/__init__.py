@@ -6,11 +6,12 @@ True
 """
 
 from nfn_cli.scoring.inputs import Inputs, found
-from nfn_cli.scoring.local import EngineSettings, Scored, Tally, run
+from nfn_cli.scoring.local import run
 from nfn_cli.scoring.rank import Ranking, RankRow
 from nfn_cli.scoring.rows import ClassRow, ScoreRow, Stamp
 from nfn_cli.scoring.score import assumption_notes, classify, engine_settings, run_engine, score
 from nfn_cli.scoring.tasks import AccuracyTask, ClassTask
+from nfn_cli.scoring.work import EngineSettings, Scored, Tally
 
 __all__ = [
     "AccuracyTask",

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from nfn_cli.nn import contents_of, head_folder
-from nfn_cli.scoring.local import EngineSettings
 from nfn_cli.scoring.tasks import Task
+from nfn_cli.scoring.work import EngineSettings
 
 # Of a digest; enough to tell one head from another.
 _DIGITS = 12

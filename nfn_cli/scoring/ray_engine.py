@@ -19,10 +19,11 @@ from typing import Any
 
 from nfn_cli.checkpoints import fetched, is_address, population_of
 from nfn_cli.errors import CheckpointError, DataError
-from nfn_cli.scoring.local import EngineSettings, Scored, Tally
+from nfn_cli.scoring.chunks import ranges_of
 from nfn_cli.scoring.predicting import Predictor
 from nfn_cli.scoring.reading import MEMBERS_TOGETHER, ReadSettings, Source, member_name, read_chunk
 from nfn_cli.scoring.tasks import Row, Task
+from nfn_cli.scoring.work import EngineSettings, Scored, Tally
 
 _CHUNK = 64
 _LARGEST = 1 << 34
@@ -143,19 +144,9 @@ def _sources(paths: list[str], done: frozenset[str]) -> Iterator[tuple[list[Sour
                 if member_name(path, place) not in done
             ]
             skipped = min(MEMBERS_TOGETHER, count - start) - len(wanted)
-            yield [Source(path, ends) for ends in _ranges(wanted)], skipped
+            yield [Source(path, ends) for ends in ranges_of(wanted)], skipped
     if plain:
         yield plain, 0
-
-
-def _ranges(places: list[int]) -> Iterator[tuple[int, int]]:
-    """Whole numbers in ascending order as ranges: [3, 4, 7] is (3, 5), (7, 8)."""
-    start = None
-    for position, place in enumerate(places):
-        start = place if start is None else start
-        if position + 1 == len(places) or places[position + 1] != place + 1:
-            yield start, place + 1
-            start = None
 
 
 def _population(path: str) -> int | None:

@@ -13,10 +13,11 @@ from nfn_cli.nn import Head
 from nfn_cli.phrases import assumption
 from nfn_cli.scoring.device import resolve_device
 from nfn_cli.scoring.inputs import Inputs, found
-from nfn_cli.scoring.local import EngineSettings, Scored, Tally, run
+from nfn_cli.scoring.local import run
 from nfn_cli.scoring.reading import ONE_CHAIN
 from nfn_cli.scoring.rows import ClassRow, ScoreRow
 from nfn_cli.scoring.tasks import AccuracyTask, ClassTask, Row, Task
+from nfn_cli.scoring.work import EngineSettings, Scored, Tally
 
 if TYPE_CHECKING:  # what predicts accuracies starts sooner without
     from nfn_cli.nn.inr.classifier import Classifier

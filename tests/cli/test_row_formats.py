@@ -14,11 +14,11 @@ import torch
 from safetensors.torch import save_file
 
 from nfn_cli.architectures import Layer, chain
-from nfn_cli.cli.scoring_options import ScoreFormat
 from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes
 from nfn_cli.nn.inr import Classifier, ClassifierConfig, ClassifierModel, CoordinateProbeSizes
+from nfn_cli.row_formats import RESUMABLE, ScoreFormat
 from nfn_cli.scoring import ClassRow, ScoreRow
-from nfn_cli.scoring.files import RESUMABLE, columns_of
+from nfn_cli.scoring.columns import columns_of
 
 Nfn = Callable[..., Any]
 ROWS = {"predict-accuracy": ScoreRow, "classify-inr": ClassRow}
@@ -103,8 +103,8 @@ def test_every_command_writes_every_format_and_continues_it(
 
 def test_a_new_field_of_a_row_needs_no_list_kept_by_hand() -> None:
     arrow = pytest.importorskip("pyarrow")
-    from nfn_cli.scoring.files import types_of
-    from nfn_cli.scoring.parquet import _arrow_type
+    from nfn_cli.scoring.columns import types_of
+    from nfn_cli.scoring.formats.parquet_rows import _arrow_type
 
     told = {name: _arrow_type(arrow, own) for kind in ROWS.values() for name, own in types_of(kind).items()}
     assert told["distance"] == told["accuracy"] == arrow.float64()

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nfn_cli.scoring import ScoreRow, local, score
+from nfn_cli.scoring import ScoreRow, pooled, score
 from nfn_cli.shipped import shipped_heads
 
 TESTS = Path(__file__).parents[1]
@@ -242,7 +242,7 @@ def test_a_head_that_is_on_the_gpu_scores_there() -> None:
     assert [row.accuracy for row in rows] == pytest.approx(
         [row.accuracy for row in score(paths, device="cpu")], abs=CLOSE
     )
-    assert next(head.model.parameters()).device.type == GPU and not local._scores_in_processes(str(GPU))
+    assert next(head.model.parameters()).device.type == GPU and not pooled.scores_in_processes(str(GPU))
 
 
 def test_every_shipped_head_is_measured_here() -> None:

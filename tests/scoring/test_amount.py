@@ -14,14 +14,14 @@ from safetensors.torch import save_file
 
 from nfn_cli.checkpoints import POPULATION_KEY
 from nfn_cli.nn import Head, load_head
-from nfn_cli.scoring import AccuracyTask, Scored, Tally, amount, engine_settings, local, run
+from nfn_cli.scoring import AccuracyTask, Scored, Tally, amount, chunks, engine_settings, local, pooled, run
 from nfn_cli.scoring.amount import Ahead, jobs_for
 
 Save = Callable[..., Path]
 
 
 class Inline:
-    """A crew whose processes are this one; what they would be sent is pickled all the same."""
+    """A worker group whose processes are this one; what they would be sent is pickled all the same."""
 
     made: list[Inline]
 
@@ -52,12 +52,12 @@ class Inline:
 
 
 @pytest.fixture
-def crews(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Inline]]:
-    """The crews that are made."""
+def groups(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Inline]]:
+    """The worker groups that are made."""
     Inline.made = []
-    monkeypatch.setattr(local, "Crew", Inline)
-    monkeypatch.setattr(local, "_predictor", [])
-    monkeypatch.setattr(local, "_MOST_FILES", 4)
+    monkeypatch.setattr(pooled, "WorkerGroup", Inline)
+    monkeypatch.setattr(pooled, "_predictor", [])
+    monkeypatch.setattr(chunks, "_MOST_FILES", 4)
     monkeypatch.setattr(local, "most_jobs", lambda: 2)
     yield Inline.made
 
@@ -121,11 +121,11 @@ def test_files_are_looked_at_so_far_ahead(files: list[Path], monkeypatch: pytest
 
 
 def test_little_work_starts_no_process(
-    files: list[Path], scored: Callable[..., list[Scored]], crews: list[Inline], tmp_path: Path
+    files: list[Path], scored: Callable[..., list[Scored]], groups: list[Inline], tmp_path: Path
 ) -> None:
     rows = scored([*files, packed(tmp_path / "many.safetensors")])
     assert len(rows) == 52 and all(own.row.error is None for own in rows)
-    assert crews == []
+    assert groups == []
 
 
 @pytest.mark.parametrize("kind", ["files", "packed"])
@@ -135,14 +135,15 @@ def test_much_work_starts_them_after_the_first_part_and_has_the_same_rows(
     on_gpu: bool,
     files: list[Path],
     scored: Callable[..., list[Scored]],
-    crews: list[Inline],
+    groups: list[Inline],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(local, "MEMBERS_TOGETHER", 8)
+    monkeypatch.setattr(chunks, "MEMBERS_TOGETHER", 8)
     paths = files if kind == "files" else [packed(tmp_path / "many.safetensors"), *files[:2]]
     expected = scored(paths, jobs=0)
-    monkeypatch.setattr(local, "_scores_in_processes", lambda device: not on_gpu)
+    for module in (local, pooled):
+        monkeypatch.setattr(module, "scores_in_processes", lambda device: not on_gpu)
     monkeypatch.setattr(amount, "_START", 1e-9)
     rows = scored(paths)
     # What goes through a head together is the same but for a GPU, where parts are joined.
@@ -150,28 +151,28 @@ def test_much_work_starts_them_after_the_first_part_and_has_the_same_rows(
     for own, other in zip(rows, expected, strict=True):
         assert own.stamp == other.stamp
         assert own.row.accuracy == pytest.approx(other.row.accuracy, abs=1e-6)
-    (crew,) = crews
-    assert crew.workers == 2 and crew.ended == "finished"
-    assert len(crew.jobs) == (2 if kind == "files" else 5)
+    (group,) = groups
+    assert group.workers == 2 and group.ended == "finished"
+    assert len(group.jobs) == (2 if kind == "files" else 5)
 
 
 def test_the_user_decides_with_jobs(
-    files: list[Path], scored: Callable[..., list[Scored]], crews: list[Inline], monkeypatch: pytest.MonkeyPatch
+    files: list[Path], scored: Callable[..., list[Scored]], groups: list[Inline], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored(files, jobs=3)
-    assert [(crew.workers, len(crew.jobs)) for crew in crews] == [(3, 3)]
+    assert [(group.workers, len(group.jobs)) for group in groups] == [(3, 3)]
     monkeypatch.setattr(amount, "_START", 1e-9)
     scored(files, jobs=0)
-    assert len(crews) == 1
+    assert len(groups) == 1
 
 
 def test_large_networks_keep_their_threads_and_start_no_process(
-    files: list[Path], scored: Callable[..., list[Scored]], crews: list[Inline], monkeypatch: pytest.MonkeyPatch
+    files: list[Path], scored: Callable[..., list[Scored]], groups: list[Inline], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(amount, "_START", 1e-9)
     monkeypatch.setattr(local, "LARGE", 50)
     assert len(scored(files)) == 12
-    assert crews == []
+    assert groups == []
 
 
 class OnGpu(Head):
@@ -185,12 +186,12 @@ def test_processes_that_only_read_get_no_head(
     files: list[Path],
     models: Path,
     scored: Callable[..., list[Scored]],
-    crews: list[Inline],
+    groups: list[Inline],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(local, "_scores_in_processes", lambda device: False)
+    monkeypatch.setattr(pooled, "scores_in_processes", lambda device: False)
     loaded = load_head(models / "a-relu")
     rows = scored(files, OnGpu(loaded.name, loaded.config, loaded.model), jobs=2)
     assert [own.row.accuracy is not None for own in rows] == [True] * 12
-    (crew,) = crews
-    assert not any(isinstance(own, torch.Tensor | torch.nn.Module) for own in vars(crew.shared).values())
+    (group,) = groups
+    assert not any(isinstance(own, torch.Tensor | torch.nn.Module) for own in vars(group.shared).values())

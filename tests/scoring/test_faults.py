@@ -24,8 +24,8 @@ import torch
 from safetensors.torch import save_file
 
 from nfn_cli.cli.app import main
-from nfn_cli.scoring import local
-from nfn_cli.scoring.files import columns_of
+from nfn_cli.scoring import chunks, local, pooled
+from nfn_cli.scoring.columns import columns_of
 from nfn_cli.scoring.rows import ScoreRow
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -123,7 +123,7 @@ def zoo(tmp_path: Path) -> list[Path]:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read a few files at a time, so that something can happen between."""
-    monkeypatch.setattr(local, "_MOST_FILES", 4)
+    monkeypatch.setattr(chunks, "_MOST_FILES", 4)
 
 
 def slowly(seconds: float) -> Callable[[], None]:
@@ -222,9 +222,9 @@ def test_a_run_that_is_killed_can_be_resumed_in_the_other_formats(
     output = tmp_path / f"rows.{format}"
 
     def prepare() -> None:
-        from nfn_cli.scoring import parquet
+        from nfn_cli.scoring.formats import parquet_rows
 
-        parquet._PART_ROWS = 20
+        parquet_rows._PART_ROWS = 20
         slowly(0.005)()
 
     program = start(zoo[0].parent, "-o", output, prepare=prepare)
@@ -477,7 +477,7 @@ def test_ctrl_c_keeps_what_is_scored_and_tells_how_to_go_on(
 
     def prepare() -> None:
         slowly(0.02)()
-        local._AHEAD = 0
+        pooled._AHEAD = 0
 
     program = start(zoo[0].parent, "-o", output, "--jobs", jobs, prepare=prepare)
     assert program.until(lambda: output.exists() and output.stat().st_size > 500)

@@ -15,10 +15,14 @@ from typing import Any
 import pytest
 
 from nfn_cli.errors import DataError
-from nfn_cli.scoring import ClassRow, Scored, ScoreRow, Stamp, files, parquet
-from nfn_cli.scoring.files import columns_of, require_output
+from nfn_cli.row_formats import RESUMABLE, RowFormat
+from nfn_cli.scoring import ClassRow, Scored, ScoreRow, Stamp, sinks
+from nfn_cli.scoring import resume as resuming
+from nfn_cli.scoring.columns import columns_of
+from nfn_cli.scoring.formats import parquet_rows
+from nfn_cli.scoring.sinks import require_output
 
-FORMATS = ["csv", "jsonl", "parquet"]
+FORMATS = sorted(format.value for format in RESUMABLE)
 ODD = [
     'a "quoted", name.pt',
     "zoo#3.pt",
@@ -45,13 +49,13 @@ def scored(name: str, error: str | None = None, stamp: Stamp | None = STAMP) -> 
 
 
 def open_sink(path: Path, format: str, kind: type = ScoreRow, made_with: str = MADE_WITH, **options: Any) -> Any:
-    return files.open_sink(path, format, kind, made_with, **options)
+    return sinks.open_sink(path, RowFormat(format), kind, made_with, **options)
 
 
 def resume(
-    path: Path, format: str, kind: type, unchanged: files.Unchanged, made_with: str = MADE_WITH, **options: Any
-) -> files.Resumed:
-    return files.resume(path, format, kind, made_with, unchanged, **options)
+    path: Path, format: str, kind: type, unchanged: resuming.Unchanged, made_with: str = MADE_WITH, **options: Any
+) -> resuming.Resumed:
+    return resuming.resume(path, RowFormat(format), kind, made_with, unchanged, **options)
 
 
 def write(path: Path, format: str, rows: list[Scored[Any]], kind: type = ScoreRow, **options: Any) -> None:
@@ -299,7 +303,7 @@ def test_what_is_replaced_stays_until_there_is_something_else(format: str, path:
 
 def test_parquet_grows_by_parts_that_are_never_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyarrow")
-    monkeypatch.setattr(parquet, "_PART_ROWS", 4)
+    monkeypatch.setattr(parquet_rows, "_PART_ROWS", 4)
     path = tmp_path / "rows.parquet"
     sink = open_sink(path, "parquet", ScoreRow)
     for start in range(0, 9, 3):
@@ -332,13 +336,13 @@ def test_what_cannot_be_written_is_told_before_any_work(tmp_path: Path, monkeypa
     ]
     for name, format, told in attempts:
         with pytest.raises(DataError, match=told):
-            require_output(tmp_path / name, format)
+            require_output(tmp_path / name, RowFormat(format))
     access: Callable[[Any, int], bool] = os.access
     monkeypatch.setattr(os, "access", lambda own, mode: access(own, mode) and Path(own) != tmp_path)
-    require_output(tmp_path / "file", "csv")  # it can be added to, but not replaced
+    require_output(tmp_path / "file", RowFormat.csv)  # it can be added to, but not replaced
     for name, replace in {"file": True, "new": False}.items():
         with pytest.raises(DataError, match="no permission, or a read-only place"):
-            require_output(tmp_path / name, "csv", replace=replace)
+            require_output(tmp_path / name, RowFormat.csv, replace=replace)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(DataError, match=r"pyarrow is not installed; pip install 'nfn-cli\[parquet\]'"):
-        require_output(tmp_path / "rows", "parquet")
+        require_output(tmp_path / "rows", RowFormat.parquet)

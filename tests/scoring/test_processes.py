@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import save_file
 
 from nfn_cli.checkpoints import POPULATION_KEY
-from nfn_cli.scoring import AccuracyTask, Scored, Tally, engine_settings, local, run
-from nfn_cli.scoring.crew import Crew, KilledError
+from nfn_cli.scoring import AccuracyTask, Scored, Tally, chunks, engine_settings, pooled, run
+from nfn_cli.scoring.worker_group import KilledError, WorkerGroup
 
 Save = Callable[..., Path]
 
@@ -90,8 +90,8 @@ def assert_same(rows: list[Scored], expected: list[Scored]) -> None:
 @pytest.fixture
 def inputs(save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Single files, packed ones among them, a damaged one and one that is not there; read by two or three."""
-    monkeypatch.setattr(local, "_MOST_FILES", 2)
-    monkeypatch.setattr(local, "MEMBERS_TOGETHER", 4)
+    monkeypatch.setattr(chunks, "_MOST_FILES", 2)
+    monkeypatch.setattr(chunks, "MEMBERS_TOGETHER", 4)
     (tmp_path / "bad.pt").write_bytes(b"bad")
     single = [save(f"{number}.safetensors", seed=number) for number in range(6)]
     first, second = packed(tmp_path / "first.safetensors", 11), packed(tmp_path / "second.safetensors", 3)
@@ -121,7 +121,7 @@ def test_rows_are_those_of_one_process(
     jobs: int, ordered: bool, whole: bool, inputs: list[Path], scored_by: Score, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As with a GPU: the processes read alone, and batches are joined here.
-    monkeypatch.setattr(local, "_scores_in_processes", lambda device: whole)
+    monkeypatch.setattr(pooled, "scores_in_processes", lambda device: whole)
     expected = scored_by(inputs)
     assert [Path(own.row.path).name for own in expected] == NAMES
     assert [Path(own.row.path).name for own in expected if own.row.error] == ["bad.pt", "none.pt"]
@@ -195,21 +195,21 @@ def test_processes_that_somebody_kills_cost_no_row(
 ) -> None:
     many = inputs * 6
     expected = scored_by(many)
-    crews: list[Crew] = []
-    start = Crew._started
+    groups: list[WorkerGroup] = []
+    start = WorkerGroup._started
 
-    def started(self: Crew) -> object:
-        if self not in crews:
-            crews.append(self)
+    def started(self: WorkerGroup) -> object:
+        if self not in groups:
+            groups.append(self)
         return start(self)
 
-    monkeypatch.setattr(Crew, "_started", started)
+    monkeypatch.setattr(WorkerGroup, "_started", started)
     rows: list[Scored] = []
     killed = 0
     for number, part in enumerate(parts_of(many, jobs=2)):
         rows += part
         if number == 3:
-            for pool in crews[0]._pools():
+            for pool in groups[0]._pools():
                 for process in list((pool._pool._processes or {}).values()):
                     os.kill(process.pid, signal.SIGKILL)
                     killed += 1
@@ -236,24 +236,24 @@ def test_a_consumer_that_leaves_early_leaves_no_process(inputs: list[Path], part
     assert len(children() - before) <= 1
 
 
-def test_a_crew_tells_which_job_killed_and_does_the_others(helpers: ModuleType) -> None:
-    crew: Crew[str, str, tuple[str, int, str]] = Crew(helpers.double, "shared", 2)
+def test_a_worker_group_tells_which_job_killed_and_does_the_others(helpers: ModuleType) -> None:
+    group: WorkerGroup[str, str, tuple[str, int, str]] = WorkerGroup(helpers.double, "shared", 2)
     try:
         jobs = ["a", "b", "c", "die", "d", "fail", "e", "die", "f"]
-        given = [crew.submit(job) for job in jobs]
+        given = [group.submit(job) for job in jobs]
         for job, own in zip(jobs, given, strict=True):
             if job == "die":
                 with pytest.raises(KilledError):
-                    crew.result(own)
+                    group.result(own)
             elif job == "fail":
                 with pytest.raises(ValueError, match="fail"):
-                    crew.result(own)
+                    group.result(own)
             else:
-                shared, process, twice = crew.result(own)
+                shared, process, twice = group.result(own)
                 assert (shared, twice) == ("shared", job * 2) and process != os.getpid()
-        assert crew.alone("g")[2] == "gg"
+        assert group.alone("g")[2] == "gg"
         with pytest.raises(KilledError):
-            crew.alone("die")
-        assert crew.alone("h")[2] == "hh"
+            group.alone("die")
+        assert group.alone("h")[2] == "hh"
     finally:
-        crew.end()
+        group.end()

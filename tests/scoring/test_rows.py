@@ -13,7 +13,7 @@ from torch import Tensor
 from nfn_cli.architectures import read_weights, stack
 from nfn_cli.checkpoints import read_checkpoint
 from nfn_cli.nn import load_head
-from nfn_cli.scoring import ScoreRow, local, predicting, score
+from nfn_cli.scoring import ScoreRow, chunks, local, predicting, score
 
 Save = Callable[..., Path]
 
@@ -92,8 +92,8 @@ def test_how_many_are_read_and_computed_at_once_does_not_matter(
     files: int, size: int, weights: int, batch: int, mixed: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = rows_of(mixed)
-    monkeypatch.setattr(local, "_MOST_FILES", files)
-    monkeypatch.setattr(local, "_MOST_BYTES", size)
+    monkeypatch.setattr(chunks, "_MOST_FILES", files)
+    monkeypatch.setattr(chunks, "_MOST_BYTES", size)
     monkeypatch.setattr(predicting, "_LARGEST_BATCH", weights)
     for row, other in zip(rows_of(mixed, batch_size=batch), expected, strict=True):
         assert (row.path, row.head, row.error) == (other.path, other.head, other.error)
@@ -102,7 +102,7 @@ def test_how_many_are_read_and_computed_at_once_does_not_matter(
 
 @pytest.mark.usefixtures("shipped")
 def test_rows_come_before_all_files_are_read(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_MOST_FILES", 2)
+    monkeypatch.setattr(chunks, "_MOST_FILES", 2)
     read: list[str] = []
     read_chunk = local.read_chunk
 

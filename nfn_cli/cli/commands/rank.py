@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -33,15 +33,14 @@ if TYPE_CHECKING:
     from nfn_cli.scoring import Scored
 
 
-class RankFormat(str, Enum):
-    """How the ranking is written."""
+# Names alone, beside the formats of rows.
+_NAMES = ("path", "path0")
 
-    table = "table"
-    json = "json"
-    jsonl = "jsonl"
-    csv = "csv"
-    path = "path"
-    path0 = "path0"
+if TYPE_CHECKING:
+    RankFormat: TypeAlias = Enum
+else:
+    RankFormat = Enum("RankFormat", {name: name for name in (*(own.value for own in Format), *_NAMES)}, type=str)
+    RankFormat.__doc__ = "How the ranking is written."
 
 
 def rank(
@@ -120,15 +119,15 @@ def _write(rows: Sequence[Any], format: RankFormat | None) -> None:
     from nfn_cli.cli.tables.ranking_table import ranking_table
     from nfn_cli.scoring import RankRow
 
-    if format in (RankFormat.path, RankFormat.path0):
-        end = b"\0" if format is RankFormat.path0 else b"\n"
-        if format is RankFormat.path and sys.stdout.isatty():
+    name = format and format.value
+    if name in _NAMES:
+        end = b"\0" if name == "path0" else b"\n"
+        if name == "path" and sys.stdout.isatty():
             print_all("".join(f"{escaped(row.path)}\n" for row in rows))
         else:
             print_all(b"".join(os.fsencode(row.path) + end for row in rows))
         return
-    if format is RankFormat.table or (format is None and sys.stdout.isatty()):
+    if name == "table" or (name is None and sys.stdout.isatty()):
         write_rows(rows, RankRow, ranking_table, Format.table, sys.stdout)
         return
-    plain = Format(format.value) if format is not None else None
-    print_all(render_rows(rows, RankRow, ranking_table, plain))
+    print_all(render_rows(rows, RankRow, ranking_table, Format(name) if name else None))

@@ -49,7 +49,7 @@ class Given(Generic[Job, Result]):
         return self.future.done() and not isinstance(self.future.exception(), BrokenProcessPool)
 
 
-class Crew(Generic[Shared, Job, Result]):
+class WorkerGroup(Generic[Shared, Job, Result]):
     """Some processes that do the same work.
 
     A process that is killed takes nothing else with it: it is replaced, the jobs that waited for it are given to its

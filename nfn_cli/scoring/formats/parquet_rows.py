@@ -2,70 +2,103 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import compress, islice
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-from nfn_cli.checkpoints import write_atomically
-from nfn_cli.errors import CheckpointError, DataError
+from nfn_cli.errors import DataError
 from nfn_cli.folders import make_folder
-from nfn_cli.scoring.formats import as_utf8
-from nfn_cli.scoring.local import Scored
+from nfn_cli.scoring.atomic import AGAIN, replaced
+from nfn_cli.scoring.columns import MADE_WITH, made_with_unknown
+from nfn_cli.scoring.formats.row_format import Columns, EarlierRecords, Record, RecordSink
+from nfn_cli.scoring.formats.values import as_utf8
 
 _PART_ROWS = 4_096
 _PART = re.compile(r"part-([0-9]+)\.parquet")
 
 
-class ParquetSink:
-    """A folder that rows are added to by parts.
+class ParquetRows:
+    """See `GrowingFormat`."""
 
-    Args:
-        columns: of every part, with their types.
-        record: a row by column; what it was made with is added.
-        replace: the first part replaces those that are there.
-    """
+    def require(self, path: Path) -> None:
+        """See `GrowingFormat`."""
+        _pyarrow(path)
+        if os.path.exists(path) and not os.path.isdir(path):
+            raise DataError(path, "is not a folder, and Parquet files go to one", "choose another place")
 
-    def __init__(
-        self,
-        path: Path,
-        columns: Mapping[str, Any],
-        record: Callable[[Scored[Any], str], dict[str, Any]],
-        made_with: str,
-        *,
-        replace: bool = False,
-    ) -> None:
-        self._path, self._columns = path, dict(columns)
-        self._record, self._made_with = record, made_with
-        self._waiting: list[dict[str, Any]] = []
-        require_pyarrow(path)
+    def sink(self, path: Path, columns: Columns, *, replace: bool) -> RecordSink:
+        """See `GrowingFormat`."""
+        return _PartSink(path, columns, replace=replace)
+
+    def earlier(self, path: Path, columns: Columns) -> EarlierRecords:
+        """See `GrowingFormat`."""
+        return _EarlierParts(path, columns)
+
+
+FORMAT = ParquetRows()
+
+
+class _PartSink:
+    """A folder that records are added to by parts."""
+
+    def __init__(self, path: Path, columns: Columns, *, replace: bool) -> None:
+        self._path, self._columns = path, columns
+        self._waiting: list[Record] = []
+        _pyarrow(path)
         make_folder(path)
-        there = parts_of(path)
-        self._old = there if replace else []
+        there = _parts_of(path)
+        self._old = there if replace else []  # go once the first part is there
         self._next = 0 if replace or not there else _number(there[-1]) + 1
 
-    def write(self, rows: Sequence[Scored[Any]]) -> None:
-        """See `Sink`."""
-        self._waiting += [self._record(row, self._made_with) for row in rows]
+    def write(self, records: Sequence[Record]) -> None:
+        """See `RecordSink`."""
+        self._waiting += records
         while len(self._waiting) >= _PART_ROWS:
             self._part(self._waiting[:_PART_ROWS])
             self._waiting = self._waiting[_PART_ROWS:]
 
     def close(self) -> None:
-        """See `Sink`."""
+        """See `RecordSink`."""
         if self._waiting or self._next == 0:
             self._part(self._waiting)
             self._waiting = []
 
-    def _part(self, records: Sequence[dict[str, Any]]) -> None:
+    def _part(self, records: Sequence[Record]) -> None:
         old, self._old = self._old, []
-        write_part(self._path / f"part-{self._next:06d}.parquet", records, self._columns, instead_of=old)
+        _write_part(self._path / f"part-{self._next:06d}.parquet", records, self._columns, instead_of=old)
         self._next += 1
 
 
-def require_pyarrow(path: Path) -> Any:
+class _EarlierParts:
+    """The parts in a folder."""
+
+    def __init__(self, path: Path, columns: Columns) -> None:
+        self._path, self._columns = path, columns
+        self._sizes: dict[Path, int] = {}  # of each part that was read, in rows
+
+    def read(self) -> Iterator[Record]:
+        """See `EarlierRecords`."""
+        for part in _parts_of(self._path):
+            records = _read_part(self._path, part, self._columns)
+            self._sizes[part] = len(records)
+            yield from records
+
+    def keep(self, stay: Sequence[bool]) -> None:
+        """See `EarlierRecords`."""
+        answers = iter(stay)
+        for part, size in self._sizes.items():
+            own = list(islice(answers, size))
+            if not all(own):
+                records = _read_part(self._path, part, self._columns)
+                _write_part(part, list(compress(records, own)), self._columns)
+
+
+def _pyarrow(path: Path) -> Any:
     """pyarrow itself.
 
     Raises:
@@ -79,30 +112,21 @@ def require_pyarrow(path: Path) -> Any:
     return pyarrow
 
 
-def parts_of(path: Path) -> list[Path]:
+def _parts_of(path: Path) -> list[Path]:
     """The parts in a folder, in their order."""
     return sorted((file for file in path.glob("part-*.parquet") if _PART.fullmatch(file.name)), key=_number)
 
 
-def columns_of_part(part: Path) -> set[str]:
-    """Names of its columns.
-
-    Raises:
-        DataError: it is damaged.
+def _read_part(path: Path, part: Path, columns: Columns) -> list[Record]:
     """
-    with _opened(part) as file:
-        return set(file.schema_arrow.names)
-
-
-def read_part(part: Path, columns: Collection[str]) -> list[dict[str, Any]]:
-    """Rows by column.
-
     Raises:
         DataError: it is damaged, or has other columns.
     """
     with _opened(part) as file:
         table = file.read()
         records = table.to_pylist()
+    if set(table.column_names) == set(columns) - {MADE_WITH}:
+        raise made_with_unknown(path)
     if set(table.column_names) != set(columns):
         raise DataError(part, "holds other columns than this command writes", "choose another --output")
     return [{name: dict(v) if isinstance(v, list) else v for name, v in found.items()} for found in records]
@@ -110,28 +134,25 @@ def read_part(part: Path, columns: Collection[str]) -> list[dict[str, Any]]:
 
 @contextmanager
 def _opened(part: Path) -> Iterator[Any]:
-    arrow = require_pyarrow(part)
+    arrow = _pyarrow(part)
     try:
         with arrow.parquet.ParquetFile(part) as file:
             yield file
     except (OSError, ValueError, arrow.ArrowException) as error:
         cause = f"not a readable Parquet file ({error})"
-        raise DataError(part, cause, "remove it, then repeat the command with --resume") from error
+        raise DataError(part, cause, f"remove it, then {AGAIN}") from error
 
 
-def write_part(
-    part: Path, records: Sequence[dict[str, Any]], columns: Mapping[str, Any], instead_of: Sequence[Path] = ()
-) -> None:
+def _write_part(part: Path, records: Sequence[Record], columns: Columns, instead_of: Sequence[Path] = ()) -> None:
     """Write a part whole or not at all.
 
     Args:
-        columns: their types, by name, as annotations of a dataclass give them.
         instead_of: parts that go once it is written.
 
     Raises:
         DataError: it cannot be written.
     """
-    arrow = require_pyarrow(part)
+    arrow = _pyarrow(part)
     schema = arrow.schema([(name, _arrow_type(arrow, own)) for name, own in columns.items()])
     table = arrow.Table.from_pylist([_arrow_record(record) for record in records], schema=schema)
 
@@ -141,11 +162,7 @@ def write_part(
             with suppress(FileNotFoundError):
                 old.unlink()
 
-    try:
-        write_atomically(part, write, overwrite=True)
-    except CheckpointError as error:
-        remedy = "make room or choose another place, then repeat the command with --resume"
-        raise DataError(error.subject, error.cause, remedy) from error
+    replaced(part, write, f"make room or choose another place, then {AGAIN}")
 
 
 def _arrow_type(arrow: Any, type_: Any) -> Any:
@@ -170,6 +187,6 @@ def _number(part: Path) -> int:
     return int(found[1])
 
 
-def _arrow_record(record: dict[str, Any]) -> dict[str, Any]:
+def _arrow_record(record: Record) -> Record:
     values = {name: list(value.items()) if isinstance(value, dict) else value for name, value in record.items()}
     return {name: as_utf8(v).decode("utf-8") if isinstance(v, str) else v for name, v in values.items()}
