@@ -29,7 +29,7 @@ _LEAST_SPREAD = 0.05
 _TINY = 1e-12
 
 
-class Population(nn.Module):
+class OODDetector(nn.Module):
     """Centre, spread and inverse covariance of the training population's invariants, a discriminator, and both limits.
 
     Args:
@@ -107,7 +107,7 @@ class Population(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Take heads of the first version of this rule, which was the distance alone, of invariants as they are."""
         if f"{prefix}strangeness_limit" not in state_dict:
-            before = Population(len(self.mean))
+            before = OODDetector(len(self.mean))
             before.reach.fill_(torch.finfo().max)
             state_dict |= {
                 prefix + name: tensor
@@ -117,13 +117,13 @@ class Population(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
-def _learnt(training: Tensor, outsiders: Tensor | None, seed: int) -> Population:
+def _learnt(training: Tensor, outsiders: Tensor | None, seed: int) -> OODDetector:
     """The rule but for its limits.
 
     The covariance is shrunk towards its own diagonal by 0.1, and its diagonal by a thousandth of its mean, so that a
     population smaller than the number of features still has an inverse.
     """
-    rule = Population(training.shape[1])
+    rule = OODDetector(training.shape[1])
     own = training.double()
     # A column at a time: torch.quantile takes 16 million entries at most.
     levels = torch.tensor(_MIDDLE, dtype=torch.float64)
