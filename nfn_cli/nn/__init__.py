@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nfn_cli.nn.accepted import AcceptedLayer as AcceptedLayer
     from nfn_cli.nn.choose import Reads as Reads
     from nfn_cli.nn.choose import choose_head as choose_head
-    from nfn_cli.nn.choose import head_folder as head_folder
+    from nfn_cli.nn.choose import folder_of_head as folder_of_head
     from nfn_cli.nn.choose import load_config as load_config
     from nfn_cli.nn.choose import load_head as load_head
     from nfn_cli.nn.choose import shipped_heads_of as shipped_heads_of
@@ -68,7 +68,7 @@ _HOMES = {
         "nfn_cli.nn.choose": (
             "Reads",
             "choose_head",
-            "head_folder",
+            "folder_of_head",
             "load_config",
             "load_head",
             "shipped_heads_of",

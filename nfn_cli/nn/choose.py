@@ -16,7 +16,7 @@ from nfn_cli.nn.tasks import RowTask
 from nfn_cli.shipped import models_folder, shipped_heads
 
 
-def head_folder(name: str) -> Path:
+def folder_of_head(name: str) -> Path:
     """The folder of a shipped head, or the folder itself.
 
     Raises:
@@ -36,7 +36,7 @@ def task_of_head(name: str) -> str:
     Raises:
         HeadError: it does not exist or cannot be read.
     """
-    return task_of(read_record(head_folder(name)))
+    return task_of(read_record(folder_of_head(name)))
 
 
 def load_head(name: str, device: str = "cpu", *, task: str | None = None) -> Head:
@@ -48,7 +48,7 @@ def load_head(name: str, device: str = "cpu", *, task: str | None = None) -> Hea
     Raises:
         HeadError: it does not exist, cannot be read, or is for another task.
     """
-    return read_head(head_folder(name), device, task=task)
+    return read_head(folder_of_head(name), device, task=task)
 
 
 def load_classifier(name: str, device: str = "cpu") -> Head:
@@ -66,7 +66,7 @@ def load_config(name: str, *, task: str | None = None) -> HeadConfig:
     Raises:
         HeadError: it does not exist, cannot be read, or is for another task.
     """
-    return read_config(head_folder(name), task=task)
+    return read_config(folder_of_head(name), task=task)
 
 
 def shipped_heads_of(task: str) -> dict[str, HeadConfig]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
-from nfn_cli.nn import contents_of, head_folder
+from nfn_cli.nn import contents_of, folder_of_head
 from nfn_cli.nn.choose import asked_heads
 from nfn_cli.nn.tasks import RowTask
 from nfn_cli.scoring.local import EngineSettings
@@ -49,11 +49,11 @@ def difference(old: str, new: str) -> str:
 
 def _head(task: RowTask[Any], named: str | None) -> str:
     if named is not None:
-        folder = head_folder(named)
+        folder = folder_of_head(named)
         return f"{folder.resolve().name}@{contents_of(folder)[:_DIGITS]}"
     all_of_them = hashlib.sha256()
     for name in asked_heads(task):
-        all_of_them.update(f"{name}@{contents_of(head_folder(name))}\n".encode())
+        all_of_them.update(f"{name}@{contents_of(folder_of_head(name))}\n".encode())
     return f"{_AUTOMATIC}@{all_of_them.hexdigest()[:_DIGITS]}"
 
 

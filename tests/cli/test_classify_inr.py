@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nfn_cli.architectures import Layer, chain
 from nfn_cli.checkpoints import POPULATION_KEY
-from nfn_cli.nn import Accepted, CoordinateProbeSizes, Head, HeadConfig
+from nfn_cli.nn import Accepted, ClassDetails, CoordinateProbeSizes, Head, HeadConfig
 
 Nfn = Callable[..., tuple[int, str, str]]
 Save = Callable[..., Path]
@@ -33,7 +33,8 @@ def inr(width: int, hidden_layers: int = 2) -> list[Layer]:
 def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a head that nobody trained."""
     torch.manual_seed(0)
-    config = HeadConfig(Accepted.of(chain(inr(5), activation="sin")), CoordinateProbeSizes(side=8, channels=2), CLASSES)
+    sizes = CoordinateProbeSizes(side=8, channels=2)
+    config = HeadConfig(Accepted.of(chain(inr(5), activation="sin")), sizes, ClassDetails(CLASSES))
     folder = tmp_path_factory.mktemp("heads") / "animals"
     Head("animals", config, config.new_model().eval()).save(folder, "")
     return folder

@@ -20,6 +20,7 @@ from nfn_cli.errors import HeadError
 from nfn_cli.nn import (
     Accepted,
     AccuracyDetails,
+    ClassDetails,
     CoordinateProbeSizes,
     Head,
     HeadConfig,
@@ -51,7 +52,8 @@ def random_point(architecture: Architecture, networks: int, seed: int = 0) -> Ne
 def make_head(name: str, activation: str = "sin", classes: tuple[str, ...] = CLASSES) -> Head:
     """A head that nobody trained, whose answers differ."""
     torch.manual_seed(0)
-    config = HeadConfig(Accepted.of(inr(activation=activation)), CoordinateProbeSizes(side=8, channels=4), classes)
+    sizes = CoordinateProbeSizes(side=8, channels=4)
+    config = HeadConfig(Accepted.of(inr(activation=activation)), sizes, ClassDetails(classes))
     model = config.new_model()
     with torch.no_grad():
         inputs = model.encode(random_point(inr(activation=activation), 60, 9))
