@@ -73,8 +73,8 @@ class MonomialProbe(nn.Module):
     def __init__(self, architecture: Architecture, sizes: MonomialProbeSizes, forward_pass: ForwardPass) -> None:
         super().__init__()
         self.architecture, self.forward_pass = architecture, forward_pass
-        self.probes = Probes(architecture.layers[0], forward_pass.space, sizes.probes)
-        outputs = architecture.layers[-1].out_features
+        self.probes = Probes(architecture.first, forward_pass.space, sizes.probes)
+        outputs = architecture.outputs
         self.summary_features = 2 * outputs + statistics_count(architecture) + _SUMMARIES
         count = self.summary_features + sizes.probes * (2 * outputs + 1)
         self.register_buffer("mean", torch.zeros(count))

@@ -56,14 +56,12 @@ class MonomialEditor(nn.Module):
         super().__init__()
         require_sine_chain(architecture)
         self.omega_0 = architecture.omega_0
-        hidden = len(architecture.layers) - 1
+        hidden = len(architecture.hidden_widths)
         inputs = field_sizes(architecture)
         self.standardise = StandardFields(inputs)
         self.body = SineBody(inputs, sizes.channels, sizes.equivariant_layers, messages=sizes.messages)
         self.out = SineLinear(FieldSizes.uniform(hidden, sizes.channels), lifted_sizes(architecture))
-        self.sizes_of_changes = nn.ParameterList(
-            nn.Parameter(torch.tensor(_FIRST)) for _ in range(2 * len(architecture.layers))
-        )
+        self.sizes_of_changes = nn.ParameterList(nn.Parameter(torch.tensor(_FIRST)) for _ in architecture.tensors)
 
     def encode(self, point: NetworkWeights) -> list[Tensor]:
         """What `forward` takes of a batch of networks, in this module's dtype and on its device."""

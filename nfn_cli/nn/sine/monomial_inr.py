@@ -88,7 +88,7 @@ class MonomialInr(nn.Module):
     def __init__(self, architecture: Architecture, sizes: MonomialInrSizes, classes: int) -> None:
         super().__init__()
         require_sine_chain(architecture)
-        self.omega_0, self.hidden_layers = architecture.omega_0, len(architecture.layers) - 1
+        self.omega_0, self.hidden_layers = architecture.omega_0, len(architecture.hidden_widths)
         channels = sizes.channels
         inputs = field_sizes(architecture)
         self.standardise = StandardFields(inputs)
