@@ -21,9 +21,10 @@ from torch import Tensor
 from nfn_cli.learning.inr.edit_card import editor_card, scientific
 from nfn_cli.learning.inr.edit_evaluation import EditReport, measure_editor
 from nfn_cli.learning.inr.edit_fit import pictures_of
-from nfn_cli.nn import EDITS, Head, load_head
+from nfn_cli.nn import Head, load_head
 from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors
+from nfn_cli.nn.names import EDITS
 from nfn_cli.zoo import LabelledInrs, read_inrs
 from nfn_cli.zoo.images import load_images
 

@@ -21,7 +21,8 @@ from nfn_cli.learning.outsiders import read_outsiders
 from nfn_cli.learning.places import require_head_place
 from nfn_cli.learning.running import known_pass
 from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, left_out_positions, positions
-from nfn_cli.nn import HEAD_KINDS, Accepted, AccuracyDetails, ForwardPass, Head, HeadConfig, kind_of, sizes_of
+from nfn_cli.nn import Accepted, AccuracyDetails, ForwardPass, Head, HeadConfig, kind_of, sizes_of
+from nfn_cli.nn.names import HEAD_KINDS
 from nfn_cli.threads import threads_for, weights_of
 from nfn_cli.zoo import LabelledNetworks, read_networks, read_record
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from nfn_cli.learning.inr.edit_evaluation import EditReport
 from nfn_cli.learning.metrics import Estimate
-from nfn_cli.nn import EDITS, Head, HeadConfig
+from nfn_cli.nn import Head, HeadConfig
 from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
+from nfn_cli.nn.names import EDITS
 
 
 def editor_card(head: Head, report: EditReport) -> str:

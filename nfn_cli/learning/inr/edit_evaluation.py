@@ -15,9 +15,10 @@ from nfn_cli.errors import DataError
 from nfn_cli.learning.inr.chosen import Split, chosen_inrs
 from nfn_cli.learning.inr.edit_fit import editor_error
 from nfn_cli.learning.metrics import Estimate, bootstrap, mean_absolute_error
-from nfn_cli.nn import EDITS, Head, load_head
+from nfn_cli.nn import Head, load_head
 from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, sine_values
+from nfn_cli.nn.names import EDITS
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo import LabelledInrs
 

@@ -16,10 +16,11 @@ from nfn_cli.learning.inr.edit_card import editor_card
 from nfn_cli.learning.inr.edit_evaluation import EditReport, measure_editor
 from nfn_cli.learning.inr.edit_fit import EditFit, descend, editor_error, fit_painter, pictures_of, tune_steps
 from nfn_cli.learning.places import require_head_place
-from nfn_cli.nn import EDITS, Accepted, EditDetails, Head, HeadConfig, kind_of, sizes_of
+from nfn_cli.nn import Accepted, EditDetails, Head, HeadConfig, kind_of, sizes_of
 from nfn_cli.nn.inr.function_editor import FunctionEditor
 from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, require_sine_picture, sine_values
+from nfn_cli.nn.names import EDITS
 from nfn_cli.precision import has_float64
 from nfn_cli.zoo import LabelledInrs, read_inrs
 from nfn_cli.zoo.inr.record import read_inr_record

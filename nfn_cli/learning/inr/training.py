@@ -18,7 +18,8 @@ from nfn_cli.learning.inr.card import classifier_card
 from nfn_cli.learning.inr.evaluation import ClassReport, measure_classifier, read_others, require_classes
 from nfn_cli.learning.member_fit import FitSettings, class_loss
 from nfn_cli.learning.places import require_head_place
-from nfn_cli.nn import HEAD_KINDS, Accepted, ClassDetails, Head, HeadConfig, kind_of, sizes_of
+from nfn_cli.nn import Accepted, ClassDetails, Head, HeadConfig, kind_of, sizes_of
+from nfn_cli.nn.names import HEAD_KINDS
 from nfn_cli.threads import threads_for, weights_of
 from nfn_cli.zoo import LabelledInrs, read_inrs
 from nfn_cli.zoo.inr.record import read_inr_record

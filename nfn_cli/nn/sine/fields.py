@@ -14,7 +14,7 @@ everything is smooth.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,6 +24,7 @@ from torch import Tensor
 from nfn_cli.architectures import Architecture
 from nfn_cli.architectures.weights_and_biases import weights_and_biases
 from nfn_cli.errors import HeadError
+from nfn_cli.nn.standardise import Standardise
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ class FieldSizes:
         """The same number of features everywhere."""
         own, pairs = (features,) * hidden_layers, (features,) * (hidden_layers - 1)
         return cls(own, own, pairs, pairs, features)
+
+    def standardise(self) -> Standardise:
+        """A module for such fields, see `SineFields.mapped`; those that no sign changes are centred."""
+        alike = [(self.vectors, False), (self.evens, True), (self.odd_pairs, False), (self.even_pairs, False)]
+        fields = [(features, signless) for own, signless in alike for features in own] + [(self.invariant, True)]
+        return Standardise(*zip(*fields, strict=True))
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,10 @@ class SineFields:
     def all(self) -> list[Tensor]:
         """All fields, in one order."""
         return [*self.vectors, *self.evens, *self.odd_pairs, *self.even_pairs, self.invariant]
+
+    def mapped(self, change: Callable[[list[Tensor]], list[Tensor]]) -> SineFields:
+        """The fields that a function makes of them."""
+        return SineFields.of(change(self.all()), len(self.vectors))
 
     @classmethod
     def of(cls, fields: Sequence[Tensor], hidden_layers: int) -> SineFields:

@@ -22,10 +22,11 @@ from nfn_cli.errors import DataError
 from nfn_cli.learning.inr.edit_evaluation import EditReport, evaluate_editor, measure_editor
 from nfn_cli.learning.inr.edit_fit import EditFit
 from nfn_cli.learning.inr.editing import EditSettings, fitted_editor, train_editor
-from nfn_cli.nn import HEAD_KINDS, EditDetails, Kind, read_head
+from nfn_cli.nn import EditDetails, read_head
 from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
 from nfn_cli.nn.inr.sine_chain import read_tensors
-from nfn_cli.nn.names import HeadKind
+from nfn_cli.nn.kinds import Kind
+from nfn_cli.nn.names import HEAD_KINDS, HeadKind
 from nfn_cli.zoo import read_inrs
 from nfn_cli.zoo.inr import InrSettings, generate_inrs
 
