@@ -74,7 +74,7 @@ class MonomialNFN(nn.Module):
 
     @property
     def summary_features(self) -> int:
-        """Length of what tells a population."""
+        """How many invariants the detector looks at."""
         return self.invariant.out_features
 
     def encode(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
@@ -90,7 +90,7 @@ class MonomialNFN(nn.Module):
         return self.logits(self.invariants(fields))
 
     def logits_and_summary(self, fields: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits [batch], and what tells a population: the invariants [batch, summary_features]."""
+        """Logits [batch], and what the detector looks at: the invariants [batch, summary_features]."""
         invariants = self.invariants(fields)
         return self.logits(invariants), invariants
 

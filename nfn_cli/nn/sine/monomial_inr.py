@@ -127,7 +127,7 @@ class MonomialInr(nn.Module):
         return self.logits_and_summary(inputs)[0]
 
     def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits [batch, classes], and what tells a population: the invariants [batch, summary_features]."""
+        """Logits [batch, classes], and what the detector looks at: the invariants [batch, summary_features]."""
         if torch.is_grad_enabled():
             invariants = self._invariants(inputs)
         else:
