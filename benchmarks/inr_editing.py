@@ -21,18 +21,17 @@ from torch import Tensor
 from nfn_cli.learning.inr.edit_card import editor_card, scientific
 from nfn_cli.learning.inr.edit_evaluation import EditReport, measure_editor
 from nfn_cli.learning.inr.edit_fit import pictures_of
-from nfn_cli.learning.inr.edits import edited
-from nfn_cli.nn.inr.choose_editor import load_editor
-from nfn_cli.nn.inr.editor import Editor
-from nfn_cli.nn.inr.places import pixel_grid
+from nfn_cli.nn import Head, load_head
+from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors
+from nfn_cli.nn.names import EDITS
 from nfn_cli.zoo import LabelledInrs, read_inrs
 from nfn_cli.zoo.images import load_images
 
 
 def card(options: argparse.Namespace) -> None:
     """Measure a head again, and write its card anew."""
-    head = load_editor(str(options.head), options.device)
+    head = load_head(str(options.head), options.device)
     report = measure_editor(head, test_part(options.zoo, options.count))
     head.save(options.head, editor_card(head, report))
     show([report], [""])
@@ -55,7 +54,7 @@ def table(options: argparse.Namespace) -> None:
     for zoo, *names in options.row:
         networks = test_part(Path(zoo), options.count)
         for name in names:
-            head = load_editor(name, options.device)
+            head = load_head(name, options.device)
             reports.append(measure_editor(head, networks))
             given.append("")
             if options.data:
@@ -78,9 +77,9 @@ def show(reports: list[EditReport], given: list[str]) -> None:
         )
 
 
-def shown(head: Editor, networks: LabelledInrs) -> Tensor:
+def shown(head: Head, networks: LabelledInrs) -> Tensor:
     """Pictures of the edited networks, in [-1, 1], [networks, height, width]."""
-    return rendered(LabelledInrs(head.edit(networks.point), networks.rows), head.config.picture)
+    return rendered(LabelledInrs(head.predict(networks.point), networks.rows), head.config.details.picture)
 
 
 def rendered(networks: LabelledInrs, picture: tuple[int, int]) -> Tensor:
@@ -100,11 +99,11 @@ def draw(options: argparse.Namespace) -> None:
     blocks = []
     for zoo, *names in options.row:
         networks = test_part(Path(zoo), options.count)
-        heads = [load_editor(name, options.device) for name in names]
-        config = heads[0].config
-        original = rendered(networks, config.picture)
-        target = edited(original[:, None].float(), config.edit)[:, 0]
-        blocks.append([("as it is", original), (f"target: {config.edit}", target)])
+        heads = [load_head(name, options.device) for name in names]
+        details = heads[0].config.details
+        original = rendered(networks, details.picture)
+        target = EDITS[details.edit](original[:, None].float())[:, 0]
+        blocks.append([("as it is", original), (f"target: {details.edit}", target)])
         blocks[-1] += [(head.config.kind.title.partition(" (")[0], shown(head, networks)) for head in heads]
     lines = [line for block in blocks for line in block]
     figure, grid = pyplot.subplots(len(lines), options.count, figsize=(options.count * 0.8 + 1.6, len(lines) * 0.82))

@@ -13,9 +13,7 @@ from nfn_cli.architectures import NetworkWeights, read_weights, stack
 from nfn_cli.checkpoints import find_checkpoints, read_checkpoint
 from nfn_cli.learning import evaluate_head
 from nfn_cli.learning.inr import evaluate_classifier
-from nfn_cli.nn import Head, load_head, models_folder, shipped_configs, shipped_heads
-from nfn_cli.nn.inr.choose_classifier import shipped_classifiers
-from nfn_cli.nn.inr.choose_editor import shipped_editors
+from nfn_cli.nn import Head, load_head, models_folder, shipped_heads, shipped_heads_of
 from nfn_cli.scoring import classify, score
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo import read_networks
@@ -48,9 +46,9 @@ def samples(head: Head) -> NetworkWeights:
 
 def test_all_are_shipped_and_those_that_predict_best_come_first() -> None:
     assert shipped_heads() == sorted([*DEFAULT, *PAPERS, *CLASSIFIERS, *EDITORS])
-    assert list(shipped_configs()) == [*DEFAULT, *PAPERS]
-    assert list(shipped_classifiers()) == CLASSIFIERS
-    assert sorted(shipped_editors()) == EDITORS
+    assert list(shipped_heads_of("predict-accuracy")) == [*DEFAULT, *PAPERS]
+    assert list(shipped_heads_of("classify-inr")) == CLASSIFIERS
+    assert sorted(shipped_heads_of("edit-inr")) == EDITORS
 
 
 def test_the_population_in_the_repository_gives_the_figures_of_the_card(head: Head) -> None:

@@ -132,7 +132,7 @@ class Member(nn.Module):
         self.weight = nn.Parameter(torch.zeros(4))
         self.seen: set[int] = set()
 
-    def prepare(self, inputs: list[torch.Tensor]) -> None:
+    def fit_normalisation(self, inputs: list[torch.Tensor]) -> None:
         """Nothing to prepare."""
 
     def forward(self, inputs: list[torch.Tensor]) -> torch.Tensor:

@@ -313,29 +313,24 @@ class _Reader:
 def _reader(source: Source, name: str | None) -> _Reader | None:
     """The head that was asked for, or a shipped one that reads the network; None if there is none."""
     from nfn_cli.architectures import to_plain_range
-    from nfn_cli.nn import choose_head, load_head, shipped_configs, task_of_head
-    from nfn_cli.nn.inr import CLASSIFY
-    from nfn_cli.nn.inr.choose_classifier import load_classifier, shipped_classifiers
+    from nfn_cli.nn import choose_head, load_head, shipped_heads_of, task_of_head
 
     architecture = source.network.weights.architecture
     chosen = name
     if chosen is None:
         try:
-            chosen = choose_head(architecture, {**shipped_configs(), **shipped_classifiers()})[0]
+            chosen = choose_head(architecture, shipped_heads_of("predict-accuracy") | shipped_heads_of("classify-inr"))[
+                0
+            ]
         except HeadError:
             return None
-    if task_of_head(chosen) == CLASSIFY:
-        classifier = load_classifier(chosen)
-        accepted = classifier.config.accepted
+    head = load_head(chosen, task="classify-inr" if task_of_head(chosen) == "classify-inr" else "predict-accuracy")
+    if head.config.kind.task == "classify-inr":
         shown = source.network.activation.value_range
-        reader = _Reader(
-            classifier.name, lambda point: classifier.classify(to_plain_range(point, shown)).logits, phases=True
-        )
+        reader = _Reader(head.name, lambda point: head.predict(to_plain_range(point, shown)).logits, phases=True)
     else:
-        head = load_head(chosen)
-        accepted = head.config.accepted
         reader = _Reader(head.name, lambda point: head.predict(point).accuracy, phases=False)
-    reason = accepted.mismatch(architecture)
+    reason = head.config.accepted.mismatch(architecture)
     if reason:
         raise HeadError(source.checkpoint.path, reason, f"choose another head than {name}")
     return reader

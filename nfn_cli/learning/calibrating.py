@@ -36,7 +36,7 @@ def calibrate(
     _, invariants = _logits_and_invariants(model, train.point)
     logits, held_out = _logits_and_invariants(model, calibration.point)
     made = [_logits_and_invariants(model, point)[1] for point in taught_outsiders(train.point, seed)]
-    model.population.fit(invariants, held_out, torch.stack(made), train.runs, seed)
+    model.ood_detector.fit(invariants, held_out, torch.stack(made), train.runs, seed)
 
     absent = [(number, train.select(chosen)) for number, chosen in enumerate(left_out) if chosen]
     unseen = torch.cat([logits.new_zeros(0), *(_logits(model, [number], own)[:, 0] for number, own in absent)])
@@ -50,17 +50,17 @@ def calibrate(
         (calibration.accuracies[:, None] - members).abs(),
         (known - crossed).abs(),
     )
-    knots, radii = local_radii(torch.cat([predicted, crossed]), residuals, head.config.level)
+    knots, radii = local_radii(torch.cat([predicted, crossed]), residuals, head.config.details.level)
     scale.knots.copy_(knots)
     scale.radii.copy_(radii)
 
 
 def _logits(model: Ensemble, members: Sequence[int], networks: LabelledNetworks) -> Tensor:
     """Logits of single members [networks, members]."""
-    fields = (model.read(batch) for batch in batches(networks.point))
+    fields = (model.encode(batch) for batch in batches(networks.point))
     return torch.cat([torch.stack([model.members[number](own) for number in members], dim=1) for own in fields])
 
 
 def _logits_and_invariants(model: Ensemble, point: NetworkWeights) -> tuple[Tensor, Tensor]:
-    pairs: Sequence[tuple[Tensor, Tensor]] = [model(model.read(batch)) for batch in batches(point)]
+    pairs: Sequence[tuple[Tensor, Tensor]] = [model(model.encode(batch)) for batch in batches(point)]
     return torch.cat([logits for logits, _ in pairs]), torch.cat([invariants for _, invariants in pairs])

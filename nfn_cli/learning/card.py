@@ -75,7 +75,7 @@ told apart.
 def _running(config: HeadConfig) -> str:
     if not config.kind.runs:
         return ""
-    forward_pass = config.forward_pass
+    forward_pass = config.details.forward_pass
     if not forward_pass.space:
         return "It runs them on learned inputs.\n"
     size = "x".join(map(str, forward_pass.space))
@@ -125,14 +125,14 @@ runs that it was not fitted to, scaled to the ensemble's error"""
 
 
 def _widths(config: HeadConfig) -> str:
-    if not config.widths:
+    if not config.details.widths:
         return ""
     return f"""its hidden widths are not
-{", ".join(map(str, config.widths))}, as those of all networks that it was fitted to, or if """
+{", ".join(map(str, config.details.widths))}, as those of all networks that it was fitted to, or if """
 
 
 def _limit(head: Head) -> str:
-    return f"{head.model.population.limit.item():.1f}"
+    return f"{head.model.ood_detector.limit.item():.1f}"
 
 
 def _outsider_rows(report: EvaluationReport) -> str:
@@ -170,7 +170,7 @@ def _commands(head: Head, fitted: dict[str, Any]) -> str:
     labels = f" --labels {quote(fitted['labels'])}" if fitted.get("labels") else ""
     target = f" --target {quote(fitted['column'])}" if fitted["column"] != "test_accuracy" else ""
     activation = f" --activation {fitted['activation']}" if fitted.get("activation") else ""
-    running = head.config.forward_pass
+    running = head.config.details.forward_pass
     kind = f" --kind {kind_of(head.config.sizes)}"
     if head.config.kind.runs and running.space and not zoo:
         size = "x".join(map(str, running.space))

@@ -113,7 +113,7 @@ def evaluate_head(
     """
     settings = settings or EvaluateSettings()
     on_stage("reading")
-    head = load_head(name, device)
+    head = load_head(name, device, task="predict-accuracy")
     others = read_outsiders(
         settings.outsiders, head.config.accepted, column=settings.column, activation=settings.activation
     )
@@ -200,7 +200,7 @@ def measure(
         runs=len(set(networks.runs)),
         scale_range=settings.scale_range,
         samples=settings.samples,
-        level=head.config.level,
+        level=head.config.details.level,
         plain=before,
         moved=after,
         tau_drop=before.tau.value - after.tau.value,

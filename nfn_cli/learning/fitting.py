@@ -63,7 +63,7 @@ def fit_ensemble(
 
     Args:
         model: freshly made; its members start from different random weights.
-        fields: what the members take of the training networks, from `model.read`, [networks, ...] each, on the
+        fields: what the members take of the training networks, from `model.encode`, [networks, ...] each, on the
             model's device.
         targets, loss: as in `MemberFit`.
         on_epoch: told the mean loss after every epoch of every member.

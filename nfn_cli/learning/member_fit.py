@@ -26,7 +26,7 @@ class Member(Protocol):
     whoever reads them from weight space (the fields of `read_fields`, for a Monomial-NFN).
     """
 
-    def prepare(self, inputs: Sequence[Tensor], /) -> None:
+    def fit_normalisation(self, inputs: Sequence[Tensor], /) -> None:
         """Set the constants that follow from a training population, such as standardising ones."""
 
     def __call__(self, inputs: Sequence[Tensor], /) -> Tensor:
@@ -124,7 +124,7 @@ class MemberFit:
         fitted = [position for position in range(len(targets)) if position not in unseen]
         self._fitted = torch.tensor(fitted)
         self._held_out = torch.tensor(sorted(held_out), dtype=torch.int64)
-        cast(Member, member).prepare(self._rows(self._fitted) if unseen else self._inputs)
+        cast(Member, member).fit_normalisation(self._rows(self._fitted) if unseen else self._inputs)
         self._batch = min(settings.batch_size, len(fitted))
         self._steps = len(fitted) // self._batch
         weights = sum(values[:1].numel() for values in self._inputs)

@@ -20,8 +20,8 @@ from nfn_cli.learning.metrics import Estimate, bootstrap, share
 from nfn_cli.learning.places import require_head_place
 from nfn_cli.learning.splits import left_out_positions
 from nfn_cli.nn import Head, HeadConfig, load_head
-from nfn_cli.nn.calibration import along
-from nfn_cli.nn.choose import head_folder
+from nfn_cli.nn.calibrated_accuracy import along
+from nfn_cli.nn.choose import folder_of_head
 from nfn_cli.nn.head_folder import CARD_FILE
 from nfn_cli.zoo import LabelledNetworks, read_networks, read_record
 
@@ -104,23 +104,25 @@ def calibrate_head(
         HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data, or too few networks.
     """
     settings = settings or IntervalSettings()
-    head = load_head(name, device)
+    head = load_head(name, device, task="predict-accuracy")
     require_head_place(out)
     answered = []
     for own, folder in populations.items():
         on_population(own)
         answered.append(_answered(head, own, _read(head, folder, settings), folder))
     total = sum(len(own.truth) for own in answered)
-    least = round(1 / (1 - head.config.level))
+    least = round(1 / (1 - head.config.details.level))
     if total < least:
-        cause = f"only {total} networks, and a {head.config.level:.0%} interval takes {least}"
+        cause = f"only {total} networks, and a {head.config.details.level:.0%} interval takes {least}"
         raise DataError(next(iter(populations.values())), cause, "give more labelled networks")
-    knots, radii = _interval(answered, head.config.level)
+    knots, radii = _interval(answered, head.config.details.level)
     reports = _reports(answered, head, settings.seed)
     head.model.calibration.knots.copy_(knots)
     head.model.calibration.radii.copy_(radii)
     head = Head(out.resolve().name, _with_record(head.config, populations, settings), head.model)
-    report = IntervalReport(head.name, head.config.level, tuple(knots.tolist()), tuple(radii.tolist()), tuple(reports))
+    report = IntervalReport(
+        head.name, head.config.details.level, tuple(knots.tolist()), tuple(radii.tolist()), tuple(reports)
+    )
     zoos = {own: read_record(folder) for own, folder in populations.items()}
     head.save(out, with_interval(_card(name), name, head, reports, zoos))
     return report
@@ -192,7 +194,7 @@ def _interval(populations: Sequence[_Answered], level: float) -> Interval:
 
 
 def _reports(populations: Sequence[_Answered], head: Head, seed: int) -> list[PopulationReport]:
-    level, calibration = head.config.level, head.model.calibration
+    level, calibration = head.config.details.level, head.model.calibration
     had = (calibration.knots.cpu().double(), calibration.radii.cpu().double())
     folds = {own.name: left_out_positions(own.runs, FOLDS, seed) for own in populations}
     crossed: dict[str, list[tuple[list[int], Interval]]] = {own.name: [] for own in populations}
@@ -244,6 +246,6 @@ def _with_record(config: HeadConfig, folders: Mapping[str, Path], settings: Inte
 def _card(name: str) -> str:
     """The card of the head as it was; empty if it has none."""
     try:
-        return (head_folder(name) / CARD_FILE).read_text(encoding="utf-8")
+        return (folder_of_head(name) / CARD_FILE).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nfn_cli.nn.calibration import curved
+from nfn_cli.nn.calibrated_accuracy import curved
 
 # One over the variance of each of the curve's numbers before any network is seen.
 _PRIOR = 10.0
@@ -20,7 +20,7 @@ _LEAST_DISPERSION = 1e-6
 
 
 def fitted_curve(logits: Tensor, accuracies: Tensor) -> Tensor:
-    """The curve [3] of `nfn_cli.nn.calibration.Calibration` for logits [n] of networks with known accuracies [n].
+    """The curve [3] of a `Calibration` for logits [n] of networks with known accuracies [n].
 
     A fractional logit (Papke and Wooldridge 1996): minimises the cross entropy, divided by the dispersion, which says
     how much less than coin flips accuracies scatter around the predictions. A normal prior holds the curve to what

@@ -21,8 +21,8 @@ from nfn_cli.learning.outsiders import read_outsiders
 from nfn_cli.learning.places import require_head_place
 from nfn_cli.learning.running import known_pass
 from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, left_out_positions, positions
-from nfn_cli.nn import KINDS, Accepted, Ensemble, ForwardPass, Head, HeadConfig, Sizes, kind_of
-from nfn_cli.nn.head import hidden_widths
+from nfn_cli.nn import Accepted, AccuracyDetails, ForwardPass, Head, HeadConfig, kind_of, sizes_of
+from nfn_cli.nn.names import HEAD_KINDS
 from nfn_cli.threads import threads_for, weights_of
 from nfn_cli.zoo import LabelledNetworks, read_networks, read_record
 
@@ -36,13 +36,13 @@ class TrainSettings:
             each part enough runs.
         column, run_column: of the CSV file, with the accuracy and the training run.
         sizes: of each member; None takes the defaults of `kind`.
-        kind: a name in `KINDS`; None takes that of `sizes`, or else Monomial-Probe where it is known how the networks
-            are run, and Monomial-NFN otherwise.
+        kind: a name in `HEAD_KINDS`; None takes that of `sizes`, or else Monomial-Probe where it is known how the
+            networks are run, and Monomial-NFN otherwise.
         forward_pass: how the networks are run; None where the data or their layers tell.
         outsiders: folders of other populations by their names, to measure the head on; they do not change the head.
     """
 
-    sizes: Sizes | None = None
+    sizes: Any = None
     kind: str | None = None
     forward_pass: ForwardPass | None = None
     members: int = 4
@@ -111,21 +111,21 @@ def train_head(
     others = read_outsiders(settings.outsiders, accepted, column=settings.column, activation=settings.activation)
     sizes, forward_pass = _members(settings, networks, data)
     settings = replace(settings, sizes=sizes, kind=kind_of(sizes), forward_pass=forward_pass)
-    epochs = settings.fit.epochs_for(len(train), KINDS[kind_of(sizes)].epochs)
+    epochs = settings.fit.epochs_for(len(train), HEAD_KINDS[kind_of(sizes)].epochs)
     settings = replace(settings, fit=replace(settings.fit, epochs=epochs))
     config = HeadConfig(
         accepted=accepted,
         sizes=sizes,
-        forward_pass=forward_pass or ForwardPass(),
+        details=AccuracyDetails(
+            settings.level, forward_pass or ForwardPass(), networks.point.architecture.hidden_widths
+        ),
         members=settings.members,
-        level=settings.level,
-        widths=hidden_widths(networks.point.architecture),
         fitted=_record(data, labels, networks, settings),
     )
     torch.manual_seed(settings.fit.seed)
     model = _ensemble(config, networks).to(device)
     fields = _fields(model, train)
-    keeper = StateKeeper(out, _made_of(networks, settings, model.population.limit.device), overwrite=overwrite)
+    keeper = StateKeeper(out, _made_of(networks, settings, model.ood_detector.limit.device), overwrite=overwrite)
     on_start(settings.members * epochs)
     accuracies = train.accuracies.to(device, torch.float32)
     left_out = left_out_positions(train.runs, _folds(settings), settings.fit.seed)[: settings.members]
@@ -153,12 +153,12 @@ def train_head(
     return report
 
 
-def _members(settings: TrainSettings, networks: LabelledNetworks, data: Path) -> tuple[Sizes, ForwardPass | None]:
+def _members(settings: TrainSettings, networks: LabelledNetworks, data: Path) -> tuple[Any, ForwardPass | None]:
     """The members' sizes, and how they run the networks if they do."""
     known = settings.forward_pass or known_pass(data, networks.point.architecture)
     name = settings.kind or ("monomial-probe" if known is not None else "monomial-nfn")
-    sizes = KINDS[name].sizes() if settings.sizes is None else settings.sizes
-    if not KINDS[kind_of(sizes)].runs:
+    sizes = sizes_of(name) if settings.sizes is None else settings.sizes
+    if not HEAD_KINDS[kind_of(sizes)].runs:
         return sizes, None
     if known is None:
         cause = f"a {kind_of(sizes)} head runs the networks, and no file says how"
@@ -197,16 +197,16 @@ def _part(networks: LabelledNetworks, part: Part, settings: TrainSettings, data:
 _SMALLEST_PART = min(FEWEST_RUNS.values())
 
 
-def _ensemble(config: HeadConfig, networks: LabelledNetworks) -> Ensemble:
+def _ensemble(config: HeadConfig, networks: LabelledNetworks) -> Any:
     try:
-        return Ensemble(config)
+        return config.new_model()
     except HeadError as error:
         # It was raised for the small network that a head is built from, of which the user knows nothing.
         raise HeadError(networks.point.architecture.describe(), error.cause, error.remedy) from error
 
 
-def _fields(model: Ensemble, networks: LabelledNetworks) -> list[Tensor]:
-    fields = model.read(networks.point)
+def _fields(model: Any, networks: LabelledNetworks) -> list[Tensor]:
+    fields: list[Tensor] = model.encode(networks.point)
     finite = torch.stack([values.flatten(1).isfinite().all(1) for values in fields]).all(0)
     if not finite.all():
         file = networks.files[int((~finite).nonzero()[0])]

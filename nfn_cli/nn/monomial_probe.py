@@ -1,7 +1,7 @@
 """Monomial-Probe: an invariant head that runs the network on learned probes and looks at the statistics of its weights.
 
-Both are exactly invariant to scalings, signs and permutations, and neither has what the linear equivariant layers of a
-Monomial-NFN lack: a probe's answer follows from how the entries of all layers play together, and the statistics of the
+Both are exactly invariant to scalings, signs and permutations, and both know what the linear equivariant layers of a
+Monomial-NFN lose: a probe's answer follows from how the entries of all layers play together, and the statistics of the
 `unit` form keep how the entries of a row compare.
 """
 
@@ -15,9 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, NetworkWeights, population_forward
+from nfn_cli.errors import HeadError
 from nfn_cli.nn.forward_pass import ForwardPass
+from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.probes import Probes
 from nfn_cli.nn.sizes import require_sizes
+from nfn_cli.nn.tasks.accuracy import AccuracyDetails
 from nfn_cli.nn.weight_statistics import statistics_count, weight_statistics
 from nfn_cli.precision import fastest_precision
 from nfn_cli.symmetry import unit_scaled
@@ -70,13 +73,13 @@ class MonomialProbe(nn.Module):
     def __init__(self, architecture: Architecture, sizes: MonomialProbeSizes, forward_pass: ForwardPass) -> None:
         super().__init__()
         self.architecture, self.forward_pass = architecture, forward_pass
-        self.probes = Probes(architecture.layers[0], forward_pass.space, sizes.probes)
-        outputs = architecture.layers[-1].out_features
+        self.probes = Probes(architecture.first, forward_pass.space, sizes.probes)
+        outputs = architecture.outputs
         self.summary_features = 2 * outputs + statistics_count(architecture) + _SUMMARIES
         count = self.summary_features + sizes.probes * (2 * outputs + 1)
         self.register_buffer("mean", torch.zeros(count))
         self.register_buffer("scale", torch.ones(count))
-        # The summaries by class come first. They tell a population, but a prediction is worse for them.
+        # The summaries by class come first. The detector looks at them, but a prediction is worse for them.
         self._unread = 2 * outputs
         self.readout = nn.Sequential(
             nn.Linear(count - self._unread, sizes.hidden),
@@ -88,12 +91,12 @@ class MonomialProbe(nn.Module):
             nn.Linear(sizes.hidden, 1),
         )
 
-    def read(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
+    def encode(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
         """What the forward pass takes, see `read_unit_form`."""
         return read_unit_form(point, device)
 
     @torch.no_grad()
-    def prepare(self, inputs: Sequence[Tensor]) -> None:
+    def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         """Standardise every feature by the training population, as the first probes see it."""
         self.mean.zero_()
         self.scale.fill_(1.0)
@@ -103,11 +106,11 @@ class MonomialProbe(nn.Module):
         self.scale.copy_(torch.where(spread > _TINY, 1 / spread, 1.0))
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits [batch] of what `read` gives."""
+        """Logits [batch] of what `encode` gives."""
         return self.logits_and_summary(inputs)[0]
 
     def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits [batch], and what tells a population: summaries and statistics [batch, summary_features]."""
+        """Logits [batch], and what the detector looks at: summaries and statistics [batch, summary_features]."""
         features = self._features(inputs)
         near = features[:, self._unread :].clamp(-_LARGEST_FEATURE, _LARGEST_FEATURE)
         return self.readout(near)[:, 0], features[:, : self.summary_features]
@@ -173,3 +176,15 @@ def _described(answers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     by_class = torch.cat([mean_shares, (shares.var(1, correction=0) + _TINY).sqrt()], dim=1)
     described = torch.cat([shares.flatten(1), special.flatten(1), entropy], dim=1)
     return by_class, torch.stack(summaries, dim=1), described
+
+
+def _member(architecture: Architecture, sizes: MonomialProbeSizes, details: AccuracyDetails) -> MonomialProbe:
+    reason = details.forward_pass.mismatch(architecture)
+    if reason:
+        raise HeadError(
+            architecture.describe(), reason, "tell how the networks are run by --input-size, --stride and --padding"
+        )
+    return MonomialProbe(architecture, sizes, details.forward_pass)
+
+
+KIND = Kind(MonomialProbeSizes, _member)

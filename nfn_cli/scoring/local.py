@@ -12,12 +12,12 @@ from itertools import chain
 from typing import Generic, Protocol
 
 from nfn_cli.checkpoints import is_address
+from nfn_cli.nn.tasks import Row, RowTask
 from nfn_cli.scoring.amount import Ahead, bytes_of, jobs_for, most_jobs, work_of
 from nfn_cli.scoring.chunks import Chunk, chunks_of, members_of
 from nfn_cli.scoring.pooled import pool_of, scores_in_processes
 from nfn_cli.scoring.predicting import ScoredChunk
 from nfn_cli.scoring.reading import ReadChunk, read_chunk
-from nfn_cli.scoring.tasks import Row, Task
 from nfn_cli.scoring.work import EngineSettings, Scored, Tally, Work
 from nfn_cli.threads import LARGE, numbers_in, threads_for
 
@@ -36,7 +36,7 @@ class Workers(Protocol[Row]):
 
 
 def run(
-    task: Task[Row], paths: Iterable[str], settings: EngineSettings, tally: Tally
+    task: RowTask[Row], paths: Iterable[str], settings: EngineSettings, tally: Tally
 ) -> Generator[list[Scored[Row]], None, None]:
     """Score files, some rows at a time. Closing the generator ends what is under way.
 

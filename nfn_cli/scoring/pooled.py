@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from nfn_cli.errors import CheckpointError, NfnError
+from nfn_cli.nn.tasks import Row
 from nfn_cli.scoring.chunks import Chunk
 from nfn_cli.scoring.machine import MORE_MEMORY
 from nfn_cli.scoring.predicting import Predictor, ScoredChunk
 from nfn_cli.scoring.reading import Group, ReadChunk, ReadSettings, Source, read_chunk
 from nfn_cli.scoring.rows import Stamp
-from nfn_cli.scoring.tasks import Row
 from nfn_cli.scoring.work import Work
 from nfn_cli.scoring.worker_group import Given, KilledError, WorkerGroup, first_finished
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic
 
+from nfn_cli.nn.tasks import Row, RowTask
 from nfn_cli.scoring.machine import memory
 from nfn_cli.scoring.predicting import Predictor, ScoredChunk
 from nfn_cli.scoring.reading import ReadSettings
 from nfn_cli.scoring.rows import Stamp
-from nfn_cli.scoring.tasks import Row, Task
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Work(Generic[Row]):
     reading: ReadSettings
 
     @classmethod
-    def of(cls, task: Task[Row], settings: EngineSettings, tally: Tally) -> Work[Row]:
+    def of(cls, task: RowTask[Row], settings: EngineSettings, tally: Tally) -> Work[Row]:
         """The work that settings ask for.
 
         Raises:

@@ -12,7 +12,7 @@ from torch import Tensor
 from nfn_cli.learning import FitSettings, TrainSettings
 from nfn_cli.learning.fitting import fit_ensemble
 from nfn_cli.learning.splits import left_out_positions
-from nfn_cli.nn import Accepted, Ensemble, HeadConfig
+from nfn_cli.nn import Accepted, AccuracyDetails, Ensemble, HeadConfig
 from nfn_cli.zoo import LabelledNetworks, read_networks
 
 
@@ -28,8 +28,10 @@ def make(networks: LabelledNetworks, quick: TrainSettings) -> Callable[[], tuple
     def call() -> tuple[Ensemble, list[Tensor]]:
         torch.manual_seed(0)
         assert quick.sizes is not None
-        model = Ensemble(HeadConfig(Accepted.of(networks.point.architecture), quick.sizes, members=2))
-        return model, model.read(networks.point)
+        model = HeadConfig(
+            Accepted.of(networks.point.architecture), quick.sizes, AccuracyDetails(), members=2
+        ).new_model()
+        return model, model.encode(networks.point)
 
     return call
 

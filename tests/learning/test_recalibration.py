@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nfn_cli.learning.recalibration import fitted_curve
-from nfn_cli.nn.calibration import curved
+from nfn_cli.nn.calibrated_accuracy import curved
 
 
 def noisy(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:

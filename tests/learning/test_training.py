@@ -131,13 +131,13 @@ def test_interval_and_population_are_calibrated_on_runs_that_were_not_fitted_to(
     ensemble = (calibration.accuracies - predictions.accuracy).abs()
     with torch.no_grad():
         members = [
-            (calibration.accuracies - scale.accuracy(member(head.model.read(calibration.point)))).abs()
+            (calibration.accuracies - scale.accuracy(member(head.model.encode(calibration.point)))).abs()
             for member in head.model.members
         ]
         folds = left_out_positions(train.runs, 8, 0)
         absent = [train.select(fold) for fold in folds[:2]]
         unseen = torch.cat(
-            [member(head.model.read(own.point)) for member, own in zip(head.model.members, absent, strict=True)]
+            [member(head.model.encode(own.point)) for member, own in zip(head.model.members, absent, strict=True)]
         )
     known = torch.cat([own.accuracies for own in absent])
     assert scale.curve.tolist() == pytest.approx(fitted_curve(unseen, known).tolist(), abs=1e-6)

@@ -78,7 +78,7 @@ def classify_inr(
     from nfn_cli.cli.class_pictures import ClassPictures, PictureOptions
     from nfn_cli.cli.scoring_run import run_scoring
     from nfn_cli.cli.tables.classes_table import classes_table
-    from nfn_cli.scoring import ClassRow, ClassTask
+    from nfn_cli.scoring import ClassificationTask, ClassRow
 
     call = ScoringCall(
         paths=paths or [],
@@ -104,4 +104,4 @@ def classify_inr(
     table = format is ScoreFormat.table or (format is None and sys.stdout.isatty())
     pictures = PictureOptions(sheet, render, labels, activation, aside=output is None and not table)
     shown = ClassPictures(pictures, overwrite=overwrite) if pictures.wanted else None
-    run_scoring(ClassTask(top), ClassRow, classes_table, call, shown)
+    run_scoring(ClassificationTask(top), ClassRow, classes_table, call, shown)

@@ -30,7 +30,7 @@ from nfn_cli.phrases import assumption
 
 if TYPE_CHECKING:
     from nfn_cli.cli.tables.layout import Table
-    from nfn_cli.nn.inr.editor import Editor
+    from nfn_cli.nn import Head
 
 
 class Edit(str, Enum):
@@ -123,24 +123,27 @@ class _Heads:
     """
 
     def __init__(self, edit: str | None, name: str | None, device: str) -> None:
-        from nfn_cli.nn.inr.choose_editor import load_editor, shipped_editors
+        from nfn_cli.nn import load_head, shipped_heads_of
 
         self._device = device
-        self._loaded: dict[str, Editor] = {}
+        self._loaded: dict[str, Head] = {}
         if name is None:
-            self.configs = shipped_editors(edit)
+            shipped = shipped_heads_of("edit-inr")
+            self.configs = {own: config for own, config in shipped.items() if edit in (None, config.details.edit)}
             return
-        editor = load_editor(name, device)
-        if edit not in (None, editor.config.edit):
-            raise UsageError(f"--edit {edit}", f"{name} does {editor.config.edit}", "leave out --edit or --head")
+        editor = load_head(name, device, task="edit-inr")
+        if edit not in (None, editor.config.details.edit):
+            raise UsageError(
+                f"--edit {edit}", f"{name} does {editor.config.details.edit}", "leave out --edit or --head"
+            )
         self.configs, self._loaded = {name: editor.config}, {name: editor}
 
-    def named(self, name: str) -> Editor:
+    def named(self, name: str) -> Head:
         """The head of that name."""
-        from nfn_cli.nn.inr.choose_editor import load_editor
+        from nfn_cli.nn import load_head
 
         if name not in self._loaded:
-            self._loaded[name] = load_editor(name, self._device)
+            self._loaded[name] = load_head(name, self._device, task="edit-inr")
         return self._loaded[name]
 
 

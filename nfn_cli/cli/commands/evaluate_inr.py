@@ -53,10 +53,9 @@ def evaluate_inr(
     from nfn_cli.cli.tables.report import write_report
     from nfn_cli.learning.inr import evaluate_classifier, evaluate_editor
     from nfn_cli.nn import task_of_head
-    from nfn_cli.nn.inr.editor import EDIT
     from nfn_cli.scoring.device import resolve_device
 
-    others, editing = parsed_outsiders(outsiders), task_of_head(head) == EDIT
+    others, editing = parsed_outsiders(outsiders), task_of_head(head) == "edit-inr"
     if editing and others:
         raise UsageError("--outsiders", f"{head} edits, and flags no outsiders", "leave it out")
     settings: dict[str, Any] = {

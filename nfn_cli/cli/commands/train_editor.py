@@ -60,7 +60,7 @@ def train_editor(
     from nfn_cli.cli.tables.edit_report import print_edit_report
     from nfn_cli.learning.inr import EditFit, EditSettings
     from nfn_cli.learning.inr import train_editor as fit
-    from nfn_cli.nn.inr.editor import LARGEST_SIDE
+    from nfn_cli.nn.tasks.editing import LARGEST_SIDE
     from nfn_cli.scoring.device import resolve_device
 
     if not all(1 <= side <= LARGEST_SIDE for side in size):

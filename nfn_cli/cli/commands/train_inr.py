@@ -75,7 +75,7 @@ def train_inr(
     from nfn_cli.cli.tables.class_report import print_class_report
     from nfn_cli.learning import FitSettings, is_unfinished
     from nfn_cli.learning.inr import ClassifierSettings, train_classifier
-    from nfn_cli.nn.inr import inr_sizes
+    from nfn_cli.nn import sizes_of
     from nfn_cli.scoring.device import resolve_device
 
     if mirror and kind is not InrKindName.coordinate_probe:
@@ -86,7 +86,7 @@ def train_inr(
         refuse_existing(out, overwrite=overwrite)
     settings = ClassifierSettings(
         kind=kind.value,
-        sizes=inr_sizes(kind.value, side=side, channels=channels, mirror=mirror, messages=messages),
+        sizes=sizes_of(kind.value, side=side, channels=channels, mirror=mirror, messages=messages),
         members=members,
         fit=FitSettings(epochs=epochs, seed=seed),
         count=count,

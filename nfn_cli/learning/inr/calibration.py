@@ -9,7 +9,7 @@ from nfn_cli.architectures import NetworkWeights
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.inr.temperature import fitted_temperature
 from nfn_cli.learning.outsiders import gaussian, shuffled
-from nfn_cli.nn.inr import Classifier
+from nfn_cli.nn import Head
 from nfn_cli.zoo import LabelledInrs
 
 # As many training networks are enough to tell where a population ends.
@@ -17,7 +17,7 @@ _MOST = 4_096
 
 
 @torch.no_grad()
-def calibrate(head: Classifier, train: LabelledInrs, held_out: LabelledInrs, seed: int) -> None:
+def calibrate(head: Head, train: LabelledInrs, held_out: LabelledInrs, seed: int) -> None:
     """Set a head's temperature and population.
 
     Args:
@@ -32,7 +32,7 @@ def calibrate(head: Classifier, train: LabelledInrs, held_out: LabelledInrs, see
     model.temperature.fill_(fitted_temperature(logits, held_out.labels))
     made = [make(some.point, generator) for make in (shuffled, gaussian, negative)]
     strange = torch.stack([_answers(head, point)[1] for point in made])
-    model.population.fit(_answers(head, some.point)[1], known, strange, [row.run for row in some.rows], seed)
+    model.ood_detector.fit(_answers(head, some.point)[1], known, strange, [row.run for row in some.rows], seed)
 
 
 def negative(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights:
@@ -43,7 +43,7 @@ def negative(point: NetworkWeights, generator: torch.Generator) -> NetworkWeight
     )
 
 
-def _answers(head: Classifier, point: NetworkWeights) -> tuple[Tensor, Tensor]:
+def _answers(head: Head, point: NetworkWeights) -> tuple[Tensor, Tensor]:
     """Logits and summaries of many networks, on the CPU."""
-    found = [head.model(head.model.read(batch)) for batch in batches(point)]
+    found = [head.model(head.model.encode(batch)) for batch in batches(point)]
     return torch.cat([logits.cpu() for logits, _ in found]), torch.cat([summary.cpu() for _, summary in found])

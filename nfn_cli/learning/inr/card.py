@@ -6,11 +6,11 @@ from shlex import quote
 from typing import Any
 
 from nfn_cli.learning.inr.evaluation import ClassReport
-from nfn_cli.nn.inr import Classifier, CoordinateProbeSizes, InrSizes, inr_kind_of
+from nfn_cli.nn import CoordinateProbeSizes, Head, kind_of
 from nfn_cli.nn.sine import MonomialInrSizes
 
 
-def classifier_card(head: Classifier, report: ClassReport) -> str:
+def classifier_card(head: Head, report: ClassReport) -> str:
     """Markdown for `README.md` in the head's folder."""
     config, fitted = head.config, head.config.fitted
     layers = ", ".join(str(layer) for layer in config.accepted.layers)
@@ -23,7 +23,7 @@ Classifies implicit neural representations from their weights alone. Kind: {conf
 {members}, with {parameters:,} parameters in all.
 
 **Reads** {config.accepted.activation} networks{omega_0} of these layers, with any hidden widths: {layers}.
-**Classes**: {", ".join(config.classes)}.
+**Classes**: {", ".join(config.details.classes)}.
 
 ## Data
 
@@ -65,7 +65,7 @@ outsiders that is flagged:
 """
 
 
-def _layers(sizes: InrSizes) -> str:
+def _layers(sizes: Any) -> str:
     between = isinstance(sizes, MonomialInrSizes) and sizes.messages
     return ", whose layers multiply, with messages between neurons" if between else ""
 
@@ -85,7 +85,7 @@ training and {zoo["test_count"]:,} test pictures of `{zoo["data"]}`, {zoo["fits"
 """
 
 
-def _commands(head: Classifier, fitted: dict[str, Any]) -> str:
+def _commands(head: Head, fitted: dict[str, Any]) -> str:
     zoo, data, name = fitted.get("zoo"), quote(fitted["data"]), quote(head.name)
     labels = f" --labels {quote(fitted['labels'])}" if fitted.get("labels") else ""
     activation = f" --activation {fitted['activation']}" if fitted.get("activation") else ""
@@ -101,10 +101,10 @@ def _commands(head: Classifier, fitted: dict[str, Any]) -> str:
         f" --outsiders {quote(f'{kind}={folder}')}" for kind, folder in fitted.get("outsiders", {}).items()
     )
     count = f" --count {fitted['count']}" if fitted.get("count") else ""
-    names = head.config.classes
+    names = head.config.details.classes
     classes = "" if names == tuple(map(str, range(len(names)))) else f" --classes {quote(','.join(names))}"
     lines.append(
-        f"nfn train-inr {data} --out {name} --kind {inr_kind_of(head.config.sizes)}{_options(head)} --epochs"
+        f"nfn train-inr {data} --out {name} --kind {kind_of(head.config.sizes)}{_options(head)} --epochs"
         f" {fitted['epochs']} --members {head.config.members} --seed {fitted['seed']}{count}{classes}{labels}"
         f"{activation}{outsiders}"
     )
@@ -113,7 +113,7 @@ def _commands(head: Classifier, fitted: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _options(head: Classifier) -> str:
+def _options(head: Head) -> str:
     sizes = head.config.sizes
     if not isinstance(sizes, CoordinateProbeSizes):
         return f" --channels {sizes.channels}{' --messages' if sizes.messages else ''}"

@@ -7,27 +7,22 @@ from typing import Any
 
 from nfn_cli.learning.inr.edit_evaluation import EditReport
 from nfn_cli.learning.metrics import Estimate
-from nfn_cli.nn.inr.editor import Editor, EditorConfig
+from nfn_cli.nn import Head, HeadConfig
 from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
-
-_DOES = {
-    "dilate": "makes light strokes thicker (the largest value among a pixel and its eight neighbours)",
-    "erode": "makes light strokes thinner (the least value among a pixel and its eight neighbours)",
-    "contrast": "raises local contrast (CLAHE of the lightness, clip limit 1, 3×3 tiles)",
-}
+from nfn_cli.nn.names import EDITS
 
 
-def editor_card(head: Editor, report: EditReport) -> str:
+def editor_card(head: Head, report: EditReport) -> str:
     """Markdown for `README.md` in the head's folder."""
     config, fitted = head.config, head.config.fitted
     layers = ", ".join(str(layer) for layer in config.accepted.layers)
     parameters = sum(parameter.numel() for parameter in head.model.parameters())
-    height, width = config.picture
+    height, width = config.details.picture
     gain = report.before.value / report.after.value if report.after.value > 0 else float("inf")
     return f"""# {head.name}
 
 Edits implicit neural representations: from the weights of a network to those of a network that shows the edited
-picture. It {_DOES[config.edit]}.
+picture. It {EDITS[config.details.edit].description}.
 
 **Kind**: {config.kind.title}, {parameters:,} parameters.
 
@@ -74,7 +69,7 @@ def scientific(estimate: Estimate) -> str:
     return f"{estimate.value:.2e} [{estimate.low:.2e}, {estimate.high:.2e}]"
 
 
-def _how(config: EditorConfig) -> str:
+def _how(config: HeadConfig) -> str:
     if not isinstance(config.sizes, FunctionEditorSizes):
         return """Equivariant layers read the weights, and what they give is added to these: one forward pass, without
 looking at the picture."""
@@ -83,7 +78,7 @@ Levenberg–Marquardt steps, whose damping, rates and metric are learned, move t
 *solved for* within every edit, which is more work than the forward pass of an editor made of equivariant layers."""
 
 
-def _tuning(config: EditorConfig) -> str:
+def _tuning(config: HeadConfig) -> str:
     if not isinstance(config.sizes, FunctionEditorSizes):
         return ""
     return f", then {config.fitted['tuning']} steps on the solver's numbers"
@@ -100,7 +95,7 @@ training and {zoo["test_count"]:,} test pictures of `{zoo["data"]}`, {zoo["fits"
 """
 
 
-def _commands(head: Editor, report: EditReport, fitted: dict[str, Any]) -> str:
+def _commands(head: Head, report: EditReport, fitted: dict[str, Any]) -> str:
     zoo, data, name = fitted.get("zoo"), quote(fitted["data"]), quote(head.name)
     lines = []
     if zoo:
@@ -110,10 +105,10 @@ def _commands(head: Editor, report: EditReport, fitted: dict[str, Any]) -> str:
             f" --omega-0 {zoo['omega_0']:g} --steps {zoo['steps']} --learning-rate {zoo['learning_rate']:g}"
             f" --seed {zoo['seed']}{' --packed' if zoo['packed'] else ''} --out {data}"
         )
-    height, width = head.config.picture
+    height, width = head.config.details.picture
     tuning = f" --tuning {fitted['tuning']}" if isinstance(head.config.sizes, FunctionEditorSizes) else ""
     lines.append(
-        f"nfn train-editor {data} --edit {head.config.edit} --out {name} --kind {fitted['kind']}"
+        f"nfn train-editor {data} --edit {head.config.details.edit} --out {name} --kind {fitted['kind']}"
         f" --size {height} {width} --count {fitted['networks']} --epochs {fitted['epochs']}{tuning}"
         f" --seed {fitted['seed']} --test-count {report.networks}"
     )

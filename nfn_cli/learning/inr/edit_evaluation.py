@@ -14,12 +14,11 @@ from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import DataError
 from nfn_cli.learning.inr.chosen import Split, chosen_inrs
 from nfn_cli.learning.inr.edit_fit import editor_error
-from nfn_cli.learning.inr.edits import edited
 from nfn_cli.learning.metrics import Estimate, bootstrap, mean_absolute_error
-from nfn_cli.nn.inr.choose_editor import load_editor
-from nfn_cli.nn.inr.editor import Editor
-from nfn_cli.nn.inr.places import pixel_grid
+from nfn_cli.nn import Head, load_head
+from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, sine_values
+from nfn_cli.nn.names import EDITS
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo import LabelledInrs
 
@@ -95,12 +94,12 @@ def evaluate_editor(
         HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data.
     """
     on_stage("reading")
-    head = load_editor(name, device)
+    head = load_head(name, device, task="edit-inr")
     return measure_editor(head, chosen_inrs(data, labels, split, count, activation), seed=seed, on_stage=on_stage)
 
 
 def measure_editor(
-    head: Editor,
+    head: Head,
     networks: LabelledInrs,
     *,
     pictures: Tensor | None = None,
@@ -130,7 +129,7 @@ def measure_editor(
     zero = torch.zeros(len(networks), dtype=torch.float64)
     return EditReport(
         head=head.name,
-        edit=head.config.edit,
+        edit=head.config.details.edit,
         target="rendered" if pictures is None else "given",
         networks=len(networks),
         pictures=len(set(runs)),
@@ -145,7 +144,7 @@ def measure_editor(
     )
 
 
-def edit_all(head: Editor, networks: LabelledInrs, pictures: Tensor | None = None) -> Measured:
+def edit_all(head: Head, networks: LabelledInrs, pictures: Tensor | None = None) -> Measured:
     """Edit networks, a batch at a time, and compare the pictures.
 
     Raises:
@@ -157,13 +156,13 @@ def edit_all(head: Editor, networks: LabelledInrs, pictures: Tensor | None = Non
     for chosen in torch.arange(len(networks)).split(_TOGETHER):
         point = networks.select(chosen.tolist()).point
         started = time.process_time()
-        new = head.edit(point)
+        new = head.predict(point)
         seconds += time.process_time() - started
-        shown = _pictures(point, head.config.picture)
+        shown = _pictures(point, head.config.details.picture)
         given = shown.clamp(-1, 1) if pictures is None else pictures[chosen].flatten(2).double()
-        target = edited(given.unflatten(2, head.config.picture), head.config.edit).flatten(2)
+        target = EDITS[head.config.details.edit](given.unflatten(2, head.config.details.picture)).flatten(2)
         before.append(editor_error(shown, target))
-        after.append(editor_error(_pictures(new, head.config.picture), target))
+        after.append(editor_error(_pictures(new, head.config.details.picture), target))
         points.append(new)
     errors = torch.cat(after)
     bad = (~errors.isfinite()).nonzero()
@@ -177,7 +176,7 @@ def edit_all(head: Editor, networks: LabelledInrs, pictures: Tensor | None = Non
     return Measured(torch.cat(before), errors, joined, seconds)
 
 
-def _drift(head: Editor, point: NetworkWeights, seed: int) -> tuple[float, float]:
+def _drift(head: Head, point: NetworkWeights, seed: int) -> tuple[float, float]:
     """How far editing and moving are from commuting: of weights, and of pictures."""
     # In float64, so that what is measured is the head and not the file's rounding of a moved phase.
     exact = NetworkWeights(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
@@ -189,12 +188,12 @@ def _drift(head: Editor, point: NetworkWeights, seed: int) -> tuple[float, float
     second = act(element, new)
     size = torch.stack([tensor.flatten(1).abs().amax(1) for tensor in second.tensors.values()]).amax(0)
     gaps = [(first.tensors[n] - tensor).flatten(1).abs().amax(1) for n, tensor in second.tensors.items()]
-    pictures = _pictures(first, head.config.picture) - _pictures(new, head.config.picture)
+    pictures = _pictures(first, head.config.details.picture) - _pictures(new, head.config.details.picture)
     return (torch.stack(gaps).amax(0) / size).max().item(), pictures.abs().max().item()
 
 
-def _edited(head: Editor, point: NetworkWeights) -> NetworkWeights:
-    parts = [head.edit(NetworkWeights(point.architecture, part)) for part in _split(point)]
+def _edited(head: Head, point: NetworkWeights) -> NetworkWeights:
+    parts = [head.predict(NetworkWeights(point.architecture, part)) for part in _split(point)]
     return NetworkWeights(
         point.architecture, {name: torch.cat([part.tensors[name] for part in parts]) for name in point.tensors}
     )

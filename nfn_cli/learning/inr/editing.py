@@ -15,14 +15,12 @@ from nfn_cli.errors import DataError
 from nfn_cli.learning.inr.edit_card import editor_card
 from nfn_cli.learning.inr.edit_evaluation import EditReport, measure_editor
 from nfn_cli.learning.inr.edit_fit import EditFit, descend, editor_error, fit_painter, pictures_of, tune_steps
-from nfn_cli.learning.inr.edits import edited
 from nfn_cli.learning.places import require_head_place
-from nfn_cli.nn.accepted import Accepted
-from nfn_cli.nn.inr.editor import Editor, EditorConfig
-from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS, editor_kind_of
-from nfn_cli.nn.inr.function_editor import FunctionEditor, FunctionEditorSizes
-from nfn_cli.nn.inr.places import pixel_grid
+from nfn_cli.nn import Accepted, EditDetails, Head, HeadConfig, kind_of, sizes_of
+from nfn_cli.nn.inr.function_editor import FunctionEditor
+from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, require_sine_picture, sine_values
+from nfn_cli.nn.names import EDITS
 from nfn_cli.precision import has_float64
 from nfn_cli.zoo import LabelledInrs, read_inrs
 from nfn_cli.zoo.inr.record import read_inr_record
@@ -35,8 +33,8 @@ class EditSettings:
     """What to fit.
 
     Attributes:
-        edit: "dilate", "erode" or "contrast".
-        kind: of head, see `EDITOR_KINDS`.
+        edit: a name in `EDITS`.
+        kind: of head, see `HEAD_KINDS`.
         sizes: of the module; None takes the usual ones of `kind` for the edit.
         picture: height and width of the pictures that the INRs were fitted to, in pixels.
         count: training networks to use, the first ones; None takes all.
@@ -105,21 +103,21 @@ def fitted_editor(
     on_start: Callable[[int], None] = lambda steps: None,
     on_step: Callable[[float], None] = lambda loss: None,
     on_stage: Callable[[str], None] = lambda stage: None,
-) -> Editor:
+) -> Head:
     """A head fitted to networks in memory, in float32; arguments as in `train_editor`."""
     sizes = _usual_sizes(settings) if settings.sizes is None else settings.sizes
     zoo = read_inr_record(data)
     record = {
         "data": data.resolve().name,
-        "kind": editor_kind_of(sizes),
+        "kind": kind_of(sizes),
         "networks": len(train),
         **asdict(settings.fit),
         **({"zoo": zoo} if zoo else {}),
     }
     architecture, fit = train.point.architecture, settings.fit
-    config = EditorConfig(Accepted.of(architecture), settings.edit, settings.picture, sizes, record)
+    config = HeadConfig(Accepted.of(architecture), sizes, EditDetails(settings.edit, settings.picture), fitted=record)
     torch.manual_seed(fit.seed)
-    module = config.make().to(device)
+    module = config.new_model().to(device)
     plain = read_tensors(train.point, torch.float32, device)
     places = pixel_grid(*settings.picture).to(device)
     on_stage("drawing")
@@ -136,13 +134,11 @@ def fitted_editor(
         on_start(fit.epochs)
         on_stage("fitting")
         _fit_end_to_end(module, train, targets, places, architecture, fit, on_step)
-    return Editor(name, config, module.eval())
+    return Head(name, config, module.eval())
 
 
 def _usual_sizes(settings: EditSettings) -> Any:
-    kind = EDITOR_KINDS[settings.kind].sizes
-    # Equalising a histogram needs to see that of a region.
-    return kind(context=3) if kind is FunctionEditorSizes and settings.edit == "contrast" else kind()
+    return sizes_of(settings.kind, context=EDITS[settings.edit].context)
 
 
 def _fit_end_to_end(
@@ -155,8 +151,8 @@ def _fit_end_to_end(
     on_epoch: Callable[[float], None],
 ) -> None:
     """Fit a module of one forward pass, by the mean squared error of the edited networks' pictures."""
-    inputs: list[Tensor] = module.read(train.point)
-    module.prepare(inputs)
+    inputs: list[Tensor] = module.encode(train.point)
+    module.fit_normalisation(inputs)
 
     def loss(chosen: Tensor) -> Tensor:
         own = [tensor[chosen] for tensor in inputs]
@@ -169,4 +165,4 @@ def _fit_end_to_end(
 def _targets(pictures: Tensor, settings: EditSettings) -> Tensor:
     """Edited pictures [networks, C, P] of pictures in that shape."""
     parts = pictures.unflatten(2, settings.picture).split(512)
-    return torch.cat([edited(part.cpu(), settings.edit).flatten(2).to(part) for part in parts])
+    return torch.cat([EDITS[settings.edit](part.cpu()).flatten(2).to(part) for part in parts])

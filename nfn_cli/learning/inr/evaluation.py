@@ -16,9 +16,7 @@ from nfn_cli.learning.batches import batches
 from nfn_cli.learning.inr.chosen import Split, chosen_inrs
 from nfn_cli.learning.metrics import Estimate, bootstrap, share
 from nfn_cli.learning.outsiders import gaussian, shuffled
-from nfn_cli.nn import Accepted
-from nfn_cli.nn.inr import Classification, Classifier
-from nfn_cli.nn.inr.choose_classifier import load_classifier
+from nfn_cli.nn import Accepted, Classification, Head, load_head
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo import LabelledInrs, read_inrs
 
@@ -90,9 +88,9 @@ def evaluate_classifier(
         HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data.
     """
     on_stage("reading")
-    head = load_classifier(name, device)
+    head = load_head(name, device, task="classify-inr")
     networks = chosen_inrs(data, labels, split, count, activation)
-    require_classes(networks, len(head.config.classes), data)
+    require_classes(networks, len(head.config.details.classes), data)
     others = read_others(outsiders or {}, head.config.accepted, activation)
     return measure_classifier(head, networks, seed=seed, others=others, on_stage=on_stage)
 
@@ -128,7 +126,7 @@ def require_classes(networks: LabelledInrs, classes: int, data: Path) -> None:
 
 
 def measure_classifier(
-    head: Classifier,
+    head: Head,
     networks: LabelledInrs,
     *,
     seed: int = 0,
@@ -161,7 +159,7 @@ def measure_classifier(
     best = plain.logits.topk(min(3, plain.logits.shape[1])).indices
     change = (moved.logits - plain.logits).abs().max()
     spread = plain.logits.std(0, correction=0).mean()
-    names = head.config.classes
+    names = head.config.details.classes
     return ClassReport(
         head=head.name,
         networks=len(networks),
@@ -186,7 +184,7 @@ def measure_classifier(
 
 
 def _outsiders(
-    head: Classifier,
+    head: Head,
     networks: LabelledInrs,
     others: Mapping[str, LabelledInrs],
     seed: int,
@@ -198,13 +196,13 @@ def _outsiders(
     found = {}
     for kind, outsiders in (made | dict(others)).items():
         on_stage(f"outsiders: {kind}")
-        flags = torch.cat([~head.classify(batch).in_distribution for batch in batches(outsiders.point)])
+        flags = torch.cat([~head.predict(batch).in_distribution for batch in batches(outsiders.point)])
         found[kind] = bootstrap(share, outsiders.labels, flags, [row.run for row in outsiders.rows])
     return found
 
 
-def _classify(head: Classifier, point: NetworkWeights, networks: LabelledInrs) -> Classification:
-    parts = [head.classify(batch) for batch in batches(point)]
+def _classify(head: Head, point: NetworkWeights, networks: LabelledInrs) -> Classification:
+    parts = [head.predict(batch) for batch in batches(point)]
     logits = torch.cat([part.logits for part in parts])
     bad = (~logits.isfinite().all(1)).nonzero()
     if len(bad):

@@ -18,8 +18,8 @@ from nfn_cli.learning.inr.card import classifier_card
 from nfn_cli.learning.inr.evaluation import ClassReport, measure_classifier, read_others, require_classes
 from nfn_cli.learning.member_fit import FitSettings, class_loss
 from nfn_cli.learning.places import require_head_place
-from nfn_cli.nn.accepted import Accepted
-from nfn_cli.nn.inr import INR_KINDS, Classifier, ClassifierConfig, ClassifierModel, InrSizes, inr_kind_of
+from nfn_cli.nn import Accepted, ClassDetails, Head, HeadConfig, kind_of, sizes_of
+from nfn_cli.nn.names import HEAD_KINDS
 from nfn_cli.threads import threads_for, weights_of
 from nfn_cli.zoo import LabelledInrs, read_inrs
 from nfn_cli.zoo.inr.record import read_inr_record
@@ -40,7 +40,7 @@ class ClassifierSettings:
     """
 
     kind: str = "coordinate-probe"
-    sizes: InrSizes | None = None
+    sizes: Any = None
     members: int = 1
     fit: FitSettings = field(default_factory=FitSettings)
     count: int | None = None
@@ -91,26 +91,26 @@ def train_classifier(
     _require_float32(networks)
     require_head_place(out)
     others = read_others(settings.outsiders, Accepted.of(networks.point.architecture), settings.activation)
-    sizes = INR_KINDS[settings.kind].sizes() if settings.sizes is None else settings.sizes
-    kind = inr_kind_of(sizes)
-    fit = replace(settings.fit, epochs=settings.fit.epochs_for(len(train), INR_KINDS[kind].epochs))
+    sizes = sizes_of(settings.kind) if settings.sizes is None else settings.sizes
+    kind = kind_of(sizes)
+    fit = replace(settings.fit, epochs=settings.fit.epochs_for(len(train), HEAD_KINDS[kind].epochs))
     settings = replace(settings, kind=kind, sizes=sizes, fit=fit)
-    config = ClassifierConfig(
+    config = HeadConfig(
         accepted=Accepted.of(networks.point.architecture),
         sizes=sizes,
-        classes=names,
+        details=ClassDetails(names),
         members=settings.members,
         fitted=_record(data, labels, train, settings),
     )
     torch.manual_seed(fit.seed)
-    model = ClassifierModel(config).to(device)
+    model = config.new_model().to(device)
     made_of = _made_of(train, settings, device) | {"number of classes": len(names)}
     keeper = StateKeeper(out, made_of, overwrite=overwrite)
     on_start(settings.members * (fit.epochs or 0))
     targets = train.labels.to(device)
     fit_ensemble(
         model,
-        model.read(train.point),
+        model.encode(train.point),
         targets,
         fit,
         on_epoch,
@@ -119,7 +119,7 @@ def train_classifier(
         keeper=keeper,
         on_stage=on_stage,
     )
-    head = Classifier(out.resolve().name, config, model.eval())
+    head = Head(out.resolve().name, config, model.eval())
     on_stage("calibrating")
     with threads_for(weights_of(train.point)):
         calibrate(head, train, held_out, fit.seed)

@@ -12,7 +12,7 @@ import pytest
 import nfn_cli.zoo.inr.generate
 from nfn_cli.learning import FitSettings
 from nfn_cli.learning.inr import ClassifierSettings, ClassReport, train_classifier
-from nfn_cli.nn.inr import CoordinateProbeSizes
+from nfn_cli.nn import CoordinateProbeSizes
 from nfn_cli.zoo import InrSettings, generate_inrs
 
 SIDE, TRAIN, TEST = 8, 120, 36

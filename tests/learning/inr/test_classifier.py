@@ -24,8 +24,7 @@ from nfn_cli.learning import has_state, is_unfinished
 from nfn_cli.learning.inr import ClassifierSettings, ClassReport, evaluate_classifier, train_classifier
 from nfn_cli.learning.inr.evaluation import measure_classifier
 from nfn_cli.learning.inr.temperature import fitted_temperature
-from nfn_cli.nn.inr import CoordinateProbeSizes
-from nfn_cli.nn.inr.choose_classifier import load_classifier
+from nfn_cli.nn import CoordinateProbeSizes, load_head
 from nfn_cli.zoo import LabelledInrs, read_inrs
 
 Nfn = Callable[..., tuple[int, str, str]]
@@ -97,8 +96,8 @@ def test_evaluating_the_saved_head_repeats_the_report(fitted: Fitted, zoo: Path,
 
 def test_the_figures_are_what_anyone_would_compute(fitted: Fitted, zoo: Path) -> None:
     folder, report = fitted
-    head, test = load_classifier(str(folder)), read_inrs(zoo).part("test")
-    found = head.classify(test.point)
+    head, test = load_head(str(folder)), read_inrs(zoo).part("test")
+    found = head.predict(test.point)
     right = found.logits.argmax(1) == test.labels
     assert report.accuracy.value == pytest.approx(right.double().mean().item())
     shares = found.probabilities.gather(1, test.labels[:, None])[:, 0]
@@ -112,9 +111,9 @@ def test_the_figures_are_what_anyone_would_compute(fitted: Fitted, zoo: Path) ->
 
 
 def test_the_temperature_is_that_of_pictures_that_were_held_out(fitted: Fitted, zoo: Path) -> None:
-    head, networks = load_classifier(str(fitted[0])), read_inrs(zoo)
+    head, networks = load_head(str(fitted[0])), read_inrs(zoo)
     _, held_out, _ = training._parts(networks, None, zoo)
-    logits = head.classify(held_out.point).logits
+    logits = head.predict(held_out.point).logits
     assert float(head.model.temperature) == pytest.approx(fitted_temperature(logits, held_out.labels), rel=1e-3)
 
 
@@ -159,7 +158,7 @@ def test_held_out_and_test_pictures_are_never_fitted_to(
 
 def test_a_count_takes_the_first_training_networks(zoo: Path, brief: ClassifierSettings, tmp_path: Path) -> None:
     train_classifier(zoo, None, tmp_path / "head", replace(brief, count=30))
-    head = load_classifier(str(tmp_path / "head"))
+    head = load_head(str(tmp_path / "head"))
     assert head.config.fitted["networks"] == 30
     whole, _, _ = training._parts(read_inrs(zoo), None, zoo)
     some, held_out, _ = training._parts(read_inrs(zoo), 30, zoo)
@@ -189,9 +188,9 @@ def test_classes_may_have_names(zoo: Path, brief: ClassifierSettings, tmp_path: 
     names = ("across", "down", "disc", "nothing")
     report = train_classifier(zoo, None, tmp_path / "head", replace(brief, class_names=names))
     assert list(report.by_class) == ["across", "down", "disc"]
-    head = load_classifier(str(tmp_path / "head"))
-    assert head.config.classes == names
-    assert head.classify(read_inrs(zoo).point).probabilities.shape == (312, 4)
+    head = load_head(str(tmp_path / "head"))
+    assert head.config.details.classes == names
+    assert head.predict(read_inrs(zoo).point).probabilities.shape == (312, 4)
     assert "--classes across,down,disc,nothing" in (tmp_path / "head" / "README.md").read_text()
 
 
@@ -461,7 +460,7 @@ def test_logits_that_are_not_finite_are_refused_by_file(fitted: Fitted, zoo: Pat
     tensors["layers.2.weight"][4] = 1e300
     broken = replace(networks, point=replace(networks.point, tensors=tensors))
     with pytest.raises(DataError, match="the logits are not finite: weights beyond float32's range; leave it out"):
-        measure_classifier(load_classifier(str(fitted[0])), broken)
+        measure_classifier(load_head(str(fitted[0])), broken)
 
 
 def test_a_packed_zoo_whose_pictures_nobody_tells_is_split_by_network(

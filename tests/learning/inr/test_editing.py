@@ -22,10 +22,11 @@ from nfn_cli.errors import DataError
 from nfn_cli.learning.inr.edit_evaluation import EditReport, evaluate_editor, measure_editor
 from nfn_cli.learning.inr.edit_fit import EditFit
 from nfn_cli.learning.inr.editing import EditSettings, fitted_editor, train_editor
-from nfn_cli.nn.inr.editor import read_editor
-from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS, EditorKind
+from nfn_cli.nn import EditDetails, read_head
 from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
 from nfn_cli.nn.inr.sine_chain import read_tensors
+from nfn_cli.nn.kinds import Kind
+from nfn_cli.nn.names import HEAD_KINDS, HeadKind
 from nfn_cli.zoo import read_inrs
 from nfn_cli.zoo.inr import InrSettings, generate_inrs
 
@@ -91,7 +92,7 @@ def test_the_head_on_disk_measures_the_same(blobs: Path, fitted: tuple[Path, Edi
 
 
 def test_the_target_may_be_the_true_picture(blobs: Path, fitted: tuple[Path, EditReport, list[float]]) -> None:
-    head = read_editor(fitted[0])
+    head = read_head(fitted[0])
     networks = read_inrs(blobs / "zoo").part("test")
     images = np.load(blobs / "blobs.npz")["x_test"][[row.image for row in networks.rows]]
     pictures = torch.tensor(images).float()[:, None] / 127.5 - 1
@@ -103,7 +104,7 @@ def test_the_target_may_be_the_true_picture(blobs: Path, fitted: tuple[Path, Edi
 
 def test_a_fit_follows_from_its_seed(blobs: Path, fitted: tuple[Path, EditReport, list[float]], tmp_path: Path) -> None:
     train_editor(blobs / "zoo", tmp_path / "again", QUICK)
-    one, other = read_editor(fitted[0]).model.state_dict(), read_editor(tmp_path / "again").model.state_dict()
+    one, other = read_head(fitted[0]).model.state_dict(), read_head(tmp_path / "again").model.state_dict()
     assert all(torch.equal(other[name], tensor) for name, tensor in one.items())
 
 
@@ -121,14 +122,14 @@ class DimmerSizes:
 class Dimmer(nn.Module):
     """Makes a picture brighter: one forward pass, the simplest that there is."""
 
-    def __init__(self, architecture: Architecture, picture: tuple[int, int], sizes: DimmerSizes) -> None:
+    def __init__(self, architecture: Architecture, sizes: DimmerSizes, details: EditDetails) -> None:
         super().__init__()
         self.brighter = nn.Parameter(torch.zeros(2))
 
-    def read(self, point: NetworkWeights) -> list[Tensor]:
+    def encode(self, point: NetworkWeights) -> list[Tensor]:
         return read_tensors(point, self.brighter.dtype)
 
-    def prepare(self, inputs: Sequence[Tensor]) -> None:
+    def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         self.prepared = len(inputs[0])
 
     def forward(self, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -137,15 +138,19 @@ class Dimmer(nn.Module):
         return [*(torch.zeros_like(tensor) for tensor in inner), scale * weight, scale * bias + shift]
 
 
+KIND = Kind(DimmerSizes, Dimmer)
+
+
 def test_a_kind_of_one_forward_pass_is_fitted_end_to_end(
     blobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(EDITOR_KINDS, "dimmer", EditorKind("Dimmer", DimmerSizes, Dimmer, rank=9))
+    dimmer = HeadKind("edit-inr", "Dimmer", "dims", __name__, runs=False, epochs=1, rank=9)
+    monkeypatch.setitem(HEAD_KINDS, "dimmer", dimmer)
     settings = EditSettings(kind="dimmer", picture=(SIDE, SIDE), fit=EditFit(epochs=10, batch_size=8), test_count=12)
     report = train_editor(blobs / "zoo", tmp_path / "dimmer", settings)
     assert report.after.value < 0.95 * report.before.value
     assert report.weight_drift <= 1e-8
-    head = read_editor(tmp_path / "dimmer")
+    head = read_head(tmp_path / "dimmer")
     assert head.model.brighter[1] > 0.01  # type: ignore[index, operator]
     assert "one forward pass" in (tmp_path / "dimmer" / "README.md").read_text(encoding="utf-8")
 
@@ -177,7 +182,7 @@ def test_the_commands_fit_measure_and_edit(nfn: Nfn, blobs: Path, tmp_path: Path
     monkeypatch.chdir(blobs)
     code, _, _ = nfn(*[str(tmp_path / "again") if word == "soft" else word for word in fitting[1:]])
     assert code == 0
-    one, other = read_editor(head).model.state_dict(), read_editor(tmp_path / "again").model.state_dict()
+    one, other = read_head(head).model.state_dict(), read_head(tmp_path / "again").model.state_dict()
     assert all(torch.equal(other[name], tensor) for name, tensor in one.items())
     assert lines[-1] == "nfn evaluate-inr soft zoo --count 12"
 

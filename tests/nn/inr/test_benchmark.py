@@ -86,7 +86,7 @@ def test_moved_networks_are_others_of_the_same_pictures(load: Load, zoo: Path) -
 
 
 def test_augmented_networks_show_what_a_random_grid_sees(load: Load, zoo: Path) -> None:
-    from nfn_cli.nn.inr import CoordinateProbe, CoordinateProbeSizes
+    from nfn_cli.nn import CoordinateProbe, CoordinateProbeSizes
 
     point = load("population").read_parts(zoo, 40).test.point
     probe = CoordinateProbe(point.architecture, CoordinateProbeSizes(mirror=True), 3)
@@ -111,7 +111,7 @@ def test_networks_are_augmented_in_the_fit_alone(load: Load, zoo: Path) -> None:
 
     module, read = load("methods").METHODS["flat-mlp"].make(point.architecture, 3, False)
     reader = fitting.Reader(point.architecture, module, read, augment)
-    reader.prepare(fitting.tensors(point))
+    reader.fit_normalisation(fitting.tensors(point))
     reader.eval()(fitting.tensors(point))
     assert not seen
     reader.train()(fitting.tensors(point))

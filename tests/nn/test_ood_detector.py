@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.nn import Population
+from nfn_cli.nn import OODDetector
 
 FEATURES = 6
 
@@ -25,13 +25,13 @@ def mixed(count: int, seed: int) -> Tensor:
     return rows
 
 
-def fitted(outsiders: Tensor | None) -> Population:
-    rule = Population(FEATURES)
+def fitted(outsiders: Tensor | None) -> OODDetector:
+    rule = OODDetector(FEATURES)
     rule.fit(drawn(1_000, 0), drawn(400, 1), None if outsiders is None else outsiders.view(-1, 1_000, FEATURES))
     return rule
 
 
-def flagged(rule: Population, rows: Tensor) -> float:
+def flagged(rule: OODDetector, rows: Tensor) -> float:
     return 1 - rule.contains(rows).double().mean().item()
 
 
@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_rule_and_leaves_the_global_stream_alone() 
 
 
 def test_a_constant_invariant_tells_nothing() -> None:
-    rule = Population(FEATURES)
+    rule = OODDetector(FEATURES)
     training, calibration = drawn(200, 0), drawn(100, 1)
     training[:, 3] = calibration[:, 3] = 2.0
     rule.fit(training, calibration, mixed(200, 4)[None])
@@ -82,7 +82,7 @@ def test_heads_of_before_keep_their_rule() -> None:
     distance = torch.linalg.vector_norm((rows - mean) @ whitening, dim=1)
     limit = distance.median()
     with torch.device("meta"):
-        outer = torch.nn.ModuleDict({"population": Population(FEATURES)})
+        outer = torch.nn.ModuleDict({"population": OODDetector(FEATURES)})
     tensors = {"population.mean": mean, "population.whitening": whitening, "population.limit": limit}
     outer.load_state_dict(tensors, assign=True)
     assert torch.equal(outer["population"].contains(rows), distance <= limit)
@@ -92,4 +92,4 @@ def test_a_head_that_lacks_part_of_the_rule_is_refused() -> None:
     tensors = fitted(mixed(1_000, 4)).state_dict()
     tensors.pop("discriminator.weight_1")
     with pytest.raises(RuntimeError, match=r"discriminator\.weight_1"):
-        Population(FEATURES).load_state_dict(tensors)
+        OODDetector(FEATURES).load_state_dict(tensors)

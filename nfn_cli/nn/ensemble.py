@@ -1,4 +1,4 @@
-"""The tensors that all heads have: members whose logits are averaged, and the population that they know."""
+"""An ensemble: members whose logits are averaged, and the detector of networks unlike those it was fitted to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import NetworkWeights
-from nfn_cli.nn.population import Population
+from nfn_cli.nn.ood_detector import OODDetector
 
 
 class Member(Protocol):
@@ -17,31 +17,31 @@ class Member(Protocol):
 
     summary_features: int
 
-    def read(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
+    def encode(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
         """What it takes of a batch of networks [batch, *shape] on the CPU: tensors [batch, ...]."""
 
     def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits [batch, ...], and the invariants that tell a population, [batch, summary_features]."""
+        """Logits [batch, ...], and the invariants that the detector looks at, [batch, summary_features]."""
 
 
-class AveragedMembers(nn.Module):
+class Ensemble(nn.Module):
     """An ensemble.
 
     Args:
-        members: at least one, all of which read alike; the first one's summary tells the population.
+        members: at least one, all of which read alike; the first one's summary is what the detector looks at.
     """
 
     def __init__(self, members: Iterable[Any]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.population = Population(self._member(0).summary_features)
+        self.ood_detector = OODDetector(self._member(0).summary_features)
 
-    def read(self, point: NetworkWeights) -> list[Tensor]:
+    def encode(self, point: NetworkWeights) -> list[Tensor]:
         """What the members take of a batch of networks [batch, *shape] on the CPU: tensors [batch, ...]."""
-        return self._member(0).read(point, device=self.population.limit.device)
+        return self._member(0).encode(point, device=self.ood_detector.limit.device)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Of what `read` gives: logits [batch, ...], averaged over members, and the first one's summary [batch, n]."""
+        """Of what `encode` gives: logits [batch, ...], averaged over members, and the first's summary [batch, n]."""
         found = [self._member(number).logits_and_summary(inputs) for number in range(len(self.members))]
         return torch.stack([logits for logits, _ in found]).mean(0), found[0][1]
 

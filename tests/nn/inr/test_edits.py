@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from nfn_cli.errors import DataError
-from nfn_cli.learning.inr.contrast import equalised, stronger_contrast
-from nfn_cli.learning.inr.edits import dilated, edited, eroded
+from nfn_cli.nn.inr.clahe import equalised, stronger_contrast
+from nfn_cli.nn.names import EDITS
 
 
 def test_a_dot_grows_and_vanishes() -> None:
@@ -15,19 +15,19 @@ def test_a_dot_grows_and_vanishes() -> None:
     picture[0, 0, 1, 2] = 1.0
     grown = torch.full((1, 1, 5, 5), -1.0)
     grown[0, 0, 0:3, 1:4] = 1.0
-    assert torch.equal(dilated(picture), grown)
-    assert torch.equal(eroded(picture), torch.full((1, 1, 5, 5), -1.0))
-    assert torch.equal(eroded(grown)[0, 0, 1:4, 1:4], picture[0, 0, 1:4, 1:4])
+    assert torch.equal(EDITS["dilate"](picture), grown)
+    assert torch.equal(EDITS["erode"](picture), torch.full((1, 1, 5, 5), -1.0))
+    assert torch.equal(EDITS["erode"](grown)[0, 0, 1:4, 1:4], picture[0, 0, 1:4, 1:4])
 
 
 def test_the_border_is_no_darker_and_no_lighter_than_the_picture() -> None:
     light = torch.full((1, 1, 4, 4), 0.5)
-    assert torch.equal(eroded(light), light) and torch.equal(dilated(-light), -light)
+    assert torch.equal(EDITS["erode"](light), light) and torch.equal(EDITS["dilate"](-light), -light)
 
 
 def test_values_beyond_the_range_are_cut_first() -> None:
     picture = torch.tensor([[[[1.5, -3.0], [0.0, 0.0]]]])
-    assert edited(picture, "dilate").max() == 1 and edited(picture, "erode").min() == -1
+    assert EDITS["dilate"](picture).max() == 1 and EDITS["erode"](picture).min() == -1
 
 
 def plain_clahe(picture: list[list[int]], tiles: int) -> list[list[int]]:
@@ -89,4 +89,4 @@ def test_contrast_grows_and_a_side_need_not_be_divisible() -> None:
 
 def test_contrast_of_colours_is_refused() -> None:
     with pytest.raises(DataError, match="gray"):
-        edited(torch.zeros(1, 3, 9, 9), "contrast")
+        EDITS["contrast"](torch.zeros(1, 3, 9, 9))

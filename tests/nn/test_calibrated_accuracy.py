@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nfn_cli.nn.calibration import Calibration
+from nfn_cli.nn.calibrated_accuracy import Calibration
 
 
 def fitted() -> Calibration:
