@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nfn_cli.nn.accepted import AcceptedLayer as AcceptedLayer
     from nfn_cli.nn.choose import choose_head as choose_head
     from nfn_cli.nn.choose import folder_of_head as folder_of_head
+    from nfn_cli.nn.choose import load_config as load_config
     from nfn_cli.nn.choose import load_head as load_head
     from nfn_cli.nn.choose import shipped_heads_of as shipped_heads_of
     from nfn_cli.nn.choose import task_of_head as task_of_head
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from nfn_cli.nn.inr.coordinate_probe import CoordinateProbe as CoordinateProbe
     from nfn_cli.nn.inr.coordinate_probe import CoordinateProbeSizes as CoordinateProbeSizes
     from nfn_cli.nn.invariant import MonomialInvariant as MonomialInvariant
+    from nfn_cli.nn.kinds import Kind as Kind
     from nfn_cli.nn.kinds import kind_of as kind_of
+    from nfn_cli.nn.kinds import load_kind as load_kind
     from nfn_cli.nn.kinds import sizes_of as sizes_of
     from nfn_cli.nn.layout import Field as Field
     from nfn_cli.nn.layout import Layout as Layout
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
     from nfn_cli.nn.monomial_probe import MonomialProbe as MonomialProbe
     from nfn_cli.nn.monomial_probe import MonomialProbeSizes as MonomialProbeSizes
     from nfn_cli.nn.monomial_probe import read_unit_form as read_unit_form
+    from nfn_cli.nn.names import EDITS as EDITS
+    from nfn_cli.nn.names import HEAD_KINDS as HEAD_KINDS
+    from nfn_cli.nn.names import TASKS as TASKS
     from nfn_cli.nn.ood_detector import OODDetector as OODDetector
     from nfn_cli.nn.tasks.accuracy import AccuracyDetails as AccuracyDetails
     from nfn_cli.nn.tasks.accuracy import Predictions as Predictions
@@ -61,6 +67,7 @@ _HOMES = {
         "nfn_cli.nn.choose": (
             "choose_head",
             "folder_of_head",
+            "load_config",
             "load_head",
             "shipped_heads_of",
             "task_of_head",
@@ -72,10 +79,11 @@ _HOMES = {
         "nfn_cli.nn.head_folder": ("contents_of",),
         "nfn_cli.nn.inr.coordinate_probe": ("CoordinateProbe", "CoordinateProbeSizes"),
         "nfn_cli.nn.invariant": ("MonomialInvariant",),
-        "nfn_cli.nn.kinds": ("kind_of", "sizes_of"),
+        "nfn_cli.nn.kinds": ("Kind", "kind_of", "load_kind", "sizes_of"),
         "nfn_cli.nn.layout": ("Field", "Layout"),
         "nfn_cli.nn.monomial_nfn": ("MonomialNFN", "MonomialNFNSizes"),
         "nfn_cli.nn.monomial_probe": ("MonomialProbe", "MonomialProbeSizes", "read_unit_form"),
+        "nfn_cli.nn.names": ("EDITS", "HEAD_KINDS", "TASKS"),
         "nfn_cli.nn.ood_detector": ("OODDetector",),
         "nfn_cli.nn.tasks.accuracy": ("AccuracyDetails", "Predictions"),
         "nfn_cli.nn.tasks.classification": ("ClassDetails", "Classification"),

@@ -103,7 +103,7 @@ class ClassificationTask(RowTask[ClassRow]):
         temperature = float(model.temperature)
         if not (math.isfinite(temperature) and temperature > 0):
             raise HeadError(folder, f"its temperature is {temperature}", "fetch the head again")
-        return model  # type: ignore[no-any-return]
+        return model
 
     @by_weights
     @torch.inference_mode()
