@@ -60,8 +60,10 @@ def held(folder: Path) -> Iterator[bool]:
 
     Gives whether it is held.
 
-    The lock is on the folder itself, so that none leaves a file in it. Where the system knows no such locks (Windows,
-    some network file systems), nothing is held.
+    The lock is on the folder itself: a lock file in it would be taken for a part of the zoo or head, and one that a
+    killed run has left would stay there. filelock, which holds outputs (see `nfn_cli.locks`), opens what it locks for
+    writing, and a folder cannot be. Where the system knows no such locks (Windows, some network file systems), nothing
+    is held.
 
     Raises:
         DataError: another run holds it.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import suppress
+from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -22,12 +24,12 @@ Shared = TypeVar("Shared")
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-# Every step frees and takes the same large blocks. Without these, glibc hands them back to the kernel each time and
-# pays for the page faults: a third of the time of a step.
+# Every step frees and takes the same large blocks. Without these (by name, with mallopt's number and the value), glibc
+# hands them back to the kernel each time and pays for the page faults: a third of the time of a step.
 _MALLOC = {
-    "MALLOC_MMAP_THRESHOLD_": "2000000000",
-    "MALLOC_TRIM_THRESHOLD_": "4000000000",
-    "MALLOC_TOP_PAD_": "200000000",
+    "MALLOC_MMAP_THRESHOLD_": (-3, 2_000_000_000),
+    "MALLOC_TRIM_THRESHOLD_": (-1, -1),  # never
+    "MALLOC_TOP_PAD_": (-2, 200_000_000),
 }
 
 _SECONDS_TO_END = 5.0
@@ -45,7 +47,7 @@ class WorkerPool(Generic[Shared, Job, Result]):
     def __init__(
         self, work: Callable[[Shared, Job, Callable[[int], None]], Result], shared: Shared, workers: int
     ) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = _WorkerContext()
         self._progress = context.Value("q", 0)
         self._pool = ProcessPoolExecutor(
             workers, mp_context=context, initializer=_start_worker, initargs=(work, shared, self._progress)
@@ -58,8 +60,7 @@ class WorkerPool(Generic[Shared, Job, Result]):
 
     def submit(self, job: Job) -> Future[Result]:
         """Have the work done on a job; the future raises `BrokenProcessPool` if its process, or another, was killed."""
-        with _environment_of_workers():
-            return self._pool.submit(_work, job)
+        return self._pool.submit(_work, job)
 
     def finish(self) -> None:
         """Let the processes go once they have nothing to do."""
@@ -119,30 +120,33 @@ def in_processes(
     pool.finish()
 
 
-@contextmanager
-def _environment_of_workers() -> Iterator[None]:
-    """What processes started here inherit: the allocator's settings, a blocked Ctrl-C, and no main module.
+class _WorkerProcess(SpawnProcess):
+    """A process that inherits a blocked Ctrl-C and no main module.
 
     A terminal sends Ctrl-C to the workers as well, where it would only print stack traces: this process ends them. It
     is not lost here, but arrives when the block is lifted.
 
     A new process would import this one's main module again, though no work is in it: that costs time, and where it is
-    a script that does not guard its main part, the script would run again in every process.
+    a script that does not guard its main part, the script would run again in every process. multiprocessing has no
+    switch for it, and looks at `sys.modules` alone.
     """
-    before = {name: os.environ.get(name) for name in _MALLOC}
-    os.environ.update({name: value for name, value in _MALLOC.items() if before[name] is None})
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-        if blocked is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    def start(self) -> None:
+        """Start it."""
+        main = sys.modules["__main__"]
+        can_block = hasattr(signal, "pthread_sigmask")
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if can_block else None
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            super().start()
+        finally:
+            sys.modules["__main__"] = main
+            if before is not None:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _WorkerContext(SpawnContext):
+    Process = _WorkerProcess
 
 
 _worker: dict[str, Any] = {}
@@ -152,8 +156,18 @@ def _start_worker(work: Any, shared: Any, progress: Any) -> None:
     # A killed parent closes no pool: without this its workers would wait for work for ever.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where signals cannot be blocked
+    _keep_memory()
     torch.set_num_threads(1)
     _worker.update(work=work, shared=shared, progress=progress)
+
+
+def _keep_memory() -> None:
+    """Set glibc's allocator, unless the environment does; another one is left as it is."""
+    with suppress(OSError, AttributeError, TypeError):  # what systems without glibc raise
+        mallopt = ctypes.CDLL(None).mallopt
+        for name, (parameter, value) in _MALLOC.items():
+            if name not in os.environ:
+                mallopt(parameter, value)
 
 
 def _end_with_parent() -> None:

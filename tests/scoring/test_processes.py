@@ -5,15 +5,19 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
+from textwrap import dedent
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from nfn_cli import processes
 from nfn_cli.checkpoints import POPULATION_KEY
 from nfn_cli.scoring import AccuracyTask, Scored, Tally, chunks, engine_settings, pooled, run
 from nfn_cli.scoring.worker_group import KilledError, WorkerGroup
@@ -257,3 +261,36 @@ def test_a_worker_group_tells_which_job_killed_and_does_the_others(helpers: Modu
         assert group.alone("h")[2] == "hh"
     finally:
         group.end()
+
+
+def test_workers_keep_their_memory_unless_the_environment_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in processes._MALLOC:
+        monkeypatch.delenv(name, raising=False)
+    asked: list[tuple[int, int]] = []
+    library = SimpleNamespace(mallopt=lambda parameter, value: asked.append((parameter, value)))
+    monkeypatch.setattr(processes.ctypes, "CDLL", lambda name: library)
+    processes._keep_memory()
+    assert asked == list(processes._MALLOC.values())
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "100000")
+    asked.clear()
+    processes._keep_memory()
+    assert asked == [value for name, value in processes._MALLOC.items() if name != "MALLOC_TRIM_THRESHOLD_"]
+    del library.mallopt  # another allocator
+    processes._keep_memory()
+
+
+def test_a_script_that_does_not_guard_its_main_part_runs_once(helpers: ModuleType, tmp_path: Path) -> None:
+    script = """
+        from nfn_cli.processes import WorkerPool
+        import nfn_test_helpers
+        print("main", flush=True)
+        pool = WorkerPool(nfn_test_helpers.double, "shared", 1)
+        print(pool.submit("a").result()[2])
+        pool.finish()
+    """
+    (tmp_path / "script.py").write_text(dedent(script))
+    path = os.pathsep.join([str(tmp_path / "modules"), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "main\naa\n"), done.stderr
