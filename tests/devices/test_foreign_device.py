@@ -41,8 +41,6 @@ from nfn_cli.zoo.hyperparameters import draw_hyperparameters
 from nfn_cli.zoo.images import ImageSet
 from nfn_cli.zoo.inr.fit import Budget
 from nfn_cli.zoo.inr.generate import _fit_part, _Part, _Shared
-from nfn_cli.zoo.inr.labels import InrRow
-from nfn_cli.zoo.inr.read import LabelledInrs
 from nfn_cli.zoo.inr.siren import Siren
 from nfn_cli.zoo.small_cnn import SmallCnn
 from nfn_cli.zoo.trainer import TrainingImages, train_group

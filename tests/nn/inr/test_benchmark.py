@@ -68,7 +68,7 @@ def values(point: NetworkWeights, places: Tensor) -> Tensor:
 
 def test_parts_share_no_picture(load: Load, zoo: Path) -> None:
     parts = load("population").read_parts(zoo, 40)
-    runs = [{row.run for row in part.rows} for part in (parts.train, parts.validation, parts.test)]
+    runs = [set(part.runs) for part in (parts.train, parts.validation, parts.test)]
     assert [len(own) for own in runs] == [40, 4, TEST]
     assert len(set.union(*runs)) == 44 + TEST
     assert parts.classes == 3
