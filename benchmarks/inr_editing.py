@@ -16,6 +16,8 @@ import argparse
 from pathlib import Path
 
 import torch
+from torch import Tensor
+
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.learning import EditReport, measure_editor
 from nfn_cli.learning.card import model_card

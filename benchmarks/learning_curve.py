@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from nfn_cli.learning.known_forward_pass import known_forward_pass
 
 from nfn_cli.learning import FitSettings, kendall_tau
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.fitting import ensemble_stages, fit_stages
+from nfn_cli.learning.known_forward_pass import known_forward_pass
 from nfn_cli.learning.splits import positions
 from nfn_cli.nn import HEAD_KINDS, Accepted, AccuracyDetails, ForwardPass, HeadConfig, sizes_of
 from nfn_cli.nn.names import kinds_of

@@ -22,7 +22,7 @@ from nfn_cli.learning.splits import left_out_positions
 from nfn_cli.learning.zoo_card import zoo_of
 from nfn_cli.nn import Head, HeadConfig, load_head
 from nfn_cli.nn.calibrated_accuracy import along
-from nfn_cli.nn.choose import head_folder
+from nfn_cli.nn.choose import folder_of_head
 from nfn_cli.nn.head_folder import CARD_FILE
 from nfn_cli.zoo import LabelledNetworks, read_networks
 
@@ -246,6 +246,6 @@ def _with_record(config: HeadConfig, folders: Mapping[str, Path], settings: Inte
 def _card(name: str) -> str:
     """The card of the head as it was; empty if it has none."""
     try:
-        return (head_folder(name) / CARD_FILE).read_text(encoding="utf-8")
+        return (folder_of_head(name) / CARD_FILE).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""

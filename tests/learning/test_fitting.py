@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from nfn_cli.nn.ensemble import Ensemble
-from nfn_cli.nn.tasks.accuracy import AccuracyDetails
 from torch import Tensor
 
 from nfn_cli.learning import AccuracySettings, FitSettings
 from nfn_cli.learning.fitting import ensemble_stages, fit_stages
 from nfn_cli.learning.splits import left_out_positions
 from nfn_cli.nn import Accepted, HeadConfig
+from nfn_cli.nn.ensemble import Ensemble
+from nfn_cli.nn.tasks.accuracy import AccuracyDetails
 from nfn_cli.zoo import LabelledNetworks, read_networks
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from nfn_cli.nn.names import HEAD_KINDS, HeadKind
 from pytest import MonkeyPatch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -35,6 +34,7 @@ from nfn_cli.nn import read_head
 from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
 from nfn_cli.nn.inr.sine_chain import read_tensors
 from nfn_cli.nn.kinds import Kind
+from nfn_cli.nn.names import HEAD_KINDS, HeadKind
 from nfn_cli.zoo import read_inrs
 from nfn_cli.zoo.inr import InrSettings, generate_inrs, read_inr_rows
 
