@@ -13,7 +13,14 @@ import pytest
 import torch
 
 from nfn_cli.errors import DataError
-from nfn_cli.learning import EvaluationReport, IntervalReport, calibrate_head, interval_radius, train_head
+from nfn_cli.learning import (
+    AccuracySettings,
+    EvaluationReport,
+    IntervalReport,
+    calibrate_head,
+    interval_radius,
+    train_head,
+)
 from nfn_cli.nn import load_head
 from nfn_cli.nn.head import read_config
 from nfn_cli.zoo import read_networks
@@ -202,5 +209,5 @@ def test_a_folder_of_other_files_is_no_place_for_a_head(fitted: Fitted, populati
     with pytest.raises(DataError, match="holds files, and no head; choose a new or an empty folder"):
         calibrate_head(str(fitted[0]), {"own": population}, tmp_path)
     with pytest.raises(DataError, match="holds files, and no head"):
-        train_head(population, None, tmp_path, overwrite=True)
+        train_head(population, None, tmp_path, AccuracySettings(), overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]

@@ -128,7 +128,7 @@ def train(
             settings,
             device=resolve_device(device.value),
             overwrite=overwrite,
-            on_start=progress.start,
+            on_plan=progress.plan,
             on_epoch=progress.step,
             on_skip=progress.skip,
             on_stage=progress.stage,
