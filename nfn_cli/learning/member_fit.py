@@ -37,7 +37,7 @@ class Member(Protocol):
     """
 
     def fit_normalisation(self, inputs: Sequence[Tensor], /) -> None:
-        """Set the constants that follow from a training population, such as standardising ones."""
+        """Set the constants that follow from training networks, such as standardising ones."""
 
     def __call__(self, inputs: Sequence[Tensor], /) -> Tensor:
         """Logits [batch]; the sigmoid of one is an accuracy."""
