@@ -128,7 +128,7 @@ def test_a_method_is_fitted_and_measured(load: Load, zoo: Path, name: str, tmp_p
     assert (result.train, result.validation, result.test, result.epoch) == (40, 4, TEST, 1)
     assert result.parameters > 1_000 and result.networks_per_second > 0
     (answers,) = cache.answers(name)
-    assert answers.truth.tolist() == parts.test.labels.tolist()
+    assert answers.truth.tolist() == parts.test.targets.tolist()
     assert answers.plain.shape == answers.moved.shape == (TEST,)
     if name.startswith(("monomial", "coordinate")):
         assert torch.equal(answers.plain, answers.moved)
