@@ -23,8 +23,8 @@ import torch
 
 from nfn_cli.learning import FitSettings, kendall_tau
 from nfn_cli.learning.batches import batches
-from nfn_cli.learning.fitting import fit_ensemble
-from nfn_cli.learning.running import known_pass
+from nfn_cli.learning.fitting import ensemble_stages, fit_stages
+from nfn_cli.learning.known_forward_pass import known_forward_pass
 from nfn_cli.learning.splits import positions
 from nfn_cli.nn import Accepted, AccuracyDetails, ForwardPass, HeadConfig, sizes_of
 from nfn_cli.nn.names import HEAD_KINDS, kinds_of
@@ -69,11 +69,11 @@ def tau_of(
     )
     model = config.new_model().to(device)
     settings = replace(settings, epochs=settings.epochs_for(len(train), HEAD_KINDS[kind].epochs))
-    accuracies = train.accuracies.to(device, torch.float32)
-    fit_ensemble(model, model.encode(train.point), accuracies, settings, runs=train.runs)
+    accuracies = train.targets.to(device, torch.float32)
+    fit_stages(ensemble_stages(model, model.encode(train.point), accuracies, settings, runs=train.runs))
     with torch.inference_mode():
         logits = torch.cat([model(model.encode(batch))[0].cpu() for batch in batches(test.point)])
-    return float(kendall_tau(test.accuracies, logits.double(), None))
+    return float(kendall_tau(test.targets, logits.double(), None))
 
 
 def draw_figure(points: Sequence[Point], path: Path) -> None:
@@ -129,7 +129,7 @@ def main() -> None:
     pool = [position for position in range(len(networks)) if position not in apart]
     if max(options.sizes) > len(pool):
         parser.error(f"only {len(pool)} networks are left to train on")
-    forward_pass = known_pass(options.zoo, networks.point.architecture) or ForwardPass()
+    forward_pass = known_forward_pass(options.zoo, networks.point.architecture) or ForwardPass()
     print(f"{options.members} members; tau on {len(test)} networks of {len(set(test.runs))} test runs")
     print(
         f"{'kind':>14}  {'networks':>8}  {'runs':>6}  {'tau':>6}  {'lowest to highest':>17}  {'processor seconds':>17}"

@@ -100,7 +100,7 @@ def fit(method: Method, parts: Parts, budget: Budget, seed: int) -> Fitted:
     reader = Reader(architecture, module, read, augment)
     pairs = zip(tensors(parts.train.point), tensors(parts.validation.point), strict=True)
     inputs = [torch.cat(pair) for pair in pairs]
-    classes = torch.cat([parts.train.labels, parts.validation.labels])
+    classes = torch.cat([parts.train.targets, parts.validation.targets])
     settings = FitSettings(budget.epochs, budget.batch_size, method.learning_rate)
     start = time.process_time()
     held_out = range(len(parts.train), len(classes))

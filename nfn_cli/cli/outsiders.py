@@ -1,4 +1,4 @@
-"""The option `--outsiders NAME=DIR`."""
+"""The option `--ood NAME=DIR`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from nfn_cli.errors import UsageError
 OutsidersOption = Annotated[
     list[str] | None,
     typer.Option(
+        "--ood",
+        "--outsiders",
         metavar="NAME=DIR",
         help="Networks of another population, to measure how many of them the head flags; repeat.",
         show_default=False,
@@ -22,7 +24,7 @@ OutsidersOption = Annotated[
 
 def parsed_outsiders(given: Sequence[str] | None) -> dict[str, Path]:
     """Folders by their names, see `named_folders`."""
-    return named_folders("--outsiders", given or ())
+    return named_folders("--ood", given or ())
 
 
 def named_folders(option: str, given: Sequence[str]) -> dict[str, Path]:

@@ -11,10 +11,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.learning.fit_state import FitState, generator_states, restore_generators
+from nfn_cli.learning.fit_state import (
+    FitState,
+    generator_states,
+    moments,
+    restore_generators,
+    restore_moments,
+)
 from nfn_cli.threads import CHANNELS, threads_for
 
-_LARGEST_GRADIENT = 1.0
+# Of outputs and targets, and how to reduce over the batch: "mean" or "sum".
+Loss = Callable[[Tensor, Tensor, str], Tensor]
+
+LARGEST_GRADIENT = 1.0
+USUAL_BATCH = 64
 # So many networks are validated at once; a head carries some thirty channels for every weight.
 _VALIDATED_TOGETHER = 256
 
@@ -27,7 +37,7 @@ class Member(Protocol):
     """
 
     def fit_normalisation(self, inputs: Sequence[Tensor], /) -> None:
-        """Set the constants that follow from a training population, such as standardising ones."""
+        """Set the constants that follow from training networks, such as standardising ones."""
 
     def __call__(self, inputs: Sequence[Tensor], /) -> Tensor:
         """Logits [batch]; the sigmoid of one is an accuracy."""
@@ -39,6 +49,7 @@ class FitSettings:
 
     Attributes:
         epochs: passes over the training networks, at most; None takes what is usual, or as many as make 400 steps.
+        batch_size: None takes 64.
         validation: share of the training runs that are not fitted to; the weights of the epoch that predicts them best
             are kept. 0 fits to all runs and keeps the last weights.
         patience: with `validation`, stop after so many epochs without a better one; None never stops early.
@@ -46,23 +57,25 @@ class FitSettings:
     """
 
     epochs: int | None = None
-    batch_size: int = 64
+    batch_size: int | None = None
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     seed: int = 0
     validation: float = 0.0
     patience: int | None = None
 
-    def epochs_for(self, networks: int, usual: int = 60) -> int:
+    @property
+    def batch(self) -> int:
+        """Networks in a batch."""
+        return self.batch_size or USUAL_BATCH
+
+    def epochs_for(self, networks: int, usual: int = 60, fewest_steps: int = 400) -> int:
         """How many epochs a fit to so many networks takes at most; `usual` ones where nobody said.
 
         With few networks an epoch has few steps, and the usual epochs end before the weights have moved far.
         """
-        steps = max(1, networks // self.batch_size)
-        return self.epochs or max(usual, math.ceil(_FEWEST_STEPS / steps))
-
-
-_FEWEST_STEPS = 400
+        steps = max(1, networks // self.batch)
+        return self.epochs or max(usual, math.ceil(fewest_steps / steps))
 
 
 @dataclass(frozen=True)
@@ -97,12 +110,14 @@ class MemberFit:
     Args:
         member: a freshly made module that is a `Member`.
         inputs: of the training networks, [networks, ...] each, on the member's device.
-        targets: [networks], on the member's device: accuracies in [0, 1], or classes.
+        targets: [networks, ...], on the member's device: accuracies in [0, 1], classes, or pictures.
         settings: the budget; its seed is not used.
         seed: decides the order of the networks. Dropout draws from torch's global generator.
         validation: positions of the networks that validate; the others are fitted to.
         loss: of what the member gives, the targets, and how to reduce over the batch ("mean" or "sum").
         left_out: positions of networks that have no part in the fit at all.
+        numbers: in the largest tensor that one network makes, which decides the threads; by default that of a head
+            that reads all of the inputs.
     """
 
     def __init__(
@@ -113,8 +128,9 @@ class MemberFit:
         settings: FitSettings,
         seed: int,
         validation: Sequence[int] = (),
-        loss: Callable[[Tensor, Tensor, str], Tensor] = accuracy_loss,
+        loss: Loss = accuracy_loss,
         left_out: Sequence[int] = (),
+        numbers: int | None = None,
     ) -> None:
         self._member, self._patience = member, settings.patience
         self._inputs, self._targets, self._loss_of = list(inputs), targets, loss
@@ -125,10 +141,10 @@ class MemberFit:
         self._fitted = torch.tensor(fitted)
         self._held_out = torch.tensor(sorted(held_out), dtype=torch.int64)
         cast(Member, member).fit_normalisation(self._rows(self._fitted) if unseen else self._inputs)
-        self._batch = min(settings.batch_size, len(fitted))
+        self._batch = min(settings.batch, len(fitted))
         self._steps = len(fitted) // self._batch
-        weights = sum(values[:1].numel() for values in self._inputs)
-        self._numbers = CHANNELS * self._batch * weights
+        numbers = numbers or CHANNELS * sum(values[:1].numel() for values in self._inputs)
+        self._numbers = numbers * self._batch
         self.epochs = settings.epochs_for(len(targets))
         self._generator = torch.Generator().manual_seed(seed)
         self._optimizer = torch.optim.AdamW(
@@ -161,7 +177,7 @@ class MemberFit:
             loss = self._loss(chosen)
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self._member.parameters(), _LARGEST_GRADIENT)
+            nn.utils.clip_grad_norm_(self._member.parameters(), LARGEST_GRADIENT)
             self._optimizer.step()
             self._schedule.step()
             total += loss.item()
@@ -181,18 +197,16 @@ class MemberFit:
 
     def state(self) -> FitState:
         """All that the coming epochs follow from, beside what the constructor was given."""
-        moments = self._optimizer.state_dict()
         tensors = {f"weights.{name}": tensor for name, tensor in self._member.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self._best_weights.items()}
-        for parameter, entries in moments["state"].items():
-            tensors |= {f"moments.{parameter}.{name}": tensor for name, tensor in entries.items()}
+        tensors |= moments(self._optimizer)
         tensors |= {f"generator.{name}": tensor for name, tensor in generator_states(self._device).items()}
         tensors["order"] = self._generator.get_state()
         values = {
             "epoch": self.epoch,
             "kept": self._kept,
             "best": self._best if math.isfinite(self._best) else None,
-            "groups": moments["param_groups"],
+            "groups": self._optimizer.state_dict()["param_groups"],
             "schedule": self._schedule.state_dict(),
         }
         return FitState(tensors, values)
@@ -202,11 +216,7 @@ class MemberFit:
         values = state.values
         self._member.load_state_dict(state.part("weights."))
         self._best_weights = state.part("best.")
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in state.part("moments.").items():
-            parameter, name = key.split(".")
-            moments.setdefault(int(parameter), {})[name] = tensor
-        self._optimizer.load_state_dict({"state": moments, "param_groups": values["groups"]})
+        restore_moments(self._optimizer, state)
         self._schedule.load_state_dict(values["schedule"])
         self._generator.set_state(state.tensors["order"])
         restore_generators(state.part("generator."), self._device)

@@ -1,6 +1,6 @@
 """An interval that keeps its word on several populations: residuals of all of them set it, and each measures it.
 
-The members of a head, its curve and its population stay as they are, and so do its predictions and its flags.
+The members of a head, its curve and its detector stay as they are, and so do its predictions and its flags.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from nfn_cli.errors import DataError
-from nfn_cli.learning.batches import batches
+from nfn_cli.learning.batches import predict_all
 from nfn_cli.learning.conformal import interval_radius, local_radii
+from nfn_cli.learning.head_destination import require_head_destination
 from nfn_cli.learning.interval_card import with_interval
 from nfn_cli.learning.metrics import Estimate, bootstrap, share
-from nfn_cli.learning.places import require_head_place
 from nfn_cli.learning.splits import left_out_positions
 from nfn_cli.nn import Head, HeadConfig, load_head
 from nfn_cli.nn.calibrated_accuracy import along
@@ -56,7 +56,7 @@ class PopulationReport:
 
     Attributes:
         name, networks, runs: of the population.
-        flagged: the share that the head finds outside its own population.
+        flagged: the share that the head finds out of distribution.
         before: with the interval that the head had.
         taken_in: with the new one, by tenfold cross-validation: an interval set by all populations but for a tenth of
             the runs is tried on that tenth.
@@ -95,7 +95,7 @@ def calibrate_head(
     """Set the interval of a head by labelled networks of one or several populations, and write the head to `out`.
 
     Args:
-        name: a shipped head or a head's folder; its members, curve and population are kept.
+        name: a shipped head or a head's folder; its members, curve and detector are kept.
         populations: folders of labelled networks that it was not fitted to, by their names.
         out: the folder of the new head, which may be that of the old one.
         on_population: told the name of each population before it is read.
@@ -105,24 +105,23 @@ def calibrate_head(
     """
     settings = settings or IntervalSettings()
     head = load_head(name, device, task="predict-accuracy")
-    require_head_place(out)
+    require_head_destination(out)
     answered = []
     for own, folder in populations.items():
         on_population(own)
         answered.append(_answered(head, own, _read(head, folder, settings), folder))
     total = sum(len(own.truth) for own in answered)
-    least = round(1 / (1 - head.config.details.level))
+    level = head.config.details.level
+    least = round(1 / (1 - level))
     if total < least:
-        cause = f"only {total} networks, and a {head.config.details.level:.0%} interval takes {least}"
+        cause = f"only {total} networks, and a {level:.0%} interval takes {least}"
         raise DataError(next(iter(populations.values())), cause, "give more labelled networks")
-    knots, radii = _interval(answered, head.config.details.level)
+    knots, radii = _interval(answered, level)
     reports = _reports(answered, head, settings.seed)
     head.model.calibration.knots.copy_(knots)
     head.model.calibration.radii.copy_(radii)
     head = Head(out.resolve().name, _with_record(head.config, populations, settings), head.model)
-    report = IntervalReport(
-        head.name, head.config.details.level, tuple(knots.tolist()), tuple(radii.tolist()), tuple(reports)
-    )
+    report = IntervalReport(head.name, level, tuple(knots.tolist()), tuple(radii.tolist()), tuple(reports))
     zoos = {own: read_record(folder) for own, folder in populations.items()}
     head.save(out, with_interval(_card(name), name, head, reports, zoos))
     return report
@@ -164,13 +163,8 @@ def _read(head: Head, folder: Path, settings: IntervalSettings) -> LabelledNetwo
 
 
 def _answered(head: Head, name: str, networks: LabelledNetworks, folder: Path) -> _Answered:
-    said = [head.predict(batch) for batch in batches(networks.point)]
-    predicted = torch.cat([own.accuracy for own in said])
-    if not predicted.isfinite().all():
-        file = networks.files[int((~predicted.isfinite()).nonzero()[0])]
-        raise DataError(folder / file, "the prediction is not finite: weights beyond float32's range", "leave it out")
-    flagged = torch.cat([~own.in_distribution for own in said])
-    return _Answered(name, networks.runs, networks.accuracies, predicted, flagged)
+    said = predict_all(head, networks.point, [str(folder / file) for file in networks.files], "accuracy")
+    return _Answered(name, networks.runs, networks.targets, said.accuracy, ~said.in_distribution)
 
 
 Interval = tuple[Tensor, Tensor]

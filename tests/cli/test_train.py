@@ -146,8 +146,9 @@ def test_numbers_out_of_range_are_wrong_usage(options: list[object], nfn: Nfn, d
 
 def test_few_networks_get_more_epochs(nfn: Nfn, data: Path, tmp_path: Path) -> None:
     assert nfn("train", data, "--out", tmp_path / "head", "--members", 1)[0] == 0
-    # Some forty networks are one batch, so an epoch is one step.
-    assert yaml.safe_load((tmp_path / "head" / "config.yaml").read_text())["fitted"]["epochs"] == 400
+    fitted = yaml.safe_load((tmp_path / "head" / "config.yaml").read_text())["fitted"]
+    # Some forty networks are two batches of 16, so 240 steps are 120 epochs.
+    assert (fitted["batch_size"], fitted["epochs"]) == (16, 120)
 
 
 def test_a_fit_shows_its_members_and_nothing_if_it_shall_be_quiet(

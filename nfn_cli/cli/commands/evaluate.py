@@ -77,8 +77,10 @@ def evaluate(
         column=target,
         run_column=run_column,
         activation=activation,
-        outsiders=parsed_outsiders(outsiders),
+        out_of_distribution=parsed_outsiders(outsiders),
     )
     with told_interrupt(lambda: "nothing was written"), Progress(quiet=quiet, stage="reading") as progress:
-        report = evaluate_head(head, data, labels, settings, resolve_device(device.value), on_stage=progress.stage)
+        report = evaluate_head(
+            head, data, labels, settings, resolve_device(device.value), progress.stage, task="predict-accuracy"
+        )
     write_report(report, print_report, format)

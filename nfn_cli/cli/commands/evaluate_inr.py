@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -51,26 +51,17 @@ def evaluate_inr(
     from nfn_cli.cli.tables.class_report import print_class_report
     from nfn_cli.cli.tables.edit_report import print_edit_report
     from nfn_cli.cli.tables.report import write_report
-    from nfn_cli.learning.inr import evaluate_classifier, evaluate_editor
+    from nfn_cli.learning import EvaluateSettings, evaluate_head
     from nfn_cli.nn import task_of_head
     from nfn_cli.scoring.device import resolve_device
 
     others, editing = parsed_outsiders(outsiders), task_of_head(head) == "edit-inr"
     if editing and others:
-        raise UsageError("--outsiders", f"{head} edits, and flags no outsiders", "leave it out")
-    settings: dict[str, Any] = {
-        "split": split.value,
-        "count": count,
-        "seed": seed,
-        "activation": activation,
-        "device": resolve_device(device.value),
-    }
+        raise UsageError("--ood", f"{head} edits, and flags no networks", "leave it out")
+    settings = EvaluateSettings(
+        split=split.value, count=count, seed=seed, activation=activation, out_of_distribution=others
+    )
+    task = "edit-inr" if editing else "classify-inr"
     with told_interrupt(lambda: "nothing was written"), Progress(quiet=quiet, stage="reading") as progress:
-        if editing:
-            edited = evaluate_editor(head, data, labels, **settings, on_stage=progress.stage)
-        else:
-            classified = evaluate_classifier(head, data, labels, **settings, outsiders=others, on_stage=progress.stage)
-    if editing:
-        write_report(edited, print_edit_report, format)
-    else:
-        write_report(classified, print_class_report, format)
+        report = evaluate_head(head, data, labels, settings, resolve_device(device.value), progress.stage, task=task)
+    write_report(report, print_edit_report if editing else print_class_report, format)

@@ -103,12 +103,12 @@ def train(
     measure it. The same command continues a fit that was stopped, and ends in the same head.
     """
     from nfn_cli.cli.tables.report import print_report
-    from nfn_cli.learning import FitSettings, TrainSettings, is_unfinished, train_head
+    from nfn_cli.learning import AccuracySettings, FitSettings, is_unfinished, train_head
     from nfn_cli.scoring.device import resolve_device
 
     if not is_unfinished(out):
         refuse_existing(out, overwrite=overwrite)
-    settings = TrainSettings(
+    settings = AccuracySettings(
         members=members,
         fit=FitSettings(
             epochs=epochs, seed=seed, validation=_validation_share(validation, patience), patience=patience
@@ -118,7 +118,7 @@ def train(
         column=target,
         run_column=run_column,
         activation=activation,
-        outsiders=parsed_outsiders(outsiders),
+        out_of_distribution=parsed_outsiders(outsiders),
     )
     with fit_progress(out, "epochs", quiet=quiet) as progress:
         report = train_head(
@@ -128,7 +128,7 @@ def train(
             settings,
             device=resolve_device(device.value),
             overwrite=overwrite,
-            on_start=progress.start,
+            on_plan=progress.plan,
             on_epoch=progress.step,
             on_skip=progress.skip,
             on_stage=progress.stage,

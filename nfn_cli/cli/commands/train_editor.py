@@ -55,17 +55,18 @@ def train_editor(
     """Fit a head that edits INRs, and write it as a folder with its model card.
 
     Networks of the training part fit the head, those of the test part measure it. The target is the edit of the picture
-    that a network shows, so no pictures are needed. Use the head by `nfn edit-inr --head`.
+    that a network shows, so no pictures are needed. The same command continues a fit that was stopped. Use the head by
+    `nfn edit-inr --head`.
     """
     from nfn_cli.cli.tables.edit_report import print_edit_report
-    from nfn_cli.learning.inr import EditFit, EditSettings
-    from nfn_cli.learning.inr import train_editor as fit
+    from nfn_cli.learning import EditFit, EditSettings, is_unfinished, train_head
     from nfn_cli.nn.tasks.editing import LARGEST_SIDE
     from nfn_cli.scoring.device import resolve_device
 
     if not all(1 <= side <= LARGEST_SIDE for side in size):
         raise UsageError("--size", f"{size[0]} {size[1]} is no size", f"give two numbers from 1 to {LARGEST_SIDE}")
-    refuse_existing(out, overwrite=overwrite)
+    if not is_unfinished(out):
+        refuse_existing(out, overwrite=overwrite)
     settings = EditSettings(
         edit=edit.value,
         kind=kind.value,
@@ -76,14 +77,16 @@ def train_editor(
         activation=activation,
     )
     with fit_progress(out, "steps", quiet=quiet) as progress:
-        report = fit(
+        report = train_head(
             data,
+            labels,
             out,
             settings,
-            labels=labels,
             device=resolve_device(device.value),
-            on_start=progress.start,
-            on_step=progress.step,
+            overwrite=overwrite,
+            on_plan=progress.plan,
+            on_epoch=progress.step,
+            on_skip=progress.skip,
             on_stage=progress.stage,
         )
     print_edit_report(report, sys.stdout)

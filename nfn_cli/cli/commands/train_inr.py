@@ -73,8 +73,7 @@ def train_inr(
     part measure it. The same command continues a fit that was stopped.
     """
     from nfn_cli.cli.tables.class_report import print_class_report
-    from nfn_cli.learning import FitSettings, is_unfinished
-    from nfn_cli.learning.inr import ClassifierSettings, train_classifier
+    from nfn_cli.learning import ClassifierSettings, FitSettings, is_unfinished, train_head
     from nfn_cli.nn import sizes_of
     from nfn_cli.scoring.device import resolve_device
 
@@ -92,17 +91,17 @@ def train_inr(
         count=count,
         class_names=_names(classes),
         activation=activation,
-        outsiders=parsed_outsiders(outsiders),
+        out_of_distribution=parsed_outsiders(outsiders),
     )
     with fit_progress(out, "epochs", quiet=quiet) as progress:
-        report = train_classifier(
+        report = train_head(
             data,
             labels,
             out,
             settings,
             device=resolve_device(device.value),
             overwrite=overwrite,
-            on_start=progress.start,
+            on_plan=progress.plan,
             on_epoch=progress.step,
             on_skip=progress.skip,
             on_stage=progress.stage,

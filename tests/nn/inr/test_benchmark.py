@@ -68,7 +68,7 @@ def values(point: NetworkWeights, places: Tensor) -> Tensor:
 
 def test_parts_share_no_picture(load: Load, zoo: Path) -> None:
     parts = load("population").read_parts(zoo, 40)
-    runs = [{row.run for row in part.rows} for part in (parts.train, parts.validation, parts.test)]
+    runs = [set(part.runs) for part in (parts.train, parts.validation, parts.test)]
     assert [len(own) for own in runs] == [40, 4, TEST]
     assert len(set.union(*runs)) == 44 + TEST
     assert parts.classes == 3
@@ -128,7 +128,7 @@ def test_a_method_is_fitted_and_measured(load: Load, zoo: Path, name: str, tmp_p
     assert (result.train, result.validation, result.test, result.epoch) == (40, 4, TEST, 1)
     assert result.parameters > 1_000 and result.networks_per_second > 0
     (answers,) = cache.answers(name)
-    assert answers.truth.tolist() == parts.test.labels.tolist()
+    assert answers.truth.tolist() == parts.test.targets.tolist()
     assert answers.plain.shape == answers.moved.shape == (TEST,)
     if name.startswith(("monomial", "coordinate")):
         assert torch.equal(answers.plain, answers.moved)

@@ -1,4 +1,4 @@
-"""Outsiders: what is made of networks, what is read, and what a head says of them."""
+"""Networks out of distribution: what is made, what is read, and what a head says of them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,17 @@ from torch import Tensor
 from nfn_cli.architectures import Layer, NetworkWeights, chain, population_forward
 from nfn_cli.errors import DataError
 from nfn_cli.learning import EvaluateSettings, EvaluationReport, evaluate_head
-from nfn_cli.learning.outsiders import MADE, gaussian, made_outsiders, read_outsiders, scaled_layer, shuffled, thinned
+from nfn_cli.learning.out_of_distribution import (
+    MADE,
+    gaussian,
+    made_out_of_distribution,
+    read_out_of_distribution,
+    scaled_layer,
+    shuffled,
+    thinned,
+)
 from nfn_cli.nn import Accepted
+from nfn_cli.zoo import read_networks
 
 Fitted = tuple[Path, EvaluationReport]
 NETWORKS = 40
@@ -50,10 +59,10 @@ def test_shuffling_keeps_every_tensors_entries_and_moves_them_differently_in_eac
     point: NetworkWeights,
 ) -> None:
     same = {name: tensor[:1].expand_as(tensor) for name, tensor in point.tensors.items()}
-    moved = shuffled(replace(point, tensors=same), generator()).tensors
-    for name, tensor in moved.items():
+    mixed = shuffled(replace(point, tensors=same), generator()).tensors
+    for name, tensor in mixed.items():
         assert torch.equal(tensor.flatten(1).sort(1).values, same[name].flatten(1).sort(1).values)
-    assert len({tuple(row.tolist()) for row in moved["1.weight"].flatten(1)}) == NETWORKS
+    assert len({tuple(row.tolist()) for row in mixed["1.weight"].flatten(1)}) == NETWORKS
 
 
 def test_gaussian_weights_have_the_variances_of_the_tensors_they_stand_for(point: NetworkWeights) -> None:
@@ -97,7 +106,7 @@ def test_thinned_networks_are_those_with_half_of_the_neurons_silent(point: Netwo
 
 
 def test_what_is_made_follows_from_the_seed(point: NetworkWeights) -> None:
-    first, again, other = (made_outsiders(point, seed) for seed in (0, 0, 1))
+    first, again, other = (made_out_of_distribution(point, seed) for seed in (0, 0, 1))
     assert list(first) == list(MADE)
     for kind in MADE:
         assert torch.equal(first[kind].tensors["1.weight"], again[kind].tensors["1.weight"])
@@ -117,12 +126,12 @@ def widened(source: Path, folder: Path) -> Path:
 
 def test_every_kind_is_in_the_report(fitted: Fitted, population: Path, tmp_path: Path) -> None:
     wide = widened(population, tmp_path / "wide")
-    settings = EvaluateSettings(outsiders={"wide": wide, "own": population})
+    settings = EvaluateSettings(out_of_distribution={"wide": wide, "own": population})
     report = evaluate_head(str(fitted[0]), population, settings=settings)
-    assert [own.kind for own in report.outsiders] == [*MADE, "wide", "own"]
-    made, (wide_report, own) = report.outsiders[:3], report.outsiders[3:]
+    assert [own.kind for own in report.out_of_distribution] == [*MADE, "wide", "own"]
+    made, (wide_report, own) = report.out_of_distribution[:3], report.out_of_distribution[3:]
     assert all((kind.networks, kind.runs) == (report.networks, report.runs) for kind in made)
-    assert all(kind.flagged.low <= kind.flagged.value <= kind.flagged.high for kind in report.outsiders)
+    assert all(kind.flagged.low <= kind.flagged.value <= kind.flagged.high for kind in report.out_of_distribution)
     assert (wide_report.networks, wide_report.runs, wide_report.trained) == (160, 160, 0)
     assert wide_report.trained_flagged is None
     assert (own.networks, own.runs) == (160, 80)
@@ -137,15 +146,17 @@ def test_the_trained_are_those_whose_accuracy_is_well_above_chance(
     folder = write(tmp_path / "data", "relu", runs=4, epochs=1)
     rows = [f"run-{run}-0.safetensors,{run},{accuracy}" for run, accuracy in enumerate((0.4, 0.55, 0.65, 0.9))]
     (folder / "labels.csv").write_text("\n".join(["file,run,test_accuracy", *rows]) + "\n")
-    report = evaluate_head(str(fitted[0]), folder, settings=EvaluateSettings(split="all", outsiders={"itself": folder}))
-    assert [(own.networks, own.trained) for own in report.outsiders] == [(4, 2)] * 4
+    report = evaluate_head(
+        str(fitted[0]), folder, settings=EvaluateSettings(split="all", out_of_distribution={"itself": folder})
+    )
+    assert [(own.networks, own.trained) for own in report.out_of_distribution] == [(4, 2)] * 4
 
 
-def test_outsiders_that_the_head_cannot_read_are_refused(write: Callable[..., Path], tmp_path: Path) -> None:
+def test_networks_that_the_head_cannot_read_are_refused(write: Callable[..., Path], tmp_path: Path) -> None:
     folder = write(tmp_path / "tanh", "tanh", runs=1)
     accepted = Accepted.of(chain([Layer("0", "linear", 3, 6), Layer("2", "linear", 6, 2)], activation="relu"))
     with pytest.raises(DataError) as refused:
-        read_outsiders({"other": folder}, accepted)
+        read_out_of_distribution({"other": folder}, accepted, read_networks)
     assert str(refused.value) == (
-        f"{folder}: the activation is tanh, the head reads relu; give outsiders that the head reads"
+        f"{folder}: the activation is tanh, the head reads relu; give networks that the head reads"
     )

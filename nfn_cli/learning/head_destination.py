@@ -1,4 +1,4 @@
-"""Where a head goes."""
+"""Check the folder that a head shall be written to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nfn_cli.learning.fit_state import has_state
 from nfn_cli.nn.head_folder import CONFIG_FILE
 
 
-def require_head_place(out: Path) -> None:
+def require_head_destination(out: Path) -> None:
     """Check, before long work, that a head's folder can be made or written to, and that nothing else is in it.
 
     Raises:

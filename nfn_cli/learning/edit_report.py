@@ -1,27 +1,31 @@
-"""Measure a head that edits INRs: the edited networks' pictures against the edited pictures, and its equivariance."""
+"""What a head that edits INRs is worth: the edited networks' pictures against the edited pictures, and its
+equivariance."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import DataError
-from nfn_cli.learning.inr.chosen import Split, chosen_inrs
-from nfn_cli.learning.inr.edit_fit import editor_error
+from nfn_cli.learning.editor_fit import editor_error
 from nfn_cli.learning.metrics import Estimate, bootstrap, mean_absolute_error
-from nfn_cli.nn import Head, load_head
+from nfn_cli.learning.settings import EvaluateSettings
+from nfn_cli.learning.transformed import in_float64, transformed
+from nfn_cli.nn import Head
 from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, sine_values
 from nfn_cli.nn.names import EDITS
-from nfn_cli.symmetry import act, sample_element
-from nfn_cli.zoo import LabelledInrs
+from nfn_cli.precision import has_float64
+from nfn_cli.symmetry import act
+from nfn_cli.zoo import LabelledNetworks
 
+# Networks on which equivariance is measured, the first ones.
+_TRANSFORMED = 32
 _TOGETHER = 16
 
 
@@ -38,7 +42,7 @@ class EditReport:
         before, after: error of the unedited and of the edited networks' pictures.
         psnr: of the edited networks' pictures, mean over networks, in dB.
         change: of the weights, ‖edited − U‖ / ‖U‖, mean over networks.
-        moved: networks on which equivariance was measured, under permutations, signs and phases.
+        transformed: networks on which equivariance was measured, under permutations, signs and phases.
         weight_drift: the largest |edit(g·U) − g·edit(U)|, relative to the largest |edit(U)| of the same network.
         picture_drift: the largest difference between the pictures of edit(g·U) and edit(U), in [-1, 1].
         seconds: an INR, of the processor's time, in float32.
@@ -53,10 +57,17 @@ class EditReport:
     after: Estimate
     psnr: float
     change: float
-    moved: int
+    transformed: int
     weight_drift: float
     picture_drift: float
     seconds: float
+
+    def figures(self) -> list[tuple[str, str]]:
+        """Names of figures and their values."""
+        return [
+            ("edited networks", scientific(self.after)),
+            ("unedited networks, for comparison", scientific(self.before)),
+        ]
 
 
 @dataclass(frozen=True)
@@ -69,62 +80,43 @@ class Measured:
     seconds: float
 
 
-def evaluate_editor(
-    name: str,
-    data: Path,
-    labels: Path | None = None,
-    *,
-    split: Split = "test",
-    count: int | None = None,
-    seed: int = 0,
-    activation: str | None = None,
-    device: str = "cpu",
-    on_stage: Callable[[str], None] = lambda stage: None,
-) -> EditReport:
-    """Measure a head (a shipped name or a folder) on INRs.
-
-    Args:
-        data, labels: as in `read_inrs`.
-        split: the networks that count, by the column `split`.
-        count: as many of them, the first ones; None takes all.
-        seed: decides the random group elements.
-        on_stage: told what comes next, such as `reading`.
-
-    Raises:
-        HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data.
-    """
-    on_stage("reading")
-    head = load_head(name, device, task="edit-inr")
-    return measure_editor(head, chosen_inrs(data, labels, split, count, activation), seed=seed, on_stage=on_stage)
+def scientific(estimate: Estimate) -> str:
+    """A small figure with its interval, such as `3.1e-03 [3.0e-03, 3.2e-03]`."""
+    return f"{estimate.value:.2e} [{estimate.low:.2e}, {estimate.high:.2e}]"
 
 
 def measure_editor(
     head: Head,
-    networks: LabelledInrs,
+    networks: LabelledNetworks,
+    settings: EvaluateSettings | None = None,
+    others: Mapping[str, LabelledNetworks] | None = None,
     *,
     pictures: Tensor | None = None,
-    moved: int = 32,
-    seed: int = 0,
+    most_transformed: int = _TRANSFORMED,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> EditReport:
-    """Measure a loaded head on networks in memory: errors in float32, equivariance in the head's own dtype.
+    """Measure a loaded head on networks in memory: errors in float32, equivariance in float64 where the device can.
 
     Args:
+        settings: `seed` of these counts.
+        others: are of no use, since an editor flags nothing.
         pictures: what the networks were fitted to, [networks, C, height, width] in [-1, 1]; without them, the target is
             the edit of what the unedited networks show, of the head's own picture size.
-        moved: networks on which equivariance is measured, the first ones.
-        seed: decides the random group elements.
+        most_transformed: networks on which equivariance is measured, the first ones.
         on_stage: told what comes next, such as `editing` or `bootstrap`.
 
     Raises:
         DataError: a network whose edited picture is not finite.
         HeadError: the head does not read them.
     """
+    settings = settings or EvaluateSettings()
     on_stage("editing")
     found = edit_all(head.to(torch.float32), networks, pictures)
-    on_stage("editing moved networks")
-    weight_drift, picture_drift = _drift(head, networks.first(moved).point, seed)
-    runs = [row.run for row in networks.rows]
+    on_stage("editing transformed networks")
+    device = next(head.model.parameters()).device.type
+    exact = head.to(torch.float64) if has_float64(device) else head
+    weight_drift, picture_drift = _drift(exact, networks.first(most_transformed).point, settings.seed)
+    runs = networks.runs
     on_stage("bootstrap")
     zero = torch.zeros(len(networks), dtype=torch.float64)
     return EditReport(
@@ -137,14 +129,14 @@ def measure_editor(
         after=bootstrap(mean_absolute_error, zero, found.after, runs),
         psnr=(-10 * found.after.clamp_min(1e-20).log10()).mean().item(),
         change=_relative_change(networks.point, found.point),
-        moved=min(moved, len(networks)),
+        transformed=min(most_transformed, len(networks)),
         weight_drift=weight_drift,
         picture_drift=picture_drift,
         seconds=found.seconds / len(networks),
     )
 
 
-def edit_all(head: Head, networks: LabelledInrs, pictures: Tensor | None = None) -> Measured:
+def edit_all(head: Head, networks: LabelledNetworks, pictures: Tensor | None = None) -> Measured:
     """Edit networks, a batch at a time, and compare the pictures.
 
     Raises:
@@ -152,23 +144,24 @@ def edit_all(head: Head, networks: LabelledInrs, pictures: Tensor | None = None)
         HeadError: the head does not read them.
     """
     before, after, points = [], [], []
+    picture, edit = head.config.details.picture, EDITS[head.config.details.edit]
     seconds = 0.0
     for chosen in torch.arange(len(networks)).split(_TOGETHER):
         point = networks.select(chosen.tolist()).point
         started = time.process_time()
         new = head.predict(point)
         seconds += time.process_time() - started
-        shown = _pictures(point, head.config.details.picture)
+        shown = _pictures(point, picture)
         given = shown.clamp(-1, 1) if pictures is None else pictures[chosen].flatten(2).double()
-        target = EDITS[head.config.details.edit](given.unflatten(2, head.config.details.picture)).flatten(2)
+        target = edit(given.unflatten(2, picture)).flatten(2)
         before.append(editor_error(shown, target))
-        after.append(editor_error(_pictures(new, head.config.details.picture), target))
+        after.append(editor_error(_pictures(new, picture), target))
         points.append(new)
     errors = torch.cat(after)
     bad = (~errors.isfinite()).nonzero()
     if len(bad):
-        row = networks.rows[int(bad[0])]
-        raise DataError(row.file, "the edited picture is not finite: weights beyond a float's range", "leave it out")
+        file = networks.files[int(bad[0])]
+        raise DataError(file, "the edited picture is not finite: weights beyond a float's range", "leave it out")
     names = points[0].tensors
     joined = NetworkWeights(
         points[0].architecture, {n: torch.cat([point.tensors[n] for point in points]) for n in names}
@@ -177,18 +170,15 @@ def edit_all(head: Head, networks: LabelledInrs, pictures: Tensor | None = None)
 
 
 def _drift(head: Head, point: NetworkWeights, seed: int) -> tuple[float, float]:
-    """How far editing and moving are from commuting: of weights, and of pictures."""
-    # In float64, so that what is measured is the head and not the file's rounding of a moved phase.
-    exact = NetworkWeights(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
-    count = len(next(iter(exact.tensors.values())))
-    generator = torch.Generator().manual_seed(seed)
-    element = sample_element(point.architecture, generator, batch=(count,), phase=True)
-    moved = act(element, exact)
-    new, first = _edited(head, exact), _edited(head, moved)
+    """How far editing and transforming are from commuting: of weights, and of pictures."""
+    exact = in_float64(point)
+    element, other = transformed(exact, torch.Generator().manual_seed(seed), phase=True)
+    new, first = _edited(head, exact), _edited(head, other)
     second = act(element, new)
     size = torch.stack([tensor.flatten(1).abs().amax(1) for tensor in second.tensors.values()]).amax(0)
     gaps = [(first.tensors[n] - tensor).flatten(1).abs().amax(1) for n, tensor in second.tensors.items()]
-    pictures = _pictures(first, head.config.details.picture) - _pictures(new, head.config.details.picture)
+    picture = head.config.details.picture
+    pictures = _pictures(first, picture) - _pictures(new, picture)
     return (torch.stack(gaps).amax(0) / size).max().item(), pictures.abs().max().item()
 
 

@@ -15,7 +15,7 @@ _RECIPES = {
 }
 
 
-def known_pass(data: Path, architecture: Architecture) -> ForwardPass | None:
+def known_forward_pass(data: Path, architecture: Architecture) -> ForwardPass | None:
     """How the networks in a folder are run; None where they are convolutions and nothing tells.
 
     A network that starts with a linear layer holds no secret; a zoo's recipe tells of its networks.

@@ -1,4 +1,5 @@
-"""Read many networks of one architecture as one point in weight space, from files of one network or of many."""
+"""Read the networks that a table lists, all of one architecture, as one batch of weights: from files of one network or
+of many."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from nfn_cli.checkpoints import Checkpoint, population_of, read_members
 from nfn_cli.errors import DataError
 
 
-class Placed(Protocol):
+class Listed(Protocol):
     """Where a network is: a file, and its place along a packed file's population axis, None for a file of its own."""
 
     @property
@@ -27,8 +28,8 @@ class Placed(Protocol):
         """In a packed file."""
 
 
-def read_points(
-    rows: Sequence[Placed],
+def read_listed(
+    rows: Sequence[Listed],
     path_of: Callable[[str], Path],
     *,
     activation: str | None = None,
@@ -48,13 +49,13 @@ def read_points(
     by_file: dict[str, list[int]] = {}
     for position, row in enumerate(rows):
         by_file.setdefault(row.file, []).append(position)
-    points: list[NetworkWeights] = []
+    batches: list[NetworkWeights] = []
     order: list[int] = []
     for name, positions in by_file.items():
         members = [rows[position] for position in positions]
-        points.append(_read_members(path_of(name), members, activation, default_activation))
+        batches.append(_read_members(path_of(name), members, activation, default_activation))
         order += positions
-    return selected(_joined(points, list(by_file)), torch.tensor(order).argsort().tolist())
+    return selected(_joined(batches, list(by_file)), torch.tensor(order).argsort().tolist())
 
 
 def selected(point: NetworkWeights, indices: Sequence[int]) -> NetworkWeights:
@@ -82,7 +83,7 @@ def confined(folder: Path, name: str, table: Path) -> Path:
 
 
 def _read_members(
-    path: Path, members: Sequence[Placed], activation: str | None, default_activation: str | None
+    path: Path, members: Sequence[Listed], activation: str | None, default_activation: str | None
 ) -> NetworkWeights:
     """The members of one file, [len(members), *shape]."""
     indices = [member.index for member in members if member.index is not None]

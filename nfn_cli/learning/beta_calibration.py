@@ -1,4 +1,4 @@
-"""Make predictions right on average at every height.
+"""Beta calibration (Kull, Silva Filho and Flach 2017): make predictions right on average at every height.
 
 Dropout makes a member answer with noise while it is fitted and without it afterwards. The mean of a noisy sigmoid is
 drawn towards the middle, so what is fitted that way falls short without the noise, the more the further out: by two
@@ -20,7 +20,7 @@ _LEAST_DISPERSION = 1e-6
 
 
 def fitted_curve(logits: Tensor, accuracies: Tensor) -> Tensor:
-    """The curve [3] of a `Calibration` for logits [n] of networks with known accuracies [n].
+    """The curve [3] of `nfn_cli.nn.calibrated_accuracy.Calibration`, for logits [n] of networks of accuracies [n].
 
     A fractional logit (Papke and Wooldridge 1996): minimises the cross entropy, divided by the dispersion, which says
     how much less than coin flips accuracies scatter around the predictions. A normal prior holds the curve to what

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.learning.recalibration import fitted_curve
+from nfn_cli.learning.beta_calibration import fitted_curve
 from nfn_cli.nn.calibrated_accuracy import curved
 
 

@@ -1,11 +1,11 @@
-"""Networks that do not belong to a head's population: made from ones that do, or another population's.
+"""Networks out of a head's distribution: made from ones that are in it, or of another population.
 
 What is made is as close to trained weights as its kind allows, so that a head has something to find.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,23 +14,24 @@ from torch import Tensor
 
 from nfn_cli.architectures import NetworkWeights, chain
 from nfn_cli.errors import DataError
+from nfn_cli.learning.batches import batches
 from nfn_cli.learning.metrics import Estimate
 from nfn_cli.nn import Accepted
-from nfn_cli.zoo import LABELS_FILE, LabelledNetworks, read_networks, read_unlabelled
+from nfn_cli.zoo import LabelledNetworks
 
 SCALED_BY = 10.0
 
 
 @dataclass(frozen=True)
-class OutsiderReport:
-    """What share of some outsiders a head flags, with 95 % bootstrap intervals over runs.
+class OODReport:
+    """What share of some networks a head flags as out of distribution, with 95 % bootstrap intervals over runs.
 
     Attributes:
-        kind: of outsider.
+        kind: how they were made, or the name of their population.
         networks, runs: how many there are.
         flagged: the share of all.
         trained: how many have learned something: they, or the networks that they are made of, have a known accuracy of
-            more than 0.1 above chance. Of others, made outsiders can hardly be told apart by anybody.
+            more than 0.1 above chance. What is made of others can hardly be told apart by anybody.
         trained_flagged: the share of those, None if there are none.
     """
 
@@ -125,50 +126,61 @@ def thinned(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights
 
 Maker = Callable[[NetworkWeights, torch.Generator], NetworkWeights]
 
-# Those that every head is measured on, and those that a head's population is taught to tell.
+# Those that every head is measured on, and those that a head learns to tell from the networks that it is fitted to.
 MADE: dict[str, Maker] = {"shuffled entries": shuffled, "Gaussian weights": gaussian, "one layer x10": scaled_layer}
-_TAUGHT: tuple[Maker, ...] = (*MADE.values(), thinned)
+TAUGHT: tuple[Maker, ...] = (*MADE.values(), thinned)
 
 
-def made_outsiders(point: NetworkWeights, seed: int) -> dict[str, NetworkWeights]:
-    """One outsider of each kind for every network of a test population, by the name of the kind."""
+def made_out_of_distribution(
+    point: NetworkWeights, seed: int, makers: Mapping[str, Maker] = MADE
+) -> dict[str, NetworkWeights]:
+    """One network of each kind for every network of a test population, by the name of the kind."""
     generator = torch.Generator().manual_seed(seed)
-    return {kind: make(point, generator) for kind, make in MADE.items()}
+    return {kind: make(point, generator) for kind, make in makers.items()}
 
 
-def taught_outsiders(point: NetworkWeights, seed: int) -> list[NetworkWeights]:
-    """What the population of a head is taught to tell from training networks: made of these, several of each."""
-    generator = torch.Generator().manual_seed(seed)
-    return [make(point, generator) for make in _TAUGHT]
-
-
-def read_outsiders(
-    folders: Mapping[str, Path], accepted: Accepted, *, column: str = "test_accuracy", activation: str | None = None
+def read_out_of_distribution(
+    folders: Mapping[str, Path], accepted: Accepted, read: Callable[[Path], LabelledNetworks]
 ) -> dict[str, LabelledNetworks]:
-    """Read other populations, all of each.
+    """Read other populations.
 
     Args:
-        folders: zoos or folders of checkpoints, by their names. Without a `labels.csv` in one, each of its checkpoints
-            is a run of its own, of unknown accuracy.
+        folders: by their names.
         accepted: what the head reads.
-        column, activation: as in `read_networks`.
+        read: reads a folder.
 
     Raises:
         DataError, CheckpointError, ArchitectureError: one cannot be read, or not by the head.
     """
     found = {}
     for kind, folder in folders.items():
-        if (folder / LABELS_FILE).is_file():
-            networks = read_networks(
-                folder, column=column, activation=activation, default_activation=accepted.activation
-            )
-        else:
-            networks = read_unlabelled(folder, activation=activation, default_activation=accepted.activation)
-        reason = accepted.mismatch(networks.point.architecture)
+        found[kind] = read(folder)
+        reason = accepted.mismatch(found[kind].point.architecture)
         if reason:
-            raise DataError(folder, reason, "give outsiders that the head reads")
-        found[kind] = networks
+            raise DataError(folder, reason, "give networks that the head reads")
     return found
+
+
+def flags(
+    knows: Callable[[NetworkWeights], Tensor],
+    networks: LabelledNetworks,
+    makers: Mapping[str, Maker],
+    others: Mapping[str, LabelledNetworks],
+    seed: int,
+    on_stage: Callable[[str], None],
+) -> Iterator[tuple[str, LabelledNetworks, Tensor]]:
+    """Which networks a head flags, kind by kind: of those made of `networks`, then of other populations.
+
+    Args:
+        knows: whether each of a batch of networks is in distribution, bool [batch].
+        seed: of what is made.
+        on_stage: told each kind.
+    """
+    made = made_out_of_distribution(networks.point, seed, makers)
+    kinds = {kind: replace(networks, point=point) for kind, point in made.items()}
+    for kind, own in (kinds | dict(others)).items():
+        on_stage(f"out of distribution: {kind}")
+        yield kind, own, torch.cat([~knows(batch) for batch in batches(own.point)])
 
 
 def _mapped(point: NetworkWeights, change: Callable[[Tensor], Tensor]) -> NetworkWeights:

@@ -1,0 +1,110 @@
+"""Heads that classify implicit neural representations: from zoos of them, split by picture."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nfn_cli.errors import DataError
+from nfn_cli.learning.class_calibration import calibrate
+from nfn_cli.learning.class_card import class_card
+from nfn_cli.learning.class_report import ClassReport, measure_classifier
+from nfn_cli.learning.fitting import Stage, ensemble_stages
+from nfn_cli.learning.member_fit import class_loss
+from nfn_cli.learning.settings import TrainSettings
+from nfn_cli.learning.tasks.task import InrTask, Parts, require_part
+from nfn_cli.nn import Head
+from nfn_cli.nn.tasks.classification import ClassDetails
+from nfn_cli.zoo import LabelledNetworks
+
+_HELD_OUT = 0.05
+_FEWEST = 20
+
+
+@dataclass(frozen=True)
+class ClassifierSettings(TrainSettings[ClassReport]):
+    """How to fit a head that classifies, see `TrainSettings`.
+
+    Attributes:
+        count: training networks to use, the first ones; None takes all.
+        class_names: in the order of the labels; None names them by their numbers.
+    """
+
+    task = "classify-inr"
+
+    kind: str | None = "coordinate-probe"
+    count: int | None = None
+    class_names: tuple[str, ...] | None = None
+
+
+class ClassLearning(InrTask[ClassifierSettings, ClassReport]):
+    """`nfn train-inr`, and `nfn evaluate-inr` for heads that classify."""
+
+    settings = ClassifierSettings
+    measure = staticmethod(measure_classifier)
+    card = staticmethod(class_card)
+
+    def parts(
+        self, networks: LabelledNetworks, settings: ClassifierSettings, data: Path
+    ) -> tuple[Parts, ClassifierSettings]:
+        """See `LearningTask`.
+
+        The pictures of the training part that are held out follow from their names, not from how many there are.
+        """
+        train: list[int] = []
+        held_out: list[int] = []
+        for place, (run, split) in enumerate(zip(networks.runs, networks.splits, strict=True)):
+            if split == "train":
+                (held_out if _share(run) < _HELD_OUT else train).append(place)
+        parts = Parts(networks.select(train[: settings.count]), networks.select(held_out), networks.part("test"))
+        require_part(parts.train, "training", _FEWEST, data)
+        require_part(parts.held_out, "held-out", 2, data)
+        require_part(parts.test, "test", 2, data)
+        names = settings.class_names or tuple(map(str, range(int(networks.targets.max()) + 1)))
+        if len(names) < 2:
+            raise DataError(data, "all its networks are of one class", "give networks of two classes or more")
+        require_classes(networks, len(names), data)
+        return parts, replace(settings, class_names=names)
+
+    def details(self, settings: ClassifierSettings, train: LabelledNetworks) -> ClassDetails:
+        """See `LearningTask`."""
+        return ClassDetails(settings.class_names or ())
+
+    def facts(self, settings: ClassifierSettings, networks: LabelledNetworks, parts: Parts) -> dict[str, Any]:
+        """See `LearningTask`."""
+        return {"networks": len(parts.train), "count": settings.count}
+
+    def made_of(self, settings: ClassifierSettings) -> dict[str, Any]:
+        """See `LearningTask`."""
+        return {"number of classes": len(settings.class_names or ()), "count": settings.count}
+
+    def stages(self, model: Any, train: LabelledNetworks, settings: ClassifierSettings, device: str) -> list[Stage]:
+        """See `LearningTask`."""
+        inputs = model.encode(train.point)
+        return ensemble_stages(model, inputs, train.targets.to(device), settings.fit, loss=class_loss)
+
+    def calibrate(self, head: Head, parts: Parts, settings: ClassifierSettings) -> None:
+        """See `LearningTask`."""
+        calibrate(head, parts.train, parts.held_out, settings.fit.seed)
+
+    def require_measurable(self, networks: LabelledNetworks, head: Head, data: Path) -> None:
+        """See `LearningTask`."""
+        require_classes(networks, len(head.config.details.classes), data)
+
+
+def require_classes(networks: LabelledNetworks, classes: int, data: Path) -> None:
+    """Check that every label is one of the head's classes.
+
+    Raises:
+        DataError: one is not.
+    """
+    highest = int(networks.targets.max())
+    if highest >= classes:
+        raise DataError(data, f"has a class {highest}, the head knows 0 to {classes - 1}", "leave its networks out")
+
+
+def _share(run: str) -> float:
+    """A number in [0, 1) that follows from a name."""
+    return int.from_bytes(hashlib.sha256(run.encode()).digest()[:8], "big") / 2**64
