@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, TypeVar
 
 from nfn_cli.checkpoints.companions import is_companion
-from nfn_cli.checkpoints.discover import SUFFIXES
+from nfn_cli.checkpoints.formats.registry import SUFFIXES
 from nfn_cli.errors import CheckpointError, NfnError
 
 Found = TypeVar("Found")

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from torch import Tensor
 
-Format = Literal["safetensors", "torch", "torch-legacy", "sharded"]
 Fact = str | int | float | bool | tuple[int | float, ...]
 
 
@@ -19,7 +17,7 @@ class Checkpoint:
 
     Attributes:
         path: the file that was read; the index, for a sharded checkpoint.
-        format: told from the bytes.
+        format: name of the one of `FORMATS` that its bytes tell.
         tensors: by name, in the file's order, without the prefixes that wrappers add.
         metadata: the known facts (`FACTS`), where the file tells them; texts in safetensors files.
         ordered: whether the file's order is the module's. PyTorch keeps it; safetensors sorts tensors by its own rule.
@@ -31,7 +29,7 @@ class Checkpoint:
     """
 
     path: Path
-    format: Format
+    format: str
     tensors: Mapping[str, Tensor]
     metadata: Mapping[str, Fact]
     ordered: bool

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from nfn_cli.checkpoints.parted import PartedTensors
-from nfn_cli.checkpoints.safetensors_format import changed_since
-from nfn_cli.checkpoints.together import Stamped, stamp
+from nfn_cli.checkpoints.together import Stamped, changed_since, stamp
 from nfn_cli.checkpoints.validate import require_finite
 from nfn_cli.errors import CheckpointError
 

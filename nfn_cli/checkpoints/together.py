@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from nfn_cli.checkpoints.atomic import ASIDE, hidden, synced_each, write_text_atomically
 from nfn_cli.checkpoints.index import is_below, is_index, read_weight_map
 from nfn_cli.checkpoints.printable import printable
+from nfn_cli.checkpoints.sniff import sniff
 from nfn_cli.errors import CheckpointError, DataError
 from nfn_cli.folders import held, make_folder, remove_empty
 
@@ -179,6 +180,11 @@ def stamp(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
+def changed_since(path: Path) -> CheckpointError:
+    """What to raise where a file is no longer what was read from it."""
+    return CheckpointError(path, "the file has changed since it was read", "try again once nothing writes it")
+
+
 def changed(files: Iterable[Stamped]) -> Path | None:
     """The first of these files that is another now, or is about to be; None if none is."""
     for file, stamp in files:
@@ -263,8 +269,6 @@ def _require_one_checkpoint(root: Path, renames: Sequence[_Rename]) -> None:
         ValueError, CheckpointError: the renames are not those of an index and all its shards, or a file of another kind
             is in such a place.
     """
-    from nfn_cli.checkpoints.sniff import sniff  # which imports `discover`, and that this file
-
     *shards, last = renames
     index = root / last.place
     if not is_index(index) or "/" in last.place or len({rename.aside for rename in renames}) < len(renames):

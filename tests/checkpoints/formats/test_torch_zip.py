@@ -202,14 +202,6 @@ def test_archives_of_other_writers_stay_as_they_are(order: str, zip64: bool, tmp
     assert read_checkpoint(out).tensors["fc.weight"].flatten().tolist() == [-value for value in values]
 
 
-def test_a_legacy_file_with_objects_is_not_written_back_in_part(tmp_path: Path) -> None:
-    path = tmp_path / "in.pt"
-    torch.save({"model": weights(), "args": argparse.Namespace(a=1)}, path, _use_new_zipfile_serialization=False)
-    with pytest.raises(CheckpointError, match=r"objects that nfn does not read, which would be lost; load it and save"):
-        negated(path, tmp_path / "out.pt")
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_the_metadata_of_a_state_dict_stays(tmp_path: Path) -> None:
     for zipped in (True, False):
         path, out = tmp_path / f"in-{zipped}.pt", tmp_path / f"out-{zipped}.pt"
