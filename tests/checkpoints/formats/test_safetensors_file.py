@@ -22,6 +22,12 @@ Write = Callable[..., Path]
 StateDict = OrderedDict[str, Tensor]
 
 
+def sample(folder: Path, tensors: dict[str, Tensor]) -> Path:
+    """Write a file of this format."""
+    save_file(tensors, folder / "sample.safetensors")
+    return folder / "sample.safetensors"
+
+
 # A header of 19280 bytes begins with "PK", as a zip file does.
 @pytest.mark.parametrize(
     "beginning", [b"PK", b"\x08\x07\x12", b"\x08\x08\x12", b"\x1f\x8b", b"\x80\x02", b"<!", b"{", b" {", b"\n{"]

@@ -18,6 +18,11 @@ from nfn_cli.errors import CheckpointError
 StateDict = OrderedDict[str, Tensor]
 
 
+def sample(folder: Path, tensors: dict[str, Tensor]) -> Path:
+    """Write a file of this format."""
+    return saved(folder, tensors)
+
+
 def saved(folder: Path, loaded: object) -> Path:
     path = folder / "in.pt"
     torch.save(loaded, path, _use_new_zipfile_serialization=False)

@@ -20,6 +20,12 @@ from nfn_cli.checkpoints import PartedTensors, read_checkpoint, rewrite_checkpoi
 from nfn_cli.errors import CheckpointError
 
 
+def sample(folder: Path, tensors: dict[str, Tensor]) -> Path:
+    """Write a file of this format."""
+    torch.save(tensors, folder / "sample.pt")
+    return folder / "sample.pt"
+
+
 class Mode(enum.Enum):
     """An option of a training script."""
 
