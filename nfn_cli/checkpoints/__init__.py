@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from nfn_cli.lazy import lazily
 
 if TYPE_CHECKING:
-    from nfn_cli.checkpoints.address import RemoteFacts, StoreError, fetched, is_address, list_address, remote_facts
     from nfn_cli.checkpoints.atomic import (
         require_writable,
         save_tensors,
@@ -22,18 +21,26 @@ if TYPE_CHECKING:
     )
     from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact
     from nfn_cli.checkpoints.discover import find_checkpoints, natural_key, no_checkpoint, walk_checkpoints
+    from nfn_cli.checkpoints.file_names import require_folder_name, require_safetensors_name, require_same_format
     from nfn_cli.checkpoints.formats.checkpoint_format import CheckpointFormat
     from nfn_cli.checkpoints.formats.registry import FORMATS, SUFFIXES, format_named
     from nfn_cli.checkpoints.formats.safetensors_file import POPULATION_KEY, PackedError
-    from nfn_cli.checkpoints.naming import require_folder_name, require_safetensors_name, require_same_format
-    from nfn_cli.checkpoints.opened import OpenedFile, open_tensors
-    from nfn_cli.checkpoints.parted import PartedTensors
-    from nfn_cli.checkpoints.population import population_of, read_members
+    from nfn_cli.checkpoints.object_store import (
+        RemoteFacts,
+        StoreError,
+        fetched,
+        is_address,
+        list_address,
+        remote_facts,
+    )
+    from nfn_cli.checkpoints.opened_file import OpenedFile, open_tensors
+    from nfn_cli.checkpoints.packed_population import population_of, read_members
     from nfn_cli.checkpoints.read import open_checkpoint, read_checkpoint
+    from nfn_cli.checkpoints.replacement import settle
     from nfn_cli.checkpoints.rewrite import rewrite_checkpoint
     from nfn_cli.checkpoints.tensor_facts import TensorFacts, measure_tensors
     from nfn_cli.checkpoints.tensor_map import TensorMap
-    from nfn_cli.checkpoints.together import settle
+    from nfn_cli.checkpoints.tensors_in_parts import PartedTensors
 else:
     __getattr__, __dir__ = lazily(__name__)
 

@@ -1,4 +1,4 @@
-"""From a path to a checkpoint: tell the format, read, unwrap, validate."""
+"""From a path to a checkpoint: find the format, read, unwrap, validate."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from nfn_cli.checkpoints.checkpoint import Checkpoint
 from nfn_cli.checkpoints.discover import only_checkpoint
+from nfn_cli.checkpoints.find_state_dict import strip_wrappers
 from nfn_cli.checkpoints.formats.checkpoint_format import CheckpointFormat
 from nfn_cli.checkpoints.formats.reader import Contents
 from nfn_cli.checkpoints.formats.sharded import read_sharded
-from nfn_cli.checkpoints.nested import strip_wrappers
+from nfn_cli.checkpoints.replacement import Stamped, stamped
 from nfn_cli.checkpoints.sniff import sniff, sniff_shard
 from nfn_cli.checkpoints.tensor_map import Place, TensorMap
-from nfn_cli.checkpoints.ties import joined, shared_memory, strip_told
-from nfn_cli.checkpoints.together import Stamped, stamped
+from nfn_cli.checkpoints.ties import joined, shared_memory, strip_stated
 from nfn_cli.checkpoints.validate import require_dense, require_matrix, require_weights
 from nfn_cli.errors import CheckpointError
 
@@ -40,8 +40,8 @@ def read_checkpoint(path: str | os.PathLike[str], *, entry: str | None = None) -
 def open_checkpoint(path: str | os.PathLike[str], *, entry: str | None = None) -> Checkpoint:
     """As `read_checkpoint`, with tensors that are read when they are asked for and not kept (a `TensorMap`).
 
-    All is checked that headers tell: shapes, dtypes, and that the file holds all entries. Whether weights are finite is
-    checked as they are read. A legacy PyTorch file, and one of a machine with the other order of bytes, is read whole.
+    Headers are checked at once: shapes, dtypes, and that the file holds all entries. Whether weights are finite is
+    checked as they are read. A legacy PyTorch file, and one of a machine with the other byte order, is read whole.
 
     Raises:
         CheckpointError: as `read_checkpoint`; of numbers that are not finite when they are read.
@@ -73,7 +73,7 @@ def _checkpoint(path: str | os.PathLike[str], entry: str | None, places: _Places
     tensors: Mapping[str, Tensor] = strip_wrappers(named)
     (require_weights if places is None else require_matrix)(file, tensors)
     shared = tuple((group[0], name) for group in shared_memory(tensors) for name in group[1:])
-    ties = joined(tensors, (*shared, *strip_told(contents.ties, named, tensors)))
+    ties = joined(tensors, (*shared, *strip_stated(contents.ties, named, tensors)))
     if places is not None:
         tensors = TensorMap(file, strip_wrappers({name: places[name] for name in named}), files)
     raw, own = next(zip(named, tensors, strict=True), ("", ""))

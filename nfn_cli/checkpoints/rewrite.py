@@ -11,17 +11,17 @@ from torch import Tensor
 
 from nfn_cli.checkpoints.atomic import require_writable, write_text_atomically
 from nfn_cli.checkpoints.checkpoint import Checkpoint
+from nfn_cli.checkpoints.find_state_dict import strip_wrappers
 from nfn_cli.checkpoints.formats.reader import Change
 from nfn_cli.checkpoints.formats.registry import SHARDED, format_named
 from nfn_cli.checkpoints.formats.sharded import confined
 from nfn_cli.checkpoints.hub_cache import SHARED, is_blob
-from nfn_cli.checkpoints.index import is_index, read_weight_map
-from nfn_cli.checkpoints.nested import strip_wrappers
-from nfn_cli.checkpoints.parted import parts_of
 from nfn_cli.checkpoints.printable import printable
+from nfn_cli.checkpoints.replacement import changed, changed_since, replaced_together
+from nfn_cli.checkpoints.shard_index import is_index, read_weight_map
 from nfn_cli.checkpoints.sniff import sniff
 from nfn_cli.checkpoints.tensor_map import TensorMap
-from nfn_cli.checkpoints.together import changed, changed_since, replaced_together
+from nfn_cli.checkpoints.tensors_in_parts import parts_of
 from nfn_cli.errors import CheckpointError
 
 _WAIT = "try again once nothing writes it"

@@ -1,4 +1,4 @@
-"""Tell a file's format from its first bytes, never from its name."""
+"""Find a file's format from its first bytes, never from its name. No torch here."""
 
 from __future__ import annotations
 

@@ -16,14 +16,14 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from nfn_cli.checkpoints.find_state_dict import find_facts, find_state_dict, plain
 from nfn_cli.checkpoints.formats.reader import MAPPED_FROM, Contents
-from nfn_cli.checkpoints.husk import unread_kind
-from nfn_cli.checkpoints.nested import find_facts, find_state_dict, plain
 from nfn_cli.checkpoints.printable import printable
 from nfn_cli.checkpoints.rebuild import Storage, StorageType
 from nfn_cli.checkpoints.tensor_map import Place
 from nfn_cli.checkpoints.tensor_map import placed as placed_at
 from nfn_cli.checkpoints.unpickle import AttackError, FindStorage, OpcodeError, Unpickler
+from nfn_cli.checkpoints.unread_objects import unread_kind
 from nfn_cli.checkpoints.zip_records import Record, contents_of, find_records
 from nfn_cli.errors import CheckpointError
 

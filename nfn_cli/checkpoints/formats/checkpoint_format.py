@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class CheckpointFormat:
     r"""A format that nfn reads.
 
-    A file's format is told from its bytes: by `certain`, then by the members of a zip archive or by `begins`. Suffixes
+    The bytes of a file decide its format: by `certain`, then by the members of a zip archive or by `begins`. Suffixes
     only say which files of a folder are looked at.
 
     Attributes:

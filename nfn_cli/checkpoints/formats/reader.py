@@ -25,7 +25,7 @@ class Contents:
 
     Attributes:
         tensors: by their names in the file and in its order.
-        facts: the known facts about the network (`nested.FACTS`).
+        facts: the known facts about the network (`find_state_dict.FACTS`).
         ties: pairs of names that the file says are one tensor; the second may be missing among `tensors`.
         places: where the entries of each tensor are in the file, if that was asked for; a tensor that cannot be read by
             itself stands for its place, and so does each tensor where this is empty.

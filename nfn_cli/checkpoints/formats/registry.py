@@ -55,7 +55,7 @@ FORMATS: tuple[CheckpointFormat, ...] = (
     ),
     SHARDED,
 )
-# Files with these are checkpoints; an index is told by its whole ending.
+# Files with these are checkpoints; an index is known by its whole ending.
 SUFFIXES = tuple(dict.fromkeys(suffix for own in FORMATS if not own.sharded for suffix in own.suffixes))
 
 SAVE = "save the state dict with safetensors, or with torch.save(model.state_dict(), ...)"

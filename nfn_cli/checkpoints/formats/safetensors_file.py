@@ -15,12 +15,12 @@ from torch import Tensor
 
 from nfn_cli.checkpoints.atomic import write_atomically
 from nfn_cli.checkpoints.checkpoint import Fact
+from nfn_cli.checkpoints.find_state_dict import FACTS
 from nfn_cli.checkpoints.formats.reader import MAPPED_FROM, Changes, Contents
-from nfn_cli.checkpoints.nested import FACTS
 from nfn_cli.checkpoints.printable import is_utf8, printable
+from nfn_cli.checkpoints.replacement import changed_since
 from nfn_cli.checkpoints.tensor_map import placed as placed_at
-from nfn_cli.checkpoints.ties import told_ties
-from nfn_cli.checkpoints.together import changed_since
+from nfn_cli.checkpoints.ties import stated_ties
 from nfn_cli.errors import CheckpointError
 
 # A file whose tensors have a leading axis of networks carries this key in its metadata.
@@ -44,7 +44,7 @@ def read(path: Path, entry: str | None = None, *, placed: bool = False) -> Conte
     if not placed:
         tensors, metadata = _tensors(path)
         _require_one(path, metadata)
-        return Contents(tensors, _facts(metadata), told_ties(tensors, metadata))
+        return Contents(tensors, _facts(metadata), stated_ties(tensors, metadata))
 
     def with_starts() -> tuple[dict[str, Tensor], dict[str, str], dict[str, int]]:
         tensors, metadata = _mapped(path)  # checks the header first of all
@@ -53,7 +53,7 @@ def read(path: Path, entry: str | None = None, *, placed: bool = False) -> Conte
     tensors, metadata, starts = _opened(path, with_starts)
     _require_one(path, metadata)
     places = {name: placed_at(path, starts[name], tensor) for name, tensor in tensors.items()}
-    return Contents(tensors, _facts(metadata), told_ties(tensors, metadata), places)
+    return Contents(tensors, _facts(metadata), stated_ties(tensors, metadata), places)
 
 
 def read_all(path: Path) -> Contents:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nfn_cli.checkpoints.atomic import write_atomically
+from nfn_cli.checkpoints.find_state_dict import find_container, other_tensors
 from nfn_cli.checkpoints.formats.reader import Changes, Contents
-from nfn_cli.checkpoints.nested import find_container, other_tensors
 from nfn_cli.checkpoints.torch_format import all_tensors_of, read_torch, state_dict_of
 from nfn_cli.errors import CheckpointError
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from nfn_cli.checkpoints.atomic import write_atomically
+from nfn_cli.checkpoints.find_state_dict import find_container, other_tensors
 from nfn_cli.checkpoints.formats.reader import Change, Changes, Contents
-from nfn_cli.checkpoints.nested import find_container, other_tensors
 from nfn_cli.checkpoints.printable import printable
+from nfn_cli.checkpoints.replacement import changed_since
 from nfn_cli.checkpoints.ties import shared_memory
-from nfn_cli.checkpoints.together import changed_since
 from nfn_cli.checkpoints.torch_format import StoredBytes, all_tensors_of, read_torch, state_dict_of
 from nfn_cli.checkpoints.zip_records import DamagedZipError, contents_of, renew_checksums
 from nfn_cli.errors import CheckpointError

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from nfn_cli.checkpoints.checkpoint import Fact
 from nfn_cli.checkpoints.discover import only_checkpoint
+from nfn_cli.checkpoints.find_state_dict import strip_wrappers
 from nfn_cli.checkpoints.formats.sharded import read_sharded
-from nfn_cli.checkpoints.nested import strip_wrappers
 from nfn_cli.checkpoints.sniff import sniff, sniff_shard
 from nfn_cli.checkpoints.validate import claims_more
 
@@ -23,7 +23,7 @@ class OpenedFile:
 
     Attributes:
         path: the file that was read; the index, for a sharded checkpoint.
-        format: name of the one of `FORMATS` that its bytes tell.
+        format: name of one of `FORMATS`, seen from the bytes.
         tensors: in the file's order, with the names of `Checkpoint` where there is one state dict; else every tensor
             with the dotted name of its place, such as `state.0.exp_avg`, which is empty for a tensor saved by itself.
             Some may be sparse, quantized, nested or without data.

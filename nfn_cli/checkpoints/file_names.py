@@ -1,4 +1,4 @@
-"""Names that fit what is written under them: a checkpoint keeps its format, so its name tells no other. No torch."""
+"""Check that the name of a file to write fits its format: a checkpoint is written back in its own. No torch here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from nfn_cli.checkpoints.formats.registry import SAFETENSORS, SUFFIXES
-from nfn_cli.checkpoints.index import INDEX_SUFFIX, is_index
+from nfn_cli.checkpoints.shard_index import INDEX_SUFFIX, is_index
 from nfn_cli.checkpoints.sniff import sniff
 from nfn_cli.errors import CheckpointError, UsageError
 

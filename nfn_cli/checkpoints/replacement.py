@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nfn_cli.checkpoints.atomic import ASIDE, hidden, synced_each, write_text_atomically
-from nfn_cli.checkpoints.index import is_below, is_index, read_weight_map
 from nfn_cli.checkpoints.printable import printable
+from nfn_cli.checkpoints.shard_index import is_below, is_index, read_weight_map
 from nfn_cli.checkpoints.sniff import sniff
 from nfn_cli.errors import CheckpointError, DataError
 from nfn_cli.folders import held, make_folder, remove_empty
@@ -38,7 +38,7 @@ class _Rename:
 
     Attributes:
         aside, place: POSIX paths from the journal's folder.
-        size, written: bytes, and nanoseconds: they tell the new file, once it is in its place, from the old one.
+        size, written: bytes, and nanoseconds: the new file has these, and the old one has not.
     """
 
     aside: str
@@ -167,7 +167,7 @@ def settle(folder: Path) -> None:
 
 
 def stamped(file: Path) -> Stamped:
-    """A file, and what tells later whether it has been replaced or written to."""
+    """A file, and what shows later whether it has been replaced or written to."""
     try:
         status = os.stat(file)
     except (OSError, ValueError):  # reading it will say why
@@ -176,7 +176,7 @@ def stamped(file: Path) -> Stamped:
 
 
 def stamp(status: os.stat_result) -> tuple[int, ...]:
-    """What tells a file from another one in its place, and from itself once it has been written to."""
+    """What differs between a file and one that has replaced it, and changes when the file is written to."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
@@ -186,7 +186,7 @@ def changed_since(path: Path) -> CheckpointError:
 
 
 def changed(files: Iterable[Stamped]) -> Path | None:
-    """The first of these files that is another now, or is about to be; None if none is."""
+    """The first of these files that has been replaced or written to, or is about to be; None if none is."""
     for file, stamp in files:
         if stamped(file) != (file, stamp) or os.path.lexists(file.parent / JOURNAL):
             return file
