@@ -13,9 +13,9 @@ from functools import lru_cache
 from itertools import pairwise
 
 from nfn_cli.architectures.beside import Taken
+from nfn_cli.architectures.family_names import counts_on, is_restart, may_be_heads
 from nfn_cli.architectures.layer import Layer
 from nfn_cli.architectures.names import first_difference, rank, shared_tokens, tokens
-from nfn_cli.architectures.family_names import counts_on, is_restart, may_be_heads
 from nfn_cli.architectures.scopes import Path, Scopes
 
 _CONVOLVES = {"conv", "convs", "cnn", "convnet", "vision", "visual", "image"}
