@@ -5,17 +5,26 @@
 'linear 2->8, linear 8->3 (tanh)'
 """
 
-from nfn_cli.architectures.activations import FUNCTIONS, Activation, canonical_activation
-from nfn_cli.architectures.architecture import COORDINATES, Architecture, NeuronGroup, TensorSpec, chain
-from nfn_cli.architectures.forward import functional_forward, population_forward
-from nfn_cli.architectures.frequencies import parsed_frequencies
-from nfn_cli.architectures.layer import Layer, Stage, StageKind
-from nfn_cli.architectures.network_weights import NetworkWeights, stack
-from nfn_cli.architectures.read import ReadNetwork, read_network, read_weights
-from nfn_cli.architectures.reading import Reading
-from nfn_cli.architectures.roles import AxisRole, Side
-from nfn_cli.architectures.told import Told
-from nfn_cli.architectures.value_range import DEFAULT_RANGE, from_plain_range, to_plain_range
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nfn_cli.lazy import lazily
+
+if TYPE_CHECKING:
+    from nfn_cli.architectures.activations import FUNCTIONS, Activation, canonical_activation
+    from nfn_cli.architectures.architecture import COORDINATES, Architecture, NeuronGroup, TensorSpec, chain
+    from nfn_cli.architectures.forward import functional_forward, population_forward
+    from nfn_cli.architectures.frequencies import parsed_frequencies
+    from nfn_cli.architectures.layer import Layer, Stage, StageKind
+    from nfn_cli.architectures.network_weights import NetworkWeights, stack
+    from nfn_cli.architectures.read import ReadNetwork, read_network, read_weights
+    from nfn_cli.architectures.reading import Reading
+    from nfn_cli.architectures.roles import AxisRole, Side
+    from nfn_cli.architectures.told import Told
+    from nfn_cli.architectures.value_range import DEFAULT_RANGE, from_plain_range, to_plain_range
+else:
+    __getattr__, __dir__ = lazily(__name__)
 
 __all__ = [
     "COORDINATES",

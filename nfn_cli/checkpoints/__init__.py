@@ -5,33 +5,52 @@
 ['conv2', 'conv10']
 """
 
-from nfn_cli.checkpoints.address import RemoteFacts, StoreError, fetched, is_address, list_address, remote_facts
-from nfn_cli.checkpoints.atomic import (
-    require_writable,
-    save_tensors,
-    synced_together,
-    write_atomically,
-    write_text_atomically,
-)
-from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact, Format
-from nfn_cli.checkpoints.discover import SUFFIXES, find_checkpoints, natural_key, no_checkpoint, walk_checkpoints
-from nfn_cli.checkpoints.naming import require_folder_name, require_safetensors_name, require_same_format
-from nfn_cli.checkpoints.opened import OpenedFile, open_tensors
-from nfn_cli.checkpoints.parted import PartedTensors
-from nfn_cli.checkpoints.population import population_of, read_members
-from nfn_cli.checkpoints.read import open_checkpoint, read_checkpoint
-from nfn_cli.checkpoints.rewrite import rewrite_checkpoint
-from nfn_cli.checkpoints.safetensors_format import POPULATION_KEY, PackedError
-from nfn_cli.checkpoints.tensor_facts import TensorFacts, measure_tensors
-from nfn_cli.checkpoints.tensor_map import TensorMap
-from nfn_cli.checkpoints.together import settle
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nfn_cli.lazy import lazily
+
+if TYPE_CHECKING:
+    from nfn_cli.checkpoints.atomic import (
+        require_writable,
+        save_tensors,
+        synced_together,
+        write_atomically,
+        write_text_atomically,
+    )
+    from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact
+    from nfn_cli.checkpoints.discover import find_checkpoints, natural_key, no_checkpoint, walk_checkpoints
+    from nfn_cli.checkpoints.file_names import require_folder_name, require_safetensors_name, require_same_format
+    from nfn_cli.checkpoints.formats.checkpoint_format import CheckpointFormat
+    from nfn_cli.checkpoints.formats.registry import FORMATS, SUFFIXES, format_named
+    from nfn_cli.checkpoints.formats.safetensors_file import POPULATION_KEY, PackedError
+    from nfn_cli.checkpoints.object_store import (
+        RemoteFacts,
+        StoreError,
+        fetched,
+        is_address,
+        list_address,
+        remote_facts,
+    )
+    from nfn_cli.checkpoints.opened_file import OpenedFile, open_tensors
+    from nfn_cli.checkpoints.packed_population import population_of, read_members
+    from nfn_cli.checkpoints.read import open_checkpoint, read_checkpoint
+    from nfn_cli.checkpoints.replacement import settle
+    from nfn_cli.checkpoints.rewrite import rewrite_checkpoint
+    from nfn_cli.checkpoints.tensor_facts import TensorFacts, measure_tensors
+    from nfn_cli.checkpoints.tensor_map import TensorMap
+    from nfn_cli.checkpoints.tensors_in_parts import PartedTensors
+else:
+    __getattr__, __dir__ = lazily(__name__)
 
 __all__ = [
+    "FORMATS",
     "POPULATION_KEY",
     "SUFFIXES",
     "Checkpoint",
+    "CheckpointFormat",
     "Fact",
-    "Format",
     "OpenedFile",
     "PackedError",
     "PartedTensors",
@@ -41,6 +60,7 @@ __all__ = [
     "TensorMap",
     "fetched",
     "find_checkpoints",
+    "format_named",
     "is_address",
     "list_address",
     "measure_tensors",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Within a batch, whether a file waits for its end; None outside.
 _WAITING: ContextVar[bool | None] = ContextVar("waiting", default=None)
-# How files are called that wait aside for others (see `together`), and those that become such ones.
+# Names of files that are written beside the ones they will replace (see `replacement`).
 ASIDE = re.compile(r"\.[0-9a-f]{16}\.new")
 _LARGE = 1 << 24  # bytes; from here on, waiting for the disk is little beside writing
 
@@ -100,7 +100,7 @@ def write_atomically(path: Path, write: Callable[[Path], None], *, overwrite: bo
 
 
 def hidden(target: Path, suffix: str) -> Path:
-    """A new, hidden name in the folder of a file, for what shall get that file's name."""
+    """A new, hidden name in the folder of a file, for what will get that file's name."""
     return target.with_name(f".{secrets.token_hex(8)}{suffix}")
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from torch import Tensor
 
-Format = Literal["safetensors", "torch", "torch-legacy", "sharded"]
 Fact = str | int | float | bool | tuple[int | float, ...]
 
 
@@ -19,19 +17,19 @@ class Checkpoint:
 
     Attributes:
         path: the file that was read; the index, for a sharded checkpoint.
-        format: told from the bytes.
+        format: name of one of `FORMATS`, seen from the bytes.
         tensors: by name, in the file's order, without the prefixes that wrappers add.
-        metadata: the known facts (`FACTS`), where the file tells them; texts in safetensors files.
+        metadata: the known facts (`FACTS`) that the file states; texts in safetensors files.
         ordered: whether the file's order is the module's. PyTorch keeps it; safetensors sorts tensors by its own rule.
         ties: names that share memory, each set in the order of `tensors`. A safetensors file holds one of them, and
-            tells the others in its metadata: they stand behind it here, and not among `tensors`.
+            names the others in its metadata: they stand behind it here, and not among `tensors`.
         entry: the entry of a PyTorch file that was asked for, with dots for nested ones; None for the file's only one.
         stripped: what every name in the file begins with and none in `tensors`, such as `module.`.
-        files: all that were read, as `together.stamped` gives them, so that it can be told whether they have changed.
+        files: all that were read, as `replacement.stamped` gives them, to see later whether one has changed.
     """
 
     path: Path
-    format: Format
+    format: str
     tensors: Mapping[str, Tensor]
     metadata: Mapping[str, Fact]
     ordered: bool

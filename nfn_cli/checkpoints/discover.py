@@ -8,12 +8,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nfn_cli.checkpoints.companions import is_companion
-from nfn_cli.checkpoints.index import INDEX_SUFFIX, is_index, shards_of
+from nfn_cli.checkpoints.formats.registry import SUFFIXES
 from nfn_cli.checkpoints.printable import printable
-from nfn_cli.checkpoints.together import JOURNAL, settle
+from nfn_cli.checkpoints.replacement import JOURNAL, settle
+from nfn_cli.checkpoints.shard_index import INDEX_SUFFIX, is_index, shards_of
 from nfn_cli.errors import CheckpointError
-
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
 
 def find_checkpoints(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:

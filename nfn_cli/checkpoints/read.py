@@ -1,4 +1,4 @@
-"""From a path to a checkpoint: tell the format, read, unwrap, validate."""
+"""From a path to a checkpoint: find the format, read, unwrap, validate."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact, Format
+from nfn_cli.checkpoints.checkpoint import Checkpoint
 from nfn_cli.checkpoints.discover import only_checkpoint
-from nfn_cli.checkpoints.husk import unread_kind
-from nfn_cli.checkpoints.nested import FACTS, find_facts, find_state_dict, strip_wrappers
-from nfn_cli.checkpoints.safetensors_format import place_safetensors, read_safetensors
-from nfn_cli.checkpoints.sharded import read_sharded
-from nfn_cli.checkpoints.sniff import Sniffed, sniff
-from nfn_cli.checkpoints.tensor_map import Place, TensorMap, placed
-from nfn_cli.checkpoints.ties import joined, shared_memory, strip_told, told_ties
-from nfn_cli.checkpoints.together import Stamped, stamped
+from nfn_cli.checkpoints.find_state_dict import strip_wrappers
+from nfn_cli.checkpoints.formats.checkpoint_format import CheckpointFormat
+from nfn_cli.checkpoints.formats.reader import Contents
+from nfn_cli.checkpoints.formats.sharded import read_sharded
+from nfn_cli.checkpoints.replacement import Stamped, stamped
+from nfn_cli.checkpoints.sniff import sniff, sniff_shard
+from nfn_cli.checkpoints.tensor_map import Place, TensorMap
+from nfn_cli.checkpoints.ties import joined, shared_memory, strip_stated
 from nfn_cli.checkpoints.validate import require_dense, require_matrix, require_weights
 from nfn_cli.errors import CheckpointError
 
@@ -40,8 +40,8 @@ def read_checkpoint(path: str | os.PathLike[str], *, entry: str | None = None) -
 def open_checkpoint(path: str | os.PathLike[str], *, entry: str | None = None) -> Checkpoint:
     """As `read_checkpoint`, with tensors that are read when they are asked for and not kept (a `TensorMap`).
 
-    All is checked that headers tell: shapes, dtypes, and that the file holds all entries. Whether weights are finite is
-    checked as they are read. A legacy PyTorch file, and one of a machine with the other order of bytes, is read whole.
+    Headers are checked at once: shapes, dtypes, and that the file holds all entries. Whether weights are finite is
+    checked as they are read. A legacy PyTorch file, and one of a machine with the other byte order, is read whole.
 
     Raises:
         CheckpointError: as `read_checkpoint`; of numbers that are not finite when they are read.
@@ -60,72 +60,35 @@ def _checkpoint(path: str | os.PathLike[str], entry: str | None, places: _Places
     """
     file = only_checkpoint(Path(path)) if os.path.isdir(path) else Path(path)
     format = sniff(file)
-    facts: dict[str, Fact] = {}
-    told: list[tuple[str, str]] = []
-    if entry is not None and format not in ("torch", "torch-legacy"):
-        kind = "a safetensors file" if format == "safetensors" else "a sharded checkpoint"
-        raise CheckpointError(file, f"{kind} has no entries to choose from", "leave out --entry, or use --prefix")
+    if entry is not None and not format.entries:
+        cause = f"{format.title} has no entries to choose from"
+        raise CheckpointError(file, cause, "leave out --entry, or use --prefix")
     files: tuple[Stamped, ...] = (stamped(file),)
-    if format == "index":
+    if format.sharded:
         named, files = read_sharded(file, partial(_read_shard, places=places))
+        contents = Contents(named)
     else:
-        named, facts, told = _read_file(file, format, entry, places)
+        contents = _read_file(file, format, entry, places)
+    named = contents.tensors
     tensors: Mapping[str, Tensor] = strip_wrappers(named)
     (require_weights if places is None else require_matrix)(file, tensors)
-    ordered = format in ("torch", "torch-legacy")
     shared = tuple((group[0], name) for group in shared_memory(tensors) for name in group[1:])
-    ties = joined(tensors, (*shared, *strip_told(told, named, tensors)))
+    ties = joined(tensors, (*shared, *strip_stated(contents.ties, named, tensors)))
     if places is not None:
         tensors = TensorMap(file, strip_wrappers({name: places[name] for name in named}), files)
-    found: Format = "sharded" if format == "index" else format
     raw, own = next(zip(named, tensors, strict=True), ("", ""))
     stripped = raw.removesuffix(own)
-    return Checkpoint(file, found, tensors, facts, ordered, ties, entry, files, stripped)
+    return Checkpoint(file, format.name, tensors, contents.facts, format.ordered, ties, entry, files, stripped)
 
 
-# Tensors, facts, and the pairs that are told to be the same tensor.
-_Read = tuple[dict[str, Tensor], dict[str, Fact], list[tuple[str, str]]]
-
-
-def _read_file(path: Path, format: Sniffed, entry: str | None, places: _Places | None) -> _Read:
-    tensors: dict[str, Tensor]
-    facts: dict[str, Fact]
-    told: list[tuple[str, str]] = []
-    if format == "safetensors":
-        if places is None:
-            tensors, metadata = read_safetensors(path)
-        else:
-            tensors, metadata, starts = place_safetensors(path)
-            places |= {name: placed(path, starts[name], tensor) for name, tensor in tensors.items()}
-        facts = {key: metadata[key] for key in FACTS if key in metadata}
-        told = told_ties(tensors, metadata)
-    else:
-        # Where it is needed: a command over safetensors files starts sooner without.
-        from nfn_cli.checkpoints.torch_format import read_torch
-
-        loaded = read_torch(path, zipped=format == "torch", mapped=None if places is None else True)
-        tensors, facts = find_state_dict(path, loaded.value, entry), find_facts(loaded.value, entry)
-        if places is not None:
-            at = {own.untyped.data_ptr(): own.start for own in loaded.storages if own.swapped is None}
-            places |= {name: _place(path, at, tensor) for name, tensor in tensors.items()}
-    require_dense(path, tensors)
-    return tensors, facts, told
-
-
-def _place(path: Path, starts: Mapping[int, int], tensor: Tensor) -> Place | Tensor:
-    """
-    Args:
-        starts: by a storage's address, where its bytes begin in the file.
-    """
-    if unread_kind(tensor) or not tensor.numel():  # refused behind this, or of no entries
-        return tensor.clone()
-    start = starts.get(tensor.untyped_storage().data_ptr())
-    offset = int(tensor.storage_offset()) * tensor.element_size()
-    return tensor if start is None else placed(path, start + offset, tensor)
+def _read_file(path: Path, format: CheckpointFormat, entry: str | None, places: _Places | None) -> Contents:
+    # The reader is imported here: a command over safetensors files starts sooner without that of PyTorch files.
+    contents = format.reader().read(path, entry, placed=places is not None)
+    if places is not None:
+        places |= contents.places or contents.tensors
+    require_dense(path, contents.tensors)
+    return contents
 
 
 def _read_shard(path: Path, places: _Places | None) -> dict[str, Tensor]:
-    format = sniff(path)
-    if format == "index":
-        raise CheckpointError(path, "an index where a shard should be", "download the whole checkpoint again")
-    return _read_file(path, format, None, places)[0]
+    return _read_file(path, sniff_shard(path), None, places).tensors

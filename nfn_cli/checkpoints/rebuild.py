@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nfn_cli.checkpoints.husk import Husk, NotSaved, unread, unread_kind
+from nfn_cli.checkpoints.unread_objects import Husk, NotSaved, unread, unread_kind
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,26 +6,26 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 
-from nfn_cli.checkpoints.atomic import require_writable, write_atomically, write_text_atomically
+from nfn_cli.checkpoints.atomic import require_writable, write_text_atomically
 from nfn_cli.checkpoints.checkpoint import Checkpoint
+from nfn_cli.checkpoints.find_state_dict import strip_wrappers
+from nfn_cli.checkpoints.formats.reader import Change
+from nfn_cli.checkpoints.formats.registry import SHARDED, format_named
+from nfn_cli.checkpoints.formats.sharded import confined
 from nfn_cli.checkpoints.hub_cache import SHARED, is_blob
-from nfn_cli.checkpoints.index import is_index, read_weight_map
-from nfn_cli.checkpoints.nested import find_container, other_tensors, strip_wrappers
-from nfn_cli.checkpoints.parted import parts_of
 from nfn_cli.checkpoints.printable import printable
-from nfn_cli.checkpoints.safetensors_format import Change, changed_since, rewrite_safetensors
-from nfn_cli.checkpoints.sharded import confined
+from nfn_cli.checkpoints.replacement import changed, changed_since, replaced_together
+from nfn_cli.checkpoints.shard_index import is_index, read_weight_map
 from nfn_cli.checkpoints.sniff import sniff
 from nfn_cli.checkpoints.tensor_map import TensorMap
-from nfn_cli.checkpoints.together import changed, replaced_together
+from nfn_cli.checkpoints.tensors_in_parts import parts_of
 from nfn_cli.errors import CheckpointError
 
 _WAIT = "try again once nothing writes it"
+_CONVERT = "save the state dict with safetensors, and give that file"
 
 
 def rewrite_checkpoint(
@@ -52,7 +52,7 @@ def rewrite_checkpoint(
         CheckpointError: a file exists (without `overwrite`), is a link into a Hugging Face cache, or cannot be
             written. No file is left half-written.
     """
-    if checkpoint.format == "sharded":
+    if checkpoint.format == SHARDED.name:
         return _rewrite_shards(checkpoint, tensors, out, overwrite=overwrite)
     return _rewrite_file(checkpoint, checkpoint.path, tensors, strip_wrappers, out, overwrite=overwrite)
 
@@ -64,35 +64,27 @@ _Naming = Callable[[Mapping[str, object]], Iterable[str]]
 def _rewrite_file(
     checkpoint: Checkpoint, source: Path, tensors: Mapping[str, Tensor], naming: _Naming, out: Path, *, overwrite: bool
 ) -> tuple[str, ...]:
-    format = sniff(source) if checkpoint.format == "sharded" else checkpoint.format
+    format = sniff(source) if checkpoint.format == SHARDED.name else format_named(checkpoint.format)
+    if not format.rewritten:
+        raise CheckpointError(source, f"{format.title}, which nfn reads and does not write", _CONVERT)
 
-    def changes(in_file: Mapping[str, object]) -> dict[str, Change]:
+    def changes(in_file: Mapping[str, object], *, by_tensor: bool = False) -> dict[str, Change]:
         names = dict(zip(in_file, naming(in_file), strict=True))
         # Asked once the source is open: what is copied from it belongs to what was read.
         _require_unchanged(checkpoint)
-        return {own: change for own, name in names.items() if (change := _change(checkpoint, tensors, name, format))}
+        return {own: change for own, name in names.items() if (change := _change(checkpoint, tensors, name, by_tensor))}
 
-    def find(loaded: Any) -> dict[Any, Any]:
-        return find_container(source, loaded, checkpoint.entry)
-
-    if format == "safetensors":
-        rewrite_safetensors(source, changes, out, overwrite=overwrite)
-        return ()
-    if format == "torch":
-        from nfn_cli.checkpoints.rewrite_zip import rewrite_zip
-
-        return rewrite_zip(source, find, changes, out, overwrite=overwrite)
-    return _rewrite_legacy(checkpoint, source, find, naming, tensors, out, overwrite=overwrite)
+    return format.reader().rewrite(source, checkpoint.entry, changes, out, overwrite=overwrite)
 
 
-def _change(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], name: str, format: str) -> Change | None:
+def _change(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], name: str, by_tensor: bool) -> Change | None:
     """What is written in a tensor's place; None where it stays as it is."""
     old = checkpoint.tensors
     if name in tensors:
         return old.frame(name) if isinstance(old, TensorMap) else old[name], parts_of(tensors, name)
     if isinstance(old, TensorMap):
         # What nobody has read is looked at before it is written: as it is copied, where that goes tensor by tensor.
-        if format == "safetensors":
+        if by_tensor:
             return old.frame(name), old.parts(name)
         old.require_finite(name)
     return None
@@ -101,45 +93,6 @@ def _change(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], name: str, fo
 def _require_unchanged(checkpoint: Checkpoint) -> None:
     if (file := changed(checkpoint.files)) is not None:
         raise changed_since(file)
-
-
-def _rewrite_legacy(
-    checkpoint: Checkpoint,
-    source: Path,
-    find: Callable[[Any], dict[Any, Any]],
-    naming: _Naming,
-    tensors: Mapping[str, Tensor],
-    out: Path,
-    *,
-    overwrite: bool,
-) -> tuple[str, ...]:
-    from nfn_cli.checkpoints.torch_format import read_torch
-
-    loaded = read_torch(source, zipped=False)
-    if loaded.lossy:
-        cause = "a PyTorch file of the old format with objects that nfn does not read, which would be lost"
-        raise CheckpointError(source, cause, "load it and save it again with torch.save, which writes the new format")
-    container = find(loaded.value)
-    keys = {str(key): key for key, value in dict.items(container) if isinstance(value, Tensor)}
-    raw = {own: container[key] for own, key in keys.items()}
-    for (own, old), name in zip(raw.items(), naming(raw), strict=True):
-        change = _change(checkpoint, tensors, name, "torch-legacy")
-        dict.__setitem__(container, keys[own], old if change is None else _changed(old, tensors[name]))
-    _require_unchanged(checkpoint)
-
-    def write(temporary: Path) -> None:
-        try:
-            torch.save(loaded.value, temporary)
-        except RuntimeError as error:  # such as a full disk
-            raise OSError(str(error)) from error
-
-    write_atomically(out, write, overwrite=overwrite)
-    return other_tensors(loaded.value, container)
-
-
-def _changed(old: Tensor, new: Tensor) -> Tensor:
-    value = new.to(old.dtype)
-    return torch.nn.Parameter(value, requires_grad=old.requires_grad) if isinstance(old, torch.nn.Parameter) else value
 
 
 def _rewrite_shards(

@@ -1,4 +1,4 @@
-"""What there is to tell of a tensor, whatever its kind: shape, zeros, norm, and how many entries are not finite."""
+"""Facts about a tensor of any kind: shape, zeros, norm, and how many entries are not finite."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfn_cli.checkpoints.husk import unread_kind
+from nfn_cli.checkpoints.unread_objects import unread_kind
 from nfn_cli.checkpoints.validate import irregular_kind
 
 # Entries that are in float64 at once.

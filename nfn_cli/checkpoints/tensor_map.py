@@ -14,9 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.checkpoints.parted import PartedTensors
-from nfn_cli.checkpoints.safetensors_format import changed_since
-from nfn_cli.checkpoints.together import Stamped, stamp
+from nfn_cli.checkpoints.replacement import Stamped, changed_since, stamp
+from nfn_cli.checkpoints.tensors_in_parts import PartedTensors
 from nfn_cli.checkpoints.validate import require_finite
 from nfn_cli.errors import CheckpointError
 
@@ -227,7 +226,7 @@ class TensorMap(PartedTensors):
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[FileIO]:
-        """A file, the same one as at first and not written to meanwhile."""
+        """The file, if it is still the one that was opened first, and is not written to while it is open."""
         try:
             with path.open("rb", buffering=0) as file:
                 self._require_same(path, file)

@@ -29,16 +29,16 @@ def shared_memory(tensors: Mapping[str, Tensor]) -> Ties:
     return joined(tensors, pairs)
 
 
-def told_ties(names: Iterable[str], metadata: Mapping[str, str]) -> list[Pair]:
+def stated_ties(names: Iterable[str], metadata: Mapping[str, str]) -> list[Pair]:
     """Each tensor of a safetensors file with those that `save_model` has left out since they are the same."""
     known = set(names)
     return [(kept, removed) for removed, kept in metadata.items() if kept in known and removed not in known]
 
 
-def strip_told(told: Iterable[Pair], named: Iterable[str], stripped: Iterable[str]) -> list[Pair]:
+def strip_stated(stated: Iterable[Pair], named: Iterable[str], stripped: Iterable[str]) -> list[Pair]:
     """The pairs under the names that are left of `named` once the prefixes of wrappers are off."""
     names = dict(zip(named, stripped, strict=True))
-    return [(names[kept], removed.removeprefix(kept.removesuffix(names[kept]))) for kept, removed in told]
+    return [(names[kept], removed.removeprefix(kept.removesuffix(names[kept]))) for kept, removed in stated]
 
 
 def joined(names: Iterable[str], pairs: Iterable[Pair]) -> Ties:

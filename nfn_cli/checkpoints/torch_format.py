@@ -1,26 +1,37 @@
-"""Read a PyTorch file, zip or legacy, without PyTorch's own reader: see `unpickle` for why."""
+"""Read a PyTorch file, zip or legacy, without PyTorch's own reader: see `unpickle` for why.
+
+The two formats, `formats.torch_zip` and `formats.torch_legacy`, are read alike but for `zipped`.
+"""
 
 from __future__ import annotations
 
 import io
 import mmap
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
+from torch import Tensor
 
+from nfn_cli.checkpoints.find_state_dict import find_facts, find_state_dict, plain
+from nfn_cli.checkpoints.formats.reader import MAPPED_FROM, Contents
 from nfn_cli.checkpoints.printable import printable
 from nfn_cli.checkpoints.rebuild import Storage, StorageType
-from nfn_cli.checkpoints.safetensors_format import MAPPED_FROM
+from nfn_cli.checkpoints.tensor_map import Place
+from nfn_cli.checkpoints.tensor_map import placed as placed_at
 from nfn_cli.checkpoints.unpickle import AttackError, FindStorage, OpcodeError, Unpickler
+from nfn_cli.checkpoints.unread_objects import unread_kind
 from nfn_cli.checkpoints.zip_records import Record, contents_of, find_records
 from nfn_cli.errors import CheckpointError
 
 _COPY = "copy or save it again"
 _REMEDY = "save the state dict instead: torch.save(model.state_dict(), ...)"
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
+# Containers in one another. A training state has its optimizer's at a depth of five or six.
+_DEEPEST = 16
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,26 @@ class Loaded:
     storages: tuple[StoredBytes, ...] = ()
 
 
+def state_dict_of(path: Path, entry: str | None, *, zipped: bool, placed: bool) -> Contents:
+    """As `Reader.read`."""
+    loaded = read_torch(path, zipped=zipped, mapped=True if placed else None)
+    tensors, facts = find_state_dict(path, loaded.value, entry), find_facts(loaded.value, entry)
+    if not placed:
+        return Contents(tensors, facts)
+    starts = {own.untyped.data_ptr(): own.start for own in loaded.storages if own.swapped is None}
+    return Contents(tensors, facts, places={name: _place(path, starts, tensor) for name, tensor in tensors.items()})
+
+
+def all_tensors_of(path: Path, *, zipped: bool) -> Contents:
+    """As `Reader.read_all`."""
+    loaded = read_torch(path, zipped=zipped).value
+    facts = find_facts(loaded)
+    try:
+        return Contents(find_state_dict(path, loaded), facts)
+    except CheckpointError as error:
+        return Contents(_everywhere(loaded), facts, no_state_dict=error)
+
+
 def read_torch(path: Path, *, zipped: bool, mapped: bool | None = None, subject: Path | None = None) -> Loaded:
     """What a PyTorch file holds; of the objects in it only tensors and plain containers are made.
 
@@ -84,6 +115,44 @@ def read_torch(path: Path, *, zipped: bool, mapped: bool | None = None, subject:
         # Damage meets zipfile and the unpickler in ways without number (KeyError, IndexError, struct.error ...).
         cause = f"a truncated, damaged or unknown kind of file ({type(error).__name__})"
         raise CheckpointError(subject, cause, _COPY) from error
+
+
+def _place(path: Path, starts: Mapping[int, int], tensor: Tensor) -> Place | Tensor:
+    """
+    Args:
+        starts: by a storage's address, where its bytes begin in the file.
+    """
+    if unread_kind(tensor) or not tensor.numel():  # refused behind this, or of no entries
+        return tensor.clone()
+    start = starts.get(tensor.untyped_storage().data_ptr())
+    offset = int(tensor.storage_offset()) * tensor.element_size()
+    return tensor if start is None else placed_at(path, start + offset, tensor)
+
+
+def _everywhere(loaded: Any) -> dict[str, Tensor]:
+    """Every tensor in a loaded object, by the dotted name of its place. What is in several places is entered once."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+
+    def enter(value: Any, place: tuple[str, ...]) -> None:
+        if isinstance(value, Tensor):
+            name = ".".join(place)
+            # The key `a.b` and the key `b` below `a` look the same.
+            found[name if name not in found else f"{name} ({len(found)})"] = plain(value)
+        elif isinstance(value, dict | list | tuple) and id(value) not in seen and len(place) < _DEEPEST:
+            seen.add(id(value))
+            for key, item in _items(value):
+                enter(item, (*place, key))
+
+    enter(loaded, ())
+    return found
+
+
+def _items(value: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+    """What is in a container, read past what a file may have put over its methods."""
+    if isinstance(value, dict):
+        return ((str(key), item) for key, item in dict.items(value) if isinstance(key, str | int))
+    return ((str(place), item) for place, item in enumerate(value))
 
 
 def _read_zip(file: BinaryIO, size: int, *, mapped: bool) -> Loaded:

@@ -25,8 +25,8 @@ from typing import Any, BinaryIO
 from torch import Tensor
 
 from nfn_cli.checkpoints.attack_names import is_attack
-from nfn_cli.checkpoints.husk import Husk, NotSaved, unread_kind
 from nfn_cli.checkpoints.rebuild import KNOWN, Maker, Storage, checked_key
+from nfn_cli.checkpoints.unread_objects import Husk, NotSaved, unread_kind
 
 _LONGEST_NAME = 1000
 _LONGEST_NUMBER = 255  # bytes; longer ones take for ever to be shown
@@ -39,7 +39,7 @@ class AttackError(Exception):
 
 
 class OpcodeError(Exception):
-    """The pickle has an opcode that is not read; the message tells it."""
+    """The pickle has an opcode that is not read; the message names it."""
 
 
 # Gives the storage of a persistent id.

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.checkpoints.husk import unread_kind
 from nfn_cli.checkpoints.printable import printable
+from nfn_cli.checkpoints.unread_objects import unread_kind
 from nfn_cli.errors import CheckpointError
 
 # Smaller floating-point numbers are a form of quantization: they mean little without their scales.

@@ -32,7 +32,7 @@ READER = """
 import json, resource, sys
 import numpy as np
 import torch
-from nfn_cli.checkpoints import read_checkpoint
+from nfn_cli.checkpoints import FORMATS, read_checkpoint
 from nfn_cli.errors import NfnError
 multiarray = getattr(np, "_core", None) or np.core
 watched = []
@@ -44,7 +44,9 @@ def watch(event, arguments):
         watched.append(event)
     if event == "import" and "evil" in str(arguments[0]):
         watched.append("import")
-for path in sys.argv[1:2] * 2:  # what is imported late
+for format in FORMATS:  # what is imported late
+    format.reader()
+for path in sys.argv[1:2] * 2:
     try:
         read_checkpoint(path)
     except NfnError:

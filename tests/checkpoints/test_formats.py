@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nfn_cli.checkpoints import read_checkpoint, safetensors_format, torch_format
-from nfn_cli.errors import CheckpointError
+from nfn_cli.checkpoints import read_checkpoint, torch_format
+from nfn_cli.checkpoints.formats import safetensors_file
 
 Write = Callable[..., Path]
 StateDict = OrderedDict[str, Tensor]
@@ -39,21 +39,6 @@ def test_the_bytes_tell_the_format_whatever_the_suffix(
     checkpoint = read_checkpoint(path)
     assert (checkpoint.path, checkpoint.format) == (path, format)
     assert same(checkpoint.tensors, state_dict)
-
-
-# A header of 19280 bytes begins with "PK", as a zip file does.
-@pytest.mark.parametrize(
-    "beginning", [b"PK", b"\x08\x07\x12", b"\x08\x08\x12", b"\x1f\x8b", b"\x80\x02", b"<!", b"{", b" {", b"\n{"]
-)
-def test_the_length_of_a_safetensors_header_may_begin_like_another_format(
-    beginning: bytes, tmp_path: Path, raw_safetensors: Callable[..., bytes]
-) -> None:
-    (length,) = struct.unpack("<Q", beginning.ljust(8, b"\0"))
-    header = {"fc.weight": {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, 4]}}
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(raw_safetensors(header, struct.pack("<f", 2.5), pad_to=length))
-    assert path.read_bytes().startswith(beginning)
-    assert read_checkpoint(path).tensors["fc.weight"].item() == 2.5
 
 
 def test_an_index_with_a_brace_as_its_ninth_byte_is_no_safetensors_file(
@@ -146,7 +131,7 @@ def test_tensors_of_large_files_are_memory_mapped(
     if not maps.exists():
         pytest.skip("this system does not tell what is mapped")
     path = write(tmp_path / "model", state_dict, format)
-    for module in (safetensors_format, torch_format):
+    for module in (safetensors_file, torch_format):
         monkeypatch.setattr(module, "MAPPED_FROM", path.stat().st_size + (not large))
     checkpoint = read_checkpoint(path)
     assert (str(path) in maps.read_text()) is large
@@ -178,13 +163,6 @@ def test_nothing_that_could_run_what_is_in_a_file_reads_it(
     assert same(read_checkpoint(path).tensors, state_dict)
 
 
-def test_known_metadata_of_a_safetensors_file_is_kept(tmp_path: Path, state_dict: StateDict) -> None:
-    known = {"activation": "sin", "arch": "siren", "omega_0": "30", "pool": "max"}
-    path = tmp_path / "model.safetensors"
-    save_file(dict(state_dict), path, metadata={**known, "format": "pt", "author": "somebody"})
-    assert read_checkpoint(path).metadata == known
-
-
 def test_without_metadata_nothing_is_invented(format: str, tmp_path: Path, state_dict: StateDict, write: Write) -> None:
     assert read_checkpoint(write(tmp_path / "model", state_dict, format)).metadata == {}
 
@@ -205,15 +183,6 @@ def test_a_name_that_is_not_utf8_is_no_obstacle_to_a_pytorch_file(
     path = unencodable(tmp_path, ".pt")
     write(tmp_path / "model.pt", state_dict, torch_format).replace(path)
     assert same(read_checkpoint(path).tensors, state_dict)
-
-
-def test_a_name_that_is_not_utf8_is_told_as_what_is_wrong_with_a_safetensors_file(
-    tmp_path: Path, state_dict: StateDict, write: Write
-) -> None:
-    path = unencodable(tmp_path, ".safetensors")
-    write(tmp_path / "model", state_dict, "safetensors").replace(path)
-    with pytest.raises(CheckpointError, match=r"name is not UTF-8.*rename it"):
-        read_checkpoint(path)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file, save_model
 from torch import Tensor, nn
 
-from nfn_cli.checkpoints import read_checkpoint, safetensors_format, torch_format
+from nfn_cli.checkpoints import read_checkpoint, torch_format
+from nfn_cli.checkpoints.formats import safetensors_file
 from nfn_cli.checkpoints.ties import Ties, shared_memory
 
 Write = Callable[..., Path]
@@ -75,7 +76,7 @@ class Tied(nn.Module):
 def test_ties_of_a_safetensors_file_are_told_by_its_metadata(
     large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(safetensors_format, "MAPPED_FROM", 0 if large else 1 << 40)
+    monkeypatch.setattr(safetensors_file, "MAPPED_FROM", 0 if large else 1 << 40)
     save_model(nn.Sequential(OrderedDict(module=Tied())), str(tmp_path / "model.safetensors"))
     checkpoint = read_checkpoint(tmp_path / "model.safetensors")
     assert checkpoint.ties == (("first.weight", "second.weight"),)

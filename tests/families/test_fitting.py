@@ -9,7 +9,7 @@ import torch
 from reference_networks import Shapes
 from torch import nn
 
-from nfn_cli.architectures.families.convolutional import from_config, from_shapes
+from nfn_cli.architectures.families.by_shapes import from_config, from_shapes
 from nfn_cli.architectures.families.fitting import difference
 from nfn_cli.architectures.families.refusal import Refusal
 from nfn_cli.architectures.families.scope import Scope

@@ -10,7 +10,7 @@ from declared_torchvision import declared_torchvision
 from reference_networks import deviation, recognise, shapes_of
 from torch import nn
 
-from nfn_cli.architectures.families.convolutional import from_config, from_shapes
+from nfn_cli.architectures.families.by_shapes import from_config, from_shapes
 from nfn_cli.architectures.families.refusal import Refusal
 
 RESNETS: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from reference_networks import Shapes, deviation, recognise, shapes_of
 from torch import Tensor, nn
 
-from nfn_cli.architectures.families.convolutional import from_shapes
+from nfn_cli.architectures.families.by_shapes import from_shapes
 from nfn_cli.architectures.families.refusal import Refusal
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures.families.convolutional import from_config, from_shapes
+from nfn_cli.architectures.families.by_shapes import from_config, from_shapes
 from nfn_cli.architectures.families.family import ReferenceModule
 from nfn_cli.architectures.families.fitting import difference
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nfn_cli.checkpoints import StoreError, address
+from nfn_cli.checkpoints import StoreError, object_store
 from nfn_cli.errors import CheckpointError
 from nfn_cli.nn import load_head
 from nfn_cli.scoring import reading
@@ -82,7 +82,7 @@ def test_a_store_that_fails_between_telling_and_giving_a_file_leaves_no_stamp(
     fsspec = pytest.importorskip("fsspec")
     store = fsspec.filesystem("memory")
     store.pipe("/test-passing/a.safetensors", save("a.safetensors").read_bytes())
-    monkeypatch.setattr(address, "_FIRST_WAIT", 0.0)
+    monkeypatch.setattr(object_store, "_FIRST_WAIT", 0.0)
     try:
         assert read("memory://test-passing/a.safetensors").stamps[0] is not None
 

@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.architectures.families.configuration import no_config
-from nfn_cli.architectures.families.family import Family, Inputs, ReferenceModule, Shapes
+from nfn_cli.architectures.families.family import Inputs, ReferenceModule, Shapes
 from nfn_cli.architectures.families.fitting import fitted
 from nfn_cli.architectures.families.layers import waves
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.scope import Scope
 
-POLICY = "actor-critic (stable-baselines3)"
-TRUNK = "actor-critic on one trunk"
+POLICY = name_of(__name__, "policy_")
+TRUNK = name_of(__name__, "trunk_")
 _TRUNKS = ("trunk", "shared", "base", "body", "common", "shared_net", "shared_layers")
 _ACTORS = ("actor", "policy", "pi", "actor_head", "policy_head")
 _CRITICS = ("critic", "value", "v", "critic_head", "value_head")
@@ -185,7 +185,3 @@ def trunk_from_shapes(shapes: Shapes) -> ReferenceModule | None:
         lambda module: f"{TRUNK}: {actor} and {critic} on {trunk} of {module.depth}",
         (_UNKNOWN, f"{actor} and {critic} read what {trunk} wrote, and nothing else"),
     )
-
-
-POLICY_FAMILY = Family(POLICY, no_config, policy_from_shapes)
-TRUNK_FAMILY = Family(TRUNK, no_config, trunk_from_shapes)

@@ -16,9 +16,10 @@ from nfn_cli.architectures.families.parts.heads import outputs_of, token_inputs
 from nfn_cli.architectures.families.parts.norms import GammaNorm
 from nfn_cli.architectures.families.parts.placing import put
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.words import counted
 
-_TITLE = "BERT"
+_TITLE = name_of(__name__)
 _PREDICTIONS, _PAIRS = "cls.predictions.transform.dense.weight", "cls.seq_relationship"
 _SPAN = "qa_outputs"
 _CLASSES = ("classifier", _SPAN)  # heads of one linear layer

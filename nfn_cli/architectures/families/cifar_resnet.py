@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from torch import nn
 
-from nfn_cli.architectures.families.configuration import no_config
-from nfn_cli.architectures.families.family import Family, ReferenceModule, Shapes
+from nfn_cli.architectures.families.family import ReferenceModule, Shapes
 from nfn_cli.architectures.families.fitting import fitted
 from nfn_cli.architectures.families.layers import pictures
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.resnet import Names, ResNet, depths, is_activated_first
 from nfn_cli.architectures.families.scope import Scope
 
-NAME = "CIFAR ResNet"
+NAME = name_of(__name__)
 _NAMES = Names("shortcut", "linear", padded=True)
 _MARKS = ("conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer1.0.bn1.weight", "linear.weight")
 _COMMON = "the activation is ReLU, strides are 1, and 2 at the start of each further stage"
@@ -48,6 +48,3 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
         _text,
         (_COMMON, _PADDED) if padded else (_COMMON,),
     )
-
-
-FAMILY = Family(NAME, no_config, from_shapes)

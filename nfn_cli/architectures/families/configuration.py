@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nfn_cli.architectures.families.family import Config, ReferenceModule, Shapes
+from nfn_cli.architectures.families.family import Config
 from nfn_cli.architectures.families.layers import Function
 from nfn_cli.architectures.families.refusal import Refusal
 from nfn_cli.errors import shown
@@ -32,11 +32,6 @@ FUNCTIONS: dict[str, Function] = {
     "sigmoid": torch.sigmoid,
     "elu": F.elu,
 }
-
-
-def no_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
-    """`from_config` of a family whose library writes none."""
-    return None
 
 
 def is_timm(config: Config, names: re.Pattern[str]) -> bool:

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.architectures.families.configuration import function_of, is_timm, no_config, number_of
-from nfn_cli.architectures.families.family import Config, Family, ReferenceModule, Shapes
+from nfn_cli.architectures.families.configuration import function_of, is_timm, number_of
+from nfn_cli.architectures.families.family import Config, ReferenceModule, Shapes
 from nfn_cli.architectures.families.fitting import fitted
 from nfn_cli.architectures.families.layers import ChannelNorm, Function, convolution, odd_kernel, pictures
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.scope import Scope
 
-TORCHVISION = "ConvNeXt (torchvision)"
-TIMM = "ConvNeXt (timm)"
-HUGGING_FACE = "ConvNeXt (Hugging Face)"
+TORCHVISION = name_of(__name__, "torchvision_")
+TIMM = name_of(__name__, "timm_")
+HUGGING_FACE = name_of(__name__, "hugging_face_")
 _EPS, _XXLARGE_EPS = 1e-6, 1e-5
 _MOST_STAGES = 16
 _TIMM_NAMES = re.compile(r"convnext_(?:atto|femto|pico|nano|tiny|small|base|large|xlarge|xxlarge)(?:\..*)?")
@@ -242,7 +243,7 @@ def torchvision_from_shapes(shapes: Shapes) -> ReferenceModule | None:
     )
 
 
-def timm(shapes: Shapes, eps: float = _EPS, told: bool = False) -> ReferenceModule | None:
+def timm_from_shapes(shapes: Shapes, eps: float = _EPS, told: bool = False) -> ReferenceModule | None:
     """By timm's names; as `Family.from_shapes`.
 
     Args:
@@ -264,8 +265,8 @@ def timm(shapes: Shapes, eps: float = _EPS, told: bool = False) -> ReferenceModu
     )
 
 
-def hugging_face(shapes: Shapes, config: Config | None) -> ReferenceModule | None:
-    """By Hugging Face's names; as `Family.from_config`, and without a configuration by its defaults."""
+def _hugging_face(shapes: Shapes, config: Config | None) -> ReferenceModule | None:
+    """By Hugging Face's names; without a configuration by the library's defaults."""
     scope = Scope(shapes)
     marks = ("convnext.embeddings.patch_embeddings.weight", "convnext.encoder.stages.0.layers.0.dwconv.weight")
     if not all(name in scope for name in marks) or "classifier.weight" not in scope:
@@ -283,16 +284,19 @@ def hugging_face(shapes: Shapes, config: Config | None) -> ReferenceModule | Non
     )
 
 
-def _hugging_face_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
-    return hugging_face(shapes, config) if config.get("model_type") == "convnext" else None
+def hugging_face_from_shapes(shapes: Shapes) -> ReferenceModule | None:
+    """By Hugging Face's names; as `Family.from_shapes`."""
+    return _hugging_face(shapes, None)
 
 
-def _timm_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
+def hugging_face_from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
+    """As `Family.from_config`."""
+    return _hugging_face(shapes, config) if config.get("model_type") == "convnext" else None
+
+
+def timm_from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
+    """As `Family.from_config`."""
     if not is_timm(config, _TIMM_NAMES):
         return None
-    return timm(shapes, _XXLARGE_EPS if str(config["architecture"]).startswith("convnext_xxlarge") else _EPS, told=True)
-
-
-TORCHVISION_FAMILY = Family(TORCHVISION, no_config, torchvision_from_shapes)
-TIMM_FAMILY = Family(TIMM, _timm_config, timm)
-HUGGING_FACE_FAMILY = Family(HUGGING_FACE, _hugging_face_config, lambda shapes: hugging_face(shapes, None))
+    eps = _XXLARGE_EPS if str(config["architecture"]).startswith("convnext_xxlarge") else _EPS
+    return timm_from_shapes(shapes, eps, told=True)

@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nfn_cli.architectures.families.configuration import is_timm
-from nfn_cli.architectures.families.family import Config, Family, ReferenceModule, Shapes
+from nfn_cli.architectures.families.family import Config, ReferenceModule, Shapes
 from nfn_cli.architectures.families.fitting import fitted
 from nfn_cli.architectures.families.layers import convolution, pictures
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.scope import Scope
 
-NAME = "DenseNet (torchvision)"
+NAME = name_of(__name__)
 _MOST_BLOCKS = 16
 _TIMM = re.compile(r"densenet(?:121|161|169|201)(?:\..*)?")
 
@@ -123,6 +124,3 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
 def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
     """timm's configuration of the same network; as `Family.from_config`."""
     return from_shapes(shapes) if is_timm(config, _TIMM) else None
-
-
-FAMILY = Family(NAME, from_config, from_shapes)

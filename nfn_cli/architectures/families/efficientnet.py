@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.architectures.families.configuration import no_config
-from nfn_cli.architectures.families.family import Family, ReferenceModule, Shapes
+from nfn_cli.architectures.families.family import ReferenceModule, Shapes
 from nfn_cli.architectures.families.fitting import fitted
 from nfn_cli.architectures.families.layers import ConvNorm, Squeeze, odd_kernel, pictures
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.scope import Scope
 
-NAME = "EfficientNet (torchvision)"
+NAME = name_of(__name__)
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)
 # Depths of the stages of those that have norms of a larger ε: B5, B6, B7. All of version 2 have.
 _LARGE_EPS = {(3, 5, 5, 7, 7, 9, 3), (3, 6, 6, 8, 8, 11, 3), (4, 7, 7, 10, 10, 13, 4)}
@@ -115,6 +115,3 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
 def _text(module: nn.Module) -> str:
     assert isinstance(module, EfficientNet)
     return f"EfficientNet version {module.version} (torchvision), stages {', '.join(map(str, module.depths))}"
-
-
-FAMILY = Family(NAME, no_config, from_shapes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,21 +42,46 @@ class ReferenceModule:
     assumptions: tuple[str, ...] = ()
 
 
-FromConfig = Callable[[Config, Shapes], "ReferenceModule | None"]
-FromShapes = Callable[[Shapes], "ReferenceModule | None"]
-
-
 @dataclass(frozen=True)
 class Family:
-    """A known family of networks.
+    """A known family of networks, and the file that has `from_config`, `from_shapes` or both.
 
     Attributes:
         name: for people.
-        from_config: the network that `config.json` tells, given the file's shapes (they tell which head is there). None
-            where the configuration is another family's. Raises `Refusal` for one of this family that is not understood.
-        from_shapes: the network that names and shapes tell; None where they do not.
+        file: of the package `families`; it is imported when it is first asked.
+        by_shapes: whether names and shapes may tell it. Such families are all asked, since just one may answer.
+        prefix: of its functions' names, in a file of several families.
     """
 
     name: str
-    from_config: FromConfig
-    from_shapes: FromShapes
+    file: str
+    by_shapes: bool = False
+    prefix: str = ""
+
+    @property
+    def module(self) -> str:
+        """The full name of its file."""
+        return f"nfn_cli.architectures.families.{self.file}"
+
+    def from_config(self, config: Config, shapes: Shapes) -> ReferenceModule | None:
+        """The network that `config.json` tells, given the file's shapes (they tell which head is there).
+
+        Returns:
+            None where the configuration is another family's.
+
+        Raises:
+            Refusal: it is this family's, and not understood.
+        """
+        return self._answer("from_config", config, shapes)
+
+    def from_shapes(self, shapes: Shapes) -> ReferenceModule | None:
+        """The network that names and shapes tell; None where they do not.
+
+        Raises:
+            Refusal: they have the marks of this family, and are not understood.
+        """
+        return self._answer("from_shapes", shapes)
+
+    def _answer(self, function: str, *given: object) -> ReferenceModule | None:
+        ask: Any = getattr(import_module(self.module), self.prefix + function, None)
+        return None if ask is None else ask(*given)

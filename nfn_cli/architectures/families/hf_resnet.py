@@ -9,14 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nfn_cli.architectures.families.configuration import flag_of, function_of
-from nfn_cli.architectures.families.family import Config, Family, ReferenceModule, Shapes
+from nfn_cli.architectures.families.family import Config, ReferenceModule, Shapes
 from nfn_cli.architectures.families.fitting import fitted
 from nfn_cli.architectures.families.layers import Function, convolution, pictures
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.resnet import MOST_STAGES
 from nfn_cli.architectures.families.scope import Scope
 
-NAME = "ResNet (Hugging Face)"
+NAME = name_of(__name__)
 
 
 class Normed(nn.Module):
@@ -134,6 +135,3 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
 def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
     """With model_type resnet; as `Family.from_config`."""
     return _make(shapes, config) if config.get("model_type") == "resnet" else None
-
-
-FAMILY = Family(NAME, from_config, from_shapes)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.architectures.families.configuration import no_config
-from nfn_cli.architectures.families.family import Family, ReferenceModule, Shapes
+from nfn_cli.architectures.families.family import ReferenceModule, Shapes
 from nfn_cli.architectures.families.fitting import fitted
 from nfn_cli.architectures.families.layers import ConvNorm, convolution, pictures
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.scope import Scope
 
-NAME = "MobileNetV2 (torchvision)"
+NAME = name_of(__name__)
 # Of the 17 blocks.
 _STRIDES = (1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1)
 
@@ -80,6 +80,3 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
         f"{NAME}, {len(_STRIDES)} blocks",
         ("the activation is ReLU6, strides are torchvision's: they tell which blocks add their input",),
     )
-
-
-FAMILY = Family(NAME, no_config, from_shapes)

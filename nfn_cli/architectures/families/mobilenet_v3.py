@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.architectures.families.configuration import no_config
-from nfn_cli.architectures.families.family import Family, ReferenceModule, Shapes
+from nfn_cli.architectures.families.family import ReferenceModule, Shapes
 from nfn_cli.architectures.families.fitting import fitted
 from nfn_cli.architectures.families.layers import ConvNorm, Squeeze, pictures
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.scope import Scope
 
-NAME = "MobileNetV3 (torchvision)"
+NAME = name_of(__name__)
 _EPS = 1e-3
 
 
@@ -109,6 +109,3 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
             "blocks add their input; the norms' ε is 0.001",
         ),
     )
-
-
-FAMILY = Family(NAME, no_config, from_shapes)

@@ -15,9 +15,10 @@ from nfn_cli.architectures.families.parts.attention import attend, causal_mask, 
 from nfn_cli.architectures.families.parts.heads import Head, apply_head, put_head, token_inputs, told_head
 from nfn_cli.architectures.families.parts.placing import put
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.words import counted
 
-_TITLE = "OPT"
+_TITLE = name_of(__name__)
 _OFFSET = 2  # rows of the positions before the first token's
 _EPS = 1e-5
 

@@ -18,16 +18,16 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.architectures.families.configuration import no_config
-from nfn_cli.architectures.families.family import Family, ReferenceModule, Shapes
+from nfn_cli.architectures.families.family import ReferenceModule, Shapes
 from nfn_cli.architectures.families.fitting import fitted
 from nfn_cli.architectures.families.layers import convolution, pictures
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.resnet import MOST_STAGES, depths, is_activated_first, require_told
 from nfn_cli.architectures.families.scope import Scope
 
-NAME = "pre-activation ResNet"
-WIDE = "WideResNet (pre-activation)"
+NAME = name_of(__name__)
+WIDE = name_of(__name__, "wide_")
 _MARKS = ("conv1.weight", "layer1.0.bn1.weight", "layer1.0.conv1.weight", "linear.weight")
 _WIDE_MARKS = ("conv1.weight", "block1.layer.0.bn1.weight", "block1.layer.0.conv1.weight", "bn1.weight", "fc.weight")
 
@@ -233,7 +233,3 @@ def wide_from_shapes(shapes: Shapes) -> ReferenceModule | None:
             "a block whose width changes reads its input behind bn1 and ReLU on both of its ways",
         ),
     )
-
-
-FAMILY = Family(NAME, no_config, from_shapes)
-WIDE_FAMILY = Family(WIDE, no_config, wide_from_shapes)

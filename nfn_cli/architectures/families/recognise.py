@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from nfn_cli.architectures.families import by_shapes
 from nfn_cli.architectures.families.family import Config, ReferenceModule, Shapes
 from nfn_cli.architectures.families.refusal import Refusal
 from nfn_cli.architectures.families.registry import FAMILIES
@@ -70,10 +71,10 @@ def _from_config(shapes: Shapes, config: Config) -> ReferenceModule:
         raise Refusal("the configuration is no group of fields", "write it anew")
     if config.get("quantization_config") is not None:
         raise Refusal("its weights are quantized ('quantization_config')", "give the network before quantization")
-    for family in FAMILIES:
-        found = family.from_config(config, shapes)
-        if found is not None:
-            return found
+    answers = (family.from_config(config, shapes) for family in FAMILIES if not family.by_shapes)
+    found = next((answer for answer in answers if answer is not None), None) or by_shapes.from_config(config, shapes)
+    if found is not None:
+        return found
     if "model_type" in config:
         told: Any = config["model_type"]
         cause = f"model type {shown(told)} is no known family"
@@ -86,10 +87,9 @@ def _from_config(shapes: Shapes, config: Config) -> ReferenceModule:
 
 
 def _from_shapes(shapes: Shapes) -> ReferenceModule:
-    for family in FAMILIES:
-        found = family.from_shapes(shapes)
-        if found is not None:
-            return found
+    found = by_shapes.from_shapes(shapes)
+    if found is not None:
+        return found
     if name := next((name for name in shapes if _ATTENTION.search(name)), None):
         cause = f"{name} is part of an attention, whose heads are in no tensor"
         raise Refusal(cause, f"put its config.json beside the weights, or {_MODEL}")

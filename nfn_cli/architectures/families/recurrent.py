@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.architectures.families.configuration import no_config
-from nfn_cli.architectures.families.family import Family, Inputs, ReferenceModule, Shapes
+from nfn_cli.architectures.families.family import Inputs, ReferenceModule, Shapes
 from nfn_cli.architectures.families.fitting import fitted
 from nfn_cli.architectures.families.layers import waves
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.scope import Scope
 
-NAME = "recurrent stack"
+NAME = name_of(__name__)
 _EMBEDDINGS = (
     "embedding",
     "embeddings",
@@ -170,6 +170,3 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
             "the group holds for any such function, the forward pass takes GELU",
         ),
     )
-
-
-FAMILY = Family(NAME, no_config, from_shapes)

@@ -1,46 +1,57 @@
-"""All known families. Adding one is adding a file and its line here; nothing of it is imported before it is asked."""
+"""All known families. Adding one is adding its file and its entry here. No torch here.
+
+>>> from nfn_cli.architectures.families.registry import FAMILIES
+>>> [family.name for family in FAMILIES[:3]]
+['Llama', 'Mistral', 'Qwen2']
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
-from typing import Any
-
 from nfn_cli.architectures.families.family import Family
 
-_HERE = "nfn_cli.architectures.families"
-
-
-def _family(name: str, module: str) -> Family:
-    """The family whose file has `from_config`, `from_shapes` or both."""
-
-    def call(function: str) -> Callable[..., Any]:
-        def ask(*arguments: object) -> Any:
-            answer = getattr(import_module(f"{_HERE}.{module}"), function, None)
-            return None if answer is None else answer(*arguments)
-
-        return ask
-
-    return Family(name, call("from_config"), call("from_shapes"))
-
-
 FAMILIES: tuple[Family, ...] = (
-    _family("Llama", "variants.llama"),
-    _family("Mistral", "variants.mistral"),
-    _family("Qwen2", "variants.qwen2"),
-    _family("Qwen3", "variants.qwen3"),
-    _family("Gemma", "variants.gemma"),
-    _family("Gemma 2", "variants.gemma2"),
-    _family("Phi", "variants.phi"),
-    _family("OLMo 2", "variants.olmo2"),
-    _family("GPT-NeoX", "variants.gpt_neox"),
-    _family("Mixtral", "variants.mixtral"),
-    _family("GPT-2", "gpt2"),
-    _family("OPT", "opt"),
-    _family("BERT", "bert"),
-    _family("T5", "t5"),
-    _family("ViT and DeiT (transformers)", "vit"),
-    _family("ViT and DeiT (timm)", "timm_vit"),
-    _family("MLP-Mixer (timm)", "timm_mixer"),
-    _family("convolutional", "convolutional"),
+    Family("Llama", "variants.llama"),
+    Family("Mistral", "variants.mistral"),
+    Family("Qwen2", "variants.qwen2"),
+    Family("Qwen3", "variants.qwen3"),
+    Family("Gemma", "variants.gemma"),
+    Family("Gemma 2", "variants.gemma2"),
+    Family("Phi", "variants.phi"),
+    Family("OLMo 2", "variants.olmo2"),
+    Family("GPT-NeoX", "variants.gpt_neox"),
+    Family("Mixtral", "variants.mixtral"),
+    Family("GPT-2", "gpt2"),
+    Family("OPT", "opt"),
+    Family("BERT", "bert"),
+    Family("T5", "t5"),
+    Family("ViT and DeiT (transformers)", "vit"),
+    Family("ViT and DeiT (timm)", "timm_vit"),
+    Family("MLP-Mixer (timm)", "timm_mixer"),
+    Family("ResNet (torchvision)", "resnet", by_shapes=True),
+    Family("CIFAR ResNet", "cifar_resnet", by_shapes=True),
+    Family("pre-activation ResNet", "preact_resnet", by_shapes=True),
+    Family("WideResNet (pre-activation)", "preact_resnet", by_shapes=True, prefix="wide_"),
+    Family("VGG (torchvision)", "vgg", by_shapes=True),
+    Family("DenseNet (torchvision)", "densenet", by_shapes=True),
+    Family("MobileNetV2 (torchvision)", "mobilenet_v2", by_shapes=True),
+    Family("MobileNetV3 (torchvision)", "mobilenet_v3", by_shapes=True),
+    Family("EfficientNet (torchvision)", "efficientnet", by_shapes=True),
+    Family("ConvNeXt (torchvision)", "convnext", by_shapes=True, prefix="torchvision_"),
+    Family("ConvNeXt (timm)", "convnext", by_shapes=True, prefix="timm_"),
+    Family("ConvNeXt (Hugging Face)", "convnext", by_shapes=True, prefix="hugging_face_"),
+    Family("ResNet (Hugging Face)", "hf_resnet", by_shapes=True),
+    Family("U-Net", "unet", by_shapes=True),
+    Family("recurrent stack", "recurrent", by_shapes=True),
+    Family("actor-critic (stable-baselines3)", "actor_critic", by_shapes=True, prefix="policy_"),
+    Family("actor-critic on one trunk", "actor_critic", by_shapes=True, prefix="trunk_"),
 )
+
+
+def name_of(module: str, prefix: str = "") -> str:
+    """The name of a family, for its own file: `name_of(__name__)`.
+
+    Args:
+        module: where its functions are.
+        prefix: what their names begin with.
+    """
+    return {(own.module, own.prefix): own.name for own in FAMILIES}[module, prefix]

@@ -16,13 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nfn_cli.architectures.families.configuration import is_timm
-from nfn_cli.architectures.families.family import Config, Family, ReferenceModule, Shapes
+from nfn_cli.architectures.families.family import Config, ReferenceModule, Shapes
 from nfn_cli.architectures.families.fitting import fitted
 from nfn_cli.architectures.families.layers import convolution, groups_of, pictures
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.scope import Scope
 
-NAME = "ResNet (torchvision)"
+NAME = name_of(__name__)
 MOST_STAGES = 8
 _MARKS = ("conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer1.0.bn1.weight", "fc.weight")
 _TIMM = re.compile(r"(?:resnet(?:18|26|34|50|101|152)|wide_resnet(?:50|101)_2|resnext(?:50|101)_\d+x\d+d)(?:\..*)?")
@@ -212,6 +213,3 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
 def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
     """timm's configuration of the same network; as `Family.from_config`."""
     return from_shapes(shapes) if is_timm(config, _TIMM) else None
-
-
-FAMILY = Family(NAME, from_config, from_shapes)

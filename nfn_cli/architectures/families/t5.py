@@ -16,9 +16,10 @@ from nfn_cli.architectures.families.parts.attention import attend, causal_mask, 
 from nfn_cli.architectures.families.parts.heads import token_inputs
 from nfn_cli.architectures.families.parts.norms import RMSNorm
 from nfn_cli.architectures.families.parts.placing import put
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.words import counted
 
-_TITLE = "T5"
+_TITLE = name_of(__name__)
 _UNREAD = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
 
 

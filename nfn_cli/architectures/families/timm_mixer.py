@@ -11,12 +11,13 @@ from nfn_cli.architectures.families.family import Config, ReferenceModule, Shape
 from nfn_cli.architectures.families.parts.activations import ACTIVATIONS, activation_name
 from nfn_cli.architectures.families.parts.images import patches, picture_inputs
 from nfn_cli.architectures.families.parts.placing import put
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.timm_config import told_arguments
 from nfn_cli.architectures.families.timm_names import named_mixer
 from nfn_cli.architectures.families.timm_vit import MLP
 from nfn_cli.architectures.families.words import counted
 
-_TITLE = "MLP-Mixer (timm)"
+_TITLE = name_of(__name__)
 _EPS = 1e-6
 
 

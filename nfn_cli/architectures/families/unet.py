@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.architectures.families.configuration import no_config
-from nfn_cli.architectures.families.family import Family, ReferenceModule, Shapes
+from nfn_cli.architectures.families.family import ReferenceModule, Shapes
 from nfn_cli.architectures.families.fitting import fitted
 from nfn_cli.architectures.families.layers import convolution, pictures
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.scope import Scope
 
-NAME = "U-Net"
+NAME = name_of(__name__)
 _MOST_LEVELS = 8
 
 
@@ -132,6 +132,3 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
         _text,
         ("the activation is ReLU, and a way up reads its level's channels in front of those from below",),
     )
-
-
-FAMILY = Family(NAME, no_config, from_shapes)

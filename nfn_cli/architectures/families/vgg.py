@@ -12,14 +12,14 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.architectures.families.configuration import no_config
-from nfn_cli.architectures.families.family import Family, ReferenceModule, Shapes
+from nfn_cli.architectures.families.family import ReferenceModule, Shapes
 from nfn_cli.architectures.families.fitting import fitted
 from nfn_cli.architectures.families.layers import convolution, pictures
 from nfn_cli.architectures.families.refusal import Refusal
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.scope import Scope
 
-NAME = "VGG (torchvision)"
+NAME = name_of(__name__)
 _LONG = ("0", "3", "6")  # linear layers behind each other in torchvision's, with ReLU and dropout between
 
 
@@ -108,6 +108,3 @@ def from_shapes(shapes: Shapes) -> ReferenceModule | None:
             "and the linear layers read the pooled picture",
         ),
     )
-
-
-FAMILY = Family(NAME, no_config, from_shapes)

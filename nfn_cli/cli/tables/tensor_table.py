@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from nfn_cli.checkpoints import Checkpoint, OpenedFile, TensorFacts, measure_tensors, natural_key
+from nfn_cli.checkpoints import Checkpoint, OpenedFile, TensorFacts, format_named, measure_tensors, natural_key
 from nfn_cli.errors import NfnError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class ShownTensors:
     """The tensors of a file, in the order in which they are shown.
 
     Attributes:
-        format: safetensors, torch, torch-legacy or sharded.
+        format: name of one of `FORMATS`.
         refusal: why no network was read of them; None where one was.
     """
 
@@ -30,7 +30,7 @@ class ShownTensors:
     def of(cls, file: Checkpoint | OpenedFile, refusal: NfnError | None = None) -> ShownTensors:
         """Measure a file's tensors."""
         facts = measure_tensors(file.tensors, file.unheld if isinstance(file, OpenedFile) else ())
-        if file.format not in ("torch", "torch-legacy"):
+        if not format_named(file.format).ordered:
             # Only PyTorch keeps the module's order; elsewhere 10 may come before 2.
             facts = tuple(sorted(facts, key=lambda own: natural_key(own.name)))
         told = None

@@ -6,9 +6,10 @@ from nfn_cli.architectures.families.decoder import reference
 from nfn_cli.architectures.families.family import Config, ReferenceModule, Shapes
 from nfn_cli.architectures.families.fields import Fields
 from nfn_cli.architectures.families.parts.activations import activation_name
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.variants.trunk import llama_like
 
-_TITLE = "Gemma"
+_TITLE = name_of(__name__)
 
 
 def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:

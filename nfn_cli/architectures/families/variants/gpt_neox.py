@@ -8,9 +8,10 @@ from nfn_cli.architectures.families.fields import Fields
 from nfn_cli.architectures.families.parts.activations import activation_name
 from nfn_cli.architectures.families.parts.heads import told_head
 from nfn_cli.architectures.families.parts.rotary import rotary
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.variants.trunk import prefix_of
 
-_TITLE = "GPT-NeoX"
+_TITLE = name_of(__name__)
 
 
 def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:

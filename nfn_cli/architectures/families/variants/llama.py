@@ -5,9 +5,10 @@ from __future__ import annotations
 from nfn_cli.architectures.families.decoder import reference
 from nfn_cli.architectures.families.family import Config, ReferenceModule, Shapes
 from nfn_cli.architectures.families.fields import Fields
+from nfn_cli.architectures.families.registry import name_of
 from nfn_cli.architectures.families.variants.trunk import llama_like
 
-_TITLE = "Llama"
+_TITLE = name_of(__name__)
 
 
 def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:

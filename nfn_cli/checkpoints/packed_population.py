@@ -12,11 +12,12 @@ from typing import Any, BinaryIO, TypeVar
 from safetensors.torch import load
 from torch import Tensor
 
-from nfn_cli.checkpoints.address import is_address, read_remote
 from nfn_cli.checkpoints.checkpoint import Checkpoint
-from nfn_cli.checkpoints.nested import FACTS
+from nfn_cli.checkpoints.find_state_dict import FACTS
+from nfn_cli.checkpoints.formats.registry import SAFETENSORS
+from nfn_cli.checkpoints.formats.safetensors_file import POPULATION_KEY
+from nfn_cli.checkpoints.object_store import is_address, read_remote
 from nfn_cli.checkpoints.printable import printable
-from nfn_cli.checkpoints.safetensors_format import POPULATION_KEY
 from nfn_cli.checkpoints.validate import require_weights
 from nfn_cli.errors import CheckpointError
 
@@ -60,7 +61,7 @@ def read_members(path: str | os.PathLike[str], start: int, stop: int) -> tuple[C
         The first of them as a checkpoint of its own, and the tensors of all, [stop − start, *shape].
 
     Raises:
-        CheckpointError: no packed file, or one that has changed meanwhile.
+        CheckpointError: no packed file, or one that has changed since.
     """
 
     def read(file: BinaryIO) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -81,7 +82,7 @@ def read_members(path: str | os.PathLike[str], start: int, stop: int) -> tuple[C
     file = Path(path)
     require_weights(file, first)
     facts = {key: metadata[key] for key in FACTS if key in metadata}
-    return Checkpoint(file, "safetensors", first, facts, False), tensors
+    return Checkpoint(file, SAFETENSORS.name, first, facts, False), tensors
 
 
 def _opened(path: str | os.PathLike[str], work: Callable[[BinaryIO], Found]) -> Found:

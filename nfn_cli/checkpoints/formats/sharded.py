@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import Tensor
 
 from nfn_cli.checkpoints.hub_cache import blobs_of
-from nfn_cli.checkpoints.index import REMEDY, is_below, read_weight_map
 from nfn_cli.checkpoints.printable import printable
-from nfn_cli.checkpoints.together import Stamped, changed, settle, stamped
+from nfn_cli.checkpoints.replacement import Stamped, changed, settle, stamped
+from nfn_cli.checkpoints.shard_index import REMEDY, is_below, read_weight_map
 from nfn_cli.errors import CheckpointError
 
 _NAMED = 3  # tensors; of more, the count

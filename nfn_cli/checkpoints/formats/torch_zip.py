@@ -1,8 +1,8 @@
-"""Write a PyTorch zip file back with other numbers in some of its tensors, and everything else byte for byte."""
+"""PyTorch's zip files. One is written back with other numbers in some tensors, and everything else byte for byte."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from nfn_cli.checkpoints.atomic import write_atomically
-from nfn_cli.checkpoints.nested import other_tensors
+from nfn_cli.checkpoints.find_state_dict import find_container, other_tensors
+from nfn_cli.checkpoints.formats.reader import Change, Changes, Contents
 from nfn_cli.checkpoints.printable import printable
-from nfn_cli.checkpoints.safetensors_format import Change, changed_since
+from nfn_cli.checkpoints.replacement import changed_since
 from nfn_cli.checkpoints.ties import shared_memory
-from nfn_cli.checkpoints.torch_format import StoredBytes, read_torch
+from nfn_cli.checkpoints.torch_format import StoredBytes, all_tensors_of, read_torch, state_dict_of
 from nfn_cli.checkpoints.zip_records import DamagedZipError, contents_of, renew_checksums
 from nfn_cli.errors import CheckpointError
 
@@ -22,26 +23,23 @@ _COPIED = 1 << 20  # bytes copied at once
 _SEPARATE = "save it with tensors of their own first: {name: tensor.clone() for ...}"
 
 
-def rewrite_zip(
-    source: Path,
-    find: Callable[[Any], dict[Any, Any]],
-    changes: Callable[[Mapping[str, Tensor]], Mapping[str, Change]],
-    out: Path,
-    *,
-    overwrite: bool = False,
+def read(path: Path, entry: str | None = None, *, placed: bool = False) -> Contents:
+    """As `Reader.read`."""
+    return state_dict_of(path, entry, zipped=True, placed=placed)
+
+
+def read_all(path: Path) -> Contents:
+    """As `Reader.read_all`."""
+    return all_tensors_of(path, zipped=True)
+
+
+def rewrite(
+    source: Path, entry: str | None, changes: Changes, out: Path, *, overwrite: bool = False
 ) -> tuple[str, ...]:
-    """Copy a file, and write the new numbers over the old ones in the copy.
+    """As `Reader.rewrite`: copy the file, and write the new numbers over the old ones in the copy.
 
     Tensors that share memory go on sharing it: those beside the state dict too, such as a second state dict of the
-    same network.
-
-    Args:
-        find: gives the state dict in what the file holds.
-        changes: gives those of its tensors that change, by their names in the file. Each is asked for once; only the
-            storage that is being written is in memory.
-
-    Returns:
-        Printable names of the other entries that hold tensors.
+    same network. Only the storage that is being written is in memory.
 
     Raises:
         CheckpointError: as `write_atomically`; the file has changed since it was read; or two names of one memory
@@ -55,7 +53,7 @@ def rewrite_zip(
             while data := old.read(_COPIED):
                 copy.write(data)
         loaded = read_torch(temporary, zipped=True, mapped=True, subject=source)
-        container = find(loaded.value)
+        container = find_container(source, loaded.value, entry)
         tensors = {str(key): Tensor.detach(item) for key, item in dict.items(container) if isinstance(item, Tensor)}
         changing = changes(tensors)
         moved = {tensors[name].data_ptr() for name in changing}

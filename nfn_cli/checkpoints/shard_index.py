@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from nfn_cli.checkpoints.formats.registry import SHARDED
 from nfn_cli.checkpoints.printable import printable
 from nfn_cli.errors import CheckpointError
 from nfn_cli.records import each_once, read_text
 
-INDEX_SUFFIX = ".index.json"
+(INDEX_SUFFIX,) = SHARDED.suffixes
 REMEDY = "download the whole checkpoint again"
 # Bytes. The index of a model with 400 billion parameters has 0.2 MB; parsing takes several times the file's size.
 _LARGEST = 1 << 24

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nfn_cli.checkpoints import find_checkpoints, read_checkpoint, rewrite_checkpoint, synced_together
-from nfn_cli.checkpoints.together import JOURNAL
+from nfn_cli.checkpoints.replacement import JOURNAL
 from nfn_cli.errors import CheckpointError
 
 SHARDS = {"a.safetensors": "fc1.weight", "deep/b.safetensors": "fc2.weight", "c.safetensors": "fc3.weight"}

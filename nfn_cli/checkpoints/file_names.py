@@ -1,17 +1,15 @@
-"""Names that fit what is written under them: a checkpoint keeps its format, so its name tells no other. No torch."""
+"""Check that the name of a file to write fits its format: a checkpoint is written back in its own. No torch here."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from nfn_cli.checkpoints.discover import SUFFIXES
-from nfn_cli.checkpoints.index import INDEX_SUFFIX, is_index
+from nfn_cli.checkpoints.formats.registry import SAFETENSORS, SUFFIXES
+from nfn_cli.checkpoints.shard_index import INDEX_SUFFIX, is_index
 from nfn_cli.checkpoints.sniff import sniff
 from nfn_cli.errors import CheckpointError, UsageError
 
-_SAFETENSORS = (".safetensors",)
-_TORCH = tuple(suffix for suffix in SUFFIXES if suffix not in _SAFETENSORS)
 # What other programs read by their names.
 _OTHERS = (".npz", ".npy", ".pkl", ".onnx", ".h5", ".keras", ".gguf", ".msgpack", ".json", ".csv", ".png", ".zip")
 
@@ -30,17 +28,16 @@ def require_same_format(source: Path, target: Path) -> None:
         format = sniff(source)
     except CheckpointError:  # reading it will say why
         return
-    if format == "index":
+    if format.sharded:
         if not is_index(target):
             cause = "the checkpoint is sharded, and is written back as an index with its shards beside it"
             raise UsageError(
                 target, cause, f"give a folder (with a / at its end), or a name that ends in {INDEX_SUFFIX}"
             )
         return
-    own, kind = (_SAFETENSORS, "safetensors") if format == "safetensors" else (_TORCH, "PyTorch")
-    if is_foreign(target, own):
-        cause = f"the name of another format: the checkpoint is a {kind} file, and is written back as one"
-        raise UsageError(target, cause, f"give a name that ends in {' or '.join(own)}")
+    if is_foreign(target, format.suffixes):
+        cause = f"the name of another format: the checkpoint is {format.title}, and is written back as one"
+        raise UsageError(target, cause, f"give a name that ends in {' or '.join(format.suffixes)}")
 
 
 def require_folder_name(folder: str) -> None:
@@ -60,7 +57,7 @@ def require_safetensors_name(path: Path) -> None:
     Raises:
         UsageError: it is that of another format.
     """
-    if is_foreign(path, _SAFETENSORS):
+    if is_foreign(path, SAFETENSORS.suffixes):
         raise UsageError(path, "it is written as a safetensors file", "give a name that ends in .safetensors")
 
 

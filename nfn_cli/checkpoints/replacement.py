@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nfn_cli.checkpoints.atomic import ASIDE, hidden, synced_each, write_text_atomically
-from nfn_cli.checkpoints.index import is_below, is_index, read_weight_map
 from nfn_cli.checkpoints.printable import printable
+from nfn_cli.checkpoints.shard_index import is_below, is_index, read_weight_map
+from nfn_cli.checkpoints.sniff import sniff
 from nfn_cli.errors import CheckpointError, DataError
 from nfn_cli.folders import held, make_folder, remove_empty
 
@@ -37,7 +38,7 @@ class _Rename:
 
     Attributes:
         aside, place: POSIX paths from the journal's folder.
-        size, written: bytes, and nanoseconds: they tell the new file, once it is in its place, from the old one.
+        size, written: bytes, and nanoseconds: the new file has these, and the old one has not.
     """
 
     aside: str
@@ -166,7 +167,7 @@ def settle(folder: Path) -> None:
 
 
 def stamped(file: Path) -> Stamped:
-    """A file, and what tells later whether it has been replaced or written to."""
+    """A file, and what shows later whether it has been replaced or written to."""
     try:
         status = os.stat(file)
     except (OSError, ValueError):  # reading it will say why
@@ -175,12 +176,17 @@ def stamped(file: Path) -> Stamped:
 
 
 def stamp(status: os.stat_result) -> tuple[int, ...]:
-    """What tells a file from another one in its place, and from itself once it has been written to."""
+    """What differs between a file and one that has replaced it, and changes when the file is written to."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
+def changed_since(path: Path) -> CheckpointError:
+    """What to raise where a file is no longer what was read from it."""
+    return CheckpointError(path, "the file has changed since it was read", "try again once nothing writes it")
+
+
 def changed(files: Iterable[Stamped]) -> Path | None:
-    """The first of these files that is another now, or is about to be; None if none is."""
+    """The first of these files that has been replaced or written to, or is about to be; None if none is."""
     for file, stamp in files:
         if stamped(file) != (file, stamp) or os.path.lexists(file.parent / JOURNAL):
             return file
@@ -263,8 +269,6 @@ def _require_one_checkpoint(root: Path, renames: Sequence[_Rename]) -> None:
         ValueError, CheckpointError: the renames are not those of an index and all its shards, or a file of another kind
             is in such a place.
     """
-    from nfn_cli.checkpoints.sniff import sniff  # which imports `discover`, and that this file
-
     *shards, last = renames
     index = root / last.place
     if not is_index(index) or "/" in last.place or len({rename.aside for rename in renames}) < len(renames):

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, TypeVar
 
 from nfn_cli.checkpoints.companions import is_companion
-from nfn_cli.checkpoints.discover import SUFFIXES
+from nfn_cli.checkpoints.formats.registry import SUFFIXES
 from nfn_cli.errors import CheckpointError, NfnError
 
 Found = TypeVar("Found")
@@ -35,7 +35,7 @@ class StoreError(CheckpointError):
 
 @dataclass(frozen=True)
 class RemoteFacts:
-    """What a store tells of a file: its size in bytes, and a text that changes with its contents."""
+    """What a store states about a file: its size in bytes, and a text that changes with its contents."""
 
     bytes: int
     version: str
@@ -73,7 +73,7 @@ def list_address(address: str) -> Iterator[str]:
 
 
 def remote_facts(address: str) -> RemoteFacts:
-    """What the store tells of a file.
+    """What the store states about a file.
 
     Raises:
         CheckpointError: it cannot be reached, or there is none.

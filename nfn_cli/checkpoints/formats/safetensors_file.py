@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -14,18 +14,19 @@ from safetensors.torch import load
 from torch import Tensor
 
 from nfn_cli.checkpoints.atomic import write_atomically
+from nfn_cli.checkpoints.checkpoint import Fact
+from nfn_cli.checkpoints.find_state_dict import FACTS
+from nfn_cli.checkpoints.formats.reader import MAPPED_FROM, Changes, Contents
 from nfn_cli.checkpoints.printable import is_utf8, printable
+from nfn_cli.checkpoints.replacement import changed_since
+from nfn_cli.checkpoints.tensor_map import placed as placed_at
+from nfn_cli.checkpoints.ties import stated_ties
 from nfn_cli.errors import CheckpointError
 
 # A file whose tensors have a leading axis of networks carries this key in its metadata.
 POPULATION_KEY = "nfn.population"
 _COPIED = 1 << 20  # bytes copied at once
 _CONVERTED = 1 << 20  # entries converted at once
-# A map of a file that somebody cuts short ends the process. What is read in no time is not mapped: it gains nothing.
-MAPPED_FROM = 1 << 26  # bytes
-
-# A tensor as it was read, and the rows of the new one in parts.
-Change = tuple[Tensor, Iterable[Tensor]]
 Result = TypeVar("Result")
 
 
@@ -33,16 +34,36 @@ class PackedError(CheckpointError):
     """The file holds a population of networks, and one was asked for."""
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors, those of a large file memory-mapped, and the metadata.
+def read(path: Path, entry: str | None = None, *, placed: bool = False) -> Contents:
+    """As `Reader.read`; the tensors of a large file, and those that are placed, are memory-mapped.
 
     Raises:
         PackedError: it holds a population.
         CheckpointError: a header that does not describe the file, or a truncated file.
     """
-    tensors, metadata = open_safetensors(path)
+    if not placed:
+        tensors, metadata = _tensors(path)
+        _require_one(path, metadata)
+        return Contents(tensors, _facts(metadata), stated_ties(tensors, metadata))
+
+    def with_starts() -> tuple[dict[str, Tensor], dict[str, str], dict[str, int]]:
+        tensors, metadata = _mapped(path)  # checks the header first of all
+        return tensors, metadata, _starts(path, tensors)
+
+    tensors, metadata, starts = _opened(path, with_starts)
     _require_one(path, metadata)
-    return tensors, metadata
+    places = {name: placed_at(path, starts[name], tensor) for name, tensor in tensors.items()}
+    return Contents(tensors, _facts(metadata), stated_ties(tensors, metadata), places)
+
+
+def read_all(path: Path) -> Contents:
+    """As `Reader.read_all`; of a packed population too.
+
+    Raises:
+        CheckpointError: a header that does not describe the file, or a truncated file.
+    """
+    tensors, metadata = _tensors(path)
+    return Contents(tensors, _facts(metadata))
 
 
 def _require_one(path: Path, metadata: Mapping[str, str]) -> None:
@@ -51,30 +72,13 @@ def _require_one(path: Path, metadata: Mapping[str, str]) -> None:
         raise PackedError(path, cause, "read it with `nfn train` or `nfn evaluate`, or generate without --packed")
 
 
-def open_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """As `read_safetensors`, of a packed population too.
+def _facts(metadata: Mapping[str, str]) -> dict[str, Fact]:
+    return {key: metadata[key] for key in FACTS if key in metadata}
 
-    Raises:
-        CheckpointError: a header that does not describe the file, or a truncated file.
-    """
+
+def _tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors, those of a large file memory-mapped, and the metadata."""
     return _opened(path, lambda: _read(path) if path.stat().st_size < MAPPED_FROM else _mapped(path))
-
-
-def place_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], dict[str, int]]:
-    """As `read_safetensors`, all tensors memory-mapped and no entry read; and where each one's bytes begin.
-
-    Raises:
-        PackedError: it holds a population.
-        CheckpointError: a header that does not describe the file, or a truncated file.
-    """
-
-    def placed() -> tuple[dict[str, Tensor], dict[str, str], dict[str, int]]:
-        tensors, metadata = _mapped(path)  # checks the header first of all
-        return tensors, metadata, _starts(path, tensors)
-
-    tensors, metadata, starts = _opened(path, placed)
-    _require_one(path, metadata)
-    return tensors, metadata, starts
 
 
 def _opened(path: Path, read: Callable[[], Result]) -> Result:
@@ -124,19 +128,10 @@ def _starts(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, int]:
     return {name: 8 + size + start for name, (start, _) in ranges.items()}
 
 
-def rewrite_safetensors(
-    source: Path,
-    changes: Callable[[Mapping[str, object]], Mapping[str, Change]],
-    out: Path,
-    *,
-    overwrite: bool = False,
-) -> None:
-    """Write a file with the header of another one, part by part, so that the values are never all in memory.
-
-    Args:
-        source: a file that `read_safetensors` has read.
-        changes: of a mapping with the names in the file, those that change. They are asked for in the file's order;
-            all other tensors are copied.
+def rewrite(
+    source: Path, entry: str | None, changes: Changes, out: Path, *, overwrite: bool = False
+) -> tuple[str, ...]:
+    """As `Reader.rewrite`, part by part, so that the values are never all in memory; the header stays as it is.
 
     Raises:
         CheckpointError: the file exists (without `overwrite`), cannot be written, or `source` is no longer what was
@@ -156,7 +151,7 @@ def rewrite_safetensors(
                 ranges = {name: entries[name]["data_offsets"] for name in entries if name != "__metadata__"}
             except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise changed_since(source) from error
-            changing = changes(ranges)
+            changing = changes(ranges, by_tensor=True)
             file.write(length + header)
             for name, (start, stop) in sorted(ranges.items(), key=lambda item: item[1]):
                 if name not in changing:
@@ -174,6 +169,7 @@ def rewrite_safetensors(
                     raise ValueError(f"{name!r}: {size} of {stop - start} bytes")
 
     write_atomically(out, write, overwrite=overwrite)
+    return ()
 
 
 def _write(file: BinaryIO, part: Tensor, dtype: torch.dtype) -> int:
@@ -189,8 +185,3 @@ def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
     while size > 0 and (data := source.read(min(size, _COPIED))):
         target.write(data)
         size -= len(data)
-
-
-def changed_since(path: Path) -> CheckpointError:
-    """What to raise where a file is no longer what was read from it."""
-    return CheckpointError(path, "the file has changed since it was read", "try again once nothing writes it")

@@ -1,46 +1,12 @@
-"""The families that names and shapes tell: convolutional networks, recurrent stacks, actor-critics."""
+"""What names and shapes tell: convolutional networks, recurrent stacks, actor-critics. Just one family may answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from nfn_cli.architectures.families import (
-    actor_critic,
-    cifar_resnet,
-    convnext,
-    densenet,
-    efficientnet,
-    hf_resnet,
-    mobilenet_v2,
-    mobilenet_v3,
-    preact_resnet,
-    recurrent,
-    resnet,
-    unet,
-    vgg,
-)
 from nfn_cli.architectures.families.family import Config, Family, ReferenceModule, Shapes
 from nfn_cli.architectures.families.refusal import Refusal
-
-CONVOLUTIONAL: tuple[Family, ...] = (
-    resnet.FAMILY,
-    cifar_resnet.FAMILY,
-    preact_resnet.FAMILY,
-    preact_resnet.WIDE_FAMILY,
-    vgg.FAMILY,
-    densenet.FAMILY,
-    mobilenet_v2.FAMILY,
-    mobilenet_v3.FAMILY,
-    efficientnet.FAMILY,
-    convnext.TORCHVISION_FAMILY,
-    convnext.TIMM_FAMILY,
-    convnext.HUGGING_FACE_FAMILY,
-    hf_resnet.FAMILY,
-    unet.FAMILY,
-    recurrent.FAMILY,
-    actor_critic.POLICY_FAMILY,
-    actor_critic.TRUNK_FAMILY,
-)
+from nfn_cli.architectures.families.registry import FAMILIES
 
 
 def from_shapes(shapes: Shapes) -> ReferenceModule | None:
@@ -63,7 +29,7 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
 
 def _only(ask: Callable[[Family], ReferenceModule | None]) -> ReferenceModule | None:
     found, refusals = [], []
-    for family in CONVOLUTIONAL:
+    for family in (own for own in FAMILIES if own.by_shapes):
         try:
             network = ask(family)
         except Refusal as refusal:

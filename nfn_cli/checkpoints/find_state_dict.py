@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from nfn_cli.checkpoints.checkpoint import Fact
-from nfn_cli.checkpoints.husk import Husk, unread_kind
 from nfn_cli.checkpoints.printable import printable, printable_list
+from nfn_cli.checkpoints.unread_objects import Husk, unread_kind
 from nfn_cli.errors import CheckpointError
 
-# Where training scripts put the model's state dict, the most telling name first.
+# Where training scripts put the model's state dict, the clearest name first.
 STATE_DICT_KEYS = (
     "state_dict",
     "model_state_dict",
@@ -66,7 +66,7 @@ def find_container(path: Path, loaded: Any, entry: str | None = None) -> dict[An
 
     The first of these that holds a weight matrix: what stands under the known names of `STATE_DICT_KEYS`, the object
     itself, what stands under a single unknown name. Without any matrix, the first that holds tensors. Optimizer
-    states, histories and other entries are passed over.
+    states, histories and other entries are skipped.
 
     Args:
         entry: look in this entry alone; dots lead into nested ones.
