@@ -26,8 +26,7 @@ from nfn_cli.nn.inr.editor import read_editor
 from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS, EditorKind
 from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
 from nfn_cli.nn.inr.sine_chain import read_tensors
-from nfn_cli.zoo import read_inrs
-from nfn_cli.zoo.inr import InrSettings, generate_inrs
+from nfn_cli.zoo import InrSettings, generate_zoo, read_inrs
 
 Nfn = Callable[..., Any]
 
@@ -55,7 +54,7 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = folder / "blobs.npz"
     np.savez(archive, x_train=images[:96], y_train=labels[:96], x_test=images[96:], y_test=labels[96:])
     settings = InrSettings(str(archive), count=96, test_count=16, width=16, steps=60, packed=True)
-    generate_inrs(folder / "zoo", settings)
+    generate_zoo(folder / "zoo", settings)
     return folder
 
 
