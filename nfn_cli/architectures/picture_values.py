@@ -20,8 +20,10 @@ def picture_values(
     activation: str,
     frequencies: Sequence[float],
     hidden_layers: list[tuple[Tensor, Tensor]] | None = None,
+    *,
+    channels_first: bool = False,
 ) -> Tensor:
-    """Values [batch, outputs, places]; differentiable.
+    """Values [batch, places, outputs]; differentiable.
 
     >>> weight, bias = torch.tensor([[[1.0, 0.0]]]), torch.zeros(1, 1)
     >>> picture_values([weight, bias], torch.tensor([[-1.0, 0.5]]), "sin", [])
@@ -34,6 +36,7 @@ def picture_values(
         frequencies: ω₀ of the sine behind each hidden layer, sin(ω₀ z); no other activation looks at them.
         hidden_layers: a list to which each hidden layer adds what its activation reads (ω₀ z of a sine) and what it
             gives, [batch, places, neurons] each.
+        channels_first: gives values [batch, outputs, places] instead, as pictures are drawn.
     """
     weights, biases = tensors[::2], tensors[1::2]
     hidden = places.to(weights[0]).expand(len(weights[0]), -1, -1)
@@ -44,4 +47,6 @@ def picture_values(
         hidden = before.sin_() if in_place else FUNCTIONS[activation](before)
         if hidden_layers is not None:
             hidden_layers.append((before, hidden))
-    return torch.baddbmm(biases[-1][..., None], weights[-1], hidden.mT)
+    if channels_first:
+        return torch.baddbmm(biases[-1][..., None], weights[-1], hidden.mT)
+    return torch.baddbmm(biases[-1][:, None], hidden, weights[-1].mT)

@@ -75,7 +75,9 @@ def render(
             places = torch.stack([rows[numbers // width], columns[numbers % width]], dim=1)
             for start in range(0, networks, together):
                 some = slice(start, start + together)
-                values = picture_values([own[some] for own in tensors], places, architecture.activation, frequencies)
+                values = picture_values(
+                    [own[some] for own in tensors], places, architecture.activation, frequencies, channels_first=True
+                )
                 pictures[some, :, first : first + pixels_together] = values
     low, high = value_range
     return pictures.sub_(low).div_(high - low).nan_to_num_(0.0).clamp_(0, 1).unflatten(2, (height, width))

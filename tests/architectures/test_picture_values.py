@@ -55,8 +55,10 @@ def test_values_are_those_of_the_forward_pass(activation: str, omegas: tuple[flo
     with torch.set_grad_enabled(graded):
         values = picture_values(tensors, places, activation, frequencies)
         each = picture_values(tensors, places.expand(3, -1, -1), activation, frequencies)
-    torch.testing.assert_close(values, population_forward(point, places).mT)
+    torch.testing.assert_close(values, population_forward(point, places))
     torch.testing.assert_close(each, values)
+    first = picture_values(tensors, places, activation, frequencies, channels_first=True)
+    torch.testing.assert_close(first.mT, values)
     assert all(torch.equal(before[name], tensor) for name, tensor in point.tensors.items())
 
 
@@ -67,7 +69,7 @@ def test_hidden_layers_are_kept_on_request() -> None:
         values = picture_values(tensors, pixel_grid(2, 2), "sin", [4.0, 4.0], kept)
     assert [tuple(phase.shape) for phase, _ in kept] == [(3, 4, 5), (3, 4, 5)]
     assert all(torch.equal(phase.sin(), given) for phase, given in kept)
-    torch.testing.assert_close(values, (kept[1][1] @ tensors[4].mT + tensors[5][:, None]).mT)
+    torch.testing.assert_close(values, (kept[1][1] @ tensors[4].mT + tensors[5][:, None]))
 
 
 def test_phases_within_one_turn_give_the_same_sines() -> None:

@@ -40,7 +40,7 @@ def test_a_record_is_read_as_it_was_written(settings: ZooSettingsBase, tmp_path:
     record = read_record(tmp_path, type(settings))
     assert record == {"recipe": settings.recipe, **settings.record(), "diverged": []}
     assert record["data"] == "away.npz"
-    assert list(record) == list(yaml.safe_load((tmp_path / "zoo.yaml").read_text()))
+    assert (tmp_path / "zoo.yaml").read_text().startswith(f"recipe: {settings.recipe}\ndata: away.npz\n")
     for other in SETTINGS:
         if other is not settings:
             assert read_record(tmp_path, type(other)) is None

@@ -156,7 +156,7 @@ class CoordinateProbe(nn.Module):
 
     def _values(self, inputs: Sequence[Tensor], places: Tensor) -> Tensor:
         """[batch, places, channels] at places [places, 2], or [batch, places, 2]."""
-        return picture_values(inputs, places, self.activation, [self.omega_0] * (len(self.names) - 1)).mT
+        return picture_values(inputs, places, self.activation, [self.omega_0] * (len(self.names) - 1))
 
     def _augmented(self, places: Tensor, networks: int) -> Tensor:
         """A grid for each network, turned, stretched and moved at random, [networks, places, 2]."""

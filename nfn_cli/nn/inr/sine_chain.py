@@ -57,13 +57,13 @@ def read_tensors(point: NetworkWeights, dtype: torch.dtype, device: str | torch.
 
 def sine_values(tensors: Sequence[Tensor], places: Tensor, omega_0: float) -> Tensor:
     """Values [batch, C, P] at places [P, 2]; differentiable."""
-    return picture_values(tensors, places, "sin", [omega_0] * (len(tensors) // 2 - 1))
+    return picture_values(tensors, places, "sin", [omega_0] * (len(tensors) // 2 - 1)).mT
 
 
 def trace(tensors: Sequence[Tensor], places: Tensor, omega_0: float) -> Trace:
     """Values and signals at places [P, 2]; differentiable."""
     hidden: list[tuple[Tensor, Tensor]] = []
-    values = picture_values(tensors, places, "sin", [omega_0] * (len(tensors) // 2 - 1), hidden)
+    values = picture_values(tensors, places, "sin", [omega_0] * (len(tensors) // 2 - 1), hidden).mT
     weights = tensors[::2]
     inputs = (places.to(values).expand(len(values), -1, -1), *(given for _, given in hidden))
     batch, channels, count = values.shape

@@ -211,7 +211,7 @@ def test_counts_and_fits_may_grow(
     before = contents(tmp_path / "grown")
     report = generate(tmp_path / "grown", replace(small, **more))
     once = generate(tmp_path / "once", replace(small, **more))
-    assert (report.found, report.found + report.trained) == (9, once.fitted)
+    assert (report.found, report.found + report.trained) == (9, once.trained)
     after = contents(tmp_path / "grown")
     assert all(after[name] == before[name] for name in before if name.endswith(".safetensors"))
     one, other = (by_name(read_inrs(tmp_path / name)) for name in ("grown", "once"))
