@@ -10,7 +10,7 @@ from typing import Any
 
 from nfn_cli.folders import claimed
 from nfn_cli.processes import in_processes
-from nfn_cli.threads import threads_for
+from nfn_cli.threads import threads_for, weights_of
 from nfn_cli.zoo.network_files import free_parts, write_networks
 from nfn_cli.zoo.recipe import Job, Recipe, SharedData
 from nfn_cli.zoo.recipes import recipe_for
@@ -71,49 +71,36 @@ def generate_zoo(
             run writes to it.
     """
     recipe = recipe_for(settings)
+    size = group_size or recipe.together[device]
     with claimed(folder):
-        size = group_size or recipe.together[device]
-        return _generated(folder, recipe, device, workers, size, on_start, on_steps, on_runs)
-
-
-def _generated(
-    folder: Path,
-    recipe: Recipe[Any, Any, Any, Any],
-    device: str,
-    workers: int,
-    group_size: int,
-    on_start: Callable[[int], None],
-    on_steps: Callable[[int], None],
-    on_runs: Callable[[int, int], None],
-) -> ZooReport:
-    state = read_state(folder, recipe)
-    images = recipe.load_images()
-    wanted = [run for run in recipe.runs(images) if run not in state.finished]
-    batches = recipe.batches(wanted, group_size)
-    jobs = [Job(part, items) for part, items in zip(free_parts(state.rows), batches, strict=False)]
-    steps = sum(recipe.steps(job.items, images) for job in jobs)
-    on_start(steps)
-    found = done = len(state.finished)
-    on_runs(done, found + len(wanted))
-    rows, diverged = list(state.rows), set(state.diverged)
-    write_record(folder, recipe.settings, diverged)
-    if jobs:
-        network, shared = recipe.network(images), recipe.share(images, device, group_size)
-        with closing(_worked(recipe, shared, jobs, device, workers, on_steps)) as finished:
-            for job, result in finished:
-                made = recipe.made(job.items, result, images)
-                part = job.part if recipe.settings.packed else None
-                with threads_for(made.parameters.numel()):
-                    rows += write_networks(folder, made.rows, network.split(made.parameters), recipe.metadata, part)
-                rows.sort(key=recipe.order)
-                diverged |= made.diverged
-                # In this order, a kill in between makes a run that diverged here be made again; the other order would
-                # lose what was saved of it before.
-                recipe.write_rows(folder, rows)
-                write_record(folder, recipe.settings, diverged)
-                done += len(job.items)
-                on_runs(done, found + len(wanted))
-    return ZooReport(len(wanted), found, len(diverged), len(rows), steps, recipe.psnr(rows))
+        state = read_state(folder, recipe)
+        images = recipe.load_images()
+        wanted = [run for run in recipe.runs(images) if run not in state.finished]
+        batches = recipe.batches(wanted, size)
+        jobs = [Job(part, items) for part, items in zip(free_parts(state.rows), batches, strict=False)]
+        steps = sum(recipe.steps(job.items, images) for job in jobs)
+        on_start(steps)
+        found = done = len(state.finished)
+        on_runs(done, found + len(wanted))
+        rows, diverged = list(state.rows), set(state.diverged)
+        write_record(folder, recipe.settings, diverged)
+        if jobs:
+            shared = recipe.share(images, device, size)
+            with closing(_worked(recipe, shared, jobs, device, workers, on_steps)) as finished:
+                for job, result in finished:
+                    made = recipe.made(job.items, result, images)
+                    part = job.part if recipe.settings.packed else None
+                    with threads_for(weights_of(made)):
+                        rows += write_networks(folder, made.rows, made.tensors, recipe.metadata, part)
+                    rows.sort(key=recipe.order)
+                    diverged |= made.diverged
+                    # In this order, a kill in between makes a run that diverged here be made again; the other order
+                    # would lose what was saved of it before.
+                    recipe.write_rows(folder, rows)
+                    write_record(folder, recipe.settings, diverged)
+                    done += len(job.items)
+                    on_runs(done, found + len(wanted))
+        return ZooReport(len(wanted), found, len(diverged), len(rows), steps, recipe.psnr(rows))
 
 
 def _worked(

@@ -19,13 +19,6 @@ Row = TypeVar("Row")
 Result = TypeVar("Result")
 
 
-class Network(Protocol):
-    """The architecture of a zoo's networks."""
-
-    def split(self, parameters: Tensor) -> dict[str, Tensor]:
-        """Views [networks, *shape] of parameters [networks, parameter_count], by name."""
-
-
 class SharedData(Protocol):
     """What all jobs read, handed to each process once."""
 
@@ -53,12 +46,12 @@ class Made(Generic[Run, Row]):
 
     Attributes:
         rows: of its sound networks, each as in a file of its own.
-        parameters: of these, [len(rows), parameter_count].
+        tensors: of these, [len(rows), *shape].
         diverged: runs whose numbers stopped being finite.
     """
 
     rows: list[Row]
-    parameters: Tensor
+    tensors: dict[str, Tensor]
     diverged: set[Run]
 
 
@@ -69,11 +62,21 @@ class Recipe(ABC, Generic[Run, Item, Row, Result]):
         together: networks made side by side on a device, by default.
         work: does a job with (shared data, job, what is told every number of steps). A module's function: processes
             look it up by its name.
+        read_rows: the rows of `labels.csv`, maybe none; DataError where it is damaged.
+        write_rows: writes `labels.csv` in a folder, replacing it in one step.
+        run_of: the run that a row belongs to.
+        order: what rows are sorted by.
+        diverged_run: a run from what `zoo.yaml` holds of it; ValueError, TypeError or OverflowError where it is none.
     """
 
     settings: ZooSettingsBase
     together: ClassVar[Mapping[str, int]]
     work: Callable[[Any, Job[Item], Callable[[int], None]], Result]
+    read_rows: Callable[[Path], list[Row]]
+    write_rows: Callable[[Path, Sequence[Row]], None]
+    run_of: Callable[[Row], Run]
+    order: Callable[[Row], tuple[Any, ...]]
+    diverged_run: Callable[[Any], Run]
 
     @abstractmethod
     def load_images(self) -> ImageSet:
@@ -100,45 +103,17 @@ class Recipe(ABC, Generic[Run, Item, Row, Result]):
         """What a job will tell as its steps, in all."""
 
     @abstractmethod
-    def network(self, images: ImageSet) -> Network:
-        """The architecture."""
-
-    @abstractmethod
     def share(self, images: ImageSet, device: str, group_size: int) -> SharedData:
         """What all jobs read."""
 
     @abstractmethod
     def made(self, items: Sequence[Item], result: Result, images: ImageSet) -> Made[Run, Row]:
-        """Rows and parameters from what `work` gave for a job."""
+        """Rows and tensors from what `work` gave for a job."""
 
     @property
     @abstractmethod
     def metadata(self) -> dict[str, str]:
         """Of every file."""
-
-    @abstractmethod
-    def run_of(self, row: Row) -> Run:
-        """The run that a row belongs to."""
-
-    @abstractmethod
-    def diverged_run(self, recorded: Any) -> Run:
-        """A run from what `zoo.yaml` holds of it; ValueError, TypeError or OverflowError where it is none."""
-
-    @abstractmethod
-    def order(self, row: Row) -> tuple[Any, ...]:
-        """What rows are sorted by."""
-
-    @abstractmethod
-    def read_rows(self, path: Path) -> list[Row]:
-        """The rows of `labels.csv`; there may be none.
-
-        Raises:
-            DataError: it is damaged.
-        """
-
-    @abstractmethod
-    def write_rows(self, folder: Path, rows: Sequence[Row]) -> None:
-        """Write `labels.csv`, replacing it in one step."""
 
     def whole(self, folder: Path, rows: list[Row], diverged: frozenset[Run]) -> list[Row]:
         """The rows of runs that are finished.

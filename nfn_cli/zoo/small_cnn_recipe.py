@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter, index
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -93,6 +94,11 @@ class SmallCnnRecipe(Recipe[int, Hyperparameters, ZooRow, list[Snapshot]]):
     # A group whose activations fit the cache trains fastest on a CPU; a GPU wants to be filled.
     together: ClassVar = {"cpu": 16, "cuda": 256, "mps": 64}
     work = staticmethod(train_job)
+    read_rows = staticmethod(read_zoo_rows)
+    write_rows = staticmethod(write_labels)
+    run_of = staticmethod(attrgetter("hyperparameters.run"))
+    order = staticmethod(attrgetter("hyperparameters.run", "epoch"))
+    diverged_run = staticmethod(index)
 
     def __init__(self, settings: ZooSettings) -> None:
         if settings.activation not in ACTIVATIONS:
@@ -137,13 +143,10 @@ class SmallCnnRecipe(Recipe[int, Hyperparameters, ZooRow, list[Snapshot]]):
         batch = min(self.settings.batch_size, size)
         return max(self.settings.epochs) * (size // batch) * batch * len(items)
 
-    def network(self, images: ImageSet) -> SmallCnn:
-        return SmallCnn(images.train_images.shape[1], images.classes, self.settings.width)
-
     def share(self, images: ImageSet, device: str, group_size: int) -> SharedImages:
         with threads_for(images.train_images.numel()):
             cut = TrainingImages.cut(images, dtype=_DTYPES[self.settings.precision], device=torch.device(device))
-        return SharedImages(self.network(images), cut, self.settings.epochs)
+        return SharedImages(self._network(images), cut, self.settings.epochs)
 
     def made(self, items: Sequence[Hyperparameters], result: list[Snapshot], images: ImageSet) -> Made[int, ZooRow]:
         """The snapshots of every run until it diverged."""
@@ -170,28 +173,15 @@ class SmallCnnRecipe(Recipe[int, Hyperparameters, ZooRow, list[Snapshot]]):
                         hyperparameters=run,
                     )
                 )
-        return Made(rows, torch.stack(kept) if kept else result[0].parameters[:0], diverged)
+        parameters = torch.stack(kept) if kept else result[0].parameters[:0]
+        return Made(rows, self._network(images).split(parameters), diverged)
+
+    def _network(self, images: ImageSet) -> SmallCnn:
+        return SmallCnn(images.train_images.shape[1], images.classes, self.settings.width)
 
     @property
     def metadata(self) -> dict[str, str]:
         return {"activation": self.settings.activation, "arch": "small-cnn"}
-
-    def run_of(self, row: ZooRow) -> int:
-        return row.hyperparameters.run
-
-    def diverged_run(self, recorded: Any) -> int:
-        if type(recorded) is not int:
-            raise TypeError
-        return recorded
-
-    def order(self, row: ZooRow) -> tuple[int, int]:
-        return row.hyperparameters.run, row.epoch
-
-    def read_rows(self, path: Path) -> list[ZooRow]:
-        return read_zoo_rows(path)
-
-    def write_rows(self, folder: Path, rows: Sequence[ZooRow]) -> None:
-        write_labels(folder, rows)
 
     def whole(self, folder: Path, rows: list[ZooRow], diverged: frozenset[int]) -> list[ZooRow]:
         """A run some of whose rows are missing, and which did not diverge, counts as not begun."""

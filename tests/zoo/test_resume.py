@@ -12,6 +12,7 @@ from safetensors import safe_open
 import nfn_cli.zoo.small_cnn_recipe
 from nfn_cli.errors import DataError
 from nfn_cli.zoo import Hyperparameters, ZooReport, ZooSettings, draw_hyperparameters
+from nfn_cli.zoo.small_cnn_recipe import SmallCnnRecipe
 
 Generate = Callable[..., ZooReport]
 Settings = Callable[..., ZooSettings]
@@ -85,7 +86,7 @@ def test_a_stop_between_checkpoints_and_labels_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path / "stopped"
-    write_labels, written = nfn_cli.zoo.small_cnn_recipe.write_labels, 0
+    write_labels, written = SmallCnnRecipe.write_rows, 0
 
     def write_once(*arguments: object) -> None:
         nonlocal written
@@ -94,7 +95,7 @@ def test_a_stop_between_checkpoints_and_labels_leaves_nothing_behind(
             raise Stopped
         write_labels(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(nfn_cli.zoo.small_cnn_recipe, "write_labels", write_once)
+    monkeypatch.setattr(SmallCnnRecipe, "write_rows", staticmethod(write_once))
     with pytest.raises(Stopped):
         generate(folder, chosen)
     assert generate(folder, chosen).found == 2

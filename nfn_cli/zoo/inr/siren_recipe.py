@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -98,12 +98,22 @@ def fit_job(shared: SharedPictures, job: Job[Fit], on_steps: Callable[[int], Non
     return torch.cat(parameters).clone(), torch.cat(psnr).clone()
 
 
+def _recorded_fit(recorded: Any) -> Fit:
+    split, image, fit = recorded
+    return str(split), int(image), int(fit)
+
+
 class SirenRecipe(Recipe[Fit, Fit, InrRow, tuple[Tensor, Tensor]]):
     """SIRENs; a run is one fit to one picture."""
 
     # On a CPU, what the cache holds; a GPU wants to be filled.
     together: ClassVar = {"cpu": 16, "cuda": 4096, "mps": 1024}
     work = staticmethod(fit_job)
+    read_rows = staticmethod(partial(read_inr_rows, none=True))  # of fits that all diverged, there is a table of no row
+    write_rows = staticmethod(write_inr_rows)
+    run_of = staticmethod(lambda row: (row.split, row.image or 0, row.fit))
+    order = staticmethod(lambda row: (row.file, row.index or 0))
+    diverged_run = staticmethod(_recorded_fit)
 
     def __init__(self, settings: InrSettings) -> None:
         self.settings: InrSettings = settings
@@ -136,12 +146,9 @@ class SirenRecipe(Recipe[Fit, Fit, InrRow, tuple[Tensor, Tensor]]):
         """Network-steps."""
         return len(items) * self.settings.steps
 
-    def network(self, images: ImageSet) -> Siren:
-        return self.settings.siren(images.train_images.shape[1])
-
     def share(self, images: ImageSet, device: str, group_size: int) -> SharedPictures:
         return SharedPictures(
-            self.network(images),
+            self._siren(images),
             Budget(self.settings.steps, self.settings.learning_rate),
             self.settings.seed,
             device,
@@ -168,27 +175,14 @@ class SirenRecipe(Recipe[Fit, Fit, InrRow, tuple[Tensor, Tensor]]):
             if sound[place]
         ]
         diverged = {fit for fit, own in zip(items, sound.tolist(), strict=True) if not own}
-        return Made(rows, parameters[sound], diverged)
+        return Made(rows, self._siren(images).split(parameters[sound]), diverged)
+
+    def _siren(self, images: ImageSet) -> Siren:
+        return self.settings.siren(images.train_images.shape[1])
 
     @property
     def metadata(self) -> dict[str, str]:
         return METADATA | {"omega_0": f"{self.settings.omega_0:g}"}
-
-    def run_of(self, row: InrRow) -> Fit:
-        return row.split, row.image or 0, row.fit
-
-    def diverged_run(self, recorded: Any) -> Fit:
-        split, image, fit = recorded
-        return str(split), int(image), int(fit)
-
-    def order(self, row: InrRow) -> tuple[str, int]:
-        return row.file, row.index or 0
-
-    def read_rows(self, path: Path) -> list[InrRow]:
-        return read_inr_rows(path, none=True)  # of fits that all diverged, there is a table without a row
-
-    def write_rows(self, folder: Path, rows: Sequence[InrRow]) -> None:
-        write_inr_rows(folder, rows)
 
     def psnr(self, rows: Sequence[InrRow]) -> float:
         known = [row.psnr for row in rows if row.psnr is not None]

@@ -11,8 +11,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
@@ -420,7 +420,7 @@ def test_a_stop_loses_only_the_part_under_way(
     "stopped_in",
     [
         "nfn_cli.zoo.network_files.save_tensors",
-        "nfn_cli.zoo.inr.siren_recipe.write_inr_rows",
+        "nfn_cli.zoo.inr.siren_recipe.SirenRecipe.write_rows",
         "nfn_cli.zoo.generate.write_record",
     ],
 )
@@ -435,8 +435,7 @@ def test_a_stop_between_two_files_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder, calls = tmp_path / "stopped", 0
-    module, _, name = stopped_in.rpartition(".")
-    true = getattr(import_module(module), name)
+    true = resolve_name(stopped_in)
 
     def stop(*arguments: object, **options: object) -> None:
         nonlocal calls
@@ -446,7 +445,7 @@ def test_a_stop_between_two_files_leaves_nothing_behind(
         true(*arguments, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(stopped_in, stop)
+        patched.setattr(stopped_in, staticmethod(stop))
         with pytest.raises(Stopped):
             generate(folder, chosen)
     generate(folder, chosen)
