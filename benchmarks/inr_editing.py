@@ -18,14 +18,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import NetworkWeights
+from nfn_cli.architectures import NetworkWeights, pixel_grid
 from nfn_cli.learning import EditReport, measure_editor
 from nfn_cli.learning.card import model_card
 from nfn_cli.learning.edit_report import scientific
 from nfn_cli.learning.editor_fit import pictures_of
 from nfn_cli.learning.tasks.editing import EditLearning
 from nfn_cli.nn import EDITS, Head, load_head
-from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors
 from nfn_cli.zoo import LABELS_FILE, LabelledNetworks, read_inrs
 from nfn_cli.zoo.images import load_images

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from nfn_cli.checkpoints import POPULATION_KEY, save_tensors
 from nfn_cli.zoo import LABELS_FILE, SETTINGS_FILE, read_inrs
-from nfn_cli.zoo.inr.generate import METADATA
 from nfn_cli.zoo.inr.labels import read_inr_rows, write_inr_rows
+from nfn_cli.zoo.inr.siren_recipe import METADATA
 
 PART = "part-00000.safetensors"
 

@@ -18,10 +18,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from nfn_cli.architectures import pixel_grid
 from nfn_cli.checkpoints import POPULATION_KEY, find_checkpoints, save_tensors
 from nfn_cli.pictures import DrawSettings, drawn
-from nfn_cli.zoo.inr.generate import METADATA
-from nfn_cli.zoo.inr.siren import Siren, grid
+from nfn_cli.zoo import Siren
+from nfn_cli.zoo.inr.siren_recipe import METADATA
 
 
 class Sine(nn.Module):
@@ -72,7 +73,7 @@ def main() -> None:
         files = find_checkpoints([single])
 
         def loop() -> None:
-            places = grid(28, 28)
+            places = pixel_grid(28, 28)
             for file in files:
                 module = Sine()
                 module.load_state_dict(load_file(file))

@@ -67,7 +67,7 @@ def generate(folder: Path, arguments: argparse.Namespace, precision: str) -> tup
     )
     start = time.perf_counter()
     report = generate_zoo(folder / precision, settings, workers=os.cpu_count() or 1)
-    rate = report.samples / (time.perf_counter() - start)
+    rate = report.steps / (time.perf_counter() - start)
     with (folder / precision / "labels.csv").open(newline="") as file:
         return rate, [float(row["test_accuracy"]) for row in csv.DictReader(file)]
 

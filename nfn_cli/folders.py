@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -52,6 +52,27 @@ def remove_empty(folders: list[Path]) -> None:
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()
+
+
+def confined(folder: Path, path: Path, remedy: str, *, is_there: Callable[[Path], bool] = os.path.isfile) -> Path:
+    """The path itself, of a file that lies inside `folder`, links followed.
+
+    Args:
+        remedy: where it is not there.
+        is_there: `os.path.isdir` for a folder instead of a file.
+
+    Raises:
+        DataError: it is not there, or leads out of the folder.
+    """
+    if not is_there(path):
+        raise DataError(path, "is no file" if os.path.exists(path) else "no such file", remedy)
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # links that change meanwhile
+        inside = False
+    if not inside:
+        raise DataError(path, f"leads out of {folder}", "copy it without links")
+    return path
 
 
 @contextmanager

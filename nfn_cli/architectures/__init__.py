@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from nfn_cli.architectures.frequencies import parsed_frequencies
     from nfn_cli.architectures.layer import Layer, Stage, StageKind
     from nfn_cli.architectures.network_weights import NetworkWeights, stack
+    from nfn_cli.architectures.phases import with_phases_within_one_turn, within_one_turn
+    from nfn_cli.architectures.picture_values import picture_values
+    from nfn_cli.architectures.pixel_grid import pixel_grid, places_along
     from nfn_cli.architectures.read import ReadNetwork, read_network, read_weights
     from nfn_cli.architectures.reading import Reading
     from nfn_cli.architectures.roles import AxisRole, Side
@@ -48,9 +51,14 @@ __all__ = [
     "from_plain_range",
     "functional_forward",
     "parsed_frequencies",
+    "picture_values",
+    "pixel_grid",
+    "places_along",
     "population_forward",
     "read_network",
     "read_weights",
     "stack",
     "to_plain_range",
+    "with_phases_within_one_turn",
+    "within_one_turn",
 ]

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import NetworkWeights
+from nfn_cli.architectures import NetworkWeights, pixel_grid
 from nfn_cli.errors import DataError
 from nfn_cli.learning.editor_fit import editor_error
 from nfn_cli.learning.metrics import Estimate, bootstrap, mean_absolute_error
 from nfn_cli.learning.settings import EvaluateSettings
 from nfn_cli.learning.transformed import in_float64, transformed
 from nfn_cli.nn import Head
-from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, sine_values
 from nfn_cli.nn.names import EDITS
 from nfn_cli.precision import has_float64

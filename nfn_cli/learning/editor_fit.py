@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nfn_cli.architectures import pixel_grid
 from nfn_cli.learning.fit_state import FitState, moments, restore_moments
 from nfn_cli.learning.fitting import Stage
 from nfn_cli.learning.member_fit import LARGEST_GRADIENT, FitOutcome, FitSettings, MemberFit
 from nfn_cli.nn.inr.function_editor import FunctionEditor
-from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, sine_values
 from nfn_cli.nn.names import EDITS
 from nfn_cli.threads import threads_for

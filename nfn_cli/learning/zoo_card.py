@@ -6,13 +6,13 @@ from shlex import quote
 from typing import Any
 
 from nfn_cli.zoo.hyperparameters import SCHEDULES
-from nfn_cli.zoo.inr.record import RECIPE as SIREN
+from nfn_cli.zoo.inr.siren_recipe import InrSettings
 from nfn_cli.zoo.small_cnn import WIDTH
 
 
 def zoo_paragraph(zoo: dict[str, Any]) -> str:
     """How a zoo was made, from its record."""
-    if zoo.get("recipe") == SIREN:
+    if zoo.get("recipe") == InrSettings.recipe:
         return f"""The zoo: a SIREN of {zoo["hidden_layers"]} hidden layers of {zoo["width"]} neurons
 for each of {zoo["count"]:,} training and {zoo["test_count"]:,} test pictures of `{zoo["data"]}`, {zoo["fits"]}
 independent fit(s) each of
@@ -27,7 +27,7 @@ independent fit(s) each of
 def zoo_command(zoo: dict[str, Any], out: str) -> str:
     """The command that makes a zoo again, from its record, in the folder `out`."""
     packed = f"{' --packed' if zoo['packed'] else ''} --out {out}"
-    if zoo.get("recipe") == SIREN:
+    if zoo.get("recipe") == InrSettings.recipe:
         return (
             f"nfn zoo inr --data {quote(zoo['data'])} --count {zoo['count']} --test-count {zoo['test_count']}"
             f" --fits {zoo['fits']} --width {zoo['width']} --hidden-layers {zoo['hidden_layers']}"

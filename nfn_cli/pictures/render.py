@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import DEFAULT_RANGE, FUNCTIONS, Architecture, NetworkWeights
+from nfn_cli.architectures import DEFAULT_RANGE, Architecture, NetworkWeights, picture_values, places_along
 from nfn_cli.errors import ArchitectureError, UsageError
 from nfn_cli.threads import threads_for
 
@@ -59,36 +59,25 @@ def render(
     """
     architecture = point.architecture
     require_picture(architecture, "render")
-    weights = [point.tensors[spec.name].float() for spec in architecture.weights]
-    biases = [point.tensors[spec.name].float() for spec in architecture.biases]
-    networks, pixels = len(weights[0]), height * width
-    rows, columns = (torch.linspace(-1, 1, size) if size > 1 else torch.zeros(1) for size in (height, width))
+    named = zip(architecture.weights, architecture.biases, strict=True)
+    tensors = [point.tensors[spec.name].float() for pair in named for spec in pair]
+    frequencies = [architecture.frequency(position) for position in range(len(architecture.hidden_widths))]
+    networks, pixels = len(tensors[0]), height * width
+    rows, columns = places_along(height), places_along(width)
     pictures = torch.empty(networks, architecture.outputs, pixels)
     widest = max((*architecture.hidden_widths, architecture.outputs))
     pixels_together = max(1, min(pixels, _CACHED // widest))
     together = max(1, _CACHED // (widest * pixels_together))
     with threads_for(networks * pixels * widest):
         for first in range(0, pixels, pixels_together):
-            # Row by row, as `nfn_cli.zoo.inr.grid` lists them.
+            # Row by row, as `pixel_grid` lists them: a part of it, for all of it may be large.
             numbers = torch.arange(first, min(pixels, first + pixels_together))
-            places = torch.stack([rows[numbers // width], columns[numbers % width]])
+            places = torch.stack([rows[numbers // width], columns[numbers % width]], dim=1)
             for start in range(0, networks, together):
                 some = slice(start, start + together)
-                parts = [(weight[some], bias[some, :, None]) for weight, bias in zip(weights, biases, strict=True)]
-                pictures[some, :, first : first + pixels_together] = _values(parts, places, architecture)
+                values = picture_values(
+                    [own[some] for own in tensors], places, architecture.activation, frequencies, channels_first=True
+                )
+                pictures[some, :, first : first + pixels_together] = values
     low, high = value_range
     return pictures.sub_(low).div_(high - low).nan_to_num_(0.0).clamp_(0, 1).unflatten(2, (height, width))
-
-
-def _values(parts: list[tuple[Tensor, Tensor]], places: Tensor, architecture: Architecture) -> Tensor:
-    """[networks, channels, pixels] at places [2, pixels]."""
-    hidden = places.expand(len(parts[0][0]), -1, -1)
-    for position, (weight, bias) in enumerate(parts):
-        last = position == len(parts) - 1
-        if architecture.activation == "sin" and not last:
-            frequency = architecture.frequency(position)
-            hidden = torch.baddbmm(bias, weight, hidden, beta=frequency, alpha=frequency).sin_()
-        else:
-            hidden = torch.baddbmm(bias, weight, hidden)
-            hidden = hidden if last else FUNCTIONS[architecture.activation](hidden)
-    return hidden

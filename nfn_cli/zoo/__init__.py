@@ -1,4 +1,4 @@
-"""Populations of networks: the Small CNN Zoo's recipe, trained many networks at once, and published zoos.
+"""Populations of networks: small CNNs and SIRENs, trained many at once, and published zoos.
 
 >>> from nfn_cli.zoo import draw_hyperparameters
 >>> draw_hyperparameters(seed=0, run=0, activation="tanh").train_fraction
@@ -10,12 +10,10 @@ from nfn_cli.zoo.hyperparameters import Hyperparameters, draw_hyperparameters
 from nfn_cli.zoo.images import ImageSet, load_images
 from nfn_cli.zoo.inr import (
     InrImportReport,
-    InrReport,
     InrRow,
     InrSelection,
     InrSettings,
     Siren,
-    generate_inrs,
     import_sirens,
     read_inrs,
 )
@@ -23,7 +21,8 @@ from nfn_cli.zoo.labels import LABELS_FILE, Label, read_labels
 from nfn_cli.zoo.networks import LabelledNetworks, read_networks, read_unlabelled
 from nfn_cli.zoo.published import ImportReport, Selection, import_model_zoo, import_small_cnn_zoo
 from nfn_cli.zoo.published.small_cnn_zoo import SMALL_CNN_ZOO
-from nfn_cli.zoo.record import SETTINGS_FILE, ZooSettings, read_record, recipe_of
+from nfn_cli.zoo.record import SETTINGS_FILE, read_record, recipe_of
+from nfn_cli.zoo.small_cnn_recipe import ZooSettings
 
 __all__ = [
     "LABELS_FILE",
@@ -33,7 +32,6 @@ __all__ = [
     "ImageSet",
     "ImportReport",
     "InrImportReport",
-    "InrReport",
     "InrRow",
     "InrSelection",
     "InrSettings",
@@ -44,7 +42,6 @@ __all__ = [
     "ZooReport",
     "ZooSettings",
     "draw_hyperparameters",
-    "generate_inrs",
     "generate_zoo",
     "import_model_zoo",
     "import_sirens",

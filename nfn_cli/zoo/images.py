@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nfn_cli.errors import DataError
-from nfn_cli.zoo.arrays import why_unreadable
+from nfn_cli.zoo.unreadable_array import why_unreadable
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _TORCHVISION = {

@@ -2,92 +2,65 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 from nfn_cli.checkpoints import write_text_atomically
 from nfn_cli.errors import DataError
 from nfn_cli.records import read_yaml as read_yaml_file
 from nfn_cli.records import yaml_text
-from nfn_cli.zoo.hyperparameters import SCHEDULES
-from nfn_cli.zoo.labels import LABELS_FILE, ZooRow, read_zoo_rows
-from nfn_cli.zoo.small_cnn import WIDTH
+from nfn_cli.zoo.labels import LABELS_FILE
+from nfn_cli.zoo.recipe import Recipe, Row, Run
+from nfn_cli.zoo.settings import ZooSettingsBase
+from nfn_cli.zoo.small_cnn_recipe import ZooSettings
 
 SETTINGS_FILE = "zoo.yaml"
 # What stands under `recipe` where the networks were trained elsewhere.
 _IMPORTED = "imported"
-_OTHERS = ("siren",)
-# What older records do not say.
-_SINCE: dict[str, Any] = {"width": WIDTH, "schedule": SCHEDULES[0]}
-
-
-def part_name(number: int) -> str:
-    """The packed file of this number in a zoo."""
-    return f"part-{number:05d}.safetensors"
-
-
-@dataclass(frozen=True)
-class ZooSettings:
-    """What a zoo is made of. Two sittings with the same settings add up; `count` alone may grow between them."""
-
-    data: str
-    activation: str
-    count: int
-    seed: int = 0
-    epochs: tuple[int, ...] = (1, 2, 4, 8)
-    batch_size: int = 64
-    image_limit: int | None = None
-    packed: bool = False
-    precision: str = "bfloat16"
-    width: int = WIDTH
-    schedule: str = SCHEDULES[0]
+# What YAML makes of the settings' types.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (float, int),
+    "bool": (bool,),
+    "int | None": (int, type(None)),
+}
 
 
 @dataclass(frozen=True)
-class ZooState:
-    """What a folder holds: the rows of finished runs, and which runs diverged."""
+class ZooState(Generic[Run, Row]):
+    """What a folder holds: the rows of finished runs, which runs diverged, and all that need not be made any more."""
 
-    rows: list[ZooRow] = field(default_factory=list)
-    diverged: frozenset[int] = frozenset()
-
-    @property
-    def finished(self) -> frozenset[int]:
-        """Runs that need no training any more."""
-        return self.diverged.union(row.hyperparameters.run for row in self.rows)
+    rows: list[Row] = field(default_factory=list)
+    diverged: frozenset[Run] = frozenset()
+    finished: frozenset[Run] = frozenset()
 
 
-def write_record(folder: Path, settings: ZooSettings, diverged: Iterable[int]) -> None:
+def write_record(folder: Path, settings: ZooSettingsBase, diverged: Collection[Any]) -> None:
     """Write `zoo.yaml` in `folder`, replacing it in one step."""
-    record = {
-        "recipe": "small-cnn",
-        **_comparable(settings),
-        "count": settings.count,
-        "diverged": sorted(diverged),
-    }
-    write_text_atomically(folder / SETTINGS_FILE, yaml_text(record), overwrite=True)
+    runs = [list(run) if isinstance(run, tuple) else run for run in sorted(diverged)]
+    _write(folder, {"recipe": settings.recipe, **settings.record(), "diverged": runs})
 
 
 def write_origin(folder: Path, origin: Mapping[str, Any]) -> None:
     """Write `zoo.yaml` of a zoo that was imported: where its networks come from, and which were chosen."""
-    record = {"recipe": _IMPORTED, **origin}
-    write_text_atomically(folder / SETTINGS_FILE, yaml_text(record), overwrite=True)
+    _write(folder, {"recipe": _IMPORTED, **origin})
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
-    """`zoo.yaml` of a zoo of CNNs, None where there is none, the zoo was imported, or it is of another recipe.
+def read_record(folder: Path, kind: type[ZooSettingsBase] = ZooSettings) -> dict[str, Any] | None:
+    """`zoo.yaml` of a zoo that was generated, None where there is none, or it is of another kind or imported.
+
+    Args:
+        kind: the settings of the kind of zoo.
 
     Raises:
         DataError: it is damaged.
     """
     record = read_yaml(folder)
-    if record is None or _is_other(record):
-        return None
-    if not _is_record(record):
-        raise DataError(folder / SETTINGS_FILE, "not a zoo's record", "restore it, or remove it")
-    return _SINCE | record
+    return _checked(folder, record, kind) if record is not None and _recipe(record) == kind.recipe else None
 
 
 def recipe_of(folder: Path) -> str | None:
@@ -97,8 +70,38 @@ def recipe_of(folder: Path) -> str | None:
         DataError: `zoo.yaml` is unreadable.
     """
     record = read_yaml(folder)
-    told = record.get("source" if _is_imported(record) else "recipe") if isinstance(record, dict) else None
+    if not isinstance(record, dict):
+        return None
+    told = record.get("source" if record.get("recipe") == _IMPORTED else "recipe")
     return told if isinstance(told, str) else None
+
+
+def read_state(folder: Path, recipe: Recipe[Run, Any, Row, Any]) -> ZooState[Run, Row]:
+    """What `folder` holds of the zoo of a recipe.
+
+    Raises:
+        DataError: the folder holds another zoo, a larger one, or damaged records.
+    """
+    record, labels, kind = read_yaml(folder), folder / LABELS_FILE, type(recipe.settings)
+    if record is None:
+        if os.path.exists(labels):
+            raise DataError(folder, f"holds a {LABELS_FILE} but no {SETTINGS_FILE}", "choose an empty folder")
+        return ZooState()
+    if (told := _recipe(record)) != kind.recipe:
+        what = "an imported zoo" if told == _IMPORTED else "another kind of zoo"
+        raise DataError(folder, f"holds {what}", "choose another folder")
+    record = _checked(folder, record, kind)
+    wanted = recipe.settings.record()
+    changed = [name for name, value in wanted.items() if name not in kind.growing and record[name] != value]
+    if changed:
+        raise DataError(folder, f"holds a zoo of another {', '.join(changed)}", "choose another folder")
+    try:
+        diverged = frozenset(recipe.diverged_run(run) for run in record["diverged"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _damaged(folder) from error
+    rows = recipe.read_rows(labels) if os.path.exists(labels) else []
+    rows = recipe.whole(folder, rows, diverged)
+    return ZooState(rows, diverged, diverged.union(map(recipe.run_of, rows)))
 
 
 def read_yaml(folder: Path) -> Any:
@@ -117,69 +120,33 @@ def read_yaml(folder: Path) -> Any:
     return {} if record is None else record  # an empty file is a damaged one
 
 
-def _is_imported(record: Any) -> bool:
-    return isinstance(record, dict) and record.get("recipe") == _IMPORTED
+def _write(folder: Path, record: Mapping[str, Any]) -> None:
+    write_text_atomically(folder / SETTINGS_FILE, yaml_text(record), overwrite=True)
 
 
-def _is_other(record: Any) -> bool:
-    """Whether it is a zoo's of another recipe than that of CNNs."""
-    return isinstance(record, dict) and record.get("recipe") in (_IMPORTED, *_OTHERS)
+def _recipe(record: Any) -> Any:
+    """What a record says under `recipe`; the first recipe where it says nothing."""
+    return record.get("recipe", ZooSettings.recipe) if isinstance(record, dict) else ZooSettings.recipe
 
 
-def _is_record(record: Any) -> bool:
-    return (
-        isinstance(record, dict)
-        and {field.name for field in fields(ZooSettings)} <= set(_SINCE | record)
-        and isinstance(record["count"], int)
-        and isinstance(record["epochs"], list)
-        and isinstance(record.get("diverged"), list)
-        and all(isinstance(number, int) for number in record["epochs"] + record["diverged"])
-        and bool(record["epochs"])
-    )
-
-
-def read_state(folder: Path, settings: ZooSettings) -> ZooState:
-    """What `folder` holds of the zoo of `settings`.
-
-    A run some of whose rows are missing, and which did not diverge, counts as not begun.
+def _checked(folder: Path, record: Any, kind: type[ZooSettingsBase]) -> dict[str, Any]:
+    """The record, with what older ones do not say.
 
     Raises:
-        DataError: the folder holds another zoo, a larger one, or damaged records.
+        DataError: a setting is missing, or of another type.
     """
-    if _is_imported(read_yaml(folder)):
-        raise DataError(folder, "holds an imported zoo", "choose another folder")
-    if _is_other(read_yaml(folder)):
-        raise DataError(folder, "holds another kind of zoo", "choose another folder")
-    record = read_record(folder)
-    if record is None:
-        if (folder / LABELS_FILE).exists():
-            raise DataError(folder, f"holds a {LABELS_FILE} but no {SETTINGS_FILE}", "choose an empty folder")
-        return ZooState()
-    changed = [name for name, value in _comparable(settings).items() if record[name] != value]
-    if changed:
-        raise DataError(folder, f"holds a zoo of another {', '.join(changed)}", "choose another folder")
-    diverged = frozenset(record["diverged"])
-    rows = read_zoo_rows(folder / LABELS_FILE) if (folder / LABELS_FILE).exists() else []
-    saved = Counter(row.hyperparameters.run for row in rows)
-    whole = diverged.union(run for run, checkpoints in saved.items() if checkpoints == len(settings.epochs))
-    state = ZooState([row for row in rows if row.hyperparameters.run in whole], diverged)
-    last = max(state.finished, default=-1)
-    if last >= settings.count:
-        raise DataError(folder, f"holds run {last} of a larger zoo", f"give a --count of at least {last + 1}")
-    return state
+    whole = {**kind.unsaid, **record} if isinstance(record, dict) else {}
+    if not all(_is(whole.get(own.name, ...), str(own.type)) for own in fields(kind)):  # type: ignore[arg-type]
+        raise _damaged(folder)
+    return whole
 
 
-def _comparable(settings: ZooSettings) -> dict[str, Any]:
-    """The settings that two sittings of one zoo must share."""
-    return {
-        "data": Path(settings.data).name,
-        "activation": settings.activation,
-        "seed": settings.seed,
-        "epochs": list(settings.epochs),
-        "batch_size": settings.batch_size,
-        "image_limit": settings.image_limit,
-        "packed": settings.packed,
-        "precision": settings.precision,
-        "width": settings.width,
-        "schedule": settings.schedule,
-    }
+def _is(value: Any, kind: str) -> bool:
+    """Whether YAML makes such a value of a setting's type."""
+    if kind == "tuple[int, ...]":
+        return isinstance(value, list) and bool(value) and all(type(number) is int for number in value)
+    return type(value) in _TYPES[kind]
+
+
+def _damaged(folder: Path) -> DataError:
+    return DataError(folder / SETTINGS_FILE, "not a zoo's record", "restore it, or remove it")

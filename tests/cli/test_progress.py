@@ -241,7 +241,7 @@ WORK: dict[str, tuple[list[object], str, str]] = {
     ),
     "zoo inr": (
         ["--data", "digits", "--count", 3, "--out", "OUT"],
-        "nfn_cli.zoo.generate_inrs",
+        "nfn_cli.zoo.generate_zoo",
         "OUT: interrupted; the same command goes on from here",
     ),
     "zoo import model-zoo": (["IN", "--out", "OUT"], "nfn_cli.zoo.import_model_zoo", f"OUT: interrupted; {ANEW}"),

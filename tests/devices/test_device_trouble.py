@@ -102,7 +102,7 @@ COMMANDS: dict[str, tuple[str, list[Any]]] = {
     "evaluate": ("nfn_cli.nn.head.Head.predict", ["evaluate", "small-cnn-relu", TESTS / "population" / "relu"]),
     "predict-accuracy": ("nfn_cli.scoring.predicting.load_head", ["predict-accuracy", SAMPLE]),
     "zoo inr": (
-        "nfn_cli.zoo.inr.generate.load_images",
+        "nfn_cli.zoo.inr.siren_recipe.load_images",
         ["zoo", "inr", "--data", "x", "--count", "1", "--out", "zoo"],
     ),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,6 @@ from torch import Tensor, nn
 
 import nfn_cli.zoo.generate
 from nfn_cli.zoo import Hyperparameters, ZooReport, ZooSettings, draw_hyperparameters, generate_zoo
-from nfn_cli.zoo.small_cnn import SmallCnn
-from nfn_cli.zoo.trainer import Snapshot, TrainingImages, train_group
 
 CLASSES = 4
 
@@ -51,20 +50,15 @@ def settings(archive: Path) -> Callable[..., ZooSettings]:
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train groups here, one after the other. What processes add is the matter of test_workers.py."""
+    """Do the work here, one job after the other. What processes add is the matter of test_workers.py."""
 
-    def train(
-        network: SmallCnn,
-        groups: Sequence[list[Hyperparameters]],
-        images: TrainingImages,
-        epochs: tuple[int, ...],
-        workers: int,
-        on_samples: Callable[[int], None],
-    ) -> Iterator[tuple[list[Hyperparameters], list[Snapshot]]]:
-        for group in groups:
-            yield group, list(train_group(network, group, images, epochs, on_samples))
+    def work_here(
+        work: Callable[..., Any], shared: Any, jobs: Sequence[Any], workers: int, on_steps: Callable[[int], None]
+    ) -> Iterator[tuple[Any, Any]]:
+        for job in jobs:
+            yield job, work(shared, job, on_steps)
 
-    monkeypatch.setattr(nfn_cli.zoo.generate, "train_in_processes", train)
+    monkeypatch.setattr(nfn_cli.zoo.generate, "in_processes", work_here)
 
 
 @pytest.fixture

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,10 +16,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import nfn_cli.zoo.generate
+import nfn_cli.zoo.small_cnn_recipe
 from nfn_cli.architectures import NetworkWeights, functional_forward, read_weights
 from nfn_cli.checkpoints import read_checkpoint
 from nfn_cli.errors import DataError
 from nfn_cli.zoo import Hyperparameters, ZooReport, ZooSettings, draw_hyperparameters, load_images, read_networks
+from nfn_cli.zoo.recipe import Job
 from nfn_cli.zoo.small_cnn import SmallCnn
 from nfn_cli.zoo.trainer import Snapshot
 
@@ -149,10 +152,10 @@ def test_another_seed_is_another_zoo(generate: Generate, settings: Settings, tmp
 def test_progress_adds_up_to_what_was_announced(generate: Generate, settings: Settings, tmp_path: Path) -> None:
     announced: list[int] = []
     told: list[int] = []
-    report = generate(tmp_path, settings(), on_start=announced.append, on_samples=told.append)
+    report = generate(tmp_path, settings(), on_start=announced.append, on_steps=told.append)
     # 3 epochs of 80 images in whole batches of 8, in shares of 1/10, 1/4, 1/2 and 1, two runs each.
     assert announced == [sum(told)] == [3 * (8 + 16 + 40 + 80) * 2]
-    assert report == ZooReport(trained=8, found=0, diverged=0, checkpoints=16, samples=sum(told))
+    assert report == ZooReport(trained=8, found=0, diverged=0, networks=16, steps=sum(told))
 
 
 def test_a_run_that_diverges_is_dropped_and_counted(
@@ -162,9 +165,9 @@ def test_a_run_that_diverges_is_dropped_and_counted(
         run = draw_hyperparameters(**arguments)  # type: ignore[arg-type]
         return Hyperparameters(**{**run.__dict__, "learning_rate": 1e30}) if run.run in (1, 6) else run
 
-    monkeypatch.setattr(nfn_cli.zoo.generate, "draw_hyperparameters", draw)
+    monkeypatch.setattr(nfn_cli.zoo.small_cnn_recipe, "draw_hyperparameters", draw)
     report = generate(tmp_path, settings())
-    assert (report.trained, report.diverged, report.checkpoints) == (8, 2, 12)
+    assert (report.trained, report.diverged, report.networks) == (8, 2, 12)
     assert {row["run"] for row in rows_of(tmp_path)} == set("023457")
     assert yaml.safe_load((tmp_path / "zoo.yaml").read_text())["diverged"] == [1, 6]
     assert not list(tmp_path.glob("run-00000[16]*"))
@@ -179,19 +182,19 @@ def snapshots(monkeypatch: pytest.MonkeyPatch) -> dict[int, tuple[Tensor, float]
     given = {1: (sound, 1.0), 3: (sound, 1.0)}
 
     def train(
-        network: object, groups: list[list[Hyperparameters]], *_: object
-    ) -> Iterator[tuple[list[Hyperparameters], list[Snapshot]]]:
-        for group in groups:
-            many = len(group)
+        work: object, shared: object, jobs: Sequence[Job[Hyperparameters]], *_: object
+    ) -> Iterator[tuple[Job[Hyperparameters], list[Snapshot]]]:
+        for job in jobs:
+            many = len(job.items)
             yield (
-                group,
+                job,
                 [
                     Snapshot(epoch, parameters.repeat(many, 1), [0.5] * many, [loss] * many, [0.5] * many)
                     for epoch, (parameters, loss) in given.items()
                 ],
             )
 
-    monkeypatch.setattr(nfn_cli.zoo.generate, "train_in_processes", train)
+    monkeypatch.setattr(nfn_cli.zoo.generate, "in_processes", train)
     return given
 
 
@@ -208,7 +211,7 @@ def test_checkpoints_from_before_divergence_are_kept(
     broken[17] = value
     snapshots[3] = (broken, 1.0)
     report = nfn_cli.zoo.generate_zoo(tmp_path, settings(packed=packed, count=4))
-    assert (report.diverged, report.checkpoints) == (4, 4)
+    assert (report.diverged, report.networks) == (4, 4)
     assert [row["epoch"] for row in rows_of(tmp_path)] == ["1"] * 4
     assert torch.isfinite(read_networks(tmp_path).point.tensors["conv1.weight"]).all()
 
@@ -219,7 +222,7 @@ def test_finite_weights_without_a_finite_loss_count_as_diverged(
 ) -> None:
     snapshots[3] = (snapshots[3][0], loss)
     report = nfn_cli.zoo.generate_zoo(tmp_path, settings(count=4))
-    assert (report.diverged, report.checkpoints) == (4, 4)
+    assert (report.diverged, report.networks) == (4, 4)
     assert [row["test_loss"] for row in rows_of(tmp_path)] == ["1.0"] * 4
 
 
@@ -227,13 +230,13 @@ def test_groups_are_runs_of_equal_length_and_the_first_runs_come_first(
     in_this_process: None, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     groups: list[list[int]] = []
-    train = nfn_cli.zoo.generate.train_in_processes
+    true = nfn_cli.zoo.generate.in_processes
 
-    def spy(network: SmallCnn, given: list[list[Hyperparameters]], *others: object) -> object:
-        groups.extend([run.run for run in group] for group in given)
-        return train(network, given, *others)  # type: ignore[arg-type]
+    def spy(work: Any, shared: Any, jobs: Sequence[Job[Hyperparameters]], *others: Any) -> Any:
+        groups.extend([run.run for run in job.items] for job in jobs)
+        return true(work, shared, jobs, *others)
 
-    monkeypatch.setattr(nfn_cli.zoo.generate, "train_in_processes", spy)
+    monkeypatch.setattr(nfn_cli.zoo.generate, "in_processes", spy)
     nfn_cli.zoo.generate_zoo(tmp_path, settings(count=11, epochs=(1,)), group_size=2)
     assert groups == [[0, 4], [1, 5], [2, 6], [3, 7], [8], [9], [10]]
 

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from safetensors import safe_open
 
-import nfn_cli.zoo.generate
+import nfn_cli.zoo.small_cnn_recipe
 from nfn_cli.errors import DataError
 from nfn_cli.zoo import Hyperparameters, ZooReport, ZooSettings, draw_hyperparameters
+from nfn_cli.zoo.small_cnn_recipe import SmallCnnRecipe
 
 Generate = Callable[..., ZooReport]
 Settings = Callable[..., ZooSettings]
@@ -27,13 +28,13 @@ def stop_after(samples: int) -> Callable[[int], None]:
     """Progress that ends the sitting once more than so many samples were processed."""
     done = 0
 
-    def on_samples(more: int) -> None:
+    def on_steps(more: int) -> None:
         nonlocal done
         done += more
         if done > samples:
             raise Stopped
 
-    return on_samples
+    return on_steps
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -69,11 +70,11 @@ def test_a_stop_loses_only_the_group_in_training(
 ) -> None:
     folder = tmp_path / "stopped"
     with pytest.raises(Stopped):
-        generate(folder, chosen, on_samples=stop_after(2 * sum(SAMPLES[:groups])))
+        generate(folder, chosen, on_steps=stop_after(2 * sum(SAMPLES[:groups])))
     assert sum(path.suffix == ".safetensors" for path in folder.iterdir()) == groups * (1 if chosen.packed else 4)
     report = generate(folder, chosen)
-    assert (report.trained, report.found, report.checkpoints) == (8 - 2 * groups, 2 * groups, 16)
-    assert report.samples == 2 * sum(SAMPLES[groups:])
+    assert (report.trained, report.found, report.networks) == (8 - 2 * groups, 2 * groups, 16)
+    assert report.steps == 2 * sum(SAMPLES[groups:])
     assert contents(folder) == whole
 
 
@@ -85,7 +86,7 @@ def test_a_stop_between_checkpoints_and_labels_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path / "stopped"
-    write_labels, written = nfn_cli.zoo.generate.write_labels, 0
+    write_labels, written = SmallCnnRecipe.write_rows, 0
 
     def write_once(*arguments: object) -> None:
         nonlocal written
@@ -94,7 +95,7 @@ def test_a_stop_between_checkpoints_and_labels_leaves_nothing_behind(
             raise Stopped
         write_labels(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(nfn_cli.zoo.generate, "write_labels", write_once)
+    monkeypatch.setattr(SmallCnnRecipe, "write_rows", staticmethod(write_once))
     with pytest.raises(Stopped):
         generate(folder, chosen)
     assert generate(folder, chosen).found == 2
@@ -124,7 +125,7 @@ def test_a_finished_zoo_is_left_as_it_is(
     chosen: ZooSettings, generate: Generate, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
     report = generate(tmp_path / "whole", chosen)
-    assert report == ZooReport(trained=0, found=8, diverged=0, checkpoints=16, samples=0)
+    assert report == ZooReport(trained=0, found=8, diverged=0, networks=16, steps=0)
     assert contents(tmp_path / "whole") == whole
 
 
@@ -132,7 +133,7 @@ def test_a_zoo_may_grow(generate: Generate, settings: Settings, tmp_path: Path) 
     generate(tmp_path / "grown", settings(count=8))
     before = contents(tmp_path / "grown")
     report = generate(tmp_path / "grown", settings(count=16))
-    assert (report.trained, report.found, report.checkpoints) == (8, 8, 32)
+    assert (report.trained, report.found, report.networks) == (8, 8, 32)
     after = contents(tmp_path / "grown")
     assert {name: after[name] for name in before if name.endswith(".safetensors")} == {
         name: content for name, content in before.items() if name.endswith(".safetensors")
@@ -146,7 +147,7 @@ def test_a_smaller_count_ends_a_zoo_early_but_drops_no_run(
     generate: Generate, settings: Settings, tmp_path: Path
 ) -> None:
     with pytest.raises(Stopped):
-        generate(tmp_path, settings(count=16), on_samples=stop_after(2 * SAMPLES[0]))
+        generate(tmp_path, settings(count=16), on_steps=stop_after(2 * SAMPLES[0]))
     with pytest.raises(DataError, match="holds run 4 of a larger zoo; give a --count of at least 5"):
         generate(tmp_path, settings(count=4))
     report = generate(tmp_path, settings(count=5))
@@ -206,12 +207,12 @@ def test_diverged_runs_are_not_trained_again(
         run = draw_hyperparameters(**arguments)  # type: ignore[arg-type]
         return Hyperparameters(**{**run.__dict__, "learning_rate": 1e30}) if run.run in (0, 4) else run
 
-    monkeypatch.setattr(nfn_cli.zoo.generate, "draw_hyperparameters", draw)
+    monkeypatch.setattr(nfn_cli.zoo.small_cnn_recipe, "draw_hyperparameters", draw)
     # The first group holds no run that lasts, so labels.csv is a header line alone.
     with pytest.raises(Stopped):
-        generate(tmp_path, settings(), on_samples=stop_after(2 * SAMPLES[0]))
+        generate(tmp_path, settings(), on_steps=stop_after(2 * SAMPLES[0]))
     report = generate(tmp_path, settings())
-    assert (report.trained, report.found, report.diverged, report.checkpoints) == (6, 2, 2, 12)
+    assert (report.trained, report.found, report.diverged, report.networks) == (6, 2, 2, 12)
     assert generate(tmp_path, settings()).trained == 0
 
 

@@ -38,8 +38,8 @@ def test_processes_make_the_same_zoo_as_none(
     told: list[int] = []
     generate(tmp_path / "here", settings())
     monkeypatch.undo()
-    report = generate_zoo(tmp_path / "there", settings(), workers=2, group_size=2, on_samples=told.append)
-    assert report.samples == sum(told)
+    report = generate_zoo(tmp_path / "there", settings(), workers=2, group_size=2, on_steps=told.append)
+    assert report.steps == sum(told)
     here, there = (read_networks(tmp_path / name) for name in ("here", "there"))
     assert here.files == there.files
     assert here.targets.tolist() == pytest.approx(there.targets.tolist(), abs=0.051)
@@ -56,7 +56,7 @@ def test_an_interrupted_sitting_leaves_no_process(endless: ZooSettings, tmp_path
             raise Stopped
 
     with pytest.raises(Stopped):
-        generate_zoo(tmp_path, endless, on_samples=stop_when_training)
+        generate_zoo(tmp_path, endless, on_steps=stop_when_training)
     assert wait_for(no_children)
 
 
@@ -66,7 +66,7 @@ def test_a_failure_while_writing_leaves_no_process(
     def full(*_: object, **__: object) -> NoReturn:
         raise DataError("zoo", "no space left on device", "make some")
 
-    monkeypatch.setattr("nfn_cli.zoo.generate.save_tensors", full)
+    monkeypatch.setattr("nfn_cli.zoo.network_files.save_tensors", full)
     with pytest.raises(DataError, match="no space left") as failed:
         generate_zoo(tmp_path, settings(count=8, epochs=(300,)), group_size=1)
     # The error, which holds on to everything, is still there.
@@ -80,7 +80,7 @@ def test_a_killed_worker_is_told_in_one_line(endless: ZooSettings, tmp_path: Pat
             multiprocessing.active_children()[0].kill()
 
     with pytest.raises(DataError, match="a training process was killed, perhaps because memory ran out") as failed:
-        generate_zoo(tmp_path, endless, on_samples=kill_when_training)
+        generate_zoo(tmp_path, endless, on_steps=kill_when_training)
     assert len(str(failed.value).splitlines()) == 1
     assert wait_for(no_children)
 

@@ -115,14 +115,14 @@ def cnn(
             workers=workers or os.cpu_count() or 1,
             group_size=group_size,
             on_start=progress.start,
-            on_samples=progress.steps,
+            on_steps=progress.steps,
             on_runs=progress.things,
         )
     if quiet:
         return
     seconds = time.monotonic() - started
     tell(
-        f"{out}: {report.checkpoints} checkpoints of {report.trained + report.found} runs"
+        f"{out}: {report.networks} checkpoints of {report.trained + report.found} runs"
         f" ({report.trained} trained now, {report.found} found, {report.diverged} diverged) in {seconds:.0f} s,"
-        f" {report.samples / seconds:,.0f} network-samples/s"
+        f" {report.steps / seconds:,.0f} network-samples/s"
     )

@@ -46,7 +46,7 @@ def inr(
     random weights. Writes networks and labels.csv (class and PSNR), and continues where a stopped sitting ended.
     """
     from nfn_cli.scoring.device import resolve_device
-    from nfn_cli.zoo import InrSettings, generate_inrs
+    from nfn_cli.zoo import InrSettings, generate_zoo
 
     settings = InrSettings(
         data=data,
@@ -63,7 +63,7 @@ def inr(
     )
     started = time.monotonic()
     with zoo_progress(out, "fitting", "networks", "steps", quiet=quiet) as progress:
-        report = generate_inrs(
+        report = generate_zoo(
             out,
             settings,
             device=resolve_device(device.value),
@@ -71,14 +71,13 @@ def inr(
             group_size=group_size,
             on_start=progress.start,
             on_steps=progress.steps,
-            on_fits=progress.things,
+            on_runs=progress.things,
         )
     if quiet:
         return
     seconds = time.monotonic() - started
-    networks = report.fitted + report.found - report.diverged
-    psnr = f", mean PSNR {report.psnr:.1f} dB" if networks else ""
+    psnr = f", mean PSNR {report.psnr:.1f} dB" if report.networks else ""
     tell(
-        f"{out}: {networks:,} networks ({report.fitted:,} fitted now, {report.found:,} found,"
-        f" {report.diverged:,} diverged){psnr}, in {seconds:.0f} s, {report.fitted / seconds:,.0f} networks/s"
+        f"{out}: {report.networks:,} networks ({report.trained:,} fitted now, {report.found:,} found,"
+        f" {report.diverged:,} diverged){psnr}, in {seconds:.0f} s, {report.trained / seconds:,.0f} networks/s"
     )

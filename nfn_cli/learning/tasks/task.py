@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -19,7 +20,8 @@ from nfn_cli.nn import Head, kind_of
 from nfn_cli.nn.kinds import sizes_of
 from nfn_cli.nn.names import HEAD_KINDS
 from nfn_cli.zoo import LabelledNetworks, read_inrs
-from nfn_cli.zoo.inr.record import read_inr_record
+from nfn_cli.zoo.inr.siren_recipe import InrSettings
+from nfn_cli.zoo.record import read_record
 
 Settings = TypeVar("Settings", bound=TrainSettings[Any])
 
@@ -141,7 +143,7 @@ class LearningTask(ABC, Generic[Settings, Report]):
 class InrTask(LearningTask[Settings, Report]):
     """A task of which the networks are implicit neural representations, split by the column `split` of their table."""
 
-    zoo_record = staticmethod(read_inr_record)
+    zoo_record = staticmethod(partial(read_record, kind=InrSettings))
 
     def read(
         self, data: Path, labels: Path | None, settings: Settings | EvaluateSettings, head: Head | None = None

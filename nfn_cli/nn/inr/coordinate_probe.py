@@ -8,14 +8,21 @@ picture without a pixel being resampled.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import COORDINATES, FUNCTIONS, Architecture, NetworkWeights
+from nfn_cli.architectures import (
+    COORDINATES,
+    FUNCTIONS,
+    Architecture,
+    NetworkWeights,
+    picture_values,
+    pixel_grid,
+    with_phases_within_one_turn,
+)
 from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.sizes import require_sizes
@@ -87,7 +94,7 @@ class CoordinateProbe(nn.Module):
         self.activation, self.omega_0 = architecture.activation, architecture.omega_0
         values, width = architecture.outputs, sizes.channels
         # What is learned is the difference from the grid, so that weight decay leads back to it.
-        self.register_buffer("grid", _grid(sizes.side))
+        self.register_buffer("grid", pixel_grid(sizes.side, sizes.side))
         self.moved = nn.Parameter(torch.zeros(sizes.side**2, COORDINATES))
         self.register_buffer("shift", torch.zeros(values))
         self.register_buffer("scale", torch.ones(values))
@@ -111,15 +118,8 @@ class CoordinateProbe(nn.Module):
 
         The phases of sines are brought to one turn first, in which float32 is finest.
         """
-        tensors = []
-        for position, spec in enumerate(point.architecture.tensors):
-            values = point.tensors[spec.name]
-            inner_bias = position % 2 == 1 and position + 1 < len(point.architecture.tensors)
-            if inner_bias and self.activation == "sin":
-                turn = 2 * math.pi / self.omega_0
-                values = values.double() - turn * (values.double() / turn).round()
-            tensors.append(values.float().to(device))
-        return tensors
+        tensors = [point.tensors[spec.name] for spec in point.architecture.tensors]
+        return [v.float().to(device) for v in with_phases_within_one_turn(point.architecture, tensors)]
 
     @torch.no_grad()
     def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
@@ -157,17 +157,7 @@ class CoordinateProbe(nn.Module):
 
     def _values(self, inputs: Sequence[Tensor], places: Tensor) -> Tensor:
         """[batch, places, channels] at places [places, 2], or [batch, places, 2]."""
-        hidden = places.expand(len(inputs[0]), -1, -1) if places.ndim == 2 else places
-        last = len(self.names) - 1
-        for layer in range(len(self.names)):
-            weight, bias = inputs[2 * layer], inputs[2 * layer + 1]
-            if layer < last and self.activation == "sin":
-                phase = torch.baddbmm(bias[:, None], hidden, weight.mT, beta=self.omega_0, alpha=self.omega_0)
-                hidden = torch.sin(phase)
-            else:
-                hidden = torch.baddbmm(bias[:, None], hidden, weight.mT)
-                hidden = FUNCTIONS[self.activation](hidden) if layer < last else hidden
-        return hidden
+        return picture_values(inputs, places, self.activation, [self.omega_0] * (len(self.names) - 1))
 
     def _augmented(self, places: Tensor, networks: int) -> Tensor:
         """A grid for each network, turned, stretched and moved at random, [networks, places, 2]."""
@@ -209,13 +199,6 @@ def _statistics(picture: Tensor) -> Tensor:
 
 def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
     return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
-
-
-def _grid(side: int) -> Tensor:
-    """Places [side², 2] evenly over [-1, 1]², row by row."""
-    # On the CPU even where a head is being built without memory: elsewhere torch would load its compiler for this.
-    line = torch.linspace(-1, 1, side, device="cpu")
-    return torch.cartesian_prod(line, line)
 
 
 def _parts(inputs: Sequence[Tensor]) -> list[list[Tensor]]:

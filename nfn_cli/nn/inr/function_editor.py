@@ -17,11 +17,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, NetworkWeights
+from nfn_cli.architectures import Architecture, NetworkWeights, pixel_grid
 from nfn_cli.errors import shown
 from nfn_cli.nn.inr.gauss_newton import step
 from nfn_cli.nn.inr.painter import Painter
-from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, require_sine_picture, sine_values, trace
 from nfn_cli.nn.kinds import Kind
 

@@ -9,14 +9,13 @@ for each output f; a_i are the signals of that output, as back-propagation carri
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, NetworkWeights
+from nfn_cli.architectures import Architecture, NetworkWeights, picture_values, with_phases_within_one_turn
 from nfn_cli.architectures.weights_and_biases import weights_and_biases
 from nfn_cli.errors import HeadError
 
@@ -53,46 +52,27 @@ def read_tensors(point: NetworkWeights, dtype: torch.dtype, device: str | torch.
 
     The phases of hidden sines are brought to one turn first, in float64, so that they are finest in any `dtype`.
     """
-    turn = 2 * math.pi / point.architecture.omega_0
-    tensors = []
-    specs = point.architecture.tensors
-    for position, spec in enumerate(specs):
-        values = point.tensors[spec.name]
-        if position % 2 and position + 1 < len(specs):
-            exact = values.double()
-            values = exact - turn * (exact / turn).round()
-        tensors.append(values.to(device, dtype))
-    return tensors
+    tensors = [point.tensors[spec.name] for spec in point.architecture.tensors]
+    return [values.to(device, dtype) for values in with_phases_within_one_turn(point.architecture, tensors)]
 
 
 def sine_values(tensors: Sequence[Tensor], places: Tensor, omega_0: float) -> Tensor:
     """Values [batch, C, P] at places [P, 2]; differentiable."""
-    return _forward(tensors, places, omega_0)[0]
+    return picture_values(tensors, places, "sin", [omega_0] * (len(tensors) // 2 - 1)).mT
 
 
 def trace(tensors: Sequence[Tensor], places: Tensor, omega_0: float) -> Trace:
     """Values and signals at places [P, 2]; differentiable."""
-    values, inputs, phases = _forward(tensors, places, omega_0)
+    hidden: list[tuple[Tensor, Tensor]] = []
+    values = picture_values(tensors, places, "sin", [omega_0] * (len(tensors) // 2 - 1), hidden).mT
     weights, _ = weights_and_biases(tensors)
+    inputs = (places.to(values).expand(len(values), -1, -1), *(given for _, given in hidden))
     batch, channels, count = values.shape
     eye = torch.eye(channels, dtype=values.dtype, device=values.device)
     signal = eye[None, :, None].expand(batch, channels, count, channels)
     signals = [signal]
-    for layer in range(len(phases) - 1, -1, -1):
+    for layer in range(len(hidden) - 1, -1, -1):
         # One output's signals at the last hidden layer are a row of the last weight, at every place.
-        signal = (signal @ weights[layer + 1][:, None]) * (omega_0 * phases[layer].cos())[:, None]
+        signal = (signal @ weights[layer + 1][:, None]) * (omega_0 * hidden[layer][0].cos())[:, None]
         signals.append(signal)
-    return Trace(values, tuple(inputs), tuple(reversed(signals)))
-
-
-def _forward(tensors: Sequence[Tensor], places: Tensor, omega_0: float) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Values, every layer's inputs, and the hidden phases z_i [batch, P, neurons]."""
-    weights, biases = weights_and_biases(tensors)
-    hidden = places.to(weights[0]).expand(len(weights[0]), -1, -1)
-    inputs, phases = [hidden], []
-    for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-        phase = torch.baddbmm(bias[:, None], hidden, weight.mT, beta=omega_0, alpha=omega_0)
-        hidden = phase.sin()
-        inputs.append(hidden)
-        phases.append(phase)
-    return torch.baddbmm(biases[-1][:, None], hidden, weights[-1].mT).mT, inputs, phases
+    return Trace(values, inputs, tuple(reversed(signals)))

@@ -13,7 +13,6 @@ everything is smooth.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,7 +20,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture
+from nfn_cli.architectures import Architecture, with_phases_within_one_turn
 from nfn_cli.architectures.weights_and_biases import weights_and_biases
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.standardise import Standardise
@@ -165,11 +164,4 @@ def lifted_sizes(architecture: Architecture) -> FieldSizes:
 
 def read_tensors(architecture: Architecture, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Weights and biases with hidden phases brought to one turn, in float64, and then in float32."""
-    turn = 2 * math.pi / architecture.omega_0
-    found = []
-    for position, values in enumerate(tensors):
-        if position % 2 and position + 1 < len(tensors):
-            exact = values.double()
-            values = exact - turn * (exact / turn).round()
-        found.append(values.float())
-    return found
+    return [values.float() for values in with_phases_within_one_turn(architecture, tensors)]

@@ -61,16 +61,3 @@ class Siren:
         """Views [*batch, *shape] of parameters [*batch, parameter_count], by name."""
         parts = parameters.split([math.prod(shape) for shape in self.shapes.values()], dim=-1)
         return {name: part.unflatten(-1, shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
-
-
-def grid(height: int, width: int) -> Tensor:
-    """Places of the pixels of a picture, float32 [height × width, 2], row by row: (row, column), each from -1 to 1.
-
-    >>> grid(2, 2)
-    tensor([[-1., -1.],
-            [-1.,  1.],
-            [ 1., -1.],
-            [ 1.,  1.]])
-    """
-    rows, columns = (torch.linspace(-1, 1, size) if size > 1 else torch.zeros(1) for size in (height, width))
-    return torch.cartesian_prod(rows, columns)

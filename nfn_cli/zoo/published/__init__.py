@@ -5,9 +5,9 @@
 False
 """
 
-from nfn_cli.zoo.published.imported import ImportedNetwork, ImportedRun, ImportReport
+from nfn_cli.zoo.published.imported_network import ImportedNetwork, ImportedRun, ImportReport
 from nfn_cli.zoo.published.model_zoo import import_model_zoo
-from nfn_cli.zoo.published.selection import Selection
+from nfn_cli.zoo.published.run_selection import Selection
 from nfn_cli.zoo.published.small_cnn_zoo import import_small_cnn_zoo
 
 __all__ = [

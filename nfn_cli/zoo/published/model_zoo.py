@@ -9,12 +9,13 @@ from pathlib import Path
 
 from nfn_cli.architectures import NetworkWeights, read_weights, stack
 from nfn_cli.checkpoints import read_checkpoint
-from nfn_cli.errors import DataError, NfnError
-from nfn_cli.zoo.published.folder import claimed_zoo
-from nfn_cli.zoo.published.imported import ImportedNetwork, ImportReport, Value, as_text
-from nfn_cli.zoo.published.parts import PartWriter
-from nfn_cli.zoo.published.selection import Selection
-from nfn_cli.zoo.published.trials import Trial, confined, find_states, find_trials, read_results, read_trial
+from nfn_cli.errors import DataError
+from nfn_cli.folders import confined
+from nfn_cli.zoo.published.imported_network import ImportedNetwork, ImportReport, Value, as_text, complete_import
+from nfn_cli.zoo.published.packed_writer import PackedWriter, claimed_zoo
+from nfn_cli.zoo.published.ray_trial import REMEDY, Trial, find_states, find_trials, read_results, read_trial
+from nfn_cli.zoo.published.readable import readable, require_same
+from nfn_cli.zoo.published.run_selection import Selection
 
 _TITLE = "model zoo of Ray Tune trials (Schürholt et al. 2022, modelzoos.cc)"
 
@@ -69,24 +70,20 @@ def _imported(
     on_start(len(trials))
     first: tuple[Path, NetworkWeights] | None = None
     dropped = 0
-    with PartWriter(out, {"activation": activation} | ({"pool": pool} if pool else {})) as writer:
-        for trial in trials:
-            try:
-                point, networks, lost = _read_networks(folder, trial, selection)
-            except NfnError as error:
-                skipped.append(str(error))
-                continue
-            finally:
-                on_trials(1)
+    metadata = {"activation": activation} | ({"pool": pool} if pool else {})
+    writer: PackedWriter[ImportedNetwork] = PackedWriter(out, metadata)
+    with writer:
+        read = readable(trials, lambda trial: _read_networks(folder, trial, selection), skipped, on_trials)
+        for trial, (point, networks, lost) in read:
             dropped += lost
             if point is None:
                 continue
             first = first or (trial.folder, point)
-            _require_same(trial.folder, point, *first, remedy=_choose_by(trials))
+            require_same(trial.folder, point, *first, _choose_by(trials))
             # Under the first network's names, since names may differ.
             specs = zip(first[1].architecture.tensors, point.architecture.tensors, strict=True)
             writer.add({ours.name: point.tensors[theirs.name] for ours, theirs in specs}, networks)
-        if not writer.networks:
+        if not len(writer):
             raise _nothing(folder, len(trials), dropped, skipped)
         origin = {
             "source": _TITLE,
@@ -98,18 +95,15 @@ def _imported(
             "dropped": dropped,
             "skipped": len(skipped),
         }
-        written, runs = writer.finish(origin)
+        written, runs = complete_import(writer, origin)
     return ImportReport(written, runs, dropped, tuple(skipped))
 
 
 def _read_trials(folder: Path) -> tuple[list[Trial], list[str]]:
     """The trials whose configuration can be read, and why the others cannot."""
-    trials, skipped = [], []
-    for path in find_trials(folder):
-        try:
-            trials.append(read_trial(folder, path))
-        except NfnError as error:
-            skipped.append(str(error))
+    skipped: list[str] = []
+    found = readable(find_trials(folder), lambda path: read_trial(folder, path), skipped)
+    trials = [trial for _, trial in found]
     if not trials:
         raise _nothing(folder, len(skipped), 0, skipped)
     return trials, skipped
@@ -153,19 +147,15 @@ def _read_networks(
     networks = [results[epoch] for epoch in epochs if results[epoch].is_finite]
     points = [
         read_weights(
-            read_checkpoint(confined(root, states[network.epoch])), activation=trial.run.activation, pool=trial.pool
+            read_checkpoint(confined(root, states[network.epoch], REMEDY)),
+            activation=trial.run.activation,
+            pool=trial.pool,
         ).weights
         for network in networks
     ]
     for network, point in zip(networks, points, strict=True):
-        _require_same(states[network.epoch], point, states[networks[0].epoch], points[0], remedy="leave the trial out")
+        require_same(states[network.epoch], point, states[networks[0].epoch], points[0], "leave the trial out")
     return stack(points) if points else None, networks, len(epochs) - len(networks)
-
-
-def _require_same(path: Path, point: NetworkWeights, other: Path, reference: NetworkWeights, *, remedy: str) -> None:
-    if point.architecture.signature != reference.architecture.signature:
-        cause = f"is {point.architecture.describe()}, while {other} is {reference.architecture.describe()}"
-        raise DataError(path, cause, remedy)
 
 
 def _choose_by(trials: Sequence[Trial]) -> str:

@@ -15,13 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from nfn_cli.errors import DataError
-from nfn_cli.zoo.arrays import why_unreadable
-from nfn_cli.zoo.published.folder import claimed_zoo
-from nfn_cli.zoo.published.imported import ImportedNetwork, ImportReport, as_text
-from nfn_cli.zoo.published.layout import FlatLayout, read_layout
-from nfn_cli.zoo.published.metrics import read_metrics
-from nfn_cli.zoo.published.parts import PartWriter
-from nfn_cli.zoo.published.selection import Selection
+from nfn_cli.zoo.published.imported_network import ImportedNetwork, ImportReport, as_text, complete_import
+from nfn_cli.zoo.published.layout_csv import FlatLayout, read_layout
+from nfn_cli.zoo.published.metrics_csv import read_metrics
+from nfn_cli.zoo.published.packed_writer import PackedWriter, claimed_zoo
+from nfn_cli.zoo.published.run_selection import Selection
+from nfn_cli.zoo.unreadable_array import why_unreadable
 
 WEIGHTS_FILE, LAYOUT_FILE, METRICS_FILE = "weights.npy", "layout.csv", "metrics.csv.gz"
 SMALL_CNN_ZOO = "Small CNN Zoo (Unterthiner et al. 2020, arXiv 2002.11448)"
@@ -77,7 +76,8 @@ def _imported(
     on_start(len(chosen))
     # Three convolutions, then global average pooling (build_cnn in train_network.py).
     metadata = {"activation": activation, "arch": "small-cnn", "pool": "avg"}
-    with PartWriter(out, metadata) as writer:
+    writer: PackedWriter[ImportedNetwork] = PackedWriter(out, metadata)
+    with writer:
         for start in range(0, len(chosen), _BLOCK):
             positions = chosen[start : start + _BLOCK]
             # Opened anew for each block: the pages of one long-lived map would all count as this process's memory.
@@ -90,8 +90,8 @@ def _imported(
             if kept:
                 writer.add(layout.tensors(rows[kept]), [networks[positions[row]] for row in kept])
             on_networks(len(positions))
-        dropped = len(chosen) - writer.networks
-        if not writer.networks:
+        dropped = len(chosen) - len(writer)
+        if not len(writer):
             raise DataError(folder, f"none of the {dropped:,} networks chosen is finite", "choose others")
         name = as_text(folder.resolve().name)
         data = {str(network.run.hyperparameters.get("data", name)) for network in networks}
@@ -103,7 +103,7 @@ def _imported(
             **selection.record(),
             "dropped": dropped,
         }
-        written, runs = writer.finish(origin)
+        written, runs = complete_import(writer, origin)
     return ImportReport(written, runs, dropped)
 
 

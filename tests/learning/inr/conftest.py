@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import nfn_cli.zoo.inr.generate
+import nfn_cli.zoo.generate
 from nfn_cli.learning import ClassifierSettings, ClassReport, FitSettings, train_head
 from nfn_cli.nn.inr.coordinate_probe import CoordinateProbeSizes
-from nfn_cli.zoo import InrSettings, generate_inrs
+from nfn_cli.zoo import InrSettings, generate_zoo
 
 SIDE, TRAIN, TEST = 8, 120, 36
 
@@ -53,9 +53,9 @@ def zoo(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("zoos") / "shapes-zoo"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(nfn_cli.zoo.inr.generate, "in_processes", here)
+        patched.setattr(nfn_cli.zoo.generate, "in_processes", here)
         settings = InrSettings(str(pictures), TRAIN, TEST, fits=2, width=16, steps=80, learning_rate=1e-2, packed=True)
-        generate_inrs(folder, settings, group_size=64)
+        generate_zoo(folder, settings, group_size=64)
     return folder
 
 

@@ -35,8 +35,8 @@ from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
 from nfn_cli.nn.inr.sine_chain import read_tensors
 from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.names import HEAD_KINDS, HeadKind
-from nfn_cli.zoo import read_inrs
-from nfn_cli.zoo.inr import InrSettings, generate_inrs, read_inr_rows
+from nfn_cli.zoo import InrSettings, generate_zoo, read_inrs
+from nfn_cli.zoo.inr import InrSettings, generate_zoo, read_inr_rows
 
 Nfn = Callable[..., Any]
 
@@ -64,7 +64,7 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = folder / "blobs.npz"
     np.savez(archive, x_train=images[:96], y_train=labels[:96], x_test=images[96:], y_test=labels[96:])
     settings = InrSettings(str(archive), count=96, test_count=16, width=16, steps=60, packed=True)
-    generate_inrs(folder / "zoo", settings)
+    generate_zoo(folder / "zoo", settings)
     return folder
 
 

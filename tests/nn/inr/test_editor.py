@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 from torch.func import jacrev
 
-from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain, pixel_grid
 from nfn_cli.errors import HeadError
 from nfn_cli.nn import Accepted, EditDetails, Head, HeadConfig, read_head
 from nfn_cli.nn.inr.function_editor import FunctionEditor, FunctionEditorSizes
 from nfn_cli.nn.inr.gauss_newton import kernel, step
-from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, sine_values, trace
 from nfn_cli.nn.sine import MonomialEditorSizes
 from nfn_cli.nn.tasks.editing import changes as changes_of

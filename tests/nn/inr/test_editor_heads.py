@@ -10,15 +10,10 @@ import torch
 
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.nn import load_head, models_folder, shipped_heads_of
-from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.symmetry import act, sample_element
-from nfn_cli.zoo.inr.siren import Siren, grid
+from nfn_cli.zoo import Siren
 
 HEADS = sorted(shipped_heads_of("edit-inr"))
-
-
-def test_pixels_are_where_zoos_of_inrs_have_them() -> None:
-    assert torch.equal(pixel_grid(28, 27), grid(28, 27)) and torch.equal(pixel_grid(1, 2), grid(1, 2))
 
 
 def test_heads_come_by_rank() -> None:

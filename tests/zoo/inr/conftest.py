@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import nfn_cli.zoo.inr.generate
-from nfn_cli.zoo import InrReport, InrSettings, generate_inrs
+import nfn_cli.zoo.inr.siren_recipe
+from nfn_cli.zoo import InrSettings, ZooReport, generate_zoo
 
 TRAIN, TEST, SIDE = 12, 5, 8
 
@@ -52,24 +52,11 @@ def settings(archive: Path) -> Callable[..., InrSettings]:
 
 
 @pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do the work here, one job after the other."""
+def generate(in_this_process: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ZooReport]:
+    """`generate_zoo` with parts of four networks, in this process."""
+    monkeypatch.setattr(nfn_cli.zoo.inr.siren_recipe, "_PART", 4)
 
-    def work_here(
-        work: Callable[..., Any], shared: Any, jobs: Sequence[Any], workers: int, on_steps: Callable[[int], None]
-    ) -> Iterator[tuple[Any, Any]]:
-        for job in jobs:
-            yield job, work(shared, job, on_steps)
-
-    monkeypatch.setattr(nfn_cli.zoo.inr.generate, "in_processes", work_here)
-
-
-@pytest.fixture
-def generate(in_this_process: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., InrReport]:
-    """`generate_inrs` with parts of four networks, in this process."""
-    monkeypatch.setattr(nfn_cli.zoo.inr.generate, "_PART", 4)
-
-    def call(folder: Path, settings: InrSettings, **options: Any) -> InrReport:
-        return generate_inrs(folder, settings, **options)
+    def call(folder: Path, settings: InrSettings, **options: Any) -> ZooReport:
+        return generate_zoo(folder, settings, **options)
 
     return call

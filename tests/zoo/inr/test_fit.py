@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain, functional_forward
+from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain, functional_forward, pixel_grid
 from nfn_cli.zoo import Siren
 from nfn_cli.zoo.inr.fit import Budget, Engine, fit_sirens, peak_signal_to_noise
-from nfn_cli.zoo.inr.siren import grid
 
 SHAPES = [(1, 4, 1), (1, 8, 2), (3, 5, 2), (1, 3, 3), (2, 6, 4)]  # channels, width, hidden layers
 
@@ -40,7 +39,7 @@ def problem(siren: Siren, networks: int = 3) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     start = torch.stack([siren.initial(generator) for _ in range(networks)]).double()
     pictures = torch.rand(networks, siren.channels, 30, generator=generator, dtype=torch.float64) * 2 - 1
-    return start, pictures, grid(5, 6).double()
+    return start, pictures, pixel_grid(5, 6).double()
 
 
 @pytest.mark.parametrize("omega_0", [1.0, 30.0])
@@ -119,7 +118,7 @@ def test_psnr_of_a_perfect_picture_is_finite() -> None:
 
 def smooth(channels: int, side: int = 12) -> tuple[Tensor, Tensor]:
     """Two pictures [2, channels, pixels], one a wave and one a soft disc, and their places."""
-    places = grid(side, side)
+    places = pixel_grid(side, side)
     rows, columns = places.unbind(1)
     wave = torch.sin(3 * rows + 2 * columns)
     disc = torch.tanh(4 * (0.6 - (rows**2 + columns**2).sqrt()))
@@ -156,9 +155,3 @@ def test_network_steps_are_told(steps: int) -> None:
     told: list[int] = []
     fit_sirens(siren, start, pictures, places, Budget(steps, 1e-3), told.append)
     assert sum(told) == 2 * steps and all(told)
-
-
-def test_a_grid_goes_row_by_row_from_corner_to_corner() -> None:
-    places = grid(3, 2)
-    assert places.tolist() == [[-1, -1], [-1, 1], [0, -1], [0, 1], [1, -1], [1, 1]]
-    assert grid(1, 3).tolist() == [[0, -1], [0, 0], [0, 1]]

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
@@ -20,15 +21,14 @@ import yaml
 from safetensors import safe_open
 from torch import Tensor
 
-import nfn_cli.zoo.inr.generate
-from nfn_cli.architectures import functional_forward
+import nfn_cli.zoo.inr.siren_recipe
+from nfn_cli.architectures import functional_forward, pixel_grid
 from nfn_cli.checkpoints import POPULATION_KEY
 from nfn_cli.errors import DataError
-from nfn_cli.zoo import InrReport, InrSettings, generate_inrs, load_images, read_inrs
+from nfn_cli.zoo import InrSettings, ZooReport, generate_zoo, load_images, read_inrs
 from nfn_cli.zoo.inr import read_inr_rows
-from nfn_cli.zoo.inr.siren import grid
 
-Generate = Callable[..., InrReport]
+Generate = Callable[..., ZooReport]
 Settings = Callable[..., InrSettings]
 Name = tuple[str, int | None, int]
 
@@ -73,7 +73,7 @@ def test_every_picture_is_fitted_and_told(
     chosen: InrSettings, generate: Generate, archive: Path, tmp_path: Path
 ) -> None:
     report = generate(tmp_path, chosen)
-    assert (report.fitted, report.found, report.diverged, report.steps) == (18, 0, 0, 18 * 5)
+    assert (report.trained, report.found, report.diverged, report.steps) == (18, 0, 0, 18 * 5)
     rows, zoo = read_inr_rows(tmp_path / "labels.csv"), read_inrs(tmp_path)
     assert len(by_name(tmp_path)) == 18 == len(zoo)
     assert Counter(row.split for row in rows) == {"test": 6, "train": 12}
@@ -91,7 +91,7 @@ def test_the_psnr_is_that_of_the_stored_network(generate: Generate, settings: Se
     for place, row in enumerate(read_inr_rows(tmp_path / "labels.csv")):
         point = zoo.select([place]).point
         alone = replace(point, tensors={name: tensor[0] for name, tensor in point.tensors.items()})
-        values = functional_forward(alone, grid(8, 8)).view(8, 8)
+        values = functional_forward(alone, pixel_grid(8, 8)).view(8, 8)
         error = (values - parts[row.split][row.image or 0][0]).square().mean().item()
         assert row.psnr == pytest.approx(10 * math.log10(4 / error), abs=2e-3)
         assert row.psnr > 20
@@ -108,7 +108,7 @@ def test_colours_are_channels(generate: Generate, settings: Settings, archive: P
     assert zoo.point.tensors["layers.2.weight"].shape[1:] == (3, 12)
     point = zoo.select([0]).point
     alone = replace(point, tensors={name: tensor[0] for name, tensor in point.tensors.items()})
-    values = functional_forward(alone, grid(8, 8))
+    values = functional_forward(alone, pixel_grid(8, 8))
     assert torch.allclose(values[:, 0], -values[:, 1], atol=0.5)
     assert torch.allclose(values[:, 0], values[:, 2], atol=0.5)
 
@@ -212,7 +212,7 @@ def test_counts_and_fits_may_grow(
     before = contents(tmp_path / "grown")
     report = generate(tmp_path / "grown", replace(small, **more))
     once = generate(tmp_path / "once", replace(small, **more))
-    assert (report.found, report.found + report.fitted) == (9, once.fitted)
+    assert (report.found, report.found + report.trained) == (9, once.trained)
     after = contents(tmp_path / "grown")
     assert all(after[name] == before[name] for name in before if name.endswith(".safetensors"))
     one, other = (by_name(tmp_path / name) for name in ("grown", "once"))
@@ -226,7 +226,7 @@ def test_smaller_counts_drop_nothing(chosen: InrSettings, generate: Generate, tm
     generate(tmp_path, chosen)
     before = contents(tmp_path)
     report = generate(tmp_path, replace(chosen, count=1, fits=1))
-    assert (report.fitted, report.found) == (0, 18)
+    assert (report.trained, report.found) == (0, 18)
     after = contents(tmp_path)
     assert {name for name in before if before[name] != after[name]} == {"zoo.yaml"}
 
@@ -236,7 +236,7 @@ def test_a_finished_zoo_is_left_as_it_is(chosen: InrSettings, generate: Generate
     before = contents(tmp_path)
     started: list[int] = []
     report = generate(tmp_path, chosen, on_start=started.append)
-    assert report == InrReport(0, 18, 0, pytest.approx(first.psnr), 0)  # type: ignore[arg-type]
+    assert report == ZooReport(0, 18, 0, 18, 0, pytest.approx(first.psnr))  # type: ignore[arg-type]
     assert started == [0]
     assert contents(tmp_path) == before
 
@@ -254,29 +254,29 @@ def test_steps_are_announced_and_told(generate: Generate, settings: Settings, tm
 def test_diverged_fits_are_left_out_and_recorded(chosen: InrSettings, generate: Generate, tmp_path: Path) -> None:
     settings = replace(chosen, learning_rate=1e30, fits=1)
     report = generate(tmp_path, settings)
-    assert (report.fitted, report.diverged) == (9, 9) and math.isnan(report.psnr)
+    assert (report.trained, report.diverged) == (9, 9) and math.isnan(report.psnr)
     assert not list(tmp_path.glob("*.safetensors"))
     diverged = yaml.safe_load((tmp_path / "zoo.yaml").read_text())["diverged"]
     assert len(diverged) == 9 and sum(split == "test" for split, _, _ in diverged) == 3
     # They are not tried again, though the table has no row; and the zoo may grow.
-    assert generate(tmp_path, settings).fitted == 0
-    assert generate(tmp_path, replace(settings, count=8)).fitted == 2
+    assert generate(tmp_path, settings).trained == 0
+    assert generate(tmp_path, replace(settings, count=8)).trained == 2
 
 
 def test_one_diverged_fit_takes_no_other_with_it(
     chosen: InrSettings, generate: Generate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generate(tmp_path / "all", chosen)
-    fit = nfn_cli.zoo.inr.generate.fit_sirens
+    fit = nfn_cli.zoo.inr.siren_recipe.fit_sirens
 
     def broken(siren, start, *others):  # type: ignore[no-untyped-def]
         fitted = fit(siren, start, *others)
         fitted[1, 3] = math.nan
         return fitted
 
-    monkeypatch.setattr(nfn_cli.zoo.inr.generate, "fit_sirens", broken)
+    monkeypatch.setattr(nfn_cli.zoo.inr.siren_recipe, "fit_sirens", broken)
     report = generate(tmp_path / "some", chosen)
-    assert (report.fitted, report.diverged) == (18, 5)
+    assert (report.trained, report.diverged) == (18, 5)
     whole, sound = (by_name(tmp_path / name) for name in ("all", "some"))
     record = yaml.safe_load((tmp_path / "some" / "zoo.yaml").read_text())
     assert whole.keys() - sound.keys() == {tuple(fit) for fit in record["diverged"]}
@@ -290,7 +290,7 @@ def refusal(folder: Path, settings: InrSettings) -> str:
     """The one line; nothing in the folder changes."""
     before = contents(folder) if folder.is_dir() else {}
     with pytest.raises(DataError) as refused:
-        generate_inrs(folder, settings)
+        generate_zoo(folder, settings)
     assert len(str(refused.value).splitlines()) == 1
     assert (contents(folder) if folder.is_dir() else {}) == before
     return str(refused.value)
@@ -328,7 +328,8 @@ def test_an_archive_may_have_moved(generate: Generate, settings: Settings, archi
 @pytest.mark.parametrize("recipe", ["small-cnn", "imported", None])
 def test_another_kind_of_zoo_is_refused(recipe: str | None, settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "zoo.yaml").write_text(yaml.safe_dump({"recipe": recipe, "count": 3}))
-    assert refusal(tmp_path, settings()) == f"{tmp_path}: holds another kind of zoo; choose another folder"
+    what = "an imported zoo" if recipe == "imported" else "another kind of zoo"
+    assert refusal(tmp_path, settings()) == f"{tmp_path}: holds {what}; choose another folder"
 
 
 @pytest.mark.parametrize(
@@ -412,11 +413,18 @@ def test_a_stop_loses_only_the_part_under_way(
         generate(folder, chosen, on_steps=on_steps)
     assert len(list(folder.glob("*.safetensors"))) == parts * (1 if chosen.packed else 4)
     report = generate(folder, chosen)
-    assert (report.fitted, report.found) == (18 - 4 * parts, 4 * parts)
+    assert (report.trained, report.found) == (18 - 4 * parts, 4 * parts)
     assert contents(folder) == whole
 
 
-@pytest.mark.parametrize("stopped_in", ["save_tensors", "write_inr_rows", "write_inr_record"])
+@pytest.mark.parametrize(
+    "stopped_in",
+    [
+        "nfn_cli.zoo.network_files.save_tensors",
+        "nfn_cli.zoo.inr.siren_recipe.SirenRecipe.write_rows",
+        "nfn_cli.zoo.generate.write_record",
+    ],
+)
 @pytest.mark.parametrize("call", [1, 2, 3])
 def test_a_stop_between_two_files_leaves_nothing_behind(
     stopped_in: str,
@@ -428,7 +436,7 @@ def test_a_stop_between_two_files_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder, calls = tmp_path / "stopped", 0
-    true = getattr(nfn_cli.zoo.inr.generate, stopped_in)
+    true = resolve_name(stopped_in)
 
     def stop(*arguments: object, **options: object) -> None:
         nonlocal calls
@@ -438,7 +446,7 @@ def test_a_stop_between_two_files_leaves_nothing_behind(
         true(*arguments, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(nfn_cli.zoo.inr.generate, stopped_in, stop)
+        patched.setattr(stopped_in, staticmethod(stop))
         with pytest.raises(Stopped):
             generate(folder, chosen)
     generate(folder, chosen)
@@ -456,27 +464,23 @@ def test_a_packed_file_without_rows_is_replaced_in_whatever_order_parts_were_fin
     left_out = (f"part-{written:05d}", "part-00004")
     (tmp_path / "labels.csv").write_text("".join(row for row in rows if not row.startswith(left_out)))
     (tmp_path / "part-00004.safetensors").unlink()
-    assert generate(tmp_path, chosen).fitted == 4 + 2
+    assert generate(tmp_path, chosen).trained == 4 + 2
     assert {path.name for path in tmp_path.glob("*.safetensors")} == {f"part-{i:05d}.safetensors" for i in range(5)}
     assert len(by_name(tmp_path)) == 18
 
 
 SLOW = """
 import sys, time
-import nfn_cli.zoo.inr.generate as generate
+import nfn_cli.zoo.generate as generate
+import nfn_cli.zoo.inr.siren_recipe as siren_recipe
 from nfn_cli.cli.app import main
-
-true = generate._fit_part
-
-def slow(shared, part, on_steps):
-    time.sleep(0.05)
-    return true(shared, part, on_steps)
 
 def here(work, shared, jobs, workers, on_steps):
     for job in jobs:
-        yield job, slow(shared, job, on_steps)
+        time.sleep(0.05)
+        yield job, work(shared, job, on_steps)
 
-generate._PART = 4
+siren_recipe._PART = 4
 generate.in_processes = here
 main()
 """
@@ -499,7 +503,7 @@ def test_a_killed_command_goes_on_where_it_was(
     kept = read_inr_rows(folder / "labels.csv")
     assert 4 <= len(kept) < 18
     report = generate(folder, chosen)
-    assert (report.found, report.fitted) == (len(kept), 18 - len(kept))
+    assert (report.found, report.trained) == (len(kept), 18 - len(kept))
     after = contents(folder)
     assert {name for name in after if ".safetensors" in name} >= {name for name in whole if ".safetensors" in name}
     assert {name: after[name] for name in whole} == whole

@@ -15,7 +15,7 @@ import yaml
 from safetensors import safe_open
 from torch import Tensor, nn
 
-import nfn_cli.zoo.inr.published.parts
+import nfn_cli.zoo.published.packed_writer
 from nfn_cli.architectures import functional_forward
 from nfn_cli.architectures.network_weights import NetworkWeights
 from nfn_cli.errors import DataError
@@ -292,7 +292,7 @@ def test_pictures_are_drawn_with_all_their_fits(tmp_path: Path) -> None:
 def test_parts_are_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = class_set(tmp_path / "set")
     import_sirens(folder, tmp_path / "whole")
-    monkeypatch.setattr(nfn_cli.zoo.inr.published.parts, "MOST_NETWORKS", 3)
+    monkeypatch.setattr(nfn_cli.zoo.published.packed_writer, "MOST_NETWORKS", 3)
     import_sirens(folder, tmp_path / "parts")
     assert [(row["file"], row["index"]) for row in rows(tmp_path / "parts")] == [
         (f"part-{place // 3:05d}.safetensors", str(place % 3)) for place in range(8)
@@ -520,7 +520,7 @@ def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
 
 def test_what_stops_an_import_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = class_set(tmp_path / "set")
-    monkeypatch.setattr(nfn_cli.zoo.inr.published.parts, "MOST_NETWORKS", 2)
+    monkeypatch.setattr(nfn_cli.zoo.published.packed_writer, "MOST_NETWORKS", 2)
     left = 5
 
     def interrupt(networks: int) -> None:

@@ -14,9 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from nfn_cli.errors import DataError, NfnError
-from nfn_cli.zoo import InrReport, InrSettings, LabelledNetworks, read_inrs
+from nfn_cli.zoo import InrSettings, LabelledNetworks, ZooReport, read_inrs
 
-Generate = Callable[..., InrReport]
+Generate = Callable[..., ZooReport]
 Settings = Callable[..., InrSettings]
 HEADER = "file,index,label,split\n"
 

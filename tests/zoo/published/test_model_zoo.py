@@ -13,7 +13,7 @@ import torch.nn.functional as F
 import yaml
 from torch import nn
 
-import nfn_cli.zoo.published.parts
+import nfn_cli.zoo.published.packed_writer
 from nfn_cli.errors import DataError
 from nfn_cli.zoo import ImportReport, Selection, import_model_zoo, read_networks
 
@@ -174,7 +174,7 @@ def test_trials_are_drawn_by_the_seed(trial: Write, tmp_path: Path) -> None:
 def test_networks_of_several_architectures_need_a_choice(
     trial: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nfn_cli.zoo.published.parts, "MOST_NETWORKS", 1)
+    monkeypatch.setattr(nfn_cli.zoo.published.packed_writer, "MOST_NETWORKS", 1)
     trial(tmp_path / "published", 0, (1, 2))
     trial(tmp_path / "published", 1, (1, 2), channels=3)
     # Parts of the first trial are written by then, and go again.

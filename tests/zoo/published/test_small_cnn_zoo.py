@@ -15,7 +15,7 @@ import yaml
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-import nfn_cli.zoo.published.parts
+import nfn_cli.zoo.published.packed_writer
 from nfn_cli.errors import DataError, NfnError
 from nfn_cli.zoo import Selection, ZooSettings, generate_zoo, import_small_cnn_zoo, read_networks, read_record
 
@@ -206,7 +206,7 @@ def test_parts_are_bounded_and_hold_every_network_once(
     small_cnn_zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nfn_cli.zoo.published.small_cnn_zoo, "_BLOCK", 5)
-    monkeypatch.setattr(nfn_cli.zoo.published.parts, "_MOST_BYTES", 3 * 4970 * 4 + 1)
+    monkeypatch.setattr(nfn_cli.zoo.published.packed_writer, "_MOST_BYTES", 3 * 4970 * 4 + 1)
     weights = small_cnn_zoo(tmp_path / "published", ["relu"] * 4)
     seen: list[int] = []
     import_small_cnn_zoo(
@@ -260,7 +260,7 @@ def test_an_interrupted_import_leaves_nothing(
     made: bool, small_cnn_zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nfn_cli.zoo.published.small_cnn_zoo, "_BLOCK", 1)
-    monkeypatch.setattr(nfn_cli.zoo.published.parts, "MOST_NETWORKS", 1)
+    monkeypatch.setattr(nfn_cli.zoo.published.packed_writer, "MOST_NETWORKS", 1)
     small_cnn_zoo(tmp_path / "published", ["relu"])
     parts: list[list[Path]] = []
 

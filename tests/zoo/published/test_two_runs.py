@@ -14,7 +14,7 @@ import pytest
 from nfn_cli.checkpoints import save_tensors
 from nfn_cli.errors import DataError, NfnError
 from nfn_cli.folders import claimed, held
-from nfn_cli.zoo.published.folder import PartFolder
+from nfn_cli.zoo.published.packed_writer import PackedWriter
 
 Nfn = Callable[..., Any]
 
@@ -98,12 +98,12 @@ def test_a_folder_that_cannot_be_made_is_one_line(
 
 
 def test_where_nothing_can_be_held_the_loser_removes_nothing_of_the_winners(tmp_path: Path) -> None:
-    with pytest.raises(NfnError, match="exists already"), PartFolder(tmp_path) as loser:
+    with pytest.raises(NfnError, match="exists already"), PackedWriter(tmp_path) as loser:
         save_tensors(tmp_path / "part-00000.safetensors", {})
         loser.write_part({}, 0, {})
     assert [path.name for path in tmp_path.iterdir()] == ["part-00000.safetensors"]
     (tmp_path / "part-00000.safetensors").unlink()
-    with pytest.raises(NfnError, match="exists already"), PartFolder(tmp_path) as loser:
+    with pytest.raises(NfnError, match="exists already"), PackedWriter(tmp_path) as loser:
         loser.write_part({}, 0, {})
         for name in ("zoo.yaml", "labels.csv"):
             (tmp_path / name).write_text("the winner's")

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nfn_cli.architectures import NetworkWeights, chain, read_weights
+from nfn_cli.architectures import Architecture, NetworkWeights, chain, read_weights, stack
 from nfn_cli.checkpoints import read_checkpoint
-from nfn_cli.errors import ArchitectureError, DataError, NfnError
-from nfn_cli.zoo.inr.generate import METADATA
-from nfn_cli.zoo.inr.published.folders import find_set
-from nfn_cli.zoo.inr.published.found import (
+from nfn_cli.errors import ArchitectureError, DataError
+from nfn_cli.folders import confined
+from nfn_cli.zoo.inr.labels import InrRow, write_inr_rows
+from nfn_cli.zoo.inr.published.class_and_trial_folders import find_set
+from nfn_cli.zoo.inr.published.published_inr import (
     PublishedInr,
     PublishedSet,
     class_numbers,
-    inside,
     without_doubtful_numbers,
 )
-from nfn_cli.zoo.inr.published.parts import InrParts
-from nfn_cli.zoo.inr.published.selection import InrSelection
+from nfn_cli.zoo.inr.published.siren_selection import InrSelection
 from nfn_cli.zoo.inr.published.split_file import read_split
-from nfn_cli.zoo.published.folder import claimed_zoo
-from nfn_cli.zoo.published.imported import as_text
-from nfn_cli.zoo.published.selection import Selection
+from nfn_cli.zoo.inr.siren_recipe import METADATA
+from nfn_cli.zoo.published.imported_network import as_text
+from nfn_cli.zoo.published.packed_writer import PackedWriter, claimed_zoo
+from nfn_cli.zoo.published.readable import readable, require_same
+from nfn_cli.zoo.published.run_selection import Selection
+
+_MOST_NUMBERS = 1 << 24  # in a part
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,13 @@ class InrImportReport:
     test: int
     pictures: int
     skipped: tuple[str, ...] = ()
+
+
+class _SirenWriter(PackedWriter[PublishedInr]):
+    """Its parts may exceed the bound by one network."""
+
+    def fitting(self, numbers: int, size: int) -> int:
+        return -(-_MOST_NUMBERS // numbers)
 
 
 def import_sirens(
@@ -86,22 +95,20 @@ def _imported(
     value_range = selection.value_range or found.layout.value_range
     skipped = list(found.skipped)
     first: tuple[Path, NetworkWeights] | None = None
-    metadata: dict[str, str] = {}
+
+    def read(inr: PublishedInr) -> NetworkWeights:
+        nonlocal first
+        network = _read(folder, inr, selection.omega_0, column_first=column_first)
+        first = first or (inr.path, network)
+        require_same(inr.path, network, *first, "leave one of the two out", _described)
+        return network
+
     on_start(len(chosen))
-    with InrParts(out, classes) as parts:
-        for inr in chosen:
-            try:
-                network = _read(folder, inr, selection.omega_0, column_first=column_first)
-                first = first or (inr.path, network)
-                _require_same(inr.path, network, *first)
-            except NfnError as error:
-                skipped.append(str(error))
-                continue
-            finally:
-                on_networks(1)
+    with _SirenWriter(out) as writer:
+        for inr, network in readable(chosen, read, skipped, on_networks):
             omega_0 = network.architecture.omega_0
-            metadata = METADATA | {"omega_0": _text(omega_0), "value_range": " ".join(map(_text, value_range))}
-            parts.add(network, inr, metadata)
+            writer.metadata = METADATA | {"omega_0": _text(omega_0), "value_range": " ".join(map(_text, value_range))}
+            writer.add(stack([network]).tensors, [inr])
         if first is None:
             remedy = f"the first: {skipped[0]}"
             raise DataError(folder, f"none of its {len(chosen):,} files can be read", remedy)
@@ -109,7 +116,7 @@ def _imported(
             "source": found.layout.source,
             "folder": as_text(folder.resolve().name),
             "data": as_text(found.data),
-            **metadata,
+            **writer.metadata,
             "published_places": "column, row" if column_first else "row, column",
             "classes": {as_text(label): number for label, number in sorted(classes.items(), key=lambda own: own[1])},
             "split_file": selection.split_file and as_text(selection.split_file.name),
@@ -117,10 +124,12 @@ def _imported(
             "fits": selection.fits,
             "count": selection.count,
             "seed": selection.seed,
-            "networks": len(parts),
+            "networks": len(writer),
             "skipped": len(skipped),
         }
-        rows = parts.finish(origin, metadata)
+        writer.flush()
+        rows = [_row(file, index, inr, classes[inr.label]) for file, index, inr in writer.written]
+        writer.complete(origin, lambda: write_inr_rows(out, rows))
     test = sum(row.split == "test" for row in rows)
     return InrImportReport(len(rows), test, len({row.run for row in rows}), tuple(skipped))
 
@@ -144,9 +153,7 @@ def _chosen(folder: Path, found: PublishedSet, selection: InrSelection) -> list[
 
 def _read(root: Path, inr: PublishedInr, omega_0: float | None, *, column_first: bool) -> NetworkWeights:
     """A network under the names of `Siren`, its places (row, column)."""
-    path = inside(root, inr.path)
-    if not os.path.isfile(path):
-        raise DataError(path, "is no file", "download the set again")
+    path = confined(root, inr.path, "download the set again")
     read = read_weights(read_checkpoint(path), default_activation="sin")
     own = read.weights.architecture
     if own.activation != METADATA["activation"]:
@@ -165,11 +172,12 @@ def _read(root: Path, inr: PublishedInr, omega_0: float | None, *, column_first:
     return NetworkWeights(architecture, tensors)
 
 
-def _require_same(path: Path, network: NetworkWeights, other: Path, reference: NetworkWeights) -> None:
-    own, first = network.architecture, reference.architecture
-    if own.signature != first.signature:
-        said = [f"{each.describe()}, omega_0 {_text(each.omega_0)}" for each in (own, first)]
-        raise DataError(path, f"is {said[0]}, while {other} is {said[1]}", "leave one of the two out")
+def _described(architecture: Architecture) -> str:
+    return f"{architecture.describe()}, omega_0 {_text(architecture.omega_0)}"
+
+
+def _row(file: str, index: int, inr: PublishedInr, label: int) -> InrRow:
+    return InrRow(file=file, index=index, split=inr.split, image=inr.number, fit=inr.fit, label=label, psnr=None)
 
 
 def _text(number: float) -> str:

@@ -18,9 +18,9 @@ from typing import Any
 
 from nfn_cli.errors import DataError
 from nfn_cli.records import read_text
-from nfn_cli.zoo.inr.published.found import PublishedInr, PublishedSet
 from nfn_cli.zoo.inr.published.layouts import Layout, placed
-from nfn_cli.zoo.published.imported import as_text
+from nfn_cli.zoo.inr.published.published_inr import PublishedInr, PublishedSet
+from nfn_cli.zoo.published.imported_network import as_text
 
 # Who fits a head holds networks out of the training part himself.
 _PARTS = {"train": "train", "val": "train", "test": "test"}

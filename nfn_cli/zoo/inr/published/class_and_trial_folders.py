@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nfn_cli.checkpoints import natural_key
 from nfn_cli.errors import DataError
-from nfn_cli.zoo.inr.published.found import PublishedInr, PublishedSet, inside
+from nfn_cli.folders import confined
 from nfn_cli.zoo.inr.published.layouts import (
     CLASS_FOLDERS,
     FINAL,
@@ -18,6 +18,7 @@ from nfn_cli.zoo.inr.published.layouts import (
     net_number,
     trial_folder,
 )
+from nfn_cli.zoo.inr.published.published_inr import PublishedInr, PublishedSet
 
 
 @dataclass
@@ -50,7 +51,7 @@ def find_set(folder: Path, data: str | None, test_from: int) -> PublishedSet:
     skipped: list[str] = []
     for own in chosen.names:
         try:
-            path = inside(folder, folder / own)
+            path = confined(folder, folder / own, "download the set again", is_there=os.path.isdir)
             inrs += _of_trial(path) if chosen.layout is TRIALS else _of_class(path, test_from)
         except DataError as error:
             skipped.append(str(error))

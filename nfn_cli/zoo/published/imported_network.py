@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from nfn_cli.errors import DataError
+from nfn_cli.zoo.labels import write_table
+from nfn_cli.zoo.published.packed_writer import PackedWriter
 
 Value = str | int | float | bool
+_FIGURES = ("test_loss", "train_accuracy", "train_loss", "validation_accuracy")
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,46 @@ class ImportReport:
     runs: int
     dropped: int
     skipped: tuple[str, ...] = ()
+
+
+def write_imported_labels(folder: Path, written: Sequence[tuple[str, int, ImportedNetwork]]) -> None:
+    """Write `labels.csv`: the columns of a trained zoo, then what else is told; none that would be empty.
+
+    Args:
+        written: part, place in it, and network, as `PackedWriter.written` has them.
+    """
+    networks = [network for _, _, network in written]
+    figures = [name for name in _FIGURES if any(getattr(network, name) is not None for network in networks)]
+    told = dict.fromkeys(name for network in networks for name in network.run.hyperparameters)
+
+    def rows() -> Iterator[dict[str, object]]:
+        for part, place, network in written:
+            row: dict[str, object] = {"file": part, "index": place, "epoch": network.epoch}
+            row |= {"test_accuracy": network.test_accuracy, "run": network.run.name}
+            for name in _FIGURES:
+                if (figure := getattr(network, name)) is not None:
+                    row[name] = figure
+            yield row | {"activation": network.run.activation} | dict(network.run.hyperparameters)
+
+    columns = ["file", "index", "epoch", "test_accuracy", *figures, "run", "activation", *told]
+    write_table(folder, columns, rows())
+
+
+def complete_import(writer: PackedWriter[ImportedNetwork], origin: Mapping[str, Any]) -> tuple[int, int]:
+    """Write what waits, `zoo.yaml` from `origin` and the labels.
+
+    Returns:
+        How many networks of how many runs the zoo holds.
+
+    Raises:
+        DataError, CheckpointError: the zoo cannot be written.
+    """
+    writer.flush()
+    written = writer.written
+    counts = len(written), len({network.run.name for _, _, network in written})
+    record = {**origin, "networks": counts[0], "runs": counts[1]}
+    writer.complete(record, lambda: write_imported_labels(writer.folder, written))
+    return counts
 
 
 def require_share(accuracy: float, subject: str, column: str) -> None:

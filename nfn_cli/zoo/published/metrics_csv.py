@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nfn_cli.architectures import canonical_activation
 from nfn_cli.errors import DataError, shown
-from nfn_cli.zoo.published.imported import ImportedNetwork, ImportedRun, Value, require_share
+from nfn_cli.zoo.published.imported_network import ImportedNetwork, ImportedRun, Value, require_share
 
 _REQUIRED = ("modeldir", "step", "test_accuracy", "config.activation")
 # The published columns, by the names that a trained zoo's labels have.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -78,20 +77,3 @@ def class_numbers(labels: Collection[str], subject: Path) -> dict[str, int]:
         return {label: int(label) for label in numbered}
     names = _CIFAR10 if set(labels) <= set(_CIFAR10) else sorted(labels)
     return {name: number for number, name in enumerate(names) if name in labels}
-
-
-def inside(root: Path, path: Path) -> Path:
-    """The path itself, of a file or folder inside `root`.
-
-    Raises:
-        DataError: it leads out of it, or does not exist.
-    """
-    if not os.path.exists(path):
-        raise DataError(path, "no such file", "download the set again")
-    try:
-        confined = path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError):  # links that change meanwhile
-        confined = False
-    if not confined:
-        raise DataError(path, f"leads out of {root}", "copy the set without links")
-    return path

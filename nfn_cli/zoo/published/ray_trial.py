@@ -22,8 +22,9 @@ from typing import Any
 from nfn_cli.architectures import canonical_activation
 from nfn_cli.checkpoints import natural_key
 from nfn_cli.errors import DataError
+from nfn_cli.folders import confined
 from nfn_cli.records import read_text
-from nfn_cli.zoo.published.imported import ImportedNetwork, ImportedRun, Value, as_text, require_share
+from nfn_cli.zoo.published.imported_network import ImportedNetwork, ImportedRun, Value, as_text, require_share
 
 CONFIG_FILE, RESULTS_FILE, STATE_FILE = "params.json", "result.json", "checkpoints"
 _CHECKPOINT = re.compile(r"checkpoint_(\d{1,9})")
@@ -40,7 +41,7 @@ _HYPERPARAMETERS = {
 }
 _POOLED = ("CNN", "CNN2", "CNN3")  # def_net.py: every one has max-pooling behind its convolutions
 _UNTRAINED = -999  # stands for what was not measured before training
-_REMEDY = "download the trial again"
+REMEDY = "download the trial again"
 _LARGEST = 1 << 20  # bytes of a configuration, and of a line of results, which holds it again
 
 
@@ -86,13 +87,13 @@ def read_trial(root: Path, folder: Path) -> Trial:
         DataError: it is missing, damaged or tells no activation.
         ArchitectureError: an activation that nfn does not know.
     """
-    path = confined(root, folder / CONFIG_FILE)
+    path = confined(root, folder / CONFIG_FILE, REMEDY)
     try:
         loaded = json.loads(read_text(path, _LARGEST))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(path, f"not readable JSON ({error})", _REMEDY) from error
+        raise DataError(path, f"not readable JSON ({error})", REMEDY) from error
     if not isinstance(loaded, dict):
-        raise DataError(path, "holds no configuration", _REMEDY)
+        raise DataError(path, "holds no configuration", REMEDY)
     config: dict[str, Value] = {}
     for name, value in loaded.items():
         if isinstance(value, str):
@@ -101,7 +102,7 @@ def read_trial(root: Path, folder: Path) -> Trial:
             config[name] = value
     activation = config.get("model::nlin")
     if not isinstance(activation, str):
-        raise DataError(path, "tells no activation (model::nlin)", _REMEDY)
+        raise DataError(path, "tells no activation (model::nlin)", REMEDY)
     told = {ours: config[theirs] for ours, theirs in _HYPERPARAMETERS.items() if theirs in config}
     return Trial(folder, ImportedRun(as_text(folder.name), canonical_activation(activation, str(path)), told), config)
 
@@ -112,7 +113,7 @@ def read_results(root: Path, trial: Trial) -> dict[int, ImportedNetwork]:
     Raises:
         DataError: the results are missing or damaged.
     """
-    path = confined(root, trial.folder / RESULTS_FILE)
+    path = confined(root, trial.folder / RESULTS_FILE, REMEDY)
     found: dict[int, ImportedNetwork] = {}
     try:
         with path.open(encoding="utf-8") as file:
@@ -123,7 +124,7 @@ def read_results(root: Path, trial: Trial) -> dict[int, ImportedNetwork]:
                     network = _measured(json.loads(line), trial.run, f"{path}:{number}")
                     found[network.epoch] = network
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(path, f"not readable lines of JSON ({error})", _REMEDY) from error
+        raise DataError(path, f"not readable lines of JSON ({error})", REMEDY) from error
     return found
 
 
@@ -136,31 +137,18 @@ def find_states(trial: Trial) -> dict[int, Path]:
     try:
         names = sorted(os.listdir(trial.folder))
     except OSError as error:
-        raise DataError(trial.folder, f"no readable folder ({error.strerror})", _REMEDY) from error
+        raise DataError(trial.folder, f"no readable folder ({error.strerror})", REMEDY) from error
     matches = (_CHECKPOINT.fullmatch(name) for name in names)
     return {int(match[1]): trial.folder / match[0] / STATE_FILE for match in matches if match}
-
-
-def confined(root: Path, path: Path) -> Path:
-    """The path itself, of a file inside `root`.
-
-    Raises:
-        DataError: it leads out of it, or is no file.
-    """
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise DataError(path, f"leads out of {root}", "copy the zoo without links")
-    if not os.path.isfile(path):
-        raise DataError(path, "no such file", _REMEDY)
-    return path
 
 
 def _measured(result: Any, run: ImportedRun, place: str) -> ImportedNetwork:
     epoch = result.get("training_iteration") if isinstance(result, dict) else None
     if type(epoch) is not int or epoch < 0:
-        raise DataError(place, "tells no training_iteration", _REMEDY)
+        raise DataError(place, "tells no training_iteration", REMEDY)
     accuracy = _figure(result, "test_acc", place)
     if accuracy is None:
-        raise DataError(place, "tells no test_acc", _REMEDY)
+        raise DataError(place, "tells no test_acc", REMEDY)
     require_share(accuracy, place, "test_acc")
     return ImportedNetwork(
         run=run,
@@ -179,7 +167,7 @@ def _figure(result: Mapping[str, Any], name: str, place: str) -> float | None:
     if value is None or value == "null":
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DataError(place, f"{name} is no number", _REMEDY)
+        raise DataError(place, f"{name} is no number", REMEDY)
     try:
         return None if value == _UNTRAINED else float(value)
     except OverflowError:

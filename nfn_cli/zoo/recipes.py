@@ -1,0 +1,25 @@
+"""The kinds of zoos that can be generated, by the class of their settings. A new one is one file and one entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nfn_cli.zoo.inr.siren_recipe import InrSettings, SirenRecipe
+from nfn_cli.zoo.recipe import Recipe
+from nfn_cli.zoo.settings import ZooSettingsBase
+from nfn_cli.zoo.small_cnn_recipe import SmallCnnRecipe, ZooSettings
+
+RECIPES: Mapping[type[ZooSettingsBase], Callable[[Any], Recipe[Any, Any, Any, Any]]] = {
+    ZooSettings: SmallCnnRecipe,
+    InrSettings: SirenRecipe,
+}
+
+
+def recipe_for(settings: ZooSettingsBase) -> Recipe[Any, Any, Any, Any]:
+    """The recipe of a zoo of these settings.
+
+    Raises:
+        DataError: settings that no zoo can be made of.
+    """
+    return RECIPES[type(settings)](settings)
