@@ -15,7 +15,7 @@ from nfn_cli.cli.failures import tell
 from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.program import INTERRUPTED
 from nfn_cli.cli.progress.scoring_progress import Progress
-from nfn_cli.cli.scoring_options import ScoringCall
+from nfn_cli.cli.scoring_options import ScoringOptions, SourceOptions
 from nfn_cli.cli.scoring_output import Output, output_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Ended:
     """How a run ended.
 
     Attributes:
-        skipped: inputs that were passed over.
+        skipped: inputs that were skipped.
         notes: what was assumed.
         summary: what was done.
     """
@@ -62,7 +62,7 @@ class Beside(Protocol):
         """Show it, when all rows are there."""
 
 
-def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside: Beside | None = None) -> None:
+def run_scoring(task: Any, kind: type, table: Layout, call: ScoringOptions, beside: Beside | None = None) -> None:
     """Score everything that was named, and leave with the documented exit code.
 
     Args:
@@ -81,7 +81,7 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside:
             raise typer.Exit(code)
 
 
-def _run(task: Any, call: ScoringCall, output: Output, beside: Beside | None) -> tuple[Ended, bool]:
+def _run(task: Any, call: ScoringOptions, output: Output, beside: Beside | None) -> tuple[Ended, bool]:
     """Score everything; how it ended, and whether the user has asked to stop."""
     from nfn_cli.scoring.made_with import made_with
 
@@ -94,10 +94,10 @@ def _run(task: Any, call: ScoringCall, output: Output, beside: Beside | None) ->
     try:
         with stop.on_interrupt():
             known, paths = listed(call, stop)
-            settings = settings_of(call)
+            settings = call.settings(ordered=call.ordered, hashed=call.hash)
             output.begin(lambda: made_with(task, settings))
             try:
-                settings = settings.changed(done=output.done, hashed=call.hashed or output.hashed)
+                settings = settings.changed(done=output.done, hashed=call.hash or output.hashed)
                 ended = put_through(task, call, settings, known, paths, take, stop)
             finally:
                 output.close()
@@ -110,14 +110,11 @@ def _run(task: Any, call: ScoringCall, output: Output, beside: Beside | None) ->
     return ended, stop.asked()
 
 
-def listed(call: ScoringCall, stop: Stop) -> tuple[int | None, Iterator[str]]:
+def listed(call: SourceOptions, stop: Stop) -> tuple[int | None, Iterator[str]]:
     """How many files were named, None of very many, and the files themselves."""
-    from nfn_cli.scoring import Inputs, found
+    from nfn_cli.scoring import found
 
-    paths = takewhile(
-        lambda path: not stop.asked(),
-        found(Inputs(call.paths, call.from_file, call.include, call.exclude, call.limit)),
-    )
+    paths = takewhile(lambda path: not stop.asked(), found(call.inputs()))
     first = list(islice(paths, _COUNTED))
     rest = next(paths, None)
     if rest is None:
@@ -125,29 +122,9 @@ def listed(call: ScoringCall, stop: Stop) -> tuple[int | None, Iterator[str]]:
     return None, chain(first, [rest], paths)
 
 
-def settings_of(call: ScoringCall) -> EngineSettings:
-    """How the engine shall work.
-
-    Raises:
-        UsageError: no such device, activation, arithmetic or engine.
-    """
-    from nfn_cli.scoring import engine_settings
-
-    return engine_settings(
-        call.head,
-        call.device,
-        call.activation,
-        call.jobs,
-        call.ordered,
-        call.batch_size,
-        call.dtype,
-        engine=call.engine,
-    ).changed(hashed=call.hashed)
-
-
 def put_through(
     task: Any,
-    call: ScoringCall,
+    call: SourceOptions,
     settings: EngineSettings,
     known: int | None,
     paths: Iterator[str],
@@ -163,7 +140,9 @@ def put_through(
     from nfn_cli.scoring import Tally, assumption_notes, run_engine
 
     tally = Tally()
-    parts = run_engine(task, paths, settings.changed(stop=stop.asked), tally, engine=call.engine, device=call.device)
+    parts = run_engine(
+        task, paths, settings.changed(stop=stop.asked), tally, engine=call.engine.value, device=call.device.value
+    )
     progress = Progress(known, quiet=call.quiet)
     try:
         with closing(parts):

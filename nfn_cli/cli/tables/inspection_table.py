@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from nfn_cli.architectures import Architecture
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import write_rows
 from nfn_cli.cli.tables.layout import Block, Blocks, Cell, Column, Facts, Kind, Table, Words
@@ -19,28 +18,11 @@ from nfn_cli.cli.tables.tensor_table import (
     tensor_table,
 )
 from nfn_cli.nn import Accepted
-from nfn_cli.nn.accepted import nearest
+from nfn_cli.nn.reading_heads import HeadFacts, head_facts
 from nfn_cli.scoring.formats import json_text
 from nfn_cli.symmetry import GroupFacts, Inspection, LayerFacts
 
 _MOST_PLACES = 12  # named in the table; JSON and the lines of a pipe have all
-
-
-@dataclass(frozen=True)
-class HeadFacts:
-    """Whether a shipped head reads a network.
-
-    Attributes:
-        reason: why it does not.
-        assumes: the activation under which it does, where no file says the network's.
-        other_layers: whether it is for networks of other layers, which where some head reads this one says little.
-    """
-
-    name: str
-    accepts: bool
-    reason: str | None = None
-    assumes: str | None = None
-    other_layers: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,14 +44,8 @@ class Inspected:
     @classmethod
     def of(cls, path: Path, inspection: Inspection, accepted: Mapping[str, Accepted]) -> Inspected:
         """An inspection beside what every head says of it."""
-        heads = tuple(_head(name, own, inspection) for name, own in accepted.items())
-        if not heads or any(head.accepts for head in heads):
-            return cls(str(path), inspection, heads)
-        differences = {name: own.differences(_under(own, inspection)) for name, own in accepted.items()}
-        # A head that reads the layers does not know what is beside them.
-        beside = next((head.reason for head in heads if not differences[head.name]), None)
-        told = beside or nearest(differences)
-        return cls(str(path), inspection, heads, nearest=told)
+        heads, nearest = head_facts(inspection, accepted)
+        return cls(str(path), inspection, heads, nearest=nearest)
 
     def to_record(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -138,23 +114,6 @@ def write_inspections(
         write_rows(lines, TensorRow, lambda _: _tables(rows), format, stream)
         return
     write_rows(list(_layer_rows(rows)), LayerRow, lambda _: _tables(rows), format, stream)
-
-
-def _head(name: str, accepted: Accepted, inspection: Inspection) -> HeadFacts:
-    architecture = _under(accepted, inspection)
-    reason = accepted.mismatch(architecture)
-    if reason is None and inspection.left:
-        reason = f"it has more than layers ({', '.join(inspection.left)}), which no head knows"
-    assumes = accepted.activation if reason is None and inspection.activation is None else None
-    alike = Accepted.of(architecture).layers == accepted.layers
-    return HeadFacts(name, reason is None, reason, assumes, not alike)
-
-
-def _under(accepted: Accepted, inspection: Inspection) -> Architecture:
-    """The architecture, with the head's activation where no file says the network's."""
-    if inspection.activation is None:
-        return inspection.architecture.with_activation(accepted.activation)
-    return inspection.architecture
 
 
 def _layer_rows(rows: Iterable[Inspected]) -> Iterator[LayerRow]:
