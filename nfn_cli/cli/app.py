@@ -35,13 +35,13 @@ GROUPS = {
         "render": ("render", "render"),
     },
     "Make and measure heads": {
-        "zoo": ("zoo", "zoo"),
         "train": ("train", "train"),
         "train-inr": ("train_inr", "train_inr"),
         "train-editor": ("train_editor", "train_editor"),
         "evaluate": ("evaluate", "evaluate"),
         "evaluate-inr": ("evaluate_inr", "evaluate_inr"),
         "calibrate": ("calibrate", "calibrate"),
+        "zoo": ("zoo", "zoo"),
     },
 }
 COMMANDS = {name: place for commands in GROUPS.values() for name, place in commands.items()}

@@ -67,7 +67,7 @@ class SourceOptions:
     exclude: Annotated[
         list[str] | None, option(INPUT, "In folders, nothing that matches; repeat.", metavar="PATTERN")
     ] = None
-    limit: Annotated[int | None, option(INPUT, "The first so many files.", min=1)] = None
+    limit: Annotated[int | None, option(INPUT, "The first so many networks.", min=1)] = None
     head: Annotated[str | None, head_option(PREDICT, help="the shipped one that fits")] = None
     activation: ActivationOption = None
     device: DeviceOption = Device.auto

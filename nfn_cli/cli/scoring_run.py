@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice, takewhile
@@ -93,12 +93,12 @@ def _run(task: Any, call: ScoringOptions, output: Output, beside: Beside | None)
     stop = Stop()
     try:
         with stop.on_interrupt():
-            known, paths = listed(call, stop)
+            named = listed(call, stop)
             settings = call.settings(ordered=call.ordered, hashed=call.hash)
             output.begin(lambda: made_with(task, settings))
             try:
                 settings = settings.changed(done=output.done, hashed=call.hash or output.hashed)
-                ended = put_through(task, call, settings, known, paths, take, stop)
+                ended = put_through(task, call, settings, named, take, stop)
             finally:
                 output.close()
             output.finish()
@@ -110,40 +110,58 @@ def _run(task: Any, call: ScoringOptions, output: Output, beside: Beside | None)
     return ended, stop.asked()
 
 
-def listed(call: SourceOptions, stop: Stop) -> tuple[int | None, Iterator[str]]:
-    """How many files were named, None of very many, and the files themselves."""
+@dataclass(frozen=True)
+class Listed:
+    """The files that were named.
+
+    Attributes:
+        known: how many they are, None of very many.
+        cut: of packed files, how many networks count, where there is a limit.
+    """
+
+    known: int | None
+    paths: Iterator[str]
+    cut: Mapping[str, int]
+
+
+def listed(call: SourceOptions, stop: Stop) -> Listed:
+    """What the user has named."""
     from nfn_cli.scoring import found
 
-    paths = takewhile(lambda path: not stop.asked(), found(call.inputs()))
-    first = list(islice(paths, _COUNTED))
+    cut: dict[str, int] = {}
+    paths = takewhile(lambda path: not stop.asked(), found(call.inputs(), cut))
+    first = list(islice(paths, _COUNTED if call.limit is None else None))
     rest = next(paths, None)
     if rest is None:
-        return len(first), iter(first)
-    return None, chain(first, [rest], paths)
+        return Listed(len(first), iter(first), cut)
+    return Listed(None, chain(first, [rest], paths), cut)
 
 
 def put_through(
     task: Any,
     call: SourceOptions,
     settings: EngineSettings,
-    known: int | None,
-    paths: Iterator[str],
+    named: Listed,
     take: Callable[[Sequence[Scored[Any]]], None],
     stop: Stop,
 ) -> Ended:
     """Put files through an engine.
 
     Args:
-        known: how many they are, None if nobody knows.
         take: gets the rows, some at a time.
     """
     from nfn_cli.scoring import Tally, assumption_notes, run_engine
 
     tally = Tally()
     parts = run_engine(
-        task, paths, settings.changed(stop=stop.asked), tally, engine=call.engine.value, device=call.device.value
+        task,
+        named.paths,
+        settings.changed(stop=stop.asked, cut=named.cut),
+        tally,
+        engine=call.engine.value,
+        device=call.device.value,
     )
-    progress = Progress(known, quiet=call.quiet)
+    progress = Progress(named.known, quiet=call.quiet)
     try:
         with closing(parts):
             for rows in parts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Generic
@@ -47,6 +47,7 @@ class EngineSettings:
         hashed: stamp files with a hash of their contents.
         done: names of rows that are there already; their inputs are passed over.
         stop: asked now and then; once it says so, no more files are begun.
+        cut: of packed files, how many networks count, see `found`.
     """
 
     head: Any = None
@@ -59,6 +60,7 @@ class EngineSettings:
     hashed: bool = False
     done: Collection[str] = ()
     stop: Callable[[], bool] = lambda: False
+    cut: Mapping[str, int] = field(default_factory=dict)
 
     def changed(self, **values: Any) -> EngineSettings:
         """The same settings but for these."""
@@ -95,7 +97,9 @@ def run(
         HeadError: there is no such head; comes before the first row.
     """
     predictor = Predictor(task, settings.head, settings.device, settings.dtype, settings.batch_size)
-    reading = ReadSettings(predictor.accepted, settings.activation, settings.hashed, memory() // 2, task.fitted_by)
+    reading = ReadSettings(
+        predictor.accepted, settings.activation, settings.hashed, memory() // 2, task.fitted_by, settings.cut
+    )
     return _run(task, paths, settings, tally, predictor, reading)
 
 

@@ -235,7 +235,7 @@ WORK: dict[str, tuple[list[object], str, str]] = {
         f"OUT: interrupted; {ANEW}",
     ),
     "zoo import siren": (["IN", "--out", "OUT"], "nfn_cli.zoo.import_sirens", f"OUT: interrupted; {ANEW}"),
-    "verify": (["IN"], "nfn_cli.cli.verifying.check_orbit", "interrupted; nothing was decided"),
+    "verify": (["IN"], "nfn_cli.symmetry.verification.check_orbit", "interrupted; nothing was decided"),
     "render": (["IN"], "nfn_cli.pictures.gathered", "interrupted; nothing was drawn"),
     "inspect": (["IN"], "nfn_cli.symmetry.inspect_network", "interrupted; nothing was shown"),
 }

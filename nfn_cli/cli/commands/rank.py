@@ -67,7 +67,7 @@ def rank(
 
     stop = Stop()  # nobody asks it: the best of a part would not be the best, so Ctrl-C ends at once
     with told_interrupt(lambda: "nothing was ranked"):
-        ended = put_through(AccuracyTask(), options, options.settings(), *listed(options, stop), take, stop)
+        ended = put_through(AccuracyTask(), options, options.settings(), listed(options, stop), take, stop)
     _write(ranking.rows(), format)
     ended.tell(quiet=options.quiet)
     if code := ended.exit_code():
