@@ -18,35 +18,37 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.learning.inr.edit_card import editor_card, scientific
-from nfn_cli.learning.inr.edit_evaluation import EditReport, measure_editor
-from nfn_cli.learning.inr.edit_fit import pictures_of
-from nfn_cli.learning.inr.edits import edited
-from nfn_cli.nn.inr.choose_editor import load_editor
-from nfn_cli.nn.inr.editor import Editor
-from nfn_cli.nn.inr.places import pixel_grid
+from nfn_cli.architectures import NetworkWeights
+from nfn_cli.learning import EditReport, measure_editor
+from nfn_cli.learning.card import model_card
+from nfn_cli.learning.edit_report import scientific
+from nfn_cli.learning.editor_fit import pictures_of
+from nfn_cli.learning.tasks.editing import EditLearning
+from nfn_cli.nn import EDITS, Head, load_head
+from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors
-from nfn_cli.zoo import LabelledInrs, read_inrs
+from nfn_cli.zoo import LABELS_FILE, LabelledNetworks, read_inrs
 from nfn_cli.zoo.images import load_images
+from nfn_cli.zoo.inr.labels import read_inr_rows
 
 
 def card(options: argparse.Namespace) -> None:
     """Measure a head again, and write its card anew."""
-    head = load_editor(str(options.head), options.device)
+    head = load_head(str(options.head), options.device)
     report = measure_editor(head, test_part(options.zoo, options.count))
-    head.save(options.head, editor_card(head, report))
+    head.save(options.head, model_card(head, EditLearning().card(head, report)))
     show([report], [""])
 
 
-def test_part(zoo: Path, count: int) -> LabelledInrs:
+def test_part(zoo: Path, count: int) -> LabelledNetworks:
     """The first test networks of a zoo."""
     return read_inrs(zoo).part("test").first(count)
 
 
-def true_pictures(networks: LabelledInrs, data: str) -> Tensor:
-    """What the networks were fitted to, [networks, channels, height, width] in [-1, 1]."""
-    images = load_images(data).test_images
-    return images[[row.image or 0 for row in networks.rows]]
+def true_pictures(zoo: Path, count: int, data: str) -> Tensor:
+    """What those of `test_part` were fitted to, [networks, channels, height, width] in [-1, 1]."""
+    rows = [row for row in read_inr_rows(zoo / LABELS_FILE) if row.split == "test"]
+    return load_images(data).test_images[[row.image or 0 for row in rows[:count]]]
 
 
 def table(options: argparse.Namespace) -> None:
@@ -55,11 +57,12 @@ def table(options: argparse.Namespace) -> None:
     for zoo, *names in options.row:
         networks = test_part(Path(zoo), options.count)
         for name in names:
-            head = load_editor(name, options.device)
+            head = load_head(name, options.device)
             reports.append(measure_editor(head, networks))
             given.append("")
             if options.data:
-                true = measure_editor(head, networks, pictures=true_pictures(networks, options.data), moved=1)
+                pictures = true_pictures(Path(zoo), options.count, options.data)
+                true = measure_editor(head, networks, pictures=pictures, most_transformed=1)
                 given[-1] = scientific(true.after)
             show(reports[-1:], given[-1:])
     show(reports, given)
@@ -78,15 +81,15 @@ def show(reports: list[EditReport], given: list[str]) -> None:
         )
 
 
-def shown(head: Editor, networks: LabelledInrs) -> Tensor:
+def shown(head: Head, networks: LabelledNetworks) -> Tensor:
     """Pictures of the edited networks, in [-1, 1], [networks, height, width]."""
-    return rendered(LabelledInrs(head.edit(networks.point), networks.rows), head.config.picture)
+    return rendered(head.predict(networks.point), head.config.details.picture)
 
 
-def rendered(networks: LabelledInrs, picture: tuple[int, int]) -> Tensor:
+def rendered(point: NetworkWeights, picture: tuple[int, int]) -> Tensor:
     """First channel of what networks show, [networks, height, width] in [-1, 1]."""
-    tensors = read_tensors(networks.point, torch.float64)
-    values = pictures_of(tensors, pixel_grid(*picture).double(), networks.point.architecture.omega_0)
+    tensors = read_tensors(point, torch.float64)
+    values = pictures_of(tensors, pixel_grid(*picture).double(), point.architecture.omega_0)
     return values[:, 0].clamp(-1, 1).unflatten(1, picture)
 
 
@@ -100,11 +103,11 @@ def draw(options: argparse.Namespace) -> None:
     blocks = []
     for zoo, *names in options.row:
         networks = test_part(Path(zoo), options.count)
-        heads = [load_editor(name, options.device) for name in names]
-        config = heads[0].config
-        original = rendered(networks, config.picture)
-        target = edited(original[:, None].float(), config.edit)[:, 0]
-        blocks.append([("as it is", original), (f"target: {config.edit}", target)])
+        heads = [load_head(name, options.device) for name in names]
+        details = heads[0].config.details
+        original = rendered(networks.point, details.picture)
+        target = EDITS[details.edit](original[:, None].float())[:, 0]
+        blocks.append([("as it is", original), (f"target: {details.edit}", target)])
         blocks[-1] += [(head.config.kind.title.partition(" (")[0], shown(head, networks)) for head in heads]
     lines = [line for block in blocks for line in block]
     figure, grid = pyplot.subplots(len(lines), options.count, figsize=(options.count * 0.8 + 1.6, len(lines) * 0.82))

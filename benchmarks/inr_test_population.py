@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from nfn_cli.checkpoints import POPULATION_KEY, save_tensors
-from nfn_cli.zoo import SETTINGS_FILE, read_inrs
+from nfn_cli.zoo import LABELS_FILE, SETTINGS_FILE, read_inrs
 from nfn_cli.zoo.inr.generate import METADATA
-from nfn_cli.zoo.inr.labels import write_inr_rows
+from nfn_cli.zoo.inr.labels import read_inr_rows, write_inr_rows
 
 PART = "part-00000.safetensors"
 
@@ -28,14 +28,16 @@ def main() -> None:
     options = parser.parse_args()
 
     networks = read_inrs(options.zoo)
-    places = [place for place, row in enumerate(networks.rows) if row.split == "test"]
+    rows = read_inr_rows(options.zoo / LABELS_FILE)
+    places = [place for place, row in enumerate(rows) if row.split == "test"]
     random.Random(0).shuffle(places)
-    chosen = networks.select(sorted(places[: options.networks]))
+    places = sorted(places[: options.networks])
+    chosen = networks.select(places)
     options.out.mkdir(parents=True, exist_ok=True)
     omega_0 = {"omega_0": f"{chosen.point.architecture.omega_0:g}"}
     metadata = METADATA | omega_0 | {POPULATION_KEY: str(len(chosen))}
     save_tensors(options.out / PART, chosen.point.tensors, metadata, overwrite=True)
-    write_inr_rows(options.out, [replace(row, file=PART, index=place) for place, row in enumerate(chosen.rows)])
+    write_inr_rows(options.out, [replace(rows[old], file=PART, index=new) for new, old in enumerate(places)])
     shutil.copyfile(options.zoo / SETTINGS_FILE, options.out / SETTINGS_FILE)
     print(f"{options.out}: {len(chosen)} networks")
 

@@ -23,10 +23,11 @@ import torch
 
 from nfn_cli.learning import FitSettings, kendall_tau
 from nfn_cli.learning.batches import batches
-from nfn_cli.learning.fitting import fit_ensemble
-from nfn_cli.learning.running import known_pass
+from nfn_cli.learning.fitting import ensemble_stages, fit_stages
+from nfn_cli.learning.known_forward_pass import known_forward_pass
 from nfn_cli.learning.splits import positions
-from nfn_cli.nn import KINDS, Accepted, Ensemble, ForwardPass, HeadConfig
+from nfn_cli.nn import HEAD_KINDS, Accepted, AccuracyDetails, ForwardPass, HeadConfig, sizes_of
+from nfn_cli.nn.names import kinds_of
 from nfn_cli.zoo import LabelledNetworks, read_networks
 
 
@@ -61,16 +62,18 @@ def tau_of(
     device: str,
 ) -> float:
     """Kendall's tau, on `test`, of an ensemble fitted to `train`."""
-    sizes = KINDS[kind].sizes()
+    sizes = sizes_of(kind)
     torch.manual_seed(settings.seed)
-    config = HeadConfig(Accepted.of(train.point.architecture), sizes, members, forward_pass=forward_pass)
-    model = Ensemble(config).to(device)
-    settings = replace(settings, epochs=settings.epochs_for(len(train), KINDS[kind].epochs))
-    accuracies = train.accuracies.to(device, torch.float32)
-    fit_ensemble(model, model.read(train.point), accuracies, settings, runs=train.runs)
+    config = HeadConfig(
+        Accepted.of(train.point.architecture), sizes, AccuracyDetails(forward_pass=forward_pass), members
+    )
+    model = config.new_model().to(device)
+    settings = replace(settings, epochs=settings.epochs_for(len(train), HEAD_KINDS[kind].epochs))
+    accuracies = train.targets.to(device, torch.float32)
+    fit_stages(ensemble_stages(model, model.encode(train.point), accuracies, settings, runs=train.runs))
     with torch.inference_mode():
-        logits = torch.cat([model(model.read(batch))[0].cpu() for batch in batches(test.point)])
-    return float(kendall_tau(test.accuracies, logits.double(), None))
+        logits = torch.cat([model(model.encode(batch))[0].cpu() for batch in batches(test.point)])
+    return float(kendall_tau(test.targets, logits.double(), None))
 
 
 def draw_figure(points: Sequence[Point], path: Path) -> None:
@@ -103,7 +106,13 @@ def main() -> None:
     parser.add_argument("--zoo", type=Path, required=True, help="a zoo, or a folder of checkpoints with labels.csv")
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 100, 200, 400, 800])
     parser.add_argument("--seeds", type=int, default=3, help="heads for each size, on other networks each")
-    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=list(KINDS), help="default: all")
+    parser.add_argument(
+        "--kinds",
+        nargs="+",
+        choices=sorted(kinds_of("predict-accuracy")),
+        default=sorted(kinds_of("predict-accuracy")),
+        help="default: all",
+    )
     parser.add_argument("--members", type=int, default=1)
     parser.add_argument("--epochs", type=int, help="default: as `nfn train`")
     parser.add_argument("--validation", type=float, default=0.0, help="share of the training runs that validate")
@@ -120,7 +129,7 @@ def main() -> None:
     pool = [position for position in range(len(networks)) if position not in apart]
     if max(options.sizes) > len(pool):
         parser.error(f"only {len(pool)} networks are left to train on")
-    forward_pass = known_pass(options.zoo, networks.point.architecture) or ForwardPass()
+    forward_pass = known_forward_pass(options.zoo, networks.point.architecture) or ForwardPass()
     print(f"{options.members} members; tau on {len(test)} networks of {len(set(test.runs))} test runs")
     print(
         f"{'kind':>14}  {'networks':>8}  {'runs':>6}  {'tau':>6}  {'lowest to highest':>17}  {'processor seconds':>17}"

@@ -33,7 +33,7 @@ from nfn_cli.nn import load_head
 from nfn_cli.scoring.reading import ReadSettings, Source, read_chunk
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo import read_networks
-from nfn_cli.zoo.points import selected
+from nfn_cli.zoo.listed_networks import selected
 
 HEAD = "small-cnn-relu"
 PROCESSES = os.cpu_count() or 1

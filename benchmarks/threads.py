@@ -33,7 +33,7 @@ from safetensors.torch import save_file
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo import read_networks
-from nfn_cli.zoo.points import selected
+from nfn_cli.zoo.listed_networks import selected
 
 ROOT = Path(__file__).resolve().parent.parent
 BY_HAND = {"OMP_NUM_THREADS": "1"}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nfn_cli.nn import load_head
-    from nfn_cli.nn.inr.choose_classifier import load_classifier
+    from nfn_cli.nn.choose import load_classifier
     from nfn_cli.scoring import ClassRow, ScoreRow, classify, score
 
 __version__ = "0.1.0"
@@ -25,7 +25,7 @@ _HOMES = {
     "ClassRow": "nfn_cli.scoring",
     "ScoreRow": "nfn_cli.scoring",
     "classify": "nfn_cli.scoring",
-    "load_classifier": "nfn_cli.nn.inr.choose_classifier",
+    "load_classifier": "nfn_cli.nn.choose",
     "load_head": "nfn_cli.nn",
     "score": "nfn_cli.scoring",
 }

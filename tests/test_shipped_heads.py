@@ -12,10 +12,7 @@ import torch
 from nfn_cli.architectures import NetworkWeights, read_weights, stack
 from nfn_cli.checkpoints import find_checkpoints, read_checkpoint
 from nfn_cli.learning import evaluate_head
-from nfn_cli.learning.inr import evaluate_classifier
-from nfn_cli.nn import Head, load_head, models_folder, shipped_configs, shipped_heads
-from nfn_cli.nn.inr.choose_classifier import shipped_classifiers
-from nfn_cli.nn.inr.choose_editor import shipped_editors
+from nfn_cli.nn import Head, load_head, models_folder, shipped_heads, shipped_heads_of
 from nfn_cli.scoring import classify, score
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo import read_networks
@@ -48,9 +45,9 @@ def samples(head: Head) -> NetworkWeights:
 
 def test_all_are_shipped_and_those_that_predict_best_come_first() -> None:
     assert shipped_heads() == sorted([*DEFAULT, *PAPERS, *CLASSIFIERS, *EDITORS])
-    assert list(shipped_configs()) == [*DEFAULT, *PAPERS]
-    assert list(shipped_classifiers()) == CLASSIFIERS
-    assert sorted(shipped_editors()) == EDITORS
+    assert list(shipped_heads_of("predict-accuracy")) == [*DEFAULT, *PAPERS]
+    assert list(shipped_heads_of("classify-inr")) == CLASSIFIERS
+    assert sorted(shipped_heads_of("edit-inr")) == EDITORS
 
 
 def test_the_population_in_the_repository_gives_the_figures_of_the_card(head: Head) -> None:
@@ -116,7 +113,7 @@ def test_networks_of_equal_weights_are_outside_the_population(head: Head, sample
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_the_inrs_in_the_repository_give_the_figures_of_the_card(name: str) -> None:
-    report = evaluate_classifier(name, POPULATION / name.removeprefix("monomial-"), device="cpu")
+    report = evaluate_head(name, POPULATION / name.removeprefix("monomial-"), device="cpu")
     card = (models_folder() / name / "README.md").read_text(encoding="utf-8")
     found = re.search(r"\| accuracy \| ([\d.]+)", card)
     assert found is not None
@@ -124,7 +121,7 @@ def test_the_inrs_in_the_repository_give_the_figures_of_the_card(name: str) -> N
     assert report.drift <= 1e-5
     assert (report.changed, report.flags_changed) == (0, 0)
     assert report.flagged.value <= 0.05
-    assert report.outsiders["shuffled entries"].value > 0.9
+    assert report.out_of_distribution["shuffled entries"].value > 0.9
     assert f"nfn evaluate-inr {name}" in card and "nfn zoo inr" in card
     assert (models_folder() / name / "model.safetensors").stat().st_size < 2e6
 

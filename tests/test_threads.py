@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from nfn_cli import threads
-from nfn_cli.learning.inr.edit_fit import EditFit, descend
 from nfn_cli.learning.member_fit import FitSettings, MemberFit
 from nfn_cli.nn import load_head
 from nfn_cli.threads import LARGE, numbers_in, sleep_while_waiting, threads_for
@@ -132,7 +131,7 @@ class Member(nn.Module):
         self.weight = nn.Parameter(torch.zeros(4))
         self.seen: set[int] = set()
 
-    def prepare(self, inputs: list[torch.Tensor]) -> None:
+    def fit_normalisation(self, inputs: list[torch.Tensor]) -> None:
         """Nothing to prepare."""
 
     def forward(self, inputs: list[torch.Tensor]) -> torch.Tensor:
@@ -149,8 +148,7 @@ def test_a_fit_decides_by_its_batches(
     MemberFit(member, [inputs], targets, FitSettings(epochs=1, batch_size=4), 0).run_epoch()
     assert member.seen == {expected}
     member.seen.clear()
-    fit = EditFit(epochs=1, batch_size=4)
-    descend(member, 8, lambda chosen: member([inputs[chosen]]).sum(), fit, lambda loss: None, pixels=2)
+    MemberFit(member, [inputs], targets, FitSettings(epochs=1, batch_size=4), 0, numbers=2).run_epoch()
     assert member.seen == {expected}
 
 

@@ -58,7 +58,7 @@ def measure(
     for shown in todo:
         test = part_in(networks, "test", shown)
         predicted, forward = _timed(fitted, test)
-        ranking = Ranking(test.accuracies, predicted, test.runs)
+        ranking = Ranking(test.targets, predicted, test.runs)
         estimate = tau([ranking])
         figures = (estimate.value, estimate.low, estimate.high)
         result = Result(

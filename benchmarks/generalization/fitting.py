@@ -56,7 +56,7 @@ def member(make: Make, read: Read, *learning_rates: float) -> Fit:
     def fit(train: LabelledNetworks, calibration: LabelledNetworks, budget: Budget, seed: int) -> Fitted:
         pairs = zip(read(train.point), read(calibration.point), strict=True)
         inputs = [torch.cat(pair) for pair in pairs]
-        accuracies = torch.cat([train.accuracies, calibration.accuracies])
+        accuracies = torch.cat([train.targets, calibration.targets])
         held_out = range(len(train), len(train) + len(calibration))
         found, least = None, math.inf
         for rate in learning_rates:
@@ -86,9 +86,9 @@ def trees(read: Read, *learning_rates: float) -> Fit:
         for rate in learning_rates:
             start = time.process_time()
             model = BoostedTrees(learning_rate=rate, seed=seed)
-            model.fit(inputs, train.accuracies)
+            model.fit(inputs, train.targets)
             seconds = time.process_time() - start
-            error = (model(held_out) - calibration.accuracies).square().mean().item()
+            error = (model(held_out) - calibration.targets).square().mean().item()
             candidates.append((error, Fitted(_accuracies(model, read), None, seconds, rate, None)))
         return min(candidates, key=lambda candidate: candidate[0])[1]
 

@@ -33,7 +33,7 @@ def read_zoo(folder: Path, activation: str, runs: int | None) -> LabelledNetwork
         kept = set(list(dict.fromkeys(networks.runs))[:runs])
         networks = networks.select([i for i, run in enumerate(networks.runs) if run in kept])
     for part in _PARTS:
-        accuracies = networks.select(positions(networks.runs, part, SPLIT_SEED)).accuracies
+        accuracies = networks.select(positions(networks.runs, part, SPLIT_SEED)).targets
         if len(accuracies.unique()) < 2:
             raise DataError(folder, f"too few different accuracies in the {part} part", "give a larger zoo")
     return networks
@@ -42,7 +42,7 @@ def read_zoo(folder: Path, activation: str, runs: int | None) -> LabelledNetwork
 def fingerprint(networks: LabelledNetworks) -> str:
     """Sixteen hexadecimal digits that tell these networks, accuracies and runs from any others."""
     digest = hashlib.sha256(repr(networks.runs).encode())
-    for tensor in (networks.accuracies, *networks.point.tensors.values()):
+    for tensor in (networks.targets, *networks.point.tensors.values()):
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
@@ -60,9 +60,10 @@ def part_in(networks: LabelledNetworks, part: Part, setting: Setting) -> Labelle
     both = {name: torch.cat([tensor, moved.tensors[name]]) for name, tensor in chosen.point.tensors.items()}
     return LabelledNetworks(
         NetworkWeights(chosen.point.architecture, both),
-        chosen.accuracies.repeat(2),
+        chosen.targets.repeat(2),
         chosen.runs * 2,
         chosen.files * 2,
+        chosen.splits * 2,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from nfn_cli.architectures import NetworkWeights
-from nfn_cli.nn.inr import CoordinateProbe
+from nfn_cli.nn import CoordinateProbe
 from nfn_cli.symmetry import act, sample_element
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.member_fit import FitSettings, MemberFit, class_loss
-from nfn_cli.nn.inr import CoordinateProbe, CoordinateProbeSizes
+from nfn_cli.nn import CoordinateProbe, CoordinateProbeSizes
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Reader(nn.Module):
         self.module = module
         self._architecture, self._read, self._augment = architecture, read, augment
 
-    def prepare(self, inputs: Sequence[Tensor]) -> None:
+    def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         """Set the module's constants from the training networks."""
-        self.module.prepare(self._read(self._point(inputs)))  # type: ignore[operator]
+        self.module.fit_normalisation(self._read(self._point(inputs)))  # type: ignore[operator]
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits [batch, classes]."""

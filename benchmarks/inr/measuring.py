@@ -16,7 +16,7 @@ def measure(cache: Cache, parts: Parts, name: str, budget: Budget, seed: int) ->
     fitted = fit(METHODS[name], parts, budget, seed)
     plain, seconds = predict(fitted.reader, parts.test.point)
     moved, again = predict(fitted.reader, parts.moved)
-    answers = Answers(parts.test.labels, plain, moved, tuple(row.run for row in parts.test.rows))
+    answers = Answers(parts.test.targets, plain, moved, parts.test.runs)
     result = Result(
         method=name,
         seed=seed,

@@ -18,8 +18,8 @@ from typing import Literal
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, NetworkWeights
+from nfn_cli.nn import CoordinateProbe, CoordinateProbeSizes
 from nfn_cli.nn.baselines import FourierFeatures, PermutationNFN, VectorMLP, read_tensors, read_weights
-from nfn_cli.nn.inr import CoordinateProbe, CoordinateProbeSizes
 from nfn_cli.nn.sine import MonomialInr, MonomialInrSizes
 
 Read = Callable[[NetworkWeights], list[Tensor]]
@@ -61,20 +61,20 @@ def _permutation(kind: Literal["NP", "HNP"]) -> Make:
 def _monomial(messages: bool) -> Make:
     def make(architecture: Architecture, classes: int, mirror: bool) -> tuple[nn.Module, Read]:
         module = MonomialInr(architecture, MonomialInrSizes(messages=messages), classes)
-        return module, module.read
+        return module, module.encode
 
     return make
 
 
 def _coordinate_probe(architecture: Architecture, classes: int, mirror: bool) -> tuple[nn.Module, Read]:
     module = CoordinateProbe(architecture, CoordinateProbeSizes(mirror=mirror), classes)
-    return module, module.read
+    return module, module.encode
 
 
 def _plain_probe(architecture: Architecture, classes: int, mirror: bool) -> tuple[nn.Module, Read]:
     sizes = CoordinateProbeSizes(turn=0.0, stretch=0.0, move=0.0)
     module = CoordinateProbe(architecture, sizes, classes)
-    return module, module.read
+    return module, module.encode
 
 
 def _both(name: str, title: str, make: Make, learning_rate: float) -> dict[str, Method]:

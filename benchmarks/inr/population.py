@@ -11,7 +11,7 @@ import torch
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import DataError
 from nfn_cli.symmetry import act, sample_element
-from nfn_cli.zoo import LabelledInrs, read_inrs
+from nfn_cli.zoo import LabelledNetworks, read_inrs
 
 _ELEMENT_SEED = 1
 _FEWEST = 20
@@ -28,16 +28,16 @@ class Parts:
         fingerprint: sixteen hexadecimal digits that tell these networks and classes from any others.
     """
 
-    train: LabelledInrs
-    validation: LabelledInrs
-    test: LabelledInrs
+    train: LabelledNetworks
+    validation: LabelledNetworks
+    test: LabelledNetworks
     moved: NetworkWeights
     fingerprint: str
 
     @property
     def classes(self) -> int:
         """How many there are."""
-        return 1 + max(int(part.labels.max()) for part in (self.train, self.validation, self.test))
+        return 1 + max(int(part.targets.max()) for part in (self.train, self.validation, self.test))
 
 
 def read_parts(folder: Path, pictures: int) -> Parts:
@@ -48,10 +48,10 @@ def read_parts(folder: Path, pictures: int) -> Parts:
     """
     networks = read_inrs(folder)
     training, test = networks.part("train"), networks.part("test")
-    order = {run: place for place, run in enumerate(dict.fromkeys(row.run for row in training.rows))}
+    order = {run: place for place, run in enumerate(dict.fromkeys(training.runs))}
     pictures = min(pictures, len(order) - len(order) // (_VALIDATING + 1))
     last = pictures + max(1, pictures // _VALIDATING)
-    places = [order[row.run] for row in training.rows]
+    places = [order[run] for run in training.runs]
     train = training.select([i for i, place in enumerate(places) if place < pictures])
     validation = training.select([i for i, place in enumerate(places) if pictures <= place < last])
     if min(len(train), len(test)) < _FEWEST or not len(validation):
@@ -68,10 +68,10 @@ def moved(point: NetworkWeights) -> NetworkWeights:
     return act(sample_element(point.architecture, generator, batch=(count,), phase=True), wide)
 
 
-def _fingerprint(*parts: LabelledInrs) -> str:
+def _fingerprint(*parts: LabelledNetworks) -> str:
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(repr(tuple(row.run for row in part.rows)).encode())
-        for tensor in (part.labels, *part.point.tensors.values()):
+        digest.update(repr(part.runs).encode())
+        for tensor in (part.targets, *part.point.tensors.values()):
             digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

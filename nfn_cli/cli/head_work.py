@@ -71,8 +71,6 @@ def fit_head(
     unit: str,
     fit: Callable[[FitProgress, str], Report],
     show: Callable[[Report, TextIO], None],
-    *,
-    continues: bool = True,
 ) -> None:
     """Fit a head into its folder, and print what it was measured to do.
 
@@ -80,12 +78,11 @@ def fit_head(
         unit: of the steps, such as `epochs`.
         fit: does the work, and tells of it; gets the device as well.
         show: prints its report.
-        continues: whether an unfinished fit in the folder goes on.
     """
     from nfn_cli.learning import is_unfinished
     from nfn_cli.scoring.device import resolve_device
 
-    if not (continues and is_unfinished(options.output)):
+    if not is_unfinished(options.output):
         refuse_existing(options.output, overwrite=options.overwrite)
     with fit_progress(options.output, unit, quiet=options.quiet) as progress:
         report = fit(progress, resolve_device(options.device.value))

@@ -66,7 +66,7 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringOptions, besi
     """Score everything that was named, and leave with the documented exit code.
 
     Args:
-        task: see `nfn_cli.scoring.tasks`.
+        task: see `nfn_cli.nn.tasks`.
         kind: the dataclass of its rows.
         table: lays them out for people.
         beside: shown as well.

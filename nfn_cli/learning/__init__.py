@@ -1,16 +1,20 @@
-"""Fit heads to labelled checkpoints and measure them honestly: splits and bootstrap by training run.
+"""Fit heads to labelled networks and measure them honestly: splits and bootstrap by training run.
 
 >>> from nfn_cli.learning import part_of
 >>> part_of("17", seed=0) == part_of("17", seed=0)
 True
 """
 
+from nfn_cli.learning.accuracy_report import Agreement, EvaluationReport, measure
+from nfn_cli.learning.class_report import ClassReport, measure_classifier
 from nfn_cli.learning.conformal import crossed_residuals, interval_radius, local_radii
-from nfn_cli.learning.evaluation import Agreement, EvaluateSettings, EvaluationReport, evaluate_head, measure
+from nfn_cli.learning.edit_report import EditReport, measure_editor
+from nfn_cli.learning.editor_fit import EditFit
+from nfn_cli.learning.evaluate import evaluate_head
 from nfn_cli.learning.fit_state import has_state, is_unfinished
 from nfn_cli.learning.fitting import FitOutcome, FitSettings, Member, fit_member
 from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, mean_absolute_error, r_squared
-from nfn_cli.learning.outsiders import OutsiderReport
+from nfn_cli.learning.out_of_distribution import OODReport
 from nfn_cli.learning.populations import (
     Covered,
     IntervalReport,
@@ -18,21 +22,32 @@ from nfn_cli.learning.populations import (
     PopulationReport,
     calibrate_head,
 )
+from nfn_cli.learning.settings import EvaluateSettings, TrainSettings
 from nfn_cli.learning.splits import part_of
-from nfn_cli.learning.training import TrainSettings, train_head
+from nfn_cli.learning.tasks.accuracy import AccuracySettings
+from nfn_cli.learning.tasks.classification import ClassifierSettings
+from nfn_cli.learning.tasks.editing import EditSettings
+from nfn_cli.learning.train import FitPlan, train_head
 
 __all__ = [
+    "AccuracySettings",
     "Agreement",
+    "ClassReport",
+    "ClassifierSettings",
     "Covered",
+    "EditFit",
+    "EditReport",
+    "EditSettings",
     "Estimate",
     "EvaluateSettings",
     "EvaluationReport",
     "FitOutcome",
+    "FitPlan",
     "FitSettings",
     "IntervalReport",
     "IntervalSettings",
     "Member",
-    "OutsiderReport",
+    "OODReport",
     "PopulationReport",
     "TrainSettings",
     "bootstrap",
@@ -47,6 +62,8 @@ __all__ = [
     "local_radii",
     "mean_absolute_error",
     "measure",
+    "measure_classifier",
+    "measure_editor",
     "part_of",
     "r_squared",
     "train_head",

@@ -31,7 +31,7 @@ import math
 import torch
 from torch import Tensor
 
-from nfn_cli.nn.calibration import KNOTS, along
+from nfn_cli.nn.calibrated_accuracy import KNOTS, along
 
 # Fewer residuals do not tell their quantile in each of the five parts.
 _FEWEST_TO_VARY = 500

@@ -137,6 +137,21 @@ def remove_state(folder: Path) -> None:
     (folder / STATE_FILE).unlink(missing_ok=True)
 
 
+def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's tensors, by the names of a `FitState`; its plain values are kept there as `groups`."""
+    state = optimizer.state_dict()["state"]
+    return {f"moments.{number}.{name}": tensor for number, own in state.items() for name, tensor in own.items()}
+
+
+def restore_moments(optimizer: torch.optim.Optimizer, state: FitState) -> None:
+    """Inverse of `moments`."""
+    found: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in state.part("moments.").items():
+        parameter, name = key.split(".")
+        found.setdefault(int(parameter), {})[name] = tensor
+    optimizer.load_state_dict({"state": found, "param_groups": state.values["groups"]})
+
+
 def generator_states(device: torch.device) -> dict[str, Tensor]:
     """States of torch's global generators that a fit on `device` draws from, uint8 each."""
     states = {"cpu": torch.get_rng_state()}

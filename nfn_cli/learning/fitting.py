@@ -1,18 +1,58 @@
-"""Fit a head's members to labelled networks, one after the other."""
+"""Run the fits that make a head, one after the other: one for each member of an ensemble, or an editor's stages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from torch import Tensor, nn
 
 from nfn_cli.learning.fit_state import FitState, StateKeeper
-from nfn_cli.learning.member_fit import FitOutcome, FitSettings, Member, MemberFit, accuracy_loss
+from nfn_cli.learning.member_fit import FitOutcome, FitSettings, Loss, Member, MemberFit, accuracy_loss
 from nfn_cli.learning.splits import validation_positions
 
-__all__ = ["FitOutcome", "FitSettings", "Member", "fit_ensemble", "fit_member"]
+__all__ = ["Fit", "FitOutcome", "FitSettings", "Member", "Stage", "ensemble_stages", "fit_member", "fit_stages"]
+
+
+class Fit(Protocol):
+    """A fit that can be stopped, saved and continued between two epochs, such as a `MemberFit`."""
+
+    epoch: int
+    epochs: int
+
+    @property
+    def finished(self) -> bool:
+        """Whether no epoch is left to run."""
+
+    def run_epoch(self) -> float:
+        """Run one epoch; the mean loss."""
+
+    def finish(self) -> FitOutcome:
+        """Leave the module as it shall be used."""
+
+    def state(self) -> FitState:
+        """All that the coming epochs follow from, beside what the fit was made of."""
+
+    def restore(self, state: FitState) -> None:
+        """Take up what `state` gave."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One fit of several.
+
+    Attributes:
+        name: told before its epochs, such as `member 2 of 4`.
+        module: whose weights it sets.
+        epochs: how many it has at most.
+        begin: makes the fit.
+    """
+
+    name: str
+    module: nn.Module
+    epochs: int
+    begin: Callable[[], Fit]
 
 
 class Members(Protocol):
@@ -45,57 +85,76 @@ def fit_member(
     return fit.finish()
 
 
-def fit_ensemble(
+def ensemble_stages(
     model: Members,
-    fields: Sequence[Tensor],
+    inputs: Sequence[Tensor],
     targets: Tensor,
     settings: FitSettings,
-    on_epoch: Callable[[float], None] = lambda loss: None,
     *,
-    loss: Callable[[Tensor, Tensor, str], Tensor] = accuracy_loss,
+    loss: Loss = accuracy_loss,
     runs: Sequence[str] = (),
     left_out: Sequence[Sequence[int]] = (),
+) -> list[Stage]:
+    """A stage for every member, which is fitted on its own.
+
+    Args:
+        model: freshly made; its members start from different random weights.
+        inputs: what the members take of the training networks, [networks, ...] each, on the model's device.
+        targets, loss: as in `MemberFit`.
+        runs: the training run of each network; by these, each member holds out validation runs of its own.
+        left_out: positions of the networks that the first member, the second, ... is not fitted to; none by default.
+    """
+
+    def begin(number: int) -> MemberFit:
+        seed = settings.seed * 1_000 + number
+        absent = left_out[number] if number < len(left_out) else ()
+        validation = _validation(runs, absent, settings.validation, seed)
+        return MemberFit(model.members[number], inputs, targets, settings, seed, validation, loss, absent)
+
+    count, epochs = len(model.members), settings.epochs_for(len(targets))
+    return [
+        Stage(f"member {number + 1} of {count}", member, epochs, lambda number=number: begin(number))  # type: ignore[misc]
+        for number, member in enumerate(model.members)
+    ]
+
+
+def fit_stages(
+    stages: Sequence[Stage],
+    on_epoch: Callable[[float], None] = lambda loss: None,
+    *,
     on_skip: Callable[[int], None] = lambda epochs: None,
     keeper: StateKeeper | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> list[FitOutcome]:
-    """Fit every member on its own.
+    """Run stages in their order.
 
     Args:
-        model: freshly made; its members start from different random weights.
-        fields: what the members take of the training networks, from `model.read`, [networks, ...] each, on the
-            model's device.
-        targets, loss: as in `MemberFit`.
-        on_epoch: told the mean loss after every epoch of every member.
-        runs: the training run of each network; by these, each member holds out validation runs of its own.
-        left_out: positions of the networks that the first member, the second, ... is not fitted to; none by default.
+        on_epoch: told the mean loss after every epoch of every stage.
         on_skip: told of epochs that are not run: because a saved state has them, or a member stopped early.
         keeper: keeps the state on disk, and gives that of an earlier sitting.
-        on_stage: told of each member before its epochs, such as `member 2 of 4`.
+        on_stage: told the name of each stage before its epochs.
 
     Returns:
-        How the fit of each member ended.
+        How each ended.
     """
     saved = keeper.saved if keeper else None
     outcomes = [FitOutcome(**values) for values in saved.values["outcomes"]] if saved else []
-    for number, member in enumerate(model.members):
-        on_stage(f"member {number + 1} of {len(model.members)}")
-        if saved is not None and number < len(saved.values["outcomes"]):
-            member.load_state_dict(saved.part(f"members.{number}."))
-            member.eval()
-            on_skip(settings.epochs_for(len(targets)))
+    before = len(outcomes)
+    for number, stage in enumerate(stages):
+        on_stage(stage.name)
+        if saved is not None and number < before:
+            stage.module.load_state_dict(saved.part(f"members.{number}."))
+            stage.module.eval()
+            on_skip(stage.epochs)
             continue
-        seed = settings.seed * 1_000 + number
-        absent = left_out[number] if number < len(left_out) else ()
-        validation = _validation(runs, absent, settings.validation, seed)
-        fit = MemberFit(member, fields, targets, settings, seed, validation, loss, absent)
-        if saved is not None and number == len(saved.values["outcomes"]):
+        fit = stage.begin()
+        if saved is not None and number == before:
             fit.restore(FitState(saved.part("member."), saved.values["member"]))
             on_skip(fit.epoch)
         while not fit.finished:
             on_epoch(fit.run_epoch())
             if keeper and keeper.due():
-                keeper.save(_state(model, outcomes, fit))
+                keeper.save(_state(stages, outcomes, fit))
         on_skip(fit.epochs - fit.epoch)
         outcomes.append(fit.finish())
     return outcomes
@@ -108,12 +167,12 @@ def _validation(runs: Sequence[str], left_out: Sequence[int], share: float, seed
     return [present[place] for place in validation_positions([runs[position] for position in present], share, seed)]
 
 
-def _state(model: Members, outcomes: Sequence[FitOutcome], fit: MemberFit) -> FitState:
-    """The finished members' weights, and the state of the fit under way."""
+def _state(stages: Sequence[Stage], outcomes: Sequence[FitOutcome], fit: Fit) -> FitState:
+    """The weights of finished stages, and the state of the fit under way."""
     tensors = {
         f"members.{number}.{name}": tensor
         for number in range(len(outcomes))
-        for name, tensor in model.members[number].state_dict().items()
+        for name, tensor in stages[number].module.state_dict().items()
     }
     now = fit.state()
     tensors |= {f"member.{name}": tensor for name, tensor in now.tensors.items()}

@@ -8,7 +8,9 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from nfn_cli.learning.card import half_widths, zoo_command
+from nfn_cli.learning.accuracy_card import column_options, half_widths
+from nfn_cli.learning.card import option, table, wrapped
+from nfn_cli.learning.zoo_card import zoo_command
 from nfn_cli.nn import Head
 
 if TYPE_CHECKING:
@@ -51,49 +53,43 @@ def with_interval(
 
 def _paragraph(head: Head, reports: Sequence[PopulationReport]) -> str:
     networks, runs = sum(own.networks for own in reports), sum(own.runs for own in reports)
-    return f"""A curve, fitted to what members say of the training runs that they left out, is laid through the
-predictions. The interval around them is conformal: as wide as the {head.config.level:.0%} quantile of the absolute
-error on each of {len(reports)} populations asks for ({networks:,} checkpoints of {runs:,} runs), cut to [0, 1]:
-± {half_widths(head)}."""
+    return wrapped(f"""A curve, fitted to what members say of the training runs that they left out, is laid through the
+predictions. The interval around them is conformal: as wide as the {head.config.details.level:.0%} quantile of the
+absolute error on each of {len(reports)} populations asks for ({networks:,} checkpoints of {runs:,} runs), cut to
+[0, 1]:
+± {half_widths(head)}.""")
 
 
 def _section(
     head: Head, reports: Sequence[PopulationReport], zoos: Mapping[str, dict[str, Any] | None], before: str
 ) -> str:
     record = head.config.fitted["interval"]
-    rows = "\n".join(_row(own) for own in reports)
+    columns = ("population", "networks", "flagged", "before", "taken in", "left out")
     folders = record["populations"]
     commands = [zoo_command(zoo, quote(folders[name])) for name, zoo in zoos.items() if zoo]
     named = " ".join(f"--population {quote(f'{name}={folder}')}" for name, folder in folders.items())
     replaced = " --overwrite" if Path(before).name == head.name else ""
     out = f"--out {quote(head.name)}{replaced}"
-    commands.append(f"nfn calibrate {quote(Path(before).name)} {named}{_options(record)} {out}")
+    options = column_options(record) + option("seed", record["seed"])
+    commands.append(f"nfn calibrate {quote(Path(before).name)} {named}{options} {out}")
     listed = "\n".join(commands)
-    return f"""{SECTION}
+    return (
+        wrapped(f"""{SECTION}
 
-Share of true accuracies inside the {head.config.level:.0%} interval, with 95 % bootstrap intervals over runs, and the
-interval's mean width. *Before*: with the interval that the head had. *Taken in*: set by all of these populations but
-for a tenth of their runs, and tried on that tenth, ten times. *Left out*: set by the other populations alone, which is
-what to expect of networks of yet another one. *Flagged*: called outside the population.
+Share of true accuracies inside the {head.config.details.level:.0%} interval, with 95 % bootstrap intervals over runs,
+and the interval's mean width. *Before*: with the interval that the head had. *Taken in*: set by all of these
+populations but for a tenth of their runs, and tried on that tenth, ten times. *Left out*: set by the other populations
+alone, which is what to expect of networks of yet another one. *Flagged*: found out of distribution.
 
-| population | networks | flagged | before | taken in | left out |
-|---|---|---|---|---|---|
-{rows}
+{table(columns, [_row(own) for own in reports])}
 
 ```
 {listed}
-```
-"""
+```""")
+        + "\n"
+    )
 
 
-def _row(own: PopulationReport) -> str:
-    covered = " | ".join(str(covered or "") for covered in (own.before, own.taken_in, own.left_out))
-    return f"| {own.name} | {own.networks:,} ({own.runs:,} runs) | {own.flagged} | {covered} |"
-
-
-def _options(record: dict[str, Any]) -> str:
-    target = f" --target {quote(record['column'])}" if record["column"] != "test_accuracy" else ""
-    runs = f" --run-column {quote(record['run_column'])}" if record["run_column"] != "run" else ""
-    activation = f" --activation {record['activation']}" if record["activation"] else ""
-    seed = f" --seed {record['seed']}" if record["seed"] else ""
-    return f"{target}{runs}{activation}{seed}"
+def _row(own: PopulationReport) -> list[str]:
+    covered = [str(covered or "") for covered in (own.before, own.taken_in, own.left_out)]
+    return [own.name, f"{own.networks:,} ({own.runs:,} runs)", str(own.flagged), *covered]

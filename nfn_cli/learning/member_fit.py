@@ -11,10 +11,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.learning.fit_state import FitState, generator_states, restore_generators
+from nfn_cli.learning.fit_state import (
+    FitState,
+    generator_states,
+    moments,
+    restore_generators,
+    restore_moments,
+)
 from nfn_cli.threads import CHANNELS, threads_for
 
-_LARGEST_GRADIENT = 1.0
+# Of outputs and targets, and how to reduce over the batch: "mean" or "sum".
+Loss = Callable[[Tensor, Tensor, str], Tensor]
+
+LARGEST_GRADIENT = 1.0
 # So many networks are validated at once; a head carries some thirty channels for every weight.
 _VALIDATED_TOGETHER = 256
 
@@ -26,7 +35,7 @@ class Member(Protocol):
     whoever reads them from weight space (the fields of `read_fields`, for a Monomial-NFN).
     """
 
-    def prepare(self, inputs: Sequence[Tensor], /) -> None:
+    def fit_normalisation(self, inputs: Sequence[Tensor], /) -> None:
         """Set the constants that follow from a training population, such as standardising ones."""
 
     def __call__(self, inputs: Sequence[Tensor], /) -> Tensor:
@@ -97,12 +106,14 @@ class MemberFit:
     Args:
         member: a freshly made module that is a `Member`.
         inputs: of the training networks, [networks, ...] each, on the member's device.
-        targets: [networks], on the member's device: accuracies in [0, 1], or classes.
+        targets: [networks, ...], on the member's device: accuracies in [0, 1], classes, or pictures.
         settings: the budget; its seed is not used.
         seed: decides the order of the networks. Dropout draws from torch's global generator.
         validation: positions of the networks that validate; the others are fitted to.
         loss: of what the member gives, the targets, and how to reduce over the batch ("mean" or "sum").
         left_out: positions of networks that have no part in the fit at all.
+        numbers: in the largest tensor that one network makes, which decides the threads; by default that of a head
+            that reads all of the inputs.
     """
 
     def __init__(
@@ -113,8 +124,9 @@ class MemberFit:
         settings: FitSettings,
         seed: int,
         validation: Sequence[int] = (),
-        loss: Callable[[Tensor, Tensor, str], Tensor] = accuracy_loss,
+        loss: Loss = accuracy_loss,
         left_out: Sequence[int] = (),
+        numbers: int | None = None,
     ) -> None:
         self._member, self._patience = member, settings.patience
         self._inputs, self._targets, self._loss_of = list(inputs), targets, loss
@@ -124,11 +136,11 @@ class MemberFit:
         fitted = [position for position in range(len(targets)) if position not in unseen]
         self._fitted = torch.tensor(fitted)
         self._held_out = torch.tensor(sorted(held_out), dtype=torch.int64)
-        cast(Member, member).prepare(self._rows(self._fitted) if unseen else self._inputs)
+        cast(Member, member).fit_normalisation(self._rows(self._fitted) if unseen else self._inputs)
         self._batch = min(settings.batch_size, len(fitted))
         self._steps = len(fitted) // self._batch
-        weights = sum(values[:1].numel() for values in self._inputs)
-        self._numbers = CHANNELS * self._batch * weights
+        numbers = numbers or CHANNELS * sum(values[:1].numel() for values in self._inputs)
+        self._numbers = numbers * self._batch
         self.epochs = settings.epochs_for(len(targets))
         self._generator = torch.Generator().manual_seed(seed)
         self._optimizer = torch.optim.AdamW(
@@ -161,7 +173,7 @@ class MemberFit:
             loss = self._loss(chosen)
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self._member.parameters(), _LARGEST_GRADIENT)
+            nn.utils.clip_grad_norm_(self._member.parameters(), LARGEST_GRADIENT)
             self._optimizer.step()
             self._schedule.step()
             total += loss.item()
@@ -181,18 +193,16 @@ class MemberFit:
 
     def state(self) -> FitState:
         """All that the coming epochs follow from, beside what the constructor was given."""
-        moments = self._optimizer.state_dict()
         tensors = {f"weights.{name}": tensor for name, tensor in self._member.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self._best_weights.items()}
-        for parameter, entries in moments["state"].items():
-            tensors |= {f"moments.{parameter}.{name}": tensor for name, tensor in entries.items()}
+        tensors |= moments(self._optimizer)
         tensors |= {f"generator.{name}": tensor for name, tensor in generator_states(self._device).items()}
         tensors["order"] = self._generator.get_state()
         values = {
             "epoch": self.epoch,
             "kept": self._kept,
             "best": self._best if math.isfinite(self._best) else None,
-            "groups": moments["param_groups"],
+            "groups": self._optimizer.state_dict()["param_groups"],
             "schedule": self._schedule.state_dict(),
         }
         return FitState(tensors, values)
@@ -202,11 +212,7 @@ class MemberFit:
         values = state.values
         self._member.load_state_dict(state.part("weights."))
         self._best_weights = state.part("best.")
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in state.part("moments.").items():
-            parameter, name = key.split(".")
-            moments.setdefault(int(parameter), {})[name] = tensor
-        self._optimizer.load_state_dict({"state": moments, "param_groups": values["groups"]})
+        restore_moments(self._optimizer, state)
         self._schedule.load_state_dict(values["schedule"])
         self._generator.set_state(state.tensors["order"])
         restore_generators(state.part("generator."), self._device)

@@ -1,6 +1,6 @@
 """An interval that keeps its word on several populations: residuals of all of them set it, and each measures it.
 
-The members of a head, its curve and its population stay as they are, and so do its predictions and its flags.
+The members of a head, its curve and its detector stay as they are, and so do its predictions and its flags.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from torch import Tensor
 from nfn_cli.errors import DataError
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.conformal import interval_radius, local_radii
+from nfn_cli.learning.head_destination import require_head_destination
 from nfn_cli.learning.interval_card import with_interval
 from nfn_cli.learning.metrics import Estimate, bootstrap, share
-from nfn_cli.learning.places import require_head_place
 from nfn_cli.learning.splits import left_out_positions
+from nfn_cli.learning.zoo_card import zoo_of
 from nfn_cli.nn import Head, HeadConfig, load_head
-from nfn_cli.nn.calibration import along
-from nfn_cli.nn.choose import head_folder
+from nfn_cli.nn.calibrated_accuracy import along
+from nfn_cli.nn.choose import folder_of_head
 from nfn_cli.nn.head_folder import CARD_FILE
-from nfn_cli.zoo import LabelledNetworks, read_networks, read_record
+from nfn_cli.zoo import LabelledNetworks, read_networks
 
 FOLDS = 10
 _TINY = 1e-12
@@ -56,7 +57,7 @@ class PopulationReport:
 
     Attributes:
         name, networks, runs: of the population.
-        flagged: the share that the head finds outside its own population.
+        flagged: the share that the head finds out of distribution.
         before: with the interval that the head had.
         taken_in: with the new one, by tenfold cross-validation: an interval set by all populations but for a tenth of
             the runs is tried on that tenth.
@@ -95,7 +96,7 @@ def calibrate_head(
     """Set the interval of a head by labelled networks of one or several populations, and write the head to `out`.
 
     Args:
-        name: a shipped head or a head's folder; its members, curve and population are kept.
+        name: a shipped head or a head's folder; its members, curve and detector are kept.
         populations: folders of labelled networks that it was not fitted to, by their names.
         out: the folder of the new head, which may be that of the old one.
         on_population: told the name of each population before it is read.
@@ -104,24 +105,25 @@ def calibrate_head(
         HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data, or too few networks.
     """
     settings = settings or IntervalSettings()
-    head = load_head(name, device)
-    require_head_place(out)
+    head = load_head(name, device, task="predict-accuracy")
+    require_head_destination(out)
     answered = []
     for own, folder in populations.items():
         on_population(own)
         answered.append(_answered(head, own, _read(head, folder, settings), folder))
     total = sum(len(own.truth) for own in answered)
-    least = round(1 / (1 - head.config.level))
+    level = head.config.details.level
+    least = round(1 / (1 - level))
     if total < least:
-        cause = f"only {total} networks, and a {head.config.level:.0%} interval takes {least}"
+        cause = f"only {total} networks, and a {level:.0%} interval takes {least}"
         raise DataError(next(iter(populations.values())), cause, "give more labelled networks")
-    knots, radii = _interval(answered, head.config.level)
+    knots, radii = _interval(answered, level)
     reports = _reports(answered, head, settings.seed)
     head.model.calibration.knots.copy_(knots)
     head.model.calibration.radii.copy_(radii)
     head = Head(out.resolve().name, _with_record(head.config, populations, settings), head.model)
-    report = IntervalReport(head.name, head.config.level, tuple(knots.tolist()), tuple(radii.tolist()), tuple(reports))
-    zoos = {own: read_record(folder) for own, folder in populations.items()}
+    report = IntervalReport(head.name, level, tuple(knots.tolist()), tuple(radii.tolist()), tuple(reports))
+    zoos = {own: zoo_of(folder) for own, folder in populations.items()}
     head.save(out, with_interval(_card(name), name, head, reports, zoos))
     return report
 
@@ -168,7 +170,7 @@ def _answered(head: Head, name: str, networks: LabelledNetworks, folder: Path) -
         file = networks.files[int((~predicted.isfinite()).nonzero()[0])]
         raise DataError(folder / file, "the prediction is not finite: weights beyond float32's range", "leave it out")
     flagged = torch.cat([~own.in_distribution for own in said])
-    return _Answered(name, networks.runs, networks.accuracies, predicted, flagged)
+    return _Answered(name, networks.runs, networks.targets, predicted, flagged)
 
 
 Interval = tuple[Tensor, Tensor]
@@ -192,7 +194,7 @@ def _interval(populations: Sequence[_Answered], level: float) -> Interval:
 
 
 def _reports(populations: Sequence[_Answered], head: Head, seed: int) -> list[PopulationReport]:
-    level, calibration = head.config.level, head.model.calibration
+    level, calibration = head.config.details.level, head.model.calibration
     had = (calibration.knots.cpu().double(), calibration.radii.cpu().double())
     folds = {own.name: left_out_positions(own.runs, FOLDS, seed) for own in populations}
     crossed: dict[str, list[tuple[list[int], Interval]]] = {own.name: [] for own in populations}
@@ -244,6 +246,6 @@ def _with_record(config: HeadConfig, folders: Mapping[str, Path], settings: Inte
 def _card(name: str) -> str:
     """The card of the head as it was; empty if it has none."""
     try:
-        return (head_folder(name) / CARD_FILE).read_text(encoding="utf-8")
+        return (folder_of_head(name) / CARD_FILE).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""

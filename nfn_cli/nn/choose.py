@@ -11,11 +11,12 @@ from nfn_cli.architectures import Architecture
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.accepted import Accepted, nearest
 from nfn_cli.nn.head import Head, HeadConfig, read_config, read_head
-from nfn_cli.nn.head_folder import ACCURACY, read_record, task_of
+from nfn_cli.nn.head_folder import read_record, task_of
+from nfn_cli.nn.tasks import RowTask
 from nfn_cli.shipped import models_folder, shipped_heads
 
 
-def head_folder(name: str) -> Path:
+def folder_of_head(name: str) -> Path:
     """The folder of a shipped head, or the folder itself.
 
     Raises:
@@ -35,28 +36,51 @@ def task_of_head(name: str) -> str:
     Raises:
         HeadError: it does not exist or cannot be read.
     """
-    return task_of(read_record(head_folder(name)))
+    return task_of(read_record(folder_of_head(name)))
 
 
-def load_head(name: str, device: str = "cpu") -> Head:
+def load_head(name: str, device: str = "cpu", *, task: str | None = None) -> Head:
     """Load a shipped head by name, or any head by folder.
 
+    Args:
+        task: that the head must be for, such as `predict-accuracy`; None allows any.
+
     Raises:
-        HeadError: it does not exist or cannot be read.
+        HeadError: it does not exist, cannot be read, or is for another task.
     """
-    return read_head(head_folder(name), device)
+    return read_head(folder_of_head(name), device, task=task)
 
 
-def shipped_for(task: str) -> dict[str, dict[str, Any]]:
-    """What `config.yaml` holds of the shipped heads for a command, by name."""
+def load_classifier(name: str, device: str = "cpu") -> Head:
+    """A head that classifies INRs, as `load_head` loads it.
+
+    Raises:
+        HeadError: it does not exist, cannot be read, or is for another task.
+    """
+    return load_head(name, device, task="classify-inr")
+
+
+def load_config(name: str, *, task: str | None = None) -> HeadConfig:
+    """The configuration of a shipped head by name, or of any head by folder.
+
+    Raises:
+        HeadError: it does not exist, cannot be read, or is for another task.
+    """
+    return read_config(folder_of_head(name), task=task)
+
+
+def shipped_heads_of(task: str) -> dict[str, HeadConfig]:
+    """The configuration of every shipped head for a task, by name; the one to prefer comes first."""
     records = {name: read_record(models_folder() / name) for name in shipped_heads()}
-    return {name: record for name, record in records.items() if task_of(record) == task}
+    configs = {
+        name: read_config(models_folder() / name, record) for name, record in records.items() if task_of(record) == task
+    }
+    return dict(sorted(configs.items(), key=lambda item: item[1].kind.rank))
 
 
-def shipped_configs() -> dict[str, HeadConfig]:
-    """The configuration of every shipped head that predicts accuracies, by name; those that predict best come first."""
-    configs = {name: read_config(models_folder() / name, own) for name, own in shipped_for(ACCURACY).items()}
-    return dict(sorted(configs.items(), key=lambda item: not item[1].kind.runs))
+def asked_heads(task: RowTask[Any]) -> Mapping[str, HeadConfig]:
+    """The shipped heads that are asked where the user has named none, the one to prefer first."""
+    return task.preferred(shipped_heads_of(task.name))
 
 
 class Reads(Protocol):

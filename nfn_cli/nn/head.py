@@ -1,25 +1,30 @@
-"""A pretrained head that predicts accuracies: an ensemble of invariant networks, an interval, and the population it
-knows."""
+"""A pretrained head: what it reads, its tensors, and what it says of networks, whatever its task.
+
+>>> from nfn_cli.nn import load_head
+>>> load_head("small-cnn-relu").config.kind.title
+'Monomial-Probe (learned probes and invariant weight statistics)'
+"""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.accepted import Accepted
-from nfn_cli.nn.averaged import AveragedMembers
-from nfn_cli.nn.calibration import Calibration
-from nfn_cli.nn.forward_pass import ForwardPass
-from nfn_cli.nn.head_folder import ACCURACY, MOST_MEMBERS, load_model, parse_record, write_folder
-from nfn_cli.nn.kinds import KINDS, Kind, Sizes, kind_of
-from nfn_cli.nn.monomial_nfn import MonomialNFNSizes
-from nfn_cli.threads import by_weights
+from nfn_cli.nn.head_folder import CONFIG_FILE, load_model, read_record, task_of, write_folder
+from nfn_cli.nn.kinds import kind_of, load_kind
+from nfn_cli.nn.names import HEAD_KINDS, TASKS, HeadKind, kinds_of
+from nfn_cli.nn.tasks import Task, load_task
+
+MOST_MEMBERS = 64
 
 
 @dataclass(frozen=True)
@@ -28,148 +33,154 @@ class HeadConfig:
 
     Attributes:
         accepted: the architectures it reads.
-        sizes: of each member; their class decides the kind of head.
+        sizes: of each member; their class decides the kind of head, and so its task.
+        details: what is special to the task, such as `AccuracyDetails`.
         members: networks in the ensemble; their logits are averaged.
-        widths: hidden widths of the networks that it was fitted to, which are its population's; None where nobody said.
-        level: nominal coverage of the interval.
-        fitted: how it was fitted (data, split seed, epochs ...), for the record and for `nfn evaluate`.
-        forward_pass: how the networks are run, by kinds that run them.
+        fitted: how it was fitted (data, split seed, epochs ...), for the record and to measure it again.
     """
 
     accepted: Accepted
-    sizes: Sizes = field(default_factory=MonomialNFNSizes)
+    sizes: Any
+    details: Any
     members: int = 1
-    level: float = 0.9
     fitted: dict[str, Any] = field(default_factory=dict)
-    forward_pass: ForwardPass = field(default_factory=ForwardPass)
-    widths: tuple[int, ...] | None = None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> HeadKind:
         """The kind of head."""
-        return KINDS[kind_of(self.sizes)]
+        return HEAD_KINDS[kind_of(self.sizes)]
+
+    @property
+    def task(self) -> Task:
+        """What the head is for."""
+        return load_task(self.kind.task)
 
     def __post_init__(self) -> None:
         # These come from a stranger's file too.
         if not 1 <= self.members <= MOST_MEMBERS:
             raise ValueError(f"members is {shown(self.members)}, not from 1 to {MOST_MEMBERS}")
-        if not 0 < self.level < 1:
-            raise ValueError(f"level is {shown(self.level)}, not between 0 and 1")
-        if self.widths is not None and not (
-            len(self.widths) == len(self.accepted.layers) - 1
-            and all(type(width) is int and width > 0 for width in self.widths)
-        ):
-            raise ValueError(f"widths are {shown(self.widths)}, not one for each hidden layer")
+        if reason := self.details.mismatch(self.accepted):
+            raise ValueError(reason)
 
+    def new_model(self) -> Any:
+        """A new module of this head, with random weights.
 
-@dataclass(frozen=True)
-class Predictions:
-    """For a batch of networks: predicted accuracy, interval, and whether each looks like the training population."""
+        Raises:
+            HeadError: the kind of head cannot read such architectures.
+        """
+        return self.task.model(self)
 
-    accuracy: Tensor  # float64 [batch], in [0, 1]
-    low: Tensor  # float64 [batch]
-    high: Tensor  # float64 [batch]
-    in_distribution: Tensor  # bool [batch]
-
-
-class Ensemble(AveragedMembers):
-    """The tensors of a head; the calibration is set on runs that were not fitted to."""
-
-    def __init__(self, config: HeadConfig) -> None:
-        example, make = config.accepted.example_architecture(), config.kind.make
-        super().__init__(make(example, config.sizes, config.forward_pass) for _ in range(config.members))
-        self.calibration = Calibration()
+    def new_members(self) -> Iterator[nn.Module]:
+        """The modules that it consists of, one after the other."""
+        make, example = load_kind(kind_of(self.sizes)).make, self.accepted.example_architecture()
+        return (make(example, self.sizes, self.details) for _ in range(self.members))
 
 
 @dataclass(frozen=True)
 class Head:
-    """A loaded head, ready to read networks on its device."""
+    """A loaded head, ready to read networks in the dtype and on the device of its module.
+
+    Attributes:
+        name: of its folder.
+        model: what `HeadConfig.new_model` makes, fitted.
+    """
 
     name: str
     config: HeadConfig
-    model: Ensemble
+    model: Any
 
-    @by_weights
-    @torch.inference_mode()
-    def predict(self, point: NetworkWeights) -> Predictions:
-        """Predict the accuracy of a batch of networks of one architecture.
-
-        In one process, the same batch gives the same predictions bit for bit, from a head as from its saved copy. In
-        another batch, with other threads or on another processor, float32 sums are taken in another order: shipped
-        heads' predictions then move by up to 8e-8, as measured between batches of 1 to 128, one and two threads, and
-        AVX-512, AVX2 and SSE, and none may move by more than 1e-6, the last digit that is written.
+    def predict(self, point: NetworkWeights, **options: Any) -> Any:
+        """What it says of a batch of networks of one architecture: `Predictions` of a head that predicts accuracies,
+        a `Classification` of one that classifies, the weights of the edited networks of one that edits.
 
         Args:
-            point: tensors [batch, *shape] on the CPU; computation is float32 on the head's device.
+            point: tensors [batch, *shape] on the CPU; computation is on the head's device, in float32, or in float64
+                where a head edits and the device can.
+            options: the task's own, such as `gamma`, how much of an edit.
 
         Raises:
             HeadError: the head does not read this architecture.
         """
-        reason = self.config.accepted.mismatch(point.architecture)
+        self.require_readable(point.architecture)
+        return self.config.task.output(self, point, **options)
+
+    def require_readable(self, architecture: Architecture) -> None:
+        """Check that it reads networks of an architecture.
+
+        Raises:
+            HeadError: it does not; the message names the first thing that differs.
+        """
+        reason = self.config.accepted.mismatch(architecture)
         if reason:
-            raise HeadError(point.architecture.describe(), reason, f"choose another head than {self.name}")
-        logits, summary = self.model(self.model.read(point))
-        known_widths = self.config.widths in (None, hidden_widths(point.architecture))
-        accuracy = self.model.calibration.accuracy(logits)
-        radius = self.model.calibration.radius(accuracy)
-        return Predictions(
-            accuracy=accuracy,
-            low=(accuracy - radius).clamp(0, 1),
-            high=(accuracy + radius).clamp(0, 1),
-            in_distribution=self.model.population.contains(summary).cpu() & known_widths,
-        )
+            raise HeadError(architecture.describe(), reason, f"choose another head than {self.name}")
+
+    def to(self, dtype: torch.dtype) -> Head:
+        """The same head, computing in another dtype."""
+        return Head(self.name, self.config, copy.deepcopy(self.model).to(dtype))
 
     def save(self, folder: Path, card: str) -> None:
-        """Write the head's folder; `config.yaml` comes last, so that a folder with one is complete."""
+        """Write the head's folder, tensors as float32; `config.yaml` comes last, so that a folder with one is
+        complete.
+
+        Raises:
+            DataError, CheckpointError: the folder or a file cannot be written.
+        """
+        config = self.config
         record = {
-            "kind": kind_of(self.config.sizes),
-            "accepts": self.config.accepted.to_record(),
-            "sizes": asdict(self.config.sizes),
-            **({} if self.config.widths is None else {"widths": list(self.config.widths)}),
-            "members": self.config.members,
-            "level": self.config.level,
-            "fitted": self.config.fitted,
+            "task": config.kind.task,
+            "kind": kind_of(config.sizes),
+            "accepts": config.accepted.to_record(),
+            "sizes": asdict(config.sizes),
+            **config.details.to_record(config.kind),
+            **({"members": config.members} if config.task.ensembles else {}),
+            "fitted": config.fitted,
         }
-        if self.config.kind.runs:
-            record["forward_pass"] = self.config.forward_pass.to_record()
         write_folder(folder, record, self.model, card)
 
 
-def hidden_widths(architecture: Architecture) -> tuple[int, ...]:
-    """How many neurons each hidden layer has."""
-    return tuple(layer.out_features for layer in architecture.layers[:-1])
+def read_config(folder: Path, record: dict[str, Any] | None = None, *, task: str | None = None) -> HeadConfig:
+    """A head's configuration from its folder.
 
-
-def read_config(folder: Path, record: dict[str, Any] | None = None) -> HeadConfig:
-    """Read a head's `config.yaml`, or take what `read_record` gave of it.
+    Args:
+        record: what `read_record` gave, if it was read already.
+        task: that the head must be for; None allows any.
 
     Raises:
-        HeadError: there is none, or it is not that of a head that predicts accuracies.
+        HeadError: there is no head, one for another task, or one of an unknown kind.
     """
-    return parse_record(folder, KINDS, ACCURACY, _config, record)
+    record, path = read_record(folder) if record is None else record, folder / CONFIG_FILE
+    own = task_of(record)
+    if task not in (None, own):
+        raise HeadError(folder, f"a head for `nfn {own}`", f"give one for `nfn {task}`")
+    if own not in TASKS:
+        raise HeadError(folder, f"a head for `nfn {own}`, which this nfn has not", "update nfn-cli")
+    if record["kind"] not in kinds_of(own):
+        raise HeadError(path, f"unknown kind of head {shown(record['kind'])}", "update nfn-cli")
+    try:
+        return _config(record, load_task(own))
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
+        raise HeadError(path, f"not a head's configuration ({error})", "fetch the head again") from error
 
 
-def _config(record: dict[str, Any]) -> HeadConfig:
-    kind = KINDS[record["kind"]]
+def _config(record: dict[str, Any], task: Task) -> HeadConfig:
     return HeadConfig(
         accepted=Accepted.from_record(record["accepts"]),
-        sizes=kind.sizes(**record["sizes"]),
-        members=int(record["members"]),
-        level=float(record["level"]),
+        sizes=load_kind(record["kind"]).sizes(**record["sizes"]),
+        details=task.details.from_record(record, HEAD_KINDS[record["kind"]]),
+        members=int(record["members"]) if task.ensembles else 1,
         fitted=dict(record["fitted"]),
-        forward_pass=ForwardPass.from_record(record["forward_pass"]) if kind.runs else ForwardPass(),
-        widths=tuple(record["widths"]) if "widths" in record else None,
     )
 
 
-def read_head(folder: Path, device: str = "cpu") -> Head:
+def read_head(folder: Path, device: str = "cpu", *, task: str | None = None) -> Head:
     """Load a head from its folder onto a device.
 
+    Args:
+        task: that the head must be for; None allows any.
+
     Raises:
-        HeadError: the folder holds no head, or its tensors do not fit its configuration.
+        HeadError: the folder holds no such head, or its tensors do not fit its configuration.
     """
-    config = read_config(folder)
-    model = load_model(folder, lambda: Ensemble(config), device)
-    if not model.calibration.is_sound():
-        raise HeadError(folder, "its calibration is not one that a fit gives", "fetch the head again")
-    return Head(folder.resolve().name, config, model)
+    config = read_config(folder, task=task)
+    model = load_model(folder, config.new_model, device)
+    return Head(folder.resolve().name, config, config.task.loaded(model, folder, device))

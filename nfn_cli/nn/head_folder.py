@@ -23,17 +23,17 @@ from nfn_cli.records import read_yaml, yaml_text
 CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
 CARD_FILE = "README.md"
-# What a head does, where its configuration says nothing of it.
-ACCURACY = "predict-accuracy"
-MOST_MEMBERS = 64
+# What a head is for, where its configuration says nothing of it.
+_FIRST_TASK = "predict-accuracy"
+# What tensors were called in folders of earlier versions.
+_FORMER = {"population.": "ood_detector."}
 _BLOCK = 1 << 20
 
 Module = TypeVar("Module", bound=nn.Module)
-Config = TypeVar("Config")
 
 
 def write_folder(folder: Path, record: Mapping[str, Any], model: nn.Module, card: str) -> None:
-    """Write a head's folder; `config.yaml` comes last, so that a folder with one is complete.
+    """Write a head's folder, real numbers as float32; `config.yaml` comes last, so that a folder with one is complete.
 
     Args:
         record: plain values for `config.yaml`; `kind` among them.
@@ -42,7 +42,10 @@ def write_folder(folder: Path, record: Mapping[str, Any], model: nn.Module, card
         DataError, CheckpointError: the folder or a file cannot be written.
     """
     make_folder(folder)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {
+        name: (tensor.float() if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        for name, tensor in model.state_dict().items()
+    }
     save_tensors(folder / MODEL_FILE, tensors, {"kind": record["kind"]}, overwrite=True)
     write_text_atomically(folder / CARD_FILE, card, overwrite=True)
     write_text_atomically(folder / CONFIG_FILE, yaml_text(record), overwrite=True)
@@ -89,37 +92,8 @@ def contents_of(folder: Path) -> str:
 
 
 def task_of(record: Mapping[str, Any]) -> str:
-    """The command that a head serves."""
-    return str(record.get("task", ACCURACY))
-
-
-def parse_record(
-    folder: Path,
-    kinds: Mapping[str, Any],
-    task: str,
-    parse: Callable[[dict[str, Any]], Config],
-    record: dict[str, Any] | None = None,
-) -> Config:
-    """A head's configuration from its folder.
-
-    Args:
-        kinds: known kinds of heads for the task.
-        parse: makes the configuration of the record; its KeyError, TypeError, ValueError or OverflowError mean that it
-            is none.
-        record: what `read_record` gave, if it was read already.
-
-    Raises:
-        HeadError: there is no head, one for another task, or one of an unknown kind.
-    """
-    record, path = read_record(folder) if record is None else record, folder / CONFIG_FILE
-    if task_of(record) != task:
-        raise HeadError(folder, f"a head for `nfn {task_of(record)}`", f"give one for `nfn {task}`")
-    if record["kind"] not in kinds:
-        raise HeadError(path, f"unknown kind of head {shown(record['kind'])}", "update nfn-cli")
-    try:
-        return parse(record)
-    except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
-        raise HeadError(path, f"not a head's configuration ({error})", "fetch the head again") from error
+    """The command that a head serves, such as `predict-accuracy`."""
+    return str(record.get("task", _FIRST_TASK))
 
 
 def load_model(folder: Path, make: Callable[[], Module], device: str) -> Module:
@@ -139,7 +113,7 @@ def load_model(folder: Path, make: Callable[[], Module], device: str) -> Module:
         # Copied, since they begin anywhere in the file, and some products of matrices sum in an order that depends on
         # where their factors begin: with them a loaded head would differ from the saved one in the last bits.
         tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
-        model.load_state_dict(tensors, assign=True)
+        model.load_state_dict({_present(name): tensor for name, tensor in tensors.items()}, assign=True)
     except (OSError, SafetensorError, RuntimeError, TypeError, OverflowError) as error:
         # The last two are those of sizes beyond 64 bits.
         cause = f"unreadable tensors, or not those of {CONFIG_FILE} ({error})"
@@ -147,7 +121,7 @@ def load_model(folder: Path, make: Callable[[], Module], device: str) -> Module:
     except NfnError as error:
         raise HeadError(folder / CONFIG_FILE, f"{error.subject}: {error.cause}", "fetch the head again") from error
     for name, tensor in tensors.items():
-        kind, shape = wanted[name]
+        kind, shape = wanted[_present(name)]
         if tensor.shape != shape:  # PyTorch takes a list of numbers for one
             cause = f"tensor {shown(name)} is of shape {list(tensor.shape)}, not {list(shape)}"
             raise HeadError(path, cause, "fetch the head again")
@@ -155,3 +129,9 @@ def load_model(folder: Path, make: Callable[[], Module], device: str) -> Module:
             cause = f"tensor {shown(name)} is not finite {str(kind).removeprefix('torch.')}"
             raise HeadError(path, cause, "fetch the head again")
     return model.eval().to(device)
+
+
+def _present(name: str) -> str:
+    """What a tensor is called today."""
+    former = next((own for own in _FORMER if name.startswith(own)), "")
+    return _FORMER.get(former, "") + name.removeprefix(former)

@@ -1,66 +1,54 @@
-"""The kinds of heads: what their members are made of, by the name in `config.yaml`."""
+"""What the file of a kind of head gives: its sizes, and how a member is made. `nfn_cli.nn.names` lists the kinds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from importlib import import_module
 from typing import Any
 
-from nfn_cli.architectures import Architecture
-from nfn_cli.errors import HeadError
-from nfn_cli.nn.forward_pass import ForwardPass
-from nfn_cli.nn.layout import Layout
-from nfn_cli.nn.monomial_nfn import MonomialNFN, MonomialNFNSizes
-from nfn_cli.nn.monomial_probe import MonomialProbe, MonomialProbeSizes
+from torch import nn
 
-Sizes = MonomialNFNSizes | MonomialProbeSizes
-HeadMember = MonomialNFN | MonomialProbe
+from nfn_cli.architectures import Architecture
+from nfn_cli.nn.names import HEAD_KINDS
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of head.
+    """A kind of head, as its file defines it in `KIND`.
 
     Attributes:
-        title: for people, with its source.
-        sizes: the class of its sizes.
-        make: a member from an architecture that the head reads, sizes, and how networks are run.
-        runs: whether it runs the networks, and so must know how.
-        epochs: passes over the training networks that a member is fitted with, where nothing else is said.
+        sizes: the class of its sizes, a frozen dataclass of the same file; each size has a usual value.
+        make: a member (see `nfn_cli.nn.ensemble.Member`), or the module of an editor, from an architecture that the
+            head reads, the sizes, and the details of the head's task, such as `AccuracyDetails`.
     """
 
-    title: str
-    sizes: type[Sizes]
-    make: Callable[[Architecture, Any, ForwardPass], HeadMember]
-    runs: bool
-    epochs: int
+    sizes: type[Any]
+    make: Callable[[Architecture, Any, Any], nn.Module]
 
 
-def _monomial_nfn(architecture: Architecture, sizes: MonomialNFNSizes, forward_pass: ForwardPass) -> MonomialNFN:
-    return MonomialNFN(Layout.of(architecture), sizes)
+def load_kind(name: str) -> Kind:
+    """The kind of head of that name in `HEAD_KINDS`."""
+    kind: Kind = import_module(HEAD_KINDS[name].module).KIND
+    return kind
 
 
-def _monomial_probe(architecture: Architecture, sizes: MonomialProbeSizes, forward_pass: ForwardPass) -> MonomialProbe:
-    reason = forward_pass.mismatch(architecture)
-    if reason:
-        raise HeadError(
-            architecture.describe(), reason, "tell how the networks are run by --input-size, --stride and --padding"
-        )
-    return MonomialProbe(architecture, sizes, forward_pass)
+def kind_of(sizes: Any) -> str:
+    """The name of the kind whose file has sizes of this class.
+
+    >>> from nfn_cli.nn import MonomialNFNSizes
+    >>> kind_of(MonomialNFNSizes())
+    'monomial-nfn'
+    """
+    return next(name for name, kind in HEAD_KINDS.items() if kind.module == type(sizes).__module__)
 
 
-KINDS = {
-    "monomial-nfn": Kind("Monomial-NFN (arXiv 2409.11697)", MonomialNFNSizes, _monomial_nfn, runs=False, epochs=60),
-    "monomial-probe": Kind(
-        "Monomial-Probe (learned probes and invariant weight statistics)",
-        MonomialProbeSizes,
-        _monomial_probe,
-        runs=True,
-        epochs=20,
-    ),
-}
+def sizes_of(kind: str, **chosen: Any) -> Any:
+    """Sizes of a kind, those chosen that it has and are not None, the others as usual.
 
-
-def kind_of(sizes: Sizes) -> str:
-    """The name of the kind that has sizes of this class."""
-    return next(name for name, kind in KINDS.items() if type(sizes) is kind.sizes)
+    >>> sizes_of("monomial-inr", channels=8, side=None, mirror=True)
+    MonomialInrSizes(channels=8, equivariant_layers=2, messages=False, hidden=256, dropout=0.1)
+    """
+    sizes = load_kind(kind).sizes
+    own = {field.name for field in fields(sizes)}
+    return sizes(**{name: size for name, size in chosen.items() if name in own and size is not None})

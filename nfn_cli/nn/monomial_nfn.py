@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.nn.equivariant import EquivariantActivation, MonomialLinear
-from nfn_cli.nn.inputs import read_fields
 from nfn_cli.nn.invariant import MonomialInvariant
+from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.layout import Layout
 from nfn_cli.nn.sizes import require_sizes
+from nfn_cli.nn.unit_fields import read_fields
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,11 @@ class MonomialNFN(nn.Module):
         """Length of what tells a population."""
         return self.invariant.out_features
 
-    def read(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
+    def encode(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
         """The fields of a batch of networks, see `read_fields`."""
         return read_fields(self.layout, point, device=device)
 
-    def prepare(self, fields: Sequence[Tensor]) -> None:
+    def fit_normalisation(self, fields: Sequence[Tensor]) -> None:
         """Set the standardising constants from a training population [networks, neurons..., features]."""
         self.standardise.fit(fields)
 
@@ -137,3 +138,6 @@ class Standardise(nn.Module):
             spread = (rows - shift).square().mean(0).sqrt()
             self.get_buffer(f"shift_{position}").copy_(shift)
             self.get_buffer(f"scale_{position}").copy_(torch.where(spread > 0, 1 / spread, 1.0))
+
+
+KIND = Kind(MonomialNFNSizes, lambda architecture, sizes, details: MonomialNFN(Layout.of(architecture), sizes))

@@ -1,7 +1,7 @@
 """Monomial-Probe: an invariant head that runs the network on learned probes and looks at the statistics of its weights.
 
-Both are exactly invariant to scalings, signs and permutations, and neither has what the linear equivariant layers of a
-Monomial-NFN lack: a probe's answer follows from how the entries of all layers play together, and the statistics of the
+Both are exactly invariant to scalings, signs and permutations, and both know what the linear equivariant layers of a
+Monomial-NFN lose: a probe's answer follows from how the entries of all layers play together, and the statistics of the
 `unit` form keep how the entries of a row compare.
 """
 
@@ -15,9 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, NetworkWeights, population_forward
+from nfn_cli.errors import HeadError
 from nfn_cli.nn.forward_pass import ForwardPass
+from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.probes import Probes
 from nfn_cli.nn.sizes import require_sizes
+from nfn_cli.nn.tasks.accuracy import AccuracyDetails
 from nfn_cli.nn.weight_statistics import statistics_count, weight_statistics
 from nfn_cli.precision import fastest_precision
 from nfn_cli.symmetry import unit_scaled
@@ -88,12 +91,12 @@ class MonomialProbe(nn.Module):
             nn.Linear(sizes.hidden, 1),
         )
 
-    def read(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
+    def encode(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
         """What the forward pass takes, see `read_unit_form`."""
         return read_unit_form(point, device)
 
     @torch.no_grad()
-    def prepare(self, inputs: Sequence[Tensor]) -> None:
+    def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         """Standardise every feature by the training population, as the first probes see it."""
         self.mean.zero_()
         self.scale.fill_(1.0)
@@ -103,7 +106,7 @@ class MonomialProbe(nn.Module):
         self.scale.copy_(torch.where(spread > _TINY, 1 / spread, 1.0))
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits [batch] of what `read` gives."""
+        """Logits [batch] of what `encode` gives."""
         return self.logits_and_summary(inputs)[0]
 
     def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -173,3 +176,15 @@ def _described(answers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     by_class = torch.cat([mean_shares, (shares.var(1, correction=0) + _TINY).sqrt()], dim=1)
     described = torch.cat([shares.flatten(1), special.flatten(1), entropy], dim=1)
     return by_class, torch.stack(summaries, dim=1), described
+
+
+def _member(architecture: Architecture, sizes: MonomialProbeSizes, details: AccuracyDetails) -> MonomialProbe:
+    reason = details.forward_pass.mismatch(architecture)
+    if reason:
+        raise HeadError(
+            architecture.describe(), reason, "tell how the networks are run by --input-size, --stride and --padding"
+        )
+    return MonomialProbe(architecture, sizes, details.forward_pass)
+
+
+KIND = Kind(MonomialProbeSizes, _member)

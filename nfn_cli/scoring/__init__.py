@@ -5,17 +5,19 @@
 True
 """
 
+from nfn_cli.nn.tasks import ClassRow, ScoreRow
+from nfn_cli.nn.tasks.accuracy import AccuracyTask
+from nfn_cli.nn.tasks.classification import ClassificationTask
 from nfn_cli.scoring.inputs import Inputs, found
 from nfn_cli.scoring.local import EngineSettings, Scored, Tally, run
 from nfn_cli.scoring.rank import Ranking, RankRow
-from nfn_cli.scoring.rows import ClassRow, ScoreRow, Stamp
+from nfn_cli.scoring.rows import Stamp
 from nfn_cli.scoring.score import assumption_notes, classify, engine_settings, run_engine, score
-from nfn_cli.scoring.tasks import AccuracyTask, ClassTask
 
 __all__ = [
     "AccuracyTask",
     "ClassRow",
-    "ClassTask",
+    "ClassificationTask",
     "EngineSettings",
     "Inputs",
     "RankRow",

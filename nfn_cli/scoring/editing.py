@@ -9,10 +9,9 @@ from pathlib import Path
 from nfn_cli.architectures import Told, read_network
 from nfn_cli.checkpoints import population_of, rewrite_checkpoint
 from nfn_cli.errors import CheckpointError, HeadError, UsageError
-from nfn_cli.nn import choose_head
-from nfn_cli.nn.inr.choose_editor import load_editor, shipped_editors
+from nfn_cli.nn import Head, choose_head, load_head, shipped_heads_of
 from nfn_cli.nn.inr.edit_file import edited_tensors
-from nfn_cli.nn.inr.editor import Editor
+from nfn_cli.shipped import EDIT
 
 
 @dataclass(frozen=True)
@@ -44,19 +43,21 @@ class EditHeads:
 
     def __init__(self, edit: str | None, name: str | None, device: str) -> None:
         self._device = device
-        self._loaded: dict[str, Editor] = {}
+        self._loaded: dict[str, Head] = {}
         if name is None:
-            self.configs = shipped_editors(edit)
+            shipped = shipped_heads_of(EDIT)
+            self.configs = {own: config for own, config in shipped.items() if edit in (None, config.details.edit)}
             return
-        editor = load_editor(name, device)
-        if edit not in (None, editor.config.edit):
-            raise UsageError(f"--edit {edit}", f"{name} does {editor.config.edit}", "leave out --edit or --head")
+        editor = load_head(name, device, task=EDIT)
+        does = editor.config.details.edit
+        if edit not in (None, does):
+            raise UsageError(f"--edit {edit}", f"{name} does {does}", "leave out --edit or --head")
         self.configs, self._loaded = {name: editor.config}, {name: editor}
 
-    def named(self, name: str) -> Editor:
+    def named(self, name: str) -> Head:
         """The head of that name."""
         if name not in self._loaded:
-            self._loaded[name] = load_editor(name, self._device)
+            self._loaded[name] = load_head(name, self._device, task=EDIT)
         return self._loaded[name]
 
 

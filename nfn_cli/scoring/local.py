@@ -16,13 +16,13 @@ from typing import Any, Generic
 
 from nfn_cli.checkpoints import is_address
 from nfn_cli.errors import CheckpointError, NfnError
+from nfn_cli.nn.tasks import Row, RowTask
 from nfn_cli.scoring.amount import Ahead, bytes_of, jobs_for, most_jobs, work_of
 from nfn_cli.scoring.crew import Crew, Given, KilledError, first_finished
 from nfn_cli.scoring.machine import MORE_MEMORY, memory
 from nfn_cli.scoring.predicting import Predictor, ScoredChunk
 from nfn_cli.scoring.reading import MEMBERS_TOGETHER, Group, ReadChunk, ReadSettings, Source, member_name, read_chunk
 from nfn_cli.scoring.rows import Stamp
-from nfn_cli.scoring.tasks import Row, Task
 from nfn_cli.threads import LARGE, numbers_in, threads_for
 
 # A chunk: what is read, and on a CPU scored, in one go.
@@ -89,7 +89,7 @@ class Tally:
 
 
 def run(
-    task: Task[Row], paths: Iterable[str], settings: EngineSettings, tally: Tally
+    task: RowTask[Row], paths: Iterable[str], settings: EngineSettings, tally: Tally
 ) -> Generator[list[Scored[Row]], None, None]:
     """Score files, some rows at a time. Closing the generator ends what is under way.
 
@@ -104,7 +104,7 @@ def run(
 
 
 def _run(
-    task: Task[Row],
+    task: RowTask[Row],
     paths: Iterable[str],
     settings: EngineSettings,
     tally: Tally,
@@ -131,14 +131,14 @@ class _Growing(Generic[Row]):
 
     def __init__(
         self,
-        task: Task[Row],
+        task: RowTask[Row],
         predictor: Predictor[Row],
         reading: ReadSettings,
         settings: EngineSettings,
         tally: Tally,
         ahead: Ahead,
     ) -> None:
-        self._task: Task[Row] = task
+        self._task: RowTask[Row] = task
         self._predictor: Predictor[Row] = predictor
         self._reading, self._settings, self._tally, self._ahead = reading, settings, tally, ahead
         self._on_gpu = not _scores_in_processes(settings.device)
@@ -295,7 +295,7 @@ class _Pooled(Generic[Row]):
 
     def __init__(
         self,
-        task: Task[Row],
+        task: RowTask[Row],
         predictor: Predictor[Row],
         reading: ReadSettings,
         settings: EngineSettings,

@@ -11,16 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
-from nfn_cli.nn import contents_of, head_folder
+from nfn_cli.nn import contents_of, folder_of_head
+from nfn_cli.nn.choose import asked_heads
+from nfn_cli.nn.tasks import RowTask
 from nfn_cli.scoring.local import EngineSettings
-from nfn_cli.scoring.tasks import Task
 
 # Of a digest; enough to tell one head from another.
 _DIGITS = 12
 _AUTOMATIC = "shipped"
 
 
-def made_with(task: Task[Any], settings: EngineSettings) -> str:
+def made_with(task: RowTask[Any], settings: EngineSettings) -> str:
     """The head with a hash of its contents, and every setting that changes rows, such as `head=a@1f dtype=float32`.
 
     Where no head was named it is a hash over all that may be chosen: another one among them may choose another.
@@ -46,13 +47,13 @@ def difference(old: str, new: str) -> str:
     )
 
 
-def _head(task: Task[Any], named: str | None) -> str:
+def _head(task: RowTask[Any], named: str | None) -> str:
     if named is not None:
-        folder = head_folder(named)
+        folder = folder_of_head(named)
         return f"{folder.resolve().name}@{contents_of(folder)[:_DIGITS]}"
     all_of_them = hashlib.sha256()
-    for name in task.configs():
-        all_of_them.update(f"{name}@{contents_of(head_folder(name))}\n".encode())
+    for name in asked_heads(task):
+        all_of_them.update(f"{name}@{contents_of(folder_of_head(name))}\n".encode())
     return f"{_AUTOMATIC}@{all_of_them.hexdigest()[:_DIGITS]}"
 
 

@@ -12,11 +12,13 @@ import torch
 
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import CheckpointError, HeadError
+from nfn_cli.nn.choose import asked_heads, load_head
+from nfn_cli.nn.head import Head
+from nfn_cli.nn.tasks import Row, RowTask
 from nfn_cli.scoring.device import is_missing_operator, tell_once
 from nfn_cli.scoring.machine import MORE_MEMORY, is_out_of_memory
 from nfn_cli.scoring.reading import ReadChunk
-from nfn_cli.scoring.rows import ClassRow, ScoreRow, Stamp
-from nfn_cli.scoring.tasks import Row, Task
+from nfn_cli.scoring.rows import Stamp
 
 # What goes through a head at once, in weights, for which a head keeps some thirty channels each.
 _LARGEST_BATCH = 1 << 21
@@ -49,14 +51,16 @@ class Predictor(Generic[Row]):
         HeadError: there is no such head.
     """
 
-    def __init__(self, task: Task[Row], named: Any, device: str, dtype: str = "float32", batch_size: int = 512) -> None:
-        self._task: Task[Row] = task
+    def __init__(
+        self, task: RowTask[Row], named: Any, device: str, dtype: str = "float32", batch_size: int = 512
+    ) -> None:
+        self._task: RowTask[Row] = task
         self._device, self._dtype, self._batch = device, dtype, batch_size
-        self._loaded: dict[str, Any] = {}
+        self._loaded: dict[str, Head] = {}
         if named is None:
-            self.accepted = {name: config.accepted for name, config in task.configs().items()}
+            self.accepted = {name: config.accepted for name, config in asked_heads(task).items()}
         else:
-            head = task.load(named, device) if isinstance(named, str) else named
+            head = load_head(named, device, task=task.name) if isinstance(named, str) else named
             self._loaded[head.name] = head
             self.accepted = {head.name: head.config.accepted}
 
@@ -95,7 +99,7 @@ class Predictor(Generic[Row]):
         """Rows of networks of one architecture, from the head whose population each is nearest to, or from the first
         that reads them."""
         rows = self._predicted(name, names, point)
-        if not self._task.seeks:
+        if not self._task.asks_all:
             return rows
         others = [own for own, accepted in self.accepted.items() if not accepted.mismatch(point.architecture)]
         for other in others[others.index(name) + 1 :]:
@@ -110,9 +114,10 @@ class Predictor(Generic[Row]):
         """Rows of networks of one architecture."""
         try:
             if name not in self._loaded:
-                self._loaded[name] = self._task.load(name, self._device)
+                self._loaded[name] = load_head(name, self._device, task=self._task.name)
         except HeadError as error:
             return [self._task.failed(own, error) for own in names]
+        head = self._loaded[name]
         size = max(1, min(self._batch, _LARGEST_BATCH // point.architecture.parameter_count))
         rows: list[Row] = []
         while len(rows) < len(names):
@@ -121,7 +126,7 @@ class Predictor(Generic[Row]):
             batch = NetworkWeights(point.architecture, part)
             try:
                 with torch.autocast(self._device, torch.bfloat16, enabled=self._dtype == "bfloat16"):
-                    rows += self._task.rows(self._loaded[name], names[start:stop], batch)
+                    rows += self._task.rows(head, names[start:stop], head.predict(batch))
             except (MemoryError, RuntimeError, TypeError) as error:
                 if is_missing_operator(error, self._device):
                     self._leave_device()
@@ -153,6 +158,5 @@ def _joined(points: Sequence[NetworkWeights]) -> NetworkWeights:
     )
 
 
-def _distance(row: ScoreRow | ClassRow) -> float:
-    distance = row.distance if isinstance(row, ClassRow) else None
-    return math.inf if distance is None else distance
+def _distance(row: Any) -> float:
+    return math.inf if row.distance is None else row.distance

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nfn_cli.checkpoints import natural_key
+from nfn_cli.nn.tasks import ScoreRow
 from nfn_cli.scoring.formats import rounded
-from nfn_cli.scoring.rows import ScoreRow
 
 
 @dataclass(frozen=True)

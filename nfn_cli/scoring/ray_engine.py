@@ -19,17 +19,17 @@ from typing import Any
 
 from nfn_cli.checkpoints import fetched, is_address, population_of
 from nfn_cli.errors import CheckpointError, DataError
+from nfn_cli.nn.tasks import Row, RowTask
 from nfn_cli.scoring.local import EngineSettings, Scored, Tally
 from nfn_cli.scoring.predicting import Predictor
 from nfn_cli.scoring.reading import MEMBERS_TOGETHER, ReadSettings, Source, member_name, read_chunk
-from nfn_cli.scoring.tasks import Row, Task
 
 _CHUNK = 64
 _LARGEST = 1 << 34
 
 
 def run_ray(
-    task: Task[Row], paths: Iterable[str], settings: EngineSettings, tally: Tally, *, device: str = "auto"
+    task: RowTask[Row], paths: Iterable[str], settings: EngineSettings, tally: Tally, *, device: str = "auto"
 ) -> Iterator[list[Scored[Row]]]:
     """Score files on the Ray cluster that `RAY_ADDRESS` names, or on one started here.
 
@@ -58,7 +58,7 @@ def run_ray(
 
 def _rows(
     ray: Any,
-    task: Task[Row],
+    task: RowTask[Row],
     paths: Iterable[str],
     settings: EngineSettings,
     tally: Tally,

@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nfn_cli.architectures import canonical_activation
 from nfn_cli.errors import ArchitectureError, UsageError
 from nfn_cli.nn import Head
+from nfn_cli.nn.tasks import ClassRow, Row, RowTask, ScoreRow
+from nfn_cli.nn.tasks.accuracy import AccuracyTask
+from nfn_cli.nn.tasks.classification import ClassificationTask
 from nfn_cli.phrases import assumption
 from nfn_cli.scoring.device import resolve_device
 from nfn_cli.scoring.inputs import Inputs, found
 from nfn_cli.scoring.local import EngineSettings, Scored, Tally, run
 from nfn_cli.scoring.reading import ONE_CHAIN
-from nfn_cli.scoring.rows import ClassRow, ScoreRow
-from nfn_cli.scoring.tasks import AccuracyTask, ClassTask, Row, Task
-
-if TYPE_CHECKING:  # what predicts accuracies starts sooner without
-    from nfn_cli.nn.inr.classifier import Classifier
 
 Path = str | os.PathLike[str]
 
@@ -87,7 +85,7 @@ def score(
 def classify(
     paths: Path | Iterable[Path],
     *,
-    head: Path | Classifier | None = None,
+    head: Path | Head | None = None,
     top: int = 3,
     device: str = "auto",
     activation: str | None = None,
@@ -105,7 +103,7 @@ def classify(
     """Classify every implicit neural representation in some files: what `nfn classify-inr` does.
 
     Args:
-        head: as in `score`, but a head that classifies; loaded by `nfn_cli.load_classifier`.
+        head: as in `score`, but a head that classifies; loaded by `nfn_cli.load_head`.
         top: number of classes that a row tells the probability of.
 
     Yields:
@@ -115,11 +113,11 @@ def classify(
     """
     settings = engine_settings(head, device, activation, jobs, ordered, batch_size, dtype, engine=engine)
     inputs = Inputs(_listed(paths), None, include, exclude, limit)
-    return _rows(ClassTask(top), inputs, settings, engine, device, on_row, on_note)
+    return _rows(ClassificationTask(top), inputs, settings, engine, device, on_row, on_note)
 
 
 def engine_settings(
-    head: Path | Head | Classifier | None,
+    head: Path | Head | None,
     device: str,
     activation: str | None,
     jobs: int | None,
@@ -163,7 +161,7 @@ def engine_settings(
 
 
 def run_engine(
-    task: Task[Row], paths: Iterable[str], settings: EngineSettings, tally: Tally, *, engine: str, device: str
+    task: RowTask[Row], paths: Iterable[str], settings: EngineSettings, tally: Tally, *, engine: str, device: str
 ) -> Generator[list[Scored[Row]], None, None]:
     """Score files with an engine, see `nfn_cli.scoring.local.run` and `nfn_cli.scoring.ray_engine.run_ray`."""
     if engine == "local":
@@ -196,7 +194,7 @@ def _listed(paths: Path | Iterable[Path]) -> list[str]:
 
 
 def _rows(
-    task: Task[Row],
+    task: RowTask[Row],
     inputs: Inputs,
     settings: EngineSettings,
     engine: str,

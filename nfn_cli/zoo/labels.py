@@ -35,12 +35,19 @@ class Label:
     """What fitting and evaluating a head needs to know of one checkpoint.
 
     Checkpoints of one training run resemble each other, so every split is made by `run`.
+
+    Attributes:
+        file, index: where it is: a file, and its place along a packed file's population axis (else None).
+        run: equal for checkpoints that no split may part.
+        target: what a head predicts, an accuracy or the number of a class.
+        split: the part that the table puts it into, such as "test"; empty where the table says nothing.
     """
 
     file: str
     index: int | None
     run: str
-    accuracy: float
+    target: float
+    split: str = ""
 
 
 def write_labels(folder: Path, rows: Sequence[ZooRow]) -> None:

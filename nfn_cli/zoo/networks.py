@@ -15,30 +15,45 @@ from nfn_cli.architectures import NetworkWeights
 from nfn_cli.checkpoints import find_checkpoints, population_of
 from nfn_cli.errors import DataError
 from nfn_cli.zoo.labels import LABELS_FILE, RUN_COLUMN, Label, read_labels
-from nfn_cli.zoo.points import confined, read_points, selected
+from nfn_cli.zoo.listed_networks import confined, read_listed, selected
 
 
 @dataclass(frozen=True)
 class LabelledNetworks:
-    """N networks of one architecture with their accuracies."""
+    """N networks of one architecture, and what is known of each.
 
-    point: NetworkWeights  # tensors float32 or float64 [N, *shape]
-    accuracies: Tensor  # float64 [N]
-    runs: tuple[str, ...]  # the training run of each; equal for checkpoints of one run
+    Attributes:
+        point: tensors float32 or float64 [N, *shape].
+        targets: accuracies float64 [N], NaN where nobody knows them, or classes int64 [N].
+        runs: the training run of each, or the picture that it represents: no split parts those of one run.
+        files: where each is, as its table lists it.
+        splits: the part that the table puts each into, such as "test"; empty where it says nothing.
+    """
+
+    point: NetworkWeights
+    targets: Tensor
+    runs: tuple[str, ...]
     files: tuple[str, ...]
+    splits: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.runs)
 
     def select(self, indices: Sequence[int]) -> LabelledNetworks:
         """The networks at these positions, in their order."""
-        chosen = torch.tensor(indices, dtype=torch.int64)
         return LabelledNetworks(
             selected(self.point, indices),
-            self.accuracies[chosen],
-            tuple(self.runs[i] for i in indices),
-            tuple(self.files[i] for i in indices),
+            self.targets[torch.tensor(indices, dtype=torch.int64)],
+            *(tuple(values[i] for i in indices) for values in (self.runs, self.files, self.splits)),
         )
+
+    def part(self, split: str) -> LabelledNetworks:
+        """The networks that their table puts into a part, such as "test"."""
+        return self.select([position for position, own in enumerate(self.splits) if own == split])
+
+    def first(self, count: int | None) -> LabelledNetworks:
+        """As many of the networks, or all there are; None takes all."""
+        return self.select(range(len(self))[:count])
 
 
 def read_networks(
@@ -77,11 +92,11 @@ def read_networks(
         rows = [row for row in rows if _is_file(row.file, data, table)]
         if not rows:
             raise DataError(data, f"{table} has no row for this file", "give the CSV of this file")
-    return _read_rows(
+    return read_labelled(
         rows,
         lambda name: confined(folder, name, table) if os.path.isdir(data) else data,
-        activation,
-        default_activation,
+        activation=activation,
+        default_activation=default_activation,
     )
 
 
@@ -107,17 +122,30 @@ def read_unlabelled(
         if count is None:
             rows.append(Label(str(path), None, str(path), math.nan))
         rows += [Label(str(path), index, f"{path}:{index}", math.nan) for index in range(count or 0)]
-    return _read_rows(rows, Path, activation, default_activation)
+    return read_labelled(rows, Path, activation=activation, default_activation=default_activation)
 
 
-def _read_rows(
-    rows: Sequence[Label], path_of: Callable[[str], Path], activation: str | None, default_activation: str | None
+def read_labelled(
+    rows: Sequence[Label],
+    path_of: Callable[[str], Path],
+    *,
+    dtype: torch.dtype = torch.float64,
+    activation: str | None = None,
+    default_activation: str | None = None,
 ) -> LabelledNetworks:
+    """The networks of some rows, in their order.
+
+    Args:
+        rows, path_of, activation, default_activation: as in `read_listed`.
+        dtype: of the targets.
+
+    Raises:
+        DataError, CheckpointError, ArchitectureError: as in `read_listed`.
+    """
     return LabelledNetworks(
-        read_points(rows, path_of, activation=activation, default_activation=default_activation),
-        torch.tensor([row.accuracy for row in rows], dtype=torch.float64),
-        tuple(row.run for row in rows),
-        tuple(row.file for row in rows),
+        read_listed(rows, path_of, activation=activation, default_activation=default_activation),
+        torch.tensor([row.target for row in rows], dtype=dtype),
+        *(tuple(getattr(row, name) for row in rows) for name in ("run", "file", "split")),
     )
 
 

@@ -16,7 +16,7 @@ from nfn_cli.architectures import (
     to_plain_range,
 )
 from nfn_cli.checkpoints import read_checkpoint, save_tensors
-from nfn_cli.nn.inr.choose_editor import load_editor
+from nfn_cli.nn import load_head
 from nfn_cli.nn.inr.edit_file import edited_tensors
 
 SAMPLE = Path(__file__).parents[1] / "inrs" / "mnist-3.safetensors"
@@ -62,7 +62,7 @@ def test_the_class_is_that_of_what_the_network_shows(other: Path) -> None:
 
 
 def test_an_edit_keeps_the_range(other: Path, shown: tuple[float, float]) -> None:
-    head = load_editor("dilate-mnist").to(torch.float64)
+    head = load_head("dilate-mnist").to(torch.float64)
     first, second = read_checkpoint(SAMPLE), read_checkpoint(other)
     plain = edited_tensors(first, read_weights(first), head)
     found = edited_tensors(second, read_weights(second), head)

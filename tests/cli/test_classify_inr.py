@@ -16,8 +16,7 @@ from torch import Tensor
 
 from nfn_cli.architectures import Layer, chain
 from nfn_cli.checkpoints import POPULATION_KEY
-from nfn_cli.nn import Accepted
-from nfn_cli.nn.inr import Classifier, ClassifierConfig, ClassifierModel, CoordinateProbeSizes
+from nfn_cli.nn import Accepted, ClassDetails, CoordinateProbeSizes, Head, HeadConfig
 
 Nfn = Callable[..., tuple[int, str, str]]
 Save = Callable[..., Path]
@@ -34,11 +33,10 @@ def inr(width: int, hidden_layers: int = 2) -> list[Layer]:
 def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a head that nobody trained."""
     torch.manual_seed(0)
-    config = ClassifierConfig(
-        Accepted.of(chain(inr(5), activation="sin")), CoordinateProbeSizes(side=8, channels=2), CLASSES
-    )
+    sizes = CoordinateProbeSizes(side=8, channels=2)
+    config = HeadConfig(Accepted.of(chain(inr(5), activation="sin")), sizes, ClassDetails(CLASSES))
     folder = tmp_path_factory.mktemp("heads") / "animals"
-    Classifier("animals", config, ClassifierModel(config).eval()).save(folder, "")
+    Head("animals", config, config.new_model().eval()).save(folder, "")
     return folder
 
 
@@ -270,7 +268,7 @@ def test_a_failure_half_way_leaves_no_file_and_the_old_one_alone(
     def broken(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Classifier, "classify", broken)
+    monkeypatch.setattr(Head, "predict", broken)
     old, new = tmp_path / "old.json", tmp_path / "new.json"
     old.write_text("precious")
     before = {path.name for path in tmp_path.iterdir()} | {"a.safetensors"}

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from nfn_cli.architectures import Layer, chain
 from nfn_cli.checkpoints import POPULATION_KEY
-from nfn_cli.nn.accepted import Accepted
-from nfn_cli.nn.inr.editor import Editor, EditorConfig
+from nfn_cli.nn import Accepted, EditDetails, Head, HeadConfig
 from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
 
 Nfn = Callable[..., Any]
@@ -42,9 +41,9 @@ def head(tmp_path: Path) -> Path:
     layers = [Layer(str(i), "linear", n, m) for i, (n, m) in enumerate(itertools.pairwise((2, 6, 5, 1)))]
     torch.manual_seed(0)
     sizes = FunctionEditorSizes(channels=4, depth=1, steps=2)
-    config = EditorConfig(Accepted.of(chain(layers, activation="sin")), "dilate", (6, 6), sizes)
+    config = HeadConfig(Accepted.of(chain(layers, activation="sin")), sizes, EditDetails("dilate", (6, 6)))
     folder = tmp_path / "my-head"
-    Editor("my-head", config, config.make().eval()).save(folder, "a card")
+    Head("my-head", config, config.new_model().eval()).save(folder, "a card")
     return folder
 
 

@@ -211,10 +211,10 @@ def inr(tmp_path: Path) -> Path:
 ANEW = "nothing is kept, the same command begins anew"
 WORK: dict[str, tuple[list[object], str, str]] = {
     "train": (["IN", "--out", "OUT"], "nfn_cli.learning.train_head", f"OUT: interrupted; {ANEW}"),
-    "train-inr": (["IN", "--out", "OUT"], "nfn_cli.learning.inr.train_classifier", f"OUT: interrupted; {ANEW}"),
+    "train-inr": (["IN", "--out", "OUT"], "nfn_cli.learning.train_head", f"OUT: interrupted; {ANEW}"),
     "train-editor": (
         ["IN", "--edit", "erode", "--out", "OUT"],
-        "nfn_cli.learning.inr.train_editor",
+        "nfn_cli.learning.train_head",
         f"OUT: interrupted; {ANEW}",
     ),
     "evaluate": (["small-cnn-relu", "IN"], "nfn_cli.learning.evaluate_head", "interrupted; nothing was written"),

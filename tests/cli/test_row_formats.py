@@ -15,8 +15,15 @@ from safetensors.torch import save_file
 
 from nfn_cli.architectures import Layer, chain
 from nfn_cli.cli.scoring_options import ScoreFormat
-from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes
-from nfn_cli.nn.inr import Classifier, ClassifierConfig, ClassifierModel, CoordinateProbeSizes
+from nfn_cli.nn import (
+    Accepted,
+    AccuracyDetails,
+    ClassDetails,
+    CoordinateProbeSizes,
+    Head,
+    HeadConfig,
+    MonomialNFNSizes,
+)
 from nfn_cli.scoring import ClassRow, ScoreRow
 from nfn_cli.scoring.files import RESUMABLE, columns_of
 
@@ -30,12 +37,14 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A head for each command, of random weights."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("heads")
-    config = HeadConfig(Accepted.of(INR), MonomialNFNSizes(4, 1, 4, 8, 0.0), members=1)
-    head = Head("predict-accuracy", config, Ensemble(config).eval())
+    config = HeadConfig(Accepted.of(INR), MonomialNFNSizes(4, 1, 4, 8, 0.0), AccuracyDetails())
+    head = Head("predict-accuracy", config, config.new_model().eval())
     head.model.calibration.radii.fill_(0.3)
     head.save(folder / "predict-accuracy", "")
-    classes = ClassifierConfig(Accepted.of(INR), CoordinateProbeSizes(side=8, channels=2), ("cat", "polar bear"))
-    Classifier("classify-inr", classes, ClassifierModel(classes).eval()).save(folder / "classify-inr", "")
+    classes = HeadConfig(
+        Accepted.of(INR), CoordinateProbeSizes(side=8, channels=2), ClassDetails(("cat", "polar bear"))
+    )
+    Head("classify-inr", classes, classes.new_model().eval()).save(folder / "classify-inr", "")
     return folder
 
 

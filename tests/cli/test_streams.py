@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 # What the commands import, once and not in every fork.
-import nfn_cli.nn.inr.choose_classifier
+import nfn_cli.nn.tasks.classification
 import nfn_cli.pictures
 import nfn_cli.scoring
 import nfn_cli.symmetry  # noqa: F401

@@ -14,8 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Layer, chain
-from nfn_cli.nn import Ensemble, Head, HeadConfig
-from nfn_cli.nn.accepted import Accepted
+from nfn_cli.nn import Accepted, AccuracyDetails, Head, HeadConfig, MonomialNFNSizes
 
 Nfn = Callable[..., Any]
 Factory = Callable[[], nn.Module]
@@ -319,9 +318,9 @@ def test_a_head_for_another_group_fails(tmp_path: Path, nfn: Nfn, monkeypatch: p
     one = saved(tmp_path / "one.safetensors", mlp, "relu")
     # A head for tanh knows no scales, so they change what it says.
     layers = [Layer("a", "linear", 4, 9), Layer("b", "linear", 9, 7), Layer("c", "linear", 7, 3)]
-    config = HeadConfig(Accepted.of(chain(layers, activation="tanh")))
+    config = HeadConfig(Accepted.of(chain(layers, activation="tanh")), MonomialNFNSizes(), AccuracyDetails())
     torch.manual_seed(0)
-    Head("signs", config, Ensemble(config)).save(tmp_path / "signs", "")
+    Head("signs", config, config.new_model()).save(tmp_path / "signs", "")
     monkeypatch.setattr(Accepted, "mismatch", lambda *_: None)
     finished = nfn("verify", one, "--head", tmp_path / "signs")
     assert finished.code == 1

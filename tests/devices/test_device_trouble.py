@@ -98,9 +98,9 @@ def test_the_program_lets_mps_fall_back_before_torch_is_there() -> None:
 
 
 COMMANDS: dict[str, tuple[str, list[Any]]] = {
-    "edit-inr": ("nfn_cli.nn.inr.editor.Editor.changes", ["edit-inr", INR, "--edit", "erode", "-o", "out.safetensors"]),
+    "edit-inr": ("nfn_cli.nn.head.Head.predict", ["edit-inr", INR, "--edit", "erode", "-o", "out.safetensors"]),
     "evaluate": ("nfn_cli.nn.head.Head.predict", ["evaluate", "small-cnn-relu", TESTS / "population" / "relu"]),
-    "predict-accuracy": ("nfn_cli.scoring.tasks.load_head", ["predict-accuracy", SAMPLE]),
+    "predict-accuracy": ("nfn_cli.scoring.predicting.load_head", ["predict-accuracy", SAMPLE]),
     "zoo inr": (
         "nfn_cli.zoo.inr.generate.load_images",
         ["zoo", "inr", "--data", "x", "--count", "1", "--out", "zoo"],

@@ -14,32 +14,32 @@ from torch import Tensor
 from nfn_cli import precision
 from nfn_cli.architectures import NetworkWeights, read_weights
 from nfn_cli.checkpoints import read_checkpoint
-from nfn_cli.learning import calibrating
-from nfn_cli.learning.fitting import FitSettings, fit_ensemble
-from nfn_cli.learning.inr import calibration
-from nfn_cli.learning.inr.edit_evaluation import edit_all
-from nfn_cli.learning.inr.edit_fit import EditFit
-from nfn_cli.learning.inr.editing import EditSettings, fitted_editor
+from nfn_cli.learning import EditFit, FitSettings, accuracy_calibration, class_calibration
+from nfn_cli.learning.edit_report import edit_all
+from nfn_cli.learning.editor_fit import editor_stages
+from nfn_cli.learning.fitting import ensemble_stages, fit_stages
 from nfn_cli.learning.member_fit import class_loss
-from nfn_cli.nn.accepted import Accepted
-from nfn_cli.nn.calibration import Calibration, curved
-from nfn_cli.nn.forward_pass import ForwardPass
-from nfn_cli.nn.head import Ensemble, Head, HeadConfig, read_head
-from nfn_cli.nn.head_folder import read_record, task_of
-from nfn_cli.nn.inr.classifier import Classifier, ClassifierConfig, ClassifierModel, read_classifier
-from nfn_cli.nn.inr.editor import read_editor
-from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS
-from nfn_cli.nn.inr.kinds import INR_KINDS
-from nfn_cli.nn.kinds import KINDS
+from nfn_cli.nn import (
+    Accepted,
+    AccuracyDetails,
+    ClassDetails,
+    EditDetails,
+    ForwardPass,
+    Head,
+    HeadConfig,
+    read_head,
+    shipped_heads_of,
+    sizes_of,
+)
+from nfn_cli.nn.calibrated_accuracy import Calibration, curved
+from nfn_cli.nn.names import HEAD_KINDS, kinds_of
 from nfn_cli.nn.probes import Probes
-from nfn_cli.shipped import models_folder, shipped_heads
+from nfn_cli.shipped import models_folder
 from nfn_cli.zoo import LabelledNetworks
 from nfn_cli.zoo.hyperparameters import draw_hyperparameters
 from nfn_cli.zoo.images import ImageSet
 from nfn_cli.zoo.inr.fit import Budget
 from nfn_cli.zoo.inr.generate import _fit_part, _Part, _Shared
-from nfn_cli.zoo.inr.labels import InrRow
-from nfn_cli.zoo.inr.read import LabelledInrs
 from nfn_cli.zoo.inr.siren import Siren
 from nfn_cli.zoo.small_cnn import SmallCnn
 from nfn_cli.zoo.trainer import TrainingImages, train_group
@@ -80,17 +80,13 @@ def read_by(name: str) -> NetworkWeights:
     return several(TESTS / "samples" / f"{name.rpartition('-')[2]}-1.safetensors")
 
 
-def inrs(count: int = NETWORKS) -> LabelledInrs:
+def inrs() -> LabelledNetworks:
     point = several(TESTS / "inrs" / "mnist-1.safetensors")
-    rows = tuple(InrRow("part", place, "train", place, 0, place % 2, 30.0) for place in range(count))
-    return LabelledInrs(point, rows)
+    names = tuple(map(str, range(NETWORKS)))
+    return LabelledNetworks(point, torch.arange(NETWORKS) % 2, names, names, ("train",) * NETWORKS)
 
 
-def heads(task: str) -> list[str]:
-    return [name for name in shipped_heads() if task_of(read_record(models_folder() / name)) == task]
-
-
-@pytest.mark.parametrize("name", heads("predict-accuracy"))
+@pytest.mark.parametrize("name", shipped_heads_of("predict-accuracy"))
 def test_a_head_predicts_on_one_device(name: str, float64: bool) -> None:
     with foreign_device(float64=float64) as device:
         head = read_head(models_folder() / name, FOREIGN)
@@ -100,78 +96,77 @@ def test_a_head_predicts_on_one_device(name: str, float64: bool) -> None:
         assert values.shape == (NETWORKS,) and values.device.type == "cpu"
 
 
-@pytest.mark.parametrize("name", heads("classify-inr"))
+@pytest.mark.parametrize("name", shipped_heads_of("classify-inr"))
 def test_a_head_classifies_on_one_device(name: str, float64: bool) -> None:
     with foreign_device(float64=float64) as device:
-        head = read_classifier(models_folder() / name, FOREIGN)
-        found = head.classify(read_by(name))
+        head = read_head(models_folder() / name, FOREIGN)
+        found = head.predict(read_by(name))
     assert device.operators > 100 and device.moved >= 3
     for values in (found.probabilities, found.in_distribution, found.distance):
         assert len(values) == NETWORKS and values.device.type == "cpu"
 
 
-@pytest.mark.parametrize("name", heads("edit-inr"))
+@pytest.mark.parametrize("name", shipped_heads_of("edit-inr"))
 def test_a_head_edits_on_one_device(name: str, float64: bool) -> None:
     with foreign_device(float64=float64) as device:
-        head = read_editor(models_folder() / name, FOREIGN)
-        found = head.edit(read_by(name))
+        head = read_head(models_folder() / name, FOREIGN)
+        found = head.predict(read_by(name))
     assert device.operators > 100 and device.moved >= 3
     assert {tensor.device.type for tensor in found.tensors.values()} == {"cpu"}
     own = next(head.model.parameters())
     assert own.dtype is (torch.float64 if float64 else torch.float32)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds_of("predict-accuracy"))
 def test_a_head_is_fitted_and_calibrated_on_one_device(
     kind: str, float64: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     point = read_by("relu")
     runs = tuple(map(str, range(NETWORKS)))
-    networks = LabelledNetworks(point, torch.linspace(0.1, 0.9, NETWORKS, dtype=torch.float64), runs, runs)
-    space = ForwardPass((28, 28), 2, 0) if KINDS[kind].runs else ForwardPass()
-    config = HeadConfig(Accepted.of(point.architecture), KINDS[kind].sizes(), members=2, forward_pass=space)
+    networks = LabelledNetworks(point, torch.linspace(0.1, 0.9, NETWORKS, dtype=torch.float64), runs, runs, runs)
+    space = ForwardPass((28, 28), 2, 0) if HEAD_KINDS[kind].runs else ForwardPass()
+    config = HeadConfig(Accepted.of(point.architecture), sizes_of(kind), AccuracyDetails(forward_pass=space), members=2)
     with foreign_device(float64=float64) as device:
-        model = Ensemble(config).to(FOREIGN)
+        model = config.new_model().to(FOREIGN)
         settings = FitSettings(epochs=1, batch_size=3)
-        targets = networks.accuracies.to(FOREIGN, torch.float32)
-        fit_ensemble(model, model.read(point), targets, settings, left_out=[[0, 1], [2]])
+        targets = networks.targets.to(FOREIGN, torch.float32)
+        fit_stages(ensemble_stages(model, model.encode(point), targets, settings, left_out=[[0, 1], [2]]))
         head = Head("own", config, model.eval())
         before = device.moved
         # What is fitted to zeros is no curve; that it is put onto the device is what is tested.
-        monkeypatch.setattr(calibrating, "fitted_curve", lambda *_: torch.zeros(3))
-        calibrating.calibrate(head, networks, networks, [[0, 1], [2]], 0)
+        monkeypatch.setattr(accuracy_calibration, "fitted_curve", lambda *_: torch.zeros(3))
+        accuracy_calibration.calibrate(head, networks, networks, [[0, 1], [2]], 0)
         head.predict(point)
     assert device.moved > before and {buffer.device.type for buffer in model.buffers()} == {FOREIGN}
 
 
-@pytest.mark.parametrize("kind", INR_KINDS)
+@pytest.mark.parametrize("kind", kinds_of("classify-inr"))
 def test_a_classifier_is_fitted_and_calibrated_on_one_device(kind: str, float64: bool) -> None:
     networks = inrs()
     accepted = Accepted.of(networks.point.architecture)
-    config = ClassifierConfig(accepted, INR_KINDS[kind].sizes(channels=4), ("a", "b"), members=2)
+    config = HeadConfig(accepted, sizes_of(kind, channels=4), ClassDetails(("a", "b")), members=2)
     with foreign_device(float64=float64) as device:
-        model = ClassifierModel(config).to(FOREIGN)
-        fit_ensemble(
-            model,
-            model.read(networks.point),
-            networks.labels.to(FOREIGN),
-            FitSettings(epochs=1, batch_size=3),
-            loss=class_loss,
-        )
-        head = Classifier("own", config, model.eval())
-        calibration.calibrate(head, networks, networks, 0)
-        head.classify(networks.point)
+        model = config.new_model().to(FOREIGN)
+        inputs, targets = model.encode(networks.point), networks.targets.to(FOREIGN)
+        settings = FitSettings(epochs=1, batch_size=3)
+        fit_stages(ensemble_stages(model, inputs, targets, settings, loss=class_loss))
+        head = Head("own", config, model.eval())
+        class_calibration.calibrate(head, networks, networks, 0)
+        head.predict(networks.point)
     assert device.operators > 1_000 and {buffer.device.type for buffer in model.buffers()} == {FOREIGN}
 
 
-@pytest.mark.parametrize("kind", EDITOR_KINDS)
-def test_an_editor_is_fitted_and_measured_on_one_device(kind: str, float64: bool, tmp_path: Path) -> None:
-    sizes = EDITOR_KINDS[kind].sizes(channels=4)
+@pytest.mark.parametrize("kind", kinds_of("edit-inr"))
+def test_an_editor_is_fitted_and_measured_on_one_device(kind: str, float64: bool) -> None:
+    networks = inrs()
+    accepted = Accepted.of(networks.point.architecture)
+    config = HeadConfig(accepted, sizes_of(kind, channels=4), EditDetails("erode", (8, 8)))
     fit = EditFit(epochs=1, batch_size=3, tuning=1, tuning_batch=2)
-    settings = EditSettings(edit="erode", picture=(8, 8), kind=kind, sizes=sizes, fit=fit)
     with foreign_device(float64=float64) as device:
-        head = fitted_editor(inrs(), "own", settings, tmp_path, FOREIGN)
-        measured = edit_all(head, inrs())
+        model = config.new_model().to(FOREIGN)
+        fit_stages(editor_stages(model, networks, "erode", (8, 8), fit, FOREIGN))
+        head = Head("own", config, model.eval())
+        measured = edit_all(head, networks)
     assert device.operators > 500 and measured.after.device.type == "cpu"
     assert {parameter.device.type for parameter in head.model.parameters()} == {FOREIGN}
 
@@ -221,7 +216,7 @@ def test_answers_that_are_not_brought_back_are_refused(monkeypatch: pytest.Monke
 
 def test_float64_is_refused_where_the_device_has_none() -> None:
     with foreign_device(float64=False), pytest.raises(MissingDtypeError, match=r"no torch\.float64"):
-        read_editor(models_folder() / "erode-mnist", FOREIGN)  # nobody has told that this device has none
+        read_head(models_folder() / "erode-mnist", FOREIGN)  # nobody has told that this device has none
 
 
 @pytest.mark.parametrize(

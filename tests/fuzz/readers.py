@@ -26,9 +26,8 @@ from nfn_cli.checkpoints import (
     read_checkpoint,
     read_members,
 )
-from nfn_cli.nn.choose import shipped_configs
+from nfn_cli.nn import shipped_heads_of
 from nfn_cli.nn.head import read_config, read_head
-from nfn_cli.nn.inr.classifier import read_classifier
 from nfn_cli.shipped import models_folder
 from nfn_cli.symmetry import load_element, sample_element, save_element
 from nfn_cli.symmetry.labelled import label_chain, load_labelled_element, sample, save_labelled_element
@@ -133,7 +132,7 @@ def _head_folder(name: str) -> tuple[tuple[str, bytes], ...]:
 
 
 def _configs() -> tuple[bytes, ...]:
-    return tuple((models_folder() / name / "config.yaml").read_bytes() for name in shipped_configs())
+    return tuple((models_folder() / name / "config.yaml").read_bytes() for name in shipped_heads_of("predict-accuracy"))
 
 
 def _read_network(path: Path) -> object:
@@ -282,7 +281,7 @@ def readers() -> dict[str, Reader]:
             (classifier,),
             (*_YAML, *_NUMBERS, b"side: 256", b"channels: 1024", b"members: 64", b"classes:", b"- '0'\n"),
             "config.yaml",
-            lambda path: read_classifier(path.parent),
+            lambda path: read_head(path.parent, task="classify-inr"),
             _head_folder("inr-mnist"),
         ),
     }

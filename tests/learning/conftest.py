@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nfn_cli.learning import EvaluationReport, FitSettings, TrainSettings, train_head
+from nfn_cli.learning import AccuracySettings, EvaluationReport, FitSettings, train_head
 from nfn_cli.nn import MonomialNFNSizes
 
 RUNS, EPOCHS = 80, 2
@@ -76,7 +76,7 @@ def population(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_population(tmp_path_factory.mktemp("population") / "relu", "relu")
 
 
-QUICK = TrainSettings(
+QUICK = AccuracySettings(
     sizes=MonomialNFNSizes(channels=8, equivariant_layers=1, invariants=8, hidden=16, dropout=0.0),
     members=2,
     fit=FitSettings(epochs=40, batch_size=16, learning_rate=1e-2),
@@ -84,7 +84,7 @@ QUICK = TrainSettings(
 
 
 @pytest.fixture(scope="session")
-def quick() -> TrainSettings:
+def quick() -> AccuracySettings:
     """A small head that fits within seconds."""
     return QUICK
 

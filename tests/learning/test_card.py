@@ -14,6 +14,7 @@ import typer
 
 from nfn_cli.cli.app import make_app
 from nfn_cli.learning import EvaluationReport
+from nfn_cli.learning.accuracy_card import accuracy_card
 from nfn_cli.learning.card import model_card
 from nfn_cli.nn import Head, load_head
 
@@ -42,7 +43,8 @@ def card(fitted: Fitted) -> Card:
         folder, report = fitted
         head = load_head(str(folder))
         config = replace(head.config, fitted={**head.config.fitted, **record})
-        return model_card(Head("my-head", config, head.model), report)
+        named = Head("my-head", config, head.model)
+        return model_card(named, accuracy_card(named, report))
 
     return write
 
@@ -51,7 +53,7 @@ def test_the_card_tells_what_calibrated_the_interval_and_which_widths_are_known(
     text = " ".join(card().split())
     radius = load_head(str(fitted[0])).model.calibration.radii[0].item()
     assert "the 90% quantile of the absolute error on calibration runs, and of each member" in text
-    assert f"cut to [0, 1]: ± {radius:.4f}. A network is outside" in text
+    assert f"cut to [0, 1]: ± {radius:.4f}. ## Out of distribution A network is out of" in text
     assert "on the 12.5% of the training runs that it was not fitted to" in text
     assert "if its hidden widths are not 6, as those of all networks" in text
 
@@ -61,7 +63,7 @@ def test_the_card_tells_how_the_interval_varies(fitted: Fitted) -> None:
     head = load_head(str(folder))
     head.model.calibration.knots.copy_(torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5]))
     head.model.calibration.radii.copy_(torch.tensor([0.01, 0.02, 0.03, 0.02, 0.04]))
-    text = " ".join(model_card(head, report).split())
+    text = " ".join(model_card(head, accuracy_card(head, report)).split())
     assert "± 0.0100 where 10.0% are predicted, 0.0200 at 20.0%, 0.0300 at 30.0%, 0.0200 at 40.0%, 0.0400 at" in text
 
 
@@ -77,15 +79,15 @@ def test_the_card_gives_the_figures_of_the_report(fitted: Fitted, card: Card) ->
     _, report = fitted
     text = card()
     for name in ("tau", "r_squared", "mean_absolute_error", "coverage", "flagged"):
-        assert f"| {getattr(report.plain, name)} | {getattr(report.moved, name)} |" in text
+        assert f"| {getattr(report.plain, name)} | {getattr(report.transformed, name)} |" in text
     assert f"{report.networks} checkpoints of {report.runs} test runs" in text
     assert "160 checkpoints of 80 training runs (relu)" in text
     assert "**Reads** relu networks of these layers, with any hidden widths: linear from 3, linear to 2." in text
 
 
 def test_the_card_of_a_zoo_tells_its_recipe(card: Card) -> None:
-    text = card(zoo=ZOO)
-    assert "on `cifar10_gray.npz`,\n80 runs with activation relu, saved after epochs 2, 8 of\n8" in text
+    text = " ".join(card(zoo=ZOO).split())
+    assert "on `cifar10_gray.npz`, 80 runs with activation relu, saved after epochs 2, 8 of 8" in text
     assert "batches of 32 images; 1 runs diverged." in text
 
 
@@ -99,24 +101,24 @@ def test_commands_repeat_what_was_done(card: Card) -> None:
 
 
 def test_another_width_and_other_populations_are_in_the_commands(card: Card) -> None:
-    outsiders = {
+    others = {
         "mnist": {"data": "zoo-mnist", "zoo": {**ZOO, "data": "mnist.npz"}},
         "two words": {"data": "x", "zoo": None},
     }
-    text = card(data="my-zoo", zoo={**ZOO, "width": 8}, outsiders=outsiders)
+    text = card(data="my-zoo", zoo={**ZOO, "width": 8}, out_of_distribution=others)
     assert "80 runs of width 8 with activation relu" in text
     made, other, train, evaluate = commands(text)
     assert "--batch-size 32 --width 8 --images 500" in made
     assert other.startswith("nfn zoo cnn --data mnist.npz") and other.endswith("--out zoo-mnist")
     assert train.startswith("nfn train my-zoo --out my-head --kind monomial-nfn --epochs 40")
-    assert train.endswith(" --outsiders mnist=zoo-mnist --outsiders 'two words=x'")
-    assert evaluate == "nfn evaluate my-head my-zoo --outsiders mnist=zoo-mnist --outsiders 'two words=x'"
+    assert train.endswith(" --ood mnist=zoo-mnist --ood 'two words=x'")
+    assert evaluate == "nfn evaluate my-head my-zoo --ood mnist=zoo-mnist --ood 'two words=x'"
 
 
-def test_the_card_gives_the_share_flagged_of_every_kind_of_outsider(fitted: Fitted, card: Card) -> None:
+def test_the_card_gives_the_share_flagged_of_every_kind(fitted: Fitted, card: Card) -> None:
     text = card()
-    assert len(fitted[1].outsiders) == 3
-    for own in fitted[1].outsiders:
+    assert len(fitted[1].out_of_distribution) == 3
+    for own in fitted[1].out_of_distribution:
         assert f"| {own.kind} | {own.networks} | {own.flagged} | {own.trained} | {own.trained_flagged or ''} |" in text
 
 

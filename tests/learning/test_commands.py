@@ -34,7 +34,7 @@ def test_a_head_is_fitted_and_measured_by_two_commands(nfn: Nfn, population: Pat
     assert code == 0
     assert err == f"nfn: head written to {head}\n"
     lines = out.splitlines()
-    assert lines[0].split() == ["my-head", "as", "they", "are", "moved", "by", "the", "group"]
+    assert lines[0].split() == ["my-head", "as", "they", "are", "transformed"]
     assert [line.split("  ")[0] for line in lines[1:6]] == [
         "Kendall's tau",
         "R2",
@@ -59,17 +59,19 @@ def test_options_reach_the_measurement(nfn: Nfn, fitted: Fitted, population: Pat
     assert (code, report["networks"], report["samples"], report["scale_range"]) == (0, 160, 2, [0.5, 2.0])
 
 
-def test_outsiders_reach_the_table_and_the_card(nfn: Nfn, fitted: Fitted, population: Path, tmp_path: Path) -> None:
-    code, out, _ = nfn("evaluate", fitted[0], population, "--outsiders", f"a copy={population}")
+def test_other_populations_reach_the_table_and_the_card(
+    nfn: Nfn, fitted: Fitted, population: Path, tmp_path: Path
+) -> None:
+    code, out, _ = nfn("evaluate", fitted[0], population, "--ood", f"a copy={population}")
     assert code == 0
     assert [line.split("  ")[0] for line in out.splitlines()[6:11]] == [
-        "outsiders flagged",
+        "out of distribution: flagged",
         "shuffled entries",
         "Gaussian weights",
         "one layer x10",
         "a copy",
     ]
-    options = ["--members", 1, "--epochs", 1, "--outsiders", f"a copy={population}", "--out", tmp_path / "head"]
+    options = ["--members", 1, "--epochs", 1, "--ood", f"a copy={population}", "--out", tmp_path / "head"]
     assert nfn("train", population, *options)[0] == 0
     assert "\n| a copy | 160 | " in (tmp_path / "head" / "README.md").read_text()
 
@@ -78,26 +80,26 @@ def test_json_has_none_for_what_is_not_known(nfn: Nfn, fitted: Fitted, populatio
     copy = tmp_path / "copy"
     copy.mkdir()
     (copy / "run-0-0.safetensors").write_bytes((population / "run-0-0.safetensors").read_bytes())
-    options = ["--outsiders", f"copy={copy}", "--format", "json"]
+    options = ["--ood", f"copy={copy}", "--format", "json"]
     report = json.loads(nfn("evaluate", fitted[0], population, *options)[1])
-    assert report["outsiders"][3]["kind"] == "copy"
-    assert report["outsiders"][3]["trained_flagged"] is None
-    assert set(report["outsiders"][0]["flagged"]) == {"value", "low", "high"}
+    assert report["out_of_distribution"][3]["kind"] == "copy"
+    assert report["out_of_distribution"][3]["trained_flagged"] is None
+    assert set(report["out_of_distribution"][0]["flagged"]) == {"value", "low", "high"}
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 @pytest.mark.parametrize("given", [["mnist"], ["=zoo"], ["mnist="], ["a=b", "a=c"]])
-def test_outsiders_without_a_name_are_wrong_usage(
+def test_other_populations_without_a_name_are_wrong_usage(
     command: str, given: list[str], nfn: Nfn, population: Path, tmp_path: Path
 ) -> None:
     head = ["--out", tmp_path / "head"] if command == "train" else [population]
-    code, out, err = nfn(command, population, *head, *(word for text in given for word in ("--outsiders", text)))
+    code, out, err = nfn(command, population, *head, *(word for text in given for word in ("--ood", text)))
     assert (code, out) == (2, "")
-    assert err.startswith("nfn: --outsiders: ") and err.count("\n") == 1
+    assert err.startswith("nfn: --ood: ") and err.count("\n") == 1
 
 
-def test_missing_outsiders_are_refused_before_any_work(nfn: Nfn, data: Path, tmp_path: Path) -> None:
-    err = refused(nfn, "train", data, "--out", tmp_path / "head", "--outsiders", f"x={tmp_path / 'none'}")
+def test_missing_populations_are_refused_before_any_work(nfn: Nfn, data: Path, tmp_path: Path) -> None:
+    err = refused(nfn, "train", data, "--out", tmp_path / "head", "--ood", f"x={tmp_path / 'none'}")
     assert f"{tmp_path / 'none'}: no such file or folder" in err
     assert not (tmp_path / "head").exists()
 
@@ -187,7 +189,7 @@ def test_an_interrupted_fit_writes_no_head(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nfn_cli.learning.training.fit_ensemble", interrupted)
+    monkeypatch.setattr("nfn_cli.learning.train.fit_stages", interrupted)
     line = f"nfn: {tmp_path / 'head'}: interrupted; nothing is kept, the same command begins anew\n"
     assert nfn("train", data, "--out", tmp_path / "head") == (130, "", line)
     assert not (tmp_path / "head").exists()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nfn_cli.learning.conformal import crossed_residuals, interval_radius, local_radii
-from nfn_cli.nn.calibration import along
+from nfn_cli.nn.calibrated_accuracy import along
 
 
 def crossed_radius(ensemble: Tensor, members: Tensor, left_out: Tensor, level: float) -> float:

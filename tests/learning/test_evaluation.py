@@ -30,7 +30,7 @@ def networks(population: Path) -> LabelledNetworks:
 def test_figures_are_those_of_the_heads_predictions(fitted: Fitted, networks: LabelledNetworks) -> None:
     head = load_head(str(fitted[0]))
     report = measure(head, networks, ALL)
-    predictions, truth = head.predict(networks.point), networks.accuracies
+    predictions, truth = head.predict(networks.point), networks.targets
     assert report.plain.tau.value == pytest.approx(kendalltau(truth, predictions.accuracy).statistic)
     assert report.plain.mean_absolute_error.value == pytest.approx((truth - predictions.accuracy).abs().mean().item())
     inside = (predictions.low <= truth) & (truth <= predictions.high)
@@ -40,7 +40,7 @@ def test_figures_are_those_of_the_heads_predictions(fitted: Fitted, networks: La
 
 def test_counts_histogram_and_chance(fitted: Fitted, networks: LabelledNetworks) -> None:
     report = measure(load_head(str(fitted[0])), networks, ALL)
-    truth = networks.accuracies
+    truth = networks.targets
     assert (report.networks, report.runs, report.level, report.head) == (160, 80, 0.9, "my-head")
     assert report.histogram_range == (truth.min().item(), truth.max().item())
     assert sum(report.histogram) == 160 and len(report.histogram) == 10

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from nfn_cli.learning import FitSettings, TrainSettings, train_head
+from nfn_cli.learning import AccuracySettings, FitSettings, train_head
 from nfn_cli.nn import MonomialNFNSizes, load_head
 
 Nfn = Callable[..., tuple[int, str, str]]
 RUNS = 40
-BRIEF = TrainSettings(
+BRIEF = AccuracySettings(
     sizes=MonomialNFNSizes(channels=4, equivariant_layers=1, invariants=4, hidden=8),
     members=1,
     fit=FitSettings(epochs=2, batch_size=16),
@@ -100,7 +100,7 @@ def test_any_chain_gets_a_head(name: str, tmp_path: Path) -> None:
     make, activation = ARCHITECTURES[name]
     write_table(tmp_path / "own" / "labels.csv", write_own(tmp_path / "own", make))
     report = train_head(
-        tmp_path / "own", None, tmp_path / "head", TrainSettings(**{**vars(BRIEF), "activation": activation})
+        tmp_path / "own", None, tmp_path / "head", AccuracySettings(**{**vars(BRIEF), "activation": activation})
     )
     assert report.flags_changed == 0
     assert report.drift < 1e-2

@@ -45,7 +45,7 @@ def shifted(population: Path, tmp_path: Path) -> Shifted:
 
 def errors(head: str, folder: Path) -> torch.Tensor:
     networks = read_networks(folder)
-    return (load_head(head).predict(networks.point).accuracy - networks.accuracies).abs()
+    return (load_head(head).predict(networks.point).accuracy - networks.targets).abs()
 
 
 def test_the_interval_is_wide_enough_for_each_and_nothing_else_changes(

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 
 from nfn_cli.errors import DataError
-from nfn_cli.learning import EvaluationReport, TrainSettings, has_state, is_unfinished, train_head
+from nfn_cli.learning import AccuracySettings, EvaluationReport, has_state, is_unfinished, train_head
 from nfn_cli.learning.fit_state import STATE_FILE
 from nfn_cli.nn import MonomialNFNSizes
 
@@ -31,14 +31,14 @@ def save_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def settings(quick: TrainSettings) -> TrainSettings:
+def settings(quick: AccuracySettings) -> AccuracySettings:
     """Three members with dropout, which draws from the global generator."""
     sizes = MonomialNFNSizes(channels=4, equivariant_layers=1, invariants=4, hidden=8, dropout=0.3)
     return replace(quick, sizes=sizes, members=3, fit=replace(quick.fit, epochs=6))
 
 
 def fit(
-    data: Path, out: Path, settings: TrainSettings, *, stop_after: int | None = None, overwrite: bool = False
+    data: Path, out: Path, settings: AccuracySettings, *, stop_after: int | None = None, overwrite: bool = False
 ) -> list[float]:
     """Fit a head and return the losses of the epochs that were run; stop after some of them."""
     losses: list[float] = []
@@ -63,7 +63,7 @@ def contents(head: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("early", [False, True], ids=["all epochs", "early stopping"])
 @pytest.mark.parametrize("stops", [[1], [3, 1, 4], [6], [11], [17]])
 def test_a_stopped_fit_ends_in_the_same_head(
-    stops: list[int], early: bool, population: Path, settings: TrainSettings, tmp_path: Path
+    stops: list[int], early: bool, population: Path, settings: AccuracySettings, tmp_path: Path
 ) -> None:
     if early:
         settings = replace(settings, fit=replace(settings.fit, validation=0.2, patience=5))
@@ -82,7 +82,7 @@ def test_a_stopped_fit_ends_in_the_same_head(
 
 
 def test_epochs_that_a_state_has_are_skipped_on_the_bar(
-    population: Path, settings: TrainSettings, tmp_path: Path
+    population: Path, settings: AccuracySettings, tmp_path: Path
 ) -> None:
     fit(population, tmp_path / "head", settings, stop_after=8)
     skipped: list[int] = []
@@ -114,9 +114,9 @@ def test_epochs_that_a_state_has_are_skipped_on_the_bar(
 )
 def test_the_state_of_other_settings_is_refused_by_name(
     name: str,
-    change: Callable[[TrainSettings], TrainSettings],
+    change: Callable[[AccuracySettings], AccuracySettings],
     population: Path,
-    settings: TrainSettings,
+    settings: AccuracySettings,
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "head"
@@ -132,7 +132,9 @@ def test_the_state_of_other_settings_is_refused_by_name(
 
 
 @pytest.mark.parametrize("change", ["accuracy", "weights"])
-def test_the_state_of_other_data_is_refused(change: str, write: Write, settings: TrainSettings, tmp_path: Path) -> None:
+def test_the_state_of_other_data_is_refused(
+    change: str, write: Write, settings: AccuracySettings, tmp_path: Path
+) -> None:
     from safetensors.torch import load_file, save_file
 
     data, out = write(tmp_path / "data", "relu"), tmp_path / "head"
@@ -150,7 +152,7 @@ def test_the_state_of_other_data_is_refused(change: str, write: Write, settings:
 
 
 def test_overwrite_begins_anew_where_the_state_is_another(
-    population: Path, settings: TrainSettings, tmp_path: Path
+    population: Path, settings: AccuracySettings, tmp_path: Path
 ) -> None:
     out, other = tmp_path / "head", replace(settings, fit=replace(settings.fit, seed=1))
     fit(population, out, settings, stop_after=9)
@@ -159,7 +161,7 @@ def test_overwrite_begins_anew_where_the_state_is_another(
     assert contents(out) == contents(tmp_path / "fresh" / "head")
 
 
-def test_replacing_a_head_is_taken_up_as_well(population: Path, settings: TrainSettings, tmp_path: Path) -> None:
+def test_replacing_a_head_is_taken_up_as_well(population: Path, settings: AccuracySettings, tmp_path: Path) -> None:
     out, other = tmp_path / "head", replace(settings, fit=replace(settings.fit, seed=1))
     fit(population, out, settings)
     fit(population, out, other, stop_after=9, overwrite=True)
@@ -169,7 +171,7 @@ def test_replacing_a_head_is_taken_up_as_well(population: Path, settings: TrainS
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "metadata"])
-def test_a_damaged_state_is_refused(damage: str, population: Path, settings: TrainSettings, tmp_path: Path) -> None:
+def test_a_damaged_state_is_refused(damage: str, population: Path, settings: AccuracySettings, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     out = tmp_path / "head"
@@ -190,7 +192,7 @@ def test_a_damaged_state_is_refused(damage: str, population: Path, settings: Tra
 
 
 def test_a_state_holds_plain_values_and_tensors_alone(
-    population: Path, settings: TrainSettings, tmp_path: Path
+    population: Path, settings: AccuracySettings, tmp_path: Path
 ) -> None:
     fit(population, tmp_path / "head", settings, stop_after=8)
     with safe_open(tmp_path / "head" / STATE_FILE, framework="pt") as file:

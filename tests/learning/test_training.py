@@ -17,10 +17,10 @@ from torch import Tensor
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import DataError, HeadError
 from nfn_cli.learning import (
+    AccuracySettings,
     EvaluateSettings,
     EvaluationReport,
     FitSettings,
-    TrainSettings,
     crossed_residuals,
     evaluate_head,
     interval_radius,
@@ -28,7 +28,7 @@ from nfn_cli.learning import (
     part_of,
     train_head,
 )
-from nfn_cli.learning.recalibration import fitted_curve
+from nfn_cli.learning.beta_calibration import fitted_curve
 from nfn_cli.learning.splits import first_seed, left_out_positions, positions
 from nfn_cli.nn import load_head
 from nfn_cli.symmetry import GroupElement, act
@@ -40,12 +40,12 @@ Check = Callable[[EvaluationReport, EvaluationReport], None]
 
 
 @pytest.fixture(scope="module")
-def brief(quick: TrainSettings) -> TrainSettings:
+def brief(quick: AccuracySettings) -> AccuracySettings:
     """One epoch of one member, where it does not matter what is learnt."""
     return replace(quick, members=1, fit=FitSettings(epochs=1, batch_size=16))
 
 
-def refusal(error: type[DataError | HeadError], data: Path, out: Path, settings: TrainSettings) -> str:
+def refusal(error: type[DataError | HeadError], data: Path, out: Path, settings: AccuracySettings) -> str:
     def forbidden(epochs: int) -> None:
         raise AssertionError("the fit began")
 
@@ -76,7 +76,7 @@ def test_moving_networks_along_their_orbits_changes_nothing(fitted: Fitted) -> N
     _, report = fitted
     assert abs(report.tau_drop) < 0.01
     assert 0 < report.drift < 1e-3
-    assert report.moved.tau.value == pytest.approx(report.plain.tau.value, abs=0.01)
+    assert report.transformed.tau.value == pytest.approx(report.plain.tau.value, abs=0.01)
 
 
 def test_the_report_is_of_test_runs_alone(fitted: Fitted, population: Path) -> None:
@@ -128,18 +128,18 @@ def test_interval_and_population_are_calibrated_on_runs_that_were_not_fitted_to(
     calibration = networks.select(positions(networks.runs, "calibration", 0))
     train = networks.select(positions(networks.runs, "train", 0))
     predictions, scale = head.predict(calibration.point), head.model.calibration
-    ensemble = (calibration.accuracies - predictions.accuracy).abs()
+    ensemble = (calibration.targets - predictions.accuracy).abs()
     with torch.no_grad():
         members = [
-            (calibration.accuracies - scale.accuracy(member(head.model.read(calibration.point)))).abs()
+            (calibration.targets - scale.accuracy(member(head.model.encode(calibration.point)))).abs()
             for member in head.model.members
         ]
         folds = left_out_positions(train.runs, 8, 0)
         absent = [train.select(fold) for fold in folds[:2]]
         unseen = torch.cat(
-            [member(head.model.read(own.point)) for member, own in zip(head.model.members, absent, strict=True)]
+            [member(head.model.encode(own.point)) for member, own in zip(head.model.members, absent, strict=True)]
         )
-    known = torch.cat([own.accuracies for own in absent])
+    known = torch.cat([own.targets for own in absent])
     assert scale.curve.tolist() == pytest.approx(fitted_curve(unseen, known).tolist(), abs=1e-6)
     left_out = (known - scale.accuracy(unseen)).abs()
     radius = interval_radius(crossed_residuals(ensemble, torch.stack(members, dim=1), left_out), 0.9)
@@ -186,7 +186,7 @@ def test_the_folder_holds_configuration_tensors_and_card(fitted: Fitted) -> None
     }
 
 
-def test_a_tanh_population_is_learnt_under_signs(write: Write, quick: TrainSettings, tmp_path: Path) -> None:
+def test_a_tanh_population_is_learnt_under_signs(write: Write, quick: AccuracySettings, tmp_path: Path) -> None:
     data = write(tmp_path / "tanh", "tanh")
     report = train_head(data, None, tmp_path / "head", quick)
     assert report.plain.tau.value > 0.6
@@ -194,7 +194,7 @@ def test_a_tanh_population_is_learnt_under_signs(write: Write, quick: TrainSetti
     assert load_head(str(tmp_path / "head")).config.accepted.activation == "tanh"
 
 
-def test_training_repeats_exactly(population: Path, brief: TrainSettings, tmp_path: Path) -> None:
+def test_training_repeats_exactly(population: Path, brief: AccuracySettings, tmp_path: Path) -> None:
     one, other = (train_head(population, None, tmp_path / name / "head", brief) for name in "ab")
     assert one == other
     first, second = (load_file(tmp_path / name / "head" / "model.safetensors") for name in "ab")
@@ -203,7 +203,7 @@ def test_training_repeats_exactly(population: Path, brief: TrainSettings, tmp_pa
     assert again.plain != one.plain
 
 
-def test_progress_is_announced_and_told(population: Path, brief: TrainSettings, tmp_path: Path) -> None:
+def test_progress_is_announced_and_told(population: Path, brief: AccuracySettings, tmp_path: Path) -> None:
     announced: list[int] = []
     losses: list[float] = []
     settings = replace(brief, members=2, fit=replace(brief.fit, epochs=3))
@@ -212,7 +212,7 @@ def test_progress_is_announced_and_told(population: Path, brief: TrainSettings, 
 
 
 def test_another_split_seed_holds_out_other_runs_here_and_in_evaluation(
-    population: Path, brief: TrainSettings, assert_repeats: Check, tmp_path: Path
+    population: Path, brief: AccuracySettings, assert_repeats: Check, tmp_path: Path
 ) -> None:
     report = train_head(population, None, tmp_path / "head", replace(brief, split_seed=7))
     assert report.runs == sum(part_of(str(run), seed=7) == "test" for run in range(80))
@@ -220,7 +220,7 @@ def test_another_split_seed_holds_out_other_runs_here_and_in_evaluation(
 
 
 def test_labels_may_lie_elsewhere_and_name_another_column(
-    population: Path, brief: TrainSettings, tmp_path: Path
+    population: Path, brief: AccuracySettings, tmp_path: Path
 ) -> None:
     table = tmp_path / "mine.csv"
     text = (population / "labels.csv").read_text()
@@ -232,7 +232,7 @@ def test_labels_may_lie_elsewhere_and_name_another_column(
     assert "nfn evaluate head relu --labels mine.csv --target other\n" in card
 
 
-def test_runs_and_not_checkpoints_are_counted(write: Write, brief: TrainSettings, tmp_path: Path) -> None:
+def test_runs_and_not_checkpoints_are_counted(write: Write, brief: AccuracySettings, tmp_path: Path) -> None:
     # Ten runs of twenty checkpoints: the few runs held out would be no measure.
     data = write(tmp_path / "few", "relu", runs=10, epochs=20)
     assert refusal(DataError, data, tmp_path / "head", brief) == (
@@ -246,7 +246,7 @@ def test_runs_and_not_checkpoints_are_counted(write: Write, brief: TrainSettings
 
 
 def test_a_small_population_is_split_by_the_first_seed_that_suits_it(
-    write: Write, brief: TrainSettings, assert_repeats: Check, tmp_path: Path
+    write: Write, brief: AccuracySettings, assert_repeats: Check, tmp_path: Path
 ) -> None:
     data = write(tmp_path / "small", "relu", runs=30, epochs=1)
     report = train_head(data, None, tmp_path / "head", brief)
@@ -260,14 +260,14 @@ def test_a_small_population_is_split_by_the_first_seed_that_suits_it(
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
-def test_equal_accuracies_are_refused(part: str, write: Write, brief: TrainSettings, tmp_path: Path) -> None:
+def test_equal_accuracies_are_refused(part: str, write: Write, brief: AccuracySettings, tmp_path: Path) -> None:
     data = write(tmp_path / "equal", "relu", epochs=1)
     relabel(data, lambda row: row | ({"test_accuracy": "0.1"} if part_of(row["run"], 0) == part else {}))
     assert "accuracies to measure on are all equal" in refusal(DataError, data, tmp_path / "head", brief)
 
 
 def test_an_activation_without_scalings_or_signs_is_refused(
-    population: Path, brief: TrainSettings, tmp_path: Path
+    population: Path, brief: AccuracySettings, tmp_path: Path
 ) -> None:
     message = refusal(HeadError, population, tmp_path / "head", replace(brief, activation="gelu"))
     assert "activation gelu has neither scalings nor signs" in message
@@ -275,7 +275,7 @@ def test_an_activation_without_scalings_or_signs_is_refused(
 
 @pytest.mark.parametrize("place", ["file", "file/head", "readable/head"])
 def test_an_impossible_place_is_refused_before_any_work(
-    place: str, population: Path, brief: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, population: Path, brief: AccuracySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("precious")
     (tmp_path / "readable").mkdir()
@@ -285,7 +285,7 @@ def test_an_impossible_place_is_refused_before_any_work(
     assert (tmp_path / "file").read_text() == "precious"
 
 
-def test_weights_beyond_float32_are_refused_by_file(write: Write, brief: TrainSettings, tmp_path: Path) -> None:
+def test_weights_beyond_float32_are_refused_by_file(write: Write, brief: AccuracySettings, tmp_path: Path) -> None:
     data = write(tmp_path / "huge", "tanh", epochs=1)
     train = next(run for run in range(80) if part_of(str(run), 0) == "train")
     name = f"run-{train}-0.safetensors"
@@ -298,7 +298,7 @@ def test_weights_beyond_float32_are_refused_by_file(write: Write, brief: TrainSe
     assert message == f"{name}: weights beyond float32's range; leave it out"
 
 
-def test_a_damaged_zoo_record_is_refused_before_any_work(write: Write, brief: TrainSettings, tmp_path: Path) -> None:
+def test_a_damaged_zoo_record_is_refused_before_any_work(write: Write, brief: AccuracySettings, tmp_path: Path) -> None:
     data = write(tmp_path / "zoo", "relu", epochs=1)
     (data / "zoo.yaml").write_text("recipe: [")
     assert "not a readable zoo record" in refusal(DataError, data, tmp_path / "head", brief)
@@ -308,20 +308,20 @@ def test_measuring_moves_networks_by_the_seed_and_as_often_as_asked(
     fitted: Fitted, population: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head, networks = load_head(str(fitted[0])), read_networks(population)
-    moved: list[Tensor] = []
+    found_weights: list[Tensor] = []
 
     def watched(element: GroupElement, point: NetworkWeights) -> NetworkWeights:
         found = act(element, point)
-        moved.append(found.tensors["0.weight"])
+        found_weights.append(found.tensors["0.weight"])
         return found
 
     # Not the drift: rounding, of which it is made, may be the same for two seeds.
-    monkeypatch.setattr("nfn_cli.learning.evaluation.act", watched)
+    monkeypatch.setattr("nfn_cli.learning.transformed.act", watched)
     one = measure(head, networks, EvaluateSettings(seed=0))
     assert one == measure(head, networks, EvaluateSettings(seed=0))
     measure(head, networks, EvaluateSettings(seed=1))
     more = measure(head, networks, EvaluateSettings(seed=0, samples=3))
-    first, again, other, *three = moved
+    first, again, other, *three = found_weights
     assert torch.equal(first, again) and not torch.allclose(first, other)
     assert len(three) == 3 and torch.equal(three[0], first)
     assert not torch.allclose(three[0], three[1]) and not torch.allclose(three[1], three[2])

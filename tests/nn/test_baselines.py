@@ -53,7 +53,7 @@ def changes(kind: str, architecture: Architecture, point: NetworkWeights, moved:
     """The largest change of a logit, in standard deviations of the logits."""
     before, after = READERS[kind](point), READERS[kind](moved)
     member = make_member(kind, architecture, before)
-    member.prepare(before)
+    member.fit_normalisation(before)
     with torch.no_grad():
         logits = member(before)
         return ((member(after) - logits).abs().max() / logits.std()).item()
@@ -132,7 +132,7 @@ def test_units_of_the_training_population_are_taken_out(
     logits = []
     for population in (inputs, other):
         member = make_member(kind, architecture, population)
-        member.prepare(population)
+        member.fit_normalisation(population)
         logits.append(member(population))
     torch.testing.assert_close(logits[0], logits[1], rtol=1e-3, atol=1e-4)
 
@@ -144,7 +144,7 @@ def test_entries_that_never_change_do_no_harm(kind: str, random_point: RandomPoi
     point = NetworkWeights(architecture, {**point.tensors, "conv1.bias": torch.zeros(5, 4)})
     inputs = READERS[kind](point)
     member = make_member(kind, architecture, inputs)
-    member.prepare(inputs)
+    member.fit_normalisation(inputs)
     assert member(inputs).isfinite().all()
 
 
@@ -197,7 +197,7 @@ def test_fourier_features_know_permutations_and_not_signs(kind: str, random_poin
     architecture = chain(layers, activation="sin")
     point = random_point(architecture, 6)
     member = make_classifier(kind, architecture, read_tensors(point), dropout=0.5).eval()
-    member.prepare(read_tensors(point))  # type: ignore[operator]
+    member.fit_normalisation(read_tensors(point))  # type: ignore[operator]
     generator = torch.Generator().manual_seed(1)
     permuted = act(sample_element(architecture, generator, batch=(6,), flip=False), point)
     flipped = act(sample_element(architecture, generator, batch=(6,), permute=False), point)

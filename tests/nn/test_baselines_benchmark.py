@@ -73,7 +73,7 @@ def test_moved_copies_come_second_and_compute_the_same(load: Load, zoo: Path) ->
     both = networks_of(load, zoo, "test", "relu-1000")
     count = len(plain)
     assert both.runs == plain.runs * 2
-    torch.testing.assert_close(both.accuracies, plain.accuracies.repeat(2))
+    torch.testing.assert_close(both.targets, plain.targets.repeat(2))
     inputs = torch.randn(4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for place in range(count):
         outputs = [

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import HeadError
-from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, read_head
+from nfn_cli.nn import Accepted, AccuracyDetails, Head, HeadConfig, MonomialNFNSizes, read_head
 from nfn_cli.records import LARGEST_YAML
 from nfn_cli.symmetry import act, sample_element
 
@@ -33,18 +33,24 @@ def population(random_point, small_cnn) -> NetworkWeights:  # type: ignore[no-un
 @pytest.fixture
 def head(population: NetworkWeights) -> Head:
     """A head with random weights that tells the networks of its population apart."""
-    config = HeadConfig(Accepted.of(population.architecture), SIZES, members=2, fitted={"data": "zoo", "split_seed": 3})
+    config = HeadConfig(
+        Accepted.of(population.architecture),
+        SIZES,
+        AccuracyDetails(),
+        members=2,
+        fitted={"data": "zoo", "split_seed": 3},
+    )
     torch.manual_seed(0)
-    model = Ensemble(config).eval()
+    model = config.new_model().eval()
     with torch.no_grad():
-        fields = model.read(population)
+        fields = model.encode(population)
         for member in model.members:
             # A fresh network says nearly the same of everything; a fitted one does not.
             logits, last = member(fields), member.readout[-1]
             last.bias.copy_((last.bias - logits.mean()) / logits.std())
             last.weight.div_(logits.std())
         _, invariants = model(fields)
-        model.population.fit(invariants[:40], invariants[40:])
+        model.ood_detector.fit(invariants[:40], invariants[40:])
         model.calibration.radii.fill_(0.125)
     return Head("mine", config, model)
 
@@ -95,7 +101,8 @@ def test_any_hidden_width_is_read(head: Head, width: int, random_point, small_cn
 
 
 def with_widths(head: Head, widths: tuple[int, ...] | None) -> Head:
-    return replace(head, config=replace(head.config, widths=widths))
+    details = replace(head.config.details, widths=widths)
+    return replace(head, config=replace(head.config, details=details))
 
 
 @pytest.mark.parametrize("widths", [None, (16, 16, 16)], ids=str)
@@ -104,7 +111,7 @@ def test_networks_of_the_widths_that_were_fitted_to_are_told_by_their_invariants
 ) -> None:
     told = with_widths(head, widths).predict(population).in_distribution
     assert told.any()
-    assert torch.equal(told, head.model.population.contains(head.model(head.model.read(population))[1]))
+    assert torch.equal(told, head.model.ood_detector.contains(head.model(head.model.encode(population))[1]))
 
 
 @pytest.mark.parametrize("widths", [(8, 16, 16), (16, 16, 17)], ids=str)
@@ -120,7 +127,7 @@ def test_networks_of_other_widths_are_read_and_outside_the_population(
 def test_widths_are_saved_where_they_are_known(head: Head, tmp_path: Path) -> None:
     for widths in (None, (16, 16, 16)):
         with_widths(head, widths).save(tmp_path / "mine", "")
-        assert read_head(tmp_path / "mine").config.widths == widths
+        assert read_head(tmp_path / "mine").config.details.widths == widths
         record = yaml.safe_load((tmp_path / "mine" / "config.yaml").read_text())
         assert record.get("widths") == (None if widths is None else [16, 16, 16])
 

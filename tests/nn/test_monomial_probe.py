@@ -12,7 +12,16 @@ from safetensors.torch import load_file, save_file
 
 from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 from nfn_cli.errors import HeadError
-from nfn_cli.nn import Accepted, Ensemble, ForwardPass, Head, HeadConfig, MonomialProbe, MonomialProbeSizes, read_head
+from nfn_cli.nn import (
+    Accepted,
+    AccuracyDetails,
+    ForwardPass,
+    Head,
+    HeadConfig,
+    MonomialProbe,
+    MonomialProbeSizes,
+    read_head,
+)
 from nfn_cli.nn.weight_statistics import statistics_count
 from nfn_cli.symmetry import GroupElement, act, sample_element, unit_scaled
 
@@ -52,11 +61,11 @@ def test_answers_and_summaries_are_invariant(
     point = random_point(architecture, 12)
     torch.manual_seed(0)
     network = MonomialProbe(architecture, SIZES, forward_pass).eval()
-    network.prepare(network.read(point))
+    network.fit_normalisation(network.encode(point))
     element = sample_element(architecture, torch.Generator().manual_seed(1), batch=(12,), scale_range=(1e-4, 1e4))
     with torch.no_grad():
-        logits, summary = network.logits_and_summary(network.read(point))
-        moved = network.logits_and_summary(network.read(act(element, point)))
+        logits, summary = network.logits_and_summary(network.encode(point))
+        moved = network.logits_and_summary(network.encode(act(element, point)))
     # A summary of 1,000 spreads would hide that a logit follows it.
     assert (moved[0] - logits).abs().max() <= 1e-4 * logits.std()
     assert (moved[1] - summary).abs().max() <= 1e-3
@@ -71,7 +80,7 @@ def test_half_turns_of_a_sine_change_nothing(random_point: Callable[..., Network
     turns = tuple(torch.arange(group.size) - 3 for group in architecture.groups)
     moved = act(GroupElement(still.permutations, still.diagonals, turns), point)
     with torch.no_grad():
-        logits, logits_of_moved = network(network.read(point)), network(network.read(moved))
+        logits, logits_of_moved = network(network.encode(point)), network(network.encode(moved))
     assert torch.allclose(logits, logits_of_moved, atol=1e-4)
     assert not torch.allclose(point.tensors["0.bias"], moved.tensors["0.bias"])
 
@@ -82,15 +91,15 @@ def test_a_change_of_the_function_is_seen(random_point: Callable[..., NetworkWei
     network = MonomialProbe(architecture, SIZES, forward_pass).eval()
     flipped = dict(point.tensors) | {"b.weight": -point.tensors["b.weight"]}
     with torch.no_grad():
-        change = network(network.read(point)) - network(network.read(NetworkWeights(architecture, flipped)))
+        change = network(network.encode(point)) - network(network.encode(NetworkWeights(architecture, flipped)))
     assert change.abs().min() > 1e-3
 
 
 def test_gradients_reach_the_probes(random_point: Callable[..., NetworkWeights]) -> None:
     architecture, forward_pass = architecture_and_pass("image", "relu")
     network = MonomialProbe(architecture, SIZES, forward_pass).train()
-    inputs = network.read(random_point(architecture, 8))
-    network.prepare(inputs)
+    inputs = network.encode(random_point(architecture, 8))
+    network.fit_normalisation(inputs)
     network(inputs).sum().backward()
     gradient = network.probes.series.grad
     assert gradient is not None and gradient.isfinite().all() and gradient.abs().max() > 0
@@ -104,8 +113,8 @@ def test_zero_tiny_and_huge_weights_give_finite_logits(
     network = MonomialProbe(point.architecture, SIZES, ForwardPass((15, 15), 2))
     for tensor in point.tensors.values():
         tensor[0] = value
-    network.prepare(network.read(point))
-    logits = network(network.read(point))
+    network.fit_normalisation(network.encode(point))
+    logits = network(network.encode(point))
     logits.sum().backward()
     assert logits.isfinite().all()
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in network.parameters())
@@ -118,7 +127,7 @@ def test_hidden_widths_are_free(
         Accepted.of(small_cnn("relu")).example_architecture(), SIZES, ForwardPass((32, 32), 2)
     ).eval()
     with torch.no_grad():
-        assert network(network.read(random_point(small_cnn("relu", 7), 3))).shape == (3,)
+        assert network(network.encode(random_point(small_cnn("relu", 7), 3))).shape == (3,)
 
 
 def test_the_unit_form_is_the_same_function_and_unit(random_point: Callable[..., NetworkWeights]) -> None:
@@ -143,11 +152,11 @@ def test_the_unit_form_of_a_neuron_that_nothing_feeds_is_finite(random_point: Ca
 @pytest.fixture
 def head(random_point: Callable[..., NetworkWeights]) -> Head:
     architecture, forward_pass = architecture_and_pass("image", "tanh")
-    config = HeadConfig(Accepted.of(architecture), SIZES, members=2, forward_pass=forward_pass)
-    model = Ensemble(config).eval()
+    config = HeadConfig(Accepted.of(architecture), SIZES, AccuracyDetails(forward_pass=forward_pass), members=2)
+    model = config.new_model().eval()
     with torch.no_grad():
-        summaries = model(model.read(random_point(architecture, 60)))[1]
-    model.population.fit(summaries[:40], summaries[40:])
+        summaries = model(model.encode(random_point(architecture, 60)))[1]
+    model.ood_detector.fit(summaries[:40], summaries[40:])
     return Head("probe", config, model)
 
 
@@ -194,8 +203,8 @@ def test_summaries_by_class_are_in_the_summary_and_not_in_the_readout(
 ) -> None:
     architecture, forward_pass = architecture_and_pass(name, "relu")
     network = MonomialProbe(architecture, SIZES, forward_pass).eval()
-    inputs = network.read(random_point(architecture, 30))
-    network.prepare(inputs)
+    inputs = network.encode(random_point(architecture, 30))
+    network.fit_normalisation(inputs)
     outputs = architecture.layers[-1].out_features
     with torch.no_grad():
         logits, summary = network.logits_and_summary(inputs)
@@ -219,8 +228,8 @@ def test_summaries_by_class_are_in_the_summary_and_not_in_the_readout(
 def test_every_feature_is_standardised_by_the_population(random_point: Callable[..., NetworkWeights]) -> None:
     architecture, forward_pass = architecture_and_pass("image", "relu")
     network = MonomialProbe(architecture, SIZES, forward_pass).eval()
-    inputs = network.read(random_point(architecture, 50))
-    network.prepare(inputs)
+    inputs = network.encode(random_point(architecture, 50))
+    network.fit_normalisation(inputs)
     with torch.no_grad():
         summary = network.logits_and_summary(inputs)[1]
     spread = summary.std(0, correction=0)

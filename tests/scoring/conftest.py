@@ -13,7 +13,7 @@ from torch import Tensor
 
 import nfn_cli.shipped
 from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
-from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes
+from nfn_cli.nn import Accepted, AccuracyDetails, Head, HeadConfig, MonomialNFNSizes
 
 SIZES = MonomialNFNSizes(channels=4, equivariant_layers=1, invariants=4, hidden=8, dropout=0.0)
 
@@ -38,11 +38,11 @@ def random_point(architecture: Architecture, networks: int, seed: int) -> Networ
 def make_head(name: str, architecture: Architecture, seed: int) -> Head:
     """A head that nobody trained, but whose population and interval are set."""
     torch.manual_seed(seed)
-    config = HeadConfig(Accepted.of(architecture), SIZES, members=2)
-    head = Head(name, config, Ensemble(config))
+    config = HeadConfig(Accepted.of(architecture), SIZES, AccuracyDetails(), members=2)
+    head = Head(name, config, config.new_model())
     head.model.eval()
     with torch.no_grad():
-        fields = head.model.read(random_point(architecture, 200, 100))
+        fields = head.model.encode(random_point(architecture, 200, 100))
         for member in head.model.members:
             member.standardise.fit(fields)  # type: ignore[operator, union-attr]
             member.readout[-1].weight.mul_(100)  # type: ignore[index, union-attr]
@@ -50,7 +50,7 @@ def make_head(name: str, architecture: Architecture, seed: int) -> Head:
         for member in head.model.members:
             # Predictions on both sides of one half, and far apart.
             member.readout[-1].bias.sub_(logits.mean())  # type: ignore[index, union-attr]
-        head.model.population.fit(invariants[:150], invariants[150:])
+        head.model.ood_detector.fit(invariants[:150], invariants[150:])
         head.model.calibration.radii.fill_(0.3)
     return head
 

@@ -17,8 +17,15 @@ import nfn_cli.shipped
 from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 from nfn_cli.checkpoints import POPULATION_KEY
 from nfn_cli.errors import HeadError
-from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes
-from nfn_cli.nn.inr import Classifier, ClassifierConfig, ClassifierModel, CoordinateProbeSizes
+from nfn_cli.nn import (
+    Accepted,
+    AccuracyDetails,
+    ClassDetails,
+    CoordinateProbeSizes,
+    Head,
+    HeadConfig,
+    MonomialNFNSizes,
+)
 from nfn_cli.scoring import ClassRow, classify
 from nfn_cli.symmetry import act, sample_element
 
@@ -42,21 +49,20 @@ def random_point(architecture: Architecture, networks: int, seed: int = 0) -> Ne
     return NetworkWeights(architecture, tensors)
 
 
-def make_head(name: str, activation: str = "sin", classes: tuple[str, ...] = CLASSES) -> Classifier:
+def make_head(name: str, activation: str = "sin", classes: tuple[str, ...] = CLASSES) -> Head:
     """A head that nobody trained, whose answers differ."""
     torch.manual_seed(0)
-    config = ClassifierConfig(
-        Accepted.of(inr(activation=activation)), CoordinateProbeSizes(side=8, channels=4), classes
-    )
-    model = ClassifierModel(config)
+    sizes = CoordinateProbeSizes(side=8, channels=4)
+    config = HeadConfig(Accepted.of(inr(activation=activation)), sizes, ClassDetails(classes))
+    model = config.new_model()
     with torch.no_grad():
-        inputs = model.read(random_point(inr(activation=activation), 60, 9))
+        inputs = model.encode(random_point(inr(activation=activation), 60, 9))
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.momentum = None
         model.train()(inputs)
         model.temperature.fill_(0.2)
-    return Classifier(name, config, model.eval())
+    return Head(name, config, model.eval())
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +71,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     package = tmp_path_factory.mktemp("package")
     make_head("animals").save(package / "models" / "animals", "")
     sizes = MonomialNFNSizes(channels=2, equivariant_layers=1, invariants=2, hidden=4)
-    config = HeadConfig(Accepted.of(inr()), sizes)
-    Head("a-accuracy", config, Ensemble(config)).save(package / "models" / "a-accuracy", "")
+    config = HeadConfig(Accepted.of(inr()), sizes, AccuracyDetails())
+    Head("a-accuracy", config, config.new_model()).save(package / "models" / "a-accuracy", "")
     return package / "models"
 
 
@@ -117,7 +123,7 @@ def test_rows_say_what_the_head_says(write: Save) -> None:
     assert notes == [] and [row.path for row in rows] == [str(path) for path in paths]
     head = make_head("animals")
     for seed, row in enumerate(rows):
-        found = head.classify(random_point(inr(), 1, seed))
+        found = head.predict(random_point(inr(), 1, seed))
         shares = found.probabilities[0]
         assert (row.label, row.head, row.error) == (CLASSES[int(shares.argmax())], "animals", None)
         assert row.probability == pytest.approx(shares.max().item(), abs=1e-5)

@@ -24,9 +24,8 @@ import torch
 from safetensors.torch import save_file
 
 from nfn_cli.cli.app import main
-from nfn_cli.scoring import local
+from nfn_cli.scoring import ScoreRow, local
 from nfn_cli.scoring.files import columns_of
-from nfn_cli.scoring.rows import ScoreRow
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 

@@ -13,7 +13,7 @@ from nfn_cli.scoring import ScoreRow, score
 
 Save = Callable[..., Path]
 # The package's `score` is the function of this module.
-MODULE = importlib.import_module("nfn_cli.scoring.tasks")
+MODULE = importlib.import_module("nfn_cli.scoring.predicting")
 
 
 def read(paths: list[Path], **options: str) -> tuple[list[ScoreRow], list[str]]:
@@ -89,6 +89,8 @@ def test_a_file_that_fails_is_not_in_the_note(save: Save, tmp_path: Path) -> Non
 def test_only_heads_that_are_needed_are_loaded(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[str] = []
     load_head = MODULE.load_head
-    monkeypatch.setattr(MODULE, "load_head", lambda name, device: (loaded.append(name), load_head(name, device))[1])
+    monkeypatch.setattr(
+        MODULE, "load_head", lambda name, device, task: (loaded.append(name), load_head(name, device, task=task))[1]
+    )
     read([save("a.safetensors"), save("b.safetensors", seed=1), save("c.safetensors", hidden=9)])
     assert loaded == ["a-relu"]

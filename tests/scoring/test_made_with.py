@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nfn_cli.scoring import AccuracyTask, ClassTask, EngineSettings
+from nfn_cli.scoring import AccuracyTask, ClassificationTask, EngineSettings
 from nfn_cli.scoring.made_with import difference, made_with
 
 Nfn = Callable[..., Any]
@@ -116,8 +116,11 @@ def test_a_file_of_an_older_version_is_refused(nfn: Nfn, out: Path, shipped: Pat
 
 def test_what_classes_are_told_counts(shipped: Path) -> None:
     settings = EngineSettings(head=str(shipped / "a-relu"))
-    assert made_with(ClassTask(3), settings) != made_with(ClassTask(2), settings)
-    assert difference(made_with(ClassTask(3), settings), made_with(ClassTask(2), settings)) == "top 3 and not 2"
+    assert made_with(ClassificationTask(3), settings) != made_with(ClassificationTask(2), settings)
+    assert (
+        difference(made_with(ClassificationTask(3), settings), made_with(ClassificationTask(2), settings))
+        == "top 3 and not 2"
+    )
 
 
 def test_a_name_with_blanks_is_one_name(shipped: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from nfn_cli.checkpoints import POPULATION_KEY, save_tensors
-from nfn_cli.scoring import ClassTask, Scored, Tally, engine_settings, run
+from nfn_cli.scoring import ClassificationTask, Scored, Tally, engine_settings, run
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("ray.data")
@@ -55,14 +55,19 @@ def test_rows_are_those_of_the_local_engine(inputs: list[str]) -> None:
     from nfn_cli.scoring.ray_engine import run_ray
 
     settings = engine_settings(HEAD, "cpu", None, 0, True, None, "float32")
-    expected = [row for rows in run(ClassTask(3), inputs, settings, Tally()) for row in rows]
+    expected = [row for rows in run(ClassificationTask(3), inputs, settings, Tally()) for row in rows]
     assert sum(scored.row.error is None for scored in expected) == 506
     tally = Tally()
     assert_same(
-        [row for rows in run_ray(ClassTask(3), inputs, settings.changed(jobs=1), tally) for row in rows], expected
+        [row for rows in run_ray(ClassificationTask(3), inputs, settings.changed(jobs=1), tally) for row in rows],
+        expected,
     )
     done = frozenset(scored.row.path for scored in expected[:300])
-    rest = [row for rows in run_ray(ClassTask(3), inputs, settings.changed(jobs=1, done=done), tally) for row in rows]
+    rest = [
+        row
+        for rows in run_ray(ClassificationTask(3), inputs, settings.changed(jobs=1, done=done), tally)
+        for row in rows
+    ]
     assert_same(rest, expected[300:])
     assert tally.skipped == 300
 
@@ -72,10 +77,10 @@ def test_a_killed_worker_costs_no_row(inputs: list[str], tmp_path: Path) -> None
 
     many = [*inputs, *[path for path in inputs if path.endswith("safetensors")] * 30]
     settings = engine_settings(HEAD, "cpu", None, 0, True, None, "float32")
-    expected = [row for rows in run(ClassTask(3), many, settings, Tally()) for row in rows]
+    expected = [row for rows in run(ClassificationTask(3), many, settings, Tally()) for row in rows]
     found: list[Scored] = []
     killed = 0
-    for number, rows in enumerate(run_ray(ClassTask(3), many, settings.changed(jobs=1), Tally())):
+    for number, rows in enumerate(run_ray(ClassificationTask(3), many, settings.changed(jobs=1), Tally())):
         found += rows
         if number == 1:
             listed = subprocess.run(["pgrep", "-f", "ray::"], capture_output=True, text=True, check=True).stdout

@@ -9,6 +9,7 @@ from nfn_cli.cli.head_work import AccuracyLabels, MeasureOptions, Networks, meas
 from nfn_cli.cli.named_folders import named_folders
 from nfn_cli.cli.options import INPUT, MEASURE, OodOption, PredictHead, checked_scale_range
 from nfn_cli.cli.takes import option, takes
+from nfn_cli.shipped import PREDICT
 
 
 class Split(str, Enum):
@@ -58,10 +59,10 @@ def evaluate(
         column=target,
         run_column=run_column,
         activation=options.activation,
-        outsiders=named_folders("--ood", ood),
+        out_of_distribution=named_folders("--ood", ood),
     )
     measure_head(
         options,
-        lambda on_stage, device: evaluate_head(head, data, labels, settings, device, on_stage=on_stage),
+        lambda on_stage, device: evaluate_head(head, data, labels, settings, device, on_stage, task=PREDICT),
         print_report,
     )

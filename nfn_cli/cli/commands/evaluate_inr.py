@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated
 
 from nfn_cli.cli.head_work import ClassLabels, Inrs, MeasureOptions, measure_head
 from nfn_cli.cli.named_folders import named_folders
 from nfn_cli.cli.options import INPUT, MEASURE, InrHead, LargestSeed, OodOption
 from nfn_cli.cli.takes import Hidden, option, takes
 from nfn_cli.errors import UsageError
-from nfn_cli.shipped import EDIT
+from nfn_cli.shipped import CLASSIFY, EDIT
 
 
 class InrSplit(str, Enum):
@@ -47,29 +47,18 @@ def evaluate_inr(
     """
     from nfn_cli.cli.tables.class_report import print_class_report
     from nfn_cli.cli.tables.edit_report import print_edit_report
-    from nfn_cli.learning.inr import evaluate_classifier, evaluate_editor
+    from nfn_cli.learning import EvaluateSettings, evaluate_head
     from nfn_cli.nn import task_of_head
 
     others, editing = named_folders("--ood", ood), task_of_head(head) == EDIT
     if editing and others:
-        raise UsageError("--ood", f"{head} edits, and flags nothing", "leave it out")
-    settings: dict[str, Any] = {
-        "split": split.value,
-        "count": limit,
-        "seed": seed,
-        "activation": options.activation,
-    }
-    if editing:
-        measure_head(
-            options,
-            lambda on_stage, device: evaluate_editor(head, data, labels, **settings, device=device, on_stage=on_stage),
-            print_edit_report,
-        )
-    else:
-        measure_head(
-            options,
-            lambda on_stage, device: evaluate_classifier(
-                head, data, labels, **settings, device=device, outsiders=others, on_stage=on_stage
-            ),
-            print_class_report,
-        )
+        raise UsageError("--ood", f"{head} edits, and flags no networks", "leave it out")
+    settings = EvaluateSettings(
+        split=split.value, count=limit, seed=seed, activation=options.activation, out_of_distribution=others
+    )
+    task = EDIT if editing else CLASSIFY
+    measure_head(
+        options,
+        lambda on_stage, device: evaluate_head(head, data, labels, settings, device, on_stage, task=task),
+        print_edit_report if editing else print_class_report,
+    )

@@ -66,15 +66,18 @@ def inspect_checkpoints(
     from nfn_cli.cli.inspections import AnyInspected, traced_row, write_all
     from nfn_cli.cli.tables.inspection_table import Inspected
     from nfn_cli.cli.tables.tensor_table import ShownTensors
-    from nfn_cli.nn import shipped_configs
-    from nfn_cli.nn.inr.choose_classifier import shipped_classifiers
+    from nfn_cli.nn import shipped_heads_of
     from nfn_cli.symmetry import inspect_network, read_leniently
     from nfn_cli.symmetry.labelled.source import LabelledSource
     from nfn_cli.symmetry.sources import traced_or
 
     if plot is not None:
         check_plot(plot, paths, overwrite=overwrite)
-    accepted = {name: config.accepted for name, config in (shipped_configs() | shipped_classifiers()).items()}
+    accepted = {
+        name: config.accepted
+        for task in ("predict-accuracy", "classify-inr")
+        for name, config in shipped_heads_of(task).items()
+    }
     found = find_checkpoints(paths)
     told = reading.stated()
     # The lines of a pipe are layers: of a file without any they have the error alone.

@@ -85,9 +85,9 @@ def train(
         nfn train runs --labels runs.csv --target accuracy -o my-head
     """
     from nfn_cli.cli.tables.report import print_report
-    from nfn_cli.learning import FitSettings, TrainSettings, train_head
+    from nfn_cli.learning import AccuracySettings, FitSettings, train_head
 
-    settings = TrainSettings(
+    settings = AccuracySettings(
         members=members,
         fit=FitSettings(
             epochs=epochs, seed=options.seed, validation=_validation_share(validation, patience), patience=patience
@@ -97,7 +97,7 @@ def train(
         column=target,
         run_column=run_column,
         activation=options.activation,
-        outsiders=named_folders("--ood", ood),
+        out_of_distribution=named_folders("--ood", ood),
     )
 
     def fit(progress: FitProgress, device: str) -> EvaluationReport:

@@ -14,7 +14,7 @@ from nfn_cli.cli.takes import Hidden, TwoNumbers, option, takes
 
 if TYPE_CHECKING:
     from nfn_cli.cli.progress.fit_progress import FitProgress
-    from nfn_cli.learning.inr.edit_evaluation import EditReport
+    from nfn_cli.learning import EditReport
 
 
 class EditorKindName(str, Enum):
@@ -51,17 +51,16 @@ def train_editor(
     """Fit a head that edits INRs.
 
     The head is written as a folder, with its model card. Networks of the training part fit it, those of the test part
-    measure it. The target is the edit of the picture that a network shows, so no pictures are needed. Use the head by
-    `nfn edit-inr --head`.
+    measure it. The target is the edit of the picture that a network shows, so no pictures are needed. The same command
+    continues a fit that was stopped. Use the head by `nfn edit-inr --head`.
 
     Examples:
         nfn train-editor inrs --edit dilate -o my-editor
         nfn train-editor inrs --edit erode --size 32x32 --limit 2000 -o my-editor
     """
     from nfn_cli.cli.tables.edit_report import print_edit_report
-    from nfn_cli.learning.inr import EditFit, EditSettings
-    from nfn_cli.learning.inr import train_editor as train
-    from nfn_cli.nn.inr.editor import LARGEST_SIDE
+    from nfn_cli.learning import EditFit, EditSettings, train_head
+    from nfn_cli.nn.tasks.editing import LARGEST_SIDE
 
     settings = EditSettings(
         edit=edit.value,
@@ -74,15 +73,17 @@ def train_editor(
     )
 
     def fit(progress: FitProgress, device: str) -> EditReport:
-        return train(
+        return train_head(
             data,
+            labels,
             options.output,
             settings,
-            labels=labels,
             device=device,
+            overwrite=options.overwrite,
             on_start=progress.start,
-            on_step=progress.step,
+            on_epoch=progress.step,
+            on_skip=progress.skip,
             on_stage=progress.stage,
         )
 
-    fit_head(options, "steps", fit, print_edit_report, continues=False)
+    fit_head(options, "steps", fit, print_edit_report)

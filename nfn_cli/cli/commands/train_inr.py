@@ -13,7 +13,7 @@ from nfn_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from nfn_cli.cli.progress.fit_progress import FitProgress
-    from nfn_cli.learning.inr import ClassReport
+    from nfn_cli.learning import ClassReport
 
 
 class InrKindName(str, Enum):
@@ -66,9 +66,8 @@ def train_inr(
         nfn train-inr inrs --kind monomial-inr --epochs 12 -o my-inr-head
     """
     from nfn_cli.cli.tables.class_report import print_class_report
-    from nfn_cli.learning import FitSettings
-    from nfn_cli.learning.inr import ClassifierSettings, train_classifier
-    from nfn_cli.nn.inr import inr_sizes
+    from nfn_cli.learning import ClassifierSettings, FitSettings, train_head
+    from nfn_cli.nn import sizes_of
 
     if mirror and kind is not InrKindName.coordinate_probe:
         raise UsageError("--mirror", f"does not apply to {kind.value}", "leave it out")
@@ -76,17 +75,17 @@ def train_inr(
         raise UsageError("--messages", f"does not apply to {kind.value}", "leave it out")
     settings = ClassifierSettings(
         kind=kind.value,
-        sizes=inr_sizes(kind.value, side=side, channels=channels, mirror=mirror, messages=messages),
+        sizes=sizes_of(kind.value, side=side, channels=channels, mirror=mirror, messages=messages),
         members=members,
         fit=FitSettings(epochs=epochs, seed=options.seed),
         count=limit,
         class_names=_names(classes),
         activation=options.activation,
-        outsiders=named_folders("--ood", ood),
+        out_of_distribution=named_folders("--ood", ood),
     )
 
     def fit(progress: FitProgress, device: str) -> ClassReport:
-        return train_classifier(
+        return train_head(
             data,
             labels,
             options.output,

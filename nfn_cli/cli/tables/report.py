@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from nfn_cli.cli.options import Format
-from nfn_cli.learning import Agreement, EvaluationReport, OutsiderReport
+from nfn_cli.learning import EvaluationReport, OODReport
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     from nfn_cli.cli.tables.layout import Table
 
 Report = TypeVar("Report", bound="DataclassInstance")
-
-_NAMES = {
-    "tau": "Kendall's tau",
-    "r_squared": "R2",
-    "mean_absolute_error": "mean absolute error",
-    "coverage": "interval coverage",
-    "flagged": "outside population",
-}
 
 
 def figures_table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -45,19 +37,19 @@ def print_lines(stream: TextIO, *blocks: Table | str) -> None:
 
 
 def print_report(report: EvaluationReport, stream: TextIO) -> None:
-    """Write the figures with their 95 % intervals, plain and moved side by side."""
+    """Write the figures with their 95 % intervals, plain and transformed side by side."""
     low, high = report.histogram_range
     print_lines(
         stream,
         figures_table(
             report.head,
-            ("as they are", "moved by the group"),
-            [[name, _shown(report.plain, own), _shown(report.moved, own)] for own, name in _NAMES.items()],
+            ("as they are", "transformed"),
+            report.figures(),
         ),
         figures_table(
-            "outsiders flagged",
+            "out of distribution: flagged",
             ("all", "of those that have learned"),
-            [[own.kind, str(own.flagged), _learned(own)] for own in report.outsiders],
+            [[own.kind, str(own.flagged), _learned(own)] for own in report.out_of_distribution],
         ),
         f"{report.networks} networks of {report.runs} runs; tau falls by {report.tau_drop:.4f}; largest drift"
         f" {report.drift:.1e} of the predictions' spread; {report.flags_changed} flags changed",
@@ -65,8 +57,8 @@ def print_report(report: EvaluationReport, stream: TextIO) -> None:
     )
 
 
-def _learned(outsiders: OutsiderReport) -> str:
-    return "" if outsiders.trained_flagged is None else f"{outsiders.trained_flagged} ({outsiders.trained})"
+def _learned(own: OODReport) -> str:
+    return "" if own.trained_flagged is None else f"{own.trained_flagged} ({own.trained})"
 
 
 @dataclass(frozen=True)
@@ -114,10 +106,6 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _shown(agreement: Agreement, attribute: str) -> str:
-    return str(getattr(agreement, attribute))
 
 
 def _bars(counts: tuple[int, ...]) -> str:

@@ -98,7 +98,7 @@ class PermutationNFN(nn.Module):
         self.register_buffer("shift", torch.zeros(len(architecture.tensors)))
         self.register_buffer("scale", torch.ones(len(architecture.tensors)))
 
-    def prepare(self, inputs: Sequence[Tensor]) -> None:
+    def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         """Set mean and spread of every tensor, over all its entries, from a training population [networks, *shape]."""
         if not self.standardises:
             return

@@ -31,7 +31,7 @@ class VectorMLP(nn.Module):
         self.register_buffer("scale", torch.ones(features))
         self.readout = readout(features, hidden, outputs)
 
-    def prepare(self, inputs: Sequence[Tensor]) -> None:
+    def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         """Set mean and spread of every feature from a training population, one tensor [networks, features]."""
         (rows,) = inputs
         rows = rows.cpu().double()  # not every device has float64

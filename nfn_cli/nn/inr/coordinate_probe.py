@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from nfn_cli.architectures import COORDINATES, FUNCTIONS, Architecture, NetworkWeights
 from nfn_cli.errors import HeadError, shown
+from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.sizes import require_sizes
 
 # Networks asked at once on a CPU; more only fall out of its cache.
@@ -105,7 +106,7 @@ class CoordinateProbe(nn.Module):
         self.readout = nn.Sequential(nn.Dropout(sizes.dropout), nn.Linear(4 * width, classes))
         self.summary_features = 4 * width + _STATISTICS * values
 
-    def read(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
+    def encode(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
         """The tensors of a batch of networks, float32 [batch, *shape] each: first weight, first bias, ...
 
         The phases of sines are brought to one turn first, in which float32 is finest.
@@ -121,7 +122,7 @@ class CoordinateProbe(nn.Module):
         return tensors
 
     @torch.no_grad()
-    def prepare(self, inputs: Sequence[Tensor]) -> None:
+    def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         """Set mean and spread of every channel of the pictures, from a training population [networks, *shape]."""
         some = [values[:4096] for values in inputs]
         pictures = torch.cat([self._values(part, self.grid) for part in _parts(some)]).cpu().double()
@@ -130,7 +131,7 @@ class CoordinateProbe(nn.Module):
         self.scale.copy_(torch.where(spread > 0, 1 / spread, 1.0))
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits [batch, classes] of tensors [batch, *shape] from `read`."""
+        """Logits [batch, classes] of tensors [batch, *shape] from `encode`."""
         return self.logits_and_summary(inputs)[0]
 
     def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -219,3 +220,9 @@ def _grid(side: int) -> Tensor:
 
 def _parts(inputs: Sequence[Tensor]) -> list[list[Tensor]]:
     return [list(part) for part in zip(*(values.split(_TOGETHER) for values in inputs), strict=True)]
+
+
+KIND = Kind(
+    CoordinateProbeSizes,
+    lambda architecture, sizes, details: CoordinateProbe(architecture, sizes, len(details.classes)),
+)

@@ -11,7 +11,7 @@ from torch import Tensor
 from nfn_cli.architectures import NetworkWeights, ReadNetwork, from_plain_range, to_plain_range
 from nfn_cli.checkpoints import Checkpoint
 from nfn_cli.errors import ArchitectureError, CheckpointError
-from nfn_cli.nn.inr.editor import Editor
+from nfn_cli.nn.head import Head
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class EditedTensors:
     change: float
 
 
-def edited_tensors(checkpoint: Checkpoint, network: ReadNetwork, head: Editor, gamma: float = 1.0) -> EditedTensors:
+def edited_tensors(checkpoint: Checkpoint, network: ReadNetwork, head: Head, gamma: float = 1.0) -> EditedTensors:
     """Edit the network of a checkpoint.
 
     Args:
@@ -41,7 +41,7 @@ def edited_tensors(checkpoint: Checkpoint, network: ReadNetwork, head: Editor, g
         raise ArchitectureError(checkpoint.path, cause, "save the network with a bias in every layer, without norms")
     shown = network.activation.value_range
     exactly = {name: tensor.double()[None] for name, tensor in point.tensors.items()}
-    edited = head.edit(to_plain_range(NetworkWeights(point.architecture, exactly), shown), gamma)
+    edited = head.predict(to_plain_range(NetworkWeights(point.architecture, exactly), shown), gamma=gamma)
     new = from_plain_range(edited, shown).tensors
     found = {}
     change = size = 0.0

@@ -21,8 +21,9 @@ from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import shown
 from nfn_cli.nn.inr.gauss_newton import step
 from nfn_cli.nn.inr.painter import Painter
-from nfn_cli.nn.inr.places import pixel_grid
+from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, require_sine_picture, sine_values, trace
+from nfn_cli.nn.kinds import Kind
 
 _RANGES = {"channels": (1, 1024), "depth": (1, 32), "context": (0, 16), "steps": (1, 64)}
 
@@ -81,7 +82,7 @@ class FunctionEditor(nn.Module):
         self.rate = nn.Parameter(torch.linspace(0.5, 1.0, sizes.steps))
         self.register_buffer("places", pixel_grid(*picture))
 
-    def read(self, point: NetworkWeights) -> list[Tensor]:
+    def encode(self, point: NetworkWeights) -> list[Tensor]:
         """What `forward` takes of a batch of networks, in this module's dtype and on its device."""
         return read_tensors(point, self.places.dtype, self.places.device)
 
@@ -121,3 +122,8 @@ def _better(
     better = error < least
     chosen = [torch.where(better.view(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(now, best, strict=True)]
     return chosen, torch.where(better, error, least)
+
+
+KIND = Kind(
+    FunctionEditorSizes, lambda architecture, sizes, details: FunctionEditor(architecture, details.picture, sizes)
+)

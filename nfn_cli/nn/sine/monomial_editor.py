@@ -1,15 +1,20 @@
-"""Weights in, weights out: an equivariant network that says how a sine network's weights shall change."""
+"""Monomial-Editor: an equivariant network that says how a sine network's weights shall change (arXiv 2409.11697, after
+Zhou et al. 2023, arXiv 2302.14040): one forward pass from weights to what is added to them, without a look at the
+picture."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture
+from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import shown
+from nfn_cli.nn.inr.sine_chain import read_tensors, require_sine_picture
+from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.sine.fields import FieldSizes, field_sizes, lifted, lifted_sizes, pack, require_sine_chain
 from nfn_cli.nn.sine.layers import SineLinear
 from nfn_cli.nn.sine.monomial_inr import SineBody
@@ -60,7 +65,12 @@ class MonomialEditor(nn.Module):
             nn.Parameter(torch.tensor(_FIRST)) for _ in range(2 * len(architecture.layers))
         )
 
-    def prepare(self, inputs: Sequence[Tensor]) -> None:
+    def encode(self, point: NetworkWeights) -> list[Tensor]:
+        """What `forward` takes of a batch of networks, in this module's dtype and on its device."""
+        own = self.sizes_of_changes[0]
+        return read_tensors(point, own.dtype, own.device)
+
+    def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         """Set the standardising constants from a training population [networks, *shape]."""
         self.standardise.fit(pack([values[:4096] for values in inputs], self.omega_0))
 
@@ -69,3 +79,11 @@ class MonomialEditor(nn.Module):
         fields = self.out(self.body(self.standardise(pack(tensors, self.omega_0))))
         changes = lifted(fields, tensors, self.omega_0)
         return [size * change for size, change in zip(self.sizes_of_changes, changes, strict=True)]
+
+
+def _member(architecture: Architecture, sizes: MonomialEditorSizes, details: Any) -> MonomialEditor:
+    require_sine_picture(architecture)
+    return MonomialEditor(architecture, sizes)
+
+
+KIND = Kind(MonomialEditorSizes, _member)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import shown
+from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.sine.fields import FieldSizes, SineFields, field_sizes, pack, read_tensors, require_sine_chain
 from nfn_cli.nn.sine.layers import SineActivation, SineLinear, SineMessages
 from nfn_cli.nn.sine.standardise import StandardFields
@@ -107,12 +108,12 @@ class MonomialInr(nn.Module):
             nn.Linear(sizes.hidden, classes),
         )
 
-    def read(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
+    def encode(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
         """The tensors of a batch of networks, float32 [batch, *shape], with phases brought to one turn."""
         tensors = [point.tensors[spec.name] for spec in point.architecture.tensors]
         return [values.to(device) for values in read_tensors(point.architecture, tensors)]
 
-    def prepare(self, inputs: Sequence[Tensor]) -> None:
+    def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         """Set the standardising constants from a training population."""
         self.standardise.fit(pack([values[:4096] for values in inputs], self.omega_0))
         with torch.no_grad():
@@ -123,7 +124,7 @@ class MonomialInr(nn.Module):
             self.spread.get_buffer("running_var").copy_(summary.var(0, correction=0))
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits [batch, classes] of what `read` gives."""
+        """Logits [batch, classes] of what `encode` gives."""
         return self.logits_and_summary(inputs)[0]
 
     def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -144,3 +145,8 @@ class MonomialInr(nn.Module):
             for affine, values in zip(self.invariant, entries, strict=True)
         ]
         return torch.cat([*pooled, fields.invariant], dim=1)
+
+
+KIND = Kind(
+    MonomialInrSizes, lambda architecture, sizes, details: MonomialInr(architecture, sizes, len(details.classes))
+)

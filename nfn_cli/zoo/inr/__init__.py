@@ -3,7 +3,7 @@
 from nfn_cli.zoo.inr.generate import InrReport, generate_inrs
 from nfn_cli.zoo.inr.labels import InrRow, read_inr_rows
 from nfn_cli.zoo.inr.published import InrImportReport, InrSelection, import_sirens
-from nfn_cli.zoo.inr.read import LabelledInrs, read_inrs
+from nfn_cli.zoo.inr.read import read_inrs
 from nfn_cli.zoo.inr.record import RECIPE, InrSettings
 from nfn_cli.zoo.inr.siren import Siren
 
@@ -14,7 +14,6 @@ __all__ = [
     "InrRow",
     "InrSelection",
     "InrSettings",
-    "LabelledInrs",
     "Siren",
     "generate_inrs",
     "import_sirens",

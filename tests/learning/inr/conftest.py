@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 import nfn_cli.zoo.inr.generate
-from nfn_cli.learning import FitSettings
-from nfn_cli.learning.inr import ClassifierSettings, ClassReport, train_classifier
-from nfn_cli.nn.inr import CoordinateProbeSizes
+from nfn_cli.learning import ClassifierSettings, ClassReport, FitSettings, train_head
+from nfn_cli.nn.inr.coordinate_probe import CoordinateProbeSizes
 from nfn_cli.zoo import InrSettings, generate_inrs
 
 SIDE, TRAIN, TEST = 8, 120, 36
@@ -76,4 +75,4 @@ def quick() -> ClassifierSettings:
 def fitted(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ClassReport]:
     """A head fitted to the zoo, and what was measured on its test pictures."""
     folder = tmp_path_factory.mktemp("heads") / "shapes"
-    return folder, train_classifier(zoo, None, folder, QUICK)
+    return folder, train_head(zoo, None, folder, QUICK)

@@ -18,15 +18,22 @@ import yaml
 from safetensors.torch import save_file
 from torch import Tensor
 
-import nfn_cli.learning.inr.training as training
+import nfn_cli.learning.tasks.classification as classification
 from nfn_cli.errors import DataError, HeadError, NfnError
-from nfn_cli.learning import has_state, is_unfinished
-from nfn_cli.learning.inr import ClassifierSettings, ClassReport, evaluate_classifier, train_classifier
-from nfn_cli.learning.inr.evaluation import measure_classifier
-from nfn_cli.learning.inr.temperature import fitted_temperature
-from nfn_cli.nn.inr import CoordinateProbeSizes
-from nfn_cli.nn.inr.choose_classifier import load_classifier
-from nfn_cli.zoo import LabelledInrs, read_inrs
+from nfn_cli.learning import (
+    ClassifierSettings,
+    ClassReport,
+    EvaluateSettings,
+    evaluate_head,
+    has_state,
+    is_unfinished,
+    measure_classifier,
+    train_head,
+)
+from nfn_cli.learning.temperature import fitted_temperature
+from nfn_cli.nn import load_head
+from nfn_cli.nn.inr.coordinate_probe import CoordinateProbeSizes
+from nfn_cli.zoo import LabelledNetworks, read_inrs
 
 Nfn = Callable[..., tuple[int, str, str]]
 Fitted = tuple[Path, ClassReport]
@@ -60,6 +67,12 @@ def relabel(folder: Path, change: Callable[[dict[str, str]], dict[str, str] | No
         writer.writerows(rows)
 
 
+def parts_of(networks: LabelledNetworks, data: Path, count: int | None = None) -> tuple[LabelledNetworks, ...]:
+    """Networks to fit to, to calibrate with, and to measure on."""
+    parts, _ = classification.ClassLearning().parts(networks, ClassifierSettings(count=count), data)
+    return parts.train, parts.held_out, parts.test
+
+
 def contents(head: Path) -> dict[str, bytes]:
     return {name: (head / name).read_bytes() for name in FILES}
 
@@ -83,25 +96,25 @@ def test_a_head_classifies_pictures_that_it_has_not_seen(fitted: Fitted) -> None
 def test_moving_networks_along_their_orbits_changes_nothing(fitted: Fitted) -> None:
     _, report = fitted
     assert 0 < report.drift <= 1e-5
-    assert (report.changed, report.moved_accuracy) == (0, report.accuracy)
+    assert (report.changed, report.transformed_accuracy) == (0, report.accuracy)
 
 
 def test_evaluating_the_saved_head_repeats_the_report(fitted: Fitted, zoo: Path, assert_repeats: Check) -> None:
     folder, report = fitted
-    again = evaluate_classifier(str(folder), zoo)
+    again = evaluate_head(str(folder), zoo)
     assert_repeats(again, report)
-    assert evaluate_classifier(str(folder), zoo) == again
-    assert evaluate_classifier(str(folder), zoo, split="train").networks == 240
-    assert evaluate_classifier(str(folder), zoo, split="all").networks == 312
+    assert evaluate_head(str(folder), zoo) == again
+    assert evaluate_head(str(folder), zoo, settings=EvaluateSettings("train")).networks == 240
+    assert evaluate_head(str(folder), zoo, settings=EvaluateSettings("all")).networks == 312
 
 
 def test_the_figures_are_what_anyone_would_compute(fitted: Fitted, zoo: Path) -> None:
     folder, report = fitted
-    head, test = load_classifier(str(folder)), read_inrs(zoo).part("test")
-    found = head.classify(test.point)
-    right = found.logits.argmax(1) == test.labels
+    head, test = load_head(str(folder)), read_inrs(zoo).part("test")
+    found = head.predict(test.point)
+    right = found.logits.argmax(1) == test.targets
     assert report.accuracy.value == pytest.approx(right.double().mean().item())
-    shares = found.probabilities.gather(1, test.labels[:, None])[:, 0]
+    shares = found.probabilities.gather(1, test.targets[:, None])[:, 0]
     assert report.loss == pytest.approx(-shares.log().mean().item())
     confidence = found.probabilities.max(1).values
     bins = (confidence * 15).long().clamp_max(14)
@@ -112,23 +125,23 @@ def test_the_figures_are_what_anyone_would_compute(fitted: Fitted, zoo: Path) ->
 
 
 def test_the_temperature_is_that_of_pictures_that_were_held_out(fitted: Fitted, zoo: Path) -> None:
-    head, networks = load_classifier(str(fitted[0])), read_inrs(zoo)
-    _, held_out, _ = training._parts(networks, None, zoo)
-    logits = head.classify(held_out.point).logits
-    assert float(head.model.temperature) == pytest.approx(fitted_temperature(logits, held_out.labels), rel=1e-3)
+    head, networks = load_head(str(fitted[0])), read_inrs(zoo)
+    _, held_out, _ = parts_of(networks, zoo)
+    logits = head.predict(held_out.point).logits
+    assert float(head.model.temperature) == pytest.approx(fitted_temperature(logits, held_out.targets), rel=1e-3)
 
 
 def test_no_picture_is_in_two_parts(zoo: Path) -> None:
     networks = read_inrs(zoo)
-    parts = training._parts(networks, None, zoo)
-    runs = [{row.run for row in part.rows} for part in parts]
+    parts = parts_of(networks, zoo)
+    runs = [set(part.runs) for part in parts]
     assert not runs[0] & runs[1] and not runs[0] & runs[2] and not runs[1] & runs[2]
     assert sum(map(len, parts)) == 312
     assert all(len(part) == 2 * len(own) for part, own in zip(parts, runs, strict=True))  # both fits of each
-    assert {row.split for row in parts[2].rows} == {"test"}
+    assert set(parts[2].splits) == {"test"}
     # Who is held out follows from a picture's name, so a zoo that grows moves none from one part to another.
-    some = networks.select([place for place, row in enumerate(networks.rows) if row.split == "test" or row.image != 3])
-    fewer = [{row.run for row in part.rows} for part in training._parts(some, None, zoo)]
+    some = networks.select([place for place, run in enumerate(networks.runs) if run != "train-3"])
+    fewer = [set(part.runs) for part in parts_of(some, zoo)]
     assert all(own <= whole for own, whole in zip(fewer, runs, strict=True))
 
 
@@ -136,21 +149,21 @@ def test_held_out_and_test_pictures_are_never_fitted_to(
     zoo: Path, brief: ClassifierSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[list[Tensor], Tensor]] = []
-    true = training.fit_ensemble
+    true = classification.ensemble_stages
 
     def watched(model: Any, inputs: Sequence[Tensor], targets: Tensor, *others: Any, **options: Any) -> Any:
         seen.append((list(inputs), targets))
         return true(model, inputs, targets, *others, **options)
 
-    monkeypatch.setattr(training, "fit_ensemble", watched)
-    train_classifier(zoo, None, tmp_path / "head", brief)
+    monkeypatch.setattr(classification, "ensemble_stages", watched)
+    train_head(zoo, None, tmp_path / "head", brief)
     ((inputs, targets),) = seen
-    train, held_out, test = training._parts(read_inrs(zoo), None, zoo)
+    train, held_out, test = parts_of(read_inrs(zoo), zoo)
     assert len(inputs[0]) == len(targets) == len(train) == 312 - len(held_out) - 72
     # Known by their last layers, which reading leaves alone.
     given = {tuple(values) for values in inputs[4].flatten(1).tolist()}
 
-    def last_layers(part: LabelledInrs) -> set[tuple[float, ...]]:
+    def last_layers(part: LabelledNetworks) -> set[tuple[float, ...]]:
         return {tuple(values) for values in part.point.tensors["layers.2.weight"].flatten(1).tolist()}
 
     assert given == last_layers(train)
@@ -158,20 +171,20 @@ def test_held_out_and_test_pictures_are_never_fitted_to(
 
 
 def test_a_count_takes_the_first_training_networks(zoo: Path, brief: ClassifierSettings, tmp_path: Path) -> None:
-    train_classifier(zoo, None, tmp_path / "head", replace(brief, count=30))
-    head = load_classifier(str(tmp_path / "head"))
+    train_head(zoo, None, tmp_path / "head", replace(brief, count=30))
+    head = load_head(str(tmp_path / "head"))
     assert head.config.fitted["networks"] == 30
-    whole, _, _ = training._parts(read_inrs(zoo), None, zoo)
-    some, held_out, _ = training._parts(read_inrs(zoo), 30, zoo)
-    assert some.rows == whole.rows[:30] and len(held_out) > 2
+    whole, _, _ = parts_of(read_inrs(zoo), zoo)
+    some, held_out, _ = parts_of(read_inrs(zoo), zoo, 30)
+    assert some.files == whole.files[:30] and some.runs == whole.runs[:30] and len(held_out) > 2
 
 
 def test_training_repeats_exactly(zoo: Path, brief: ClassifierSettings, tmp_path: Path) -> None:
-    reports = [train_classifier(zoo, None, tmp_path / name / "head", brief) for name in "ab"]
+    reports = [train_head(zoo, None, tmp_path / name / "head", brief) for name in "ab"]
     assert reports[0] == reports[1]
     assert contents(tmp_path / "a" / "head") == contents(tmp_path / "b" / "head")
     other = replace(brief, fit=replace(brief.fit, seed=1))
-    assert train_classifier(zoo, None, tmp_path / "c" / "head", other).loss != reports[0].loss
+    assert train_head(zoo, None, tmp_path / "c" / "head", other).loss != reports[0].loss
 
 
 def test_the_folder_holds_configuration_tensors_and_card(fitted: Fitted, zoo: Path) -> None:
@@ -179,7 +192,7 @@ def test_the_folder_holds_configuration_tensors_and_card(fitted: Fitted, zoo: Pa
     assert {path.name for path in folder.iterdir()} == set(FILES)
     record = yaml.safe_load((folder / "config.yaml").read_text())
     assert (record["task"], record["kind"], record["classes"]) == ("classify-inr", "coordinate-probe", ["0", "1", "2"])
-    held_out = len(training._parts(read_inrs(zoo), None, zoo)[1])
+    held_out = len(parts_of(read_inrs(zoo), zoo)[1])
     known = {"data": "shapes-zoo", "labels": None, "count": None, "networks": 240 - held_out, "epochs": 15, "seed": 0}
     assert known.items() <= record["fitted"].items()
     assert record["fitted"]["zoo"]["steps"] == 80
@@ -187,38 +200,38 @@ def test_the_folder_holds_configuration_tensors_and_card(fitted: Fitted, zoo: Pa
 
 def test_classes_may_have_names(zoo: Path, brief: ClassifierSettings, tmp_path: Path) -> None:
     names = ("across", "down", "disc", "nothing")
-    report = train_classifier(zoo, None, tmp_path / "head", replace(brief, class_names=names))
+    report = train_head(zoo, None, tmp_path / "head", replace(brief, class_names=names))
     assert list(report.by_class) == ["across", "down", "disc"]
-    head = load_classifier(str(tmp_path / "head"))
-    assert head.config.classes == names
-    assert head.classify(read_inrs(zoo).point).probabilities.shape == (312, 4)
+    head = load_head(str(tmp_path / "head"))
+    assert head.config.details.classes == names
+    assert head.predict(read_inrs(zoo).point).probabilities.shape == (312, 4)
     assert "--classes across,down,disc,nothing" in (tmp_path / "head" / "README.md").read_text()
 
 
 def test_other_activations_are_learnt_as_well(data: Path, brief: ClassifierSettings, tmp_path: Path) -> None:
     # The same weights under another activation are other pictures; what matters is that every step takes them.
-    report = train_classifier(data, None, tmp_path / "head", replace(brief, activation="tanh"))
+    report = train_head(data, None, tmp_path / "head", replace(brief, activation="tanh"))
     assert report.drift <= 1e-4 and report.changed == 0
     assert "--activation tanh" in (tmp_path / "head" / "README.md").read_text()
 
 
-# --- outsiders -----------------------------------------------------------------------------------------------------
+# --- out of distribution -------------------------------------------------------------------------------------------
 
 
 def test_flags_follow_the_function_of_a_network_alone(fitted: Fitted) -> None:
     _, report = fitted
     assert report.flags_changed == 0
     assert report.flagged.value < 0.3
-    assert set(report.outsiders) == {"shuffled entries", "Gaussian weights"}
-    assert report.outsiders["Gaussian weights"].value > 0.6
+    assert set(report.out_of_distribution) == {"shuffled entries", "Gaussian weights"}
+    assert report.out_of_distribution["Gaussian weights"].value > 0.6
 
 
 def test_other_zoos_are_measured_by_their_test_pictures(fitted: Fitted, zoo: Path, data: Path) -> None:
     folder, _ = fitted
-    report = evaluate_classifier(str(folder), zoo)
-    found = evaluate_classifier(str(folder), zoo, outsiders={"a copy": data})
-    assert found.outsiders["a copy"].value == report.flagged.value
-    assert replace(found, outsiders=report.outsiders) == report
+    report = evaluate_head(str(folder), zoo)
+    found = evaluate_head(str(folder), zoo, settings=EvaluateSettings(out_of_distribution={"a copy": data}))
+    assert found.out_of_distribution["a copy"].value == report.flagged.value
+    assert replace(found, out_of_distribution=report.out_of_distribution) == report
 
 
 def test_other_zoos_that_the_head_does_not_read_are_refused(
@@ -229,9 +242,9 @@ def test_other_zoos_that_the_head_does_not_read_are_refused(
     save_file({"0.weight": torch.zeros(1, 3), "0.bias": torch.zeros(1)}, other / "a.safetensors")
     (other / "labels.csv").write_text("file,label\na.safetensors,0\n")
     with pytest.raises(DataError, match=r"other: layer 0 is linear from 3 to 1, the head reads linear from 2"):
-        evaluate_classifier(str(fitted[0]), zoo, outsiders={"other": other})
-    message = refusal(zoo, tmp_path / "head", replace(brief, outsiders={"other": other}))
-    assert "give outsiders that the head reads" in message
+        evaluate_head(str(fitted[0]), zoo, settings=EvaluateSettings(out_of_distribution={"other": other}))
+    message = refusal(zoo, tmp_path / "head", replace(brief, out_of_distribution={"other": other}))
+    assert "give networks that the head reads" in message
 
 
 # --- the card ------------------------------------------------------------------------------------------------------
@@ -283,10 +296,10 @@ def fit(data: Path, out: Path, settings: ClassifierSettings, stop_after: int | N
         losses.append(loss)
 
     if stop_after is None:
-        train_classifier(data, None, out, settings, on_epoch=on_epoch)
+        train_head(data, None, out, settings, on_epoch=on_epoch)
     else:
         with pytest.raises(Stopped):
-            train_classifier(data, None, out, settings, on_epoch=on_epoch)
+            train_head(data, None, out, settings, on_epoch=on_epoch)
     return losses
 
 
@@ -304,7 +317,7 @@ def test_a_stopped_fit_ends_in_the_same_head(zoo: Path, quick: ClassifierSetting
         told += fit(zoo, out, settings, stop_after=count)
         assert is_unfinished(out) and not (out / "config.yaml").exists()
     skipped: list[int] = []
-    train_classifier(zoo, None, out, settings, on_epoch=told.append, on_skip=skipped.append)
+    train_head(zoo, None, out, settings, on_epoch=told.append, on_skip=skipped.append)
     assert told == losses and sum(skipped) == 4
     assert contents(out) == contents(tmp_path / "whole" / "head")
     assert {path.name for path in out.iterdir()} == set(FILES)
@@ -319,7 +332,7 @@ def test_a_stopped_fit_ends_in_the_same_head(zoo: Path, quick: ClassifierSetting
         ("members", lambda s: replace(s, members=2)),
         ("sizes", lambda s: replace(s, sizes=replace(s.sizes, channels=3))),
         ("number of classes", lambda s: replace(s, class_names=("a", "b", "c", "d"))),
-        ("data set", lambda s: replace(s, count=100)),
+        ("count", lambda s: replace(s, count=100)),
     ],
 )
 def test_the_state_of_other_settings_is_refused_by_name(
@@ -331,7 +344,7 @@ def test_the_state_of_other_settings_is_refused_by_name(
 ) -> None:
     fit(zoo, tmp_path / "head", brief, stop_after=1)
     with pytest.raises(DataError) as refused:
-        train_classifier(zoo, None, tmp_path / "head", change(brief))
+        train_head(zoo, None, tmp_path / "head", change(brief))
     assert f"{tmp_path / 'head'}: holds an unfinished fit of another {name};" in str(refused.value)
     assert has_state(tmp_path / "head")
 
@@ -345,7 +358,7 @@ def test_an_interrupted_command_tells_how_to_go_on(
 
     command = ["train-inr", zoo, "--out", tmp_path / "head", "--side", 8, "--channels", 2, "--epochs", 1]
     with monkeypatch.context() as patched:
-        patched.setattr(training, "calibrate", interrupted)
+        patched.setattr(classification, "calibrate", interrupted)
         code, out, err = nfn(*command)
     assert (code, out) == (130, "")
     assert err == f"nfn: {tmp_path / 'head'}: interrupted; the same command goes on from here\n"
@@ -363,7 +376,7 @@ def refusal(
         raise AssertionError("the fit began")
 
     with pytest.raises(error) as refused:
-        train_classifier(data, labels, out, settings, on_start=forbidden)
+        train_head(data, labels, out, settings, on_start=forbidden)
     assert len(str(refused.value).splitlines()) == 1
     assert not (out / "config.yaml").exists()
     return str(refused.value)
@@ -405,7 +418,7 @@ def test_networks_need_no_record(record: str | None, data: Path, brief: Classifi
     (data / "zoo.yaml").unlink()
     if record is not None:
         (data / "zoo.yaml").write_text(record)
-    train_classifier(data, None, tmp_path / "head", brief)
+    train_head(data, None, tmp_path / "head", brief)
     card = (tmp_path / "head" / "README.md").read_text()
     assert "nfn zoo inr" not in card and "nfn train-inr data --out head " in card
 
@@ -445,14 +458,14 @@ def test_an_impossible_place_is_refused_before_any_work(
 def test_evaluation_refuses_what_it_cannot_measure(fitted: Fitted, data: Path, tmp_path: Path) -> None:
     folder, _ = fitted
     with pytest.raises(HeadError, match="no such head"):
-        evaluate_classifier(str(tmp_path / "none"), data)
+        evaluate_head(str(tmp_path / "none"), data)
     relabel(data, lambda row: row | {"label": "7"} if row["split"] == "test" else row)
     with pytest.raises(DataError, match="has a class 7, the head knows 0 to 2"):
-        evaluate_classifier(str(folder), data)
+        evaluate_head(str(folder), data)
     relabel(data, lambda row: None if row["split"] == "test" else row)
     with pytest.raises(DataError, match="none of its networks is of the test part; use --split all"):
-        evaluate_classifier(str(folder), data)
-    assert evaluate_classifier(str(folder), data, split="all").networks == 240
+        evaluate_head(str(folder), data)
+    assert evaluate_head(str(folder), data, settings=EvaluateSettings("all")).networks == 240
 
 
 def test_logits_that_are_not_finite_are_refused_by_file(fitted: Fitted, zoo: Path) -> None:
@@ -461,7 +474,7 @@ def test_logits_that_are_not_finite_are_refused_by_file(fitted: Fitted, zoo: Pat
     tensors["layers.2.weight"][4] = 1e300
     broken = replace(networks, point=replace(networks.point, tensors=tensors))
     with pytest.raises(DataError, match="the logits are not finite: weights beyond float32's range; leave it out"):
-        measure_classifier(load_classifier(str(fitted[0])), broken)
+        measure_classifier(load_head(str(fitted[0])), broken)
 
 
 def test_a_packed_zoo_whose_pictures_nobody_tells_is_split_by_network(
@@ -469,7 +482,7 @@ def test_a_packed_zoo_whose_pictures_nobody_tells_is_split_by_network(
 ) -> None:
     relabel(data, lambda row: {name: row[name] for name in ("file", "index", "label", "split")})
     (data / "zoo.yaml").unlink()
-    report = train_classifier(data, None, tmp_path / "head", brief)
+    report = train_head(data, None, tmp_path / "head", brief)
     assert (report.networks, report.pictures) == (72, 72)
 
 
@@ -481,7 +494,7 @@ def test_the_report_is_printed_and_json_holds_all_of_it(nfn: Nfn, fitted: Fitted
     code, out, err = nfn("evaluate-inr", folder, zoo, "--device", "cpu")
     lines = out.splitlines()
     assert (code, err) == (0, "")
-    assert lines[0].split() == ["shapes", "as", "they", "are", "moved", "by", "the", "group"]
+    assert lines[0].split() == ["shapes", "as", "they", "are", "transformed"]
     assert lines[1].split()[:2] == ["accuracy", f"{report.accuracy.value:.3f}"]
     assert any(line.startswith("72 networks of 36 pictures; largest drift ") for line in lines)
     assert any(line.startswith("right by class: 0 0.") or line.startswith("right by class: 0 1.") for line in lines)

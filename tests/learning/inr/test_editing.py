@@ -17,17 +17,26 @@ from pytest import MonkeyPatch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Architecture, NetworkWeights
+from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import DataError
-from nfn_cli.learning.inr.edit_evaluation import EditReport, evaluate_editor, measure_editor
-from nfn_cli.learning.inr.edit_fit import EditFit
-from nfn_cli.learning.inr.editing import EditSettings, fitted_editor, train_editor
-from nfn_cli.nn.inr.editor import read_editor
-from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS, EditorKind
+from nfn_cli.learning import (
+    EditFit,
+    EditReport,
+    EditSettings,
+    EvaluateSettings,
+    evaluate_head,
+    is_unfinished,
+    measure_editor,
+    train_head,
+)
+from nfn_cli.learning.tasks.editing import EditLearning
+from nfn_cli.nn import read_head
 from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
 from nfn_cli.nn.inr.sine_chain import read_tensors
+from nfn_cli.nn.kinds import Kind
+from nfn_cli.nn.names import HEAD_KINDS, HeadKind
 from nfn_cli.zoo import read_inrs
-from nfn_cli.zoo.inr import InrSettings, generate_inrs
+from nfn_cli.zoo.inr import InrSettings, generate_inrs, read_inr_rows
 
 Nfn = Callable[..., Any]
 
@@ -63,7 +72,7 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fitted(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, EditReport, list[float]]:
     folder = tmp_path_factory.mktemp("heads") / "dilate-blobs"
     told: list[float] = []
-    return folder, train_editor(blobs / "zoo", folder, QUICK, on_step=told.append), told
+    return folder, train_head(blobs / "zoo", None, folder, QUICK, on_epoch=told.append), told
 
 
 def test_the_edited_networks_show_the_edited_pictures(fitted: tuple[Path, EditReport, list[float]]) -> None:
@@ -82,7 +91,7 @@ def test_editing_commutes_with_moving(fitted: tuple[Path, EditReport, list[float
 
 def test_the_head_on_disk_measures_the_same(blobs: Path, fitted: tuple[Path, EditReport, list[float]]) -> None:
     folder, report, _ = fitted
-    again = evaluate_editor(str(folder), blobs / "zoo", count=12)
+    again = evaluate_head(str(folder), blobs / "zoo", settings=EvaluateSettings(count=12))
     assert again.after.value == pytest.approx(report.after.value, rel=1e-6)
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert f"{report.after.value:.2e}" in card and f"{report.before.value:.2e}" in card
@@ -91,25 +100,56 @@ def test_the_head_on_disk_measures_the_same(blobs: Path, fitted: tuple[Path, Edi
 
 
 def test_the_target_may_be_the_true_picture(blobs: Path, fitted: tuple[Path, EditReport, list[float]]) -> None:
-    head = read_editor(fitted[0])
+    head = read_head(fitted[0])
     networks = read_inrs(blobs / "zoo").part("test")
-    images = np.load(blobs / "blobs.npz")["x_test"][[row.image for row in networks.rows]]
+    images = np.load(blobs / "blobs.npz")["x_test"][
+        [row.image for row in read_inr_rows(blobs / "zoo" / "labels.csv") if row.split == "test"]
+    ]
     pictures = torch.tensor(images).float()[:, None] / 127.5 - 1
-    report = measure_editor(head, networks, pictures=pictures, moved=2)
+    report = measure_editor(head, networks, pictures=pictures, most_transformed=2)
     assert report.target == "given" and report.after.value < 0.3 * report.before.value
-    wrong = measure_editor(head, networks, pictures=pictures.flip(0), moved=2)
+    wrong = measure_editor(head, networks, pictures=pictures.flip(0), most_transformed=2)
     assert wrong.after.value > 3 * report.after.value
 
 
 def test_a_fit_follows_from_its_seed(blobs: Path, fitted: tuple[Path, EditReport, list[float]], tmp_path: Path) -> None:
-    train_editor(blobs / "zoo", tmp_path / "again", QUICK)
-    one, other = read_editor(fitted[0]).model.state_dict(), read_editor(tmp_path / "again").model.state_dict()
+    train_head(blobs / "zoo", None, tmp_path / "again", QUICK)
+    one, other = read_head(fitted[0]).model.state_dict(), read_head(tmp_path / "again").model.state_dict()
+    assert all(torch.equal(other[name], tensor) for name, tensor in one.items())
+
+
+@pytest.mark.parametrize("epochs", [7, 32])
+def test_a_stopped_fit_ends_in_the_same_head(
+    epochs: int,
+    blobs: Path,
+    fitted: tuple[Path, EditReport, list[float]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stopped among the epochs of the convolutional network, or among the steps that tune the solver."""
+    monkeypatch.setattr("nfn_cli.learning.fit_state.SECONDS_BETWEEN", 0.0)
+    out = tmp_path / "again"
+    told: list[float] = []
+
+    def stopping(loss: float) -> None:
+        if len(told) == epochs:
+            raise KeyboardInterrupt
+        told.append(loss)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_head(blobs / "zoo", None, out, QUICK, on_epoch=stopping)
+    assert is_unfinished(out)
+    skipped: list[int] = []
+    torch.manual_seed(99)  # whatever else draws between two sittings does not matter
+    train_head(blobs / "zoo", None, out, QUICK, on_epoch=told.append, on_skip=skipped.append)
+    assert told == fitted[2] and sum(skipped) == epochs
+    one, other = read_head(fitted[0]).model.state_dict(), read_head(out).model.state_dict()
     assert all(torch.equal(other[name], tensor) for name, tensor in one.items())
 
 
 def test_too_few_networks_are_refused(blobs: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="only 3 networks fall into the train part"):
-        train_editor(blobs / "zoo", tmp_path / "head", EditSettings(picture=(SIDE, SIDE), count=3))
+        train_head(blobs / "zoo", None, tmp_path / "head", EditSettings(picture=(SIDE, SIDE), count=3))
     assert not (tmp_path / "head").exists()
 
 
@@ -121,14 +161,14 @@ class DimmerSizes:
 class Dimmer(nn.Module):
     """Makes a picture brighter: one forward pass, the simplest that there is."""
 
-    def __init__(self, architecture: Architecture, picture: tuple[int, int], sizes: DimmerSizes) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.brighter = nn.Parameter(torch.zeros(2))
 
-    def read(self, point: NetworkWeights) -> list[Tensor]:
+    def encode(self, point: NetworkWeights) -> list[Tensor]:
         return read_tensors(point, self.brighter.dtype)
 
-    def prepare(self, inputs: Sequence[Tensor]) -> None:
+    def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         self.prepared = len(inputs[0])
 
     def forward(self, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -137,15 +177,19 @@ class Dimmer(nn.Module):
         return [*(torch.zeros_like(tensor) for tensor in inner), scale * weight, scale * bias + shift]
 
 
+KIND = Kind(DimmerSizes, lambda architecture, sizes, details: Dimmer())
+
+
 def test_a_kind_of_one_forward_pass_is_fitted_end_to_end(
     blobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(EDITOR_KINDS, "dimmer", EditorKind("Dimmer", DimmerSizes, Dimmer, rank=9))
+    entry = HeadKind("edit-inr", "Dimmer", "dims", __name__, runs=False, epochs=10, rank=9)
+    monkeypatch.setitem(HEAD_KINDS, "dimmer", entry)
     settings = EditSettings(kind="dimmer", picture=(SIDE, SIDE), fit=EditFit(epochs=10, batch_size=8), test_count=12)
-    report = train_editor(blobs / "zoo", tmp_path / "dimmer", settings)
+    report = train_head(blobs / "zoo", None, tmp_path / "dimmer", settings)
     assert report.after.value < 0.95 * report.before.value
     assert report.weight_drift <= 1e-8
-    head = read_editor(tmp_path / "dimmer")
+    head = read_head(tmp_path / "dimmer")
     assert head.model.brighter[1] > 0.01  # type: ignore[index, operator]
     assert "one forward pass" in (tmp_path / "dimmer" / "README.md").read_text(encoding="utf-8")
 
@@ -159,7 +203,7 @@ def test_the_commands_fit_measure_and_edit(nfn: Nfn, blobs: Path, tmp_path: Path
 
     code, out, _ = nfn("evaluate-inr", head, zoo, "--count", 12, "--format", "json")
     report = json.loads(out)
-    assert code == 0 and (report["edit"], report["networks"], report["moved"]) == ("erode", 12, 12)
+    assert code == 0 and (report["edit"], report["networks"], report["transformed"]) == ("erode", 12, 12)
     assert report["after"]["value"] < 0.5 * report["before"]["value"]
     code, out, _ = nfn("evaluate-inr", head, zoo, "--split", "all", "--count", 5)
     assert code == 0 and "commute to" in out and "5 networks" in out
@@ -177,19 +221,18 @@ def test_the_commands_fit_measure_and_edit(nfn: Nfn, blobs: Path, tmp_path: Path
     monkeypatch.chdir(blobs)
     code, _, _ = nfn(*[str(tmp_path / "again") if word == "soft" else word for word in fitting[1:]])
     assert code == 0
-    one, other = read_editor(head).model.state_dict(), read_editor(tmp_path / "again").model.state_dict()
+    one, other = read_head(head).model.state_dict(), read_head(tmp_path / "again").model.state_dict()
     assert all(torch.equal(other[name], tensor) for name, tensor in one.items())
-    assert lines[-1] == "nfn evaluate-inr soft zoo --count 12"
+    assert lines[-1] == "nfn evaluate-inr soft zoo --count 12 --seed 3"
 
 
 def test_contrast_sees_more_of_the_picture(blobs: Path) -> None:
     networks = read_inrs(blobs / "zoo").part("train").select(range(8))
-    quick = EditFit(epochs=1, tuning=0)
-    contexts = [
-        fitted_editor(networks, "head", EditSettings(edit=edit, picture=(SIDE, SIDE), fit=quick), blobs / "zoo")
+    decided = [
+        EditLearning().decided(EditSettings(edit=edit, picture=(SIDE, SIDE)), networks, blobs / "zoo")
         for edit in ("dilate", "contrast")
     ]
-    assert [head.config.sizes.context for head in contexts] == [0, 3]
+    assert [settings.sizes.context for settings in decided] == [0, 3]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +243,7 @@ def test_contrast_sees_more_of_the_picture(blobs: Path) -> None:
         (["train-editor", "{zoo}", "--edit", "blur", "--out", "{new}"], 2, "blur"),
         (["train-editor", "{new}/none", "--edit", "dilate", "--out", "{new}"], 3, "no such folder"),
         (["train-editor", "{zoo}", "--edit", "dilate", "--out", "{new}", "--count", "3"], 3, "only 3 networks"),
-        (["evaluate-inr", "{head}", "{zoo}", "--outsiders", "a={zoo}"], 2, "--outsiders"),
+        (["evaluate-inr", "{head}", "{zoo}", "--ood", "a={zoo}"], 2, "--ood"),
         (["evaluate-inr", "{head}", "{new}"], 3, "no such folder"),
         (["evaluate-inr", "{new}", "{zoo}"], 3, "new"),
     ],

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nfn_cli.learning.inr.temperature import fitted_temperature
+from nfn_cli.learning.temperature import fitted_temperature
 
 
 def drawn(networks: int = 4_000, classes: int = 5, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -68,7 +68,7 @@ def values(point: NetworkWeights, places: Tensor) -> Tensor:
 
 def test_parts_share_no_picture(load: Load, zoo: Path) -> None:
     parts = load("population").read_parts(zoo, 40)
-    runs = [{row.run for row in part.rows} for part in (parts.train, parts.validation, parts.test)]
+    runs = [set(part.runs) for part in (parts.train, parts.validation, parts.test)]
     assert [len(own) for own in runs] == [40, 4, TEST]
     assert len(set.union(*runs)) == 44 + TEST
     assert parts.classes == 3
@@ -86,7 +86,7 @@ def test_moved_networks_are_others_of_the_same_pictures(load: Load, zoo: Path) -
 
 
 def test_augmented_networks_show_what_a_random_grid_sees(load: Load, zoo: Path) -> None:
-    from nfn_cli.nn.inr import CoordinateProbe, CoordinateProbeSizes
+    from nfn_cli.nn import CoordinateProbe, CoordinateProbeSizes
 
     point = load("population").read_parts(zoo, 40).test.point
     probe = CoordinateProbe(point.architecture, CoordinateProbeSizes(mirror=True), 3)
@@ -111,7 +111,7 @@ def test_networks_are_augmented_in_the_fit_alone(load: Load, zoo: Path) -> None:
 
     module, read = load("methods").METHODS["flat-mlp"].make(point.architecture, 3, False)
     reader = fitting.Reader(point.architecture, module, read, augment)
-    reader.prepare(fitting.tensors(point))
+    reader.fit_normalisation(fitting.tensors(point))
     reader.eval()(fitting.tensors(point))
     assert not seen
     reader.train()(fitting.tensors(point))

@@ -16,19 +16,19 @@ from torch import Tensor
 
 from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import HeadError
-from nfn_cli.nn import Accepted, Ensemble, Head, HeadConfig, MonomialNFNSizes, load_head
-from nfn_cli.nn.inr import (
-    INR_KINDS,
+from nfn_cli.nn import (
+    Accepted,
+    AccuracyDetails,
+    ClassDetails,
     Classification,
-    Classifier,
-    ClassifierConfig,
-    ClassifierModel,
     CoordinateProbeSizes,
-    inr_kind_of,
-    inr_sizes,
-    read_classifier,
+    Head,
+    HeadConfig,
+    MonomialNFNSizes,
+    load_head,
+    read_head,
+    sizes_of,
 )
-from nfn_cli.nn.inr.choose_classifier import load_classifier
 from nfn_cli.symmetry import act, sample_element
 
 Inr = Callable[..., Architecture]
@@ -38,22 +38,24 @@ SIZES = CoordinateProbeSizes(side=8, channels=2)
 
 
 @pytest.fixture
-def head(inr: Inr) -> Classifier:
+def head(inr: Inr) -> Head:
     """A head of two members with random weights, and a temperature."""
-    config = ClassifierConfig(Accepted.of(inr(8, 8)), SIZES, ("cat", "dog", "owl"), members=2, fitted={"data": "zoo"})
+    config = HeadConfig(
+        Accepted.of(inr(8, 8)), SIZES, ClassDetails(("cat", "dog", "owl")), members=2, fitted={"data": "zoo"}
+    )
     torch.manual_seed(0)
-    model = ClassifierModel(config).eval()
+    model = config.new_model().eval()
     with torch.no_grad():
         model.temperature.fill_(0.25)
         for member in model.members:
             member.moved.normal_(0, 0.1)  # type: ignore[operator, union-attr]
-    return Classifier("mine", config, model)
+    return Head("mine", config, model)
 
 
-def test_a_saved_head_classifies_as_before(head: Classifier, random_inrs: RandomInrs, tmp_path: Path) -> None:
+def test_a_saved_head_classifies_as_before(head: Head, random_inrs: RandomInrs, tmp_path: Path) -> None:
     head.save(tmp_path / "mine", "# card\n")
-    loaded, point = read_classifier(tmp_path / "mine"), random_inrs(7)
-    for ours, theirs in zip(vars(loaded.classify(point)).values(), vars(head.classify(point)).values(), strict=True):
+    loaded, point = read_head(tmp_path / "mine"), random_inrs(7)
+    for ours, theirs in zip(vars(loaded.predict(point)).values(), vars(head.predict(point)).values(), strict=True):
         assert torch.equal(ours, theirs)
     assert (loaded.name, loaded.config) == (head.name, head.config)
     assert (tmp_path / "mine" / "README.md").read_text() == "# card\n"
@@ -66,12 +68,12 @@ def test_a_saved_head_classifies_as_before(head: Classifier, random_inrs: Random
 
 
 def test_logits_are_the_mean_over_members_and_probabilities_follow_the_temperature(
-    head: Classifier, random_inrs: RandomInrs
+    head: Head, random_inrs: RandomInrs
 ) -> None:
     point = random_inrs(5)
-    found = head.classify(point)
+    found = head.predict(point)
     with torch.no_grad():
-        inputs = head.model.read(point)
+        inputs = head.model.encode(point)
         first, second = (member(inputs) for member in head.model.members)
     assert not torch.allclose(first, second, atol=1e-3)
     assert torch.allclose(found.logits, ((first + second) / 2).double(), atol=1e-6)
@@ -85,17 +87,17 @@ def test_entropy_is_in_bits() -> None:
     assert found.entropy.tolist() == pytest.approx([0, 2, 1])
 
 
-def test_nothing_a_head_says_changes_along_an_orbit(head: Classifier, random_inrs: RandomInrs) -> None:
+def test_nothing_a_head_says_changes_along_an_orbit(head: Head, random_inrs: RandomInrs) -> None:
     point = random_inrs(40)
     element = sample_element(point.architecture, torch.Generator().manual_seed(0), batch=(40,), phase=True)
-    before, after = head.classify(point), head.classify(act(element, point))
+    before, after = head.predict(point), head.predict(act(element, point))
     assert (after.logits - before.logits).abs().max() < 1e-5
     assert (after.probabilities - before.probabilities).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("width", [1, 3, 40])
-def test_any_hidden_width_is_read(head: Classifier, width: int, random_inrs: RandomInrs) -> None:
-    assert head.classify(random_inrs(2, width=width)).probabilities.sum(1).tolist() == pytest.approx([1, 1])
+def test_any_hidden_width_is_read(head: Head, width: int, random_inrs: RandomInrs) -> None:
+    assert head.predict(random_inrs(2, width=width)).probabilities.sum(1).tolist() == pytest.approx([1, 1])
 
 
 @pytest.mark.parametrize(
@@ -108,39 +110,40 @@ def test_any_hidden_width_is_read(head: Classifier, width: int, random_inrs: Ran
     ],
 )
 def test_other_architectures_are_refused_by_what_differs(
-    shape: dict[str, int], cause: str, head: Classifier, random_inrs: RandomInrs
+    shape: dict[str, int], cause: str, head: Head, random_inrs: RandomInrs
 ) -> None:
     with pytest.raises(HeadError, match=f"{cause} choose another head than mine"):
-        head.classify(random_inrs(2, **shape))
+        head.predict(random_inrs(2, **shape))
 
 
-def test_another_activation_is_refused(head: Classifier, inr: Inr, random_inrs: RandomInrs) -> None:
+def test_another_activation_is_refused(head: Head, inr: Inr, random_inrs: RandomInrs) -> None:
     point = NetworkWeights(inr(8, 8, activation="tanh"), random_inrs(2).tensors)
     with pytest.raises(HeadError, match="the activation is tanh, the head reads sin"):
-        head.classify(point)
+        head.predict(point)
 
 
 def test_sizes_that_a_command_chooses_reach_the_kind() -> None:
-    assert inr_sizes("coordinate-probe", side=9, channels=None, mirror=True) == CoordinateProbeSizes(
-        side=9, mirror=True
-    )
-    assert inr_sizes("coordinate-probe", side=8, channels=3, mirror=False).channels == 3
-    assert all(inr_kind_of(kind.sizes()) == name for name, kind in INR_KINDS.items())
+    assert sizes_of("coordinate-probe", side=9, channels=None, mirror=True) == CoordinateProbeSizes(side=9, mirror=True)
+    assert sizes_of("coordinate-probe", side=8, channels=3, mirror=False).channels == 3
 
 
 # --- heads for something else --------------------------------------------------------------------------------------
 
 
-def test_a_head_for_another_command_is_refused(head: Classifier, inr: Inr, tmp_path: Path) -> None:
+def test_a_head_for_another_command_is_refused(head: Head, inr: Inr, tmp_path: Path) -> None:
     head.save(tmp_path / "classes", "")
     with pytest.raises(HeadError) as refused:
-        load_head(str(tmp_path / "classes"))
+        load_head(str(tmp_path / "classes"), task="predict-accuracy")
     folder = tmp_path / "classes"
     assert str(refused.value) == f"{folder}: a head for `nfn classify-inr`; give one for `nfn predict-accuracy`"
-    config = HeadConfig(Accepted.of(inr(8, 8, activation="tanh")), MonomialNFNSizes(channels=2, invariants=2, hidden=4))
-    Head("other", config, Ensemble(config)).save(tmp_path / "accuracy", "")
+    config = HeadConfig(
+        Accepted.of(inr(8, 8, activation="tanh")),
+        MonomialNFNSizes(channels=2, invariants=2, hidden=4),
+        AccuracyDetails(),
+    )
+    Head("other", config, config.new_model()).save(tmp_path / "accuracy", "")
     with pytest.raises(HeadError) as refused:
-        load_classifier(str(tmp_path / "accuracy"))
+        load_head(str(tmp_path / "accuracy"), task="classify-inr")
     folder = tmp_path / "accuracy"
     assert str(refused.value) == f"{folder}: a head for `nfn predict-accuracy`; give one for `nfn classify-inr`"
 
@@ -150,7 +153,7 @@ def test_a_head_for_another_command_is_refused(head: Classifier, inr: Inr, tmp_p
 
 def refusal(folder: Path) -> str:
     with pytest.raises(HeadError) as refused:
-        read_classifier(folder)
+        read_head(folder, task="classify-inr")
     assert str(refused.value).count("\n") == 0
     assert str(folder) in str(refused.value)
     return str(refused.value)
@@ -213,7 +216,7 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_configuration_that_is_wrong_is_refused_in_one_line(head: Classifier, tmp_path: Path, name: str) -> None:
+def test_a_configuration_that_is_wrong_is_refused_in_one_line(head: Head, tmp_path: Path, name: str) -> None:
     head.save(tmp_path / "mine", "")
     config = tmp_path / "mine" / "config.yaml"
     config.write_text(yaml.safe_dump(HOSTILE[name](yaml.safe_load(config.read_text()))))
@@ -232,19 +235,19 @@ def test_a_configuration_that_is_wrong_is_refused_in_one_line(head: Classifier, 
     ],
     ids=lambda text: repr(text[:20]),
 )
-def test_yaml_that_cannot_be_read_is_refused(text: str, head: Classifier, tmp_path: Path) -> None:
+def test_yaml_that_cannot_be_read_is_refused(text: str, head: Head, tmp_path: Path) -> None:
     head.save(tmp_path / "mine", "")
     (tmp_path / "mine" / "config.yaml").write_text(text)
     assert "not a head's configuration" in refusal(tmp_path / "mine")
 
 
-def test_text_that_is_none_is_refused(head: Classifier, tmp_path: Path) -> None:
+def test_text_that_is_none_is_refused(head: Head, tmp_path: Path) -> None:
     head.save(tmp_path / "mine", "")
     (tmp_path / "mine" / "config.yaml").write_bytes(b"\xff\xfe\x00")
     assert "not a head's configuration" in refusal(tmp_path / "mine")
 
 
-def test_yaml_that_would_build_an_object_is_refused(head: Classifier, tmp_path: Path) -> None:
+def test_yaml_that_would_build_an_object_is_refused(head: Head, tmp_path: Path) -> None:
     head.save(tmp_path / "mine", "")
     (tmp_path / "mine" / "config.yaml").write_text(f"!!python/object/apply:os.mkdir ['{tmp_path / 'payload'}']\n")
     assert "not a head's configuration" in refusal(tmp_path / "mine")
@@ -279,7 +282,7 @@ TENSORS: dict[str, Callable[[dict[str, Tensor]], dict[str, Tensor]]] = {
 
 
 @pytest.mark.parametrize("name", TENSORS)
-def test_tensors_that_are_wrong_are_refused_in_one_line(head: Classifier, tmp_path: Path, name: str) -> None:
+def test_tensors_that_are_wrong_are_refused_in_one_line(head: Head, tmp_path: Path, name: str) -> None:
     head.save(tmp_path / "mine", "")
     file = tmp_path / "mine" / "model.safetensors"
     tensors = load_file(file)
@@ -288,7 +291,7 @@ def test_tensors_that_are_wrong_are_refused_in_one_line(head: Classifier, tmp_pa
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "gone", "folder"])
-def test_a_damaged_file_of_tensors_is_refused(damage: str, head: Classifier, tmp_path: Path) -> None:
+def test_a_damaged_file_of_tensors_is_refused(damage: str, head: Head, tmp_path: Path) -> None:
     head.save(tmp_path / "mine", "")
     file = tmp_path / "mine" / "model.safetensors"
     if damage == "cut":
@@ -305,12 +308,16 @@ def test_a_damaged_file_of_tensors_is_refused(damage: str, head: Classifier, tmp
 def test_a_folder_without_a_head_is_refused(tmp_path: Path) -> None:
     assert "no head here (there is no config.yaml)" in refusal(tmp_path)
     with pytest.raises(HeadError, match="no such head"):
-        load_classifier(str(tmp_path / "none"))
+        load_head(str(tmp_path / "none"), task="classify-inr")
 
 
-@pytest.mark.parametrize(
-    "changes", [{"members": 65}, {"members": 0}, {"classes": ("one",)}, {"classes": ("a", "a")}], ids=str
-)
-def test_a_configuration_that_makes_no_sense_cannot_be_made(head: Classifier, changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"members|classes"):
-        replace(head.config, **changes)
+@pytest.mark.parametrize("members", [65, 0])
+def test_a_head_of_no_or_too_many_members_cannot_be_made(head: Head, members: int) -> None:
+    with pytest.raises(ValueError, match="members"):
+        replace(head.config, members=members)
+
+
+@pytest.mark.parametrize("classes", [("one",), ("a", "a")], ids=str)
+def test_classes_that_make_no_sense_cannot_be_made(classes: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="classes"):
+        ClassDetails(classes)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain, functional_forward
 from nfn_cli.errors import HeadError
-from nfn_cli.nn.inr import CoordinateProbe, CoordinateProbeSizes
+from nfn_cli.nn import CoordinateProbe, CoordinateProbeSizes
 from nfn_cli.symmetry import act, sample_element
 
 Inr = Callable[..., Architecture]
@@ -32,8 +32,8 @@ def probe(architecture: Architecture, sizes: CoordinateProbeSizes = SIZES, class
 def prepared(point: NetworkWeights, sizes: CoordinateProbeSizes = SIZES) -> CoordinateProbe:
     """One that has seen a population, so that its answers are as far apart as those of one that was fitted."""
     made = probe(point.architecture, sizes)
-    inputs = made.read(point)
-    made.prepare(inputs)
+    inputs = made.encode(point)
+    made.fit_normalisation(inputs)
     for module in made.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None  # of all batches alike
@@ -43,7 +43,7 @@ def prepared(point: NetworkWeights, sizes: CoordinateProbeSizes = SIZES) -> Coor
 
 @torch.no_grad()
 def logits(member: CoordinateProbe, point: NetworkWeights) -> Tensor:
-    return member(member.read(point)).double()
+    return member(member.encode(point)).double()
 
 
 def shifted(point: NetworkWeights, turns: Tensor) -> NetworkWeights:
@@ -92,7 +92,7 @@ def test_huge_biases_of_float32_files_are_what_they_are(random_inrs: RandomInrs)
     stored = (point.tensors[name] * 1e6).float()
     point = replace(point, tensors=point.tensors | {name: stored})
     member = probe(point.architecture)
-    values = member._values(member.read(point), member.grid)
+    values = member._values(member.encode(point), member.grid)
     for i in range(6):
         alone = NetworkWeights(point.architecture, {key: tensor[i].double() for key, tensor in point.tensors.items()})
         assert torch.allclose(values[i].double(), functional_forward(alone, member.grid.double()), atol=1e-3)
@@ -106,8 +106,8 @@ def test_the_values_are_those_of_the_network(hidden_layers: int, random_inrs: Ra
     point = random_inrs(3, hidden_layers=hidden_layers, channels=2)
     member = probe(point.architecture)
     places = torch.rand(3, 10, 2) * 2 - 1
-    shared = member._values(member.read(point), places[0])
-    own = member._values(member.read(point), places)
+    shared = member._values(member.encode(point), places[0])
+    own = member._values(member.encode(point), places)
     for i in range(3):
         alone = NetworkWeights(point.architecture, {key: tensor[i] for key, tensor in point.tensors.items()})
         assert torch.allclose(own[i].double(), functional_forward(alone, places[i].double()), atol=1e-4)
@@ -138,7 +138,7 @@ def test_the_pictures_that_are_read_are_standard(random_inrs: RandomInrs) -> Non
     constant = dict(point.tensors)
     constant["layers.2.weight"][:, 1], constant["layers.2.bias"][:, 1] = 0, 0.25  # a channel without any spread
     member = prepared(replace(point, tensors=constant))
-    values = (member._values(member.read(point), member.grid) - member.shift) * member.scale
+    values = (member._values(member.encode(point), member.grid) - member.shift) * member.scale
     assert values.mean((0, 1)).abs().max() < 1e-4
     assert values.std((0, 1)).tolist() == pytest.approx([1, 0, 1], abs=1e-3)
 
@@ -158,7 +158,7 @@ def test_places_begin_as_a_grid(inr: Inr) -> None:
 def test_gradients_reach_the_places(training: bool, random_inrs: RandomInrs) -> None:
     point = random_inrs(6)
     member = prepared(point).train(training)
-    member(member.read(point)).square().sum().backward()
+    member(member.encode(point)).square().sum().backward()
     assert member.moved.grad is not None and member.moved.grad.isfinite().all()
     assert (member.moved.grad.abs().sum(1) > 0).all()
     assert all(parameter.grad is not None for parameter in member.parameters())

@@ -12,14 +12,13 @@ from torch.func import jacrev
 
 from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
 from nfn_cli.errors import HeadError
-from nfn_cli.nn.accepted import Accepted
-from nfn_cli.nn.inr.editor import Editor, EditorConfig, read_editor
-from nfn_cli.nn.inr.editor_kinds import EDITOR_KINDS
+from nfn_cli.nn import Accepted, EditDetails, Head, HeadConfig, read_head
 from nfn_cli.nn.inr.function_editor import FunctionEditor, FunctionEditorSizes
 from nfn_cli.nn.inr.gauss_newton import kernel, step
-from nfn_cli.nn.inr.places import pixel_grid
+from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, sine_values, trace
 from nfn_cli.nn.sine import MonomialEditorSizes
+from nfn_cli.nn.tasks.editing import changes as changes_of
 from nfn_cli.symmetry import act, sample_element
 
 PICTURE = (7, 6)
@@ -45,16 +44,16 @@ def random_inrs(architecture: Architecture, batch: int = 3, seed: int = 0) -> Ne
     )
 
 
-def function_editor(architecture: Architecture, *, context: int = 0, seed: int = 0) -> Editor:
+def function_editor(architecture: Architecture, *, context: int = 0, seed: int = 0) -> Head:
     """A head with random weights that asks for a picture far from the given one."""
     torch.manual_seed(seed)
     sizes = FunctionEditorSizes(channels=4, depth=2, context=context, steps=3)
-    config = EditorConfig(Accepted.of(architecture), "dilate", PICTURE, sizes)
-    model = config.make()
+    config = HeadConfig(Accepted.of(architecture), sizes, EditDetails("dilate", PICTURE))
+    model = config.new_model()
     with torch.no_grad():
         for parameter in model.painter.last.parameters():  # type: ignore[union-attr]
             parameter.copy_(torch.randn(parameter.shape))
-    return Editor("test", config, model.eval().double())
+    return Head("test", config, model.eval().double())
 
 
 def largest_gap(one: NetworkWeights, other: NetworkWeights) -> float:
@@ -68,25 +67,27 @@ def largest_gap(one: NetworkWeights, other: NetworkWeights) -> float:
 def test_editing_and_moving_commute(channels: int, context: int) -> None:
     point = random_inrs(siren(channels, 8, 5))
     head = function_editor(point.architecture, context=context)
-    before = head.edit(point)
+    before = head.predict(point)
     assert largest_gap(before, point) > 1e-2  # an edit that does nothing would commute too
     for seed in range(5):
         g = sample_element(point.architecture, torch.Generator().manual_seed(seed), batch=(3,), phase=True)
         assert any(bool(turns.any()) for turns in g.turns)
-        assert largest_gap(head.edit(act(g, point)), act(g, before)) <= 1e-8
+        assert largest_gap(head.predict(act(g, point)), act(g, before)) <= 1e-8
 
 
 def test_equivariant_layers_commute_with_moving_too() -> None:
     point = random_inrs(siren(1, 8, 5))
     torch.manual_seed(0)
-    config = EditorConfig(Accepted.of(point.architecture), "dilate", PICTURE, MonomialEditorSizes(channels=4))
-    model = config.make().double()
-    model.prepare(model.read(point))  # type: ignore[operator]
-    head = Editor("test", config, model.eval())
-    new = head.edit(point)
+    config = HeadConfig(
+        Accepted.of(point.architecture), MonomialEditorSizes(channels=4), EditDetails("dilate", PICTURE)
+    )
+    model = config.new_model().double()
+    model.fit_normalisation(model.encode(point))  # type: ignore[operator]
+    head = Head("test", config, model.eval())
+    new = head.predict(point)
     assert largest_gap(new, point) > 1e-4
     g = sample_element(point.architecture, torch.Generator().manual_seed(0), batch=(3,), phase=True)
-    assert largest_gap(head.edit(act(g, point)), act(g, new)) <= 1e-8
+    assert largest_gap(head.predict(act(g, point)), act(g, new)) <= 1e-8
 
 
 def test_many_turns_of_phase_change_nothing() -> None:
@@ -94,20 +95,20 @@ def test_many_turns_of_phase_change_nothing() -> None:
     name = "layers.0.bias"
     turned = dict(point.tensors) | {name: point.tensors[name] + 2_000 * torch.pi / 30}
     head = function_editor(point.architecture)
-    one = head.changes(NetworkWeights(point.architecture, turned))
-    assert largest_gap(one, head.changes(point)) <= 1e-6
+    one = changes_of(head, NetworkWeights(point.architecture, turned))
+    assert largest_gap(one, changes_of(head, point)) <= 1e-6
 
 
 @pytest.mark.parametrize("hidden", [(5,), (3, 9), (6, 4, 5)])
 def test_other_widths_and_depths(hidden: tuple[int, ...]) -> None:
     point = random_inrs(siren(1, *hidden))
     head = function_editor(siren(1, *[8] * len(hidden)))
-    new = head.edit(point)
+    new = head.predict(point)
     assert {name: tensor.shape for name, tensor in new.tensors.items()} == {
         name: tensor.shape for name, tensor in point.tensors.items()
     }
     g = sample_element(point.architecture, torch.Generator().manual_seed(0), batch=(3,), phase=True)
-    assert largest_gap(head.edit(act(g, point)), act(g, new)) <= 1e-8
+    assert largest_gap(head.predict(act(g, point)), act(g, new)) <= 1e-8
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -141,7 +142,7 @@ def test_no_network_is_made_worse_by_the_measure_of_what_it_should_become() -> N
         # So little damping and so long steps that some networks go astray.
         model.log_damping.fill_(-12.0)
         model.rate.fill_(3.0)
-        tensors = model.read(point)
+        tensors = model.encode(point)
         before = sine_values(tensors, model.places, 30.0)
         wanted = model.paint(before)
         after = sine_values([a + b for a, b in zip(tensors, model(tensors), strict=True)], model.places, 30.0)
@@ -152,7 +153,7 @@ def test_no_network_is_made_worse_by_the_measure_of_what_it_should_become() -> N
 def test_gradients_reach_every_number_of_the_steps() -> None:
     architecture = siren()
     model = FunctionEditor(architecture, PICTURE, FunctionEditorSizes(channels=4, depth=1, steps=2)).double()
-    changes = model.train()(model.read(random_inrs(architecture)))
+    changes = model.train()(model.encode(random_inrs(architecture)))
     torch.stack([change.square().sum() for change in changes]).sum().backward()
     for parameter in (model.log_metric, model.log_damping, model.rate):
         assert parameter.grad is not None and (parameter.grad != 0).all()
@@ -161,11 +162,11 @@ def test_gradients_reach_every_number_of_the_steps() -> None:
 def test_gamma_is_how_much_of_the_edit() -> None:
     point = random_inrs(siren())
     head = function_editor(point.architecture)
-    changes = head.changes(point)
-    half = head.edit(point, 0.5)
+    changes = changes_of(head, point)
+    half = head.predict(point, gamma=0.5)
     expected = {name: tensor + 0.5 * changes.tensors[name] for name, tensor in point.tensors.items()}
     assert largest_gap(half, NetworkWeights(point.architecture, expected)) == 0
-    assert largest_gap(head.edit(point, 0.0), point) == 0
+    assert largest_gap(head.predict(point, gamma=0.0), point) == 0
 
 
 def test_a_singular_system_leaves_the_network_as_it_is() -> None:
@@ -185,16 +186,16 @@ def test_what_is_no_picture_in_a_sine_network_is_refused(architecture: Architect
     with pytest.raises(HeadError, match="no picture in a sine network"):
         FunctionEditor(architecture, PICTURE, FunctionEditorSizes())
     with pytest.raises(HeadError, match="choose another head than test"):
-        function_editor(siren()).edit(random_inrs(architecture))
+        function_editor(siren()).predict(random_inrs(architecture))
 
 
 def test_a_head_comes_back_from_its_folder(tmp_path: Path) -> None:
     point = random_inrs(siren())
     head = function_editor(point.architecture).to(torch.float32).to(torch.float64)
     head.save(tmp_path / "head", "a card")
-    again = read_editor(tmp_path / "head")
+    again = read_head(tmp_path / "head")
     assert again.config == head.config and again.name == "head"
-    assert largest_gap(again.edit(point), head.edit(point)) == 0
+    assert largest_gap(again.predict(point), head.predict(point)) == 0
 
 
 @pytest.mark.parametrize(
@@ -215,8 +216,4 @@ def test_a_damaged_folder_is_refused(line: str, changed: str, cause: str, tmp_pa
     assert line in text
     config.write_text(text.replace(line, changed))
     with pytest.raises(HeadError, match=cause):
-        read_editor(tmp_path)
-
-
-def test_every_kind_names_its_own_sizes() -> None:
-    assert len({kind.sizes for kind in EDITOR_KINDS.values()}) == len(EDITOR_KINDS)
+        read_head(tmp_path, task="edit-inr")

@@ -9,24 +9,23 @@ import pytest
 import torch
 
 from nfn_cli.architectures import NetworkWeights
-from nfn_cli.nn import models_folder
-from nfn_cli.nn.inr.choose_editor import load_editor, shipped_editors
-from nfn_cli.nn.inr.places import pixel_grid
+from nfn_cli.nn import load_head, models_folder, shipped_heads_of
+from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo.inr.siren import Siren, grid
 
-HEADS = sorted(shipped_editors())
+HEADS = sorted(shipped_heads_of("edit-inr"))
 
 
 def test_pixels_are_where_zoos_of_inrs_have_them() -> None:
     assert torch.equal(pixel_grid(28, 27), grid(28, 27)) and torch.equal(pixel_grid(1, 2), grid(1, 2))
 
 
-def test_heads_for_an_edit_come_by_rank() -> None:
-    for edit in ("dilate", "erode", "contrast"):
-        configs = shipped_editors(edit)
-        assert {config.edit for config in configs.values()} <= {edit}
-        assert [config.kind.rank for config in configs.values()] == sorted(c.kind.rank for c in configs.values())
+def test_heads_come_by_rank() -> None:
+    configs = shipped_heads_of("edit-inr")
+    assert {config.details.edit for config in configs.values()} == {"dilate", "erode", "contrast"}
+    assert [config.kind.rank for config in configs.values()] == sorted(c.kind.rank for c in configs.values())
+    assert len({config.kind.rank for config in configs.values()}) > 1
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -40,16 +39,16 @@ def test_a_head_is_small_and_its_card_tells_a_gain(name: str) -> None:
 
 @pytest.mark.parametrize("name", HEADS)
 def test_a_head_is_equivariant(name: str) -> None:
-    head = load_editor(name)
+    head = load_head(name)
     architecture = head.config.accepted.example_architecture()
     siren = Siren(head.config.accepted.layers[-1].outputs or 1, 2, len(architecture.layers) - 1)
     values = siren.initial(torch.Generator().manual_seed(0)).double()
     tensors = zip(architecture.tensors, siren.split(values).values(), strict=True)
     point = NetworkWeights(architecture, {spec.name: tensor[None] for spec, tensor in tensors})
-    new = head.edit(point)
+    new = head.predict(point)
     assert any(not torch.equal(new.tensors[key], tensor) for key, tensor in point.tensors.items())
     element = sample_element(architecture, torch.Generator().manual_seed(1), batch=(1,), phase=True)
-    one, other = head.edit(act(element, point)), act(element, new)
+    one, other = head.predict(act(element, point)), act(element, new)
     size = max(tensor.abs().max().item() for tensor in other.tensors.values())
     for key, tensor in other.tensors.items():
         assert (one.tensors[key] - tensor).abs().max() <= 1e-7 * size

@@ -44,7 +44,7 @@ def test_logits_do_not_move(architecture: Architecture, messages: bool) -> None:
     sizes = MonomialInrSizes(channels=4, messages=messages, hidden=8)
     module = MonomialInr(architecture, sizes, 3).double().eval()
     point = random_point(architecture, 6)
-    module.prepare(rows(point))
+    module.fit_normalisation(rows(point))
     element = sample_element(architecture, torch.Generator().manual_seed(1), batch=(6,), phase=True)
     plain, moved = module(rows(point)), module(rows(act(element, point)))
     assert plain.std() > 1e-3
@@ -57,7 +57,7 @@ def test_changes_move_with_the_weights(architecture: Architecture, messages: boo
     torch.manual_seed(0)
     module = MonomialEditor(architecture, MonomialEditorSizes(channels=4, messages=messages)).double()
     point = random_point(architecture, 5)
-    module.prepare(rows(point))
+    module.fit_normalisation(rows(point))
     element = sample_element(architecture, torch.Generator().manual_seed(2), batch=(5,), phase=True)
 
     def edited(own: NetworkWeights) -> NetworkWeights:
@@ -97,7 +97,7 @@ def test_reading_does_not_jump_where_a_phase_wraps(phase: float) -> None:
     for side in (-1e-9, 1e-9):
         tensors = {name: tensor.clone() for name, tensor in point.tensors.items()}
         tensors["0.bias"][0, 1] = (phase + side) / OMEGA
-        outputs.append(module(module.read(NetworkWeights(architecture, tensors))))
+        outputs.append(module(module.encode(NetworkWeights(architecture, tensors))))
     assert outputs[0].std() > 1e-3
     assert (outputs[0] - outputs[1]).abs().max() < 1e-5
 
@@ -111,7 +111,7 @@ def test_large_biases_lose_nothing() -> None:
         name: tensor + 10_000 * turn if name in ("0.bias", "1.bias") else tensor
         for name, tensor in point.tensors.items()
     }
-    for near, other in zip(module.read(point), module.read(NetworkWeights(architecture, far)), strict=True):
+    for near, other in zip(module.encode(point), module.encode(NetworkWeights(architecture, far)), strict=True):
         assert (near - other).abs().max() < 1e-7
 
 
@@ -134,7 +134,7 @@ def test_a_fresh_editor_changes_little() -> None:
     torch.manual_seed(0)
     module = MonomialEditor(architecture, MonomialEditorSizes())
     tensors = [values.float() for values in rows(random_point(architecture, 20))]
-    module.prepare(tensors)
+    module.fit_normalisation(tensors)
     for change, tensor in zip(module(tensors), tensors, strict=True):
         assert 0 < change.square().mean().sqrt() < 0.01 * tensor.square().mean().sqrt()
 
@@ -144,10 +144,10 @@ def test_float32_logits_keep_the_promised_drift() -> None:
     torch.manual_seed(0)
     module = MonomialInr(architecture, MonomialInrSizes(channels=8, hidden=32), 10).eval()
     point = random_point(architecture, 200)
-    module.prepare(module.read(point))
+    module.fit_normalisation(module.encode(point))
     element = sample_element(architecture, torch.Generator().manual_seed(3), batch=(200,), phase=True)
     with torch.no_grad():
-        plain, moved = module(module.read(point)), module(module.read(act(element, point)))
+        plain, moved = module(module.encode(point)), module(module.encode(act(element, point)))
     # Nobody has fitted this readout, so its logits hardly spread; those of shipped heads keep 1e-5.
     assert (plain - moved).abs().max() / plain.std(0).mean() < 3e-5
 
@@ -155,7 +155,7 @@ def test_float32_logits_keep_the_promised_drift() -> None:
 def test_any_width_is_read_by_the_same_weights() -> None:
     module = MonomialInr(siren(2, 5, 4, 1), MonomialInrSizes(channels=4, messages=True, hidden=8), 3)
     wide = siren(2, 9, 7, 1)
-    assert module(module.read(random_point(wide, 2))).shape == (2, 3)
+    assert module(module.encode(random_point(wide, 2))).shape == (2, 3)
     again = MonomialInr(wide, MonomialInrSizes(channels=4, messages=True, hidden=8), 3)
     again.load_state_dict(module.state_dict())
 

@@ -1,0 +1,229 @@
+"""Heads that predict accuracies: from labelled checkpoints, split by training run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nfn_cli.errors import DataError, HeadError, shown
+from nfn_cli.learning.accuracy_calibration import calibrate
+from nfn_cli.learning.accuracy_card import accuracy_card
+from nfn_cli.learning.accuracy_report import EvaluationReport, measure
+from nfn_cli.learning.card import CardParts
+from nfn_cli.learning.fitting import Stage, ensemble_stages
+from nfn_cli.learning.known_forward_pass import known_forward_pass
+from nfn_cli.learning.settings import EvaluateSettings, TrainSettings
+from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, left_out_positions, positions
+from nfn_cli.learning.tasks.task import LearningTask, Parts, require_finite
+from nfn_cli.nn import ForwardPass, Head
+from nfn_cli.nn.names import HEAD_KINDS
+from nfn_cli.nn.tasks.accuracy import AccuracyDetails
+from nfn_cli.zoo import LABELS_FILE, LabelledNetworks, read_networks, read_unlabelled
+from nfn_cli.zoo.labels import RUN_COLUMN
+
+_SMALLEST_PART = min(FEWEST_RUNS.values())
+# Each member leaves out one in eight of the training runs, which calibrate the interval together with the calibration
+# runs. Fewer left out steady it less; of 530 runs, this many cost an ensemble of four about 0.002 of Kendall's τ.
+_FEWEST_FOLDS = 8
+
+
+@dataclass(frozen=True)
+class AccuracySettings(TrainSettings[EvaluationReport]):
+    """How to fit a head that predicts accuracies, see `TrainSettings`.
+
+    Attributes:
+        kind: None takes Monomial-Probe where it is known how the networks are run, and Monomial-NFN otherwise.
+        level: nominal coverage of the interval.
+        split_seed: decides which runs are held out; None takes 0, or for a small population the first seed that gives
+            each part enough runs.
+        column, run_column: of the CSV file, with the accuracy and the training run.
+        forward_pass: how the networks are run; None where the data or their layers tell.
+    """
+
+    task = "predict-accuracy"
+
+    members: int = 4
+    level: float = 0.9
+    split_seed: int | None = None
+    column: str = "test_accuracy"
+    run_column: str = RUN_COLUMN
+    forward_pass: ForwardPass | None = None
+
+
+class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
+    """`nfn train` and `nfn evaluate`."""
+
+    settings = AccuracySettings
+
+    def read(
+        self,
+        data: Path,
+        labels: Path | None,
+        settings: AccuracySettings | EvaluateSettings,
+        head: Head | None = None,
+    ) -> LabelledNetworks:
+        """See `LearningTask`."""
+        if head is None and labels is None and data.suffix.lower() == ".csv":
+            remedy = f"give the folder of checkpoints, and this file as --labels {data.name}"
+            raise DataError(data, "is a CSV file", remedy)
+        return read_networks(
+            data,
+            labels,
+            column=settings.column,
+            run_column=settings.run_column or (head.config.fitted if head else {}).get("run_column", RUN_COLUMN),
+            unique=head is None,
+            activation=settings.activation,
+            default_activation=head.config.accepted.activation if head else None,
+        )
+
+    def read_other(
+        self, folder: Path, settings: AccuracySettings | EvaluateSettings, activation: str
+    ) -> LabelledNetworks:
+        """See `LearningTask`. Without a `labels.csv`, each checkpoint is a run of its own, of unknown accuracy."""
+        told = settings.activation
+        if os.path.isfile(folder / LABELS_FILE):
+            return read_networks(folder, column=settings.column, activation=told, default_activation=activation)
+        return read_unlabelled(folder, activation=told, default_activation=activation)
+
+    def parts(
+        self, networks: LabelledNetworks, settings: AccuracySettings, data: Path
+    ) -> tuple[Parts, AccuracySettings]:
+        """See `LearningTask`."""
+        seed = _split_seed(networks, settings, data)
+        parts = Parts(*(_part(networks, part, seed, data) for part in ("train", "calibration", "test")))
+        for part in (parts.train, parts.test):
+            require_spread(part, data)
+        return parts, replace(settings, split_seed=seed)
+
+    def decided(self, settings: AccuracySettings, train: LabelledNetworks, data: Path) -> AccuracySettings:
+        """See `LearningTask`.
+
+        Raises:
+            DataError: a kind of head that runs the networks, and nobody knows how.
+        """
+        known = settings.forward_pass or known_forward_pass(data, train.point.architecture)
+        usual = "monomial-nfn" if known is None else "monomial-probe"
+        settings = super().decided(replace(settings, kind=settings.kind or usual), train, data)
+        assert settings.kind is not None
+        if not HEAD_KINDS[settings.kind].runs:
+            return replace(settings, forward_pass=None)
+        if known is None:
+            cause = f"a {settings.kind} head runs the networks, and no file says how"
+            raise DataError(data, cause, "give --input-size, --stride and --padding of their convolutions")
+        return replace(settings, forward_pass=known)
+
+    def details(self, settings: AccuracySettings, train: LabelledNetworks) -> AccuracyDetails:
+        """See `LearningTask`."""
+        forward_pass = settings.forward_pass or ForwardPass()
+        return AccuracyDetails(settings.level, forward_pass, train.point.architecture.hidden_widths)
+
+    def facts(self, settings: AccuracySettings, networks: LabelledNetworks, parts: Parts) -> dict[str, Any]:
+        """See `LearningTask`."""
+        return {
+            "networks": len(networks),
+            "runs": len(set(networks.runs)),
+            "column": settings.column,
+            "run_column": settings.run_column,
+            "split_seed": settings.split_seed,
+            "folds": _folds(settings),
+        }
+
+    def made_of(self, settings: AccuracySettings) -> dict[str, Any]:
+        """See `LearningTask`."""
+        return {
+            "forward pass": settings.forward_pass and settings.forward_pass.to_record(),
+            "split seed": settings.split_seed,
+            "number of folds": _folds(settings),
+        }
+
+    def stages(self, model: Any, train: LabelledNetworks, settings: AccuracySettings, device: str) -> list[Stage]:
+        """See `LearningTask`."""
+        inputs = model.encode(train.point)
+        for values in inputs:
+            require_finite(values, train)
+        targets = train.targets.to(device, torch.float32)
+        left_out = _left_out(train, settings)
+        return ensemble_stages(model, inputs, targets, settings.fit, runs=train.runs, left_out=left_out)
+
+    def calibrate(self, head: Head, parts: Parts, settings: AccuracySettings) -> None:
+        """See `LearningTask`."""
+        calibrate(head, parts.train, parts.held_out, _left_out(parts.train, settings), settings.fit.seed)
+
+    def part_of(self, networks: LabelledNetworks, split: str, head: Head, data: Path) -> LabelledNetworks:
+        """See `LearningTask`."""
+        seed = head.config.fitted.get("split_seed", 0)
+        if not isinstance(seed, int):
+            raise HeadError(head.name, f"its split_seed is {shown(seed)}", "use --split all, or fit the head again")
+        chosen = positions(networks.runs, "test" if split == "test" else "train", seed)
+        if not chosen:
+            raise DataError(data, f"none of its runs belong to the head's {split} split", "use --split all")
+        return networks.select(chosen)
+
+    def require_measurable(self, networks: LabelledNetworks, head: Head, data: Path) -> None:
+        """See `LearningTask`."""
+        require_spread(networks, data)
+
+    def measure(
+        self,
+        head: Head,
+        networks: LabelledNetworks,
+        settings: EvaluateSettings,
+        others: Mapping[str, LabelledNetworks],
+        on_stage: Callable[[str], None],
+    ) -> EvaluationReport:
+        """See `LearningTask`."""
+        return measure(head, networks, settings, others, on_stage=on_stage)
+
+    def card(self, head: Head, report: EvaluationReport) -> CardParts:
+        """See `LearningTask`."""
+        return accuracy_card(head, report)
+
+
+def require_spread(networks: LabelledNetworks, data: Path) -> None:
+    """Check, before long work, that there is something to rank.
+
+    Raises:
+        DataError: fewer than two different accuracies.
+    """
+    if len(networks.targets.unique()) < 2:
+        cause = f"the accuracies to measure on are all equal ({len(networks)} networks)"
+        raise DataError(data, cause, "give more networks, of different accuracies")
+
+
+def _split_seed(networks: LabelledNetworks, settings: AccuracySettings, data: Path) -> int:
+    if settings.split_seed is not None:
+        return settings.split_seed
+    seed = first_seed(networks.runs, settings.level)
+    if seed is None:
+        runs = len(set(networks.runs))
+        parts = ", ".join(f"{least} for {part}" for part, least in FEWEST_RUNS.items())
+        cause = f"{len(networks)} checkpoints of only {runs} runs cannot be split by run (at least {parts})"
+        if runs < len(networks):
+            remedy = f"give checkpoints of more runs (30 or more), or a --run-column other than {settings.run_column!r}"
+            raise DataError(data, cause, f"{remedy} if more runs than these were trained")
+        raise DataError(data, cause, "give checkpoints of more runs (30 or more; a few hundred make a good head)")
+    return seed
+
+
+def _part(networks: LabelledNetworks, part: Part, seed: int, data: Path) -> LabelledNetworks:
+    chosen = positions(networks.runs, part, seed)
+    runs = len({networks.runs[position] for position in chosen})
+    if runs < _SMALLEST_PART:
+        cause = f"only {runs} of {len(set(networks.runs))} runs fall into the {part} part"
+        raise DataError(data, cause, "give checkpoints of more runs (30 or more)")
+    return networks.select(chosen)
+
+
+def _folds(settings: AccuracySettings) -> int:
+    """How many folds the training runs are dealt into, so that each member leaves out one of its own."""
+    return max(_FEWEST_FOLDS, settings.members)
+
+
+def _left_out(train: LabelledNetworks, settings: AccuracySettings) -> list[list[int]]:
+    """Positions of the training networks that each member leaves out."""
+    return left_out_positions(train.runs, _folds(settings), settings.fit.seed)[: settings.members]

@@ -1,0 +1,57 @@
+"""What a model card says of a zoo: how it was made, and the command that makes it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from nfn_cli.zoo import read_record
+from nfn_cli.zoo.hyperparameters import SCHEDULES
+from nfn_cli.zoo.inr.record import RECIPE as SIREN
+from nfn_cli.zoo.inr.record import read_inr_record
+from nfn_cli.zoo.small_cnn import WIDTH
+
+
+def zoo_of(folder: Path) -> dict[str, Any] | None:
+    """The record of a zoo that was made here, None of any other folder.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    return read_record(folder) or read_inr_record(folder)
+
+
+def zoo_paragraph(zoo: dict[str, Any]) -> str:
+    """How a zoo was made, from its record."""
+    if zoo.get("recipe") == SIREN:
+        return f"""The zoo: a SIREN of {zoo["hidden_layers"]} hidden layers of {zoo["width"]} neurons
+for each of {zoo["count"]:,} training and {zoo["test_count"]:,} test pictures of `{zoo["data"]}`, {zoo["fits"]}
+independent fit(s) each of
+{zoo["steps"]} full-batch steps of Adam."""
+    width = f" of width {zoo['width']}" if zoo.get("width", WIDTH) != WIDTH else ""
+    epochs = ", ".join(map(str, zoo["epochs"]))
+    return f"""The zoo: the recipe of the Small CNN Zoo (Unterthiner et al. 2020, arXiv 2002.11448) on `{zoo["data"]}`,
+{zoo["count"]} runs{width} with activation {zoo["activation"]}, saved after epochs {epochs} of
+{max(zoo["epochs"])}, batches of {zoo["batch_size"]} images; {len(zoo["diverged"])} runs diverged."""
+
+
+def zoo_command(zoo: dict[str, Any], out: str) -> str:
+    """The command that makes a zoo again, from its record, in the folder `out`."""
+    packed = f"{' --packed' if zoo['packed'] else ''} --out {out}"
+    if zoo.get("recipe") == SIREN:
+        return (
+            f"nfn zoo inr --data {quote(zoo['data'])} --count {zoo['count']} --test-count {zoo['test_count']}"
+            f" --fits {zoo['fits']} --width {zoo['width']} --hidden-layers {zoo['hidden_layers']}"
+            f" --omega-0 {zoo['omega_0']:g} --steps {zoo['steps']} --learning-rate {zoo['learning_rate']:g}"
+            f" --seed {zoo['seed']}{packed}"
+        )
+    epochs = " ".join(f"--epochs {epoch}" for epoch in zoo["epochs"])
+    images = f" --images {zoo['image_limit']}" if zoo["image_limit"] else ""
+    width = f" --width {zoo['width']}" if zoo.get("width", WIDTH) != WIDTH else ""
+    schedule = f" --schedule {zoo['schedule']}" if zoo.get("schedule", SCHEDULES[0]) != SCHEDULES[0] else ""
+    return (
+        f"nfn zoo cnn --data {quote(zoo['data'])} --activation {zoo['activation']} --count {zoo['count']}"
+        f" --seed {zoo['seed']} {epochs} --batch-size {zoo['batch_size']}{width}{schedule}{images}"
+        f" --precision {zoo['precision']}{packed}"
+    )

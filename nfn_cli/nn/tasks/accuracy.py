@@ -1,0 +1,142 @@
+"""Heads that predict accuracies: an ensemble of invariant networks, a curve, and an interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from nfn_cli.architectures import NetworkWeights
+from nfn_cli.errors import HeadError, shown
+from nfn_cli.nn.accepted import Accepted
+from nfn_cli.nn.calibrated_accuracy import Calibration
+from nfn_cli.nn.ensemble import Ensemble
+from nfn_cli.nn.forward_pass import ForwardPass
+from nfn_cli.nn.names import HeadKind
+from nfn_cli.nn.tasks.rows import ScoreRow, too_large
+from nfn_cli.nn.tasks.task import Details, RowTask
+from nfn_cli.threads import by_weights
+
+if TYPE_CHECKING:
+    from nfn_cli.nn.head import Head, HeadConfig
+
+
+@dataclass(frozen=True)
+class AccuracyDetails(Details):
+    """What is special to heads that predict accuracies.
+
+    Attributes:
+        level: nominal coverage of the interval.
+        forward_pass: how the networks are run, by kinds that run them.
+        widths: hidden widths of the networks that it was fitted to, which are its population's; None where nobody said.
+    """
+
+    level: float = 0.9
+    forward_pass: ForwardPass = field(default_factory=ForwardPass)
+    widths: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise ValueError(f"level is {shown(self.level)}, not between 0 and 1")
+
+    def mismatch(self, accepted: Accepted) -> str | None:
+        """See `Details`."""
+        if self.widths is None or (
+            len(self.widths) == len(accepted.layers) - 1
+            and all(type(width) is int and width > 0 for width in self.widths)
+        ):
+            return None
+        return f"widths are {shown(self.widths)}, not one for each hidden layer"
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any], kind: HeadKind) -> AccuracyDetails:
+        """See `Details`."""
+        return cls(
+            level=float(record["level"]),
+            forward_pass=ForwardPass.from_record(record["forward_pass"]) if kind.runs else ForwardPass(),
+            widths=tuple(record["widths"]) if "widths" in record else None,
+        )
+
+    def to_record(self, kind: HeadKind) -> dict[str, Any]:
+        """See `Details`."""
+        return {
+            "level": self.level,
+            **({} if self.widths is None else {"widths": list(self.widths)}),
+            **({"forward_pass": self.forward_pass.to_record()} if kind.runs else {}),
+        }
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """For a batch of networks: predicted accuracy, interval, and whether each looks like the training population."""
+
+    accuracy: Tensor  # float64 [batch], in [0, 1]
+    low: Tensor  # float64 [batch]
+    high: Tensor  # float64 [batch]
+    in_distribution: Tensor  # bool [batch]
+
+
+class AccuracyModel(Ensemble):
+    """The tensors of a head; the calibration is set on runs that were not fitted to."""
+
+    def __init__(self, config: HeadConfig) -> None:
+        super().__init__(config.new_members())
+        self.calibration = Calibration()
+
+
+class AccuracyTask(RowTask[ScoreRow]):
+    """`nfn predict-accuracy`."""
+
+    name = "predict-accuracy"
+    details = AccuracyDetails
+    row = ScoreRow
+
+    def model(self, config: HeadConfig) -> AccuracyModel:
+        """See `Task`."""
+        return AccuracyModel(config)
+
+    def loaded(self, model: Any, folder: Path, device: str) -> nn.Module:
+        """See `Task`."""
+        if not model.calibration.is_sound():
+            raise HeadError(folder, "its calibration is not one that a fit gives", "fetch the head again")
+        return model  # type: ignore[no-any-return]
+
+    @by_weights
+    @torch.inference_mode()
+    def output(self, head: Head, point: NetworkWeights, **options: Any) -> Predictions:
+        """See `Task`.
+
+        In one process, the same batch gives the same predictions bit for bit, from a head as from its saved copy. In
+        another batch, with other threads or on another processor, float32 sums are taken in another order: shipped
+        heads' predictions then move by up to 8e-8, as measured between batches of 1 to 128, one and two threads, and
+        AVX-512, AVX2 and SSE, and none may move by more than 1e-6, the last digit that is written.
+        """
+        logits, summary = head.model(head.model.encode(point))
+        known_widths = head.config.details.widths in (None, point.architecture.hidden_widths)
+        accuracy = head.model.calibration.accuracy(logits)
+        radius = head.model.calibration.radius(accuracy)
+        return Predictions(
+            accuracy=accuracy,
+            low=(accuracy - radius).clamp(0, 1),
+            high=(accuracy + radius).clamp(0, 1),
+            in_distribution=head.model.ood_detector.contains(summary).cpu() & known_widths,
+        )
+
+    def rows(self, head: Head, names: Sequence[str], output: Predictions) -> list[ScoreRow]:
+        """See `RowTask`."""
+        columns = (output.accuracy, output.low, output.high, output.in_distribution)
+        values = zip(*(column.tolist() for column in columns), strict=True)
+        return [
+            ScoreRow(name, accuracy, low, high, head.name, known)
+            if math.isfinite(accuracy)
+            else self.failed(name, too_large(name))
+            for name, (accuracy, low, high, known) in zip(names, values, strict=True)
+        ]
+
+
+TASK = AccuracyTask()
