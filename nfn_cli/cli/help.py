@@ -130,7 +130,7 @@ def _names(param: Any) -> str:
 
 
 def _value(param: Any) -> str:
-    return str(param.metavar or param.name.upper()).removesuffix("...")
+    return str(param.metavar or param.name.upper())
 
 
 def _meaning(param: Any, annotation: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from nfn_cli.cli.takes import Hidden, argument, option
 from nfn_cli.errors import UsageError
+from nfn_cli.nn.names import EDITS, kinds_of
 from nfn_cli.shipped import CLASSIFY, EDIT, PREDICT, shipped_heads, task_of_shipped
 
 if TYPE_CHECKING:
@@ -51,6 +52,39 @@ class Pool(str, Enum):
     max = "max"
     avg = "avg"
     none = "none"
+
+
+class Choice(str, Enum):
+    """Names of a registry, among which a command's option chooses."""
+
+
+def choice_of(names: Iterable[str]) -> Any:
+    """A `Choice` of these names."""
+    return Choice("Choice", {name.replace("-", "_"): name for name in names})  # type: ignore[call-overload]
+
+
+if TYPE_CHECKING:
+
+    class AccuracyKind(Choice):
+        """Kinds of heads that predict accuracies."""
+
+    class ClassKind(Choice):
+        """Kinds of heads that classify INRs."""
+
+    class EditKind(Choice):
+        """Kinds of heads that edit INRs."""
+
+    class Edit(Choice):
+        """What is done to a picture."""
+else:
+    AccuracyKind = choice_of(["auto", *kinds_of(PREDICT)])
+    ClassKind, EditKind = (choice_of(kinds_of(task)) for task in (CLASSIFY, EDIT))
+    Edit = choice_of(sorted(EDITS))
+
+
+def kind_option(task: str, more: str = "") -> Any:
+    """The option `--kind`, which says of every kind of head for a task what it does."""
+    return option(FIT, "; ".join(f"{name}: {kind.help}" for name, kind in kinds_of(task).items()) + more + ".")
 
 
 def heads_of(*tasks: str) -> Callable[[str], list[str]]:
@@ -122,7 +156,7 @@ OodOption = Annotated[
 ]
 PredictHead = Annotated[str, head_argument(PREDICT)]
 InrHead = Annotated[str, head_argument(CLASSIFY, EDIT)]
-Checkpoints = Annotated[list[Path], argument("PATH...", "Checkpoints, or folders of them.")]
+Checkpoints = Annotated[list[Path], argument("PATH", "Checkpoints, or folders of them.")]
 LargestSeed = 2**32 - 1
 
 

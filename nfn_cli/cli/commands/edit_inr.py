@@ -6,24 +6,15 @@ import math
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from enum import Enum
 from typing import Annotated
 
 from nfn_cli.cli.destinations import Destination, RewriteOptions, planned
 from nfn_cli.cli.many_files import leave_after, write_each
-from nfn_cli.cli.options import HEAD, ActivationOption, Device, DeviceOption, head_option
+from nfn_cli.cli.options import HEAD, ActivationOption, Device, DeviceOption, Edit, head_option
 from nfn_cli.cli.takes import option, takes
 from nfn_cli.errors import NfnError, UsageError
 from nfn_cli.phrases import assumption
 from nfn_cli.shipped import EDIT
-
-
-class Edit(str, Enum):
-    """What is done to the picture."""
-
-    dilate = "dilate"
-    erode = "erode"
-    contrast = "contrast"
 
 
 @dataclass(frozen=True)
@@ -63,7 +54,7 @@ def edit_inr(
     """
     options.check()
     if edit is None and head is None:
-        raise UsageError("--edit", "no edit is named", f"give {', '.join(Edit)} or --head")
+        raise UsageError("--edit", "no edit is named", f"give {', '.join(own.value for own in Edit)}, or --head")
     if not math.isfinite(gamma):
         raise UsageError("--gamma", f"{gamma:g} is no amount", "give a number, such as 1")
 

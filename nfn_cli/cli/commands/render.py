@@ -38,7 +38,7 @@ _LIMIT_HELP = (
 
 @takes
 def render(
-    paths: Annotated[list[Path], argument("PATH...", "INRs, folders of them, or packed files of a zoo.")],
+    paths: Annotated[list[Path], argument("PATH", "INRs, folders of them, or packed files of a zoo.")],
     output: Annotated[
         Path | None,
         option(OUTPUT, "PNG to write; without it, draw in the terminal.", "--output", "-o", metavar="FILE.png"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 from nfn_cli.cli.head_work import AccuracyLabels, FitOptions, Networks, fit_head
 from nfn_cli.cli.named_folders import named_folders
-from nfn_cli.cli.options import FIT, INPUT, READING, OodOption
+from nfn_cli.cli.options import FIT, INPUT, READING, AccuracyKind, OodOption, kind_option
 from nfn_cli.cli.takes import option, takes
 from nfn_cli.errors import UsageError
+from nfn_cli.shipped import PREDICT
 
 if TYPE_CHECKING:
     from nfn_cli.cli.progress.fit_progress import FitProgress
@@ -17,14 +17,7 @@ if TYPE_CHECKING:
     from nfn_cli.nn import ForwardPass
 
 _VALIDATION = 0.15
-
-
-class Kind(str, Enum):
-    """Kinds of heads."""
-
-    auto = "auto"
-    monomial_probe = "monomial-probe"
-    monomial_nfn = "monomial-nfn"
+_AUTO = AccuracyKind("auto")
 
 
 @takes
@@ -37,13 +30,9 @@ def train(
         str, option(INPUT, "Column with the training run; without one, each checkpoint is a run of its own.")
     ] = "run",
     kind: Annotated[
-        Kind,
-        option(
-            FIT,
-            "monomial-probe runs the networks on learned inputs, monomial-nfn reads their weights alone; auto is the"
-            " first where it is known how the networks are run.",
-        ),
-    ] = Kind.auto,
+        AccuracyKind,
+        kind_option(PREDICT, "; auto: the first where it is known how the networks are run"),
+    ] = _AUTO,
     input_size: Annotated[
         str | None,
         option(READING, "Sides of an image that the networks read, such as 32x32 (convolutions).", metavar="HxW"),
@@ -92,7 +81,7 @@ def train(
         fit=FitSettings(
             epochs=epochs, seed=options.seed, validation=_validation_share(validation, patience), patience=patience
         ),
-        kind=None if kind is Kind.auto else kind.value,
+        kind=None if kind is _AUTO else kind.value,
         forward_pass=_forward_pass(input_size, stride, padding),
         column=target,
         run_column=run_column,

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from nfn_cli.cli.commands.edit_inr import Edit
 from nfn_cli.cli.head_work import FitOptions, Inrs, fit_head
-from nfn_cli.cli.options import FIT, INPUT, MEASURE
+from nfn_cli.cli.options import FIT, INPUT, MEASURE, Edit, EditKind, kind_option
 from nfn_cli.cli.sizes import parsed_size
 from nfn_cli.cli.takes import Hidden, TwoNumbers, option, takes
+from nfn_cli.shipped import EDIT
 
 if TYPE_CHECKING:
     from nfn_cli.cli.progress.fit_progress import FitProgress
     from nfn_cli.learning import EditReport
 
 
-class EditorKindName(str, Enum):
-    """Kinds of heads that edit INRs."""
-
-    function_editor = "function-editor"
-    monomial_editor = "monomial-editor"
+_KIND = EditKind("function-editor")
 
 
 @takes
@@ -32,10 +27,7 @@ def train_editor(
     labels: Annotated[
         Path | None, option(INPUT, "CSV with columns file and split. [default: labels.csv in the folder]")
     ] = None,
-    kind: Annotated[
-        EditorKindName,
-        option(FIT, "function-editor looks at the picture and solves for the weights, monomial-editor reads them."),
-    ] = EditorKindName.function_editor,
+    kind: Annotated[EditKind, kind_option(EDIT)] = _KIND,
     size: Annotated[
         str, option(INPUT, "Height and width of the pictures, in pixels.", metavar="HxW"), TwoNumbers()
     ] = "28x28",

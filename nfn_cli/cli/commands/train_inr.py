@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 from nfn_cli.cli.head_work import ClassLabels, FitOptions, Inrs, fit_head
 from nfn_cli.cli.named_folders import named_folders
-from nfn_cli.cli.options import FIT, INPUT, OodOption
+from nfn_cli.cli.options import FIT, INPUT, ClassKind, OodOption, kind_option
 from nfn_cli.cli.takes import Hidden, option, takes
 from nfn_cli.errors import UsageError
+from nfn_cli.shipped import CLASSIFY
 
 if TYPE_CHECKING:
     from nfn_cli.cli.progress.fit_progress import FitProgress
     from nfn_cli.learning import ClassReport
 
 
-class InrKindName(str, Enum):
-    """Kinds of heads that classify INRs."""
-
-    coordinate_probe = "coordinate-probe"
-    monomial_inr = "monomial-inr"
+_PROBE = ClassKind("coordinate-probe")
 
 
 @takes
@@ -28,10 +24,7 @@ def train_inr(
     data: Inrs,
     options: FitOptions,
     labels: ClassLabels = None,
-    kind: Annotated[
-        InrKindName,
-        option(FIT, "coordinate-probe asks a network for its values at points, monomial-inr reads its weights."),
-    ] = InrKindName.coordinate_probe,
+    kind: Annotated[ClassKind, kind_option(CLASSIFY)] = _PROBE,
     classes: Annotated[
         str | None,
         option(INPUT, "Names of the classes 0, 1, ... [default: numbers]", metavar="NAME,NAME,..."),
@@ -69,9 +62,9 @@ def train_inr(
     from nfn_cli.learning import ClassifierSettings, FitSettings, train_head
     from nfn_cli.nn import sizes_of
 
-    if mirror and kind is not InrKindName.coordinate_probe:
+    if mirror and kind is not _PROBE:
         raise UsageError("--mirror", f"does not apply to {kind.value}", "leave it out")
-    if messages and kind is not InrKindName.monomial_inr:
+    if messages and kind.value != "monomial-inr":
         raise UsageError("--messages", f"does not apply to {kind.value}", "leave it out")
     settings = ClassifierSettings(
         kind=kind.value,
