@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -98,6 +98,9 @@ class LayerRow:
     error: str | None = None
 
 
+_COLUMNS = {field.name for field in fields(LayerRow)}
+
+
 def write_inspections(
     rows: Sequence[Inspected], format: Format | None, stream: TextIO, *, by_tensor: bool = False
 ) -> None:
@@ -124,32 +127,21 @@ def _layer_rows(rows: Iterable[Inspected]) -> Iterator[LayerRow]:
         facts = row.inspection
         for layer in facts.layers:
             group = layer.group
-            yield LayerRow(
-                row.path,
-                facts.format,
-                facts.activation,
-                facts.activation_source,
-                facts.pool,
-                facts.orbit_dimension,
-                layer.name,
-                layer.kind,
-                layer.inputs,
-                layer.outputs,
-                "x".join(map(str, layer.kernel)) or None,
-                layer.flatten,
-                layer.bias,
-                layer.batchnorm,
-                layer.dtype,
-                layer.parameters,
-                group.symbol if group else None,
-                group.imbalance_median if group else None,
-                group.imbalance_largest if group else None,
-                ",".join(map(str, group.dead)) if group else None,
-                ",".join(_joined(group.duplicates)) if group else None,
-                ",".join(head.name for head in row.heads if head.accepts),
-                facts.read_as,
-                facts.assumed,
-            )
+            own: dict[str, Any] = {
+                "path": row.path,
+                "layer": layer.name,
+                "kernel": "x".join(map(str, layer.kernel)) or None,
+                "heads": ",".join(head.name for head in row.heads if head.accepts),
+                "group": group.symbol if group else None,
+                "imbalance_median": group.imbalance_median if group else None,
+                "imbalance_largest": group.imbalance_largest if group else None,
+                "dead": ",".join(map(str, group.dead)) if group else None,
+                "duplicates": ",".join(_joined(group.duplicates)) if group else None,
+                "error": None,
+            }
+            # What is of the layer, else of the whole file, has the column's name there.
+            found = {name: getattr(layer if hasattr(layer, name) else facts, name) for name in _COLUMNS - own.keys()}
+            yield LayerRow(**own, **found)
 
 
 def _joined(sets: Iterable[Sequence[int]]) -> list[str]:
