@@ -26,8 +26,8 @@ from nfn_cli.learning.batches import batches
 from nfn_cli.learning.fitting import ensemble_stages, fit_stages
 from nfn_cli.learning.known_forward_pass import known_forward_pass
 from nfn_cli.learning.splits import positions
-from nfn_cli.nn import HEAD_KINDS, Accepted, AccuracyDetails, ForwardPass, HeadConfig, sizes_of
-from nfn_cli.nn.names import kinds_of
+from nfn_cli.nn import Accepted, AccuracyDetails, ForwardPass, HeadConfig, sizes_of
+from nfn_cli.nn.names import HEAD_KINDS, kinds_of
 from nfn_cli.zoo import LabelledNetworks, read_networks
 
 

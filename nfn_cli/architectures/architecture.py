@@ -77,9 +77,14 @@ class Architecture:
         return sum(math.prod(spec.shape) for spec in self.tensors)
 
     @property
+    def first(self) -> Layer:
+        """The layer that reads the input."""
+        return self.layers[0]
+
+    @property
     def inputs(self) -> int:
         """Features that the first layer reads."""
-        return self.layers[0].in_features
+        return self.first.in_features
 
     @property
     def outputs(self) -> int:
@@ -161,7 +166,11 @@ class Architecture:
 
     def describe(self) -> str:
         """Such as `conv 1->16 3x3, linear 16->10 (relu)`."""
-        return f"{', '.join(layer.describe() for layer in self.layers)} ({self.activation})"
+        return f"{self.describe_layers()} ({self.activation})"
+
+    def describe_layers(self) -> str:
+        """Such as `conv 1->16 3x3, linear 16->10`."""
+        return ", ".join(layer.describe() for layer in self.layers)
 
     def _built(self, layers: Sequence[Layer], starts: Sequence[int], omegas: Sequence[float]) -> Architecture:
         phased = any(role.bias for spec in self.tensors for role in spec.roles)

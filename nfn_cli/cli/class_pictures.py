@@ -142,7 +142,7 @@ class ClassPictures:
 
 def _named(label: str, row: ClassRow) -> str:
     """A class by the name that the head gives it."""
-    from nfn_cli.nn import load_config
+    from nfn_cli.nn.choose import load_config
 
     classes = load_config(row.head or "", task="classify-inr").details.classes
     return classes[int(label)] if label.isdigit() and int(label) < len(classes) else label

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
 
 from nfn_cli.cli.failures import tell
 from nfn_cli.cli.interrupts import told_interrupt
@@ -25,7 +25,7 @@ from nfn_cli.cli.options import (
     refuse_existing,
 )
 from nfn_cli.cli.progress.bars import Progress
-from nfn_cli.cli.progress.fit_progress import FitProgress, fit_progress
+from nfn_cli.cli.progress.fit_progress import fit_progress
 from nfn_cli.cli.takes import argument, option
 
 if TYPE_CHECKING:
@@ -67,25 +67,38 @@ class MeasureOptions:
 
 
 def fit_head(
+    data: Path,
+    labels: Path | None,
+    settings: Any,
     options: FitOptions,
     unit: str,
-    fit: Callable[[FitProgress, str], Report],
-    show: Callable[[Report, TextIO], None],
+    show: Callable[[Any, TextIO], None],
 ) -> None:
-    """Fit a head into its folder, and print what it was measured to do.
+    """Fit a head into its folder, or continue an unfinished fit, and print what it was measured to do.
 
     Args:
+        settings: of a task, see `nfn_cli.learning.train_head`.
         unit: of the steps, such as `epochs`.
-        fit: does the work, and tells of it; gets the device as well.
-        show: prints its report.
+        show: prints the report.
     """
-    from nfn_cli.learning import is_unfinished
+    from nfn_cli.learning import is_unfinished, train_head
     from nfn_cli.scoring.device import resolve_device
 
     if not is_unfinished(options.output):
         refuse_existing(options.output, overwrite=options.overwrite)
     with fit_progress(options.output, unit, quiet=options.quiet) as progress:
-        report = fit(progress, resolve_device(options.device.value))
+        report = train_head(
+            data,
+            labels,
+            options.output,
+            settings,
+            device=resolve_device(options.device.value),
+            overwrite=options.overwrite,
+            on_plan=progress.plan,
+            on_epoch=progress.step,
+            on_skip=progress.skip,
+            on_stage=progress.stage,
+        )
     show(report, sys.stdout)
     if not options.quiet:
         tell(f"head written to {options.output}")

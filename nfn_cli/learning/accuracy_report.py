@@ -8,9 +8,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import NetworkWeights
-from nfn_cli.errors import DataError
-from nfn_cli.learning.batches import batches
+from nfn_cli.learning.batches import predict_all
 from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, mean_absolute_error, r_squared, share
 from nfn_cli.learning.out_of_distribution import MADE, OODReport, flags
 from nfn_cli.learning.settings import EvaluateSettings
@@ -104,7 +102,7 @@ def measure(
     """
     settings = settings or EvaluateSettings()
     on_stage("predicting")
-    plain = _predict(head, networks.point, networks.files)
+    plain: Predictions = predict_all(head, networks.point, networks.files, "accuracy")
     generator = torch.Generator().manual_seed(settings.seed)
     exact = in_float64(networks.point)
     parts = []
@@ -112,8 +110,8 @@ def measure(
         told = f", {sample + 1} of {settings.samples}" * (settings.samples > 1)
         on_stage(f"predicting transformed networks{told}")
         _, point = transformed(exact, generator, scale_range=settings.scale_range)
-        parts.append(_predict(head, point, networks.files))
-    stacked = _concatenated(parts)
+        parts.append(predict_all(head, point, networks.files, "accuracy"))
+    stacked = Predictions(*(torch.cat([getattr(part, own.name) for part in parts]) for own in fields(Predictions)))
     truth = networks.targets
     on_stage("bootstrap")
     before = _agreement(truth, plain, networks.runs)
@@ -167,21 +165,6 @@ def _ood_report(kind: str, networks: LabelledNetworks, flagged: Tensor) -> OODRe
 def _chance(networks: LabelledNetworks) -> float:
     """The accuracy of a guess."""
     return 1 / networks.point.architecture.outputs
-
-
-def _predict(head: Head, point: NetworkWeights, files: Sequence[str]) -> Predictions:
-    """Predict a population of any size, a batch at a time."""
-    predictions = _concatenated([head.predict(batch) for batch in batches(point)])
-    bad = (~predictions.accuracy.isfinite()).nonzero()
-    if len(bad):
-        raise DataError(
-            files[int(bad[0])], "the prediction is not finite: weights beyond float32's range", "leave it out"
-        )
-    return predictions
-
-
-def _concatenated(parts: Sequence[Predictions]) -> Predictions:
-    return Predictions(*(torch.cat([getattr(part, own.name) for part in parts]) for own in fields(Predictions)))
 
 
 def _agreement(truth: Tensor, predictions: Predictions, runs: Sequence[str]) -> Agreement:

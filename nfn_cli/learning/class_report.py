@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nfn_cli.architectures import NetworkWeights
-from nfn_cli.errors import DataError
-from nfn_cli.learning.batches import batches
+from nfn_cli.learning.batches import predict_all
 from nfn_cli.learning.metrics import Estimate, bootstrap, share
 from nfn_cli.learning.out_of_distribution import Maker, flags, gaussian, shuffled
 from nfn_cli.learning.settings import EvaluateSettings
@@ -92,11 +90,11 @@ def measure_classifier(
     """
     settings = settings or EvaluateSettings()
     on_stage("predicting")
-    plain = _classify(head, networks.point, networks)
+    plain: Classification = predict_all(head, networks.point, networks.files, "logits")
     generator = torch.Generator().manual_seed(settings.seed)
     _, point = transformed(in_float64(networks.point), generator, phase=True)
     on_stage("predicting transformed networks")
-    other = _classify(head, point, networks)
+    other: Classification = predict_all(head, point, networks.files, "logits")
     truth, runs = networks.targets, networks.runs
     before, after = plain.logits.argmax(1), other.logits.argmax(1)
     on_stage("bootstrap")
@@ -128,16 +126,6 @@ def measure_classifier(
         flags_changed=int((plain.in_distribution != other.in_distribution).sum()),
         out_of_distribution={kind: bootstrap(share, own.targets, flagged, own.runs) for kind, own, flagged in found},
     )
-
-
-def _classify(head: Head, point: NetworkWeights, networks: LabelledNetworks) -> Classification:
-    parts = [head.predict(batch) for batch in batches(point)]
-    joined = Classification(*(torch.cat([getattr(part, own.name) for part in parts]) for own in fields(Classification)))
-    bad = (~joined.logits.isfinite().all(1)).nonzero()
-    if len(bad):
-        file = networks.files[int(bad[0])]
-        raise DataError(file, "the logits are not finite: weights beyond float32's range", "leave it out")
-    return joined
 
 
 def _calibration_error(probabilities: Tensor, truth: Tensor) -> float:

@@ -4,7 +4,7 @@ equivariance."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,7 @@ from nfn_cli.nn import Head
 from nfn_cli.nn.inr.pixel_grid import pixel_grid
 from nfn_cli.nn.inr.sine_chain import read_tensors, sine_values
 from nfn_cli.nn.names import EDITS
+from nfn_cli.precision import has_float64
 from nfn_cli.symmetry import act
 from nfn_cli.zoo import LabelledNetworks
 
@@ -88,15 +89,17 @@ def measure_editor(
     head: Head,
     networks: LabelledNetworks,
     settings: EvaluateSettings | None = None,
+    others: Mapping[str, LabelledNetworks] | None = None,
     *,
     pictures: Tensor | None = None,
     most_transformed: int = _TRANSFORMED,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> EditReport:
-    """Measure a loaded head on networks in memory: errors in float32, equivariance in the head's own dtype.
+    """Measure a loaded head on networks in memory: errors in float32, equivariance in float64 where the device can.
 
     Args:
         settings: `seed` of these counts.
+        others: are of no use, since an editor flags nothing.
         pictures: what the networks were fitted to, [networks, C, height, width] in [-1, 1]; without them, the target is
             the edit of what the unedited networks show, of the head's own picture size.
         most_transformed: networks on which equivariance is measured, the first ones.
@@ -110,7 +113,9 @@ def measure_editor(
     on_stage("editing")
     found = edit_all(head.to(torch.float32), networks, pictures)
     on_stage("editing transformed networks")
-    weight_drift, picture_drift = _drift(head, networks.first(most_transformed).point, settings.seed)
+    device = next(head.model.parameters()).device.type
+    exact = head.to(torch.float64) if has_float64(device) else head
+    weight_drift, picture_drift = _drift(exact, networks.first(most_transformed).point, settings.seed)
     runs = networks.runs
     on_stage("bootstrap")
     zero = torch.zeros(len(networks), dtype=torch.float64)

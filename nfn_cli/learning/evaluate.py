@@ -56,4 +56,4 @@ def evaluate_head(
         networks = learning.part_of(networks, settings.split, head, data)
     networks = networks.first(settings.count)
     learning.require_measurable(networks, head, data)
-    return learning.measure(head, networks, settings, others, on_stage)
+    return learning.measure(head, networks, settings, others, on_stage=on_stage)

@@ -24,6 +24,7 @@ from nfn_cli.threads import CHANNELS, threads_for
 Loss = Callable[[Tensor, Tensor, str], Tensor]
 
 LARGEST_GRADIENT = 1.0
+USUAL_BATCH = 64
 # So many networks are validated at once; a head carries some thirty channels for every weight.
 _VALIDATED_TOGETHER = 256
 
@@ -36,7 +37,7 @@ class Member(Protocol):
     """
 
     def fit_normalisation(self, inputs: Sequence[Tensor], /) -> None:
-        """Set the constants that follow from a training population, such as standardising ones."""
+        """Set the constants that follow from training networks, such as standardising ones."""
 
     def __call__(self, inputs: Sequence[Tensor], /) -> Tensor:
         """Logits [batch]; the sigmoid of one is an accuracy."""
@@ -48,6 +49,7 @@ class FitSettings:
 
     Attributes:
         epochs: passes over the training networks, at most; None takes what is usual, or as many as make 400 steps.
+        batch_size: None takes 64.
         validation: share of the training runs that are not fitted to; the weights of the epoch that predicts them best
             are kept. 0 fits to all runs and keeps the last weights.
         patience: with `validation`, stop after so many epochs without a better one; None never stops early.
@@ -55,23 +57,25 @@ class FitSettings:
     """
 
     epochs: int | None = None
-    batch_size: int = 64
+    batch_size: int | None = None
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     seed: int = 0
     validation: float = 0.0
     patience: int | None = None
 
-    def epochs_for(self, networks: int, usual: int = 60) -> int:
+    @property
+    def batch(self) -> int:
+        """Networks in a batch."""
+        return self.batch_size or USUAL_BATCH
+
+    def epochs_for(self, networks: int, usual: int = 60, fewest_steps: int = 400) -> int:
         """How many epochs a fit to so many networks takes at most; `usual` ones where nobody said.
 
         With few networks an epoch has few steps, and the usual epochs end before the weights have moved far.
         """
-        steps = max(1, networks // self.batch_size)
-        return self.epochs or max(usual, math.ceil(_FEWEST_STEPS / steps))
-
-
-_FEWEST_STEPS = 400
+        steps = max(1, networks // self.batch)
+        return self.epochs or max(usual, math.ceil(fewest_steps / steps))
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class MemberFit:
         self._fitted = torch.tensor(fitted)
         self._held_out = torch.tensor(sorted(held_out), dtype=torch.int64)
         cast(Member, member).fit_normalisation(self._rows(self._fitted) if unseen else self._inputs)
-        self._batch = min(settings.batch_size, len(fitted))
+        self._batch = min(settings.batch, len(fitted))
         self._steps = len(fitted) // self._batch
         numbers = numbers or CHANNELS * sum(values[:1].numel() for values in self._inputs)
         self._numbers = numbers * self._batch

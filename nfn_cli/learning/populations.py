@@ -13,18 +13,17 @@ import torch
 from torch import Tensor
 
 from nfn_cli.errors import DataError
-from nfn_cli.learning.batches import batches
+from nfn_cli.learning.batches import predict_all
 from nfn_cli.learning.conformal import interval_radius, local_radii
 from nfn_cli.learning.head_destination import require_head_destination
 from nfn_cli.learning.interval_card import with_interval
 from nfn_cli.learning.metrics import Estimate, bootstrap, share
 from nfn_cli.learning.splits import left_out_positions
-from nfn_cli.learning.zoo_card import zoo_of
 from nfn_cli.nn import Head, HeadConfig, load_head
 from nfn_cli.nn.calibrated_accuracy import along
 from nfn_cli.nn.choose import folder_of_head
 from nfn_cli.nn.head_folder import CARD_FILE
-from nfn_cli.zoo import LabelledNetworks, read_networks
+from nfn_cli.zoo import LabelledNetworks, read_networks, read_record
 
 FOLDS = 10
 _TINY = 1e-12
@@ -123,7 +122,7 @@ def calibrate_head(
     head.model.calibration.radii.copy_(radii)
     head = Head(out.resolve().name, _with_record(head.config, populations, settings), head.model)
     report = IntervalReport(head.name, level, tuple(knots.tolist()), tuple(radii.tolist()), tuple(reports))
-    zoos = {own: zoo_of(folder) for own, folder in populations.items()}
+    zoos = {own: read_record(folder) for own, folder in populations.items()}
     head.save(out, with_interval(_card(name), name, head, reports, zoos))
     return report
 
@@ -164,13 +163,8 @@ def _read(head: Head, folder: Path, settings: IntervalSettings) -> LabelledNetwo
 
 
 def _answered(head: Head, name: str, networks: LabelledNetworks, folder: Path) -> _Answered:
-    said = [head.predict(batch) for batch in batches(networks.point)]
-    predicted = torch.cat([own.accuracy for own in said])
-    if not predicted.isfinite().all():
-        file = networks.files[int((~predicted.isfinite()).nonzero()[0])]
-        raise DataError(folder / file, "the prediction is not finite: weights beyond float32's range", "leave it out")
-    flagged = torch.cat([~own.in_distribution for own in said])
-    return _Answered(name, networks.runs, networks.targets, predicted, flagged)
+    said = predict_all(head, networks.point, [str(folder / file) for file in networks.files], "accuracy")
+    return _Answered(name, networks.runs, networks.targets, said.accuracy, ~said.in_distribution)
 
 
 Interval = tuple[Tensor, Tensor]

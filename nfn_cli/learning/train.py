@@ -19,7 +19,6 @@ from nfn_cli.learning.out_of_distribution import read_out_of_distribution
 from nfn_cli.learning.settings import EvaluateSettings, Report, TrainSettings
 from nfn_cli.learning.tasks import LEARNING_TASKS, LearningTask
 from nfn_cli.learning.tasks.task import require_float32
-from nfn_cli.learning.zoo_card import zoo_of
 from nfn_cli.nn import Accepted, Head, HeadConfig
 from nfn_cli.threads import threads_for, weights_of
 from nfn_cli.zoo import LabelledNetworks
@@ -54,7 +53,6 @@ def train_head(
     device: str = "cpu",
     overwrite: bool = False,
     on_plan: Callable[[FitPlan], None] = lambda plan: None,
-    on_start: Callable[[int], None] = lambda epochs: None,
     on_epoch: Callable[[float], None] = lambda loss: None,
     on_skip: Callable[[int], None] = lambda epochs: None,
     on_stage: Callable[[str], None] = lambda stage: None,
@@ -70,8 +68,7 @@ def train_head(
         settings: of the task, such as `AccuracySettings`.
         overwrite: begin anew where the folder holds the state of another fit.
         on_plan: told what the fit will take, before it begins.
-        on_start: told the number of epochs over all members.
-        on_epoch: told the mean loss after each.
+        on_epoch: told the mean loss after each epoch of each member.
         on_skip: told of epochs that are not run: because a state has them, or a member stopped early.
         on_stage: told what comes next: reading, each member, calibrating, what is measured, writing.
 
@@ -99,22 +96,20 @@ def train_head(
         sizes=settings.sizes,
         details=task.details(settings, parts.train),
         members=settings.members,
-        fitted=_record(data, labels, settings) | task.facts(settings, networks, parts),
+        fitted=_record(task, data, labels, settings) | task.facts(settings, networks, parts),
     )
     torch.manual_seed(settings.fit.seed)
     model = _model(config, networks).to(device)
     stages = task.stages(model, parts.train, settings, device)
     keeper = StateKeeper(out, _made_of(networks, settings, device) | task.made_of(settings), overwrite=overwrite)
-    plan = FitPlan(len(parts.train), settings.members, sum(stage.epochs for stage in stages) // settings.members)
-    on_plan(plan)
-    on_start(plan.steps)
+    on_plan(FitPlan(len(parts.train), settings.members, sum(stage.epochs for stage in stages) // settings.members))
     outcomes = fit_stages(stages, on_epoch, on_skip=on_skip, keeper=keeper, on_stage=on_stage)
     kept = [outcome.kept for outcome in outcomes]
     head = Head(out.resolve().name, replace(config, fitted={**config.fitted, "kept_epochs": kept}), model.eval())
     on_stage("calibrating")
     with threads_for(weights_of(parts.train.point)):
         task.calibrate(head, parts, settings)
-    report = task.measure(head, parts.test, EvaluateSettings(seed=settings.fit.seed), others, on_stage)
+    report = task.measure(head, parts.test, EvaluateSettings(seed=settings.fit.seed), others, on_stage=on_stage)
     on_stage("writing")
     head.save(out, model_card(head, task.card(head, report)))
     keeper.remove()
@@ -129,7 +124,9 @@ def _model(config: HeadConfig, networks: LabelledNetworks) -> Any:
         raise HeadError(networks.point.architecture.describe(), error.cause, error.remedy) from error
 
 
-def _record(data: Path, labels: Path | None, settings: TrainSettings[Any]) -> dict[str, Any]:
+def _record(
+    task: LearningTask[Any, Any], data: Path, labels: Path | None, settings: TrainSettings[Any]
+) -> dict[str, Any]:
     """What the card and the evaluation need to know of every fit."""
     record: dict[str, Any] = {
         "data": data.resolve().name,
@@ -137,12 +134,12 @@ def _record(data: Path, labels: Path | None, settings: TrainSettings[Any]) -> di
         "activation": settings.activation,
         **asdict(settings.fit),
     }
-    zoo = zoo_of(data)
+    zoo = task.zoo_record(data)
     if zoo is not None:
         record["zoo"] = zoo
     if settings.out_of_distribution:
         record["out_of_distribution"] = {
-            name: {"data": folder.resolve().name, "zoo": zoo_of(folder)}
+            name: {"data": folder.resolve().name, "zoo": task.zoo_record(folder)}
             for name, folder in settings.out_of_distribution.items()
         }
     return record

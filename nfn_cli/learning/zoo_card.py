@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from nfn_cli.zoo import read_record
 from nfn_cli.zoo.hyperparameters import SCHEDULES
 from nfn_cli.zoo.inr.record import RECIPE as SIREN
-from nfn_cli.zoo.inr.record import read_inr_record
 from nfn_cli.zoo.small_cnn import WIDTH
-
-
-def zoo_of(folder: Path) -> dict[str, Any] | None:
-    """The record of a zoo that was made here, None of any other folder.
-
-    Raises:
-        DataError: it is damaged.
-    """
-    return read_record(folder) or read_inr_record(folder)
 
 
 def zoo_paragraph(zoo: dict[str, Any]) -> str:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nfn_cli.nn.accepted import Accepted as Accepted
     from nfn_cli.nn.accepted import AcceptedLayer as AcceptedLayer
-    from nfn_cli.nn.choose import Reads as Reads
     from nfn_cli.nn.choose import choose_head as choose_head
     from nfn_cli.nn.choose import folder_of_head as folder_of_head
     from nfn_cli.nn.choose import load_config as load_config
@@ -66,7 +65,6 @@ _HOMES = {
     for home, names in {
         "nfn_cli.nn.accepted": ("Accepted", "AcceptedLayer"),
         "nfn_cli.nn.choose": (
-            "Reads",
             "choose_head",
             "folder_of_head",
             "load_config",

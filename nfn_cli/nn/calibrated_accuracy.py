@@ -1,4 +1,4 @@
-"""From the logit of an ensemble to an accuracy with its interval: what a head is told after its members are fitted."""
+"""From the logit of an ensemble to an accuracy with its interval: what is set once a head's members are fitted."""
 
 from __future__ import annotations
 

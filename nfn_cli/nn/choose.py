@@ -118,9 +118,8 @@ def choose_head(
         if not (own_differences := config.accepted.differences(candidate)):
             return name, candidate
         differences[name] = own_differences
-    layers = ", ".join(layer.describe() for layer in architecture.layers)
     raise HeadError(
-        layers if assume_activation else architecture.describe(),
+        architecture.describe_layers() if assume_activation else architecture.describe(),
         f"no head reads this network ({nearest(differences)})" if differences else "no head is shipped",
         f"fit one of your own with `{fitted_by}` and name it with --head",
     )

@@ -1,8 +1,8 @@
-"""A small network that tells the invariants of a population's networks from those of made outsiders.
+"""A small network that separates the invariants of training networks from those of out-of-distribution ones.
 
-Outlier exposure (Hendrycks et al. 2019, arXiv 1812.04606): what has learned to tell some outsiders, made for the
-purpose, also finds others. The population's distance cannot: in a population that ranges from untrained to well
-trained networks every single invariant varies widely, and what is wrong with an outsider is how they go together.
+Outlier exposure (Hendrycks et al. 2019, arXiv 1812.04606): what has learned to recognise some out-of-distribution
+networks, made for the purpose, also recognises others. A distance cannot: in a population that ranges from untrained to
+well trained networks every single invariant varies widely, and what is wrong is how they go together.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _LARGEST = 5.0
 
 
 class Discriminator(nn.Module):
-    """Maps standardised invariants to how strange they are: a logit, larger for outsiders; 0 before it is fitted.
+    """Maps standardised invariants to a logit, larger for out-of-distribution networks; 0 before it is fitted.
 
-    Its weights are buffers, for they belong to the rule and not to what predicts.
+    Its weights are buffers, for they are no part of what predicts.
 
     Args:
         features: length of the vector of invariants.
@@ -45,13 +45,13 @@ class Discriminator(nn.Module):
             hidden = F.linear(hidden, self.get_buffer(f"weight_{number}"), self.get_buffer(f"bias_{number}"))
         return hidden[:, 0]
 
-    def fit(self, training: Tensor, outsiders: Tensor, seed: int = 0) -> None:
-        """Learn from invariants [networks, features] of a population and of outsiders, on the CPU.
+    def fit(self, training: Tensor, others: Tensor, seed: int = 0) -> None:
+        """Learn from invariants [networks, features] of training networks and of out-of-distribution ones, on the CPU.
 
         Both weigh the same, however many there are. The same invariants and seed give the same weights.
         """
-        rows = torch.cat([training, outsiders]).nan_to_num().clamp(-_LARGEST, _LARGEST)
-        counts = torch.tensor([len(training), len(outsiders)])
+        rows = torch.cat([training, others]).nan_to_num().clamp(-_LARGEST, _LARGEST)
+        counts = torch.tensor([len(training), len(others)])
         strange = torch.tensor([0.0, 1.0]).repeat_interleave(counts)
         shares = (1 / counts).repeat_interleave(counts)
         for number, layer in enumerate(self._learnt(rows, strange, shares, torch.Generator().manual_seed(seed))):
@@ -63,7 +63,7 @@ class Discriminator(nn.Module):
 
         Args:
             rows: invariants [n, features].
-            strange: 1 for outsiders, 0 for others [n].
+            strange: 1 for out-of-distribution networks, 0 for training ones [n].
             shares: how often a row is drawn [n].
         """
         steps = min(_MOST_STEPS, -(-_PASSES * len(rows) // _BATCH))

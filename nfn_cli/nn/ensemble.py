@@ -21,7 +21,7 @@ class Member(Protocol):
         """What it takes of a batch of networks [batch, *shape] on the CPU: tensors [batch, ...]."""
 
     def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits [batch, ...], and the invariants that tell a population, [batch, summary_features]."""
+        """Logits [batch, ...], and the invariants that the detector looks at, [batch, summary_features]."""
 
 
 class Ensemble(nn.Module):

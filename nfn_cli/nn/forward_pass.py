@@ -42,7 +42,7 @@ class ForwardPass:
     def mismatch(self, architecture: Architecture) -> str | None:
         """Why networks of this architecture cannot be run so; None if they can."""
         sides = list(self.space)
-        first = architecture.layers[0]
+        first = architecture.first
         if len(sides) != len(first.kernel):
             return (
                 f"layer {first.name} reads {len(first.kernel)} dimensions of space, the forward pass has {len(sides)}"

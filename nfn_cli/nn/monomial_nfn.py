@@ -18,6 +18,7 @@ from nfn_cli.nn.invariant import MonomialInvariant
 from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.layout import Layout
 from nfn_cli.nn.sizes import require_sizes
+from nfn_cli.nn.standardise import Standardise
 from nfn_cli.nn.unit_fields import read_fields
 
 
@@ -52,7 +53,7 @@ class MonomialNFN(nn.Module):
         self.layout = layout
         self.channels = sizes.channels
         features = [field.features for field in layout.fields]
-        self.standardise = Standardise(layout)
+        self.standardise = Standardise(features, [not field.groups for field in layout.fields])
         layers: list[nn.Module] = []
         for _ in range(sizes.equivariant_layers):
             outputs = [sizes.channels] * len(features)
@@ -73,7 +74,7 @@ class MonomialNFN(nn.Module):
 
     @property
     def summary_features(self) -> int:
-        """Length of what tells a population."""
+        """How many invariants the detector looks at."""
         return self.invariant.out_features
 
     def encode(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
@@ -89,7 +90,7 @@ class MonomialNFN(nn.Module):
         return self.logits(self.invariants(fields))
 
     def logits_and_summary(self, fields: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits [batch], and what tells a population: the invariants [batch, summary_features]."""
+        """Logits [batch], and what the detector looks at: the invariants [batch, summary_features]."""
         invariants = self.invariants(fields)
         return self.logits(invariants), invariants
 
@@ -108,36 +109,6 @@ class MonomialNFN(nn.Module):
     def logits(self, invariants: Tensor) -> Tensor:
         """The readout alone: logits [batch] of invariants [batch, out_features]."""
         return self.readout(invariants)[:, 0]  # type: ignore[no-any-return]
-
-
-class Standardise(nn.Module):
-    """Brings features to comparable size by constants of the training population; commutes with the group.
-
-    Only the field of invariants is centred.
-    """
-
-    def __init__(self, layout: Layout) -> None:
-        super().__init__()
-        self.tied = [bool(field.groups) for field in layout.fields]
-        for position, field in enumerate(layout.fields):
-            self.register_buffer(f"shift_{position}", torch.zeros(field.features))
-            self.register_buffer(f"scale_{position}", torch.ones(field.features))
-
-    def forward(self, fields: Sequence[Tensor]) -> list[Tensor]:
-        """Standardise fields [batch, neurons..., features]."""
-        return [
-            (values if tied else values - self.get_buffer(f"shift_{position}")) * self.get_buffer(f"scale_{position}")
-            for position, (values, tied) in enumerate(zip(fields, self.tied, strict=True))
-        ]
-
-    def fit(self, fields: Sequence[Tensor]) -> None:
-        """Set the constants from a training population; a feature that is always zero keeps its size."""
-        for position, (values, tied) in enumerate(zip(fields, self.tied, strict=True)):
-            rows = values.flatten(0, -2).cpu().double()  # not every device has float64
-            shift = torch.zeros_like(rows[0]) if tied else rows.mean(0)
-            spread = (rows - shift).square().mean(0).sqrt()
-            self.get_buffer(f"shift_{position}").copy_(shift)
-            self.get_buffer(f"scale_{position}").copy_(torch.where(spread > 0, 1 / spread, 1.0))
 
 
 KIND = Kind(MonomialNFNSizes, lambda architecture, sizes, details: MonomialNFN(Layout.of(architecture), sizes))

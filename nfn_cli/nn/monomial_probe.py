@@ -73,13 +73,13 @@ class MonomialProbe(nn.Module):
     def __init__(self, architecture: Architecture, sizes: MonomialProbeSizes, forward_pass: ForwardPass) -> None:
         super().__init__()
         self.architecture, self.forward_pass = architecture, forward_pass
-        self.probes = Probes(architecture.layers[0], forward_pass.space, sizes.probes)
-        outputs = architecture.layers[-1].out_features
+        self.probes = Probes(architecture.first, forward_pass.space, sizes.probes)
+        outputs = architecture.outputs
         self.summary_features = 2 * outputs + statistics_count(architecture) + _SUMMARIES
         count = self.summary_features + sizes.probes * (2 * outputs + 1)
         self.register_buffer("mean", torch.zeros(count))
         self.register_buffer("scale", torch.ones(count))
-        # The summaries by class come first. They tell a population, but a prediction is worse for them.
+        # The summaries by class come first. The detector looks at them, but a prediction is worse for them.
         self._unread = 2 * outputs
         self.readout = nn.Sequential(
             nn.Linear(count - self._unread, sizes.hidden),
@@ -110,7 +110,7 @@ class MonomialProbe(nn.Module):
         return self.logits_and_summary(inputs)[0]
 
     def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits [batch], and what tells a population: summaries and statistics [batch, summary_features]."""
+        """Logits [batch], and what the detector looks at: summaries and statistics [batch, summary_features]."""
         features = self._features(inputs)
         near = features[:, self._unread :].clamp(-_LARGEST_FEATURE, _LARGEST_FEATURE)
         return self.readout(near)[:, 0], features[:, : self.summary_features]

@@ -1,12 +1,12 @@
-"""Does a network look like those that a head was trained on?
+"""Out-of-distribution detection: does a network look like those that a head was fitted to?
 
-The rule looks at a network's invariants, the vector that the head gives as its summary, in two ways. Their Mahalanobis
-distance from the training networks' mean finds what lies far out. A small network, which has learned to tell training
-networks from outsiders made of them, finds what lies in their midst, but in no combination that training leads to. A
-network is in the population if neither figure exceeds its limit, a quantile (99.5 % of the distance, 99 % of the other)
-over networks that the figure was not fitted to: held-out calibration runs, and the training runs by fourfold
-cross-validation, since a few dozen runs alone do not tell where so high a quantile is. Being computed from invariants,
-the answer is the same along the whole orbit.
+The detector looks at a network's invariants, the vector that the head gives as its summary, in two ways. Their
+Mahalanobis distance from the training networks' mean finds what lies far out. A discriminator, a small network that has
+learned to separate training networks from out-of-distribution ones made of them, finds what lies in their midst, but in
+no combination that training leads to. A network is in distribution if neither figure exceeds its limit, a quantile
+(99.5 % of the distance, 99 % of the other) over networks that the figure was not fitted to: held-out calibration runs,
+and the training runs by fourfold cross-validation, since a few dozen runs are too few for so high a quantile. What is
+computed from invariants is the same along the whole orbit.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TINY = 1e-12
 
 
 class OODDetector(nn.Module):
-    """Centre, spread and inverse covariance of the training population's invariants, a discriminator, and both limits.
+    """Centre, spread and inverse covariance of the training networks' invariants, a discriminator, and both limits.
 
     Args:
         features: length of the vector of invariants.
@@ -60,24 +60,23 @@ class OODDetector(nn.Module):
         self,
         training: Tensor,
         calibration: Tensor,
-        outsiders: Tensor | None = None,
+        made: Tensor | None = None,
         runs: Sequence[str] | None = None,
         seed: int = 0,
     ) -> None:
         """Set the rule from invariants [networks, features] of training and of calibration runs, on the CPU.
 
         Args:
-            outsiders: invariants [kinds, networks, features] of what was made of each training network, to be told
-                from it; None for the distance alone.
+            made: invariants [kinds, networks, features] of the out-of-distribution networks that were made of each
+                training network; None for the distance alone.
             runs: of the training networks, which cross-validation keeps together; None if each has its own.
-            seed: of what is learnt from outsiders.
+            seed: of the discriminator.
         """
-        own, held_out = training.cpu(), calibration.cpu()
-        made = None if outsiders is None else outsiders.cpu()
-        whole = _learnt(own, made, seed)
+        own, held_out, others = training.cpu(), calibration.cpu(), None if made is None else made.cpu()
+        whole = _learnt(own, others, seed)
         scores = [whole._scores(held_out)]
         for left_out in _folds(runs or [str(number) for number in range(len(own))]):
-            part = _learnt(own[~left_out], None if made is None else made[:, ~left_out], seed)
+            part = _learnt(own[~left_out], None if others is None else others[:, ~left_out], seed)
             scores.append(part._scores(own[left_out]))
         distances, strangeness = torch.cat(scores).unbind(1)
         whole.limit.copy_(torch.quantile(distances, _FAR))
@@ -117,7 +116,7 @@ class OODDetector(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
-def _learnt(training: Tensor, outsiders: Tensor | None, seed: int) -> OODDetector:
+def _learnt(training: Tensor, made: Tensor | None, seed: int) -> OODDetector:
     """The rule but for its limits.
 
     The covariance is shrunk towards its own diagonal by 0.1, and its diagonal by a thousandth of its mean, so that a
@@ -139,8 +138,8 @@ def _learnt(training: Tensor, outsiders: Tensor | None, seed: int) -> OODDetecto
     rule.mean.copy_(mean)
     # ‖Cᵀx‖ with C Cᵀ the inverse covariance is the Mahalanobis distance of x.
     rule.whitening.copy_(torch.linalg.cholesky(torch.linalg.inv(covariance)))
-    if outsiders is not None:
-        rule.discriminator.fit(rule._standardised(training), rule._standardised(outsiders.flatten(0, 1)), seed)
+    if made is not None:
+        rule.discriminator.fit(rule._standardised(training), rule._standardised(made.flatten(0, 1)), seed)
     return rule
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from nfn_cli.architectures import Architecture, AxisRole, Layer, NetworkWeights, Side, chain, stack
+from nfn_cli.architectures.weights_and_biases import weights_and_biases
 
 FIXED = AxisRole()
 
@@ -91,3 +92,7 @@ def test_networks_of_two_signatures_form_no_batch() -> None:
         stack([random_point(lenet("relu")), random_point(lenet("tanh"))])
     with pytest.raises(ValueError, match="one signature"):
         stack([])
+
+
+def test_weights_and_biases_are_told_apart() -> None:
+    assert weights_and_biases(("W1", "b1", "W2", "b2")) == (("W1", "W2"), ("b1", "b2"))

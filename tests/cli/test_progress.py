@@ -21,6 +21,7 @@ from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.progress.fit_progress import FitProgress
 from nfn_cli.cli.progress.scoring_progress import Progress as ScoringProgress
 from nfn_cli.cli.progress.zoo_progress import ZooProgress
+from nfn_cli.learning import FitPlan
 
 Nfn = Callable[..., Any]
 
@@ -140,7 +141,7 @@ def test_a_fit_names_member_and_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = _stream(monkeypatch, terminal=False)
     with Progress(stage="reading") as progress:
         fit = FitProgress(progress, "epochs")
-        fit.start(20)
+        fit.plan(FitPlan(networks=90, members=2, epochs=10))
         fit.stage("member 1 of 2")
         fit.skip(4)  # of an earlier sitting
         fit.step(0.5)
@@ -152,6 +153,21 @@ def test_a_fit_names_member_and_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
         fit.skip(9)
         fit.stage("calibrating")
         pipe.wait_for("nfn: calibrating, for # s\n")
+
+
+@pytest.mark.parametrize(("quiet", "epochs", "told"), [(False, 500, 1), (False, 10, 0), (True, 500, 0)])
+def test_a_long_fit_says_what_it_costs(
+    quiet: bool, epochs: int, told: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("nfn_cli.cli.progress.fit_progress.time.monotonic", lambda: now[0])
+    fit = FitProgress(Progress(quiet=quiet), "epochs")
+    fit.plan(FitPlan(networks=1_090, members=4, epochs=epochs))
+    for _ in range(12):
+        now[0] += 1.0
+        fit.step(0.5)
+    line = "nfn: fitting to 1,090 networks, 4 members of 500 epochs: about 33 min\n"
+    assert capsys.readouterr().err == told * line
 
 
 @pytest.mark.usefixtures("at_once")

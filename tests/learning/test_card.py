@@ -15,7 +15,7 @@ import typer
 from nfn_cli.cli.app import make_app
 from nfn_cli.learning import EvaluationReport
 from nfn_cli.learning.accuracy_card import accuracy_card
-from nfn_cli.learning.card import model_card
+from nfn_cli.learning.card import model_card, wrapped
 from nfn_cli.nn import Head, load_head
 
 Fitted = tuple[Path, EvaluationReport]
@@ -106,7 +106,7 @@ def test_another_width_and_other_populations_are_in_the_commands(card: Card) -> 
         "two words": {"data": "x", "zoo": None},
     }
     text = card(data="my-zoo", zoo={**ZOO, "width": 8}, out_of_distribution=others)
-    assert "80 runs of width 8 with activation relu" in text
+    assert "80 runs of width 8 with activation relu" in " ".join(text.split())
     made, other, train, evaluate = commands(text)
     assert "--batch-size 32 --width 8 --images 500" in made
     assert other.startswith("nfn zoo cnn --data mnist.npz") and other.endswith("--out zoo-mnist")
@@ -140,3 +140,22 @@ def test_commands_are_ones_that_nfn_has(record: dict[str, Any], card: Card) -> N
             command = command.commands[arguments.pop(0)]
         known = {option for parameter in command.params for option in parameter.opts}
         assert known.issuperset(argument for argument in arguments if argument.startswith("--"))
+
+
+def test_records_of_earlier_versions_name_other_populations(card: Card) -> None:
+    """They call them `outsiders`; those of heads that classify give the folder's name alone."""
+    text = card(outsiders={"mnist": {"data": "zoo-mnist", "zoo": ZOO}, "two words": "x"})
+    made, train, _ = commands(text)
+    assert made.startswith("nfn zoo cnn") and made.endswith("--out zoo-mnist")
+    assert train.endswith(" --ood mnist=zoo-mnist --ood 'two words=x'")
+
+
+def test_paragraphs_and_lists_are_wrapped_and_tables_are_not() -> None:
+    words = " ".join(["word"] * 60)
+    row = f"| {words} |"
+    text = wrapped(f"# {words}\n\n{words}\n\n- {words}\n- a\n  b\n\n{row}")
+    heading, paragraph, items, table = text.split("\n\n")
+    assert (heading, table) == (f"# {words}", row)
+    assert all(len(line) <= 120 for line in [*paragraph.splitlines(), *items.splitlines()])
+    assert [line[:2] for line in items.splitlines()] == ["- ", "  ", "  ", "- "]
+    assert items.endswith("\n- a b")

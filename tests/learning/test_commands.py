@@ -36,11 +36,11 @@ def test_a_head_is_fitted_and_measured_by_two_commands(nfn: Nfn, population: Pat
     lines = out.splitlines()
     assert lines[0].split() == ["my-head", "as", "they", "are", "transformed"]
     assert [line.split("  ")[0] for line in lines[1:6]] == [
-        "Kendall's tau",
-        "R2",
+        "Kendall's τ",
+        "R²",
         "mean absolute error",
-        "interval coverage",
-        "outside population",
+        "coverage of the 90% interval",
+        "out of distribution",
     ]
     code, out, err = nfn("evaluate", head, population, "--format", "json", "--device", "cpu")
     assert (code, err) == (0, "")

@@ -13,8 +13,15 @@ import pytest
 import torch
 
 from nfn_cli.errors import DataError
-from nfn_cli.learning import EvaluationReport, IntervalReport, calibrate_head, interval_radius, train_head
-from nfn_cli.nn import load_head
+from nfn_cli.learning import (
+    AccuracySettings,
+    EvaluationReport,
+    IntervalReport,
+    calibrate_head,
+    interval_radius,
+    train_head,
+)
+from nfn_cli.nn import load_head, models_folder
 from nfn_cli.nn.head import read_config
 from nfn_cli.zoo import read_networks
 
@@ -130,7 +137,7 @@ def test_the_card_tells_it_and_keeps_the_rest(
     text = " ".join(card.split())
     assert f"asks for (320 checkpoints of 160 runs), cut to [0, 1]: ± {report.radii[0]:.4f}." in text
     assert "| coverage of the 90% interval | see" in card
-    kept = [line for line in before.splitlines() if "Kendall" in line or "nfn " in line or "outside" in line]
+    kept = [line for line in before.splitlines() if "Kendall" in line or "nfn " in line or "distribution" in line]
     assert all(line in card for line in kept)
     again = tmp_path / "again" / "new"
     again.parent.mkdir()
@@ -140,6 +147,20 @@ def test_the_card_tells_it_and_keeps_the_rest(
     assert "far off" not in anew
     assert "nfn calibrate new --population own=relu --out new --overwrite\n" in anew
     assert read_config(again).fitted["interval"]["populations"].keys() == {"own"}
+
+
+@pytest.mark.parametrize("name", ["small-cnn-relu", "monomial-nfn-tanh"])
+def test_cards_of_earlier_versions_are_told_too(name: str, fitted: Fitted, population: Path, tmp_path: Path) -> None:
+    head = tmp_path / "head"
+    shutil.copytree(fitted[0], head)
+    before = (models_folder() / name / "README.md").read_text(encoding="utf-8")
+    (head / "README.md").write_text(before, encoding="utf-8")
+    report = calibrate_head(str(head), {"own": population}, tmp_path / "new")
+    card = (tmp_path / "new" / "README.md").read_text(encoding="utf-8")
+    assert card.count("A curve, fitted") == card.count("## Interval on several populations") == 1
+    assert f"± {report.radii[0]:.4f}." in card and "| coverage of the 90% interval | see" in card
+    kept = [line for line in before.splitlines() if line.startswith(("| Kendall", "nfn train", "A network is outside"))]
+    assert len(kept) == 3 and all(line in card for line in kept)
 
 
 @pytest.fixture
@@ -202,5 +223,5 @@ def test_a_folder_of_other_files_is_no_place_for_a_head(fitted: Fitted, populati
     with pytest.raises(DataError, match="holds files, and no head; choose a new or an empty folder"):
         calibrate_head(str(fitted[0]), {"own": population}, tmp_path)
     with pytest.raises(DataError, match="holds files, and no head"):
-        train_head(population, None, tmp_path, overwrite=True)
+        train_head(population, None, tmp_path, AccuracySettings(), overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]

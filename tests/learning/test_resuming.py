@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 
 from nfn_cli.errors import DataError
-from nfn_cli.learning import AccuracySettings, EvaluationReport, has_state, is_unfinished, train_head
+from nfn_cli.learning import AccuracySettings, EvaluationReport, FitPlan, has_state, is_unfinished, train_head
 from nfn_cli.learning.fit_state import STATE_FILE
 from nfn_cli.nn import MonomialNFNSizes
 
@@ -87,17 +87,17 @@ def test_epochs_that_a_state_has_are_skipped_on_the_bar(
     fit(population, tmp_path / "head", settings, stop_after=8)
     skipped: list[int] = []
     losses: list[float] = []
-    started: list[int] = []
+    started: list[FitPlan] = []
     train_head(
         population,
         None,
         tmp_path / "head",
         settings,
-        on_start=started.append,
+        on_plan=started.append,
         on_epoch=losses.append,
         on_skip=skipped.append,
     )
-    assert started == [18]
+    assert [plan.steps for plan in started] == [18]
     assert sum(skipped) == 8 and len(losses) == 10
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from nfn_cli.learning import (
     AccuracySettings,
     EvaluateSettings,
     EvaluationReport,
+    FitPlan,
     FitSettings,
     crossed_residuals,
     evaluate_head,
@@ -30,6 +32,7 @@ from nfn_cli.learning import (
 )
 from nfn_cli.learning.beta_calibration import fitted_curve
 from nfn_cli.learning.splits import first_seed, left_out_positions, positions
+from nfn_cli.learning.tasks.accuracy import AccuracyLearning
 from nfn_cli.nn import load_head
 from nfn_cli.symmetry import GroupElement, act
 from nfn_cli.zoo import read_networks
@@ -46,11 +49,11 @@ def brief(quick: AccuracySettings) -> AccuracySettings:
 
 
 def refusal(error: type[DataError | HeadError], data: Path, out: Path, settings: AccuracySettings) -> str:
-    def forbidden(epochs: int) -> None:
+    def forbidden(plan: object) -> None:
         raise AssertionError("the fit began")
 
     with pytest.raises(error) as refused:
-        train_head(data, None, out, settings, on_start=forbidden)
+        train_head(data, None, out, settings, on_plan=forbidden)
     assert len(str(refused.value).splitlines()) == 1
     return str(refused.value)
 
@@ -204,11 +207,31 @@ def test_training_repeats_exactly(population: Path, brief: AccuracySettings, tmp
 
 
 def test_progress_is_announced_and_told(population: Path, brief: AccuracySettings, tmp_path: Path) -> None:
-    announced: list[int] = []
+    announced: list[FitPlan] = []
     losses: list[float] = []
     settings = replace(brief, members=2, fit=replace(brief.fit, epochs=3))
-    train_head(population, None, tmp_path / "head", settings, on_start=announced.append, on_epoch=losses.append)
-    assert announced == [6] == [len(losses)]
+    train_head(population, None, tmp_path / "head", settings, on_plan=announced.append, on_epoch=losses.append)
+    (plan,) = announced
+    assert plan == FitPlan(networks=plan.networks, members=2, epochs=3)
+    assert 100 < plan.networks < 120  # 70 % of 160
+    assert plan.steps == 6 == len(losses)
+
+
+def test_small_populations_get_small_batches(
+    population: Path, brief: AccuracySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decided(**chosen: Any) -> tuple[int, int]:
+        networks = read_networks(population)
+        settings = replace(brief, fit=FitSettings(**chosen))
+        fit = AccuracyLearning().decided(settings, networks, population).fit
+        assert fit.epochs is not None and fit.batch_size is not None
+        return fit.batch_size, fit.epochs
+
+    assert decided() == (16, 60)  # the epochs that are usual for a Monomial-NFN
+    assert decided(epochs=3) == (16, 3)
+    assert decided(batch_size=64) == (64, 200)  # 400 steps
+    monkeypatch.setattr("nfn_cli.learning.tasks.accuracy._SMALL", 160)
+    assert decided() == (64, 200)
 
 
 def test_another_split_seed_holds_out_other_runs_here_and_in_evaluation(

@@ -265,3 +265,33 @@ def test_a_calibration_that_no_fit_gives_is_refused(head: Head, name: str, value
 def test_a_folder_without_a_head_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HeadError, match=r"no head here \(there is no config.yaml\)"):
         read_head(tmp_path)
+
+
+def test_a_folder_of_an_earlier_version_is_read(head: Head, population: NetworkWeights, tmp_path: Path) -> None:
+    head.save(tmp_path / "mine", "")
+    config, file = tmp_path / "mine" / "config.yaml", tmp_path / "mine" / "model.safetensors"
+    record, tensors = yaml.safe_load(config.read_text()), load_file(file)
+    assert record.pop("task") == "predict-accuracy"
+    config.write_text(yaml.safe_dump(record))
+    former = {name.replace("ood_detector.", "population."): tensor for name, tensor in tensors.items()}
+    assert former.keys() != tensors.keys()
+    save_file(former, file)
+    loaded = read_head(tmp_path / "mine", task="predict-accuracy")
+    assert loaded.config == head.config
+    assert torch.equal(loaded.predict(population).in_distribution, head.predict(population).in_distribution)
+    save_file(former | {"population.limit": torch.tensor(float("inf"))}, file)
+    with pytest.raises(HeadError, match=r"tensor 'population\.limit' is not finite float32"):
+        read_head(tmp_path / "mine")
+
+
+def test_a_task_that_nfn_has_not_is_refused(head: Head, tmp_path: Path) -> None:
+    head.save(tmp_path / "mine", "")
+    config = tmp_path / "mine" / "config.yaml"
+    config.write_text(config.read_text().replace("predict-accuracy", "predict-weather"))
+    with pytest.raises(HeadError, match="a head for `nfn predict-weather`, which this nfn has not; update nfn-cli"):
+        read_head(tmp_path / "mine")
+
+
+def test_a_head_in_float64_is_saved_in_float32(head: Head, tmp_path: Path) -> None:
+    head.to(torch.float64).save(tmp_path / "mine", "")
+    assert read_head(tmp_path / "mine").model.calibration.radii.dtype is torch.float32

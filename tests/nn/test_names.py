@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import nfn_cli.nn
-from nfn_cli.nn import kind_of, load_kind, sizes_of
+from nfn_cli.nn import kind_of, sizes_of
+from nfn_cli.nn.kinds import load_kind
 from nfn_cli.nn.names import EDITS, HEAD_KINDS, TASKS, kinds_of
 from nfn_cli.nn.tasks import Details, Task, load_task
 
@@ -74,3 +76,10 @@ def test_public_names_are_there_and_hidden_by_no_file_of_the_package() -> None:
     assert all(getattr(nfn_cli.nn, name) is not None for name in names)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         nfn_cli.nn.nothing  # noqa: B018
+
+
+def test_names_that_type_checkers_see_are_those_that_there_are() -> None:
+    tree = ast.parse(Path(nfn_cli.nn.__file__).read_text(encoding="utf-8"))
+    (block,) = (own for own in tree.body if isinstance(own, ast.If))
+    imports = [own for own in block.body if isinstance(own, ast.ImportFrom)]
+    assert {alias.name: own.module for own in imports for alias in own.names} == nfn_cli.nn._HOMES

@@ -91,7 +91,7 @@ def test_packed_and_single_files_hold_the_same_networks(generate: Generate, sett
     generate(tmp_path / "single", settings())
     generate(tmp_path / "packed", settings(packed=True))
     single, packed = (read_networks(tmp_path / name) for name in ("single", "packed"))
-    assert torch.equal(single.accuracies, packed.accuracies)
+    assert torch.equal(single.targets, packed.targets)
     assert single.runs == packed.runs
     for name, tensor in single.point.tensors.items():
         assert torch.equal(tensor, packed.point.tensors[name])

@@ -81,7 +81,7 @@ def test_other_columns_are_passed_over_in_any_order(write: Write) -> None:
 
 
 def test_another_column_may_hold_the_accuracy(write: Write) -> None:
-    assert read_labels(write("file,val_acc\na.pt,0.5\n"), "val_acc")[0].accuracy == 0.5
+    assert read_labels(write("file,val_acc\na.pt,0.5\n"), "val_acc")[0].target == 0.5
 
 
 @pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b""], ids=["byte order mark", "plain"])

@@ -75,7 +75,7 @@ def test_networks_come_in_the_order_of_the_rows(write_labels: WriteLabels, tmp_p
     )
     networks = read_networks(folder)
     assert len(networks) == 6
-    assert networks.accuracies.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    assert networks.targets.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
     assert networks.runs == ("a", "b", "a", "c", "b", "c")
     assert networks.files[1] == "sub/two.safetensors"
     for name, tensor in networks.point.tensors.items():
@@ -87,7 +87,7 @@ def test_selecting_keeps_networks_and_labels_together(write_labels: WriteLabels,
     save_packed(tmp_path / "pack.safetensors", members)
     networks = read_networks(write_labels([("pack.safetensors", i, f"r{i}", i / 10) for i in range(4)]))
     chosen = networks.select([3, 1])
-    assert (chosen.runs, chosen.accuracies.tolist()) == (("r3", "r1"), [0.3, 0.1])
+    assert (chosen.runs, chosen.targets.tolist()) == (("r3", "r1"), [0.3, 0.1])
     assert torch.equal(chosen.point.tensors["0.weight"], torch.stack([members[i]["0.weight"] for i in (3, 1)]))
     assert len(networks.select([])) == 0
 
@@ -98,9 +98,9 @@ def test_a_packed_file_may_be_given_alone(write_labels: WriteLabels, tmp_path: P
     rows = [("sub/a.safetensors", 1, 0, 0.1), ("b.safetensors", 0, 1, 0.2), ("sub/a.safetensors", 0, 2, 0.3)]
     table = write_labels(rows) / "labels.csv"
     networks = read_networks(tmp_path / "sub" / "a.safetensors", table)
-    assert networks.accuracies.tolist() == [0.1, 0.3]
+    assert networks.targets.tolist() == [0.1, 0.3]
     assert torch.equal(networks.point.tensors["2.bias"][0], mlp(1)["2.bias"])
-    assert read_networks(tmp_path / "b.safetensors").accuracies.tolist() == [0.2]
+    assert read_networks(tmp_path / "b.safetensors").targets.tolist() == [0.2]
 
 
 def test_networks_that_differ_in_names_alone_are_joined(write_labels: WriteLabels, tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_without_labels_every_network_counts_and_is_a_run_of_its_own(tmp_path: P
     save_packed(tmp_path / "packed.safetensors", [mlp(1), mlp(2)])
     save(tmp_path / "deep" / "single.safetensors", mlp(3))
     networks = read_unlabelled(tmp_path)
-    assert networks.accuracies.isnan().all()
+    assert networks.targets.isnan().all()
     assert len(set(networks.runs)) == len(networks) == 3
     first = sorted(networks.point.tensors["0.weight"][:, 0, 0].tolist())
     assert first == sorted(mlp(seed)["0.weight"][0, 0].item() for seed in (1, 2, 3))

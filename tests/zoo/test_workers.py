@@ -42,7 +42,7 @@ def test_processes_make_the_same_zoo_as_none(
     assert report.samples == sum(told)
     here, there = (read_networks(tmp_path / name) for name in ("here", "there"))
     assert here.files == there.files
-    assert here.accuracies.tolist() == pytest.approx(there.accuracies.tolist(), abs=0.051)
+    assert here.targets.tolist() == pytest.approx(there.targets.tolist(), abs=0.051)
     for name, tensor in here.point.tensors.items():
         assert (tensor - there.point.tensors[name]).abs().max() < 1e-3
     assert wait_for(no_children)

@@ -12,8 +12,6 @@ from nfn_cli.errors import UsageError
 from nfn_cli.shipped import PREDICT
 
 if TYPE_CHECKING:
-    from nfn_cli.cli.progress.fit_progress import FitProgress
-    from nfn_cli.learning import EvaluationReport
     from nfn_cli.nn import ForwardPass
 
 _VALIDATION = 0.15
@@ -74,7 +72,7 @@ def train(
         nfn train runs --labels runs.csv --target accuracy -o my-head
     """
     from nfn_cli.cli.tables.report import print_report
-    from nfn_cli.learning import AccuracySettings, FitSettings, train_head
+    from nfn_cli.learning import AccuracySettings, FitSettings
 
     settings = AccuracySettings(
         members=members,
@@ -88,22 +86,7 @@ def train(
         activation=options.activation,
         out_of_distribution=named_folders("--ood", ood),
     )
-
-    def fit(progress: FitProgress, device: str) -> EvaluationReport:
-        return train_head(
-            data,
-            labels,
-            options.output,
-            settings,
-            device=device,
-            overwrite=options.overwrite,
-            on_start=progress.start,
-            on_epoch=progress.step,
-            on_skip=progress.skip,
-            on_stage=progress.stage,
-        )
-
-    fit_head(options, "epochs", fit, print_report)
+    fit_head(data, labels, settings, options, "epochs", print_report)
 
 
 def _forward_pass(size: str | None, stride: int, padding: int) -> ForwardPass | None:

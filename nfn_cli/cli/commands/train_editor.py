@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from nfn_cli.cli.head_work import FitOptions, Inrs, fit_head
 from nfn_cli.cli.options import FIT, INPUT, MEASURE, Edit, EditKind, kind_option
 from nfn_cli.cli.sizes import parsed_size
 from nfn_cli.cli.takes import Hidden, TwoNumbers, option, takes
 from nfn_cli.shipped import EDIT
-
-if TYPE_CHECKING:
-    from nfn_cli.cli.progress.fit_progress import FitProgress
-    from nfn_cli.learning import EditReport
-
 
 _KIND = EditKind("function-editor")
 
@@ -51,7 +46,7 @@ def train_editor(
         nfn train-editor inrs --edit erode --size 32x32 --limit 2000 -o my-editor
     """
     from nfn_cli.cli.tables.edit_report import print_edit_report
-    from nfn_cli.learning import EditFit, EditSettings, train_head
+    from nfn_cli.learning import EditFit, EditSettings
     from nfn_cli.nn.tasks.editing import LARGEST_SIDE
 
     settings = EditSettings(
@@ -63,19 +58,4 @@ def train_editor(
         test_count=test_count,
         activation=options.activation,
     )
-
-    def fit(progress: FitProgress, device: str) -> EditReport:
-        return train_head(
-            data,
-            labels,
-            options.output,
-            settings,
-            device=device,
-            overwrite=options.overwrite,
-            on_start=progress.start,
-            on_epoch=progress.step,
-            on_skip=progress.skip,
-            on_stage=progress.stage,
-        )
-
-    fit_head(options, "steps", fit, print_edit_report)
+    fit_head(data, labels, settings, options, "steps", print_edit_report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from nfn_cli.cli.head_work import ClassLabels, FitOptions, Inrs, fit_head
 from nfn_cli.cli.named_folders import named_folders
@@ -10,11 +10,6 @@ from nfn_cli.cli.options import FIT, INPUT, ClassKind, OodOption, kind_option
 from nfn_cli.cli.takes import Hidden, option, takes
 from nfn_cli.errors import UsageError
 from nfn_cli.shipped import CLASSIFY
-
-if TYPE_CHECKING:
-    from nfn_cli.cli.progress.fit_progress import FitProgress
-    from nfn_cli.learning import ClassReport
-
 
 _PROBE = ClassKind("coordinate-probe")
 
@@ -59,7 +54,7 @@ def train_inr(
         nfn train-inr inrs --kind monomial-inr --epochs 12 -o my-inr-head
     """
     from nfn_cli.cli.tables.class_report import print_class_report
-    from nfn_cli.learning import ClassifierSettings, FitSettings, train_head
+    from nfn_cli.learning import ClassifierSettings, FitSettings
     from nfn_cli.nn import sizes_of
 
     if mirror and kind is not _PROBE:
@@ -76,22 +71,7 @@ def train_inr(
         activation=options.activation,
         out_of_distribution=named_folders("--ood", ood),
     )
-
-    def fit(progress: FitProgress, device: str) -> ClassReport:
-        return train_head(
-            data,
-            labels,
-            options.output,
-            settings,
-            device=device,
-            overwrite=options.overwrite,
-            on_start=progress.start,
-            on_epoch=progress.step,
-            on_skip=progress.skip,
-            on_stage=progress.stage,
-        )
-
-    fit_head(options, "epochs", fit, print_class_report)
+    fit_head(data, labels, settings, options, "epochs", print_class_report)
 
 
 def _names(classes: str | None) -> tuple[str, ...] | None:

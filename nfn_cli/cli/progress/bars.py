@@ -118,6 +118,11 @@ class Progress:
         with self.aside():
             print(line, file=sys.stderr)
 
+    def announce(self, line: str) -> None:
+        """The same, unless nothing is to be shown."""
+        if not self._quiet:
+            self.tell(line)
+
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Keep the bar from what is written to the terminal within the block."""

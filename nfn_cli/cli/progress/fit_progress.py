@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nfn_cli.cli.interrupts import told_interrupt
 from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.folders import claimed
+
+if TYPE_CHECKING:
+    from nfn_cli.learning import FitPlan
+
+_SECONDS_BEFORE_ESTIMATE = 5.0
 
 
 class FitProgress:
@@ -20,7 +27,8 @@ class FitProgress:
 
     def __init__(self, progress: Progress, unit: str) -> None:
         self._progress, self._unit = progress, unit
-        self._left = 0
+        self._left, self._done, self._began = 0, 0, 0.0
+        self._told: str | None = None
         self._member, self._epoch = "", 0
 
     def stage(self, name: str) -> None:
@@ -31,20 +39,33 @@ class FitProgress:
         else:
             self._progress.stage(name)
 
-    def start(self, steps: int) -> None:
-        """How many steps there will be."""
-        self._left = steps
-        self._progress.stage("fitting", steps, self._unit)
+    def plan(self, plan: FitPlan) -> None:
+        """What the fit will take. Once some steps have shown how long they take, a long fit is announced."""
+        self._left = plan.steps
+        members = f"{plan.members} members of " if plan.members > 1 else ""
+        self._told = f"nfn: fitting to {plan.networks:,} networks, {members}{plan.epochs:,} {self._unit}"
+        self._began = time.monotonic()
+        self._progress.stage("fitting", plan.steps, self._unit)
 
     def step(self, loss: float) -> None:
         """A step is done."""
         self._count(1)
+        self._done += 1
+        self._announce(time.monotonic() - self._began)
         self._progress.advance(1, f"loss {loss:.3g}")
 
     def skip(self, steps: int) -> None:
         """Steps were done in an earlier sitting, or need not be done."""
         self._count(steps)
         self._progress.skip(steps)
+
+    def _announce(self, seconds: float) -> None:
+        if self._told is None or seconds < _SECONDS_BEFORE_ESTIMATE:
+            return
+        minutes = self._left * seconds / self._done / 60
+        if minutes >= 1:
+            self._progress.announce(f"{self._told}: about {minutes:,.0f} min")
+        self._told = None
 
     def _count(self, steps: int) -> None:
         self._left -= steps

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,28 @@ from nfn_cli.errors import DataError, HeadError, shown
 from nfn_cli.learning.accuracy_calibration import calibrate
 from nfn_cli.learning.accuracy_card import accuracy_card
 from nfn_cli.learning.accuracy_report import EvaluationReport, measure
-from nfn_cli.learning.card import CardParts
 from nfn_cli.learning.fitting import Stage, ensemble_stages
 from nfn_cli.learning.known_forward_pass import known_forward_pass
+from nfn_cli.learning.member_fit import FitSettings
 from nfn_cli.learning.settings import EvaluateSettings, TrainSettings
 from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, left_out_positions, positions
 from nfn_cli.learning.tasks.task import LearningTask, Parts, require_finite
 from nfn_cli.nn import ForwardPass, Head
 from nfn_cli.nn.names import HEAD_KINDS
 from nfn_cli.nn.tasks.accuracy import AccuracyDetails
-from nfn_cli.zoo import LABELS_FILE, LabelledNetworks, read_networks, read_unlabelled
+from nfn_cli.zoo import LABELS_FILE, LabelledNetworks, read_networks, read_record, read_unlabelled
 from nfn_cli.zoo.labels import RUN_COLUMN
 
 _SMALLEST_PART = min(FEWEST_RUNS.values())
 # Each member leaves out one in eight of the training runs, which calibrate the interval together with the calibration
 # runs. Fewer left out steady it less; of 530 runs, this many cost an ensemble of four about 0.002 of Kendall's τ.
 _FEWEST_FOLDS = 8
+# To fewer training networks, 240 steps of 16 are fitted: a tenth of the work of 400 steps of 64, and no worse. Of
+# Monomial-Probes fitted to 90 networks that read digits, τ on 400 others was 0.821, and 0.808 and 0.806 (two seeds);
+# fitted to 210, 0.826 and 0.824 on 128 others.
+_SMALL = 256
+_SMALL_BATCH = 16
+_SMALL_STEPS = 240
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,9 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
     """`nfn train` and `nfn evaluate`."""
 
     settings = AccuracySettings
+    measure = staticmethod(measure)
+    card = staticmethod(accuracy_card)
+    zoo_record = staticmethod(read_record)
 
     def read(
         self,
@@ -117,6 +125,13 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
             raise DataError(data, cause, "give --input-size, --stride and --padding of their convolutions")
         return replace(settings, forward_pass=known)
 
+    def usual_fit(self, fit: FitSettings, networks: int, epochs: int) -> FitSettings:
+        """See `LearningTask`: small populations get small batches."""
+        if networks >= _SMALL or fit.batch_size is not None:
+            return super().usual_fit(fit, networks, epochs)
+        fit = replace(fit, batch_size=_SMALL_BATCH)
+        return replace(fit, epochs=fit.epochs_for(networks, epochs, _SMALL_STEPS))
+
     def details(self, settings: AccuracySettings, train: LabelledNetworks) -> AccuracyDetails:
         """See `LearningTask`."""
         forward_pass = settings.forward_pass or ForwardPass()
@@ -167,21 +182,6 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
     def require_measurable(self, networks: LabelledNetworks, head: Head, data: Path) -> None:
         """See `LearningTask`."""
         require_spread(networks, data)
-
-    def measure(
-        self,
-        head: Head,
-        networks: LabelledNetworks,
-        settings: EvaluateSettings,
-        others: Mapping[str, LabelledNetworks],
-        on_stage: Callable[[str], None],
-    ) -> EvaluationReport:
-        """See `LearningTask`."""
-        return measure(head, networks, settings, others, on_stage=on_stage)
-
-    def card(self, head: Head, report: EvaluationReport) -> CardParts:
-        """See `LearningTask`."""
-        return accuracy_card(head, report)
 
 
 def require_spread(networks: LabelledNetworks, data: Path) -> None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from nfn_cli.errors import DataError
-from nfn_cli.learning.card import CardParts, ensemble_of, ood_options, option
 from nfn_cli.learning.class_calibration import calibrate
+from nfn_cli.learning.class_card import class_card
 from nfn_cli.learning.class_report import ClassReport, measure_classifier
 from nfn_cli.learning.fitting import Stage, ensemble_stages
 from nfn_cli.learning.member_fit import class_loss
-from nfn_cli.learning.settings import EvaluateSettings, TrainSettings
+from nfn_cli.learning.settings import TrainSettings
 from nfn_cli.learning.tasks.task import InrTask, Parts, require_part
-from nfn_cli.nn import Head, kind_of
-from nfn_cli.nn.inr.coordinate_probe import CoordinateProbeSizes
+from nfn_cli.nn import Head
 from nfn_cli.nn.tasks.classification import ClassDetails
 from nfn_cli.zoo import LabelledNetworks
 
@@ -46,6 +43,8 @@ class ClassLearning(InrTask[ClassifierSettings, ClassReport]):
     """`nfn train-inr`, and `nfn evaluate-inr` for heads that classify."""
 
     settings = ClassifierSettings
+    measure = staticmethod(measure_classifier)
+    card = staticmethod(class_card)
 
     def parts(
         self, networks: LabelledNetworks, settings: ClassifierSettings, data: Path
@@ -94,52 +93,6 @@ class ClassLearning(InrTask[ClassifierSettings, ClassReport]):
         """See `LearningTask`."""
         require_classes(networks, len(head.config.details.classes), data)
 
-    def measure(
-        self,
-        head: Head,
-        networks: LabelledNetworks,
-        settings: EvaluateSettings,
-        others: Mapping[str, LabelledNetworks],
-        on_stage: Callable[[str], None],
-    ) -> ClassReport:
-        """See `LearningTask`."""
-        return measure_classifier(head, networks, settings, others, on_stage=on_stage)
-
-    def card(self, head: Head, report: ClassReport) -> CardParts:
-        """See `LearningTask`."""
-        fitted = head.config.fitted
-        between = ", whose layers multiply, with messages between neurons"
-        layers = between if getattr(head.config.sizes, "messages", False) else ""
-        shares = ", ".join(f"{name} {value:.3f}" for name, value in report.by_class.items())
-        mistakes = "; ".join(f"{true} as {guess} ({count})" for true, guess, count in report.confused)
-        return CardParts(
-            does=f"""Classifies implicit neural representations from their weights alone.
-Kind: {head.config.kind.title}{layers}.
-{ensemble_of(head)}.""",
-            reads=f"**Classes**: {', '.join(head.config.details.classes)}.",
-            data=f"""Fitted to {fitted["networks"]:,} networks ({fitted["data"]}) for {fitted["epochs"]} epochs;
-one in twenty pictures of the training part set the temperature and the limits of the distribution instead.""",
-            measured=f"{report.networks:,} networks of {report.pictures:,} test pictures",
-            method="""95 % intervals by bootstrap over pictures.
-*Transformed*: each network after a random element of its symmetry group (permutations, signs, phases).""",
-            columns=("", "as they are", "transformed"),
-            figures=report.figures(),
-            notes=f"""- No logit changes by more than {report.drift:.1e} of the logits' spread when a network is
-  transformed, and
-  {report.changed} predicted classes and {report.flags_changed} flags change.
-- Share right by class: {shares}.
-- Commonest mistakes: {mistakes or "none"}.""",
-            out_of_distribution="""A network is out of distribution, and its class means nothing, if either the
-Mahalanobis
-distance of its invariants (what the last layer reads, and statistics of the picture) from the training mean is too
-large, or a small network finds
-them strange that has learned to tell training networks from shuffled and random weights and from negatives. The table
-shows the share that is flagged.""",
-            ood_columns=("out of distribution", "flagged"),
-            ood_rows=[(kind, str(flagged)) for kind, flagged in report.out_of_distribution.items()],
-            commands=_commands(head, fitted),
-        )
-
 
 def require_classes(networks: LabelledNetworks, classes: int, data: Path) -> None:
     """Check that every label is one of the head's classes.
@@ -155,21 +108,3 @@ def require_classes(networks: LabelledNetworks, classes: int, data: Path) -> Non
 def _share(run: str) -> float:
     """A number in [0, 1) that follows from a name."""
     return int.from_bytes(hashlib.sha256(run.encode()).digest()[:8], "big") / 2**64
-
-
-def _commands(head: Head, fitted: dict[str, Any]) -> list[str]:
-    data, name, sizes = quote(fitted["data"]), quote(head.name), head.config.sizes
-    names = head.config.details.classes
-    classes = "" if names == tuple(map(str, range(len(names)))) else option("classes", ",".join(names))
-    if isinstance(sizes, CoordinateProbeSizes):
-        own = f" --side {sizes.side} --channels {sizes.channels}{' --mirror' if sizes.mirror else ''}"
-    else:
-        own = f" --channels {sizes.channels}{' --messages' if sizes.messages else ''}"
-    read = option("labels", fitted.get("labels")) + option("activation", fitted.get("activation"))
-    read += ood_options(fitted)
-    count = option("count", fitted.get("count"))
-    return [
-        f"nfn train-inr {data} --out {name} --kind {kind_of(sizes)}{own} --epochs {fitted['epochs']}"
-        f" --members {head.config.members} --seed {fitted['seed']}{count}{classes}{read}",
-        f"nfn evaluate-inr {name} {data}{option('seed', fitted['seed'])}{read}",
-    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -13,11 +13,13 @@ import torch
 from nfn_cli.errors import DataError
 from nfn_cli.learning.card import CardParts
 from nfn_cli.learning.fitting import Stage
+from nfn_cli.learning.member_fit import FitSettings
 from nfn_cli.learning.settings import EvaluateSettings, Report, TrainSettings
 from nfn_cli.nn import Head, kind_of
 from nfn_cli.nn.kinds import sizes_of
 from nfn_cli.nn.names import HEAD_KINDS
 from nfn_cli.zoo import LabelledNetworks, read_inrs
+from nfn_cli.zoo.inr.record import read_inr_record
 
 Settings = TypeVar("Settings", bound=TrainSettings[Any])
 
@@ -36,9 +38,16 @@ class LearningTask(ABC, Generic[Settings, Report]):
 
     Attributes:
         settings: the class of its settings.
+        measure: what a head is worth on networks in memory: of the head, the networks, `EvaluateSettings`, networks of
+            other populations by their names, and `on_stage`, which is told what comes next.
+        card: its part of the model card, of the head and the report.
+        zoo_record: what a folder says of how its networks were made; None where it says nothing.
     """
 
     settings: ClassVar[type[TrainSettings[Any]]]
+    measure: Callable[..., Report]
+    card: Callable[[Head, Report], CardParts]
+    zoo_record: Callable[[Path], dict[str, Any] | None]
 
     @abstractmethod
     def read(
@@ -78,8 +87,16 @@ class LearningTask(ABC, Generic[Settings, Report]):
         """The settings with kind, sizes and epochs, where nobody said."""
         sizes = self.usual_sizes(settings) if settings.sizes is None else settings.sizes
         kind = kind_of(sizes)
-        epochs = settings.fit.epochs_for(len(train), HEAD_KINDS[kind].epochs)
-        return replace(settings, kind=kind, sizes=sizes, fit=replace(settings.fit, epochs=epochs))
+        fit = self.usual_fit(settings.fit, len(train), HEAD_KINDS[kind].epochs)
+        return replace(settings, kind=kind, sizes=sizes, fit=fit)
+
+    def usual_fit(self, fit: FitSettings, networks: int, epochs: int) -> FitSettings:
+        """The budget of a fit to so many networks, with batches and epochs where nobody said.
+
+        Args:
+            epochs: that are usual for the kind of head.
+        """
+        return replace(fit, batch_size=fit.batch, epochs=fit.epochs_for(networks, epochs))
 
     def usual_sizes(self, settings: Settings) -> Any:
         """Sizes of the kind that the settings name."""
@@ -120,29 +137,11 @@ class LearningTask(ABC, Generic[Settings, Report]):
             DataError: it cannot.
         """
 
-    @abstractmethod
-    def measure(
-        self,
-        head: Head,
-        networks: LabelledNetworks,
-        settings: EvaluateSettings,
-        others: Mapping[str, LabelledNetworks],
-        on_stage: Callable[[str], None],
-    ) -> Report:
-        """What the head is worth on networks in memory.
-
-        Args:
-            others: networks of other populations by their names.
-            on_stage: told what comes next.
-        """
-
-    @abstractmethod
-    def card(self, head: Head, report: Report) -> CardParts:
-        """Its part of the model card."""
-
 
 class InrTask(LearningTask[Settings, Report]):
     """A task of which the networks are implicit neural representations, split by the column `split` of their table."""
+
+    zoo_record = staticmethod(read_inr_record)
 
     def read(
         self, data: Path, labels: Path | None, settings: Settings | EvaluateSettings, head: Head | None = None

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, NetworkWeights
+from nfn_cli.architectures.weights_and_biases import weights_and_biases
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.baselines.readout import logits, readout
 
@@ -124,7 +125,7 @@ def _package(kind: str) -> Any:
 
 def _check(architecture: Architecture, kind: str) -> None:
     for layer in architecture.layers:
-        if layer.spatial > 1 or len(layer.kernel) not in (0, 2) or len(architecture.layers) < 2:
+        if layer.spatial > 1 or len(layer.kernel) not in (0, 2) or not architecture.hidden_widths:
             raise HeadError(
                 architecture.describe(),
                 f"{kind} reads at least two layers, linear or two-dimensional convolutions, with no flatten between",
@@ -134,10 +135,10 @@ def _check(architecture: Architecture, kind: str) -> None:
 
 def _features(tensors: Sequence[Tensor]) -> Any:
     """The package's own form: weights and biases apart, with an axis for channels, [batch, 1, *shape]."""
-    from nfn.common import NetworkWeightsFeatures  # type: ignore[import-untyped,import-not-found]
+    from nfn.common import WeightSpaceFeatures  # type: ignore[import-untyped,import-not-found]
 
     widened = [tensor.unsqueeze(1) for tensor in tensors]
-    return NetworkWeightsFeatures(widened[::2], widened[1::2])
+    return WeightSpaceFeatures(*weights_and_biases(widened))
 
 
 def _specification(architecture: Architecture) -> Any:

@@ -85,7 +85,7 @@ class CoordinateProbe(nn.Module):
         self.sizes = sizes
         self.names = [(f"{layer.name}.weight", f"{layer.name}.bias") for layer in architecture.layers]
         self.activation, self.omega_0 = architecture.activation, architecture.omega_0
-        values, width = architecture.layers[-1].out_features, sizes.channels
+        values, width = architecture.outputs, sizes.channels
         # What is learned is the difference from the grid, so that weight decay leads back to it.
         self.register_buffer("grid", _grid(sizes.side))
         self.moved = nn.Parameter(torch.zeros(sizes.side**2, COORDINATES))

@@ -71,7 +71,7 @@ class FunctionEditor(nn.Module):
         super().__init__()
         require_sine_picture(architecture)
         self.picture, self.omega_0 = picture, architecture.omega_0
-        values, tensors = architecture.layers[-1].out_features, len(architecture.tensors)
+        values, tensors = architecture.outputs, len(architecture.tensors)
         self.painter = Painter(values, sizes.channels, sizes.depth, sizes.context)
         self.log_metric = nn.Parameter(torch.full((sizes.steps, tensors), -2.3))
         with torch.no_grad():

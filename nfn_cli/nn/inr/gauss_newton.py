@@ -11,11 +11,12 @@ products of Gram matrices, A Aᵀ ⊙ (m_W H Hᵀ + m_b).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from nfn_cli.architectures.weights_and_biases import weights_and_biases
 from nfn_cli.nn.inr.sine_chain import Trace
 
 
@@ -27,10 +28,10 @@ def kernel(traced: Trace, metric: Sequence[Tensor | float]) -> Tensor:
     """
     batch, channels, count = traced.values.shape
     total = traced.values.new_zeros(batch, channels, count, channels, count)
-    for layer, (inputs, signals) in enumerate(zip(traced.inputs, traced.signals, strict=True)):
+    for inputs, signals, of_weight, of_bias in _layers(traced, metric):
         rows = signals.flatten(1, 2)
         signal_gram = (rows @ rows.mT).view_as(total)
-        input_gram = (inputs @ inputs.mT) * metric[2 * layer] + metric[2 * layer + 1]
+        input_gram = (inputs @ inputs.mT) * of_weight + of_bias
         total = total + signal_gram * input_gram[:, None, :, None]
     return total.flatten(3).flatten(1, 2)
 
@@ -38,9 +39,9 @@ def kernel(traced: Trace, metric: Sequence[Tensor | float]) -> Tensor:
 def pulled_back(traced: Trace, metric: Sequence[Tensor | float], wanted: Tensor) -> list[Tensor]:
     """M Jᵀ v for v [batch, C, P]: a change of the first weight, the first bias, ..."""
     changes = []
-    for layer, (inputs, signals) in enumerate(zip(traced.inputs, traced.signals, strict=True)):
+    for inputs, signals, of_weight, of_bias in _layers(traced, metric):
         flow = (signals * wanted[..., None]).sum(1)  # [batch, P, outputs]
-        changes += [metric[2 * layer] * (flow.mT @ inputs), metric[2 * layer + 1] * flow.sum(1)]
+        changes += [of_weight * (flow.mT @ inputs), of_bias * flow.sum(1)]
     return changes
 
 
@@ -62,3 +63,10 @@ def step(traced: Trace, metric: Sequence[Tensor | float], residual: Tensor, damp
     sound = (failed == 0) & solution.isfinite().all((1, 2))
     solution = torch.where(sound[:, None, None], solution, 0.0)
     return pulled_back(traced, metric, solution)
+
+
+def _layers(
+    traced: Trace, metric: Sequence[Tensor | float]
+) -> Iterator[tuple[Tensor, Tensor, Tensor | float, Tensor | float]]:
+    """Of every layer its inputs, its signals, and the metric of its weight and its bias."""
+    return zip(traced.inputs, traced.signals, *weights_and_biases(metric), strict=True)

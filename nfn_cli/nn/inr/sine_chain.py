@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import Architecture, NetworkWeights
+from nfn_cli.architectures.weights_and_biases import weights_and_biases
 from nfn_cli.errors import HeadError
 
 
@@ -72,7 +73,7 @@ def sine_values(tensors: Sequence[Tensor], places: Tensor, omega_0: float) -> Te
 def trace(tensors: Sequence[Tensor], places: Tensor, omega_0: float) -> Trace:
     """Values and signals at places [P, 2]; differentiable."""
     values, inputs, phases = _forward(tensors, places, omega_0)
-    weights = tensors[::2]
+    weights, _ = weights_and_biases(tensors)
     batch, channels, count = values.shape
     eye = torch.eye(channels, dtype=values.dtype, device=values.device)
     signal = eye[None, :, None].expand(batch, channels, count, channels)
@@ -86,7 +87,7 @@ def trace(tensors: Sequence[Tensor], places: Tensor, omega_0: float) -> Trace:
 
 def _forward(tensors: Sequence[Tensor], places: Tensor, omega_0: float) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Values, every layer's inputs, and the hidden phases z_i [batch, P, neurons]."""
-    weights, biases = tensors[::2], tensors[1::2]
+    weights, biases = weights_and_biases(tensors)
     hidden = places.to(weights[0]).expand(len(weights[0]), -1, -1)
     inputs, phases = [hidden], []
     for weight, bias in zip(weights[:-1], biases[:-1], strict=True):

@@ -14,7 +14,7 @@ everything is smooth.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,7 +22,9 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import Architecture
+from nfn_cli.architectures.weights_and_biases import weights_and_biases
 from nfn_cli.errors import HeadError
+from nfn_cli.nn.standardise import Standardise
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ class FieldSizes:
         """The same number of features everywhere."""
         own, pairs = (features,) * hidden_layers, (features,) * (hidden_layers - 1)
         return cls(own, own, pairs, pairs, features)
+
+    def standardise(self) -> Standardise:
+        """A module for such fields, see `SineFields.mapped`; those that no sign changes are centred."""
+        alike = [(self.vectors, False), (self.evens, True), (self.odd_pairs, False), (self.even_pairs, False)]
+        fields = [(features, signless) for own, signless in alike for features in own] + [(self.invariant, True)]
+        return Standardise(*zip(*fields, strict=True))
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,10 @@ class SineFields:
         """All fields, in one order."""
         return [*self.vectors, *self.evens, *self.odd_pairs, *self.even_pairs, self.invariant]
 
+    def mapped(self, change: Callable[[list[Tensor]], list[Tensor]]) -> SineFields:
+        """The fields that a function makes of them."""
+        return SineFields.of(change(self.all()), len(self.vectors))
+
     @classmethod
     def of(cls, fields: Sequence[Tensor], hidden_layers: int) -> SineFields:
         """Inverse of `all`."""
@@ -81,15 +93,14 @@ def require_sine_chain(architecture: Architecture) -> None:
         HeadError: it is another, or has no hidden layer.
     """
     linear = all(layer.kind == "linear" and layer.spatial == 1 for layer in architecture.layers)
-    if architecture.activation != "sin" or not linear or len(architecture.layers) < 2:
+    if architecture.activation != "sin" or not linear or not architecture.hidden_widths:
         cause = "it is no chain of at least two linear layers with sines between"
         raise HeadError(architecture.describe(), cause, "read implicit neural representations of this kind (SIRENs)")
 
 
 def field_sizes(architecture: Architecture) -> FieldSizes:
     """Features of the fields that `pack` gives."""
-    hidden = len(architecture.layers) - 1
-    inputs, outputs = architecture.layers[0].in_features, architecture.layers[-1].out_features
+    hidden, inputs, outputs = len(architecture.hidden_widths), architecture.inputs, architecture.outputs
     last = [outputs if layer == hidden - 1 else 0 for layer in range(hidden)]
     vectors = [size + (inputs if layer == 0 else 0) for layer, size in enumerate(last)]
     pairs = (1,) * (hidden - 1)
@@ -103,7 +114,8 @@ def pack(tensors: Sequence[Tensor], omega_0: float) -> SineFields:
         tensors: first weight [batch, out, in], first bias [batch, out], ...; phases should lie within a turn, in which
             float32 is finest.
     """
-    weights, angles = tensors[::2], [omega_0 * bias for bias in tensors[1:-1:2]]
+    weights, biases = weights_and_biases(tensors)
+    angles = [omega_0 * bias for bias in biases[:-1]]
     last = weights[-1].mT  # [batch, neurons, outputs]
     vectors = [weights[0], *(weight[..., :0] for weight in weights[1:-1])]
     vectors[-1] = torch.cat([vectors[-1], last * angles[-1].cos()[..., None]], dim=-1)

@@ -119,7 +119,7 @@ class SineMessages(nn.Module):
         for layer, (gate, mixed) in enumerate(zip(self._gates, self._mixed, strict=True)):
             own, level = vectors[layer], evens[layer]
             context = fields.invariant[:, None].expand_as(level)
-            # Of the sizes of vectors, as of evens, signs know nothing.
+            # Signs change neither the squares of vectors nor the evens.
             opened = gate(torch.cat([own.square(), level, context], dim=-1)).sigmoid()
             vectors[layer] = own * (2 * opened)
             evens[layer] = level + mixed(torch.cat([own.square(), own.abs()], dim=-1))

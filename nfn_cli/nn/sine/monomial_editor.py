@@ -18,7 +18,6 @@ from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.sine.fields import FieldSizes, field_sizes, lifted, lifted_sizes, pack, require_sine_chain
 from nfn_cli.nn.sine.layers import SineLinear
 from nfn_cli.nn.sine.monomial_inr import SineBody
-from nfn_cli.nn.sine.standardise import StandardFields
 from nfn_cli.nn.sizes import require_sizes
 
 # So small that the changes of a fresh editor leave a picture nearly as it is.
@@ -56,14 +55,12 @@ class MonomialEditor(nn.Module):
         super().__init__()
         require_sine_chain(architecture)
         self.omega_0 = architecture.omega_0
-        hidden = len(architecture.layers) - 1
+        hidden = len(architecture.hidden_widths)
         inputs = field_sizes(architecture)
-        self.standardise = StandardFields(inputs)
+        self.standardise = inputs.standardise()
         self.body = SineBody(inputs, sizes.channels, sizes.equivariant_layers, messages=sizes.messages)
         self.out = SineLinear(FieldSizes.uniform(hidden, sizes.channels), lifted_sizes(architecture))
-        self.sizes_of_changes = nn.ParameterList(
-            nn.Parameter(torch.tensor(_FIRST)) for _ in range(2 * len(architecture.layers))
-        )
+        self.sizes_of_changes = nn.ParameterList(nn.Parameter(torch.tensor(_FIRST)) for _ in architecture.tensors)
 
     def encode(self, point: NetworkWeights) -> list[Tensor]:
         """What `forward` takes of a batch of networks, in this module's dtype and on its device."""
@@ -72,11 +69,11 @@ class MonomialEditor(nn.Module):
 
     def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         """Set the standardising constants from a training population [networks, *shape]."""
-        self.standardise.fit(pack([values[:4096] for values in inputs], self.omega_0))
+        self.standardise.fit(pack([values[:4096] for values in inputs], self.omega_0).all())
 
     def forward(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Changes [batch, *shape] of tensors [batch, *shape]: first weight, first bias, ..."""
-        fields = self.out(self.body(self.standardise(pack(tensors, self.omega_0))))
+        fields = self.out(self.body(pack(tensors, self.omega_0).mapped(self.standardise)))
         changes = lifted(fields, tensors, self.omega_0)
         return [size * change for size, change in zip(self.sizes_of_changes, changes, strict=True)]
 

@@ -17,7 +17,6 @@ from nfn_cli.errors import shown
 from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.sine.fields import FieldSizes, SineFields, field_sizes, pack, read_tensors, require_sine_chain
 from nfn_cli.nn.sine.layers import SineActivation, SineLinear, SineMessages
-from nfn_cli.nn.sine.standardise import StandardFields
 from nfn_cli.nn.sizes import require_sizes
 
 _TOGETHER = 64
@@ -88,10 +87,10 @@ class MonomialInr(nn.Module):
     def __init__(self, architecture: Architecture, sizes: MonomialInrSizes, classes: int) -> None:
         super().__init__()
         require_sine_chain(architecture)
-        self.omega_0, self.hidden_layers = architecture.omega_0, len(architecture.layers) - 1
+        self.omega_0, self.hidden_layers = architecture.omega_0, len(architecture.hidden_widths)
         channels = sizes.channels
         inputs = field_sizes(architecture)
-        self.standardise = StandardFields(inputs)
+        self.standardise = inputs.standardise()
         self.body = SineBody(inputs, channels, sizes.equivariant_layers, messages=sizes.messages)
         fields = 2 * self.hidden_layers + 2 * (self.hidden_layers - 1)
         self.invariant = nn.ModuleList(nn.Linear(channels, 2 * channels) for _ in range(fields))
@@ -115,7 +114,7 @@ class MonomialInr(nn.Module):
 
     def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         """Set the standardising constants from a training population."""
-        self.standardise.fit(pack([values[:4096] for values in inputs], self.omega_0))
+        self.standardise.fit(pack([values[:4096] for values in inputs], self.omega_0).all())
         with torch.no_grad():
             parts = zip(*(values[:1024].split(_TOGETHER) for values in inputs), strict=True)
             summary = torch.cat([self._invariants(part) for part in parts])
@@ -128,7 +127,7 @@ class MonomialInr(nn.Module):
         return self.logits_and_summary(inputs)[0]
 
     def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits [batch, classes], and what tells a population: the invariants [batch, summary_features]."""
+        """Logits [batch, classes], and what the detector looks at: the invariants [batch, summary_features]."""
         if torch.is_grad_enabled():
             invariants = self._invariants(inputs)
         else:
@@ -137,7 +136,7 @@ class MonomialInr(nn.Module):
         return self.readout(self.spread(invariants)), invariants
 
     def _invariants(self, inputs: Sequence[Tensor]) -> Tensor:
-        fields = self.body(self.standardise(pack(inputs, self.omega_0)))
+        fields = self.body(pack(inputs, self.omega_0).mapped(self.standardise))
         odd = [*fields.vectors, *fields.odd_pairs, *fields.even_pairs]
         entries = [*(values.abs() for values in odd), *fields.evens]
         pooled = [

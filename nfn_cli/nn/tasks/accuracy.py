@@ -104,7 +104,7 @@ class AccuracyTask(RowTask[ScoreRow]):
         """See `Task`."""
         if not model.calibration.is_sound():
             raise HeadError(folder, "its calibration is not one that a fit gives", "fetch the head again")
-        return model  # type: ignore[no-any-return]
+        return model
 
     @by_weights
     @torch.inference_mode()

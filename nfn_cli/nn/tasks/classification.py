@@ -85,7 +85,7 @@ class ClassificationTask(RowTask[ClassRow]):
     """`nfn classify-inr`.
 
     Attributes:
-        top: number of classes that a row tells the probability of.
+        top: number of classes whose probability a row gives.
     """
 
     top: int = 3
@@ -103,7 +103,7 @@ class ClassificationTask(RowTask[ClassRow]):
         temperature = float(model.temperature)
         if not (math.isfinite(temperature) and temperature > 0):
             raise HeadError(folder, f"its temperature is {temperature}", "fetch the head again")
-        return model  # type: ignore[no-any-return]
+        return model
 
     @by_weights
     @torch.inference_mode()
@@ -125,8 +125,8 @@ class ClassificationTask(RowTask[ClassRow]):
     def preferred(self, configs: Mapping[str, HeadConfig]) -> Mapping[str, HeadConfig]:
         """See `RowTask`.
 
-        Of heads that tell the same classes of the same networks only the best is here: how near a network is to their
-        populations does not tell which of them is right.
+        Of heads that know the same classes of the same networks only the best is asked: which population a network is
+        nearer to does not decide which head is right.
         """
         best: dict[str, HeadConfig] = {}
         for name, config in configs.items():

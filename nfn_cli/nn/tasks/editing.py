@@ -69,7 +69,7 @@ class EditingTask(Task):
 
     def loaded(self, model: Any, folder: Path, device: str) -> nn.Module:
         """See `Task`. It computes in float64 where the device can."""
-        return model.double() if has_float64(device) else model  # type: ignore[no-any-return]
+        return model.double() if has_float64(device) else model
 
     @torch.no_grad()
     def output(self, head: Head, point: NetworkWeights, gamma: float = 1.0, **options: Any) -> NetworkWeights:

@@ -71,7 +71,7 @@ class Task(ABC):
         Raises:
             HeadError: a tensor is not one that a fit gives.
         """
-        return model  # type: ignore[no-any-return]
+        return model
 
     @abstractmethod
     def output(self, head: Head, point: NetworkWeights, **options: Any) -> Any:

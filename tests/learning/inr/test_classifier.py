@@ -372,11 +372,11 @@ def test_an_interrupted_command_tells_how_to_go_on(
 def refusal(
     data: Path, out: Path, settings: ClassifierSettings, error: type[NfnError] = DataError, labels: Path | None = None
 ) -> str:
-    def forbidden(epochs: int) -> None:
+    def forbidden(plan: object) -> None:
         raise AssertionError("the fit began")
 
     with pytest.raises(error) as refused:
-        train_head(data, labels, out, settings, on_start=forbidden)
+        train_head(data, labels, out, settings, on_plan=forbidden)
     assert len(str(refused.value).splitlines()) == 1
     assert not (out / "config.yaml").exists()
     return str(refused.value)

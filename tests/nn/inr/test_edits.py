@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from nfn_cli.errors import DataError
-from nfn_cli.nn import EDITS
 from nfn_cli.nn.inr.clahe import equalised, stronger_contrast
+from nfn_cli.nn.names import EDITS
 
 
 def test_a_dot_grows_and_vanishes() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nfn_cli.zoo import read_inrs
+from nfn_cli.zoo.inr import read_inr_rows
 
 Nfn = Callable[..., tuple[int, str, str]]
 
@@ -28,8 +29,9 @@ def test_a_zoo_is_made_by_a_process(nfn: Nfn, command: list[object], tmp_path: P
         r" [\d,]+ networks/s"
     )
     assert re.fullmatch(told, err.strip())
-    zoo = read_inrs(tmp_path / "new" / "zoo")
-    assert [(row.split, row.fit) for row in zoo.rows] == [
+    rows = read_inr_rows(tmp_path / "new" / "zoo" / "labels.csv")
+    assert len(read_inrs(tmp_path / "new" / "zoo")) == 10
+    assert [(row.split, row.fit) for row in rows] == [
         *[("test", 0)] * 2,
         *[("test", 1)] * 2,
         *[("train", 0)] * 3,

@@ -24,7 +24,7 @@ import nfn_cli.zoo.inr.generate
 from nfn_cli.architectures import functional_forward
 from nfn_cli.checkpoints import POPULATION_KEY
 from nfn_cli.errors import DataError
-from nfn_cli.zoo import InrReport, InrSettings, LabelledInrs, generate_inrs, load_images, read_inrs
+from nfn_cli.zoo import InrReport, InrSettings, generate_inrs, load_images, read_inrs
 from nfn_cli.zoo.inr import read_inr_rows
 from nfn_cli.zoo.inr.siren import grid
 
@@ -37,10 +37,10 @@ class Stopped(Exception):
     """Stands in for a kill."""
 
 
-def by_name(zoo: LabelledInrs) -> dict[Name, Tensor]:
+def by_name(folder: Path) -> dict[Name, Tensor]:
     """Parameters [parameter_count] of every network, by split, picture and number of the fit."""
-    flat = torch.cat([tensor.flatten(1) for tensor in zoo.point.tensors.values()], 1)
-    names = [(row.split, row.image, row.fit) for row in zoo.rows]
+    flat = torch.cat([tensor.flatten(1) for tensor in read_inrs(folder).point.tensors.values()], 1)
+    names = [(row.split, row.image, row.fit) for row in read_inr_rows(folder / "labels.csv")]
     assert len(set(names)) == len(names)
     return dict(zip(names, flat, strict=True))
 
@@ -74,20 +74,21 @@ def test_every_picture_is_fitted_and_told(
 ) -> None:
     report = generate(tmp_path, chosen)
     assert (report.fitted, report.found, report.diverged, report.steps) == (18, 0, 0, 18 * 5)
-    zoo = read_inrs(tmp_path)
-    assert len(by_name(zoo)) == 18
-    assert Counter(row.split for row in zoo.rows) == {"test": 6, "train": 12}
+    rows, zoo = read_inr_rows(tmp_path / "labels.csv"), read_inrs(tmp_path)
+    assert len(by_name(tmp_path)) == 18 == len(zoo)
+    assert Counter(row.split for row in rows) == {"test": 6, "train": 12}
     images = load_images(str(archive))
     labels = {"train": images.train_labels, "test": images.test_labels}
-    assert all(row.label == labels[row.split][row.image or 0] for row in zoo.rows)
-    assert report.psnr == pytest.approx(sum(row.psnr or 0 for row in zoo.rows) / 18)
+    classes = [int(labels[row.split][row.image or 0]) for row in rows]
+    assert [row.label for row in rows] == zoo.targets.tolist() == classes
+    assert report.psnr == pytest.approx(sum(row.psnr or 0 for row in rows) / 18)
 
 
 def test_the_psnr_is_that_of_the_stored_network(generate: Generate, settings: Settings, tmp_path: Path) -> None:
     generate(tmp_path, settings(packed=True, steps=60, width=12))
     zoo, pictures = read_inrs(tmp_path), load_images(settings().data)
     parts = {"train": pictures.train_images, "test": pictures.test_images}
-    for place, row in enumerate(zoo.rows):
+    for place, row in enumerate(read_inr_rows(tmp_path / "labels.csv")):
         point = zoo.select([place]).point
         alone = replace(point, tensors={name: tensor[0] for name, tensor in point.tensors.items()})
         values = functional_forward(alone, grid(8, 8)).view(8, 8)
@@ -154,7 +155,7 @@ def test_a_seed_decides_everything(chosen: InrSettings, generate: Generate, tmp_
         generate(tmp_path / name, chosen)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     generate(tmp_path / "other", replace(chosen, seed=1))
-    one, other = (by_name(read_inrs(tmp_path / name)) for name in ("a", "other"))
+    one, other = (by_name(tmp_path / name) for name in ("a", "other"))
     assert one.keys() != other.keys()
     common = one.keys() & other.keys()
     assert common
@@ -164,7 +165,7 @@ def test_a_seed_decides_everything(chosen: InrSettings, generate: Generate, tmp_
 def test_single_and_packed_zoos_hold_the_same_networks(generate: Generate, settings: Settings, tmp_path: Path) -> None:
     for packed in (False, True):
         generate(tmp_path / str(packed), settings(packed=packed))
-    one, other = (by_name(read_inrs(tmp_path / name)) for name in ("False", "True"))
+    one, other = (by_name(tmp_path / name) for name in ("False", "True"))
     assert largest_difference(one, other) == 0
 
 
@@ -174,7 +175,7 @@ def test_who_is_fitted_beside_a_network_changes_no_more_than_rounding(
 ) -> None:
     generate(tmp_path / "usual", settings())
     generate(tmp_path / "other", settings(), group_size=group_size)
-    one, other = (by_name(read_inrs(tmp_path / name)) for name in ("usual", "other"))
+    one, other = (by_name(tmp_path / name) for name in ("usual", "other"))
     assert largest_difference(one, other) < 1e-4
 
 
@@ -182,7 +183,7 @@ def test_fits_to_one_picture_start_from_networks_of_their_own(
     generate: Generate, settings: Settings, tmp_path: Path
 ) -> None:
     generate(tmp_path, settings(fits=3, learning_rate=0.0, width=32, packed=True, steps=1))
-    networks = by_name(read_inrs(tmp_path))
+    networks = by_name(tmp_path)
     names = sorted(networks, key=str)
     assert len(names) == 27
     for place, name in enumerate(names):
@@ -196,7 +197,7 @@ def test_a_learning_rate_of_zero_leaves_the_initial_networks(
 ) -> None:
     generate(tmp_path / "still", settings(learning_rate=0.0))
     generate(tmp_path / "moved", settings())
-    one, other = (by_name(read_inrs(tmp_path / name)) for name in ("still", "moved"))
+    one, other = (by_name(tmp_path / name) for name in ("still", "moved"))
     assert 1e-3 < largest_difference(one, other) < 0.1
 
 
@@ -214,7 +215,7 @@ def test_counts_and_fits_may_grow(
     assert (report.found, report.found + report.fitted) == (9, once.fitted)
     after = contents(tmp_path / "grown")
     assert all(after[name] == before[name] for name in before if name.endswith(".safetensors"))
-    one, other = (by_name(read_inrs(tmp_path / name)) for name in ("grown", "once"))
+    one, other = (by_name(tmp_path / name) for name in ("grown", "once"))
     assert largest_difference(one, other) < 1e-4
     assert yaml.safe_load((tmp_path / "grown" / "zoo.yaml").read_text()) == yaml.safe_load(
         (tmp_path / "once" / "zoo.yaml").read_text()
@@ -276,7 +277,7 @@ def test_one_diverged_fit_takes_no_other_with_it(
     monkeypatch.setattr(nfn_cli.zoo.inr.generate, "fit_sirens", broken)
     report = generate(tmp_path / "some", chosen)
     assert (report.fitted, report.diverged) == (18, 5)
-    whole, sound = (by_name(read_inrs(tmp_path / name)) for name in ("all", "some"))
+    whole, sound = (by_name(tmp_path / name) for name in ("all", "some"))
     record = yaml.safe_load((tmp_path / "some" / "zoo.yaml").read_text())
     assert whole.keys() - sound.keys() == {tuple(fit) for fit in record["diverged"]}
     assert all(torch.equal(sound[name], whole[name]) for name in sound)
@@ -457,7 +458,7 @@ def test_a_packed_file_without_rows_is_replaced_in_whatever_order_parts_were_fin
     (tmp_path / "part-00004.safetensors").unlink()
     assert generate(tmp_path, chosen).fitted == 4 + 2
     assert {path.name for path in tmp_path.glob("*.safetensors")} == {f"part-{i:05d}.safetensors" for i in range(5)}
-    assert len(by_name(read_inrs(tmp_path))) == 18
+    assert len(by_name(tmp_path)) == 18
 
 
 SLOW = """

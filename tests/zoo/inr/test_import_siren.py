@@ -164,7 +164,7 @@ def test_class_folders_become_a_packed_zoo(tmp_path: Path) -> None:
     }
     networks = read_inrs(tmp_path / "zoo")
     assert list(networks.point.tensors) == [f"layers.{i}.{part}" for i in range(3) for part in ("weight", "bias")]
-    assert networks.labels.tolist() == [1, 1, 2, 0, 1, 1, 2, 0]
+    assert networks.targets.tolist() == [1, 1, 2, 0, 1, 1, 2, 0]
 
 
 def test_networks_of_class_folders_compute_as_published(tmp_path: Path) -> None:

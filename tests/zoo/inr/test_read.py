@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from nfn_cli.errors import DataError, NfnError
-from nfn_cli.zoo import InrReport, InrSettings, LabelledInrs, read_inrs
+from nfn_cli.zoo import InrReport, InrSettings, LabelledNetworks, read_inrs
 
 Generate = Callable[..., InrReport]
 Settings = Callable[..., InrSettings]
@@ -47,7 +47,7 @@ def refusal(folder: Path, labels: Path | None = None) -> str:
     return str(refused.value)
 
 
-def networks(zoo: LabelledInrs) -> torch.Tensor:
+def networks(zoo: LabelledNetworks) -> torch.Tensor:
     return torch.cat([tensor.flatten(1) for tensor in zoo.point.tensors.values()], 1)
 
 
@@ -56,9 +56,10 @@ def test_networks_come_in_the_order_of_the_table(zoo: Path) -> None:
     lines = (zoo / "labels.csv").read_text().splitlines(keepends=True)
     (zoo / "labels.csv").write_text("".join([lines[0], *reversed(lines[1:])]))
     turned = read_inrs(zoo)
-    assert turned.rows == tuple(reversed(whole.rows))
+    for name in ("runs", "files", "splits"):
+        assert getattr(turned, name) == tuple(reversed(getattr(whole, name)))
     assert torch.equal(networks(turned), networks(whole).flip(0))
-    assert torch.equal(turned.labels, whole.labels.flip(0)) and turned.labels.dtype is torch.int64
+    assert torch.equal(turned.targets, whole.targets.flip(0)) and turned.targets.dtype is torch.int64
 
 
 def test_the_files_tell_activation_and_frequency(zoo: Path) -> None:
@@ -77,7 +78,7 @@ def test_a_part_holds_the_networks_of_its_pictures(zoo: Path) -> None:
     whole = read_inrs(zoo)
     train, test = whole.part("train"), whole.part("test")
     assert (len(train), len(test)) == (6, 3)
-    assert torch.equal(networks(test), networks(whole)[[row.split == "test" for row in whole.rows]])
+    assert torch.equal(networks(test), networks(whole)[[split == "test" for split in whole.splits]])
     assert len(whole.part("train").part("test")) == 0
 
 

@@ -117,7 +117,7 @@ def test_labels_tell_what_the_metrics_tell(small_cnn_zoo: Zoo, tmp_path: Path) -
     }
     networks = read_networks(tmp_path / "zoo")
     assert networks.runs == ("/zoo/cifar10/0",) * 2 + ("/zoo/cifar10/1",) * 2
-    assert networks.accuracies[3] == 0.625
+    assert networks.targets[3] == 0.625
 
 
 def test_a_checkpoints_own_folder_is_not_a_run(small_cnn_zoo: Zoo, tmp_path: Path) -> None:
