@@ -8,26 +8,46 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from nfn_cli.cli.options import refuse_existing
+from nfn_cli.cli.options import (
+    OUTPUT,
+    Checkpoints,
+    FormatOption,
+    OverwriteOption,
+    QuietOption,
+    refuse_existing,
+)
+from nfn_cli.cli.takes import Hidden, option
 from nfn_cli.errors import UsageError
 
 _INDEX = ".index.json"
-# As text: a path forgets the separator at its end.
-OutputOption = Annotated[
-    str,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="PATH",
-        help="File to write, or folder for several (NAME/ is one).",
-        show_default=False,
-    ),
-]
-SkipExistingOption = Annotated[
-    bool, typer.Option("--skip-existing", help="Pass over what is written already, as after an interrupt.")
-]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewriteOptions:
+    """Which files are made anew, and where they go."""
+
+    paths: Checkpoints
+    # As text: a path forgets the separator at its end.
+    output: Annotated[
+        str,
+        option(OUTPUT, "File to write, or folder for several (NAME/ is one).", "--output", "-o", metavar="PATH"),
+        Hidden("--out"),
+    ]
+    format: FormatOption = None
+    overwrite: OverwriteOption = False
+    skip_existing: Annotated[
+        bool, option(OUTPUT, "Skip what is written already, as after an interrupt.", "--skip-existing")
+    ] = False
+    quiet: QuietOption = False
+
+    def check(self) -> None:
+        """Refuse two options that contradict each other.
+
+        Raises:
+            UsageError: both are given.
+        """
+        if self.skip_existing and self.overwrite:
+            raise UsageError("--skip-existing", "contradicts --overwrite", "give one of the two")
 
 
 @dataclass(frozen=True)
@@ -99,16 +119,6 @@ def planned(inputs: Sequence[Path], out: str, copies: int | None = None) -> Plan
                 raise UsageError(path / own, cause, "give them one by one")
             destinations[own] = Destination(source, path / own, own, copy)
     return Plan(tuple(destinations.values()), path)
-
-
-def refuse_both(skip_existing: bool, overwrite: bool) -> None:
-    """Refuse two options that contradict each other.
-
-    Raises:
-        UsageError: both are given.
-    """
-    if skip_existing and overwrite:
-        raise UsageError("--skip-existing", "says another thing than --overwrite", "give one of the two")
 
 
 def _numbered(place: Path, copy: int, copies: int) -> Path:

@@ -30,12 +30,12 @@ class Outcome(Generic[Row]):
 
     Attributes:
         rows: of the files that were written, or failed.
-        passed_over: files that were there already.
+        skipped: files that were there already.
         left: files that an interrupt has left to do; None without one.
     """
 
     rows: list[Row]
-    passed_over: int
+    skipped: int
     left: int | None
 
 
@@ -64,7 +64,7 @@ def write_each(
     from nfn_cli.checkpoints import settle, synced_together
 
     rows: list[Row] = []
-    passed_over, begun = 0, 0
+    skipped, begun = 0, 0
     several = len(plan.destinations) > 1
     stop, interrupted = Stop(), False
     made = make_folder(plan.folder) if plan.folder is not None else []
@@ -86,7 +86,7 @@ def write_each(
                     if skip_existing:
                         settle(each.target.parent)  # an index whose shards are there is whole only then
                         if os.path.exists(each.target):
-                            passed_over, begun = passed_over + 1, begun + 1
+                            skipped, begun = skipped + 1, begun + 1
                             continue
                     with threads_for(numbers_in(each.source)):
                         rows.append(work(each))
@@ -99,26 +99,26 @@ def write_each(
         interrupted = True
     finally:
         remove_empty(made)
-    return Outcome(rows, passed_over, len(plan.destinations) - begun if interrupted else None)
+    return Outcome(rows, skipped, len(plan.destinations) - begun if interrupted else None)
 
 
 def leave_after(outcome: Outcome[AnyRow], notes: Sequence[str] = (), *, overwrite: bool = False) -> None:
-    """Say notes and errors on stderr, and what was passed over or left; leave with the documented exit code.
+    """Say notes and errors on stderr, and what was skipped or left; leave with the documented exit code.
 
     Args:
         overwrite: the files that are there may be old ones.
     """
-    if outcome.passed_over:
-        exist = "exists" if outcome.passed_over == 1 else "exist"
-        notes = [f"{files(outcome.passed_over)} {exist} already, passed over", *notes]
+    if outcome.skipped:
+        exist = "exists" if outcome.skipped == 1 else "exist"
+        notes = [f"{files(outcome.skipped)} {exist} already, skipped", *notes]
     try:
-        leave_with(outcome.rows, notes, fine=outcome.passed_over)
+        leave_with(outcome.rows, notes, fine=outcome.skipped)
     except typer.Exit:
         if outcome.left is None:
             raise
     if outcome.left is not None:
-        done = sum(row.error is None for row in outcome.rows) + outcome.passed_over
-        total = len(outcome.rows) + outcome.passed_over + outcome.left
+        done = sum(row.error is None for row in outcome.rows) + outcome.skipped
+        total = len(outcome.rows) + outcome.skipped + outcome.left
         remedy = "" if overwrite else "; the same command with --skip-existing goes on"
         tell(f"interrupted; {done:,} of {total:,} files are done{remedy}")
         raise typer.Exit(INTERRUPTED)

@@ -1,17 +1,32 @@
-"""Options that several commands share."""
+"""Options that several commands share: each list once, as a dataclass that `takes` expands."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from nfn_cli.cli.takes import Hidden, argument, option
 from nfn_cli.errors import UsageError
+from nfn_cli.nn.names import EDITS, kinds_of
 from nfn_cli.row_formats import Format as Format
-from nfn_cli.shipped import shipped_heads
+from nfn_cli.shipped import CLASSIFY, EDIT, PREDICT, shipped_heads, task_of_shipped
+
+if TYPE_CHECKING:
+    from nfn_cli.architectures import Told
+    from nfn_cli.architectures.traced import NetworkTracer
+
+# Headings of the help.
+INPUT = "Input"
+READING = "How networks are read"
+HEAD = "Head"
+OUTPUT = "Output"
+SPEED = "Speed"
+FIT = "Fit"
+MEASURE = "Measurement"
 
 
 class Device(str, Enum):
@@ -23,13 +38,6 @@ class Device(str, Enum):
     mps = "mps"
 
 
-class ReportFormat(str, Enum):
-    """How the report is written."""
-
-    table = "table"
-    json = "json"
-
-
 class Pool(str, Enum):
     """Pooling behind activations."""
 
@@ -38,9 +46,59 @@ class Pool(str, Enum):
     none = "none"
 
 
-def complete_head(incomplete: str) -> list[str]:
-    """Names of shipped heads, for the shell's completion."""
-    return [name for name in shipped_heads() if name.startswith(incomplete)]
+class Choice(str, Enum):
+    """Names of a registry, among which a command's option chooses."""
+
+
+def choice_of(names: Iterable[str]) -> Any:
+    """A `Choice` of these names."""
+    return Choice("Choice", {name.replace("-", "_"): name for name in names})  # type: ignore[call-overload]
+
+
+if TYPE_CHECKING:
+
+    class AccuracyKind(Choice):
+        """Kinds of heads that predict accuracies."""
+
+    class ClassKind(Choice):
+        """Kinds of heads that classify INRs."""
+
+    class EditKind(Choice):
+        """Kinds of heads that edit INRs."""
+
+    class Edit(Choice):
+        """What is done to a picture."""
+else:
+    AccuracyKind = choice_of(["auto", *kinds_of(PREDICT)])
+    ClassKind, EditKind = (choice_of(kinds_of(task)) for task in (CLASSIFY, EDIT))
+    Edit = choice_of(sorted(EDITS))
+
+
+def kind_option(task: str, more: str = "") -> Any:
+    """The option `--kind`, which says of every kind of head for a task what it does."""
+    return option(FIT, "; ".join(f"{name}: {kind.help}" for name, kind in kinds_of(task).items()) + more + ".")
+
+
+def heads_of(*tasks: str) -> Callable[[str], list[str]]:
+    """Completes the names of shipped heads, of all tasks or of these, for the shell."""
+
+    def complete(incomplete: str) -> list[str]:
+        names = [name for name in shipped_heads() if name.startswith(incomplete)]
+        return [name for name in names if not tasks or task_of_shipped(name) in tasks]
+
+    return complete
+
+
+def head_option(*tasks: str, help: str) -> Any:
+    """The option `--head`, which completes the heads of these tasks."""
+    return option(HEAD, f"A shipped head's name or a head's folder. [default: {help}]", autocompletion=heads_of(*tasks))
+
+
+def head_argument(*tasks: str) -> Any:
+    """The argument HEAD, which completes the heads of these tasks."""
+    return argument(
+        "HEAD", "A shipped head's name (see nfn heads) or a head's folder.", autocompletion=heads_of(*tasks)
+    )
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
@@ -65,68 +123,98 @@ def checked_scale_range(scale_range: tuple[float, float]) -> tuple[float, float]
     return scale_range
 
 
-HeadArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="HEAD",
-        help="A shipped head's name or a head's folder.",
-        autocompletion=complete_head,
-        show_default=False,
-    ),
-]
-DeviceOption = Annotated[Device, typer.Option(help="Where to compute; auto takes a GPU where there is one.")]
 ActivationOption = Annotated[
-    str | None,
-    typer.Option(help="Activation of the networks, over what their files say: relu, tanh, sin, ..."),
+    str | None, option(READING, "Activation of the networks, over what their files say: relu, tanh, sin, ...")
 ]
-PoolOption = Annotated[
-    Pool | None,
-    typer.Option(help="Pooling behind activations, over what the files say.", show_default=False),
+DeviceOption = Annotated[Device, option(SPEED, "Where to compute; auto takes a GPU where there is one.")]
+FormatOption = Annotated[Format | None, option(OUTPUT, "A table on a terminal, else plain lines.")]
+ReportFormatOption = Annotated[Format, option(OUTPUT, "How the report is written.")]
+OverwriteOption = Annotated[bool, option(OUTPUT, "Replace files that are there.", "--overwrite")]
+OverwriteHeadOption = Annotated[bool, option(OUTPUT, "Replace a head that is there.", "--overwrite")]
+QuietOption = Annotated[bool, option("Other", "No progress and no summary on stderr.", "--quiet", "-q")]
+HeadOutputOption = Annotated[Path, option(OUTPUT, "Folder of the head to write.", "--output", "-o"), Hidden("--out")]
+ZooOutputOption = Annotated[
+    Path, option(OUTPUT, "Folder of the zoo; an unfinished one is continued.", "--output", "-o"), Hidden("--out")
 ]
-FormatOption = Annotated[
-    Format | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
-]
-OmegaOption = Annotated[
-    str | None,
-    typer.Option(
-        "--omega-0",
-        metavar="W[,W...]",
-        help="Frequency of sines, over what the files say: one, or one a layer but the last.",
-        show_default=False,
+OodOption = Annotated[
+    list[str] | None,
+    option(
+        MEASURE,
+        "Out-of-distribution networks, to measure how many of them the head flags; repeat.",
+        "--ood",
+        metavar="NAME=DIR",
     ),
+    Hidden("--outsiders"),
 ]
-ChainOption = Annotated[
-    bool, typer.Option("--chain", help="The layers are one plain chain: no skips, branches or other networks.")
-]
-PrefixOption = Annotated[
-    str | None,
-    typer.Option(help="One network of several: its tensors' names begin so, such as `actor.`.", show_default=False),
-]
-EntryOption = Annotated[
-    str | None,
-    typer.Option(help="One network of several: its entry in a PyTorch file, such as `actor`.", show_default=False),
-]
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        metavar="FILE.py:FACTORY",
-        help="Your own module, made by a function in a file, or in a module of the current directory "
-        "(MODULE:FACTORY). This runs your code.",
-        show_default=False,
-    ),
-]
-InputShapeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--input-shape",
-        metavar="N[,N...]",
-        help="Shape of one input, such as 3,32,32. [default: one that fits]",
-        show_default=False,
-    ),
-]
-StrictOption = Annotated[
-    bool, typer.Option("--strict", help="Refuse a network that is only recognised by names and shapes.")
-]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary on stderr.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
+PredictHead = Annotated[str, head_argument(PREDICT)]
+InrHead = Annotated[str, head_argument(CLASSIFY, EDIT)]
+Checkpoints = Annotated[list[Path], argument("PATH", "Checkpoints, or folders of them.")]
+LargestSeed = 2**32 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions:
+    """What the user states of networks, and how they are to be read."""
+
+    model: Annotated[
+        str | None,
+        option(
+            READING,
+            "Your own module, made by a function in a file, or in a module of the current directory (MODULE:FACTORY)."
+            " This runs your code.",
+            metavar="FILE.py:FACTORY",
+        ),
+    ] = None
+    input_shape: Annotated[
+        str | None, option(READING, "Shape of one input, such as 3x32x32. [default: one that fits]", metavar="NxN...")
+    ] = None
+    activation: ActivationOption = None
+    pool: Annotated[Pool | None, option(READING, "Pooling behind activations, over what the files say.")] = None
+    omega_0: Annotated[
+        str | None,
+        option(
+            READING,
+            "Frequency of sines, over what the files say: one, or one a layer but the last.",
+            "--omega-0",
+            metavar="W[,W...]",
+        ),
+    ] = None
+    chain: Annotated[
+        bool, option(READING, "The layers are one plain chain: no skips, branches or other networks.", "--chain")
+    ] = False
+    prefix: Annotated[
+        str | None, option(READING, "One network of several: its tensors' names begin so, such as `actor.`.")
+    ] = None
+    entry: Annotated[
+        str | None, option(READING, "One network of several: its entry in a PyTorch file, such as `actor`.")
+    ] = None
+    strict: Annotated[
+        bool, option(READING, "Refuse a network that is only recognised by names and shapes.", "--strict")
+    ] = False
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Of one input, from `3x32x32` or `3,32,32`.
+
+        Raises:
+            UsageError: there are no sizes.
+        """
+        from nfn_cli.cli.telling import parsed_shape
+
+        return parsed_shape(self.input_shape)
+
+    def stated(self) -> Told:
+        """What is stated of every network.
+
+        Raises:
+            UsageError: an unknown activation, or frequencies that are no positive numbers.
+        """
+        from nfn_cli.cli.telling import told_by
+
+        return told_by(self.activation, self.pool, self.omega_0, self.chain, self.prefix, self.entry, self.strict)
+
+    def tracer(self, *, gauges: bool = False) -> NetworkTracer:
+        """Reads what is no chain."""
+        from nfn_cli.architectures.traced import NetworkTracer
+
+        return NetworkTracer(self.model, self.shape, gauges=gauges)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from nfn_cli.cli.options import OUTPUT
+from nfn_cli.cli.takes import option
 from nfn_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PlotOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE.png", help="Draw heat maps of the weights, of a single file.", show_default=False),
+    option(OUTPUT, "Draw heat maps of the weights, of a single file.", metavar="FILE.png"),
 ]
 
 _MOST_ENTRIES = 1024  # along a side of a panel: a picture has no more pixels than that

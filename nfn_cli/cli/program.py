@@ -9,16 +9,38 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from nfn_cli.cli.command import write_help
 from nfn_cli.cli.failures import tell
+from nfn_cli.cli.help import Section, summary_and_rest
 from nfn_cli.cli.streams import guarded
 from nfn_cli.errors import NfnError, UsageError
 
 INTERRUPTED = 130  # exit code
 _NO_VALUE = re.compile(r"--[a-z0-9-]+=")
 _QUOTES = "'\""
+# What Typer's own checks say, and what it means.
+_PLAIN = {
+    r"Value error, ": "",
+    r"Input should be a valid integer, .*": "is no whole number",
+    r"Input should be a valid number, .*": "is no number",
+    r"Input should be a finite number": "is no number",
+    r"Input should be (greater than or equal to|greater than|less than or equal to|less than) (.*)": r"must be \1 \2",
+}
 
 
-class Program(TyperGroup):
+class Group(TyperGroup):
+    """A group of commands, listed under their headings, each with its summary."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help to a formatter."""
+        by_heading: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            heading = getattr(command, "rich_help_panel", None) or "Commands"
+            by_heading.setdefault(str(heading), []).append((name, summary_and_rest(command.help or "")[0]))
+        write_help(self, ctx, formatter, [Section(heading, tuple(rows)) for heading, rows in by_heading.items()])
+
+
+class Program(Group):
     """The group of all commands.
 
     Bad input ends in one line on stderr and its documented exit code, and so does a stream that cannot be written.
@@ -99,7 +121,7 @@ def _leave_if_usage(error: Exception) -> None:
     told = getattr(error, "format_message", None)
     if told is None or getattr(error, "exit_code", None) != UsageError.exit_code or "NoArgs" in type(error).__name__:
         return
-    message = " ".join(str(told()).split()).removesuffix(".").replace("Value error, ", "")
+    message = _plain(" ".join(str(told()).split()).removesuffix("."))
     option = re.fullmatch(r"Invalid value for (.*?): (.*)", message)
     if option:
         message = f"{option[1].strip(_QUOTES)}: {option[2]}"
@@ -107,3 +129,15 @@ def _leave_if_usage(error: Exception) -> None:
     command = context.command_path if context is not None else "nfn"
     tell(f"{message[:1].lower()}{message[1:]}; see {command} --help")
     raise SystemExit(UsageError.exit_code) from None
+
+
+def _plain(message: str) -> str:
+    """The message in plain words, which names an option once.
+
+    >>> _plain("Invalid value for '--output' / '-o': Input should be a valid number, unable to parse it")
+    "Invalid value for '--output': is no number"
+    """
+    message = re.sub(r"('--[\w-]+')(?: / '[^']*')+", r"\1", message)
+    for theirs, ours in _PLAIN.items():
+        message = re.sub(theirs, ours, message)
+    return message

@@ -5,13 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from nfn_cli.cli.options import complete_head
+from nfn_cli.cli.options import (
+    INPUT,
+    OUTPUT,
+    SPEED,
+    ActivationOption,
+    Device,
+    DeviceOption,
+    OverwriteOption,
+    QuietOption,
+    head_option,
+)
+from nfn_cli.cli.takes import argument, option
+from nfn_cli.errors import UsageError
 from nfn_cli.row_formats import FORMAT_HELP
 from nfn_cli.row_formats import ScoreFormat as ScoreFormat
+from nfn_cli.shipped import PREDICT
+
+if TYPE_CHECKING:
+    from nfn_cli.scoring import EngineSettings, Inputs
 
 
 class Dtype(str, Enum):
@@ -28,107 +42,109 @@ class Engine(str, Enum):
     ray = "ray"
 
 
-@dataclass(frozen=True)
-class ScoringCall:
-    """What the user asked for, see the options below."""
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """Which networks go through which head, and how fast."""
 
-    paths: list[str]
-    from_file: Path | None
-    include: list[str]
-    exclude: list[str]
-    limit: int | None
-    head: str | None
-    activation: str | None
-    device: str
-    dtype: str
-    batch_size: int | None
-    jobs: int | None
-    ordered: bool
-    engine: str
-    format: ScoreFormat | None
-    output: Path | None
-    overwrite: bool
-    resume: bool
-    hashed: bool
-    quiet: bool
+    paths: Annotated[
+        list[str] | None,
+        argument(
+            "PATH", "Checkpoints, folders of them, globs, addresses such as s3://bucket/zoo, or - for a list on stdin."
+        ),
+    ] = None
+    from_file: Annotated[Path | None, option(INPUT, "A list of paths, a line each or ended by NUL.")] = None
+    include: Annotated[list[str] | None, option(INPUT, "In folders, only what matches; repeat.", metavar="PATTERN")] = (
+        None
+    )
+    exclude: Annotated[
+        list[str] | None, option(INPUT, "In folders, nothing that matches; repeat.", metavar="PATTERN")
+    ] = None
+    limit: Annotated[int | None, option(INPUT, "The first so many networks.", min=1)] = None
+    head: Annotated[str | None, head_option(PREDICT, help="the shipped one that fits")] = None
+    activation: ActivationOption = None
+    device: DeviceOption = Device.auto
+    dtype: Annotated[Dtype, option(SPEED, "Arithmetic of the head.")] = Dtype.float32
+    batch_size: Annotated[
+        str, option(SPEED, "Networks that go through the head at once, at most.", metavar="N|auto")
+    ] = "auto"
+    jobs: Annotated[
+        int | None,
+        option(SPEED, "Processes; 0 works in this one. [default: by the number of files]", min=0),
+    ] = None
+    engine: Annotated[Engine, option(SPEED, "ray spreads the work over a Ray cluster.")] = Engine.local
+    quiet: QuietOption = False
 
+    def inputs(self) -> Inputs:
+        """What to score."""
+        from nfn_cli.scoring import Inputs
 
-PathsArgument = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="PATH",
-        help="Checkpoints, folders of them, globs, addresses such as s3://bucket/zoo, or - for a list on stdin.",
-        show_default=False,
-    ),
-]
-FromFileOption = Annotated[
-    Path | None, typer.Option(help="A list of paths, a line each or ended by NUL.", show_default=False)
-]
-IncludeOption = Annotated[
-    list[str] | None,
-    typer.Option(metavar="PATTERN", help="In folders, only what matches; repeat.", show_default=False),
-]
-ExcludeOption = Annotated[
-    list[str] | None,
-    typer.Option(metavar="PATTERN", help="In folders, nothing that matches; repeat.", show_default=False),
-]
-LimitOption = Annotated[int | None, typer.Option(min=1, help="The first so many files.", show_default=False)]
-HeadOption = Annotated[
-    str | None,
-    typer.Option(
-        help="A shipped head's name or a head's folder; otherwise the shipped one that fits.",
-        autocompletion=complete_head,
-    ),
-]
-DtypeOption = Annotated[Dtype, typer.Option(help="Arithmetic of the head.")]
-BatchSizeOption = Annotated[
-    str, typer.Option(metavar="N|auto", help="Networks that go through the head at once, at most.")
-]
-JobsOption = Annotated[
-    int | None,
-    typer.Option(min=0, help="Processes; 0 works in this one. [default: by the number of files]", show_default=False),
-]
-OrderedOption = Annotated[
-    bool, typer.Option("--ordered/--unordered", help="Rows in the order of the inputs, or as they are finished.")
-]
-EngineOption = Annotated[Engine, typer.Option(help="ray spreads the work over a Ray cluster.")]
-ScoreFormatOption = Annotated[
-    ScoreFormat | None,
-    typer.Option(
-        help=FORMAT_HELP,
-        show_default=False,
-    ),
-]
-OutputOption = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="Write to this file instead of stdout, which is -.", show_default=False),
-]
-ResumeOption = Annotated[
-    bool,
-    typer.Option(
-        "--resume",
-        help="Continue the output file: unchanged inputs are passed over. Refused where its rows were made with "
-        "another head, or with other options that change rows.",
-    ),
-]
-HashOption = Annotated[
-    bool,
-    typer.Option(
-        "--hash",
-        help="Tell changed inputs by their contents, not by size and time; with --resume, rows without a hash are made "
-        "again.",
-    ),
-]
+        return Inputs(self.paths or (), self.from_file, self.include or (), self.exclude or (), self.limit)
+
+    def settings(self, *, ordered: bool = False, hashed: bool = False) -> EngineSettings:
+        """How the engine shall work.
+
+        Raises:
+            UsageError: no such device, activation, arithmetic or engine, or no number of networks.
+        """
+        from nfn_cli.scoring import engine_settings
+
+        return engine_settings(
+            self.head,
+            self.device.value,
+            self.activation,
+            self.jobs,
+            ordered,
+            _parsed_batch_size(self.batch_size),
+            self.dtype.value,
+            engine=self.engine.value,
+        ).changed(hashed=hashed)
 
 
-def parsed_batch_size(value: str) -> int | None:
+@dataclass(frozen=True, kw_only=True)
+class ScoringOptions(SourceOptions):
+    """The same, and where the rows go."""
+
+    format: Annotated[
+        ScoreFormat | None,
+        option(
+            OUTPUT,
+            FORMAT_HELP,
+        ),
+    ] = None
+    output: Annotated[
+        Path | None, option(OUTPUT, "Write to this file instead of stdout, which is -.", "--output", "-o")
+    ] = None
+    overwrite: OverwriteOption = False
+    resume: Annotated[
+        bool,
+        option(
+            OUTPUT,
+            "Continue the output file: unchanged inputs are skipped. Refused where its rows were made with another "
+            "head, or with other options that change rows.",
+            "--resume",
+        ),
+    ] = False
+    hash: Annotated[
+        bool,
+        option(
+            OUTPUT,
+            "Detect changed inputs by their contents, not by size and time; with --resume, rows without a hash are "
+            "made again.",
+            "--hash",
+        ),
+    ] = False
+    ordered: Annotated[
+        bool,
+        option(OUTPUT, "Rows in the order of the inputs, or as they are finished.", "--ordered/--unordered"),
+    ] = True
+
+
+def _parsed_batch_size(value: str) -> int | None:
     """A number of networks, None for `auto`.
 
     Raises:
         UsageError: neither.
     """
-    from nfn_cli.errors import UsageError
-
     if value == "auto":
         return None
     if value.isascii() and value.isdigit() and 1 <= int(value[:8]) <= 1 << 20 and len(value) <= 8:

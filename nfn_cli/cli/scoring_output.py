@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nfn_cli.cli.options import refuse_existing
-from nfn_cli.cli.scoring_options import ScoringCall
+from nfn_cli.cli.scoring_options import ScoringOptions
 from nfn_cli.errors import NfnError, UsageError
 from nfn_cli.phrases import lines_for_terminal
 from nfn_cli.row_formats import RESUMABLE, SUFFIXES, TEXT_SUFFIX, RowFormat, listed
@@ -76,7 +76,7 @@ class Output:
         """No more rows will come."""
 
 
-def output_of(call: ScoringCall, kind: type, table: Layout) -> Output:
+def output_of(call: ScoringOptions, kind: type, table: Layout) -> Output:
     """The output that a call asks for; refuses, before any work, what could not be written.
 
     Args:
@@ -92,7 +92,7 @@ def output_of(call: ScoringCall, kind: type, table: Layout) -> Output:
     return _Whole(path, format, kind, table, overwrite=call.overwrite)
 
 
-def _format(call: ScoringCall, path: Path | None) -> RowFormat:
+def _format(call: ScoringOptions, path: Path | None) -> RowFormat:
     """What the output is written as.
 
     Raises:
@@ -258,9 +258,9 @@ class _Whole(_File):
 class _Growing(_File):
     """A file that holds every row as soon as it is made."""
 
-    def __init__(self, call: ScoringCall, path: Path, format: RowFormat, kind: type) -> None:
+    def __init__(self, call: ScoringOptions, path: Path, format: RowFormat, kind: type) -> None:
         self._format, self._kind = format, kind
-        self._replaces, self._resumes, self._hashed = call.overwrite, call.resume, call.hashed
+        self._replaces, self._resumes, self._hashed = call.overwrite, call.resume, call.hash
         self._sink: Any = None
         super().__init__(path)
 

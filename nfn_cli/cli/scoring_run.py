@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice, takewhile
@@ -15,7 +15,7 @@ from nfn_cli.cli.failures import tell
 from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.program import INTERRUPTED
 from nfn_cli.cli.progress.scoring_progress import Progress
-from nfn_cli.cli.scoring_options import ScoringCall
+from nfn_cli.cli.scoring_options import ScoringOptions, SourceOptions
 from nfn_cli.cli.scoring_output import Output, output_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Ended:
     """How a run ended.
 
     Attributes:
-        skipped: inputs that were passed over.
+        skipped: inputs that were skipped.
         notes: what was assumed.
         summary: what was done.
     """
@@ -62,7 +62,7 @@ class Beside(Protocol):
         """Show it, when all rows are there."""
 
 
-def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside: Beside | None = None) -> None:
+def run_scoring(task: Any, kind: type, table: Layout, call: ScoringOptions, beside: Beside | None = None) -> None:
     """Score everything that was named, and leave with the documented exit code.
 
     Args:
@@ -81,7 +81,7 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringCall, beside:
             raise typer.Exit(code)
 
 
-def _run(task: Any, call: ScoringCall, output: Output, beside: Beside | None) -> tuple[Ended, bool]:
+def _run(task: Any, call: ScoringOptions, output: Output, beside: Beside | None) -> tuple[Ended, bool]:
     """Score everything; how it ended, and whether the user has asked to stop."""
     from nfn_cli.scoring.made_with import made_with
 
@@ -93,12 +93,12 @@ def _run(task: Any, call: ScoringCall, output: Output, beside: Beside | None) ->
     stop = Stop()
     try:
         with stop.on_interrupt():
-            known, paths = listed(call, stop)
-            settings = settings_of(call)
+            named = listed(call, stop)
+            settings = call.settings(ordered=call.ordered, hashed=call.hash)
             output.begin(lambda: made_with(task, settings))
             try:
-                settings = settings.changed(done=output.done, hashed=call.hashed or output.hashed)
-                ended = put_through(task, call, settings, known, paths, take, stop)
+                settings = settings.changed(done=output.done, hashed=call.hash or output.hashed)
+                ended = put_through(task, call, settings, named, take, stop)
             finally:
                 output.close()
             output.finish()
@@ -110,61 +110,58 @@ def _run(task: Any, call: ScoringCall, output: Output, beside: Beside | None) ->
     return ended, stop.asked()
 
 
-def listed(call: ScoringCall, stop: Stop) -> tuple[int | None, Iterator[str]]:
-    """How many files were named, None of very many, and the files themselves."""
-    from nfn_cli.scoring import Inputs, found
+@dataclass(frozen=True)
+class Listed:
+    """The files that were named.
 
-    paths = takewhile(
-        lambda path: not stop.asked(),
-        found(Inputs(call.paths, call.from_file, call.include, call.exclude, call.limit)),
-    )
-    first = list(islice(paths, _COUNTED))
+    Attributes:
+        known: how many they are, None of very many.
+        cut: of packed files, how many networks count, where there is a limit.
+    """
+
+    known: int | None
+    paths: Iterator[str]
+    cut: Mapping[str, int]
+
+
+def listed(call: SourceOptions, stop: Stop) -> Listed:
+    """What the user has named."""
+    from nfn_cli.scoring import found
+
+    cut: dict[str, int] = {}
+    paths = takewhile(lambda path: not stop.asked(), found(call.inputs(), cut))
+    first = list(islice(paths, _COUNTED if call.limit is None else None))
     rest = next(paths, None)
     if rest is None:
-        return len(first), iter(first)
-    return None, chain(first, [rest], paths)
-
-
-def settings_of(call: ScoringCall) -> EngineSettings:
-    """How the engine shall work.
-
-    Raises:
-        UsageError: no such device, activation, arithmetic or engine.
-    """
-    from nfn_cli.scoring import engine_settings
-
-    return engine_settings(
-        call.head,
-        call.device,
-        call.activation,
-        call.jobs,
-        call.ordered,
-        call.batch_size,
-        call.dtype,
-        engine=call.engine,
-    ).changed(hashed=call.hashed)
+        return Listed(len(first), iter(first), cut)
+    return Listed(None, chain(first, [rest], paths), cut)
 
 
 def put_through(
     task: Any,
-    call: ScoringCall,
+    call: SourceOptions,
     settings: EngineSettings,
-    known: int | None,
-    paths: Iterator[str],
+    named: Listed,
     take: Callable[[Sequence[Scored[Any]]], None],
     stop: Stop,
 ) -> Ended:
     """Put files through an engine.
 
     Args:
-        known: how many they are, None if nobody knows.
         take: gets the rows, some at a time.
     """
     from nfn_cli.scoring import Tally, assumption_notes, run_engine
 
     tally = Tally()
-    parts = run_engine(task, paths, settings.changed(stop=stop.asked), tally, engine=call.engine, device=call.device)
-    progress = Progress(known, quiet=call.quiet)
+    parts = run_engine(
+        task,
+        named.paths,
+        settings.changed(stop=stop.asked, cut=named.cut),
+        tally,
+        engine=call.engine.value,
+        device=call.device.value,
+    )
+    progress = Progress(named.known, quiet=call.quiet)
     try:
         with closing(parts):
             for rows in parts:

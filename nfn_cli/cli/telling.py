@@ -57,7 +57,7 @@ def reading_lines(readings: Iterable[tuple[str | None, str | None]]) -> list[str
             lines.append(f"{word} {what}{f' ({files(count)})' if several else ''}")
     left = sum(max(0, len(counts) - _MOST_READINGS) for counts in (as_read, assumed))
     if left:
-        lines.append(f"{left} other readings and assumptions; --format json tells them all")
+        lines.append(f"{left} other readings and assumptions; --format json lists them all")
     return lines
 
 

@@ -1,6 +1,7 @@
 """From what a user names to the files to score: files, folders, globs, lists, and addresses of object stores.
 
-Nothing is opened here, and folders are walked as they are needed, so that a listing of any length costs no memory.
+Nothing is opened here but where networks are counted (a limit), and folders are walked as they are needed, so that a
+listing of any length costs no memory.
 """
 
 from __future__ import annotations
@@ -12,11 +13,19 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from nfn_cli.checkpoints import SUFFIXES, is_address, list_address, natural_key, no_checkpoint, walk_checkpoints
+from nfn_cli.checkpoints import (
+    SUFFIXES,
+    is_address,
+    list_address,
+    natural_key,
+    no_checkpoint,
+    population_of,
+    walk_checkpoints,
+)
 from nfn_cli.errors import CheckpointError, DataError, UsageError
 
 _STDIN = "-"
@@ -34,7 +43,7 @@ class Inputs:
         list_file: a file with one path a line, or with paths that end in NUL.
         include, exclude: patterns; a checkpoint counts if its path, or its name, matches one of the first (if there
             are any) and none of the second. Files that are named one by one always count.
-        limit: score so many files, the first ones.
+        limit: score so many networks, the first ones.
     """
 
     paths: Sequence[str] = ()
@@ -44,10 +53,13 @@ class Inputs:
     limit: int | None = None
 
 
-def found(inputs: Inputs) -> Iterator[str]:
-    """The checkpoints, in natural order within a folder; a file that is named twice counts once a time it is named.
+def found(inputs: Inputs, cut: dict[str, int] | None = None) -> Iterator[str]:
+    """The checkpoints, in natural order within a folder; a file that is named twice is scored twice.
 
     A path that does not exist is kept, so that it is reported in its place.
+
+    Args:
+        cut: takes the packed file that holds more networks than the limit leaves, and how many it leaves.
 
     Raises (some at once, some at the first item):
         UsageError: nothing was named.
@@ -56,7 +68,27 @@ def found(inputs: Inputs) -> Iterator[str]:
     """
     if not inputs.paths and inputs.list_file is None:
         raise UsageError("PATH", "no checkpoint is named", "give files or folders, - or --from-file")
-    return islice(_found(inputs), inputs.limit)
+    return _found(inputs) if inputs.limit is None else _first(_found(inputs), inputs.limit, {} if cut is None else cut)
+
+
+def _first(paths: Iterator[str], limit: int, cut: dict[str, int]) -> Iterator[str]:
+    """The files that hold the first so many networks."""
+    before: set[str] = set()
+    while limit > 0 and (path := next(paths, None)) is not None:
+        count = _networks_in(path)
+        if count > limit and path not in before:
+            cut[path] = limit
+        before.add(path)
+        limit -= count
+        yield path
+
+
+def _networks_in(path: str) -> int:
+    """Of a file that cannot be read one, which its row counts for."""
+    try:
+        return population_of(path) or 1
+    except CheckpointError:
+        return 1
 
 
 def _found(inputs: Inputs) -> Iterator[str]:

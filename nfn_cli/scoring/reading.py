@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,7 @@ class ReadSettings:
         hashed: stamp files with a hash of their contents.
         largest: bytes; a larger file is refused.
         fitted_by: the command that fits heads such as these, for the error of a network that none reads.
+        cut: of packed files, by their names, how many networks count: the first ones.
     """
 
     accepted: Mapping[str, Accepted]
@@ -81,6 +82,7 @@ class ReadSettings:
     hashed: bool = False
     largest: int = 1 << 62
     fitted_by: str = "nfn train"
+    cut: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,7 @@ def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[NetworkWe
             network = read_network(path, told, default_activation=_PLACEHOLDER)[1]
         except PackedError as error:
             if count := population_of(path):
-                raise _Packed(count) from error
+                raise _Packed(min(count, settings.cut.get(source.path, count))) from error
             cause = "a packed population whose tensors are not those of so many networks"
             raise CheckpointError(path, cause, "copy it again, or generate the zoo again") from error
     untold = network.activation.source == "assumed"

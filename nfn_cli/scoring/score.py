@@ -57,7 +57,7 @@ def score(
         device: auto, cpu, cuda or mps; a loaded head computes where it is.
         activation: of all networks, over what their files say.
         include, exclude: patterns for names or paths of checkpoints in folders, as in `fnmatch`.
-        limit: score so many files, the first ones.
+        limit: score so many networks, the first ones.
         jobs: processes; 0 works in this one, None decides by the work there is.
         ordered: rows in the order of the inputs, else as they are finished.
         batch_size: networks that go through a head at once, at most; None takes what suits the device.
@@ -204,7 +204,10 @@ def _rows(
     on_note: Callable[[str], None],
 ) -> Iterator[Row]:
     tally = Tally()
-    files: Any = found(inputs) if inputs.paths else iter(())
+    cut: dict[str, int] = {}
+    files: Any = found(inputs, cut) if inputs.paths else iter(())
+    if inputs.limit is not None:  # what is cut is known when all files are
+        files, settings = iter(list(files)), settings.changed(cut=cut)
     parts = run_engine(task, files, settings, tally, engine=engine, device=device)
 
     def rows() -> Iterator[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic
@@ -30,6 +30,7 @@ class EngineSettings:
         hashed: stamp files with a hash of their contents.
         done: names of rows that are there already; their inputs are skipped.
         stop: asked now and then; once it says so, no more files are begun.
+        cut: of packed files, how many networks count, see `found`.
     """
 
     head: Any = None
@@ -42,6 +43,7 @@ class EngineSettings:
     hashed: bool = False
     done: Collection[str] = ()
     stop: Callable[[], bool] = lambda: False
+    cut: Mapping[str, int] = field(default_factory=dict)
 
     def changed(self, **values: Any) -> EngineSettings:
         """The same settings but for these."""
@@ -95,7 +97,7 @@ class Work(Generic[Row]):
         own = settings
         load: Callable[[], Predictor[Row]] = partial(Predictor, task, own.head, own.device, own.dtype, own.batch_size)
         predictor = load()
-        reading = ReadSettings(predictor.accepted, own.activation, own.hashed, memory() // 2, task.fitted_by)
+        reading = ReadSettings(predictor.accepted, own.activation, own.hashed, memory() // 2, task.fitted_by, own.cut)
         return cls(settings, tally, load, predictor, reading)
 
     def left(self, names: list[str]) -> list[str]:

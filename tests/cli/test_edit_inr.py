@@ -154,7 +154,12 @@ def test_a_head_for_another_edit_is_refused(edit: str, nfn: Nfn, head: Path, sav
 
 def test_neither_edit_nor_head_is_refused(nfn: Nfn, save: Save, tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
-    refused(nfn("edit-inr", save("a.safetensors"), "-o", out), out, 2, "nfn: --edit: no edit is named; give dilate,")
+    refused(
+        nfn("edit-inr", save("a.safetensors"), "-o", out),
+        out,
+        2,
+        "nfn: --edit: no edit is named; give contrast, dilate, erode, or",
+    )
 
 
 def test_a_head_for_something_else_is_refused(nfn: Nfn, save: Save, tmp_path: Path) -> None:

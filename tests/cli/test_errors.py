@@ -63,7 +63,7 @@ def test_wrong_usage_is_told_on_stderr_with_exit_code_2(arguments: list[str], nf
             "--pool: 'foo' is not one of 'max', 'avg', 'none'; see nfn inspect --help",
         ),
         (["inspect", "--bogus"], "no such option: --bogus; see nfn inspect --help"),
-        (["train", "zoo"], "missing option '--out'; see nfn train --help"),
+        (["train", "zoo"], "missing option '--output'; see nfn train --help"),
         (["bogus"], "no such command 'bogus'; see nfn --help"),
         (["zoo", "bogus"], "no such command 'bogus'; see nfn zoo --help"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from collections.abc import Callable
@@ -174,3 +175,12 @@ def test_beside_heads_that_read_a_network_no_other_is_told(nfn: Nfn) -> None:
     lines = nfn("inspect", RELU, "--format", "table").out.splitlines()
     told = [line.split(maxsplit=1)[1] for line in lines if line.startswith("head")]
     assert told == ["small-cnn-relu reads it", "monomial-nfn-relu reads it"]
+
+
+def test_jsonl_and_csv_have_the_lines_of_a_pipe(nfn: Nfn) -> None:
+    plain = [line.split("\t") for line in nfn("inspect", RELU)[1].splitlines()]
+    table = list(csv.reader(nfn("inspect", RELU, "--format", "csv")[1].splitlines()))
+    records = [json.loads(line) for line in nfn("inspect", RELU, "--format", "jsonl")[1].splitlines()]
+    assert table[0] == plain[0] == list(records[0])
+    layer = plain[0].index("layer")
+    assert [row[layer] for row in table[1:]] == [row[layer] for row in plain[1:]] == [own["layer"] for own in records]

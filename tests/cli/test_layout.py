@@ -12,11 +12,9 @@ import pytest
 
 from nfn_cli.checkpoints import TensorFacts
 from nfn_cli.cli.commands.edit_inr import EditedRow
-from nfn_cli.cli.commands.edit_inr import _table as edited_table
-from nfn_cli.cli.commands.verify import CheckRow, LayerRow, _check_table, _layer_table
 from nfn_cli.cli.moving import MovedRow
-from nfn_cli.cli.moving import _table as moved_table
 from nfn_cli.cli.tables.classes_table import classes_table
+from nfn_cli.cli.tables.edited_table import edited_table
 from nfn_cli.cli.tables.layout import (
     ALWAYS,
     IMPORTANCE,
@@ -29,10 +27,12 @@ from nfn_cli.cli.tables.layout import (
     told_apart,
     wrapped,
 )
+from nfn_cli.cli.tables.moved_table import moved_table
 from nfn_cli.cli.tables.predictions_table import predictions_table
 from nfn_cli.cli.tables.ranking_table import ranking_table
 from nfn_cli.cli.tables.report import figures_table
 from nfn_cli.cli.tables.tensor_table import ShownTensors, tensor_table
+from nfn_cli.cli.tables.verified_table import CheckRow, LayerRow, checks_table, layers_table
 from nfn_cli.scoring import ClassRow, RankRow, ScoreRow
 
 WIDTHS = [60, 80, 100, 160]
@@ -94,12 +94,12 @@ def edited(name: Callable[[int], str]) -> Shown:
 def layers(name: Callable[[int], str]) -> Shown:
     names = [name(i) for i in range(3)]
     rows = [LayerRow(own, 0.87, 2.7e-8, 5e-8, 1e-5, own != names[0]) for own in names]
-    return Shown(_layer_table(rows), names, ["5.0e-08", "2.7e-08"])
+    return Shown(layers_table(rows), names, ["5.0e-08", "2.7e-08"])
 
 
 def checks(name: Callable[[int], str]) -> Shown:
     names = [f"prediction of {name(i)}" for i in range(2)]
-    return Shown(_check_table([CheckRow(own, 8, 4.4e-16, 1e-9, True) for own in names]), names, ["4.4e-16"])
+    return Shown(checks_table([CheckRow(own, 8, 4.4e-16, 1e-9, True) for own in names]), names, ["4.4e-16"])
 
 
 def tensors(name: Callable[[int], str]) -> Shown:
@@ -168,7 +168,7 @@ def test_without_a_width_nothing_is_cut_or_left_out(make: Callable[[Any], Shown]
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(
     "table",
-    [predictions_table, ranking_table, classes_table, moved_table, edited_table, _layer_table, _check_table],
+    [predictions_table, ranking_table, classes_table, moved_table, edited_table, layers_table, checks_table],
 )
 def test_of_no_rows_there_is_a_header(table: Callable[[list[Any]], Table], width: int) -> None:
     (header,) = printed(table([]), width)

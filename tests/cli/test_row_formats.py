@@ -99,7 +99,7 @@ def test_every_command_writes_every_format_and_continues_it(
             assert 0 <= float(rows[0]["accuracy"]) <= 1
     finished = nfn(command, *zoo, *common, "--resume")
     if format in RESUMABLE:
-        assert finished.code == 1 and "1 scored, 0 failed, 2 passed over (1 of them failed before)" in finished.err
+        assert finished.code == 1 and "1 scored, 0 failed, 2 skipped (1 of them failed before)" in finished.err
         assert [row["path"] for row in rows_of(out, format)] == [str(zoo[place]) for place in (0, 2, 1)]
     else:
         assert finished.code == 2 and "only csv, jsonl and parquet are continued" in finished.err

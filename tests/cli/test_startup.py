@@ -48,7 +48,7 @@ def test_help_names_every_command() -> None:
 )
 def test_heads_are_completed_by_name(typed: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(options, "shipped_heads", lambda: ["one", "other", "third"])
-    assert options.complete_head(typed) == names
+    assert options.heads_of()(typed) == names
 
 
 @pytest.mark.parametrize(

@@ -271,7 +271,7 @@ def test_an_interrupt_says_how_many_are_done_and_skip_existing_goes_on(
     finished = nfn(*command, tmp_path / "in", "-o", tmp_path / "out", "--format", "json", "--skip-existing")
     assert finished.code == 0 and len(json.loads(finished.out)) == 4 - done
     told = "1 file exists" if done == 1 else f"{done} files exist"
-    assert finished.err.splitlines()[0] == f"nfn: {told} already, passed over"
+    assert finished.err.splitlines()[0] == f"nfn: {told} already, skipped"
     after = contents(tmp_path / "out")
     assert sorted(after) == names and {name: after[name] for name in before} == before
     assert nfn(*command, tmp_path / "in", "-o", tmp_path / "out", "--skip-existing").code == 0
@@ -291,7 +291,7 @@ def test_an_interrupt_of_one_file_ends_at_once(
 @WRITING
 def test_skip_existing_and_overwrite_contradict_each_other(command: list[str], nfn: Nfn, tmp_path: Path) -> None:
     finished = nfn(*command, save(tmp_path / "a.pt"), "-o", tmp_path / "b.pt", "--skip-existing", "--overwrite")
-    assert finished.code == 2 and "--skip-existing: says another thing than --overwrite" in finished.err
+    assert finished.code == 2 and "--skip-existing: contradicts --overwrite" in finished.err
 
 
 # apply: several inputs, and many copies

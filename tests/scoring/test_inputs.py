@@ -141,3 +141,25 @@ def test_addresses_of_stores_are_listed_with_the_patterns() -> None:
         assert names("memory://test-inputs/bad/scaler.pt") == ["memory://test-inputs/bad/scaler.pt"]
     finally:
         store.rm("/test-inputs", recursive=True)
+
+
+def test_a_limit_counts_the_networks_of_packed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {"a": 3, "b": None, "c": 5, "d": 2}
+    monkeypatch.setattr(inputs, "population_of", counts.get)
+
+    def first(limit: int) -> tuple[list[str], dict[str, int]]:
+        cut: dict[str, int] = {}
+        return list(found(Inputs(list("abcd"), limit=limit), cut)), cut
+
+    assert first(2) == (["a"], {"a": 2})
+    assert first(4) == (["a", "b"], {})
+    assert first(6) == (["a", "b", "c"], {"c": 2})
+    assert first(100) == (list("abcd"), {})
+
+
+def test_a_file_that_cannot_be_read_counts_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(path: str) -> int:
+        raise CheckpointError(path, "a store that cannot be reached", "try again")
+
+    monkeypatch.setattr(inputs, "population_of", unreachable)
+    assert list(found(Inputs(["a", "b", "c"], limit=2))) == ["a", "b"]

@@ -85,7 +85,7 @@ def test_rows_made_with_the_same_are_continued_wherever_the_head_lies(
     (tmp_path / "else" / "a-relu" / "README.md").write_text("another card")
     again = ["--head", tmp_path / "else" / "a-relu", "--activation", "relu", "--batch-size", 3, "--unordered"]
     finished = nfn("predict-accuracy", a, b, "-o", out, "--resume", *again)
-    assert finished.code == 0 and "1 scored, 0 failed, 1 passed over" in finished.err
+    assert finished.code == 0 and "1 scored, 0 failed, 1 skipped" in finished.err
 
 
 def test_a_file_of_an_older_version_is_refused(nfn: Nfn, out: Path, shipped: Path, save: Callable[..., Path]) -> None:
@@ -140,8 +140,8 @@ def test_hash_scores_rows_without_one_again_and_rows_with_one_are_continued_so(
     a, b = save("a.safetensors"), save("b.safetensors", seed=1)
     assert nfn("predict-accuracy", a, "-o", out).code == 0
     finished = nfn("predict-accuracy", a, "-o", out, "--resume", "--hash")
-    assert finished.code == 0 and "passed over" not in finished.err  # one, and it was scored
+    assert finished.code == 0 and "skipped" not in finished.err  # one, and it was scored
     finished = nfn("predict-accuracy", a, b, "-o", out, "--resume")
-    assert "1 scored, 0 failed, 1 passed over" in finished.err
+    assert "1 scored, 0 failed, 1 skipped" in finished.err
     finished = nfn("predict-accuracy", a, b, "-o", out, "--resume", "--hash")
-    assert "0 scored, 0 failed, 2 passed over" in finished.err
+    assert "0 scored, 0 failed, 2 skipped" in finished.err

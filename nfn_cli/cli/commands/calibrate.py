@@ -2,74 +2,71 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
-import typer
-
 from nfn_cli.cli.failures import tell
+from nfn_cli.cli.head_work import MeasureOptions
 from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.named_folders import named_folders
 from nfn_cli.cli.options import (
-    ActivationOption,
-    Device,
-    DeviceOption,
-    HeadArgument,
-    QuietOption,
-    ReportFormat,
+    INPUT,
+    MEASURE,
+    HeadOutputOption,
+    OverwriteHeadOption,
+    PredictHead,
     refuse_existing,
 )
-from nfn_cli.cli.outsiders import named_folders
 from nfn_cli.cli.progress.bars import Progress
+from nfn_cli.cli.takes import option, takes
 from nfn_cli.folders import claimed
 
 if TYPE_CHECKING:
     from nfn_cli.learning import IntervalReport
 
 
+@takes
 def calibrate(
-    head: HeadArgument,
+    head: PredictHead,
     population: Annotated[
         list[str],
-        typer.Option(
-            metavar="NAME=DIR",
-            help="A folder of labelled networks that the head was not fitted to; repeat.",
-            show_default=False,
-        ),
+        option(INPUT, "A folder of labelled networks that the head was not fitted to; repeat.", metavar="NAME=DIR"),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the head to write.", show_default=False)],
-    target: Annotated[str, typer.Option(help="Column with the true accuracy.")] = "test_accuracy",
-    run_column: Annotated[str, typer.Option(help="Column with the training run.")] = "run",
-    seed: Annotated[int, typer.Option(min=0, help="Deals runs into the ten folds that measure.")] = 0,
-    activation: ActivationOption = None,
-    device: DeviceOption = Device.auto,
-    format: Annotated[ReportFormat, typer.Option(help="How the report is written.")] = ReportFormat.table,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a head that is there.")] = False,
-    quiet: QuietOption = False,
+    output: HeadOutputOption,
+    options: MeasureOptions,
+    target: Annotated[str, option(INPUT, "Column with the true accuracy.")] = "test_accuracy",
+    run_column: Annotated[str, option(INPUT, "Column with the training run.")] = "run",
+    seed: Annotated[int, option(MEASURE, "Deals runs into the ten folds that measure.", min=0)] = 0,
+    overwrite: OverwriteHeadOption = False,
 ) -> None:
-    """Set a head's interval anew, by networks of your own or of several populations, and measure it on each.
+    """Set a head's interval anew, by networks of your own.
 
-    Predictions and flags stay as they are. Coverage is measured on runs that the interval was not set by, and on each
-    population with an interval set by the others alone: what to expect of networks from elsewhere.
+    The interval is set by one or several populations, and measured on each. Predictions and flags stay as they are.
+    Coverage is measured on runs that the interval was not set by, and on each population with an interval set by the
+    others alone: what to expect of networks from elsewhere.
+
+    Examples:
+        nfn calibrate small-cnn-relu --population mine=runs -o my-head
+        nfn calibrate my-head --population a=zoo-a --population b=zoo-b -o wider
     """
     from nfn_cli.cli.tables.report import write_report
     from nfn_cli.learning import IntervalSettings, calibrate_head
     from nfn_cli.scoring.device import resolve_device
 
     folders = named_folders("--population", population)
-    refuse_existing(out, overwrite=overwrite)
+    refuse_existing(output, overwrite=overwrite)
     interrupt = told_interrupt(lambda: "nothing was written")
-    with claimed(out), interrupt, Progress(quiet=quiet, stage="reading") as progress:
+    with claimed(output), interrupt, Progress(quiet=options.quiet, stage="reading") as progress:
         report = calibrate_head(
             head,
             folders,
-            out,
-            IntervalSettings(seed, target, run_column, activation),
-            device=resolve_device(device.value),
+            output,
+            IntervalSettings(seed, target, run_column, options.activation),
+            device=resolve_device(options.device.value),
             on_population=lambda name: progress.stage(f"reading {name}"),
         )
-    write_report(report, _print, format)
-    if not quiet:
-        tell(f"head written to {out}")
+    write_report(report, _print, options.format)
+    if not options.quiet:
+        tell(f"head written to {output}")
 
 
 def _print(report: IntervalReport, stream: TextIO) -> None:

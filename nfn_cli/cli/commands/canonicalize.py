@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from enum import Enum
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import typer
-
-from nfn_cli.cli.destinations import (
-    Destination,
-    OutputOption,
-    SkipExistingOption,
-    check_element,
-    planned,
-    refuse_both,
-)
-from nfn_cli.cli.moving import MovedRow, check_config, keep_config, move_files, with_reading
-from nfn_cli.cli.normal_forms import chain_form, drawn_weights, traced_form
-from nfn_cli.cli.options import (
-    ActivationOption,
-    ChainOption,
-    EntryOption,
-    FormatOption,
-    InputShapeOption,
-    ModelOption,
-    OmegaOption,
-    OverwriteOption,
-    PoolOption,
-    PrefixOption,
-    QuietOption,
-    StrictOption,
-)
+from nfn_cli.cli.destinations import Destination, RewriteOptions, check_element, planned
+from nfn_cli.cli.moving import MovedRow, move_files, write_row
+from nfn_cli.cli.options import OUTPUT, ReadingOptions
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
-from nfn_cli.cli.telling import parsed_shape, told_by
+from nfn_cli.cli.takes import option, takes
 from nfn_cli.errors import UsageError
 
-if TYPE_CHECKING:
-    from nfn_cli.architectures.traced import NetworkTracer
-    from nfn_cli.symmetry.sources import AnyElement
+_FORM = "Normal form"
 
 
 class Scale(str, Enum):
@@ -52,72 +26,48 @@ class Scale(str, Enum):
     none = "none"
 
 
+@takes
 def canonicalize(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="IN", help="Checkpoints, or folders of them.", show_default=False)
-    ],
-    output: OutputOption,
+    options: RewriteOptions,
+    reading: ReadingOptions,
     scale: Annotated[
-        Scale,
-        typer.Option(help="unit: incoming norms of 1. balanced: least sum of squares. none: scales stay."),
+        Scale, option(_FORM, "unit: incoming norms of 1. balanced: least sum of squares. none: scales stay.")
     ] = Scale.unit,
-    sign: Annotated[bool, typer.Option("--sign/--no-sign", help="Normal signs, and phases of sines.")] = True,
-    permute: Annotated[bool, typer.Option("--permute/--no-permute", help="Normal order of neurons.")] = True,
-    save_element: Annotated[
-        Path | None, typer.Option(help="Save the group element that was applied.", show_default=False)
-    ] = None,
-    model: ModelOption = None,
-    input_shape: InputShapeOption = None,
-    activation: ActivationOption = None,
-    pool: PoolOption = None,
-    omega_0: OmegaOption = None,
-    chain: ChainOption = False,
-    prefix: PrefixOption = None,
-    entry: EntryOption = None,
-    strict: StrictOption = False,
+    sign: Annotated[bool, option(_FORM, "Normal signs, and phases of sines.", "--sign/--no-sign")] = True,
+    permute: Annotated[bool, option(_FORM, "Normal order of neurons.", "--permute/--no-permute")] = True,
+    save_element: Annotated[Path | None, option(OUTPUT, "Save the group element that was applied.")] = None,
     plot: PlotOption = None,
-    format: FormatOption = None,
-    overwrite: OverwriteOption = False,
-    skip_existing: SkipExistingOption = False,
-    quiet: QuietOption = False,
 ) -> None:
-    """Bring networks to the normal form of their orbit: the same function, and the same weights for the whole orbit.
+    """Bring networks to the normal form of their orbit.
 
-    Scales, signs and order of hidden neurons are settled layer by layer. The new file has the layout, names and dtype
-    of the old one; through a BatchNorm the group acts on its weight and bias. Of a network that is no chain the
-    smallest gap between neighbours in the order is shown: where rounding is as large, the form is not unique.
+    It computes the same function, and is the same for the whole orbit: scales, signs and order of hidden neurons are
+    settled layer by layer. The new file has the layout, names and dtype of the old one; through a BatchNorm the group
+    acts on its weight and bias. Of a network that is no chain the smallest gap between neighbours in the order is
+    shown: where rounding is as large, the form is not unique.
+
+    Examples:
+        nfn canonicalize model.safetensors -o normal.safetensors
+        nfn canonicalize runs/ -o normal/ --scale balanced
     """
-    refuse_both(skip_existing, overwrite)
-    if save_element is not None and (len(paths) > 1 or os.path.isdir(paths[0])):
+    options.check()
+    overwrite = options.overwrite
+    if save_element is not None and (len(options.paths) > 1 or os.path.isdir(options.paths[0])):
         raise UsageError("--save-element", "there is one element for each file", "give a single file")
-    plan = planned(paths, output)
-    if save_element is not None and not (skip_existing and os.path.exists(plan.destinations[0].target)):
+    plan = planned(options.paths, options.output)
+    done = options.skip_existing and os.path.exists(plan.destinations[0].target)
+    if save_element is not None and not done:
         check_element(save_element, overwrite=overwrite)
-    if plot is not None and not (skip_existing and os.path.exists(plan.destinations[0].target)):
-        check_plot(plot, paths, overwrite=overwrite)
-
-    told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
-
-    shape = parsed_shape(input_shape)
-
-    @lru_cache(maxsize=1)
-    def tracer() -> NetworkTracer:
-        from nfn_cli.architectures.traced import NetworkTracer
-
-        return NetworkTracer(model, shape)
+    if plot is not None and not done:
+        check_plot(plot, options.paths, overwrite=overwrite)
+    stated, tracer = reading.stated(), reading.tracer()
 
     def work(each: Destination) -> MovedRow:
-        from nfn_cli.checkpoints import rewrite_checkpoint
-        from nfn_cli.symmetry import Source
+        from nfn_cli.symmetry import NormalFormSettings
+        from nfn_cli.symmetry.any_form import drawn_weights, find_form
         from nfn_cli.symmetry.sources import read_any, transformed_by, write_element
 
-        source = read_any(each.source, told, tracer())
-        row = MovedRow(str(each.source), str(each.target))
-        element: AnyElement
-        if isinstance(source, Source):
-            element, row = chain_form(source, row, scale.value, sign=sign, permute=permute)
-        else:
-            element, row = traced_form(source, row, scale.value, sign=sign, permute=permute)
+        source = read_any(each.source, stated, tracer)
+        element, facts = find_form(source, NormalFormSettings(scale.value, sign, permute))
         moved = transformed_by(source, element)
         # Drawn before anything is written: a file that cannot be drawn leaves nothing behind.
         picture = None
@@ -128,16 +78,11 @@ def canonicalize(
                 for when, weight in (("before", before), ("after", after))
             ]
             picture = draw(panels, f"{each.source.name}: normal form", columns=2)
-        if plan.folder is not None:
-            check_config(source, each.target)
-        kept = rewrite_checkpoint(source.checkpoint, moved, each.target, overwrite=overwrite)
-        if plan.folder is not None:
-            keep_config(source, each.target)
+        row = write_row(plan, each, source, moved, overwrite=overwrite)
         if save_element is not None:
             write_element(source, element, save_element, overwrite=overwrite)
         if plot is not None and picture is not None:
             write_plot(plot, picture, overwrite=overwrite)
-        row = replace(row, rounding=moved.rounding, kept=", ".join(kept) or None)
-        return with_reading(row, source.reading)
+        return replace(row, **asdict(facts))
 
-    move_files(plan, work, format, overwrite=overwrite, skip_existing=skip_existing, quiet=quiet)
+    move_files(plan, work, options)

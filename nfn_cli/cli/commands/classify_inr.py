@@ -3,105 +3,55 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from nfn_cli.cli.options import OUTPUT, head_option
+from nfn_cli.cli.scoring_options import ScoreFormat, ScoringOptions
+from nfn_cli.cli.takes import option, takes
+from nfn_cli.shipped import CLASSIFY
 
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, OverwriteOption, QuietOption
-from nfn_cli.cli.scoring_options import (
-    BatchSizeOption,
-    Dtype,
-    DtypeOption,
-    Engine,
-    EngineOption,
-    ExcludeOption,
-    FromFileOption,
-    HashOption,
-    HeadOption,
-    IncludeOption,
-    JobsOption,
-    LimitOption,
-    OrderedOption,
-    OutputOption,
-    PathsArgument,
-    ResumeOption,
-    ScoreFormat,
-    ScoreFormatOption,
-    ScoringCall,
-    parsed_batch_size,
-)
+_PICTURES = "Pictures"
 
 
-def classify_inr(
-    paths: PathsArgument = None,
-    head: HeadOption = None,
-    top: Annotated[int, typer.Option(min=1, help="Tell the probabilities of so many classes.")] = 3,
-    device: DeviceOption = Device.auto,
-    activation: ActivationOption = None,
-    format: ScoreFormatOption = None,
-    output: OutputOption = None,
-    overwrite: OverwriteOption = False,
-    resume: ResumeOption = False,
-    hash: HashOption = False,
-    from_file: FromFileOption = None,
-    include: IncludeOption = None,
-    exclude: ExcludeOption = None,
-    limit: LimitOption = None,
-    jobs: JobsOption = None,
-    ordered: OrderedOption = True,
-    batch_size: BatchSizeOption = "auto",
-    dtype: DtypeOption = Dtype.float32,
-    engine: EngineOption = Engine.local,
+@dataclass(frozen=True, kw_only=True)
+class ClassifyOptions(ScoringOptions):
+    """What is shown of each network, and where."""
+
+    head: Annotated[str | None, head_option(CLASSIFY, help="the shipped one that fits")] = None
+    top: Annotated[int, option(OUTPUT, "Give the probabilities of so many classes.", min=1)] = 3
     render: Annotated[
         bool,
-        typer.Option("--render", help="Draw the pictures in the terminal as well; on stderr, where rows are no table."),
-    ] = False,
-    sheet: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.png", help="Draw the pictures on a contact sheet.", show_default=False),
-    ] = None,
+        option(_PICTURES, "Draw the pictures in the terminal as well; on stderr, where rows are no table.", "--render"),
+    ] = False
+    sheet: Annotated[Path | None, option(_PICTURES, "Draw the pictures on a contact sheet.", metavar="FILE.png")] = None
     labels: Annotated[
         Path | None,
-        typer.Option(
-            help="CSV with the true classes (file, label), for the pictures. [default: labels.csv beside the files]",
-            show_default=False,
+        option(
+            _PICTURES, "CSV with the true classes (file, label), for the pictures. [default: labels.csv beside them]"
         ),
-    ] = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Tell what implicit neural representations show, from their weights alone.
+    ] = None
+
+
+@takes
+def classify_inr(options: ClassifyOptions) -> None:
+    """Classify the pictures in INRs from their weights alone.
 
     One row an INR: the most probable class, its probability, the entropy of all classes' probabilities (0 bit: the head
     is sure), and the probabilities of the --top classes.
+
+    Examples:
+        nfn classify-inr inrs/ --output classes.csv
+        nfn classify-inr inrs/ --sheet classes.png
     """
     from nfn_cli.cli.class_pictures import ClassPictures, PictureOptions
     from nfn_cli.cli.scoring_run import run_scoring
     from nfn_cli.cli.tables.classes_table import classes_table
     from nfn_cli.scoring import ClassificationTask, ClassRow
 
-    call = ScoringCall(
-        paths=paths or [],
-        from_file=from_file,
-        include=include or [],
-        exclude=exclude or [],
-        limit=limit,
-        head=head,
-        activation=activation,
-        device=device.value,
-        dtype=dtype.value,
-        batch_size=parsed_batch_size(batch_size),
-        jobs=jobs,
-        ordered=ordered,
-        engine=engine.value,
-        format=format,
-        output=output,
-        overwrite=overwrite,
-        resume=resume,
-        hashed=hash,
-        quiet=quiet,
-    )
-    table = format is ScoreFormat.table or (format is None and sys.stdout.isatty())
-    pictures = PictureOptions(sheet, render, labels, activation, aside=output is None and not table)
-    shown = ClassPictures(pictures, overwrite=overwrite) if pictures.wanted else None
-    run_scoring(ClassificationTask(top), ClassRow, classes_table, call, shown)
+    table = options.format is ScoreFormat.table or (options.format is None and sys.stdout.isatty())
+    aside = options.output is None and not table
+    pictures = PictureOptions(options.sheet, options.render, options.labels, options.activation, aside)
+    shown = ClassPictures(pictures, overwrite=options.overwrite) if pictures.wanted else None
+    run_scoring(ClassificationTask(options.top), ClassRow, classes_table, options, shown)

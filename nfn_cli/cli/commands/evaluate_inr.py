@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from nfn_cli.cli.interrupts import told_interrupt
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, HeadArgument, QuietOption, ReportFormat
-from nfn_cli.cli.outsiders import OutsidersOption, parsed_outsiders
-from nfn_cli.cli.progress.bars import Progress
+from nfn_cli.cli.head_work import ClassLabels, Inrs, MeasureOptions, measure_head
+from nfn_cli.cli.named_folders import named_folders
+from nfn_cli.cli.options import INPUT, MEASURE, InrHead, LargestSeed, OodOption
+from nfn_cli.cli.takes import Hidden, option, takes
 from nfn_cli.errors import UsageError
+from nfn_cli.shipped import CLASSIFY, EDIT
 
 
 class InrSplit(str, Enum):
@@ -23,45 +21,44 @@ class InrSplit(str, Enum):
     all = "all"
 
 
+@takes
 def evaluate_inr(
-    head: HeadArgument,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A zoo of INRs.", show_default=False)],
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV with columns file, label and split. [default: labels.csv in the folder]", show_default=False
-        ),
+    head: InrHead,
+    data: Inrs,
+    options: MeasureOptions,
+    labels: ClassLabels = None,
+    split: Annotated[InrSplit, option(INPUT, "Networks that count, by the column split.")] = InrSplit.test,
+    limit: Annotated[
+        int | None,
+        option(INPUT, "Measure on this many networks, the first ones. [default: all]", min=1),
+        Hidden("--count"),
     ] = None,
-    split: Annotated[InrSplit, typer.Option(help="Networks that count, by the column split.")] = InrSplit.test,
-    count: Annotated[
-        int | None, typer.Option(min=1, help="Measure on this many networks, the first ones. [default: all]")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides the random group elements.")] = 0,
-    outsiders: OutsidersOption = None,
-    activation: ActivationOption = None,
-    device: DeviceOption = Device.auto,
-    format: Annotated[ReportFormat, typer.Option(help="How the report is written.")] = ReportFormat.table,
-    quiet: QuietOption = False,
+    seed: Annotated[int, option(MEASURE, "Decides the random group elements.", min=0, max=LargestSeed)] = 0,
+    ood: OodOption = None,
 ) -> None:
-    """Measure a head that classifies INRs, or one that edits them.
+    """Measure a head that classifies or edits INRs.
 
-    One that classifies, on networks as they are and moved by random permutations, signs and phases. One that edits, by
-    the mean squared error of what its networks show, and by how far editing and moving are from commuting.
+    One that classifies, on networks as they are and transformed by random permutations, signs and phases. One that
+    edits, by the mean squared error of what its networks show, and by how far editing and acting are from commuting.
+
+    Examples:
+        nfn evaluate-inr inr-mnist inrs
+        nfn evaluate-inr my-editor inrs --limit 500
     """
     from nfn_cli.cli.tables.class_report import print_class_report
     from nfn_cli.cli.tables.edit_report import print_edit_report
-    from nfn_cli.cli.tables.report import write_report
     from nfn_cli.learning import EvaluateSettings, evaluate_head
     from nfn_cli.nn import task_of_head
-    from nfn_cli.scoring.device import resolve_device
 
-    others, editing = parsed_outsiders(outsiders), task_of_head(head) == "edit-inr"
+    others, editing = named_folders("--ood", ood), task_of_head(head) == EDIT
     if editing and others:
         raise UsageError("--ood", f"{head} edits, and flags no networks", "leave it out")
     settings = EvaluateSettings(
-        split=split.value, count=count, seed=seed, activation=activation, out_of_distribution=others
+        split=split.value, count=limit, seed=seed, activation=options.activation, out_of_distribution=others
     )
-    task = "edit-inr" if editing else "classify-inr"
-    with told_interrupt(lambda: "nothing was written"), Progress(quiet=quiet, stage="reading") as progress:
-        report = evaluate_head(head, data, labels, settings, resolve_device(device.value), progress.stage, task=task)
-    write_report(report, print_edit_report if editing else print_class_report, format)
+    task = EDIT if editing else CLASSIFY
+    measure_head(
+        options,
+        lambda on_stage, device: evaluate_head(head, data, labels, settings, device, on_stage, task=task),
+        print_edit_report if editing else print_class_report,
+    )

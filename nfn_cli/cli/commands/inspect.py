@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from nfn_cli.cli.failures import leave_with
 from nfn_cli.cli.interrupts import told_interrupt
-from nfn_cli.cli.options import (
-    ActivationOption,
-    ChainOption,
-    EntryOption,
-    Format,
-    InputShapeOption,
-    ModelOption,
-    OmegaOption,
-    PoolOption,
-    PrefixOption,
-    QuietOption,
-    StrictOption,
-)
+from nfn_cli.cli.options import OUTPUT, Checkpoints, FormatOption, QuietOption, ReadingOptions
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
 from nfn_cli.cli.progress.bars import Progress
-from nfn_cli.cli.telling import parsed_shape, told_by
+from nfn_cli.cli.takes import option, takes
 from nfn_cli.errors import ArchitectureError, NfnError
 from nfn_cli.threads import numbers_in, threads_for
 
@@ -37,49 +22,33 @@ if TYPE_CHECKING:
     from nfn_cli.cli.tables.tensor_table import ShownTensors
 
 
-class InspectFormat(str, Enum):
-    """How the facts are written."""
-
-    table = "table"
-    json = "json"
-
-
+@takes
 def inspect_checkpoints(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="CKPT", help="Checkpoints, or folders of them.", show_default=False)
-    ],
-    model: ModelOption = None,
-    input_shape: InputShapeOption = None,
+    paths: Checkpoints,
+    reading: ReadingOptions,
     prove: Annotated[
         bool,
-        typer.Option(
+        option(
+            "Proof",
+            "Run the network on random weights, in float64, before and after every part of its group.",
             "--prove",
-            help="Run the network on random weights, in float64, before and after every part of its group.",
         ),
     ] = False,
-    activation: ActivationOption = None,
-    pool: PoolOption = None,
-    omega_0: OmegaOption = None,
-    chain: ChainOption = False,
-    prefix: PrefixOption = None,
-    entry: EntryOption = None,
-    strict: StrictOption = False,
     tensors: Annotated[
         bool,
-        typer.Option(
+        option(
+            OUTPUT,
+            "Show every tensor too: shape, dtype, zeros, norm, NaN and Inf. In a pipe, one line a tensor instead of one"
+            " a layer; in JSON, under `tensors`.",
             "--tensors",
-            help="Show every tensor too: shape, dtype, zeros, norm, NaN and Inf. In a pipe, one line a tensor instead "
-            "of one a layer; in JSON, under `tensors`.",
         ),
     ] = False,
     plot: PlotOption = None,
-    format: Annotated[
-        InspectFormat | None, typer.Option(help="A table on a terminal, else plain lines.", show_default=False)
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture that is there.")] = False,
+    format: FormatOption = None,
+    overwrite: Annotated[bool, option(OUTPUT, "Replace the picture that is there.", "--overwrite")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Show what a network is made of, which symmetries it has, and which heads read it.
+    """Show layers, symmetries, and which heads read a network.
 
     For each checkpoint: layers, activation, the group that acts on each layer's neurons, the dimension of its orbit,
     how far its scales are from balance, dead and duplicate neurons. In a pipe, one line a layer.
@@ -88,8 +57,11 @@ def inspect_checkpoints(
     heads in heads, repeated layers once. In a pipe, one line a part. --prove runs it.
 
     Where a file opens and no network is read of it, the table and JSON show its tensors, and why.
+
+    Examples:
+        nfn inspect model.safetensors
+        nfn inspect runs/ --activation relu --format json
     """
-    from nfn_cli.architectures.traced import NetworkTracer
     from nfn_cli.checkpoints import find_checkpoints
     from nfn_cli.cli.inspections import AnyInspected, traced_row, write_all
     from nfn_cli.cli.tables.inspection_table import Inspected
@@ -107,14 +79,14 @@ def inspect_checkpoints(
         for name, config in shipped_heads_of(task).items()
     }
     found = find_checkpoints(paths)
-    told = told_by(activation, pool, omega_0, chain, prefix, entry, strict)
+    told = reading.stated()
     # The lines of a pipe are layers: of a file without any they have the error alone.
     opening = tensors or format is not None or sys.stdout.isatty()
 
     def chains(read: tuple[Checkpoint, ReadNetwork]) -> int:
         return len(read[1].weights.architecture.starts)
 
-    tracer = NetworkTracer(model, parsed_shape(input_shape), gauges=True)
+    tracer = reading.tracer(gauges=True)
 
     def inspected(path: Path) -> AnyInspected:
         """A function, so that nothing of a file is in memory when the next one is read."""
@@ -145,7 +117,7 @@ def inspect_checkpoints(
                     rows.append(inspected(path))
             except NfnError as error:  # of the picture
                 rows.append(Inspected(str(path), error=str(error)))
-    write_all(rows, Format(format.value) if format else None, sys.stdout, by_tensor=tensors)
+    write_all(rows, format, sys.stdout, by_tensor=tensors)
     leave_with(rows)
 
 

@@ -10,23 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from nfn_cli.cli.options import ActivationOption, Device, DeviceOption, Format, QuietOption
-from nfn_cli.cli.scoring_options import (
-    BatchSizeOption,
-    Dtype,
-    DtypeOption,
-    Engine,
-    EngineOption,
-    ExcludeOption,
-    FromFileOption,
-    HeadOption,
-    IncludeOption,
-    JobsOption,
-    LimitOption,
-    PathsArgument,
-    ScoringCall,
-    parsed_batch_size,
-)
+from nfn_cli.cli.options import OUTPUT, Format
+from nfn_cli.cli.scoring_options import SourceOptions
+from nfn_cli.cli.takes import Hidden, option, takes
 from nfn_cli.phrases import escaped
 
 if TYPE_CHECKING:
@@ -43,62 +29,36 @@ else:
     RankFormat.__doc__ = "How the ranking is written."
 
 
+@takes
 def rank(
-    paths: PathsArgument = None,
-    top: Annotated[int | None, typer.Option(min=1, help="The best so many.", show_default=False)] = None,
+    options: SourceOptions,
+    top: Annotated[int | None, option(OUTPUT, "The best so many.", min=1)] = None,
     in_distribution: Annotated[
-        bool, typer.Option("--in-population", help="Leave out networks unlike those the head was trained on.")
+        bool,
+        option(OUTPUT, "Leave out networks unlike those the head was trained on.", "--in-distribution"),
+        Hidden("--in-population"),
     ] = False,
-    head: HeadOption = None,
-    device: DeviceOption = Device.auto,
-    activation: ActivationOption = None,
     format: Annotated[
         RankFormat | None,
-        typer.Option(
-            help="A table on a terminal, else plain lines; path: names alone; path0: names ended by NUL, for xargs -0.",
-            show_default=False,
+        option(
+            OUTPUT,
+            "A table on a terminal, else plain lines; path: names alone; path0: names ended by NUL, for xargs -0.",
         ),
     ] = None,
-    from_file: FromFileOption = None,
-    include: IncludeOption = None,
-    exclude: ExcludeOption = None,
-    limit: LimitOption = None,
-    jobs: JobsOption = None,
-    batch_size: BatchSizeOption = "auto",
-    dtype: DtypeOption = Dtype.float32,
-    engine: EngineOption = Engine.local,
-    quiet: QuietOption = False,
 ) -> None:
-    """Sort trained networks by how well they generalise, as predicted from their weights alone; the best first.
+    """Sort networks by predicted accuracy, the best first.
 
     Networks of equal accuracy are sorted by the low end of their interval, then by name. Files that cannot be scored
-    are told on stderr and left out.
+    are named on stderr and left out.
+
+    Examples:
+        nfn rank runs/ --top 10
+        nfn rank runs/ --top 10 --format path0 | xargs -0 cp -t best
     """
     from nfn_cli.cli.interrupts import Stop, told_interrupt
-    from nfn_cli.cli.scoring_run import listed, put_through, settings_of
+    from nfn_cli.cli.scoring_run import listed, put_through
     from nfn_cli.scoring import AccuracyTask, Ranking
 
-    call = ScoringCall(
-        paths=paths or [],
-        from_file=from_file,
-        include=include or [],
-        exclude=exclude or [],
-        limit=limit,
-        head=head,
-        activation=activation,
-        device=device.value,
-        dtype=dtype.value,
-        batch_size=parsed_batch_size(batch_size),
-        jobs=jobs,
-        ordered=False,
-        engine=engine.value,
-        format=None,
-        output=None,
-        overwrite=False,
-        resume=False,
-        hashed=False,
-        quiet=quiet,
-    )
     ranking = Ranking(top, in_distribution=in_distribution)
 
     def take(rows: Sequence[Scored[Any]]) -> None:
@@ -106,9 +66,9 @@ def rank(
 
     stop = Stop()  # nobody asks it: the best of a part would not be the best, so Ctrl-C ends at once
     with told_interrupt(lambda: "nothing was ranked"):
-        ended = put_through(AccuracyTask(), call, settings_of(call), *listed(call, stop), take, stop)
+        ended = put_through(AccuracyTask(), options, options.settings(), listed(options, stop), take, stop)
     _write(ranking.rows(), format)
-    ended.tell(quiet=quiet)
+    ended.tell(quiet=options.quiet)
     if code := ended.exit_code():
         raise typer.Exit(code)
 

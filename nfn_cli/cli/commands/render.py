@@ -11,8 +11,10 @@ import typer
 
 from nfn_cli.cli.failures import failure_lines, tell
 from nfn_cli.cli.interrupts import told_interrupt
-from nfn_cli.cli.options import ActivationOption, OverwriteOption, QuietOption, refuse_existing
+from nfn_cli.cli.options import INPUT, OUTPUT, ActivationOption, OverwriteOption, QuietOption, refuse_existing
 from nfn_cli.cli.progress.bars import Progress
+from nfn_cli.cli.sizes import parsed_size
+from nfn_cli.cli.takes import Hidden, TwoNumbers, argument, option, takes
 from nfn_cli.errors import CheckpointError, NfnError, UsageError
 from nfn_cli.phrases import assumption
 
@@ -24,6 +26,8 @@ _ASSUMED = {
     "omega_0": ("omega_0 30", "omega_0 in a file beside it"),
     "value_range": ("black at -1 and white at 1", "--value-range"),
 }
+_PICTURE = "Picture"
+_LARGEST_SIDE = 999_999  # `require_size` says what fits
 _MOST_NETWORKS = 10_000
 _MOST_IN_TERMINAL = 64
 _LIMIT_HELP = (
@@ -32,40 +36,42 @@ _LIMIT_HELP = (
 )
 
 
+@takes
 def render(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="INR", help="INRs, folders of them, or packed files of a zoo.", show_default=False),
-    ],
+    paths: Annotated[list[Path], argument("PATH", "INRs, folders of them, or packed files of a zoo.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE.png", help="PNG to write; without it, draw in the terminal."),
+        option(OUTPUT, "PNG to write; without it, draw in the terminal.", "--output", "-o", metavar="FILE.png"),
+        Hidden("--out"),
     ] = None,
     size: Annotated[
-        tuple[int, int], typer.Option(metavar="H W", help="Height and width at which the networks are asked.")
-    ] = (28, 28),
-    scale: Annotated[int, typer.Option(min=1, max=64, help="Enlarge every pixel of a PNG so many times.")] = 1,
-    columns: Annotated[
-        int | None, typer.Option(min=1, help="Pictures in a row. [default: about square]", show_default=False)
-    ] = None,
-    captions: Annotated[bool, typer.Option("--captions/--no-captions", help="File names below the pictures.")] = False,
+        str, option(_PICTURE, "Height and width at which the networks are asked.", metavar="HxW"), TwoNumbers()
+    ] = "28x28",
+    scale: Annotated[int, option(_PICTURE, "Enlarge every pixel of a PNG so many times.", min=1, max=64)] = 1,
+    columns: Annotated[int | None, option(_PICTURE, "Pictures in a row. [default: about square]", min=1)] = None,
+    captions: Annotated[bool, option(_PICTURE, "File names below the pictures.", "--captions/--no-captions")] = False,
     value_range: Annotated[
         tuple[float, float] | None,
-        typer.Option(metavar="LOW HIGH", help="What is black and what is white, over what the files say."),
+        option(INPUT, "What is black and what is white, over what the files say.", metavar="LOW HIGH"),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help=_LIMIT_HELP, show_default=False)] = None,
+    limit: Annotated[int | None, option(INPUT, _LIMIT_HELP, min=1)] = None,
     activation: ActivationOption = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw the pictures that implicit neural representations hold, at any resolution.
+    """Draw the pictures in INRs, at any resolution.
 
     One network gives its picture, several a sheet. One output is gray, three are red, green and blue.
+
+    Examples:
+        nfn render digit.safetensors
+        nfn render inrs/ --size 64x64 --limit 100 -o sheet.png
     """
     from nfn_cli.checkpoints import find_checkpoints, require_writable
     from nfn_cli.pictures import DrawSettings, drawn, gathered, require_pillow, require_size
 
-    require_size(*size)
+    height, width = parsed_size("--size", size, most=_LARGEST_SIDE)
+    require_size(height, width)
     if value_range is not None and not (value_range[0] != value_range[1] and all(map(math.isfinite, value_range))):
         cause = "{:g} {:g} is no range".format(*value_range)
         raise UsageError("--value-range", cause, "give two different numbers, such as -1 1")
@@ -87,7 +93,7 @@ def render(
     def on_assumed(path: Path, what: Assumed) -> None:
         assumed[what] += 1
 
-    settings = DrawSettings(*size, value_range, activation, most + 1)
+    settings = DrawSettings(height, width, value_range, activation, most + 1)
     with told_interrupt(lambda: "nothing was drawn"), Progress(quiet=quiet, stage="looking for files") as progress:
         files = progress.each("reading", find_checkpoints(paths))
         pictures = gathered(drawn(files, settings, on_error=on_error, on_assumed=on_assumed))

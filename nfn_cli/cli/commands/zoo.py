@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import time
 from enum import Enum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nfn_cli.cli.command import Command
 from nfn_cli.cli.commands.zoo_import import imports
 from nfn_cli.cli.commands.zoo_inr import inr
 from nfn_cli.cli.failures import tell
-from nfn_cli.cli.options import Device, DeviceOption, QuietOption
+from nfn_cli.cli.options import FIT, INPUT
+from nfn_cli.cli.program import Group
 from nfn_cli.cli.progress.zoo_progress import zoo_progress
+from nfn_cli.cli.takes import option, takes
+from nfn_cli.cli.zoo_options import ZooOptions
 
-zoo = typer.Typer(help="Make populations of trained networks, to fit and measure heads on.", no_args_is_help=True)
-zoo.add_typer(imports, name="import")
-zoo.command()(inr)
+zoo = typer.Typer(cls=Group, no_args_is_help=True)
 
 
 @zoo.callback()
 def _zoo() -> None:
-    """Make populations of trained networks, to fit and measure heads on."""
+    """Make populations of networks for heads to learn from.
+
+    Examples:
+        nfn zoo cnn --data digits --activation relu --count 64 -o zoo
+        nfn zoo inr --data digits --count 1400 --test-count 300 --packed -o inrs
+    """
 
 
 class ZooActivation(str, Enum):
@@ -48,81 +53,73 @@ class Precision(str, Enum):
     bfloat16 = "bfloat16"
 
 
-@zoo.command()
+@zoo.command(cls=Command)
+@takes
 def cnn(
-    data: Annotated[
-        str,
-        typer.Option(help="An .npz archive (x_train, y_train, x_test, y_test), digits, mnist, cifar10, ..."),
-    ],
-    activation: Annotated[ZooActivation, typer.Option(help="Activation of all networks.")],
-    count: Annotated[int, typer.Option(min=1, help="Number of training runs.")],
-    out: Annotated[Path, typer.Option(help="Folder of the zoo; an unfinished one is continued.")],
-    seed: Annotated[int, typer.Option(help="Decides every run's hyperparameters and weights.")] = 0,
-    epochs: Annotated[
-        list[int] | None,
-        typer.Option(min=1, help="Save after this epoch; repeat. [default: 1 2 4 8]", show_default=False),
-    ] = None,
-    width: Annotated[int, typer.Option(min=1, help="Channels of every convolution.")] = 16,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a step and network.")] = 64,
+    options: ZooOptions,
+    activation: Annotated[ZooActivation, option(FIT, "Activation of all networks.")],
+    count: Annotated[int, option(INPUT, "Number of training runs.", min=1)],
+    seed: Annotated[int, option(FIT, "Decides every run's hyperparameters and weights.")] = 0,
+    epochs: Annotated[list[int] | None, option(FIT, "Save after this epoch; repeat. [default: 1 2 4 8]", min=1)] = None,
+    width: Annotated[int, option(FIT, "Channels of every convolution.", min=1)] = 16,
+    batch_size: Annotated[int, option(FIT, "Images a step and network.", min=1)] = 64,
     schedule: Annotated[
-        Schedule, typer.Option(help="The learning rate over a run; the recipe holds it constant.")
+        Schedule, option(FIT, "The learning rate over a run; the recipe holds it constant.")
     ] = Schedule.constant,
-    images: Annotated[int | None, typer.Option(min=1, help="Use this many training images.")] = None,
-    packed: Annotated[bool, typer.Option("--packed", help="Many checkpoints a file, along a population axis.")] = False,
+    images: Annotated[int | None, option(INPUT, "Use this many training images.", min=1)] = None,
     precision: Annotated[
-        Precision, typer.Option(help="auto is bfloat16 where the processor computes in it.")
+        Precision, option(FIT, "auto is bfloat16 where the processor computes in it.")
     ] = Precision.auto,
-    device: DeviceOption = Device.auto,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes on a CPU. [default: one a core]", show_default=False)
-    ] = None,
-    group_size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Networks trained side by side. [default: what suits the device]", show_default=False),
-    ] = None,
-    quiet: QuietOption = False,
 ) -> None:
-    """Train small CNNs by the recipe of the Small CNN Zoo (Unterthiner et al. 2020), many at once.
+    """Train small CNNs by the recipe of the Small CNN Zoo.
 
-    Three 3x3 convolutions of 16 channels (or --width) with stride 2, global average pooling and a linear layer, with
-    hyperparameters drawn anew for every run. Writes checkpoints and labels.csv, and continues where a stopped sitting
-    ended.
+    The recipe is that of Unterthiner et al. 2020: three 3x3 convolutions of 16 channels (or --width) with stride 2,
+    global average pooling and a linear layer, with hyperparameters drawn anew for every run; many are trained at once.
+    Writes checkpoints and labels.csv, and continues where a stopped run of the command ended.
+
+    Examples:
+        nfn zoo cnn --data digits --activation relu --count 64 -o zoo
+        nfn zoo cnn --data cifar10 --activation tanh --count 2000 --packed -o zoo
     """
     from nfn_cli.precision import fastest_precision
     from nfn_cli.scoring.device import resolve_device
     from nfn_cli.zoo import ZooSettings, generate_zoo
 
-    resolved = resolve_device(device.value)
+    resolved = resolve_device(options.device.value)
     settings = ZooSettings(
-        data=data,
+        data=options.data,
         activation=activation.value,
         count=count,
         seed=seed,
         epochs=tuple(sorted(set(epochs or (1, 2, 4, 8)))),
         batch_size=batch_size,
         image_limit=images,
-        packed=packed,
+        packed=options.packed,
         precision=fastest_precision(resolved) if precision is Precision.auto else precision.value,
         width=width,
         schedule=schedule.value,
     )
     started = time.monotonic()
-    with zoo_progress(out, "training", "runs", "samples", quiet=quiet) as progress:
+    with zoo_progress(options.output, "training", "runs", "samples", quiet=options.quiet) as progress:
         report = generate_zoo(
-            out,
+            options.output,
             settings,
             device=resolved,
-            workers=workers or os.cpu_count() or 1,
-            group_size=group_size,
+            workers=options.processes,
+            group_size=options.group_size,
             on_start=progress.start,
             on_steps=progress.steps,
             on_runs=progress.things,
         )
-    if quiet:
+    if options.quiet:
         return
     seconds = time.monotonic() - started
     tell(
-        f"{out}: {report.networks} checkpoints of {report.trained + report.found} runs"
+        f"{options.output}: {report.networks} checkpoints of {report.trained + report.found} runs"
         f" ({report.trained} trained now, {report.found} found, {report.diverged} diverged) in {seconds:.0f} s,"
         f" {report.steps / seconds:,.0f} network-samples/s"
     )
+
+
+zoo.command(cls=Command)(inr)
+zoo.add_typer(imports, name="import")

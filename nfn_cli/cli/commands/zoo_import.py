@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import isfinite
 from pathlib import Path
@@ -11,20 +11,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nfn_cli.cli.command import Command
 from nfn_cli.cli.failures import failure_lines, tell
-from nfn_cli.cli.options import QuietOption
+from nfn_cli.cli.options import INPUT, OUTPUT, READING, QuietOption
+from nfn_cli.cli.program import Group
 from nfn_cli.cli.progress.zoo_progress import import_progress
+from nfn_cli.cli.takes import Hidden, argument, option, takes
 from nfn_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from nfn_cli.zoo import ImportReport
 
-imports = typer.Typer(help="Turn published zoos into packed ones.", no_args_is_help=True)
+imports = typer.Typer(cls=Group, no_args_is_help=True)
 
 
 @imports.callback()
 def _imports() -> None:
-    """Turn published zoos into packed ones, which `nfn train` and `nfn train-inr` and their like read."""
+    """Turn published zoos into packed ones.
+
+    Those are what `nfn train` and `nfn train-inr` and their like read.
+
+    Examples:
+        nfn zoo import small-cnn-zoo cifar10 --activation relu --last-step -o zoo
+        nfn zoo import siren siren_cifar_wts -o inrs
+    """
 
 
 class Places(str, Enum):
@@ -34,82 +44,90 @@ class Places(str, Enum):
     column_first = "column-first"
 
 
-FolderArgument = Annotated[
-    Path, typer.Argument(metavar="DIR", help="The zoo as downloaded and unpacked.", show_default=False)
-]
-OutOption = Annotated[Path, typer.Option(help="Folder of the zoo to write, new or empty.")]
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """What every import asks for."""
+
+    folder: Annotated[Path, argument("DIR", "The zoo as downloaded and unpacked.")]
+    output: Annotated[
+        Path, option(OUTPUT, "Folder of the zoo to write, new or empty.", "--output", "-o"), Hidden("--out")
+    ]
+    count: Annotated[int | None, option(INPUT, "This many training runs (or pictures), drawn at random.", min=1)] = None
+    seed: Annotated[int, option(INPUT, "Decides which ones --count draws.")] = 0
+    quiet: QuietOption = False
+
+
 ActivationChoice = Annotated[
-    str | None, typer.Option(help="Only networks of this activation; needed where there are several.")
+    str | None, option(INPUT, "Only networks of this activation; needed where there are several.")
 ]
-CountOption = Annotated[int | None, typer.Option(min=1, help="This many training runs, drawn at random.")]
-SeedOption = Annotated[int, typer.Option(help="Decides which runs --count draws.")]
 
 
-@imports.command("small-cnn-zoo")
+@imports.command("small-cnn-zoo", cls=Command)
+@takes
 def small_cnn_zoo(
-    folder: FolderArgument,
-    out: OutOption,
+    options: ImportOptions,
     activation: ActivationChoice = None,
     step: Annotated[
-        list[int] | None,
-        typer.Option(min=0, help="Only networks of this step (epoch); repeat. [default: all]", show_default=False),
+        list[int] | None, option(INPUT, "Only networks of this step (epoch); repeat. [default: all]", min=0)
     ] = None,
-    last_step: Annotated[bool, typer.Option("--last-step", help="Only the last network of each run.")] = False,
-    count: CountOption = None,
-    seed: SeedOption = 0,
-    quiet: QuietOption = False,
+    last_step: Annotated[bool, option(INPUT, "Only the last network of each run.", "--last-step")] = False,
 ) -> None:
-    """Import the Small CNN Zoo: weights.npy, layout.csv and metrics.csv.gz.
+    """Import the Small CNN Zoo of Unterthiner et al. 2020.
 
-    That of Unterthiner et al. 2020, one data set at a time; its steps are epochs. Weights go from TensorFlow's order of
-    axes to PyTorch's. Networks that are not finite are dropped and counted.
+    It reads weights.npy, layout.csv and metrics.csv.gz, one data set at a time; steps are epochs. Weights go from
+    TensorFlow's order of axes to PyTorch's. Networks that are not finite are dropped and counted.
+
+    Examples:
+        nfn zoo import small-cnn-zoo cifar10 --activation relu --last-step -o zoo
+        nfn zoo import small-cnn-zoo mnist --activation tanh --count 500 -o zoo
     """
     from nfn_cli.zoo import Selection, import_small_cnn_zoo
 
     _refuse_both(step, last_step, "--step")
-    selection = Selection(activation, tuple(sorted(set(step or ()))), last_step, count, seed)
-    with import_progress(out, "networks", quiet=quiet) as progress:
-        report = import_small_cnn_zoo(folder, out, selection, on_start=progress.start, on_networks=progress.steps)
-    if not quiet:
-        _tell(out, report)
+    selection = Selection(activation, tuple(sorted(set(step or ()))), last_step, options.count, options.seed)
+    with import_progress(options.output, "networks", quiet=options.quiet) as progress:
+        report = import_small_cnn_zoo(
+            options.folder, options.output, selection, on_start=progress.start, on_networks=progress.steps
+        )
+    if not options.quiet:
+        _tell(options.output, report)
 
 
-@imports.command("model-zoo")
+@imports.command("model-zoo", cls=Command)
+@takes
 def model_zoo(
-    folder: FolderArgument,
-    out: OutOption,
+    options: ImportOptions,
     activation: ActivationChoice = None,
     epoch: Annotated[
-        list[int] | None,
-        typer.Option(min=0, help="Only networks of this epoch; repeat. [default: all]", show_default=False),
+        list[int] | None, option(INPUT, "Only networks of this epoch; repeat. [default: all]", min=0)
     ] = None,
-    last_epoch: Annotated[bool, typer.Option("--last-epoch", help="Only the last network of each trial.")] = False,
+    last_epoch: Annotated[bool, option(INPUT, "Only the last network of each trial.", "--last-epoch")] = False,
     where: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            INPUT,
+            "Only trials whose params.json says so, such as model::type=CNN; repeat.",
             metavar="KEY=VALUE",
-            help="Only trials whose params.json says so, such as model::type=CNN; repeat.",
-            show_default=False,
         ),
     ] = None,
-    count: CountOption = None,
-    seed: SeedOption = 0,
-    quiet: QuietOption = False,
 ) -> None:
-    """Import a model zoo: a folder of Ray Tune trials.
+    """Import a zoo of Ray Tune trials (Schürholt et al. 2022).
 
-    As published by Schürholt et al. 2022 (modelzoos.cc). Each trial has params.json, result.json and its checkpoints.
-    Trials that cannot be read are skipped and named, and the exit code is then 1; networks that are not finite are
-    dropped and counted.
+    As published on modelzoos.cc: each trial has params.json, result.json and its checkpoints. Trials that cannot be
+    read are skipped and named, and the exit code is then 1; networks that are not finite are dropped and counted.
+
+    Examples:
+        nfn zoo import model-zoo tune_zoo_mnist_uniform --last-epoch -o zoo
+        nfn zoo import model-zoo trials --where model::type=CNN -o zoo
     """
     from nfn_cli.zoo import Selection, import_model_zoo
 
     _refuse_both(epoch, last_epoch, "--epoch")
-    selection = Selection(activation, tuple(sorted(set(epoch or ()))), last_epoch, count, seed)
-    with import_progress(out, "trials", quiet=quiet) as progress:
+    selection = Selection(activation, tuple(sorted(set(epoch or ()))), last_epoch, options.count, options.seed)
+    with import_progress(options.output, "trials", quiet=options.quiet) as progress:
         report = import_model_zoo(
-            folder,
-            out,
+            options.folder,
+            options.output,
             selection,
             _conditions(where or ()),
             on_start=progress.start,
@@ -117,63 +135,54 @@ def model_zoo(
         )
     for line in failure_lines((line.partition(": ")[0], line) for line in report.skipped):
         tell(line)
-    if not quiet:
-        _tell(out, report)
+    if not options.quiet:
+        _tell(options.output, report)
     if report.skipped:
         raise typer.Exit(1)
 
 
-@imports.command("siren")
+@imports.command("siren", cls=Command)
+@takes
 def siren(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The set as downloaded and unpacked.", show_default=False)
-    ],
-    out: OutOption,
+    options: ImportOptions,
     split: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A split file (JSON): only what it lists, divided and labelled as it says."),
+        option(INPUT, "A split file (JSON): only what it lists, divided and labelled as it says.", metavar="FILE"),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Name of the set, such as mnist or randinit_smaller; needed where DIR holds several."),
+        option(INPUT, "Name of the set, such as mnist or randinit_smaller; needed where DIR holds several."),
     ] = None,
-    fits: Annotated[
-        int | None,
-        typer.Option(min=1, help="At most so many fits to one picture. [default: all]", show_default=False),
-    ] = None,
+    fits: Annotated[int | None, option(INPUT, "At most so many fits to one picture. [default: all]", min=1)] = None,
     test_from: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="The files net<N>.pth from this N on are the test part. [default: 50000]", show_default=False
-        ),
+        option(INPUT, "The files net<N>.pth from this N on are the test part. [default: 50000]", min=0),
     ] = None,
     omega_0: Annotated[
         float | None,
-        typer.Option(
-            min=1e-3, max=1e4, help="Frequency of the sines. [default: as the files say, else 30]", show_default=False
-        ),
+        option(READING, "Frequency of the sines. [default: as the files say, else 30]", min=1e-3, max=1e4),
     ] = None,
     value_range: Annotated[
         tuple[float, float] | None,
-        typer.Option(
+        option(
+            READING,
+            "What the networks give for black and white. [default: as the set has it]",
             metavar="LOW HIGH",
-            help="What the networks give for black and white. [default: as the set has it]",
-            show_default=False,
         ),
     ] = None,
     places: Annotated[
-        Places | None,
-        typer.Option(help="Order of the networks' inputs. [default: as the set has it]", show_default=False),
+        Places | None, option(READING, "Order of the networks' inputs. [default: as the set has it]")
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="This many pictures, drawn at random.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides which pictures --count draws.")] = 0,
-    quiet: QuietOption = False,
 ) -> None:
     """Import a published set of SIRENs, for nfn train-inr.
 
     Either folders of one class each (randinit_smaller_7s/net123.pth, Zhou et al. 2023), or of one network each
     (mnist_png_training_7_123/checkpoints/model_final.pth, Navon et al. 2023). The networks come to take (row, column).
     Files that cannot be read are skipped and named, and the exit code is then 1.
+
+    Examples:
+        nfn zoo import siren siren_cifar_wts -o inrs
+        nfn zoo import siren mnist-inrs --split mnist_splits.json -o inrs
     """
     from nfn_cli.zoo import InrSelection, import_sirens
 
@@ -186,8 +195,8 @@ def siren(
     selection = InrSelection(
         split_file=split,
         data=data,
-        count=count,
-        seed=seed,
+        count=options.count,
+        seed=options.seed,
         fits=fits,
         omega_0=omega_0,
         value_range=value_range,
@@ -195,14 +204,16 @@ def siren(
     )
     if test_from is not None:
         selection = replace(selection, test_from=test_from)
-    with import_progress(out, "networks", quiet=quiet) as progress:
-        report = import_sirens(folder, out, selection, on_start=progress.start, on_networks=progress.steps)
+    with import_progress(options.output, "networks", quiet=options.quiet) as progress:
+        report = import_sirens(
+            options.folder, options.output, selection, on_start=progress.start, on_networks=progress.steps
+        )
     for line in failure_lines((line.partition(": ")[0], line) for line in report.skipped):
         tell(line)
     skipped = f", {len(report.skipped):,} skipped" if report.skipped else ""
-    if not quiet:
+    if not options.quiet:
         tell(
-            f"{out}: {report.networks:,} networks of {report.pictures:,} pictures"
+            f"{options.output}: {report.networks:,} networks of {report.pictures:,} pictures"
             f" ({report.networks - report.test:,} to train on, {report.test:,} to test on{skipped})"
         )
     if report.skipped:

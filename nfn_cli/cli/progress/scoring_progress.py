@@ -36,7 +36,7 @@ class Progress:
         self._shown.__enter__()
 
     def advance(self, rows: Sequence[Scored[Any]], skipped: int) -> None:
-        """Take note of rows, and of how many inputs have been passed over by now."""
+        """Take note of rows, and of how many inputs have been skipped by now."""
         for row in (scored.row for scored in rows):
             if row.error is None:
                 self.scored += 1
@@ -67,7 +67,7 @@ class Progress:
         """A line for the end: what was done.
 
         Args:
-            skipped: inputs that were passed over.
+            skipped: inputs that were skipped.
             skipped_failed: how many of them had failed before.
         """
         lines = []
@@ -76,6 +76,6 @@ class Progress:
             made = self.scored + self.failed
             rate = f", {made / seconds:,.0f} a second" if made and seconds > 0 else ""
             before = f" ({skipped_failed:,} of them failed before)" if skipped_failed else ""
-            passed = f", {skipped:,} passed over{before}" if skipped else ""
+            passed = f", {skipped:,} skipped{before}" if skipped else ""
             lines.append(f"{self.scored:,} scored, {self.failed:,} failed{passed} in {seconds:,.1f} s{rate}")
         return lines

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TextIO
 
-from nfn_cli.architectures import Architecture
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import write_rows
 from nfn_cli.cli.tables.layout import Block, Blocks, Cell, Column, Facts, Kind, Table, Words
@@ -19,28 +18,11 @@ from nfn_cli.cli.tables.tensor_table import (
     tensor_table,
 )
 from nfn_cli.nn import Accepted
-from nfn_cli.nn.accepted import nearest
+from nfn_cli.nn.reading_heads import HeadFacts, head_facts
 from nfn_cli.scoring.formats import json_text
 from nfn_cli.symmetry import GroupFacts, Inspection, LayerFacts
 
 _MOST_PLACES = 12  # named in the table; JSON and the lines of a pipe have all
-
-
-@dataclass(frozen=True)
-class HeadFacts:
-    """Whether a shipped head reads a network.
-
-    Attributes:
-        reason: why it does not.
-        assumes: the activation under which it does, where no file says the network's.
-        other_layers: whether it is for networks of other layers, which where some head reads this one says little.
-    """
-
-    name: str
-    accepts: bool
-    reason: str | None = None
-    assumes: str | None = None
-    other_layers: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,14 +44,8 @@ class Inspected:
     @classmethod
     def of(cls, path: Path, inspection: Inspection, accepted: Mapping[str, Accepted]) -> Inspected:
         """An inspection beside what every head says of it."""
-        heads = tuple(_head(name, own, inspection) for name, own in accepted.items())
-        if not heads or any(head.accepts for head in heads):
-            return cls(str(path), inspection, heads)
-        differences = {name: own.differences(_under(own, inspection)) for name, own in accepted.items()}
-        # A head that reads the layers does not know what is beside them.
-        beside = next((head.reason for head in heads if not differences[head.name]), None)
-        told = beside or nearest(differences)
-        return cls(str(path), inspection, heads, nearest=told)
+        heads, nearest = head_facts(inspection, accepted)
+        return cls(str(path), inspection, heads, nearest=nearest)
 
     def to_record(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -122,6 +98,9 @@ class LayerRow:
     error: str | None = None
 
 
+_COLUMNS = {field.name for field in fields(LayerRow)}
+
+
 def write_inspections(
     rows: Sequence[Inspected], format: Format | None, stream: TextIO, *, by_tensor: bool = False
 ) -> None:
@@ -140,23 +119,6 @@ def write_inspections(
     write_rows(list(_layer_rows(rows)), LayerRow, lambda _: _tables(rows), format, stream)
 
 
-def _head(name: str, accepted: Accepted, inspection: Inspection) -> HeadFacts:
-    architecture = _under(accepted, inspection)
-    reason = accepted.mismatch(architecture)
-    if reason is None and inspection.left:
-        reason = f"it has more than layers ({', '.join(inspection.left)}), which no head knows"
-    assumes = accepted.activation if reason is None and inspection.activation is None else None
-    alike = Accepted.of(architecture).layers == accepted.layers
-    return HeadFacts(name, reason is None, reason, assumes, not alike)
-
-
-def _under(accepted: Accepted, inspection: Inspection) -> Architecture:
-    """The architecture, with the head's activation where no file says the network's."""
-    if inspection.activation is None:
-        return inspection.architecture.with_activation(accepted.activation)
-    return inspection.architecture
-
-
 def _layer_rows(rows: Iterable[Inspected]) -> Iterator[LayerRow]:
     for row in rows:
         if row.inspection is None:
@@ -165,32 +127,21 @@ def _layer_rows(rows: Iterable[Inspected]) -> Iterator[LayerRow]:
         facts = row.inspection
         for layer in facts.layers:
             group = layer.group
-            yield LayerRow(
-                row.path,
-                facts.format,
-                facts.activation,
-                facts.activation_source,
-                facts.pool,
-                facts.orbit_dimension,
-                layer.name,
-                layer.kind,
-                layer.inputs,
-                layer.outputs,
-                "x".join(map(str, layer.kernel)) or None,
-                layer.flatten,
-                layer.bias,
-                layer.batchnorm,
-                layer.dtype,
-                layer.parameters,
-                group.symbol if group else None,
-                group.imbalance_median if group else None,
-                group.imbalance_largest if group else None,
-                ",".join(map(str, group.dead)) if group else None,
-                ",".join(_joined(group.duplicates)) if group else None,
-                ",".join(head.name for head in row.heads if head.accepts),
-                facts.read_as,
-                facts.assumed,
-            )
+            own: dict[str, Any] = {
+                "path": row.path,
+                "layer": layer.name,
+                "kernel": "x".join(map(str, layer.kernel)) or None,
+                "heads": ",".join(head.name for head in row.heads if head.accepts),
+                "group": group.symbol if group else None,
+                "imbalance_median": group.imbalance_median if group else None,
+                "imbalance_largest": group.imbalance_largest if group else None,
+                "dead": ",".join(map(str, group.dead)) if group else None,
+                "duplicates": ",".join(_joined(group.duplicates)) if group else None,
+                "error": None,
+            }
+            # What is of the layer, else of the whole file, has the column's name there.
+            found = {name: getattr(layer if hasattr(layer, name) else facts, name) for name in _COLUMNS - own.keys()}
+            yield LayerRow(**own, **found)
 
 
 def _joined(sets: Iterable[Sequence[int]]) -> list[str]:

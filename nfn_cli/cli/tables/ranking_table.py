@@ -4,32 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nfn_cli.cli.tables.layout import Column, Kind, Table
-from nfn_cli.cli.tables.predictions_table import interval, population_note
+from nfn_cli.cli.tables.columns import Columns, rows_table
+from nfn_cli.cli.tables.layout import Column, Table
+from nfn_cli.cli.tables.predictions_table import PREDICTED
 from nfn_cli.scoring import RankRow
+
+_COLUMNS: Columns = {Column("rank", right=True): lambda row: str(row.rank), **PREDICTED}
 
 
 def ranking_table(rows: Iterable[RankRow]) -> Table:
     """One line a network, the best first."""
-    columns = (
-        Column("rank", right=True),
-        Column("checkpoint", Kind.name),
-        Column("accuracy", right=True),
-        Column("90 % interval", right=True),
-        Column("head", Kind.other),
-        Column("note"),
-    )
-    return Table(
-        columns,
-        [
-            [
-                str(row.rank),
-                row.path,
-                f"{row.accuracy:.1%}",
-                interval(row.low, row.high),
-                row.head,
-                population_note(row.in_distribution),
-            ]
-            for row in rows
-        ],
-    )
+    return rows_table(rows, _COLUMNS)

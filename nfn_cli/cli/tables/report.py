@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from nfn_cli.cli.options import ReportFormat
+from nfn_cli.cli.options import Format
 from nfn_cli.learning import EvaluationReport, OODReport
 
 if TYPE_CHECKING:
@@ -61,12 +61,42 @@ def _learned(own: OODReport) -> str:
     return "" if own.trained_flagged is None else f"{own.trained_flagged} ({own.trained})"
 
 
-def write_report(report: Report, show: Callable[[Report, TextIO], None], format: ReportFormat) -> None:
-    """Write a report to stdout: as JSON, or for people, by `show`."""
-    if format is ReportFormat.json:
-        print(json.dumps(_without_nan(asdict(report)), indent=2))
-    else:
+@dataclass(frozen=True)
+class FigureRow:
+    """A line of CSV: one figure of a report, by its name in JSON, such as `plain.tau.value`."""
+
+    figure: str
+    value: Any
+
+
+def write_report(report: Report, show: Callable[[Report, TextIO], None], format: Format) -> None:
+    """Write a report to stdout: as JSON (JSON Lines: in one line), as CSV of figures, or for people, by `show`."""
+    if format is Format.table:
         show(report, sys.stdout)
+        return
+    record = _without_nan(asdict(report))
+    if format is Format.csv:
+        from nfn_cli.cli.output import write_rows
+        from nfn_cli.cli.tables.layout import Words
+
+        rows = [FigureRow(name, value) for name, value in _flat(record)]
+        write_rows(rows, FigureRow, lambda rows: Words(""), format, sys.stdout)
+    else:
+        print(json.dumps(record, indent=2 if format is Format.json else None))
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested values, each with the path to it."""
+    items: Iterable[tuple[Any, Any]] | None = None
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    if items is None:
+        yield name, value
+        return
+    for key, item in items:
+        yield from _flat(item, f"{name}.{key}" if name else str(key))
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,40 +1,21 @@
-"""The option `--ood NAME=DIR`."""
+"""Options of the form NAME=DIR."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from nfn_cli.errors import UsageError
 
-OutsidersOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--ood",
-        "--outsiders",
-        metavar="NAME=DIR",
-        help="Networks of another population, to measure how many of them the head flags; repeat.",
-        show_default=False,
-    ),
-]
 
-
-def parsed_outsiders(given: Sequence[str] | None) -> dict[str, Path]:
-    """Folders by their names, see `named_folders`."""
-    return named_folders("--ood", given or ())
-
-
-def named_folders(option: str, given: Sequence[str]) -> dict[str, Path]:
+def named_folders(option: str, given: Sequence[str] | None) -> dict[str, Path]:
     """Folders by their names.
 
     Raises:
         UsageError: not of the form NAME=DIR, or a name twice.
     """
     folders: dict[str, Path] = {}
-    for text in given:
+    for text in given or ():
         name, equals, folder = text.partition("=")
         if not (name and equals and folder):
             raise UsageError(option, f"{text} is not of the form NAME=DIR", "give such as mnist=zoo-mnist")

@@ -1,4 +1,4 @@
-"""What `nfn verify` calls: two checkpoints compared, or one held against its own orbit."""
+"""Whether two checkpoints hold one network, and whether one computes the same along its orbit."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from nfn_cli.cli.progress.bars import Progress
-from nfn_cli.errors import ArchitectureError, CheckpointError, HeadError, UsageError
+from nfn_cli.errors import ArchitectureError, CheckpointError, UsageError
+from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
 
 if TYPE_CHECKING:
     import torch
@@ -18,14 +18,30 @@ if TYPE_CHECKING:
     from nfn_cli.architectures import Architecture, NetworkWeights, Told
     from nfn_cli.architectures.traced import NetworkTracer
     from nfn_cli.architectures.tracing.inputs import Example
-    from nfn_cli.cli.user_model import UserModel
+    from nfn_cli.architectures.tracing.user_model import UserModel
     from nfn_cli.symmetry import Alignment, Check, GroupElement, Source, Trial
     from nfn_cli.symmetry.labelled.alignment import LabelledAlignment
     from nfn_cli.symmetry.labelled.source import LabelledSource
     from nfn_cli.symmetry.sources import AnySource
 
+Item = TypeVar("Item")
+
 _SCALES = (0.1, 10.0)
 _SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What reads a network, such as a head, and has to say the same of its whole orbit.
+
+    Attributes:
+        says: of a batch of networks, numbers.
+        phases: whether it knows the phases of sines.
+    """
+
+    name: str
+    says: Callable[[NetworkWeights], Tensor]
+    phases: bool
 
 
 def require_there(*paths: Path) -> None:
@@ -39,7 +55,7 @@ def require_there(*paths: Path) -> None:
             raise CheckpointError(path, "no such file", "check the path and its permissions")
 
 
-def compare_checkpoints(source: Source, target: Source, progress: Progress) -> Alignment[GroupElement]:
+def compare_checkpoints(source: Source, target: Source, watch: Watch = UNWATCHED) -> Alignment[GroupElement]:
     """Find the element that brings one checkpoint's network to the other's, by the coarser of their dtypes.
 
     What they hold beside their layers has residuals of its own: it has to be the same.
@@ -51,7 +67,7 @@ def compare_checkpoints(source: Source, target: Source, progress: Progress) -> A
     """
     import torch
 
-    from nfn_cli.symmetry import Watch, align, architecture_difference, beside_residuals
+    from nfn_cli.symmetry import align, architecture_difference, beside_residuals
 
     ours, theirs = source.network.weights, target.network.weights
     difference = architecture_difference(ours.architecture, theirs.architecture)
@@ -60,24 +76,23 @@ def compare_checkpoints(source: Source, target: Source, progress: Progress) -> A
         raise difference.error(target.checkpoint.path, remedy)
     beside = beside_residuals(target.checkpoint.path, source.beside, target.beside)
     coarsest = max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps)
-    watch = Watch(lambda name, steps: progress.stage(name, steps, "layers"), progress.advance)
     found = align(ours, theirs, coarsest, watch=watch)
     permuted = None if found.permuted is None else (*found.permuted, *beside)
     return replace(found, residuals=(*found.residuals, *beside), permuted=permuted)
 
 
 def compare_any(
-    source: AnySource, target: AnySource, progress: Progress
+    source: AnySource, target: AnySource, watch: Watch = UNWATCHED
 ) -> Alignment[GroupElement] | LabelledAlignment:
     """As `compare_checkpoints`, whichever way the two were read.
 
     Raises:
         DifferentError, ArchitectureError, UsageError: as there.
     """
-    from nfn_cli.symmetry import Source, Watch
+    from nfn_cli.symmetry import Source
 
     if isinstance(source, Source) and isinstance(target, Source):
-        return compare_checkpoints(source, target, progress)
+        return compare_checkpoints(source, target, watch)
     from nfn_cli.symmetry.labelled.compared import align_sources
     from nfn_cli.symmetry.sources import difference
 
@@ -85,33 +100,29 @@ def compare_any(
     if different is not None:
         raise different
     assert not isinstance(source, Source) and not isinstance(target, Source)
-    watch = Watch(lambda name, steps: progress.stage(name, steps, "steps"), progress.advance)
     return align_sources(source, target, watch=watch)
 
 
-def read_alone(path: Path, told: Told, tracer: NetworkTracer, head: str | None) -> AnySource:
+def read_alone(path: Path, told: Told, tracer: NetworkTracer) -> AnySource:
     """A checkpoint that is held against its own orbit: a chain where it can be read as one, also beside a module.
 
     Raises:
         CheckpointError, ArchitectureError, UsageError: as `read_any`.
-        HeadError: a head is to read what is no chain.
     """
-    from nfn_cli.symmetry import Source, read_source
+    from nfn_cli.symmetry import read_source
     from nfn_cli.symmetry.sources import read_any
 
-    if tracer.model is None:
-        found = read_any(path, told, tracer)
-    else:
+    if tracer.model is not None:
         try:
             return read_source(path, told)
         except ArchitectureError:
-            found = read_any(path, told, tracer)
-    if head is not None and not isinstance(found, Source):
-        raise HeadError(path, f"heads read chains, and this is {found.reading.text}", "leave out --head")
-    return found
+            pass
+    return read_any(path, told, tracer)
 
 
-def check_traced_orbit(source: LabelledSource, *, samples: int | None, seed: int, progress: Progress) -> list[Check]:
+def check_traced_orbit(
+    source: LabelledSource, *, samples: int | None = None, seed: int, watch: Watch = UNWATCHED
+) -> list[Check]:
     """Move a traced network by random elements and run it: its outputs must stay.
 
     Raises:
@@ -129,7 +140,7 @@ def check_traced_orbit(source: LabelledSource, *, samples: int | None, seed: int
         bounded(sample(source.architecture, generator, scale_range=_SCALES), source.architecture, tensors)
         for _ in range(samples or _SAMPLES)
     ]
-    return [check_traced(source, progress.each("outputs", drawn, "samples"), "outputs")]
+    return [check_traced(source, _each(watch, "outputs", drawn), "outputs")]
 
 
 def check_orbit(
@@ -137,17 +148,17 @@ def check_orbit(
     *,
     samples: int | None = None,
     seed: int,
-    head: str | None = None,
+    reader: Reader | None = None,
     shape: tuple[int, ...] | None = None,
     model: str | None = None,
-    progress: Progress,
+    watch: Watch = UNWATCHED,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> list[Check]:
-    """Move a checkpoint by random elements; its outputs must stay, and the prediction of a head that reads it.
+    """Act on a checkpoint by random elements; its outputs must stay, and what a reader says of it.
 
     Args:
         samples: elements; by default eight, or fewer where the network is large.
-        head: a head's name; by default a shipped one that reads the network, if there is one.
+        reader: reads the network, and has to say the same as well.
         shape: of one input; by default one that fits.
         model: `file.py:factory` or `module:factory` of the module to run; by default the chain itself, without strides
             and padding.
@@ -155,7 +166,6 @@ def check_orbit(
 
     Raises:
         UsageError: inputs of this shape do not fit, or the module is unusable.
-        HeadError: the named head does not read the network.
     """
     import torch
 
@@ -176,14 +186,13 @@ def check_orbit(
     def elements(phase: bool) -> list[GroupElement]:
         return [sample_element(source.stored, generator, scale_range=_SCALES, phase=phase) for _ in range(taken)]
 
-    reader = _reader(source, head)
     if model is None:
-        checks = _check_chains(source, elements(True), chains, trials, generator, progress)
+        checks = _check_chains(source, elements(True), chains, trials, generator, watch)
     else:
-        checks = [_check_model(source, elements(True), shape, trials[0], model, generator, progress)]
+        checks = [_check_model(source, elements(True), shape, trials[0], model, generator, watch)]
     if reader is not None:
         # A head computes in float32, and one that predicts accuracies knows nothing of phases.
-        chosen = progress.each(f"prediction of {reader.name}", elements(reader.phases), "samples")
+        chosen = _each(watch, f"prediction of {reader.name}", elements(reader.phases))
         before = reader.says(stack([point]))
         after = (reader.says(stack([act(element, point)])) for element in chosen)
         checks.append(compare(f"prediction of {reader.name}", before, after, output_tolerance(torch.float32)))
@@ -230,7 +239,7 @@ def _check_chains(
     chains: Sequence[Architecture],
     trials: Sequence[Trial],
     generator: torch.Generator,
-    progress: Progress,
+    watch: Watch,
 ) -> list[Check]:
     from nfn_cli.symmetry import check_outputs, random_inputs
 
@@ -239,7 +248,7 @@ def _check_chains(
     return [
         check_outputs(
             point,
-            progress.each("outputs", elements, "samples"),
+            _each(watch, "outputs", elements),
             random_inputs(trial.shape, generator, trial.inputs),
             chain if several else None,
             padded=trial.padded,
@@ -255,10 +264,9 @@ def _check_model(
     trial: Trial,
     model: str,
     generator: torch.Generator,
-    progress: Progress,
+    watch: Watch,
 ) -> Check:
-
-    from nfn_cli.cli.user_model import UserModel
+    from nfn_cli.architectures.tracing.user_model import UserModel
     from nfn_cli.symmetry import compare_each, output_tolerance, transformed
 
     module = UserModel(model, source.precision)
@@ -268,7 +276,7 @@ def _check_model(
     before = [output.double() for output in module.run(example)]
 
     def after() -> Iterator[Sequence[Tensor]]:
-        for element in progress.each(f"outputs of {model}", elements, "samples"):
+        for element in _each(watch, f"outputs of {model}", elements):
             module.load({**stored, **transformed(source, element)})
             yield module.run(example)
 
@@ -301,36 +309,9 @@ def _example(module: UserModel, shape: tuple[int, ...] | None, trial: Trial, gen
     return Example((random_inputs(shape, generator, trial.inputs),), assumed=told(shape))
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """A head that reads the network: what it says of one, and whether it knows the phases of sines."""
-
-    name: str
-    says: Callable[[NetworkWeights], Tensor]
-    phases: bool
-
-
-def _reader(source: Source, name: str | None) -> _Reader | None:
-    """The head that was asked for, or a shipped one that reads the network; None if there is none."""
-    from nfn_cli.architectures import to_plain_range
-    from nfn_cli.nn import choose_head, load_head, shipped_heads_of, task_of_head
-
-    architecture = source.network.weights.architecture
-    chosen = name
-    if chosen is None:
-        try:
-            chosen = choose_head(architecture, shipped_heads_of("predict-accuracy") | shipped_heads_of("classify-inr"))[
-                0
-            ]
-        except HeadError:
-            return None
-    head = load_head(chosen, task="classify-inr" if task_of_head(chosen) == "classify-inr" else "predict-accuracy")
-    if head.config.kind.task == "classify-inr":
-        shown = source.network.activation.value_range
-        reader = _Reader(head.name, lambda point: head.predict(to_plain_range(point, shown)).logits, phases=True)
-    else:
-        reader = _Reader(head.name, lambda point: head.predict(point).accuracy, phases=False)
-    reason = head.config.accepted.mismatch(architecture)
-    if reason:
-        raise HeadError(source.checkpoint.path, reason, f"choose another head than {name}")
-    return reader
+def _each(watch: Watch, name: str, items: Sequence[Item]) -> Iterator[Item]:
+    """The items, of which each is a step of a stage, done when the next one is asked for."""
+    watch.on_stage(name, len(items))
+    for item in items:
+        yield item
+        watch.on_step()

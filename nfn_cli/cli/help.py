@@ -1,0 +1,165 @@
+"""How help looks: plain text as wide as the terminal, options under headings, examples."""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import typer
+
+from nfn_cli.cli.options import FIT, HEAD, INPUT, MEASURE, OUTPUT, READING, SPEED
+from nfn_cli.cli.takes import LONGEST_CHOICES, choices_of
+
+AnyCommand: TypeAlias = Any  # Click's, of which Typer has a copy of its own or not
+
+_INDENT = "  "
+_WIDEST_NAMES = 28
+_EXAMPLES = "Examples:"
+_OTHER = "Other"
+# Headings of options in the order in which they are shown; a command's own come between the two parts.
+_FIRST = ("Arguments", INPUT, READING, HEAD)
+_LAST = (FIT, MEASURE, OUTPUT, SPEED, _OTHER)
+_SHORT_NOTE = re.compile(r"\[[^]]{1,30}\]$")  # is not broken between lines
+_GLUE = "\0"
+_LARGE = 1_000_000  # a bound that nobody needs to be told
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, and lines below it.
+
+    Attributes:
+        rows: names and what they mean.
+    """
+
+    heading: str
+    rows: tuple[tuple[str, str], ...]
+
+
+def summary_and_rest(text: str) -> tuple[str, str, list[str]]:
+    """A docstring's first paragraph, the others, and its examples, a line each.
+
+    >>> summary_and_rest("Do it.\\n\\nSlowly.\\n\\nExamples:\\n    nfn do it")
+    ('Do it.', 'Slowly.', ['nfn do it'])
+    """
+    told, _, examples = text.partition(_EXAMPLES)
+    summary, _, rest = told.strip().partition("\n\n")
+    return " ".join(summary.split()), rest.strip(), [line.strip() for line in examples.splitlines() if line.strip()]
+
+
+def usage_of(command: AnyCommand, ctx: Any) -> str:
+    """Such as `nfn verify [OPTIONS] A [B]`."""
+    pieces = [ctx.command_path, "[OPTIONS]"]
+    for param in command.params:
+        if param.param_type_name == "argument":
+            name = f"{_value(param)}..." if param.nargs == -1 else _value(param)
+            pieces.append(name if param.required else f"[{name}]")
+    if hasattr(command, "commands"):
+        pieces.append("COMMAND ...")
+    return " ".join(pieces)
+
+
+def options_of(command: AnyCommand, ctx: Any) -> list[Section]:
+    """The arguments, and the options by their headings."""
+    by_heading: dict[str, list[tuple[str, str]]] = {heading: [] for heading in _FIRST}
+    last: list[tuple[str, str]] = []
+    annotations = getattr(command.callback, "__annotations__", {})
+    for param in command.get_params(ctx):
+        if getattr(param, "hidden", False):
+            continue
+        if param.param_type_name == "argument":
+            by_heading["Arguments"].append((_value(param), param.help or ""))
+            continue
+        panel = getattr(param, "rich_help_panel", None)
+        rows = last if panel is None else by_heading.setdefault(panel, [])
+        rows.append((_names(param), _meaning(param, annotations.get(param.name))))
+    by_heading.update({heading: by_heading.pop(heading, []) for heading in _LAST})
+    by_heading[_OTHER] += last
+    return [Section(heading, tuple(rows)) for heading, rows in by_heading.items() if rows]
+
+
+def help_page(
+    usage: str, summary: str, rest: str, examples: Sequence[str], parts: Sequence[Sequence[Section]], width: int
+) -> str:
+    """The whole text.
+
+    Args:
+        parts: sections whose texts stand below one another.
+    """
+    blocks = [f"{_bold('Usage:')} {usage}", *_paragraphs(f"{summary}\n\n{rest}", width)]
+    if examples:
+        blocks.append("\n".join([_bold(_EXAMPLES), *(f"{_INDENT}{line}" for line in examples)]))
+    for sections in parts:
+        longest = max((len(name) for section in sections for name, _ in section.rows), default=0)
+        column = len(_INDENT) + min(longest, _WIDEST_NAMES) + 2
+        for section in sections:
+            lines = [line for name, meaning in section.rows for line in _entry(name, meaning, column, width)]
+            blocks.append("\n".join([_bold(f"{section.heading}:"), *lines]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _paragraphs(text: str, width: int) -> Iterator[str]:
+    for paragraph in text.split("\n\n"):
+        if paragraph.strip():
+            yield textwrap.fill(" ".join(paragraph.split()), width, break_on_hyphens=False)
+
+
+def _entry(name: str, meaning: str, column: int, width: int) -> Iterator[str]:
+    """A name with its meaning beside it, or below it where the name is long."""
+    whole = _SHORT_NOTE.sub(lambda note: note[0].replace(" ", _GLUE), meaning)
+    wrapped = textwrap.wrap(whole, max(20, width - column), break_on_hyphens=False) or [""]
+    lines = [line.replace(_GLUE, " ") for line in wrapped]
+    first = f"{_INDENT}{name}"
+    if len(first) + 2 > column:
+        yield first
+    else:
+        yield f"{first:{column}}{lines.pop(0)}".rstrip()
+    yield from (f"{' ' * column}{line}" for line in lines)
+
+
+def _names(param: Any) -> str:
+    """Such as `-o, --output PATH` or `--sign/--no-sign`."""
+    names = ", ".join(sorted(param.opts, key=len))
+    if param.secondary_opts:
+        return f"{names}/{', '.join(param.secondary_opts)}"
+    return names if param.is_flag or param.count else f"{names} {_value(param)}"
+
+
+def _value(param: Any) -> str:
+    return str(param.metavar or param.name.upper())
+
+
+def _meaning(param: Any, annotation: Any) -> str:
+    """What an option does, with its choices, bounds and default where they are not plain from its name."""
+    notes = []
+    choices = "|".join(choices_of(annotation))
+    if len(choices) > LONGEST_CHOICES:
+        notes.append(choices)
+    for info in getattr(annotation, "__metadata__", ()):
+        if getattr(info, "max", None) is not None and info.max < _LARGE:
+            notes.append(f"{info.min:g} to {info.max:g}")
+    default = _default(param)
+    if param.required:
+        notes.append("required")
+    elif default:
+        notes.append(f"default: {default}")
+    return f"{param.help or ''} [{'; '.join(notes)}]".strip() if notes else param.help or ""
+
+
+def _default(param: Any) -> str:
+    """The default as a user would type it; nothing of a flag, which is off, and of an option whose help tells it."""
+    value = param.default
+    if value is None or param.show_default is False or callable(value) or "[default:" in (param.help or ""):
+        return ""
+    if isinstance(value, bool):
+        return "" if not param.secondary_opts else (param.opts if value else param.secondary_opts)[0]
+    values = value if isinstance(value, list | tuple) else [value]
+    return " ".join(f"{own:g}" if isinstance(own, float) else str(getattr(own, "value", own)) for own in values)
+
+
+def _bold(text: str) -> str:
+    return text if "NO_COLOR" in os.environ else typer.style(text, bold=True)
