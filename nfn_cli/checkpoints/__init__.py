@@ -15,6 +15,7 @@ from nfn_cli.checkpoints.atomic import (
 )
 from nfn_cli.checkpoints.checkpoint import Checkpoint, Fact, Format
 from nfn_cli.checkpoints.discover import SUFFIXES, find_checkpoints, natural_key, no_checkpoint, walk_checkpoints
+from nfn_cli.checkpoints.memory import checkpoint_of, require_state_dict
 from nfn_cli.checkpoints.naming import require_folder_name, require_safetensors_name, require_same_format
 from nfn_cli.checkpoints.opened import OpenedFile, open_tensors
 from nfn_cli.checkpoints.parted import PartedTensors
@@ -39,6 +40,7 @@ __all__ = [
     "StoreError",
     "TensorFacts",
     "TensorMap",
+    "checkpoint_of",
     "fetched",
     "find_checkpoints",
     "is_address",
@@ -55,6 +57,7 @@ __all__ = [
     "require_folder_name",
     "require_safetensors_name",
     "require_same_format",
+    "require_state_dict",
     "require_writable",
     "rewrite_checkpoint",
     "save_tensors",

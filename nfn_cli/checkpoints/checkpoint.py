@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor
 
-Format = Literal["safetensors", "torch", "torch-legacy", "sharded"]
+Format = Literal["safetensors", "torch", "torch-legacy", "sharded", "memory"]
 Fact = str | int | float | bool | tuple[int | float, ...]
 
 
@@ -18,7 +18,7 @@ class Checkpoint:
     """A state dict and its origin.
 
     Attributes:
-        path: the file that was read; the index, for a sharded checkpoint.
+        path: the file that was read; the index, for a sharded checkpoint; of one in memory, what it is called.
         format: told from the bytes.
         tensors: by name, in the file's order, without the prefixes that wrappers add.
         metadata: the known facts (`FACTS`), where the file tells them; texts in safetensors files.

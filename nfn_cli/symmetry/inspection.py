@@ -145,7 +145,7 @@ class Inspection:
         return tuple(layer.group for layer in self.layers if layer.group is not None)
 
 
-def read_leniently(path: Path, told: Told | None = None) -> tuple[Checkpoint, ReadNetwork]:
+def read_leniently(path: Path | Checkpoint, told: Told | None = None) -> tuple[Checkpoint, ReadNetwork]:
     """Read a network of which nobody need know the activation: its source is then `assumed`.
 
     Raises:
