@@ -17,6 +17,7 @@ from nfn_cli.nn.choose import (
     shipped_configs,
     task_of_head,
 )
+from nfn_cli.nn.equivariance import act_on_fields, assert_equivariant, assert_invariant
 from nfn_cli.nn.equivariant import EquivariantActivation, MonomialLinear
 from nfn_cli.nn.forward_pass import ForwardPass
 from nfn_cli.nn.head import Ensemble, Head, HeadConfig, Predictions, read_head
@@ -52,6 +53,9 @@ __all__ = [
     "Predictions",
     "Reads",
     "Sizes",
+    "act_on_fields",
+    "assert_equivariant",
+    "assert_invariant",
     "choose_head",
     "contents_of",
     "head_folder",

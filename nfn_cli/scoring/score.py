@@ -51,7 +51,7 @@ def score(
 
     >>> from torch import nn
     >>> [row] = score(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)))
-    >>> row.path, row.accuracy, row.error.partition(" (")[0]
+    >>> row.path, row.accuracy, row.error.partition(" (nearest")[0]
     ('Sequential', None, 'Sequential: linear 4->8, linear 8->2 (relu): no head reads this network')
 
     Files are read ahead, checked, grouped by architecture and put through the head in batches. Memory is bounded,
