@@ -1,4 +1,4 @@
-"""The README's outputs are what its commands print."""
+"""The outputs in the README and in docs are what their commands print."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from torch import nn
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = README + "".join(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md")))
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]\d+)?")
 
 
 def shown(name: str) -> list[str]:
     """The lines of the block behind an output mark."""
-    found = re.search(rf"<!-- output: {re.escape(name)} -->\n```\n(.*?)```", README, re.DOTALL)
-    assert found, f"the README shows no output {name}"
-    return found.group(1).splitlines()
+    found = set(re.findall(rf"<!-- output: {re.escape(name)} -->\n```\n(.*?)```", PAGES, re.DOTALL))
+    assert len(found) == 1, f"one output {name}, the same wherever it is shown"
+    return found.pop().splitlines()
 
 
 def printed(folder: Path, *arguments: str, errors: bool = False) -> list[str]:
-    """What `nfn` prints in a folder with the samples where the README expects them; with `errors` on stderr, too."""
+    """What `nfn` prints in a folder with the samples where the pages expect them; with `errors` on stderr, too."""
     (folder / "tests").mkdir(exist_ok=True)
     for name in ("samples", "inrs", "population"):
         if not (folder / "tests" / name).exists():
@@ -62,7 +63,7 @@ def test_canonicalize(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["chain of its own", "several networks", "strict"])
 def test_what_was_read(name: str, tmp_path: Path) -> None:
-    """The examples of readings, on the network that the README makes for them."""
+    """The examples of readings, on the network that the page makes for them."""
     torch.manual_seed(0)
     state = two_networks().state_dict()
     torch.save(state, tmp_path / "agent.pt")
@@ -74,8 +75,8 @@ def test_what_was_read(name: str, tmp_path: Path) -> None:
 
 
 def two_networks() -> nn.Module:
-    """As in the README."""
-    found = re.search(r"<!-- code: two networks -->\n```python\n(.*?)```", README, re.DOTALL)
+    """As on the page."""
+    found = re.search(r"<!-- code: two networks -->\n```python\n(.*?)```", PAGES, re.DOTALL)
     assert found
     space: dict[str, Any] = {}
     exec(found.group(1).replace('torch.save(net.state_dict(), "agent.pt")', ""), space)
@@ -83,8 +84,8 @@ def two_networks() -> nn.Module:
 
 
 def test_any_architecture(tmp_path: Path) -> None:
-    """The example of a user's own module, on the file that the README shows."""
-    found = re.search(r"<!-- file: nets.py -->\n```python\n(.*?)```", README, re.DOTALL)
+    """The example of a user's own module, on the file that the page shows."""
+    found = re.search(r"<!-- file: nets.py -->\n```python\n(.*?)```", PAGES, re.DOTALL)
     assert found
     (tmp_path / "nets.py").write_text(found.group(1))
     space: dict[str, Any] = {}
@@ -100,10 +101,17 @@ def test_any_architecture(tmp_path: Path) -> None:
 
 def test_verify(tmp_path: Path) -> None:
     sample = "tests/samples/relu-3.pt"
-    printed(tmp_path, "apply", sample, "--seed", "1", "-o", "moved.pt")
-    found = printed(tmp_path, "verify", sample, "moved.pt", "--format", "table", errors=True)
+    printed(tmp_path, "apply", sample, "--seed", "1", "-o", "transformed.pt")
+    found = printed(tmp_path, "verify", sample, "transformed.pt", "--format", "table", errors=True)
     assert_alike(found, shown("verify two"))
     assert_alike(printed(tmp_path, "verify", sample, "--format", "table", errors=True), shown("verify one"))
+
+
+def test_verify_normal_form(tmp_path: Path) -> None:
+    sample = "tests/samples/relu-3.pt"
+    printed(tmp_path, "canonicalize", sample, "-o", "normal.pt")
+    found = printed(tmp_path, "verify", sample, "normal.pt", "--format", "table", errors=True)
+    assert_alike(found, shown("verify normal"))
 
 
 def test_apply(tmp_path: Path) -> None:
@@ -115,14 +123,24 @@ def test_apply(tmp_path: Path) -> None:
         "--seed",
         "1",
         "-o",
-        "moved.pt",
+        "transformed.pt",
         "--save-element",
         "g.safetensors",
         "--format",
         "table",
         errors=True,
     )
-    arguments = ("apply", "moved.pt", "--element", "g.safetensors", "--inverse", "-o", "back.pt", "--format", "table")
+    arguments = (
+        "apply",
+        "transformed.pt",
+        "--element",
+        "g.safetensors",
+        "--inverse",
+        "-o",
+        "back.pt",
+        "--format",
+        "table",
+    )
     back = printed(tmp_path, *arguments, errors=True)
     assert_alike(forth + back, shown("apply"))
 
@@ -153,3 +171,24 @@ def test_evaluate_inr(tmp_path: Path) -> None:
 def test_set_up_is_one_line(command: str) -> None:
     found = re.search(rf"<!-- command: {command} -->\n```\n(.*?)```", README, re.DOTALL)
     assert found and found.group(1).count("\n") == 1
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.encode()) <= 10_000
+
+
+def test_links_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    assert len(pages) > 5
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)", text):
+            assert not target or (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_anchors_are_headings() -> None:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]*)\)", page.read_text(encoding="utf-8")):
+            text = (page.parent / target if target else page).read_text(encoding="utf-8")
+            headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", own).lower().replace(" ", "-") for own in headings}, (page, anchor)
