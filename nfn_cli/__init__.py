@@ -13,8 +13,8 @@ the first use of a name does.
 True
 
 `inspect` tells what a network is and which symmetries it has, `canonicalize` gives its normal form, `verify` tells
-whether two are one function in other coordinates. `score` and `classify` put networks through a head, and yield a `ScoreRow` or a
-`ClassRow` for each:
+whether two are one function in other coordinates. `score` and `classify` put networks through a head, and yield a
+`ScoreRow` or a `ClassRow` for each:
 
     for row in score(["zoo/"], head="small-cnn-relu"):
         print(row.path, row.accuracy, row.low, row.high, row.error)

@@ -59,7 +59,7 @@ has it; give tensors [*batch, *shape] with the shapes of the architecture
 
     @classmethod
     def of_any_widths(cls, architecture: Architecture, tensors: Mapping[str, Tensor]) -> NetworkWeights:
-        """Networks of an architecture's layers with other hidden widths, for who looks at no width; nothing is checked."""
+        """Networks of an architecture's layers with other hidden widths, for who looks at no width; without checks."""
         point = object.__new__(cls)
         object.__setattr__(point, "architecture", architecture)
         object.__setattr__(point, "tensors", tensors)
@@ -113,8 +113,9 @@ has it; give tensors [*batch, *shape] with the shapes of the architecture
         """The weights of a module that is one plain chain, which its traced graph proves; so it tells its activation.
 
         >>> from torch import nn
-        >>> NetworkWeights.from_module(nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3))).architecture.activation
-        'tanh'
+        >>> point = NetworkWeights.from_module(nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3)))
+        >>> point.architecture.describe()
+        'linear 2->8, linear 8->3 (tanh)'
 
         Args:
             inputs: of one forward pass (a tensor, a tuple, a dict, or a tuple and a dict), where inputs for its first

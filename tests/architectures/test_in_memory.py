@@ -103,7 +103,9 @@ def tensors(**others: Tensor) -> OrderedDict[str, Tensor]:
 def test_a_state_dict_is_read_with_its_activation_told() -> None:
     point = NetworkWeights.from_state_dict(tensors(), activation="relu")
     assert point.architecture.describe() == MLP.describe()
-    assert torch.equal(NetworkWeights.from_state_dict(tensors(), architecture=MLP).tensors["0.bias"][:0], torch.empty(0))
+    assert torch.equal(
+        NetworkWeights.from_state_dict(tensors(), architecture=MLP).tensors["0.bias"][:0], torch.empty(0)
+    )
 
 
 @pytest.mark.parametrize(

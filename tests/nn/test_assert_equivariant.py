@@ -49,7 +49,9 @@ def test_the_layers_commute(small_architecture: Architecture) -> None:
 
 def test_a_planted_layer_fails_and_the_element_is_named(small_architecture: Architecture) -> None:
     layout = Layout.of(small_architecture)
-    with pytest.raises(AssertionError, match=r"not equivariant: deviation .*, more than 1e-09, in the field of .*\n  \S"):
+    with pytest.raises(
+        AssertionError, match=r"not equivariant: deviation .*, more than 1e-09, in the field of .*\n  \S"
+    ):
         assert_equivariant(Planted(layout), small_architecture)
 
 
@@ -75,7 +77,9 @@ def test_zeros_and_numbers_that_are_not_finite_prove_nothing(small_architecture:
 
 
 def test_weights_in_and_weights_out_with_phases() -> None:
-    siren = chain([Layer("0", "linear", 2, 5), Layer("1", "linear", 5, 4), Layer("2", "linear", 4, 1)], activation="sin")
+    siren = chain(
+        [Layer("0", "linear", 2, 5), Layer("1", "linear", 5, 4), Layer("2", "linear", 4, 1)], activation="sin"
+    )
     assert_equivariant(lambda point: point, siren, on="weights", phase=True)
     torch.manual_seed(0)
     head = MonomialInr(siren, MonomialInrSizes(channels=4, hidden=8), 3).double().eval()
