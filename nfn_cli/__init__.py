@@ -1,13 +1,28 @@
 """Read a trained network's weights like an instrument: symmetries, normal forms and invariant heads.
 
-Many checkpoints through a head, from Python; importing the package imports no torch, the first use of a name does:
+Five functions take paths, state dicts (tensors by name) and `torch.nn.Module`s. Importing the package imports no torch;
+the first use of a name does.
 
-    from nfn_cli import load_head, score
+>>> import torch
+>>> from torch import nn
+>>> from nfn_cli import canonicalize, inspect, score, verify
+>>> model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3))
+>>> inspect(model).symmetries
+('0: 8 neurons, G_8^{±1}',)
+>>> bool(verify(model, canonicalize(model)))
+True
+
+`inspect` tells what a network is and which symmetries it has, `canonicalize` gives its normal form, `verify` tells
+whether two are one function in other coordinates. `score` and `classify` put networks through a head, and yield a
+`ScoreRow` or a `ClassRow` for each:
 
     for row in score(["zoo/"], head="small-cnn-relu"):
         print(row.path, row.accuracy, row.low, row.high, row.error)
 
-`score` and `classify` yield a `ScoreRow` or a `ClassRow` for each network; `load_head` gives the head itself.
+    [row] = score(model)
+
+`load_head` and `load_classifier` give a head itself; `NetworkWeights` is a point in weight space, for the layers of
+`nfn_cli.nn`. Whatever cannot be done is raised as an `NfnError` (subject, cause, remedy), or is the `error` of a row.
 """
 
 from __future__ import annotations
@@ -15,22 +30,47 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nfn_cli.architectures import NetworkWeights
+    from nfn_cli.errors import NfnError
     from nfn_cli.nn import load_head
     from nfn_cli.nn.choose import load_classifier
     from nfn_cli.scoring import ClassRow, ScoreRow, classify, score
+    from nfn_cli.symmetry.from_python import Description, Verdict, canonicalize, inspect, verify
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "ClassRow": "nfn_cli.scoring",
+    "Description": "nfn_cli.symmetry.from_python",
+    "NetworkWeights": "nfn_cli.architectures",
+    "NfnError": "nfn_cli.errors",
     "ScoreRow": "nfn_cli.scoring",
+    "Verdict": "nfn_cli.symmetry.from_python",
+    "canonicalize": "nfn_cli.symmetry.from_python",
     "classify": "nfn_cli.scoring",
+    "inspect": "nfn_cli.symmetry.from_python",
     "load_classifier": "nfn_cli.nn.choose",
     "load_head": "nfn_cli.nn",
     "score": "nfn_cli.scoring",
+    "verify": "nfn_cli.symmetry.from_python",
 }
 
-__all__ = ["ClassRow", "ScoreRow", "__version__", "classify", "load_classifier", "load_head", "score"]
+__all__ = [
+    "ClassRow",
+    "Description",
+    "NetworkWeights",
+    "NfnError",
+    "ScoreRow",
+    "Verdict",
+    "__version__",
+    "canonicalize",
+    "classify",
+    "inspect",
+    "load_classifier",
+    "load_head",
+    "score",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -102,15 +102,15 @@ class ReadNetwork:
 
 
 def read_network(
-    path: Path, told: Told | None = None, *, default_activation: str | None = None
+    path: Path | Checkpoint, told: Told | None = None, *, default_activation: str | None = None
 ) -> tuple[Checkpoint, ReadNetwork]:
-    """Read a file and the network in it, as `read_checkpoint` and `read_weights` do.
+    """Read a file and the network in it, as `read_checkpoint` and `read_weights` do; or that in a checkpoint.
 
     Raises:
         CheckpointError, ArchitectureError: as these.
     """
     told = told or Told()
-    checkpoint = read_checkpoint(path, entry=told.entry or told_entry(path))
+    checkpoint = path if isinstance(path, Checkpoint) else read_checkpoint(path, entry=told.entry or told_entry(path))
     return checkpoint, read_weights(checkpoint, told, default_activation=default_activation)
 
 

@@ -79,12 +79,16 @@ class Facts:
 
 
 def gather_facts(checkpoint: Checkpoint) -> Facts:
-    """What the sidecars of a checkpoint and its metadata tell.
+    """What the sidecars of a checkpoint and its metadata tell. One in memory has none beside it.
 
     Raises:
         ArchitectureError: an unreadable sidecar.
     """
-    places = [_facts(told, str(path), "sidecar") for path, told in sidecars(checkpoint.path)]
+    places = (
+        []
+        if checkpoint.format == "memory"
+        else [_facts(told, str(path), "sidecar") for path, told in sidecars(checkpoint.path)]
+    )
     return Facts((*places, _facts(checkpoint.metadata, str(checkpoint.path), "metadata")))
 
 

@@ -59,13 +59,17 @@ class NetworkTracer:
     """Traces networks of files, each architecture once.
 
     Args:
-        model: `FILE.py:FACTORY` or `MODULE:FACTORY`, which runs the user's code; None for reference modules alone.
+        model: `FILE.py:FACTORY` or `MODULE:FACTORY`, which runs the user's code, or such a module as it is made; None
+            for reference modules alone.
         shape: of one input of that module.
         gauges: whether to look for what is shown and never acts, which takes time.
     """
 
-    def __init__(self, model: str | None = None, shape: tuple[int, ...] | None = None, *, gauges: bool = False) -> None:
-        self.model = model
+    def __init__(
+        self, model: str | UserModule | None = None, shape: tuple[int, ...] | None = None, *, gauges: bool = False
+    ) -> None:
+        self.model = model if isinstance(model, str | None) else model.spec
+        self._made = None if isinstance(model, str | None) else model
         self._gauges = gauges
         self._shape = shape
         self._user: tuple[UserModule, Exported, LabelledArchitecture] | None = None
@@ -90,7 +94,7 @@ class NetworkTracer:
             if self._failed is not None:  # of many files the first has told
                 raise self._failed
             try:
-                made = load_user_module(self.model)
+                made = self._made or load_user_module(self.model)
                 exported = export_user_module(made, self._shape)
                 self._user = (made, exported, trace(exported, gauges=self._gauges))
             except NfnError as error:

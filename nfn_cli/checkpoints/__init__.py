@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nfn_cli.checkpoints.formats.checkpoint_format import CheckpointFormat
     from nfn_cli.checkpoints.formats.registry import FORMATS, SUFFIXES, format_named
     from nfn_cli.checkpoints.formats.safetensors_file import POPULATION_KEY, PackedError
+    from nfn_cli.checkpoints.memory import checkpoint_of, require_state_dict
     from nfn_cli.checkpoints.object_store import (
         RemoteFacts,
         StoreError,
@@ -58,6 +59,7 @@ __all__ = [
     "StoreError",
     "TensorFacts",
     "TensorMap",
+    "checkpoint_of",
     "fetched",
     "find_checkpoints",
     "format_named",
@@ -75,6 +77,7 @@ __all__ = [
     "require_folder_name",
     "require_safetensors_name",
     "require_same_format",
+    "require_state_dict",
     "require_writable",
     "rewrite_checkpoint",
     "save_tensors",

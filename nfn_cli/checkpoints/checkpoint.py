@@ -16,8 +16,8 @@ class Checkpoint:
     """A state dict and its origin.
 
     Attributes:
-        path: the file that was read; the index, for a sharded checkpoint.
-        format: name of one of `FORMATS`, seen from the bytes.
+        path: the file that was read; the index, for a sharded checkpoint; of one in memory, what it is called.
+        format: name of one of `FORMATS`, seen from the bytes; `memory` for a state dict that has no file.
         tensors: by name, in the file's order, without the prefixes that wrappers add.
         metadata: the known facts (`FACTS`) that the file states; texts in safetensors files.
         ordered: whether the file's order is the module's. PyTorch keeps it; safetensors sorts tensors by its own rule.

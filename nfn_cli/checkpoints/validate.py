@@ -29,12 +29,22 @@ def require_dense(path: Path, tensors: Mapping[str, Tensor]) -> None:
         CheckpointError: naming the tensor.
     """
     size = path.stat().st_size
+    require_plain(path, tensors)
     for name, tensor in tensors.items():
-        if (kind := _unusual_kind(tensor)) is not None:
-            raise CheckpointError(path, f"tensor '{printable(name)}' is {kind}", "save dense real weights")
         if claims_more(tensor, size):
             cause = f"tensor '{printable(name)}' claims {tensor.numel()} entries, more than the file can hold"
             raise CheckpointError(path, cause, "save contiguous weights")
+
+
+def require_plain(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Check that every tensor is an array of real numbers.
+
+    Raises:
+        CheckpointError: naming the tensor.
+    """
+    for name, tensor in tensors.items():
+        if (kind := _unusual_kind(tensor)) is not None:
+            raise CheckpointError(path, f"tensor '{printable(name)}' is {kind}", "save dense real weights")
 
 
 def require_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:

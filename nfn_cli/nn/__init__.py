@@ -12,8 +12,9 @@ Importing the package imports no torch; the first use of a name does.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nfn_cli.lazy import lazily
 
 if TYPE_CHECKING:
     from nfn_cli.nn.accepted import Accepted as Accepted
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from nfn_cli.nn.choose import shipped_heads_of as shipped_heads_of
     from nfn_cli.nn.choose import task_of_head as task_of_head
     from nfn_cli.nn.ensemble import Ensemble as Ensemble
+    from nfn_cli.nn.equivariance import act_on_fields as act_on_fields
+    from nfn_cli.nn.equivariance import assert_equivariant as assert_equivariant
+    from nfn_cli.nn.equivariance import assert_invariant as assert_invariant
     from nfn_cli.nn.equivariant import EquivariantActivation as EquivariantActivation
     from nfn_cli.nn.equivariant import MonomialLinear as MonomialLinear
     from nfn_cli.nn.forward_pass import ForwardPass as ForwardPass
@@ -58,48 +62,5 @@ if TYPE_CHECKING:
     from nfn_cli.nn.unit_fields import read_fields as read_fields
     from nfn_cli.shipped import models_folder as models_folder
     from nfn_cli.shipped import shipped_heads as shipped_heads
-
-# The public names of each file, as above.
-_HOMES = {
-    name: home
-    for home, names in {
-        "nfn_cli.nn.accepted": ("Accepted", "AcceptedLayer"),
-        "nfn_cli.nn.choose": (
-            "choose_head",
-            "folder_of_head",
-            "load_config",
-            "load_head",
-            "shipped_heads_of",
-            "task_of_head",
-        ),
-        "nfn_cli.nn.ensemble": ("Ensemble",),
-        "nfn_cli.nn.equivariant": ("EquivariantActivation", "MonomialLinear"),
-        "nfn_cli.nn.forward_pass": ("ForwardPass",),
-        "nfn_cli.nn.head": ("Head", "HeadConfig", "read_head"),
-        "nfn_cli.nn.head_folder": ("contents_of",),
-        "nfn_cli.nn.inr.coordinate_probe": ("CoordinateProbe", "CoordinateProbeSizes"),
-        "nfn_cli.nn.invariant": ("MonomialInvariant",),
-        "nfn_cli.nn.kinds": ("Kind", "kind_of", "load_kind", "sizes_of"),
-        "nfn_cli.nn.layout": ("Field", "Layout"),
-        "nfn_cli.nn.monomial_nfn": ("MonomialNFN", "MonomialNFNSizes"),
-        "nfn_cli.nn.monomial_probe": ("MonomialProbe", "MonomialProbeSizes", "read_unit_form"),
-        "nfn_cli.nn.names": ("EDITS", "HEAD_KINDS", "TASKS"),
-        "nfn_cli.nn.ood_detector": ("OODDetector",),
-        "nfn_cli.nn.tasks.accuracy": ("AccuracyDetails", "Predictions"),
-        "nfn_cli.nn.tasks.classification": ("ClassDetails", "Classification"),
-        "nfn_cli.nn.tasks.editing": ("EditDetails",),
-        "nfn_cli.nn.unit_fields": ("read_fields",),
-        "nfn_cli.shipped": ("models_folder", "shipped_heads"),
-    }.items()
-    for name in names
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+else:
+    __getattr__, __dir__ = lazily(__name__)

@@ -9,6 +9,13 @@ Sources: arXiv 2409.11697, equations 14 to 19 (scalings) and appendix D (signs).
 and under signs W'_L also reads b_{L−1}, and b'_{L−1} reads W_L. On the fields of `Layout` all of this is one matrix a
 field. Its parameters number Σ_fields (inputs × outputs): linear in depth, and, since hidden layers of a head carry
 a fixed number of channels instead of the input and output axes, linear in n₀ and n_L.
+
+>>> from nfn_cli.architectures import Layer, chain
+>>> mlp = chain([Layer("0", "linear", 2, 8), Layer("1", "linear", 8, 3)], activation="relu")
+>>> layout = Layout.of(mlp)
+>>> layer = MonomialLinear(layout, [field.features for field in layout.fields], [4, 4, 4])
+>>> [tuple(values.shape) for values in layer([torch.ones(5, 8, 3), torch.ones(5, 8, 3), torch.ones(5, 3)])]
+[(5, 8, 4), (5, 8, 4), (5, 4)]
 """
 
 from __future__ import annotations

@@ -1,6 +1,14 @@
 """The invariant layer: what of an entry no group element can change, averaged over neurons.
 
 Source: arXiv 2409.11697, equations 20 to 22.
+
+>>> from nfn_cli.architectures import Layer, chain
+>>> layout = Layout.of(chain([Layer("0", "linear", 2, 8), Layer("1", "linear", 8, 3)], activation="tanh"))
+>>> layer = MonomialInvariant(layout, [field.features for field in layout.fields], 4)
+>>> fields = [torch.randn(5, *(8,) * len(field.groups), field.features) for field in layout.fields]
+>>> flipped = [-values if field.groups else values for field, values in zip(layout.fields, fields)]
+>>> tuple(layer(fields).shape), torch.equal(layer(fields), layer(flipped))
+((5, 8), True)
 """
 
 from __future__ import annotations

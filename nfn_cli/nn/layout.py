@@ -73,7 +73,7 @@ class Layout:
         (kind,) = kinds
         members: dict[tuple[tuple[int, int], ...], list[int]] = {}
         for position, spec in enumerate(architecture.tensors):
-            members.setdefault(_charges(spec, kind), []).append(position)
+            members.setdefault(charges(spec, kind), []).append(position)
         fields = [
             Field(
                 groups=tuple(group for group, _ in charges),
@@ -102,7 +102,7 @@ class Layout:
         return NetworkWeights(architecture, {spec.name: tensors[spec.name] for spec in architecture.tensors})
 
 
-def _charges(spec: TensorSpec, kind: DiagonalKind) -> tuple[tuple[int, int], ...]:
+def charges(spec: TensorSpec, kind: DiagonalKind) -> tuple[tuple[int, int], ...]:
     """(group, exponent of its diagonal) per group; exponents only matter modulo 2 where d = ±1."""
     charge = {Side.OUT: 1, Side.IN: 1 if kind is DiagonalKind.SIGN else -1}
     return tuple(sorted((role.group, charge[role.side]) for role in spec.roles if role.group is not None))

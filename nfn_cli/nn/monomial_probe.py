@@ -131,7 +131,9 @@ class MonomialProbe(nn.Module):
     def _answers(self, tensors: Sequence[Tensor], probes: Tensor) -> Tensor:
         """Outputs [batch, probes, outputs] of the networks on the probes."""
         specs = self.architecture.tensors
-        point = NetworkWeights(self.architecture, {spec.name: own for spec, own in zip(specs, tensors, strict=True)})
+        point = NetworkWeights.of_any_widths(
+            self.architecture, {spec.name: own for spec, own in zip(specs, tensors, strict=True)}
+        )
         device = probes.device.type
         # Half as many digits are enough to learn by, and several times as fast where the processor has them.
         short = self.training and device in ("cpu", "cuda") and fastest_precision(device) == "bfloat16"

@@ -20,7 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, NetworkWeights, Told, read_network, read_weights, to_plain_range
+from nfn_cli.architectures import (
+    Architecture,
+    NetworkWeights,
+    ReadNetwork,
+    Told,
+    read_network,
+    read_weights,
+    to_plain_range,
+)
 from nfn_cli.checkpoints import (
     PackedError,
     StoreError,
@@ -36,7 +44,7 @@ from nfn_cli.scoring.machine import MORE_MEMORY, is_out_of_memory
 from nfn_cli.scoring.rows import Stamp
 
 # Stands in for an unknown activation until the head that reads the layers decides it.
-_PLACEHOLDER = "identity"
+PLACEHOLDER = "identity"
 # What is assumed of a network that its names alone show to be one.
 ONE_CHAIN = "one chain of layers"
 # Networks of a packed file that are read at once.
@@ -219,20 +227,17 @@ def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[NetworkWe
     if source.members is not None:
         checkpoint, members = read_members(source.path, *source.members)
         told = Told(activation=settings.activation)
-        network = read_weights(checkpoint, told, default_activation=_PLACEHOLDER)
+        network = read_weights(checkpoint, told, default_activation=PLACEHOLDER)
     else:
         try:
             told = Told(activation=settings.activation)
-            network = read_network(path, told, default_activation=_PLACEHOLDER)[1]
+            network = read_network(path, told, default_activation=PLACEHOLDER)[1]
         except PackedError as error:
             if count := population_of(path):
                 raise _Packed(min(count, settings.cut.get(source.path, count))) from error
             cause = "a packed population whose tensors are not those of so many networks"
             raise CheckpointError(path, cause, "copy it again, or generate the zoo again") from error
-    untold = network.activation.source == "assumed"
-    architecture = network.plain().weights.architecture
-    configs = {name: _Reads(accepted) for name, accepted in settings.accepted.items()}
-    head, architecture = choose_head(architecture, configs, assume_activation=untold, fitted_by=settings.fitted_by)
+    head, architecture, assumed = head_for(network, settings)
     if members is None:
         tensors = {name: tensor[None] for name, tensor in network.weights.tensors.items()}
     else:
@@ -244,12 +249,26 @@ def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[NetworkWe
         if broken:
             raise CheckpointError(path, f"tensor {broken[0]!r} of some member is not finite", "leave that one out")
         tensors = {name: members[name].to(torch.promote_types(members[name].dtype, torch.float32)) for name in names}
+    return to_plain_range(NetworkWeights(architecture, tensors), network.activation.value_range), head, assumed
+
+
+def head_for(network: ReadNetwork, settings: ReadSettings) -> tuple[str, Architecture, list[str]]:
+    """The head that reads a network, the architecture under which it does, and what is assumed of the network.
+
+    Raises:
+        ArchitectureError: it is more than one plain chain.
+        HeadError: no head reads it.
+    """
+    untold = network.activation.source == "assumed"
+    architecture = network.plain().weights.architecture
+    configs = {name: _Reads(accepted) for name, accepted in settings.accepted.items()}
+    head, architecture = choose_head(architecture, configs, assume_activation=untold, fitted_by=settings.fitted_by)
     assumed = [f"activation {architecture.activation}"] if untold else []
     if network.assumes_frequency and architecture.activation == "sin":
         assumed.append(f"omega_0 {architecture.omega_0:g}")
     if not network.is_told and len(architecture.layers) > 1:
         assumed.append(ONE_CHAIN)
-    return to_plain_range(NetworkWeights(architecture, tensors), network.activation.value_range), head, assumed
+    return head, architecture, assumed
 
 
 def _group(head: str, parts: Sequence[tuple[list[int], list[str], NetworkWeights]]) -> Group:

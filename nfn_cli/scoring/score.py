@@ -15,19 +15,21 @@ from nfn_cli.nn.tasks.accuracy import AccuracyTask
 from nfn_cli.nn.tasks.classification import ClassificationTask
 from nfn_cli.phrases import assumption
 from nfn_cli.scoring.device import resolve_device
+from nfn_cli.scoring.from_memory import InMemoryNetwork, parted, rows_in_memory
 from nfn_cli.scoring.inputs import Inputs, found
 from nfn_cli.scoring.local import run
 from nfn_cli.scoring.reading import ONE_CHAIN
 from nfn_cli.scoring.work import EngineSettings, Scored, Tally
 
 Path = str | os.PathLike[str]
+Networks = Path | InMemoryNetwork | Iterable[Path | InMemoryNetwork]
 
 # Networks that go through a head at once.
 _TOGETHER = {"cpu": 512, "cuda": 4096, "mps": 1024}
 
 
 def score(
-    paths: Path | Iterable[Path],
+    paths: Networks,
     *,
     head: Path | Head | None = None,
     device: str = "auto",
@@ -40,10 +42,16 @@ def score(
     batch_size: int | None = None,
     dtype: str = "float32",
     engine: str = "local",
+    inputs: Any = None,
     on_row: Callable[[], None] = lambda: None,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> Iterator[ScoreRow]:
-    """Predict the accuracy of every network in some files: what `nfn predict-accuracy` does.
+    """Predict the accuracy of networks, in files or in memory: what `nfn predict-accuracy` does.
+
+    >>> from torch import nn
+    >>> [row] = score(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)))
+    >>> row.path, row.accuracy, row.error.partition(" (nearest")[0]
+    ('Sequential', None, 'Sequential: linear 4->8, linear 8->2 (relu): no head reads this network')
 
     Files are read ahead, checked, grouped by architecture and put through the head in batches. Memory is bounded,
     however many there are; rows come as they are made. Closing the iterator, or leaving it to be collected, ends the
@@ -51,7 +59,8 @@ def score(
 
     Args:
         paths: checkpoints, folders, globs, or addresses such as `s3://bucket/zoo`; a packed file has a row for each of
-            its networks, called `path#place`.
+            its networks, called `path#place`. Or networks in memory: a state dict (tensors by name), a module (whose
+            graph tells its layers and activation), or several of these, whose rows are called `state dict#0`.
         head: a shipped head's name, a head's folder, or a loaded head (see `nfn_cli.load_head`); without it, each
             network is read by the shipped head that fits.
         device: auto, cpu, cuda or mps; a loaded head computes where it is.
@@ -63,6 +72,7 @@ def score(
         batch_size: networks that go through a head at once, at most; None takes what suits the device.
         dtype: arithmetic of the head, "float32" or "bfloat16".
         engine: "local", or "ray" for the cluster that `RAY_ADDRESS` names.
+        inputs: of one forward pass of a module, where inputs for its first layer do not fit.
         on_row: called before every row.
         on_note: told every assumption made, after the last row.
 
@@ -73,18 +83,19 @@ def score(
         move with it by less than 1e-6, one in the last digit that `nfn predict-accuracy` writes.
 
     Raises:
-        HeadError, UsageError, DataError: no such head, device, activation, arithmetic or engine. All come before the
-            first row.
+        HeadError, UsageError, DataError: no such head, device, activation, arithmetic or engine, or what is given is
+            neither a path nor a network. All come before the first row.
         CheckpointError: a folder, glob or address without a checkpoint; comes once it is met, which may be some
             thousand files ahead of the rows.
     """
     settings = engine_settings(head, device, activation, jobs, ordered, batch_size, dtype, engine=engine)
-    inputs = Inputs(_listed(paths), None, include, exclude, limit)
-    return _rows(AccuracyTask(), inputs, settings, engine, device, on_row, on_note)
+    return _rows(
+        AccuracyTask(), paths, settings, engine, device, include, exclude, limit, inputs, on_row=on_row, on_note=on_note
+    )
 
 
 def classify(
-    paths: Path | Iterable[Path],
+    paths: Networks,
     *,
     head: Path | Head | None = None,
     top: int = 3,
@@ -98,10 +109,11 @@ def classify(
     batch_size: int | None = None,
     dtype: str = "float32",
     engine: str = "local",
+    inputs: Any = None,
     on_row: Callable[[], None] = lambda: None,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> Iterator[ClassRow]:
-    """Classify every implicit neural representation in some files: what `nfn classify-inr` does.
+    """Classify implicit neural representations, in files or in memory: what `nfn classify-inr` does.
 
     Args:
         head: as in `score`, but a head that classifies; loaded by `nfn_cli.load_head`.
@@ -113,8 +125,19 @@ def classify(
     Everything else is as in `score`.
     """
     settings = engine_settings(head, device, activation, jobs, ordered, batch_size, dtype, engine=engine)
-    inputs = Inputs(_listed(paths), None, include, exclude, limit)
-    return _rows(ClassificationTask(top), inputs, settings, engine, device, on_row, on_note)
+    return _rows(
+        ClassificationTask(top),
+        paths,
+        settings,
+        engine,
+        device,
+        include,
+        exclude,
+        limit,
+        inputs,
+        on_row=on_row,
+        on_note=on_note,
+    )
 
 
 def engine_settings(
@@ -188,27 +211,35 @@ def _all_of(parts: Iterator[list[Scored[Row]]]) -> Generator[list[Scored[Row]], 
     yield from parts
 
 
-def _listed(paths: Path | Iterable[Path]) -> list[str]:
-    if isinstance(paths, str | os.PathLike):
-        return [os.fspath(paths)]
-    return [os.fspath(path) for path in paths]
-
-
 def _rows(
     task: RowTask[Row],
-    inputs: Inputs,
+    given: Networks,
     settings: EngineSettings,
     engine: str,
     device: str,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    limit: int | None,
+    inputs: Any,
+    *,
     on_row: Callable[[], None],
     on_note: Callable[[str], None],
 ) -> Iterator[Row]:
     tally = Tally()
-    cut: dict[str, int] = {}
-    files: Any = found(inputs, cut) if inputs.paths else iter(())
-    if inputs.limit is not None:  # what is cut is known when all files are
-        files, settings = iter(list(files)), settings.changed(cut=cut)
-    parts = run_engine(task, files, settings, tally, engine=engine, device=device)
+    paths, networks = parted(given)
+    if networks:
+        if include or exclude or engine != "local":
+            option = "include" if include else "exclude" if exclude else "engine"
+            raise UsageError(option, "is for files, and networks in memory are given", "leave it out")
+        parts = rows_in_memory(task, networks[:limit], settings, tally, inputs)
+    else:
+        if inputs is not None:
+            raise UsageError("inputs", "are for modules, and files are given", "leave them out")
+        cut: dict[str, int] = {}
+        files: Any = found(Inputs(paths, None, include, exclude, limit), cut) if paths else iter(())
+        if limit is not None:  # what is cut is known when all files are
+            files, settings = iter(list(files)), settings.changed(cut=cut)
+        parts = run_engine(task, files, settings, tally, engine=engine, device=device)
 
     def rows() -> Iterator[Row]:
         with closing(parts):

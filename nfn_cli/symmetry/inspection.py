@@ -145,8 +145,8 @@ class Inspection:
         return tuple(layer.group for layer in self.layers if layer.group is not None)
 
 
-def read_leniently(path: Path, told: Told | None = None) -> tuple[Checkpoint, ReadNetwork]:
-    """Read a network whose activation need not be known; its source is then `assumed`.
+def read_leniently(path: Path | Checkpoint, told: Told | None = None) -> tuple[Checkpoint, ReadNetwork]:
+    """Read a network of which nobody need know the activation: its source is then `assumed`.
 
     Raises:
         CheckpointError, ArchitectureError: the file cannot be read, holds no chain of known layers, or an activation is

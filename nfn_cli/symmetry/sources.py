@@ -11,6 +11,7 @@ import torch
 
 from nfn_cli.architectures import Told
 from nfn_cli.architectures.config_file import UnreadableConfigError, config_beside
+from nfn_cli.checkpoints import Checkpoint
 from nfn_cli.errors import ArchitectureError, DifferentError, UsageError, shown
 from nfn_cli.symmetry.element import GroupElement
 from nfn_cli.symmetry.sampling import sample_element
@@ -164,8 +165,9 @@ def transformed_by(source: AnySource, element: AnyElement, *, exact: bool = Fals
     return labelled.TransformedTensors(own.path, own.tensors, source.architecture, element, exact=exact)
 
 
-def read_any(path: Path, told: Told, tracer: NetworkTracer, like: AnySource | None = None) -> AnySource:
-    """Read a checkpoint: by the user's module; by a configuration beside it; as chains; by names and shapes.
+def read_any(path: Path | Checkpoint, told: Told, tracer: NetworkTracer, like: AnySource | None = None) -> AnySource:
+    """Read a checkpoint, a file's or one in memory: by the user's module; by a configuration beside it; as chains; by
+    names and shapes.
 
     The first of these that is there decides. Names and shapes decide only where the file is not one single chain.
 
@@ -182,7 +184,7 @@ def read_any(path: Path, told: Told, tracer: NetworkTracer, like: AnySource | No
 
 
 def traced_or(
-    path: Path,
+    path: Path | Checkpoint,
     told: Told,
     tracer: NetworkTracer,
     read_chains: Callable[[], Chains],
@@ -206,8 +208,8 @@ def traced_or(
     config: Mapping[str, Any] | None = None
     unreadable: UnreadableConfigError | None = None
     try:
-        config = config_beside(path)
-    except UnreadableConfigError as error:  # it may have nothing to do with the network
+        config = None if isinstance(path, Checkpoint) else config_beside(path)
+    except UnreadableConfigError as error:  # it may be nothing of the network's
         unreadable = error
     if config is not None:
         found = _traced(path, tracer, told, config)
@@ -230,8 +232,9 @@ def traced_or(
         except ArchitectureError as refused:
             if unknown is None:
                 raise
-            # There is a configuration, of a family that is not known here.
-            raise ArchitectureError(path, unknown, "give its module: --model FILE.py:FACTORY") from refused
+            # There is a configuration, which tells a family that nobody knows.
+            subject = path.path if isinstance(path, Checkpoint) else path
+            raise ArchitectureError(subject, unknown, "give its module: --model FILE.py:FACTORY") from refused
         if found is None:
             raise _with_model(error) from error
         return found
@@ -244,7 +247,7 @@ def traced_or(
 
 
 def _traced(
-    path: Path, tracer: NetworkTracer, told: Told, config: Mapping[str, Any] | None = None
+    path: Path | Checkpoint, tracer: NetworkTracer, told: Told, config: Mapping[str, Any] | None = None
 ) -> LabelledSource | None:
     from nfn_cli.symmetry.labelled.source import open_labelled
 

@@ -102,7 +102,7 @@ class TransformedTensors(PartedTensors):
 
 
 def read_source(
-    path: Path, told: Told | None = None, *, activation: str | None = None, pool: str | None = None
+    path: Path | Checkpoint, told: Told | None = None, *, activation: str | None = None, pool: str | None = None
 ) -> Source:
     """Read a checkpoint for the group to act on.
 

@@ -4,6 +4,14 @@
 in `tests/nn/sine/test_null_space.py`): one matrix a field as in arXiv 2409.11697, and, since the column of an even pair
 and the neuron of an even vector carry no sign, averages over them. `SineMessages` is of second order: products of pairs
 with vectors, summed over neurons, carry what a layer knows to its neighbours (arXiv 2406.10685, arXiv 2410.04213).
+
+>>> from nfn_cli.architectures import Layer, chain
+>>> from nfn_cli.nn.sine.fields import field_sizes, pack
+>>> siren = chain([Layer("0", "linear", 2, 8), Layer("1", "linear", 8, 1)], activation="sin")
+>>> fields = pack([torch.randn(5, *spec.shape) for spec in siren.tensors], siren.omega_0)
+>>> layer = SineLinear(field_sizes(siren), FieldSizes.uniform(1, 4))
+>>> [tuple(values.shape) for values in SineMessages(1, 4)(SineActivation()(layer(fields))).all()]
+[(5, 8, 4), (5, 8, 4), (5, 4)]
 """
 
 from __future__ import annotations

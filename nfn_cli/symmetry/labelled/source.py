@@ -50,7 +50,7 @@ class LabelledSource:
 
 
 def open_labelled(
-    path: Path,
+    path: Path | Checkpoint,
     tracer: NetworkTracer,
     *,
     entry: str | None = None,
@@ -70,7 +70,7 @@ def open_labelled(
         CheckpointError: the file cannot be read.
         UsageError, ArchitectureError: as `NetworkTracer`; tied tensors differ in the file.
     """
-    checkpoint = open_checkpoint(path, entry=entry)
+    checkpoint = path if isinstance(path, Checkpoint) else open_checkpoint(path, entry=entry)
     network = tracer.by_reference(checkpoint, config) if tracer.model is None else tracer.by_model(checkpoint)
     if network is None:
         return None

@@ -1,0 +1,55 @@
+"""Two checkpoints compared along their orbit, whichever way each was read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from nfn_cli.symmetry.alignment import Alignment, Watch, align, architecture_difference, beside_residuals
+from nfn_cli.symmetry.alignment.watch import UNWATCHED
+from nfn_cli.symmetry.element import GroupElement
+from nfn_cli.symmetry.transform import Source
+
+if TYPE_CHECKING:
+    # Chains, which are read by the thousand, need none of these.
+    from nfn_cli.symmetry.labelled.alignment import LabelledAlignment
+    from nfn_cli.symmetry.sources import AnySource
+
+
+def compare_sources(
+    source: AnySource, target: AnySource, watch: Watch = UNWATCHED
+) -> Alignment[GroupElement] | LabelledAlignment:
+    """Find the element that brings one checkpoint's network to the other's, by the coarser of their dtypes.
+
+    What they hold beside what the group moves has residuals of its own: it has to be the same.
+
+    Raises:
+        DifferentError: no element can.
+        ArchitectureError: what the files do not tell may be why none can.
+        UsageError: SciPy is needed and missing.
+    """
+    if isinstance(source, Source) and isinstance(target, Source):
+        return _compare_chains(source, target, watch)
+    from nfn_cli.symmetry.labelled.compared import align_sources
+    from nfn_cli.symmetry.sources import difference
+
+    different = difference(source, target)
+    if different is not None:
+        raise different
+    assert not isinstance(source, Source) and not isinstance(target, Source)
+    return align_sources(source, target, watch=watch)
+
+
+def _compare_chains(source: Source, target: Source, watch: Watch) -> Alignment[GroupElement]:
+    ours, theirs = source.network.weights, target.network.weights
+    difference = architecture_difference(ours.architecture, theirs.architecture)
+    if difference is not None:
+        remedy = f"compare it with a checkpoint of its own kind, not {source.checkpoint.path}"
+        raise difference.error(target.checkpoint.path, remedy)
+    beside = beside_residuals(target.checkpoint.path, source.beside, target.beside)
+    coarsest = max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps)
+    found = align(ours, theirs, coarsest, watch=watch)
+    permuted = None if found.permuted is None else (*found.permuted, *beside)
+    return replace(found, residuals=(*found.residuals, *beside), permuted=permuted)
