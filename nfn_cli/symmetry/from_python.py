@@ -31,7 +31,7 @@ from nfn_cli.symmetry.comparing import compare_sources
 from nfn_cli.symmetry.given import Network, opened, read_given
 from nfn_cli.symmetry.inspection import Inspection, inspect_network, read_leniently
 from nfn_cli.symmetry.normal_form import NormalFormSettings
-from nfn_cli.symmetry.sources import transformed_by, traced_or
+from nfn_cli.symmetry.sources import traced_or, transformed_by
 from nfn_cli.symmetry.transform import Source
 
 if TYPE_CHECKING:
