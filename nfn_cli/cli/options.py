@@ -16,7 +16,7 @@ from nfn_cli.row_formats import Format as Format
 from nfn_cli.shipped import CLASSIFY, EDIT, PREDICT, shipped_heads, task_of_shipped
 
 if TYPE_CHECKING:
-    from nfn_cli.architectures import Told
+    from nfn_cli.architectures import Stated
     from nfn_cli.architectures.traced import NetworkTracer
 
 # Headings of the help.
@@ -203,7 +203,7 @@ class ReadingOptions:
 
         return parsed_shape(self.input_shape)
 
-    def stated(self) -> Told:
+    def stated(self) -> Stated:
         """What is stated of every network.
 
         Raises:

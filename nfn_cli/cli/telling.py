@@ -11,7 +11,7 @@ from nfn_cli.errors import ArchitectureError, UsageError
 from nfn_cli.phrases import files
 
 if TYPE_CHECKING:
-    from nfn_cli.architectures import Told
+    from nfn_cli.architectures import Stated
 
 _MOST_READINGS = 5
 
@@ -24,13 +24,13 @@ def told_by(
     prefix: str | None,
     entry: str | None,
     strict: bool,
-) -> Told:
+) -> Stated:
     """The options together.
 
     Raises:
         UsageError: an unknown activation, or frequencies that are no positive numbers.
     """
-    from nfn_cli.architectures import Told, canonical_activation, parsed_frequencies
+    from nfn_cli.architectures import Stated, canonical_activation, parsed_frequencies
 
     if activation is not None:
         try:
@@ -38,7 +38,7 @@ def told_by(
         except ArchitectureError as error:
             raise UsageError(error.subject, error.cause, error.remedy) from error
     frequencies = parsed_frequencies(omega_0) if omega_0 is not None else ()
-    return Told(activation, pool.value if pool else None, frequencies, chain, prefix, entry, strict)
+    return Stated(activation, pool.value if pool else None, frequencies, chain, prefix, entry, strict)
 
 
 def reading_lines(readings: Iterable[tuple[str | None, str | None]]) -> list[str]:
