@@ -13,6 +13,7 @@ import typer
 from nfn_cli.cli.destinations import Destination, Plan
 from nfn_cli.cli.failures import FileRow, leave_with, tell
 from nfn_cli.cli.interrupts import Stop
+from nfn_cli.cli.options import is_of_reading
 from nfn_cli.cli.program import INTERRUPTED
 from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.errors import NfnError
@@ -60,6 +61,7 @@ def write_each(
 
     Raises:
         DataError: the output folder cannot be made.
+        UsageError: an option of reading is wrong.
     """
     from nfn_cli.checkpoints import settle, synced_together
 
@@ -91,6 +93,8 @@ def write_each(
                     with threads_for(numbers_in(each.source)):
                         rows.append(work(each))
                 except NfnError as error:
+                    if is_of_reading(error):
+                        raise
                     rows.append(failed(each, error))
                 begun += 1
     except KeyboardInterrupt:

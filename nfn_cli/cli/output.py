@@ -38,7 +38,8 @@ def write_rows(
     """
     chosen = (RowFormat.table if stream.isatty() else RowFormat.plain) if format is None else RowFormat(format)
     if chosen is RowFormat.table:
-        from nfn_cli.cli.tables.layout import print_blocks, width_of
+        from nfn_cli.cli.tables.layout import print_blocks
+        from nfn_cli.cli.widths import width_of
 
         if rows:  # a header alone tells nobody anything
             print_blocks([table(rows)], stream, width=None if whole else width_of(stream))

@@ -197,9 +197,7 @@ def traced_or(
         read_chains: raises ArchitectureError where there are none. count: how many chains were read.
     """
     if tracer.model is not None:
-        if told.chain or told.prefix is not None:
-            option = "--chain" if told.chain else "--prefix"
-            raise UsageError(option, "does not go with --model, which tells the whole network", "leave one of them out")
+        _require_model_alone(told, in_memory=isinstance(path, Checkpoint))
         found = _traced(path, tracer, told)
         assert found is not None
         return found
@@ -244,6 +242,21 @@ def traced_or(
         except ArchitectureError:
             return source
     return source
+
+
+def _require_model_alone(told: Told, *, in_memory: bool) -> None:
+    """Check that nothing is stated that has no effect beside a module.
+
+    Raises:
+        UsageError: something is.
+    """
+    given = {"--chain": told.chain, "--prefix": told.prefix is not None}
+    if not in_memory:
+        facts = {"--activation": told.activation, "--pool": told.pool, "--omega-0": told.omega_0 or None}
+        given |= {option: fact is not None for option, fact in facts.items()}
+    option = next((option for option in given if given[option]), None)
+    if option is not None:
+        raise UsageError(option, "has no effect with --model, which gives the whole network", "leave one of them out")
 
 
 def _traced(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 from nfn_cli.cli.failures import tell
 from nfn_cli.cli.head_work import MeasureOptions
-from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.named_folders import named_folders
 from nfn_cli.cli.options import (
     INPUT,
@@ -54,7 +54,7 @@ def calibrate(
 
     folders = named_folders("--population", population)
     refuse_existing(output, overwrite=overwrite)
-    interrupt = told_interrupt(lambda: "nothing was written")
+    interrupt = interrupt_message(lambda: "nothing was written")
     with claimed(output), interrupt, Progress(quiet=options.quiet, stage="reading") as progress:
         report = calibrate_head(
             head,
@@ -85,5 +85,5 @@ def _print(report: IntervalReport, stream: TextIO) -> None:
         stream,
         figures_table("coverage on", columns, coverage),
         figures_table("mean width on", columns, width),
-        f"{report.level:.0%} interval: ± {places}",
+        f"{100 * report.level:.0f} % interval: ± {places}",
     )

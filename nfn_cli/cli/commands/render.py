@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.failures import failure_lines, tell
-from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.options import INPUT, OUTPUT, ActivationOption, OverwriteOption, QuietOption, refuse_existing
 from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.sizes import parsed_size
@@ -94,7 +94,7 @@ def render(
         assumed[what] += 1
 
     settings = DrawSettings(height, width, value_range, activation, most + 1)
-    with told_interrupt(lambda: "nothing was drawn"), Progress(quiet=quiet, stage="looking for files") as progress:
+    with interrupt_message(lambda: "nothing was drawn"), Progress(quiet=quiet, stage="looking for files") as progress:
         files = progress.each("reading", find_checkpoints(paths))
         pictures = gathered(drawn(files, settings, on_error=on_error, on_assumed=on_assumed))
     for line in failure_lines(failed):

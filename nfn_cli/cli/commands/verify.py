@@ -11,7 +11,7 @@ import typer
 
 from nfn_cli.cli.destinations import check_element
 from nfn_cli.cli.failures import tell
-from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.options import (
     OUTPUT,
     Format,
@@ -96,7 +96,7 @@ def verify(
             )
 
         with (
-            told_interrupt(lambda: "nothing was decided"),
+            interrupt_message(lambda: "nothing was decided"),
             Progress(quiet=quiet, stage="reading") as progress,
             threads_for(numbers_in(path)),
         ):
@@ -119,7 +119,7 @@ def verify(
     require_there(path, other)
     try:
         with (
-            told_interrupt(lambda: "nothing was decided"),
+            interrupt_message(lambda: "nothing was decided"),
             Progress(quiet=quiet, stage="reading") as progress,
             threads_for(numbers_in(path, other)),
         ):

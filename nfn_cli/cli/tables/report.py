@@ -30,7 +30,8 @@ def figures_table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str
 
 def print_lines(stream: TextIO, *blocks: Table | str) -> None:
     """Write tables and sentences, as wide as the stream is."""
-    from nfn_cli.cli.tables.layout import Words, print_blocks, width_of
+    from nfn_cli.cli.tables.layout import Words, print_blocks
+    from nfn_cli.cli.widths import width_of
 
     shown = [Words(block) if isinstance(block, str) else block for block in blocks]
     print_blocks(shown, stream, width=width_of(stream))
