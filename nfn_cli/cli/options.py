@@ -16,7 +16,7 @@ from nfn_cli.row_formats import Format as Format
 from nfn_cli.shipped import CLASSIFY, EDIT, PREDICT, shipped_heads, task_of_shipped
 
 if TYPE_CHECKING:
-    from nfn_cli.architectures import Told
+    from nfn_cli.architectures import Stated
     from nfn_cli.architectures.traced import NetworkTracer
 
 # Headings of the help.
@@ -209,13 +209,13 @@ class ReadingOptions:
             raise UsageError("--input-shape", f"{self.input_shape!r} is no shape", "write one such as 3,32,32")
         return sizes
 
-    def stated(self) -> Told:
+    def stated(self) -> Stated:
         """What is stated of every network.
 
         Raises:
             UsageError: an unknown activation, or frequencies that are no positive numbers.
         """
-        from nfn_cli.architectures import Told, canonical_activation, parsed_frequencies
+        from nfn_cli.architectures import Stated, canonical_activation, parsed_frequencies
 
         if self.activation is not None:
             try:
@@ -224,7 +224,7 @@ class ReadingOptions:
                 raise UsageError(error.subject, error.cause, error.remedy) from error
         frequencies = parsed_frequencies(self.omega_0) if self.omega_0 is not None else ()
         pool = self.pool.value if self.pool else None
-        return Told(self.activation, pool, frequencies, self.chain, self.prefix, self.entry, self.strict)
+        return Stated(self.activation, pool, frequencies, self.chain, self.prefix, self.entry, self.strict)
 
     def tracer(self, *, gauges: bool = False) -> NetworkTracer:
         """Reads what is no chain."""

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from nfn_cli.architectures import Told, read_network
+from nfn_cli.architectures import Stated, read_network
 from nfn_cli.checkpoints import population_of, rewrite_checkpoint
 from nfn_cli.errors import CheckpointError, HeadError, UsageError
 from nfn_cli.nn import Head, choose_head, load_head, shipped_heads_of
@@ -80,7 +80,7 @@ def edit_checkpoint(
     if population_of(path) is not None:
         raise CheckpointError(path, "a packed file of many networks", "give files of one network each")
     # A sine is what these heads read; a file that says nothing of its activation is taken for one.
-    checkpoint, network = read_network(path, Told(activation=activation), default_activation="sin")
+    checkpoint, network = read_network(path, Stated(activation=activation), default_activation="sin")
     network.plain()
     try:
         name, _ = choose_head(network.weights.architecture, heads.configs)

@@ -24,7 +24,7 @@ from nfn_cli.architectures import (
     Architecture,
     NetworkWeights,
     ReadNetwork,
-    Told,
+    Stated,
     read_network,
     read_weights,
     to_plain_range,
@@ -226,11 +226,11 @@ def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[NetworkWe
     members: dict[str, Tensor] | None = None
     if source.members is not None:
         checkpoint, members = read_members(source.path, *source.members)
-        told = Told(activation=settings.activation)
+        told = Stated(activation=settings.activation)
         network = read_weights(checkpoint, told, default_activation=PLACEHOLDER)
     else:
         try:
-            told = Told(activation=settings.activation)
+            told = Stated(activation=settings.activation)
             network = read_network(path, told, default_activation=PLACEHOLDER)[1]
         except PackedError as error:
             if count := population_of(path):
@@ -266,7 +266,7 @@ def head_for(network: ReadNetwork, settings: ReadSettings) -> tuple[str, Archite
     assumed = [f"activation {architecture.activation}"] if untold else []
     if network.assumes_frequency and architecture.activation == "sin":
         assumed.append(f"omega_0 {architecture.omega_0:g}")
-    if not network.is_told and len(architecture.layers) > 1:
+    if not network.is_stated and len(architecture.layers) > 1:
         assumed.append(ONE_CHAIN)
     return head, architecture, assumed
 

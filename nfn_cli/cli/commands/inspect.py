@@ -17,8 +17,6 @@ from nfn_cli.errors import ArchitectureError, NfnError
 from nfn_cli.threads import numbers_in, threads_for
 
 if TYPE_CHECKING:
-    from nfn_cli.architectures import ReadNetwork
-    from nfn_cli.checkpoints import Checkpoint
     from nfn_cli.cli.tables.tensor_table import ShownTensors
 
 
@@ -67,9 +65,9 @@ def inspect_checkpoints(
     from nfn_cli.cli.tables.inspection_table import Inspected
     from nfn_cli.cli.tables.tensor_table import ShownTensors
     from nfn_cli.nn import shipped_heads_of
-    from nfn_cli.symmetry import inspect_network, read_leniently
+    from nfn_cli.symmetry import inspect_network
     from nfn_cli.symmetry.labelled.source import LabelledSource
-    from nfn_cli.symmetry.sources import traced_or
+    from nfn_cli.symmetry.sources import read_to_inspect
 
     if plot is not None:
         check_plot(plot, paths, overwrite=overwrite)
@@ -79,19 +77,16 @@ def inspect_checkpoints(
         for name, config in shipped_heads_of(task).items()
     }
     found = find_checkpoints(paths)
-    told = reading.stated()
+    stated = reading.stated()
     # The lines of a pipe are layers: of a file without any they have the error alone.
     opening = tensors or format is not None or sys.stdout.isatty()
-
-    def chains(read: tuple[Checkpoint, ReadNetwork]) -> int:
-        return len(read[1].weights.architecture.starts)
 
     tracer = reading.tracer(gauges=True)
 
     def inspected(path: Path) -> AnyInspected:
         """A function, so that nothing of a file is in memory when the next one is read."""
         try:
-            found = traced_or(path, told, tracer, lambda: read_leniently(path, told), chains)
+            found = read_to_inspect(path, stated, tracer)
         except NfnError as error:
             if is_of_reading(error):
                 raise
