@@ -111,6 +111,29 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise UsageError(path, "exists already", "pass --overwrite to replace it")
 
 
+def require_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse a file that could not be written, before any work.
+
+    Raises:
+        UsageError: it exists (without `overwrite`).
+        CheckpointError: it cannot be written.
+    """
+    from nfn_cli.checkpoints import require_writable
+
+    refuse_existing(path, overwrite=overwrite)
+    require_writable(path, overwrite=overwrite)
+
+
+def require_png(option: str, path: Path) -> None:
+    """Refuse a name that is no PNG file's.
+
+    Raises:
+        UsageError: it ends in something else.
+    """
+    if path.suffix.lower() != ".png":
+        raise UsageError(option, f"{path} is no PNG file", "give a name that ends in .png")
+
+
 def checked_scale_range(scale_range: tuple[float, float]) -> tuple[float, float]:
     """The range itself.
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nfn_cli.cli.destinations import Destination, Plan, RewriteOptions
-from nfn_cli.cli.many_files import leave_after, write_each
-from nfn_cli.errors import NfnError
+from nfn_cli.cli.many_files import write_all
 from nfn_cli.phrases import files
 
 if TYPE_CHECKING:
@@ -71,18 +69,12 @@ def write_row(
 
 def rewrite_files(plan: Plan, work: Callable[[Destination], RewrittenRow], options: RewriteOptions) -> None:
     """Do the work on every file, print a row for each, and leave with the documented exit code."""
-    from nfn_cli.cli.output import write_rows
     from nfn_cli.cli.tables.rewritten_table import rewritten_table
 
-    def failed(each: Destination, error: NfnError) -> RewrittenRow:
-        return RewrittenRow(str(each.source), str(each.target), error=str(error))
+    def notes(rows: Sequence[RewrittenRow]) -> list[str]:
+        return reading_lines((row.read_as, row.assumed) for row in rows)
 
-    skip = options.skip_existing
-    outcome = write_each(plan, work, failed, stage="writing", skip_existing=skip, quiet=options.quiet)
-    rows = outcome.rows
-    write_rows(rows, RewrittenRow, rewritten_table, options.format, sys.stdout)
-    readings = reading_lines((row.read_as, row.assumed) for row in rows)
-    leave_after(outcome, readings, overwrite=options.overwrite)
+    write_all(plan, work, RewrittenRow, rewritten_table, options, stage="writing", notes=notes)
 
 
 def reading_lines(readings: Iterable[tuple[str | None, str | None]]) -> list[str]:

@@ -61,7 +61,7 @@ def inspect_checkpoints(
         nfn inspect runs/ --activation relu --format json
     """
     from nfn_cli.checkpoints import find_checkpoints
-    from nfn_cli.cli.inspections import AnyInspected, traced_row, write_all
+    from nfn_cli.cli.inspections import AnyInspected, traced_row, write_inspections
     from nfn_cli.cli.tables.inspection_table import Inspected
     from nfn_cli.cli.tables.tensor_table import ShownTensors
     from nfn_cli.nn import shipped_heads_of
@@ -116,7 +116,7 @@ def inspect_checkpoints(
                 if is_of_reading(error):
                     raise
                 rows.append(Inspected(str(path), error=str(error)))
-    write_all(rows, format, sys.stdout, by_tensor=tensors)
+    write_inspections(rows, format, sys.stdout, by_tensor=tensors)
     leave_with(rows)
 
 

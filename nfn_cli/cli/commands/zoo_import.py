@@ -89,8 +89,7 @@ def small_cnn_zoo(
         report = import_small_cnn_zoo(
             options.folder, options.output, selection, on_start=progress.start, on_networks=progress.steps
         )
-    if not options.quiet:
-        _tell(options.output, report)
+    _end(options, _summary(report))
 
 
 @imports.command("model-zoo", cls=Command)
@@ -133,12 +132,7 @@ def model_zoo(
             on_start=progress.start,
             on_trials=progress.steps,
         )
-    for line in failure_lines((line.partition(": ")[0], line) for line in report.skipped):
-        tell(line)
-    if not options.quiet:
-        _tell(options.output, report)
-    if report.skipped:
-        raise typer.Exit(1)
+    _end(options, _summary(report), report.skipped)
 
 
 @imports.command("siren", cls=Command)
@@ -208,16 +202,12 @@ def siren(
         report = import_sirens(
             options.folder, options.output, selection, on_start=progress.start, on_networks=progress.steps
         )
-    for line in failure_lines((line.partition(": ")[0], line) for line in report.skipped):
-        tell(line)
     skipped = f", {len(report.skipped):,} skipped" if report.skipped else ""
-    if not options.quiet:
-        tell(
-            f"{options.output}: {report.networks:,} networks of {report.pictures:,} pictures"
-            f" ({report.networks - report.test:,} to train on, {report.test:,} to test on{skipped})"
-        )
-    if report.skipped:
-        raise typer.Exit(1)
+    summary = (
+        f"{report.networks:,} networks of {report.pictures:,} pictures"
+        f" ({report.networks - report.test:,} to train on, {report.test:,} to test on{skipped})"
+    )
+    _end(options, summary, report.skipped)
 
 
 def _conditions(where: Sequence[str]) -> dict[str, str]:
@@ -235,8 +225,16 @@ def _refuse_both(numbers: list[int] | None, last: bool, name: str) -> None:
         raise UsageError(name, "contradicts the last one", "give one of the two")
 
 
-def _tell(out: Path, report: ImportReport) -> None:
+def _summary(report: ImportReport) -> str:
     skipped = f", {len(report.skipped):,} trials skipped" if report.skipped else ""
-    tell(
-        f"{out}: {report.networks:,} networks of {report.runs:,} runs ({report.dropped:,} not finite, dropped{skipped})"
-    )
+    return f"{report.networks:,} networks of {report.runs:,} runs ({report.dropped:,} not finite, dropped{skipped})"
+
+
+def _end(options: ImportOptions, summary: str, skipped: Sequence[str] = ()) -> None:
+    """Say what was skipped, a line each, and what was imported; leave with 1 where something was skipped."""
+    for line in failure_lines((line.partition(": ")[0], line) for line in skipped):
+        tell(line)
+    if not options.quiet:
+        tell(f"{options.output}: {summary}")
+    if skipped:
+        raise typer.Exit(1)
