@@ -8,14 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from nfn_cli.cli.options import (
-    OUTPUT,
-    Checkpoints,
-    FormatOption,
-    OverwriteOption,
-    QuietOption,
-    require_free,
-)
+from nfn_cli.cli.options import OUTPUT, Checkpoints, FormatOption, OverwriteOption, QuietOption, require_free
 from nfn_cli.cli.takes import Hidden, option
 from nfn_cli.errors import UsageError
 

@@ -67,12 +67,7 @@ class MeasureOptions:
 
 
 def fit_head(
-    data: Path,
-    labels: Path | None,
-    settings: Any,
-    options: FitOptions,
-    unit: str,
-    show: Callable[[Any, TextIO], None],
+    data: Path, labels: Path | None, settings: Any, options: FitOptions, unit: str, show: Callable[[Any, TextIO], None]
 ) -> None:
     """Fit a head into its folder, or continue an unfinished fit, and print what it was measured to do.
 

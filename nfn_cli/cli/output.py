@@ -19,13 +19,7 @@ Layout = Callable[[Iterable[Any]], "Block"]  # rows laid out for people
 
 
 def write_rows(
-    rows: Sequence[Any],
-    kind: type,
-    table: Layout,
-    format: Format | None,
-    stream: TextIO,
-    *,
-    whole: bool = False,
+    rows: Sequence[Any], kind: type, table: Layout, format: Format | None, stream: TextIO, *, whole: bool = False
 ) -> None:
     """Write rows to a stream.
 
@@ -49,12 +43,7 @@ def write_rows(
     stream.write(lines_for_terminal(text) if stream.isatty() else text)
 
 
-def render_rows(
-    rows: Sequence[Any],
-    kind: type,
-    table: Layout,
-    format: Format | None,
-) -> str:
+def render_rows(rows: Sequence[Any], kind: type, table: Layout, format: Format | None) -> str:
     """The rows as text, for a file."""
     text = io.StringIO()
     write_rows(rows, kind, table, format, text, whole=True)

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PlotOption = Annotated[
-    Path | None,
-    option(OUTPUT, "Draw heat maps of the weights, of a single file.", metavar="FILE.png"),
+    Path | None, option(OUTPUT, "Draw heat maps of the weights, of a single file.", metavar="FILE.png")
 ]
 
 _MOST_ENTRIES = 1024  # along a side of a panel: a picture has no more pixels than that

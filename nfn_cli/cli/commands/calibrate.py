@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 from nfn_cli.cli.failures import tell
 from nfn_cli.cli.head_work import MeasureOptions, measure_head
 from nfn_cli.cli.named_folders import named_folders
-from nfn_cli.cli.options import (
-    INPUT,
-    MEASURE,
-    HeadOutputOption,
-    OverwriteHeadOption,
-    PredictHead,
-    refuse_existing,
-)
+from nfn_cli.cli.options import INPUT, MEASURE, HeadOutputOption, OverwriteHeadOption, PredictHead, refuse_existing
 from nfn_cli.cli.takes import option, takes
 from nfn_cli.folders import claimed
 

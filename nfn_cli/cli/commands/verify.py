@@ -12,15 +12,7 @@ import typer
 from nfn_cli.cli.destinations import check_element
 from nfn_cli.cli.failures import tell
 from nfn_cli.cli.interrupts import interrupt_message
-from nfn_cli.cli.options import (
-    OUTPUT,
-    Format,
-    FormatOption,
-    OverwriteOption,
-    QuietOption,
-    ReadingOptions,
-    head_option,
-)
+from nfn_cli.cli.options import OUTPUT, Format, FormatOption, OverwriteOption, QuietOption, ReadingOptions, head_option
 from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.takes import argument, option, takes
 from nfn_cli.errors import DifferentError, HeadError, UsageError

@@ -103,11 +103,7 @@ def model_zoo(
     last_epoch: Annotated[bool, option(INPUT, "Only the last network of each trial.", "--last-epoch")] = False,
     where: Annotated[
         list[str] | None,
-        option(
-            INPUT,
-            "Only trials whose params.json says so, such as model::type=CNN; repeat.",
-            metavar="KEY=VALUE",
-        ),
+        option(INPUT, "Only trials whose params.json says so, such as model::type=CNN; repeat.", metavar="KEY=VALUE"),
     ] = None,
 ) -> None:
     """Import a zoo of Ray Tune trials (Schürholt et al. 2022).
@@ -144,25 +140,18 @@ def siren(
         option(INPUT, "A split file (JSON): only what it lists, divided and labelled as it says.", metavar="FILE"),
     ] = None,
     data: Annotated[
-        str | None,
-        option(INPUT, "Name of the set, such as mnist or randinit_smaller; needed where DIR holds several."),
+        str | None, option(INPUT, "Name of the set, such as mnist or randinit_smaller; needed where DIR holds several.")
     ] = None,
     fits: Annotated[int | None, option(INPUT, "At most so many fits to one picture. [default: all]", min=1)] = None,
     test_from: Annotated[
-        int | None,
-        option(INPUT, "The files net<N>.pth from this N on are the test part. [default: 50000]", min=0),
+        int | None, option(INPUT, "The files net<N>.pth from this N on are the test part. [default: 50000]", min=0)
     ] = None,
     omega_0: Annotated[
-        float | None,
-        option(READING, "Frequency of the sines. [default: as the files say, else 30]", min=1e-3, max=1e4),
+        float | None, option(READING, "Frequency of the sines. [default: as the files say, else 30]", min=1e-3, max=1e4)
     ] = None,
     value_range: Annotated[
         tuple[float, float] | None,
-        option(
-            READING,
-            "What the networks give for black and white. [default: as the set has it]",
-            metavar="LOW HIGH",
-        ),
+        option(READING, "What the networks give for black and white. [default: as the set has it]", metavar="LOW HIGH"),
     ] = None,
     places: Annotated[
         Places | None, option(READING, "Order of the networks' inputs. [default: as the set has it]")

@@ -11,13 +11,7 @@ from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import write_rows
 from nfn_cli.cli.tables.columns import Columns, rows_table
 from nfn_cli.cli.tables.layout import Block, Blocks, Cell, Column, Facts, Kind, Words
-from nfn_cli.cli.tables.tensor_table import (
-    ShownTensors,
-    TensorRow,
-    tensor_heading,
-    tensor_rows,
-    tensor_table,
-)
+from nfn_cli.cli.tables.tensor_table import ShownTensors, TensorRow, tensor_heading, tensor_rows, tensor_table
 from nfn_cli.nn import Accepted
 from nfn_cli.nn.reading_heads import HeadFacts, head_facts
 from nfn_cli.symmetry import GroupFacts, Inspection, LayerFacts

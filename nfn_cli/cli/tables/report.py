@@ -42,11 +42,7 @@ def print_report(report: EvaluationReport, stream: TextIO) -> None:
     low, high = report.histogram_range
     print_lines(
         stream,
-        figures_table(
-            report.head,
-            ("as they are", "transformed"),
-            report.figures(),
-        ),
+        figures_table(report.head, ("as they are", "transformed"), report.figures()),
         figures_table(
             "out of distribution: flagged",
             ("all", "of those that have learned"),
