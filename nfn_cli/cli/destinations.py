@@ -8,14 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from nfn_cli.cli.options import (
-    OUTPUT,
-    Checkpoints,
-    FormatOption,
-    OverwriteOption,
-    QuietOption,
-    refuse_existing,
-)
+from nfn_cli.cli.options import OUTPUT, Checkpoints, FormatOption, OverwriteOption, QuietOption, require_free
 from nfn_cli.cli.takes import Hidden, option
 from nfn_cli.errors import UsageError
 
@@ -154,8 +147,7 @@ def check_element(path: Path, *, overwrite: bool) -> None:
         UsageError: it exists (without `overwrite`), or has the name of another format.
         CheckpointError: it cannot be written.
     """
-    from nfn_cli.checkpoints import require_safetensors_name, require_writable
+    from nfn_cli.checkpoints import require_safetensors_name
 
     require_safetensors_name(path)
-    refuse_existing(path, overwrite=overwrite)
-    require_writable(path, overwrite=overwrite)
+    require_free(path, overwrite=overwrite)

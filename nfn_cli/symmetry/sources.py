@@ -217,9 +217,7 @@ def _traced_or(
         read_chains: raises ArchitectureError where there are none. count: how many chains were read.
     """
     if tracer.model is not None:
-        if stated.chain or stated.prefix is not None:
-            option = "--chain" if stated.chain else "--prefix"
-            raise UsageError(option, "does not go with --model, which tells the whole network", "leave one of them out")
+        _require_model_alone(stated, in_memory=isinstance(path, Checkpoint))
         found = _traced(path, tracer, stated)
         assert found is not None
         return found
@@ -264,6 +262,21 @@ def _traced_or(
         except ArchitectureError:
             return source
     return source
+
+
+def _require_model_alone(stated: Stated, *, in_memory: bool) -> None:
+    """Check that nothing is stated that has no effect beside a module.
+
+    Raises:
+        UsageError: something is.
+    """
+    given = {"--chain": stated.chain, "--prefix": stated.prefix is not None}
+    if not in_memory:
+        facts = {"--activation": stated.activation, "--pool": stated.pool, "--omega-0": stated.omega_0 or None}
+        given |= {option: fact is not None for option, fact in facts.items()}
+    option = next((option for option in given if given[option]), None)
+    if option is not None:
+        raise UsageError(option, "has no effect with --model, which gives the whole network", "leave one of them out")
 
 
 def _traced(

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from nfn_cli.architectures import Stated
-from nfn_cli.cli.tables.inspection_table import Inspected, write_inspections
+from nfn_cli.cli.inspections import write_inspections
+from nfn_cli.cli.tables.inspection_table import Inspected
 from nfn_cli.symmetry import inspect_network, read_leniently
 
 SAMPLES = Path(__file__).parent.parent / "samples"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from nfn_cli.cli.failures import leave_with
-from nfn_cli.cli.interrupts import told_interrupt
-from nfn_cli.cli.options import OUTPUT, Checkpoints, FormatOption, QuietOption, ReadingOptions
+from nfn_cli.cli.interrupts import interrupt_message
+from nfn_cli.cli.options import OUTPUT, Checkpoints, FormatOption, QuietOption, ReadingOptions, is_of_reading
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
 from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.takes import option, takes
@@ -61,7 +61,7 @@ def inspect_checkpoints(
         nfn inspect runs/ --activation relu --format json
     """
     from nfn_cli.checkpoints import find_checkpoints
-    from nfn_cli.cli.inspections import AnyInspected, traced_row, write_all
+    from nfn_cli.cli.inspections import AnyInspected, traced_row, write_inspections
     from nfn_cli.cli.tables.inspection_table import Inspected
     from nfn_cli.cli.tables.tensor_table import ShownTensors
     from nfn_cli.nn import shipped_heads_of
@@ -88,6 +88,8 @@ def inspect_checkpoints(
         try:
             found = read_to_inspect(path, stated, tracer)
         except NfnError as error:
+            if is_of_reading(error):
+                raise
             # Another one: this one's traceback holds what was read, and the file is read again.
             refusal = NfnError(error.subject, error.cause, error.remedy)
         else:
@@ -105,14 +107,16 @@ def inspect_checkpoints(
         return Inspected(str(path), error=str(refusal), tensors=_opened(path, refusal) if opening else None)
 
     rows: list[AnyInspected] = []
-    with told_interrupt(lambda: "nothing was shown"), Progress(quiet=quiet) as progress:
+    with interrupt_message(lambda: "nothing was shown"), Progress(quiet=quiet) as progress:
         for path in progress.each("inspecting", found):
             try:
                 with threads_for(numbers_in(path)):
                     rows.append(inspected(path))
             except NfnError as error:  # of the picture
+                if is_of_reading(error):
+                    raise
                 rows.append(Inspected(str(path), error=str(error)))
-    write_all(rows, format, sys.stdout, by_tensor=tensors)
+    write_inspections(rows, format, sys.stdout, by_tensor=tensors)
     leave_with(rows)
 
 

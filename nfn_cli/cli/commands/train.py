@@ -30,8 +30,7 @@ def train(
         str, option(INPUT, "Column with the training run; without one, each checkpoint is a run of its own.")
     ] = "run",
     kind: Annotated[
-        AccuracyKind,
-        kind_option(PREDICT, "; auto: the first where it is known how the networks are run"),
+        AccuracyKind, kind_option(PREDICT, "; auto: the first where it is known how the networks are run")
     ] = _AUTO,
     input_size: Annotated[
         str | None,
@@ -48,8 +47,7 @@ def train(
         ),
     ] = None,
     patience: Annotated[
-        int | None,
-        option(FIT, "Stop a member after so many epochs without a better validation loss.", min=1),
+        int | None, option(FIT, "Stop a member after so many epochs without a better validation loss.", min=1)
     ] = None,
     validation: Annotated[
         float | None,

@@ -11,16 +11,8 @@ import typer
 
 from nfn_cli.cli.destinations import check_element
 from nfn_cli.cli.failures import tell
-from nfn_cli.cli.interrupts import told_interrupt
-from nfn_cli.cli.options import (
-    OUTPUT,
-    Format,
-    FormatOption,
-    OverwriteOption,
-    QuietOption,
-    ReadingOptions,
-    head_option,
-)
+from nfn_cli.cli.interrupts import interrupt_message
+from nfn_cli.cli.options import OUTPUT, Format, FormatOption, OverwriteOption, QuietOption, ReadingOptions, head_option
 from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.takes import argument, option, takes
 from nfn_cli.errors import DifferentError, HeadError, UsageError
@@ -97,7 +89,7 @@ def verify(
             )
 
         with (
-            told_interrupt(lambda: "nothing was decided"),
+            interrupt_message(lambda: "nothing was decided"),
             Progress(quiet=quiet, stage="reading") as progress,
             threads_for(numbers_in(path)),
         ):
@@ -120,7 +112,7 @@ def verify(
     require_there(path, other)
     try:
         with (
-            told_interrupt(lambda: "nothing was decided"),
+            interrupt_message(lambda: "nothing was decided"),
             Progress(quiet=quiet, stage="reading") as progress,
             threads_for(numbers_in(path, other)),
         ):

@@ -30,7 +30,8 @@ def figures_table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str
 
 def print_lines(stream: TextIO, *blocks: Table | str) -> None:
     """Write tables and sentences, as wide as the stream is."""
-    from nfn_cli.cli.tables.layout import Words, print_blocks, width_of
+    from nfn_cli.cli.tables.layout import Words, print_blocks
+    from nfn_cli.cli.widths import width_of
 
     shown = [Words(block) if isinstance(block, str) else block for block in blocks]
     print_blocks(shown, stream, width=width_of(stream))
@@ -41,11 +42,7 @@ def print_report(report: EvaluationReport, stream: TextIO) -> None:
     low, high = report.histogram_range
     print_lines(
         stream,
-        figures_table(
-            report.head,
-            ("as they are", "transformed"),
-            report.figures(),
-        ),
+        figures_table(report.head, ("as they are", "transformed"), report.figures()),
         figures_table(
             "out of distribution: flagged",
             ("all", "of those that have learned"),
