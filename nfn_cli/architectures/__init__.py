@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from nfn_cli.architectures.layer import Layer, Stage, StageKind
     from nfn_cli.architectures.network_weights import NetworkWeights, stack
     from nfn_cli.architectures.phases import with_phases_within_one_turn, within_one_turn
-    from nfn_cli.architectures.picture_values import picture_values
-    from nfn_cli.architectures.pixel_grid import pixel_grid, places_along
+    from nfn_cli.architectures.pixel_places import pixel_grid, places_along
     from nfn_cli.architectures.read import ReadNetwork, read_network, read_weights
     from nfn_cli.architectures.reading import Reading
     from nfn_cli.architectures.roles import AxisRole, Side
+    from nfn_cli.architectures.sine_pictures import picture_values
     from nfn_cli.architectures.told import Told
     from nfn_cli.architectures.value_range import DEFAULT_RANGE, from_plain_range, to_plain_range
 else:
