@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nfn_cli.architectures.grids import pixel_grid, places_along
     from nfn_cli.architectures.implicit_pictures import picture_values
     from nfn_cli.architectures.layer import Layer, Stage, StageKind
-    from nfn_cli.architectures.network_weights import NetworkWeights, stack
+    from nfn_cli.architectures.network_weights import NetworkWeights, joined, stack
     from nfn_cli.architectures.phases import with_phases_within_one_turn, within_one_turn
     from nfn_cli.architectures.read import ReadNetwork, read_network, read_weights
     from nfn_cli.architectures.reading import Reading
@@ -50,6 +50,7 @@ __all__ = [
     "chain",
     "from_plain_range",
     "functional_forward",
+    "joined",
     "parsed_frequencies",
     "picture_values",
     "pixel_grid",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,17 @@ has it; give tensors [*batch, *shape] with the shapes of the architecture
                 first = self.architecture.tensors[0].name
                 cause = f"its batch axes are {list(shape[:axes])}, those of {first} {list(batch)}"
                 raise ArchitectureError(spec.name, cause, "give as many networks in each tensor")
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The batch axes; () for one network."""
+        first = self.architecture.tensors[0]
+        shape = self.tensors[first.name].shape
+        return tuple(shape[: len(shape) - len(first.shape)])
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> NetworkWeights:
+        """The networks with another tensor for each, such as some of its rows."""
+        return NetworkWeights(self.architecture, {name: change(tensor) for name, tensor in self.tensors.items()})
 
     @classmethod
     def of_any_widths(cls, architecture: Architecture, tensors: Mapping[str, Tensor]) -> NetworkWeights:
@@ -141,6 +152,19 @@ def stack(points: Sequence[NetworkWeights]) -> NetworkWeights:
     Raises:
         ValueError: the signatures differ, or there is none.
     """
+    return _together(points, torch.stack)
+
+
+def joined(points: Sequence[NetworkWeights]) -> NetworkWeights:
+    """Batches of one signature as one batch; names and architecture are the first one's.
+
+    Raises:
+        ValueError: the signatures differ, or there is none.
+    """
+    return _together(points, torch.cat)
+
+
+def _together(points: Sequence[NetworkWeights], join: Callable[[list[Tensor]], Tensor]) -> NetworkWeights:
     if len({point.architecture.signature for point in points}) != 1:
         raise ValueError("only networks of one signature form a batch")
     first = points[0].architecture
@@ -148,7 +172,7 @@ def stack(points: Sequence[NetworkWeights]) -> NetworkWeights:
     return NetworkWeights(
         first,
         {
-            spec.name: torch.stack([point.tensors[names[i]] for point, names in zip(points, own_names, strict=True)])
+            spec.name: join([point.tensors[names[i]] for point, names in zip(points, own_names, strict=True)])
             for i, spec in enumerate(first.tensors)
         },
     )

@@ -116,7 +116,7 @@ def _named(label: str, row: ClassRow) -> str:
 
 
 def _labels(path: Path) -> dict[str, str]:
-    from nfn_cli.zoo.inr import read_inr_rows
+    from nfn_cli.zoo import read_inr_rows
 
     try:
         rows = read_inr_rows(path)
