@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, NetworkWeights
-from nfn_cli.nn.inputs import read_fields
+from nfn_cli.nn.unit_fields import read_fields
 from nfn_cli.nn.layout import Layout, charges
 from nfn_cli.symmetry import GroupElement, act, sample_element
 
