@@ -39,10 +39,11 @@ def test_a_kind_has_sizes_of_its_own_file(name: str) -> None:
     assert HEAD_KINDS[name].task in TASKS
 
 
-def test_kinds_of_a_task_come_by_rank_and_no_two_are_of_one() -> None:
-    for task in TASKS:
-        ranks = [kind.rank for kind in kinds_of(task).values()]
-        assert ranks == sorted(set(ranks))
+def test_kinds_of_a_task_come_in_the_order_of_the_registry() -> None:
+    assert [kinds_of(task) for task in TASKS] == [
+        {name: kind for name, kind in HEAD_KINDS.items() if kind.task == task} for task in TASKS
+    ]
+    assert list(kinds_of("predict-accuracy")) == ["monomial-probe", "monomial-nfn"]
 
 
 def test_sizes_take_what_the_kind_has_and_leave_the_rest() -> None:
