@@ -8,7 +8,7 @@ from importlib import import_module
 import pytest
 
 
-@pytest.mark.parametrize("package", ["nfn_cli.architectures", "nfn_cli.checkpoints", "nfn_cli.nn"])
+@pytest.mark.parametrize("package", ["nfn_cli.architectures", "nfn_cli.checkpoints", "nfn_cli.nn", "nfn_cli.scoring"])
 def test_no_public_name_is_a_module_too(package: str) -> None:
     """Such a name would be the module, not what is in it, as soon as anything imports the module."""
     own = import_module(package)
