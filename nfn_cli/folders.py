@@ -124,7 +124,7 @@ def claimed(folder: Path) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            # While it is held: nobody else has begun to write there.
+            # While the lock is held: no other run has begun to write there.
             remove_empty(made)
             raise
 

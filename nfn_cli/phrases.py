@@ -49,5 +49,5 @@ def assumption(what: str, number: int, *, head: str | None = None, remedy: str |
     'assumed: activation relu (2 files do not say); see --activation'
     """
     reader = f", as head {head} reads it" if head else ""
-    told = f"assumed: {what}{reader} ({files(number)} {'does' if number == 1 else 'do'} not say)"
-    return f"{told}; {remedy}" if remedy else told
+    text = f"assumed: {what}{reader} ({files(number)} {'does' if number == 1 else 'do'} not say)"
+    return f"{text}; {remedy}" if remedy else text

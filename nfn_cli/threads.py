@@ -60,7 +60,7 @@ def threads_for(numbers: int) -> Iterator[None]:
     Args:
         numbers: that an operator goes over, such as the weights of a batch of networks.
     """
-    import torch  # here, so that whoever imports this does not wait for it
+    import torch  # here, so that importing this module is fast
 
     # Other threads of Python belong to a program around this one, and so does the number of theirs.
     if any(os.environ.get(name) for name in _COUNTS) or threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""Tensors of several names that are one: whoever acts on the one has acted on the others."""
+"""Tensors of several names that are one in memory: acting on one acts on the others."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class FormFacts:
             `layer:place` in the new file.
         gap: of a traced network's normal form, the smallest relative difference that decided its order or a sign.
         unique: whether that is more than rounding, so that the whole orbit has this form.
-        unsure: where it is not: how many neurons of a layer have a neighbour that only rounding tells from them.
+        unsure: where it is not: how many neurons of a layer differ from a neighbour by rounding alone.
     """
 
     residual: float | None = None
@@ -55,10 +55,10 @@ def find_form(source: AnySource, settings: NormalFormSettings) -> tuple[AnyEleme
 
 def _of_chain(source: Source, settings: NormalFormSettings) -> tuple[GroupElement, FormFacts]:
     form = normal_form(source.network.weights, settings, precision=source.precision)
-    duplicates = tuple(tuple(place for places in group for place in places.tolist()) for group in form.duplicates)
+    duplicates = tuple(tuple(place for positions in group for place in positions.tolist()) for group in form.duplicates)
     return form.element, FormFacts(
         residual=form.residual if settings.scale == "balanced" else None,
-        dead=named_places(source.stored, [places.tolist() for places in form.dead]),
+        dead=named_places(source.stored, [positions.tolist() for positions in form.dead]),
         duplicates=named_places(source.stored, duplicates),
     )
 

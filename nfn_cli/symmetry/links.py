@@ -30,7 +30,7 @@ def pair_weights(tensor: Tensor, spec: TensorSpec) -> tuple[int | None, int | No
             tensor = tensor.unsqueeze(front)
             groups.append(None)
             continue
-        # Counted from the end, the other axes keep their places when this one goes to the front.
+        # Counted from the end, the other axes keep their positions when this one goes to the front.
         place, role = axis - len(spec.roles), spec.roles[axis]
         tensor = tensor.unflatten(place, (-1, role.repeat)).movedim(place - 1, front)
         groups.append(role.group)

@@ -219,7 +219,7 @@ def _traced_or(
     if tracer.model is not None:
         if stated.chain or stated.prefix is not None:
             option = "--chain" if stated.chain else "--prefix"
-            raise UsageError(option, "does not go with --model, which tells the whole network", "leave one of them out")
+            raise UsageError(option, "does not go with --model, which gives the whole network", "leave one of them out")
         found = _traced(path, tracer, stated)
         assert found is not None
         return found
@@ -252,7 +252,7 @@ def _traced_or(
         except ArchitectureError as refused:
             if unknown is None:
                 raise
-            # There is a configuration, which tells a family that nobody knows.
+            # There is a configuration of an unknown family.
             subject = path.path if isinstance(path, Checkpoint) else path
             raise ArchitectureError(subject, unknown, "give its module: --model FILE.py:FACTORY") from refused
         if found is None:
