@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from nfn_cli.architectures.layer import Layer, Stage, StageKind
 from nfn_cli.architectures.roles import AxisRole, Side
 
-COORDINATES = 2  # of a place in a picture: row and column
+COORDINATES = 2  # of a pixel: row and column
 _NORMS = (StageKind.LAYER_NORM, StageKind.GROUP_NORM)
 
 
@@ -131,7 +131,7 @@ class Architecture:
 
     @property
     def is_picture(self) -> bool:
-        """Whether networks take the place of a pixel, two coordinates through linear layers, to its channels."""
+        """Whether networks take the two coordinates of a pixel through linear layers to its channels."""
         linear = all(layer.kind == "linear" for layer in self.layers)
         return self.layers[0].in_features == COORDINATES and linear and len(self.starts) == 1
 

@@ -1,4 +1,4 @@
-"""Tensors beside a chain that may be indexed by its neurons: those neurons stay in place."""
+"""Tensors outside a chain that may be indexed by its neurons, which then stay in place."""
 
 from __future__ import annotations
 

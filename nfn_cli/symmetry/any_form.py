@@ -1,4 +1,4 @@
-"""Normal forms of checkpoints, whichever way they are read: the element that leads there, and what is known of it."""
+"""Normal forms of checkpoints, read as chains or traced: the group element that leads there, and facts about it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _NAMED = 4  # reasons why a form is not unique
 
 @dataclass(frozen=True)
 class FormFacts:
-    """What is known of a normal form.
+    """Facts about a normal form.
 
     Attributes:
         residual: of a balanced scale, the largest |incoming norm / outgoing norm − 1| of a neuron.
-        dead, duplicates: neurons that nothing feeds or nothing reads, and those that read the same as another, as
-            `layer:place` in the new file.
+        dead, duplicates: neurons without incoming or without outgoing weights, and neurons with the same incoming
+            weights as another, as `layer:position` in the new file.
         gap: of a traced network's normal form, the smallest relative difference that decided its order or a sign.
         unique: whether that is more than rounding, so that the whole orbit has this form.
         unsure: where it is not: how many neurons of a layer differ from a neighbour by rounding alone.
@@ -44,7 +44,7 @@ class FormFacts:
 
 
 def find_form(source: AnySource, settings: NormalFormSettings) -> tuple[AnyElement, FormFacts]:
-    """The element that brings a network to its normal form, and what is known of that.
+    """The element that brings a network to its normal form, and facts about that form.
 
     Raises:
         UsageError: balanced scales, which only chains have, for another network.

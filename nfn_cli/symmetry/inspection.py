@@ -262,7 +262,7 @@ def _groups(point: NetworkWeights, precision: torch.dtype, known: bool) -> tuple
 
 
 def _links(point: NetworkWeights, known: bool) -> Links:
-    """The links, where a neuron that nothing feeds silences others only if its output is then zero."""
+    """The links; a neuron without incoming weights silences others only if its output is then zero."""
     links = Links.of(point)
     zero = torch.zeros(1, dtype=torch.float64)
     if known and not bool(FUNCTIONS[point.architecture.activation](zero).any()):
