@@ -12,8 +12,8 @@ the first use of a name does.
 >>> bool(verify(model, canonicalize(model)))
 True
 
-`inspect` tells what a network is and which symmetries it has, `canonicalize` gives its normal form, `verify` tells
-whether two are one function in other coordinates. `score` and `classify` put networks through a head, and yield a
+`inspect` describes a network and its symmetries, `canonicalize` gives its normal form, `verify` says whether two
+networks are the same function up to the group. `score` and `classify` put networks through a head, and yield a
 `ScoreRow` or a `ClassRow` for each:
 
     for row in score(["zoo/"], head="small-cnn-relu"):

@@ -21,7 +21,7 @@ _LONGEST = 2_000
 
 
 class NfnError(Exception):
-    """Bad input, told as subject (usually a file), cause and remedy. Exit code 3: nothing could be done.
+    """Bad input: a subject (usually a file), a cause and a remedy. Exit code 3: nothing could be done.
 
     Each is cut in its middle where it is longer than any message needs to be.
     """
@@ -37,8 +37,8 @@ class NfnError(Exception):
     def __str__(self) -> str:
         # A name or a nested exception may hold line breaks, or characters that command a terminal. The name stays as it
         # is but for these.
-        told = " ".join(f"{self.cause}; {self.remedy}".split())
-        return escaped(f"{self.subject}: {told}")
+        text = " ".join(f"{self.cause}; {self.remedy}".split())
+        return escaped(f"{self.subject}: {text}")
 
 
 class CheckpointError(NfnError):
@@ -50,7 +50,7 @@ class ArchitectureError(NfnError):
 
 
 class DifferentError(ArchitectureError):
-    """Two networks were compared, and cannot be one in other coordinates. Exit code 1, as of a comparison that ran."""
+    """Two networks that no group element brings together. Exit code 1: the comparison ran, and they differ."""
 
     exit_code = 1
 

@@ -16,7 +16,7 @@ except ImportError:  # Windows
 
 
 def make_folder(folder: Path) -> list[Path]:
-    """Make a folder and those that it is in, where they are not there; returns those it has made, the innermost first.
+    """Make a folder and its parents where they are missing; returns those it made, the innermost first.
 
     Raises:
         DataError: it cannot be made, or not be written to.
@@ -55,7 +55,7 @@ def remove_empty(folders: list[Path]) -> None:
 
 
 def confined(folder: Path, path: Path, remedy: str, *, is_there: Callable[[Path], bool] = os.path.isfile) -> Path:
-    """The path itself, of a file that lies inside `folder`, links followed.
+    """The path, after following links, of a file that must lie inside `folder`.
 
     Args:
         remedy: where it is not there.
@@ -114,7 +114,7 @@ def held(folder: Path) -> Iterator[bool]:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Make a folder where it is not there, and hold it. If the block fails, folders made for it that are empty go.
+    """Make a folder if it is missing, and hold it. If the block fails, empty folders made for it are removed.
 
     Raises:
         DataError: it cannot be made, or another run holds it.
@@ -124,7 +124,7 @@ def claimed(folder: Path) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            # While it is held: nobody else has begun to write there.
+            # While the lock is held: no other run has begun to write there.
             remove_empty(made)
             raise
 

@@ -1,4 +1,4 @@
-"""What heads say of themselves in their folders: what they do, what they read, and the figures of their cards.
+"""Facts about heads from their folders: their task, what they read, and the figures of their cards.
 
 No torch here: the command line lists heads at once.
 """
@@ -47,7 +47,7 @@ class HeadCard:
 
 
 def head_card(name: str) -> HeadCard:
-    """What a shipped head, by name, or one in a folder says of itself.
+    """The facts of a head: a shipped one by name, or one in a folder.
 
     Raises:
         HeadError: there is no such head, or its configuration cannot be read.

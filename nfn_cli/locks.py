@@ -38,7 +38,7 @@ class OutputLock:
             raise DataError(path, "no lock can be made for it, here or among temporary files", "set TMPDIR")
 
     def close(self) -> None:
-        """Let it go."""
+        """Release the lock."""
         lock, self._lock = self._lock, None
         if lock is None:
             return

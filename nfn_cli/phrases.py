@@ -1,4 +1,4 @@
-"""What is said to people: phrases that several commands share, and names that command no terminal."""
+"""Phrases that several commands share, and text made safe for a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def escaped(text: str) -> str:
-    r"""A text from a file, whole, but without what could command a terminal or break a line.
+    r"""A text from a file on one line, with control characters escaped, so that it cannot command a terminal.
 
     Escapes, line breaks, tabs, and signs that turn the direction of writing become visible.
 
@@ -17,14 +17,14 @@ def escaped(text: str) -> str:
 
 
 def visible(text: str, keeps: Callable[[str], bool] = lambda character: False) -> str:
-    """A text with escapes in place of characters that are not printed, but for those that `keeps` says stay."""
+    """A text with unprintable characters escaped, except those for which `keeps` is true."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or keeps(c) else ascii(c)[1:-1] for c in text)
 
 
 def lines_for_terminal(text: str) -> str:
-    r"""Lines for programs that go to a terminal after all: `escaped`, but for line breaks and tabs.
+    r"""As `escaped`, but line breaks and tabs stay: for lines meant for programs that are shown in a terminal.
 
     >>> lines_for_terminal("a\x1b[2J.pt\n")
     'a\\x1b[2J.pt\n'
@@ -49,5 +49,5 @@ def assumption(what: str, number: int, *, head: str | None = None, remedy: str |
     'assumed: activation relu (2 files do not say); see --activation'
     """
     reader = f", as head {head} reads it" if head else ""
-    told = f"assumed: {what}{reader} ({files(number)} {'does' if number == 1 else 'do'} not say)"
-    return f"{told}; {remedy}" if remedy else told
+    text = f"assumed: {what}{reader} ({files(number)} {'does' if number == 1 else 'do'} not say)"
+    return f"{text}; {remedy}" if remedy else text

@@ -40,7 +40,7 @@ class WorkerPool(Generic[Shared, Job, Result]):
     Ctrl-C to it.
 
     Args:
-        work: a module's function, called with `shared`, a job, and a function that it tells its steps.
+        work: a module's function, called with `shared`, a job, and a function to which it reports its steps.
         shared: handed to every process once; tensors in it should be in shared memory.
     """
 
@@ -55,7 +55,7 @@ class WorkerPool(Generic[Shared, Job, Result]):
 
     @property
     def steps(self) -> int:
-        """What the work has told so far, over all processes."""
+        """The steps reported so far, over all processes."""
         return int(self._progress.value)
 
     def submit(self, job: Job) -> Future[Result]:
@@ -67,7 +67,7 @@ class WorkerPool(Generic[Shared, Job, Result]):
         self._pool.shutdown()
 
     def end(self) -> None:
-        """End the processes at once: an interrupt must not wait for jobs that nobody will read."""
+        """End the processes at once: an interrupt must not wait for jobs whose results are not needed."""
         # The pool forgets its processes, and the thread that minds them, when it is shut down.
         processes = list((self._pool._processes or {}).values())
         minding: Any = self._pool._executor_manager_thread
@@ -102,12 +102,12 @@ def in_processes(
     pool: WorkerPool[Shared, Job, Result] = WorkerPool(work, shared, min(workers, len(jobs)))
     try:
         pending = {pool.submit(job): job for job in jobs}
-        told = 0
+        reported = 0
         while pending:
             done, _ = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
             now = pool.steps
-            on_steps(now - told)
-            told = now
+            on_steps(now - reported)
+            reported = now
             for future in done:
                 yield pending.pop(future), future.result()
     except BrokenProcessPool as error:

@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from nfn_cli.errors import NfnError
 
 _PHRASES = {
-    "the file does not tell its activation": "nothing tells its activation",
-    "tell it by --activation, or in a file of its name that ends in .yaml (activation: relu)": (
-        "tell it, such as activation='relu'"
+    "the file does not state its activation": "its activation is not known",
+    "state it with --activation, or in a file of its name that ends in .yaml (activation: relu)": (
+        "give it, such as activation='relu'"
     ),
     "--chain": "chain=True",
     "give its module: --model FILE.py:FACTORY": "give the module itself",
     "give example inputs by the factory, or --input-shape": "give inputs that its forward pass takes: inputs=...",
     "(--model)": "(the torch.nn.Module itself)",
+    "does not go with --model, which": "does not go with a module, which",
     "compare with --model": "compare with the module itself",
     "name it with --head": "name it with head=...",
     " (--scale none)": ": scale='none'",
@@ -27,8 +28,8 @@ _OPTION = re.compile(r"--(?:no-)?([a-z]+(?:-[a-z0-9]+)*)(?![\w-])")
 def in_python(text: str) -> str:
     """A message with keyword arguments in place of options.
 
-    >>> in_python("tell it by --activation, or say which it is: --omega-0")
-    'tell it by activation=..., or say which it is: omega_0=...'
+    >>> in_python("state it with --activation, or say which it is: --omega-0")
+    'state it with activation=..., or say which it is: omega_0=...'
     """
     for phrase, own in _PHRASES.items():
         text = text.replace(phrase, own)

@@ -38,7 +38,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a list that stands in two places twice: `&id001` is no way to tell a reader of a kernel's size."""
+    """Writes a repeated list out in full, in place of a YAML reference such as `&id001`."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -215,7 +215,7 @@ class _Reading:
                 return self._loader.construct_yaml_float(node)
             if tag == f"{_TAG}bool":
                 return self._loader.construct_yaml_bool(node)
-        except (ValueError, LookupError, OverflowError) as error:  # of a type that is told, too
+        except (ValueError, LookupError, OverflowError) as error:  # also from a stated type
             raise ValueError(f"{shown(event.value)} is not of the type {shown(tag)}") from error
         if tag == f"{_TAG}null":
             return None
@@ -244,7 +244,7 @@ def _mapping(keys: list[Any], values: list[Any]) -> dict[Any, Any]:
 
 
 def each_once(says: str) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
-    """A hook for `json.loads`, which takes the last of two values of one name; which is meant, nobody knows.
+    """A hook for `json.loads`, which would take the last of two values of one name; which one is meant is unknown.
 
     Args:
         says: what a file does, in the message: `lists` or `gives`.

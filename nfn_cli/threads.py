@@ -52,7 +52,7 @@ def sleep_while_waiting() -> None:
 
 @contextmanager
 def threads_for(numbers: int) -> Iterator[None]:
-    """Work within on so many numbers with as many threads as they are worth.
+    """Inside the block, use a number of threads that suits work on so many numbers.
 
     Little work has one thread. Large work has what PyTorch is set to, also within what was taken for little. Where
     OMP_NUM_THREADS or MKL_NUM_THREADS is set, that holds for all work. Results differ by no more than rounding.
@@ -60,7 +60,7 @@ def threads_for(numbers: int) -> Iterator[None]:
     Args:
         numbers: that an operator goes over, such as the weights of a batch of networks.
     """
-    import torch  # here, so that whoever imports this does not wait for it
+    import torch  # here, so that importing this module is fast
 
     # Other threads of Python belong to a program around this one, and so does the number of theirs.
     if any(os.environ.get(name) for name in _COUNTS) or threading.current_thread() is not threading.main_thread():
@@ -104,7 +104,7 @@ def by_weights(work: Callable[Given, Result]) -> Callable[Given, Result]:
 
 
 def numbers_in(*paths: str | os.PathLike[str]) -> int:
-    """About how many numbers some checkpoints hold, by the sizes of their files; what is not there holds none.
+    """About how many numbers some checkpoints hold, by the sizes of their files; missing files hold none.
 
     A folder's are those of all files in it; an index stands for the files beside it.
     """

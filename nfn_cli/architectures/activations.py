@@ -57,12 +57,12 @@ _SLOPE = re.compile(r"(?:^|[=,\s(_-])(\d*\.?\d+(?:e-?\d+)?)(?=$|[,)\s])", re.IGN
 
 @dataclass(frozen=True)
 class Activation:
-    """What stands between the layers, and who said so.
+    """What lies between the layers, and where that is stated.
 
     Attributes:
-        frequencies: of sines, as far as anybody tells them.
-        slope: of a leaky ReLU; None where nobody tells it.
-        value_range: what a network that is a picture gives for black and for white; None where nobody says.
+        frequencies: of sines, as far as they are known.
+        slope: of a leaky ReLU; None where it is not known.
+        value_range: the outputs for black and for white of a network that is a picture; None where not known.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Activation:
 
     @property
     def omega_0(self) -> float:
-        """The frequency that all layers share; 30 where nobody tells one."""
+        """The frequency that all layers share; 30 where none is known."""
         each = self.frequencies.each
         return each[0] if len(set(each)) == 1 else DEFAULT_OMEGA_0
 
@@ -89,7 +89,7 @@ def canonical_activation(name: str, subject: str) -> str:
 
 
 def _named(name: str, subject: str) -> tuple[str, float | None]:
-    """The one name of an activation, and the slope of a leaky ReLU where the text tells it."""
+    """The one name of an activation, and the slope of a leaky ReLU where the text has it."""
     text, stated = name.strip(), ""
     if found := _WRITTEN.fullmatch(text):
         text = found[1]
@@ -118,7 +118,7 @@ def resolve_activation(
         found: what its tensors show.
 
     Raises:
-        ArchitectureError: nobody knows, or an unknown name.
+        ArchitectureError: no activation is stated, or its name is unknown.
     """
     frequencies = resolve_frequencies(facts, stated.omega_0)
     pool = stated.pool
@@ -136,8 +136,8 @@ def resolve_activation(
     elif default is not None:
         (name, slope), source = _named(default, subject), "assumed"
     else:
-        remedy = "tell it by --activation, or in a file of its name that ends in .yaml (activation: relu)"
-        raise ArchitectureError(subject, "the file does not tell its activation", remedy)
+        remedy = "state it with --activation, or in a file of its name that ends in .yaml (activation: relu)"
+        raise ArchitectureError(subject, "the file does not state its activation", remedy)
     return Activation(name, source, frequencies, pool, values, slope)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from nfn_cli.architectures.layer import Layer, Stage, StageKind
 from nfn_cli.architectures.roles import AxisRole, Side
 
-COORDINATES = 2  # of a place in a picture: row and column
+COORDINATES = 2  # of a pixel: row and column
 _NORMS = (StageKind.LAYER_NORM, StageKind.GROUP_NORM)
 
 
@@ -21,7 +21,7 @@ class NeuronGroup:
     Attributes:
         name: of the layer.
         rigid: the file has nowhere to keep a scale or sign, as behind a norm without affine parameters.
-        in_place: the neurons may not be permuted, as behind a GroupNorm, whose groups nobody tells.
+        in_place: the neurons may not be permuted, such as behind a GroupNorm whose groups are not known.
         omega_0: frequency of a sine, sin(ω₀ z); no other activation looks at it.
     """
 
@@ -46,7 +46,7 @@ class TensorSpec:
 class Architecture:
     """All that the other rooms know of a network's structure.
 
-    It is one chain, or several, where a file holds several networks or where nothing tells what lies between two
+    It is one chain, or several, where a file holds several networks or where it is not known what lies between two
     layers. What joins chains belongs to no group.
 
     Attributes:
@@ -55,7 +55,7 @@ class Architecture:
         tensors: by layer: its weight and bias and those of its stages.
         activation: canonical name (see `activations`).
         omega_0: frequency of a sine, sin(ω₀ z), where all layers have one; no other activation looks at it.
-        pool: "max", "avg" or "none": which pooling follows activations; None where nobody says.
+        pool: "max", "avg" or "none": which pooling follows activations; None where it is not known.
         starts: the places of the layers that begin a chain, the first of them 0.
         omegas: of a sine with other frequencies from layer to layer, one a layer but the last; else empty.
         slope: of a leaky ReLU; no other activation looks at it.
@@ -131,7 +131,7 @@ class Architecture:
 
     @property
     def is_picture(self) -> bool:
-        """Whether networks take the place of a pixel, two coordinates through linear layers, to its channels."""
+        """Whether networks take the two coordinates of a pixel through linear layers to its channels."""
         linear = all(layer.kind == "linear" for layer in self.layers)
         return self.layers[0].in_features == COORDINATES and linear and len(self.starts) == 1
 

@@ -1,4 +1,4 @@
-"""Tensors beside a chain that may be indexed by its neurons: those neurons stay in place."""
+"""Tensors outside a chain that may be indexed by its neurons, which then stay in place."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def taken_widths(layers: Sequence[Layer], beside: Sequence[Beside], homeless: Se
     """The widths of hidden layers that other tensors have as well.
 
     A vector as long as a hidden layer is wide may be added to its neurons; a matrix may read or feed them. One that
-    maps the network's inputs to random features is told by its sizes: [inputs, n] or [n, inputs], where the first layer
-    reads 2 n numbers, or 2 n and the inputs. A single number is taken where its module stands between two layers.
+    maps the network's inputs to random features is recognised by its sizes: [inputs, n] or [n, inputs], where the first
+    layer reads 2 n numbers, or 2 n and the inputs. A single number is taken where its module stands between two layers.
 
     Args:
         layers: in the order of computation.
-        homeless: norms of which nothing tells behind which layer they stand.
+        homeless: norms for which it is not known behind which layer they stand.
     """
     taken: list[Taken] = []
     flattened = {after.in_features: layer for layer, after in pairwise(layers) if after.spatial > 1}

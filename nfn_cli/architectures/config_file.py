@@ -85,7 +85,7 @@ class UnreadableConfigError(CheckpointError):
 
 
 def config_beside(path: Path) -> dict[str, Any] | None:
-    """The configuration beside a checkpoint, if it tells a kind of model.
+    """The configuration beside a checkpoint, if it names a kind of model.
 
     Raises:
         UnreadableConfigError: it cannot be read.

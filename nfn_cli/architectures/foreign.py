@@ -1,4 +1,4 @@
-"""Refuse by name the layers whose shapes would pass for a chain's, though they are used otherwise.
+"""Refuse, by their names, layers whose shapes fit a chain although they are used otherwise.
 
 The query, key and value of an attention, a residual block or an adapter often are square matrices, one behind the
 other in the file: tensors alone would read them as a chain.
@@ -31,7 +31,7 @@ _EMBEDDING = re.compile(r"(?<![a-z])(?:emb|embed|embeds|embedding|embeddings)(?!
 
 
 def refuse_foreign(path: Path, layers: Sequence[Weighted]) -> None:
-    """Check that no layer is named as part of what is no chain.
+    """Check that no layer's name belongs to something that is no chain.
 
     Raises:
         ArchitectureError: naming the layer and what it seems to be.

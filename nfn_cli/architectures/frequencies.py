@@ -1,4 +1,4 @@
-"""The frequencies of sines, sin(ω₀ z): one for all layers, or one a layer, as far as anybody tells them."""
+"""The frequencies of sines, sin(ω₀ z): one for all layers, or one a layer, as far as they are known."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Frequencies:
     """What is stated of the frequencies of a network's sines.
 
     Attributes:
-        each: one for all, or one a layer but the last; empty where nobody tells all.
+        each: one for all, or one a layer but the last; empty where not all are known.
         first, hidden: of the first layer and of those behind it, where only these are stated.
-        place: who tells.
+        place: where they are stated.
     """
 
     each: tuple[float, ...] = ()
@@ -31,7 +31,7 @@ class Frequencies:
     place: str = ""
 
     def of_layers(self, count: int) -> tuple[float | None, ...]:
-        """ω₀ of the sine behind each of so many layers; None where nobody tells.
+        """ω₀ of the sine behind each of so many layers; None where it is not known.
 
         Raises:
             ArchitectureError: a frequency a layer is stated, for another number of layers.
@@ -45,7 +45,7 @@ class Frequencies:
 
 
 def resolve_frequencies(facts: Facts, given: Sequence[float] = ()) -> Frequencies:
-    """What the caller tells (`given`), else a sidecar, else the file.
+    """What the caller states (`given`), else a sidecar, else the file.
 
     `omega_0` is for all layers, or a list with one a layer but the last; `first_omega_0` or `w0_initial` is the first
     layer's, `hidden_omega_0` or `w0` that of those behind it.

@@ -1,4 +1,4 @@
-"""Networks in memory: a state dict, or a module, which also tells its activation and how its layers follow."""
+"""Networks in memory: a state dict, or a module, which also shows its activation and the order of its layers."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def read_chain(network: InMemory, *, default_activation: str | None = None) -> R
     """Read a network in memory as a chain.
 
     Args:
-        default_activation: of a state dict, taken, as an assumption, where nobody tells.
+        default_activation: of a state dict; assumed where none is given.
 
     Raises:
         ArchitectureError: it is none.
@@ -149,10 +149,10 @@ def in_order(checkpoint: Checkpoint, chain: PlainChain) -> dict[str, Tensor]:
 
 
 def _stated_by(chain: PlainChain, stated: Stated, name: str) -> Stated:
-    """What a module's graph tells, which the caller may say, too, but not otherwise.
+    """What a module's graph shows. The caller may state the same, but nothing else.
 
     Raises:
-        UsageError: the caller says otherwise.
+        UsageError: the caller states something else.
     """
     activation = chain.activation
     if activation is not None and stated.activation is not None:

@@ -11,7 +11,7 @@ class StageKind(Enum):
     """What a stage computes of a layer's neurons.
 
     AFFINE: a scale and a shift for each, as a BatchNorm in evaluation. LAYER_NORM: a normalisation over all neurons,
-    then gains and biases. GROUP_NORM: one over groups of neurons that are neighbours; how many, no file tells. SLOPES:
+    then gains and biases. GROUP_NORM: one over groups of neurons that are neighbours; no file states how many. SLOPES:
     those of a PReLU. GAINS: one number for each neuron, and no more is known: slopes, or the gains of a norm.
     """
 

@@ -21,7 +21,7 @@ _RECURRENT = re.compile(r"weight_(ih|hh)_l\d")
 
 @dataclass(frozen=True)
 class Outline:
-    """What tells where a Linear or convolution stands: its name, its weight's shape, and whether it has a bias."""
+    """What identifies a Linear or convolution: its name, its weight's shape, and whether it has a bias."""
 
     name: str
     shape: tuple[int, ...]
@@ -119,7 +119,7 @@ def gather_modules(path: Path, tensors: Mapping[str, Tensor]) -> list[Module]:
         # Counters are single integers; weights that are integers were quantized, and others may be masks or orders.
         if part != _COUNTER and (tensor.is_floating_point() or part in _NORM_PARTS or tensor.numel() > 1):
             parts.setdefault(module, {})[part] = tensor
-    # A bias by itself is told last: what took its weight's place tells more.
+    # A bias without its weight is reported last: what replaced the weight says more.
     modules = {
         name: _modules(path, name, parts[name]) for name in sorted(parts, key=lambda n: set(parts[n]) == {"bias"})
     }

@@ -1,4 +1,4 @@
-"""What the names of modules tell: their words and numbers, and so which of two modules comes first.
+"""What the names of modules say: their words and numbers, and from these which of two modules comes first.
 
 >>> tokens("features.10.conv2"), tokens("fc_out")
 (('features', 10, 'conv', 2), ('fc_out',))

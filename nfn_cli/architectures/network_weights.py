@@ -70,7 +70,7 @@ has it; give tensors [*batch, *shape] with the shapes of the architecture
 
     @classmethod
     def of_any_widths(cls, architecture: Architecture, tensors: Mapping[str, Tensor]) -> NetworkWeights:
-        """Networks of an architecture's layers with other hidden widths, for who looks at no width; without checks."""
+        """Networks of an architecture's layers with other hidden widths, unchecked; for callers that ignore widths."""
         point = object.__new__(cls)
         object.__setattr__(point, "architecture", architecture)
         object.__setattr__(point, "tensors", tensors)
@@ -105,7 +105,7 @@ has it; give tensors [*batch, *shape] with the shapes of the architecture
         Raises:
             UsageError: it is no state dict.
             CheckpointError: its tensors are no weights, or not finite.
-            ArchitectureError: it is no chain of known layers, nobody tells the activation, or it has other tensors than
+            ArchitectureError: it is no chain of known layers, no activation is known, or it has other tensors than
                 the architecture; the message names the first one, its shape and the expected one.
         """
         from nfn_cli.architectures.in_memory import in_memory, read_chain
@@ -120,7 +120,7 @@ has it; give tensors [*batch, *shape] with the shapes of the architecture
 
     @classmethod
     def from_module(cls, module: nn.Module, *, inputs: Any = None) -> NetworkWeights:
-        """The weights of a module that is one plain chain, which its traced graph proves; so it tells its activation.
+        """The weights of a module that is one plain chain, as its traced graph shows, with its activation.
 
         >>> from torch import nn
         >>> point = NetworkWeights.from_module(nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3)))

@@ -1,4 +1,4 @@
-"""What the numbers in names tell: which layers count on from each other, and which may only be numbered.
+"""What the numbers in names mean: which layers follow each other by number, and which may only be numbered.
 
 >>> from nfn_cli.architectures.names import tokens
 >>> names = [tokens(name) for name in ("fc1", "fc21", "fc22", "fc3")]

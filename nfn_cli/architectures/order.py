@@ -15,7 +15,7 @@ from nfn_cli.architectures.names import precedes, shared_tokens, tokens
 from nfn_cli.errors import ArchitectureError
 
 _MOST_LAYERS = 500  # whose names are compared in pairs
-_MOST_STEPS = 5_000  # of a search; names that tell the order need one a layer
+_MOST_STEPS = 5_000  # of a search; names that show the order need one a layer
 _SHOWN = 12
 _NUMBERED = re.compile(r"[^\d.](\d{1,18})$")
 
@@ -67,17 +67,17 @@ def _ordered(
         if not stated:
             cause = f"the layers do not form a chain in the file's order ({_sequence(outlines)}): {layers}"
             other = isinstance(_ordered(outlines, in_file_order, True), tuple)
-            remedy = "; if their names tell the right order, pass --chain" if other else ""
+            remedy = "; if their names show the right order, pass --chain" if other else ""
             return _Refusal(cause, f"nfn reads chains, without branches{remedy}")
     remedy = "number the layers, or save with torch.save, which keeps their order"
     if len(outlines) > _MOST_LAYERS:
-        return _Refusal(f"{len(outlines)} layers, whose order the file does not tell", remedy)
+        return _Refusal(f"{len(outlines)} layers, whose order the file does not show", remedy)
     # Beside a tail, a head is no longer what comes last.
     mixed = {"head", "tail"} <= {part for own in outlines for part in tokens(own.name)}
     for by_convention in (False,) if mixed else (True, False):
         found = _orders(outlines, by_convention=by_convention, by_shape=True)
         if len(found) > 1 or (found and _interleaves(found[0])):
-            return _Refusal(f"the names do not tell the order of the layers ({_sequence(found[0])})", remedy)
+            return _Refusal(f"the names do not show the order of the layers ({_sequence(found[0])})", remedy)
         if found and isinstance(layers := chained(found[0]), list):
             return placed(layers, found[0])
     named = _orders(outlines, by_convention=False, by_shape=False)
@@ -89,7 +89,7 @@ def _ordered(
 
 
 def alone(outline: Outline) -> Layer:
-    """A layer that reads inputs of the network, or nobody knows what."""
+    """A layer that reads inputs of the network, or something unknown."""
     layer = _behind(None, outline)
     assert isinstance(layer, Layer)
     return layer

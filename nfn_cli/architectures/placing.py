@@ -83,7 +83,7 @@ def place_norms(
             placed.append(PlacedNorm(norm, home.name, "before", is_named=True))
             continue
         if home is not None and whole and isinstance(norm, BatchNorm):
-            raise _untold(path, norm.name)
+            raise _unplaced(path, norm.name)
         left.append(norm)
     return placed, left
 
@@ -187,19 +187,19 @@ def match_norms(
     fitting = {norm.name: _fitting(norm, layers, in_file) for norm in norms}
     by_name = {norm.name: _by_name(norm, fitting[norm.name], layers, norms) for norm in norms}
     by_file = {norm.name: _behind_in_file(norm, fitting[norm.name], in_file) for norm in norms}
-    told = [matched for matched in (by_file, by_name) if None not in matched.values() and _distinct(matched)]
-    if told and all(matched == told[0] for matched in told):
-        return {layer: norm for norm in norms if (layer := told[0][norm.name])}
+    known = [matched for matched in (by_file, by_name) if None not in matched.values() and _distinct(matched)]
+    if known and all(matched == known[0] for matched in known):
+        return {layer: norm for norm in norms if (layer := known[0][norm.name])}
     for norm in norms:
         if not fitting[norm.name]:
             raise _homeless(path, norm)
-    untold = [name for name, layer in by_name.items() if layer is None]
+    unknown = [name for name, layer in by_name.items() if layer is None]
     shared = [name for name, layer in by_name.items() if list(by_name.values()).count(layer) > 1]
     disagreed = [name for name, layer in by_name.items() if layer != by_file[name]]
-    raise _untold(path, (untold + shared + disagreed)[0])
+    raise _unplaced(path, (unknown + shared + disagreed)[0])
 
 
-def _untold(path: Path, norm: str) -> ArchitectureError:
+def _unplaced(path: Path, norm: str) -> ArchitectureError:
     cause = f"cannot tell behind which layer {norm} stands"
     return ArchitectureError(path, cause, "name it like its layer (conv2, bn2), directly behind the layer")
 

@@ -73,12 +73,12 @@ class ReadNetwork:
 
     @property
     def assumes_frequency(self) -> bool:
-        """Whether it has sines, or perhaps has them, and nobody tells the frequency of all."""
+        """Whether it has sines, or perhaps has them, and not all frequencies are known."""
         unstated = None in self.activation.frequencies.of_layers(len(self.modules) - 1)
         return unstated and (self.activation.name == "sin" or self.activation.source == "assumed")
 
     def plain(self) -> ReadNetwork:
-        """Itself, for whoever reads chains of layers with activations between them and nothing else.
+        """Itself, for callers that read only chains of layers with activations between them.
 
         Raises:
             ArchitectureError: it is more than that, or may be.
@@ -128,12 +128,12 @@ def read_weights(
 
     Layers are put in order, a missing bias becomes zeros, BatchNorm and weight normalisation are folded in (float64).
     Tensors come out as float64 where the file's weights are float64, else as float32. Where several networks are in the
-    file, or nothing tells what lies between two layers, the architecture is several chains.
+    file, or it is not known what lies between two layers, the architecture is several chains.
 
     Args:
         stated: what the caller says, over what sidecars and the file say.
         activation, pool: short for those of `stated`.
-        default_activation: taken, as an assumption, where nothing else tells.
+        default_activation: assumed where no other is stated.
 
     Raises:
         ArchitectureError: no chain of known layers, tied tensors, an unknown activation; or, with `stated.strict`, one
@@ -152,7 +152,7 @@ def read_weights(
     owners = {module.prefix.removesuffix(".") for module in plan.modules} | {norm.name for norm in plan.folded.values()}
     owners |= set(plan.stages)
     refuse_ties(checkpoint, {name for name in checkpoint.tensors if name.rpartition(".")[0] in owners})
-    # Last: whoever tells the activation of a file that is no chain has stated it for nothing.
+    # Last: for a file that is no chain the activation does not help.
     known = resolve_activation(facts, str(path), stated, default_activation, "prelu" if plan.has_slopes else None)
     if plan.has_slopes and known.source != "found" and known.name in ("relu", "leaky_relu"):
         known = replace(known, name="prelu")
@@ -190,7 +190,7 @@ def _of_prefix(checkpoint: Checkpoint, stated: Stated, facts: Facts) -> Mapping[
 
 
 def _architecture(plan: Plan, known: Activation) -> Architecture:
-    """The architecture. Where nobody tells the frequency of all sines, none has phases to shift."""
+    """The architecture. Where not all frequencies of sines are known, no phases are shifted."""
     hidden = len(plan.layers) - 1
     # An activation that is assumed may be found to be a sine by the head that reads the network.
     sines = known.name == "sin" or known.source == "assumed"

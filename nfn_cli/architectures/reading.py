@@ -19,7 +19,7 @@ class Reading:
 
     Attributes:
         network: such as `conv1 → conv2 → fc`, chains separated by ` | `.
-        activation: such as `relu`, with the frequency of a sine; None where nobody tells it.
+        activation: such as `relu`, with the frequency of a sine; None where it is not known.
         is_stated: whether it is stated that the layers are one chain; otherwise their names and shapes say so.
         assumptions: what was taken for granted, a clause each.
         left: names of tensors that stay as they are.

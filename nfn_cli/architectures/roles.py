@@ -1,4 +1,4 @@
-"""What each axis of a tensor has to do with the neurons: the one thing that the symmetry room needs to know."""
+"""How each axis of a tensor belongs to the neurons: all that the symmetry room needs to know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The containers that the names of layers tell of.
+"""The containers in the names of layers.
 
 >>> scopes = Scopes(["net.0", "net.2", "net.4", "out"])
 >>> scopes.containers, scopes.sealed(0), scopes.sealed(2)

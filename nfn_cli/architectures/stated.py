@@ -1,6 +1,6 @@
 """What is stated of a network: by the caller, by a sidecar beside its file or for its folder, or by the file itself.
 
-A fact is taken from the first of these places that has it. A sidecar is YAML: `model.safetensors.yaml` or `model.yaml`
+A fact is taken from the first of these sources that has it. A sidecar is YAML: `model.safetensors.yaml` or `model.yaml`
 for one file, `nfn.yaml` for all files of its folder.
 """
 
@@ -69,7 +69,7 @@ class Stated:
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact, where it stands, and what that place is called."""
+    """A fact, where it is stated, and what kind of source that is."""
 
     value: Any
     place: str
@@ -78,21 +78,21 @@ class Fact:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that sidecars and the file tell, the nearest place first."""
+    """All that sidecars and the file state, the nearest source first."""
 
     places: tuple[Mapping[str, Fact], ...]
 
     def get(self, key: str) -> Fact | None:
-        """The fact of the first place that has it. A fact of null is none."""
+        """The fact of the first source that has it. A fact of null is none."""
         return next((place[key] for place in self.places if key in place), None)
 
     def first_with(self, keys: tuple[str, ...]) -> Mapping[str, Fact]:
-        """All facts of the first place that has any of these."""
+        """All facts of the first source that has any of these."""
         return next((place for place in self.places if any(key in place for key in keys)), {})
 
 
 def gather_facts(checkpoint: Checkpoint) -> Facts:
-    """What the sidecars of a checkpoint and its metadata tell. One in memory has none beside it.
+    """What the sidecars of a checkpoint and its metadata state. One in memory has no sidecar.
 
     Raises:
         ArchitectureError: an unreadable sidecar.
@@ -160,7 +160,7 @@ def _facts(stated: Mapping[str, Any], place: str, source: Source) -> dict[str, F
 
 @lru_cache(maxsize=64)
 def _read_once(path: Path, modified: int) -> dict[str, Any]:
-    """A sidecar, which is asked for twice a file, and a folder's with every file of it; `modified` tells its state."""
+    """A sidecar, cached: one of a folder is needed for every file. `modified` changes with its content."""
     return _read(path)
 
 

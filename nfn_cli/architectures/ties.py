@@ -1,4 +1,4 @@
-"""Tensors of several names that are one: whoever acts on the one has acted on the others."""
+"""Tensors of several names that are one in memory: acting on one acts on the others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REMEDY = "nfn reads no network that uses one tensor in several places"
 
 
 def refuse_ties(checkpoint: Checkpoint, moved: Collection[str]) -> None:
-    """Check that no tensor that may be moved is one with another by its memory, or by what the file says of it.
+    """Check that no tensor that may be transformed shares memory with another, or is tied to one by the file.
 
     Raises:
         ArchitectureError: naming the tensors.

@@ -74,7 +74,7 @@ class NetworkTracer:
         self._shape = shape
         self._user: tuple[UserModule, Exported, LabelledArchitecture] | None = None
         self._failed: NfnError | None = None
-        self.unknown: str | None = None  # why the last configuration told no family
+        self.unknown: str | None = None  # why the last configuration named no family
         self._known: dict[str, tuple[Exported, LabelledArchitecture]] = {}
 
     def by_model(self, checkpoint: Checkpoint) -> TracedNetwork:
@@ -91,7 +91,7 @@ class NetworkTracer:
         from nfn_cli.architectures.tracing.user_module import load_user_module
 
         if self._user is None:
-            if self._failed is not None:  # of many files the first has told
+            if self._failed is not None:  # reported for the first of many files
                 raise self._failed
             try:
                 made = self._made or load_user_module(self.model)
@@ -117,10 +117,10 @@ class NetworkTracer:
         return replace(network, runner=lambda: _runner(exported, exported.example, network.names))
 
     def by_reference(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None) -> TracedNetwork | None:
-        """The reference module that a configuration names, or names and shapes; None where they tell no known family.
+        """The reference module that a configuration names, or names and shapes; None where they match no known family.
 
         Raises:
-            ArchitectureError: they tell one, and the file's tensors are not its.
+            ArchitectureError: they match one, but the file has other tensors.
         """
         from nfn_cli.architectures.families import ReferenceModule, Unknown, recognised
 

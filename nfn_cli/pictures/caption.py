@@ -16,7 +16,7 @@ class Caption:
 
 
 def one_line(text: str) -> str:
-    r"""The text with what does not print, such as line breaks and what commands a terminal, written as ?.
+    r"""The text with unprintable characters, such as line breaks and control characters, written as ?.
 
     >>> one_line("zoo\n\x1b[2J.pt")
     'zoo??[2J.pt'

@@ -23,7 +23,7 @@ from nfn_cli.checkpoints import population_of, read_members
 from nfn_cli.errors import ArchitectureError, CheckpointError, NfnError, UsageError
 from nfn_cli.pictures.render import render, require_picture, require_size
 
-# What nothing tells: sin, 30 and -1 to 1 are assumed.
+# Assumed where nothing is stated: sin, 30, and -1 to 1.
 Assumed = Literal["activation", "omega_0", "value_range"]
 
 _TOGETHER = 256  # networks
@@ -51,7 +51,7 @@ class DrawSettings:
     Attributes:
         height, width: in pixels.
         value_range: of black and white, over what the files say.
-        activation: of the networks, over what the files say; sin is assumed where nothing tells.
+        activation: of the networks, over what the files say; sin is assumed where nothing is stated.
         limit: draw so many networks, the first ones.
     """
 

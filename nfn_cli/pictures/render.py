@@ -42,7 +42,7 @@ def require_size(height: int, width: int, channels: int = 1) -> None:
 def render(
     point: NetworkWeights, height: int, width: int, *, value_range: tuple[float, float] = DEFAULT_RANGE
 ) -> Tensor:
-    """Pictures of a batch of networks that take a place, (row, column) from -1 to 1, to its channels.
+    """Pictures of a batch of networks that take coordinates, (row, column) from -1 to 1, to channels.
 
     What is needed besides the result is bounded, whatever the number of networks and pixels.
 

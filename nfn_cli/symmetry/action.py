@@ -56,7 +56,7 @@ def acted_rows(
         stop = start + count
         here = own if own is None or count >= len(tensor) else own.part(start, stop)
         # The rows come in their new order already; along the first axis they are only scaled and shifted.
-        rows = tensor[start:stop] if here is None else tensor.index_select(0, here.places.flatten())
+        rows = tensor[start:stop] if here is None else tensor.index_select(0, here.positions.flatten())
         for action in others:
             if action is not None:  # permuting comes before float64, which is twice as large
                 rows = action.scaled(action.permuted(rows))

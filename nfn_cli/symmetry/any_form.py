@@ -1,4 +1,4 @@
-"""Normal forms of checkpoints, whichever way they are read: the element that leads there, and what is known of it."""
+"""Normal forms of checkpoints, read as chains or traced: the group element that leads there, and facts about it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _NAMED = 4  # reasons why a form is not unique
 
 @dataclass(frozen=True)
 class FormFacts:
-    """What is known of a normal form.
+    """Facts about a normal form.
 
     Attributes:
         residual: of a balanced scale, the largest |incoming norm / outgoing norm − 1| of a neuron.
-        dead, duplicates: neurons that nothing feeds or nothing reads, and those that read the same as another, as
-            `layer:place` in the new file.
+        dead, duplicates: neurons without incoming or without outgoing weights, and neurons with the same incoming
+            weights as another, as `layer:position` in the new file.
         gap: of a traced network's normal form, the smallest relative difference that decided its order or a sign.
         unique: whether that is more than rounding, so that the whole orbit has this form.
-        unsure: where it is not: how many neurons of a layer have a neighbour that only rounding tells from them.
+        unsure: where it is not: how many neurons of a layer differ from a neighbour by rounding alone.
     """
 
     residual: float | None = None
@@ -44,7 +44,7 @@ class FormFacts:
 
 
 def find_form(source: AnySource, settings: NormalFormSettings) -> tuple[AnyElement, FormFacts]:
-    """The element that brings a network to its normal form, and what is known of that.
+    """The element that brings a network to its normal form, and facts about that form.
 
     Raises:
         UsageError: balanced scales, which only chains have, for another network.
@@ -55,10 +55,10 @@ def find_form(source: AnySource, settings: NormalFormSettings) -> tuple[AnyEleme
 
 def _of_chain(source: Source, settings: NormalFormSettings) -> tuple[GroupElement, FormFacts]:
     form = normal_form(source.network.weights, settings, precision=source.precision)
-    duplicates = tuple(tuple(place for places in group for place in places.tolist()) for group in form.duplicates)
+    duplicates = tuple(tuple(place for positions in group for place in positions.tolist()) for group in form.duplicates)
     return form.element, FormFacts(
         residual=form.residual if settings.scale == "balanced" else None,
-        dead=named_places(source.stored, [places.tolist() for places in form.dead]),
+        dead=named_places(source.stored, [positions.tolist() for positions in form.dead]),
         duplicates=named_places(source.stored, duplicates),
     )
 

@@ -19,14 +19,14 @@ class AxisAction:
 
     Attributes:
         axis: counted from the end, so negative.
-        places: where each entry is taken from, int64, in the shape that broadcasts along the axis.
-        batched: whether every network of a batch has places of its own.
+        positions: where each entry is taken from, int64, in the shape that broadcasts along the axis.
+        batched: whether every network of a batch has positions of its own.
         factors: float64, what entries are multiplied by, or with `divide` divided by; None where they stay.
         shifts: float64, what is added then; None where nothing is.
     """
 
     axis: int
-    places: Tensor
+    positions: Tensor
     batched: bool
     factors: Tensor | None = None
     divide: bool = False
@@ -47,29 +47,29 @@ class AxisAction:
         entries = order
         if role.repeat > 1:
             entries = (order[..., None] * role.repeat + torch.arange(role.repeat, device=order.device)).flatten(-2)
-        places, batched = _along(entries, axis, dimensions), order.ndim > 1
+        positions, batched = _along(entries, axis, dimensions), order.ndim > 1
         if role.side is Side.INDEX:
-            return cls(axis, places, batched)
+            return cls(axis, positions, batched)
         values = element.factor(role.group) if role.side is Side.IN else element.diagonals[role.group]
         factors = _along(_repeated(values, role), axis, dimensions)
         if role.side is Side.IN:
-            return cls(axis, places, batched, factors, divide=True)
+            return cls(axis, positions, batched, factors, divide=True)
         shifts = None
         if role.bias and bool(half_turns.any()):
             shifts = _along(_repeated(half_turns.double(), role), axis, dimensions) * (math.pi / omegas[role.group])
-        return cls(axis, places, batched, factors, shifts=shifts)
+        return cls(axis, positions, batched, factors, shifts=shifts)
 
     def part(self, start: int, stop: int) -> AxisAction:
         """The action for one network along its first axis, on entries `start` to `stop` alone."""
         factors, shifts = (None if part is None else part[start:stop] for part in (self.factors, self.shifts))
-        return replace(self, places=self.places[start:stop], factors=factors, shifts=shifts)
+        return replace(self, positions=self.positions[start:stop], factors=factors, shifts=shifts)
 
     def permuted(self, tensor: Tensor) -> Tensor:
         """A copy of a tensor with its entries in their new order."""
         if self.batched:
-            return torch.take_along_dim(tensor, self.places, dim=self.axis)
+            return torch.take_along_dim(tensor, self.positions, dim=self.axis)
         # One order for all: much faster than looking every entry up.
-        return tensor.index_select(self.axis, self.places.flatten())
+        return tensor.index_select(self.axis, self.positions.flatten())
 
     def scaled(self, permuted: Tensor) -> Tensor:
         """What `permuted` has given, scaled and shifted in its place where it can be.

@@ -88,7 +88,7 @@ class Description:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether B is A in other coordinates. It is true in an `if` where they are the same function.
+    """Whether B is A up to an element of the group. A verdict is true in an `if` where they are the same function.
 
     Attributes:
         same: whether an element of the group brings A to B but for rounding.
@@ -135,11 +135,11 @@ def inspect(
     prefix: str | None = None,
     inputs: Any = None,
 ) -> Description:
-    """Tell what a network is, and which symmetries it has: what `nfn inspect` does.
+    """Describe a network and its symmetries, as `nfn inspect` does.
 
     Args:
         network: a path, a state dict (tensors by name), or a module, which is traced and not changed.
-        activation, pool: names, where nothing tells them; a module tells its own.
+        activation, pool: names, where the network does not show them; a module does.
         omega_0: frequency of sines sin(ω₀ z), one for all layers or one a layer but the last.
         chain: the layers of a file or state dict are one plain chain, whatever else they may seem to be.
         prefix: of the names of one network's tensors, where a file or state dict holds several.
@@ -226,7 +226,7 @@ def verify(
     prefix: str | None = None,
     inputs: Any = None,
 ) -> Verdict:
-    """Test whether B is A in other coordinates: what `nfn verify A B` does.
+    """Test whether B is A up to an element of the group, as `nfn verify A B` does.
 
     Where one of them is a module, and the other's tensors are the module's name for name, both are read by it.
 

@@ -56,8 +56,8 @@ class GroupFacts:
         scalings, signs, phases: how many of each act: none or one a neuron. Phases are those of a sine with a bias.
         imbalance_median, imbalance_largest: of |log10(norm of what feeds a neuron / norm of what reads it)| over the
             neurons that are not dead; None where there is none.
-        dead: places of neurons without incoming or without outgoing weights.
-        duplicates: sets of places whose neurons compute the same up to a factor that the group allows.
+        dead: positions of neurons without incoming or without outgoing weights.
+        duplicates: sets of positions whose neurons compute the same up to a factor that the group allows.
     """
 
     size: int
@@ -127,7 +127,7 @@ class Inspection:
         read_as: the layers in the order in which they were read, chains apart.
         assumed: what was taken for granted in this.
         left: tensors beside the layers.
-        hints: what to tell nfn so that it can say more, one line each.
+        hints: what to state so that nfn can say more, one line each.
         architecture: as read; its activation is a stand-in where that is unknown.
     """
 
@@ -155,7 +155,7 @@ class Inspection:
 
 
 def read_leniently(path: Path | Checkpoint, stated: Stated | None = None) -> tuple[Checkpoint, ReadNetwork]:
-    """Read a network of which nobody need know the activation: its source is then `assumed`.
+    """Read a network whose activation may be unknown; its source is then `assumed`.
 
     Raises:
         CheckpointError, ArchitectureError: the file cannot be read, holds no chain of known layers, or an activation is
@@ -262,7 +262,7 @@ def _groups(point: NetworkWeights, precision: torch.dtype, known: bool) -> tuple
 
 
 def _links(point: NetworkWeights, known: bool) -> Links:
-    """The links, where a neuron that nothing feeds silences others only if its output is then zero."""
+    """The links; a neuron without incoming weights silences others only if its output is then zero."""
     links = Links.of(point)
     zero = torch.zeros(1, dtype=torch.float64)
     if known and not bool(FUNCTIONS[point.architecture.activation](zero).any()):
@@ -272,10 +272,10 @@ def _links(point: NetworkWeights, known: bool) -> Links:
 
 
 def _duplicates(form: NormalForm, group: int, fed: Tensor) -> tuple[tuple[int, ...], ...]:
-    """Sets of places in the file; neurons without incoming weights are dead, not duplicates of one another."""
-    sets = [form.element.permutations[group][places] for places in form.duplicates[group]]
-    sets = [places.sort().values for places in sets if bool(fed[places].any())]
-    return tuple(sorted(tuple(places.tolist()) for places in sets))
+    """Sets of positions in the file; neurons without incoming weights are dead, not duplicates of one another."""
+    sets = [form.element.permutations[group][positions] for positions in form.duplicates[group]]
+    sets = [positions.sort().values for positions in sets if bool(fed[positions].any())]
+    return tuple(sorted(tuple(positions.tolist()) for positions in sets))
 
 
 def _hints(checkpoint: Checkpoint, network: ReadNetwork, known: bool, unpooled: bool) -> list[str]:

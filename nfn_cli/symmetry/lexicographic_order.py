@@ -23,7 +23,7 @@ def lexicographic_order(rows: Tensor, tolerance: float) -> tuple[Tensor, list[Te
         The permutation [n], and the places in it, [k] each, of sets of neurons whose rows are equal throughout.
     """
     values, order = rows[:, 0].sort()
-    if bool(_steps(values, tolerance).all()):  # mostly the first entries tell all neurons apart
+    if bool(_steps(values, tolerance).all()):  # mostly the first entries already differ
         return order, []
     ranks = _ranks(rows, tolerance)
     order = torch.from_numpy(np.lexsort(ranks.numpy().T[::-1]))

@@ -30,7 +30,7 @@ def pair_weights(tensor: Tensor, spec: TensorSpec) -> tuple[int | None, int | No
             tensor = tensor.unsqueeze(front)
             groups.append(None)
             continue
-        # Counted from the end, the other axes keep their places when this one goes to the front.
+        # Counted from the end, the other axes keep their positions when this one goes to the front.
         place, role = axis - len(spec.roles), spec.roles[axis]
         tensor = tensor.unflatten(place, (-1, role.repeat)).movedim(place - 1, front)
         groups.append(role.group)
@@ -80,11 +80,11 @@ class Link:
             yield slice(start, start + rows), part.flatten(2).sum(2) if part.ndim > 2 else part
 
     def fed(self, weight: Tensor | None = None) -> Tensor:
-        """Of each row, the sum over the columns, [neurons fed or 1]; with float64 weights on the columns."""
+        """The sum of each row over the columns, [neurons fed or 1]; with float64 weights on the columns."""
         return torch.cat([part.sum(1) if weight is None else part @ weight for _, part in self.squares()])
 
     def read(self, weight: Tensor | None = None) -> Tensor:
-        """Of each column, the sum over the rows, [neurons read or 1]; with float64 weights on the rows."""
+        """The sum of each column over the rows, [neurons read or 1]; with float64 weights on the rows."""
         parts = [part.sum(0) if weight is None else weight[some] @ part for some, part in self.squares()]
         return torch.stack(parts).sum(0)
 
@@ -138,7 +138,7 @@ class Links:
         return self.fed[group] & self.read[group]
 
     def squared_norms(self, group: int, log_scales: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Of each neuron, what feeds it and what reads it under scales exp(log_scales), among alive neurons only."""
+        """Each neuron's incoming and outgoing sums under scales exp(log_scales), among alive neurons only."""
         fed = _fed(self.into[group], lambda other: self._power(other, log_scales, -2))
         read = _read(self.out_of[group], lambda other: self._power(other, log_scales, 2))
         return fed * (2 * log_scales[group]).exp(), read * (-2 * log_scales[group]).exp()

@@ -56,9 +56,9 @@ class NormalForm:
 
     Attributes:
         element: g, so that g·U is normal.
-        dead: per group, the places in the normal form of neurons that have no incoming or no outgoing weights.
-        duplicates: per group, sets of places in the normal form whose neurons have equal incoming weights; their order
-            is decided by their outgoing weights, where these differ.
+        dead: per group, the positions in the normal form of neurons that have no incoming or no outgoing weights.
+        duplicates: per group, sets of positions in the normal form whose neurons have equal incoming weights; outgoing
+            weights decide their order, where these differ.
         residual: for the balanced scale, the largest |incoming norm / outgoing norm − 1|; 0 for other scales.
     """
 
@@ -252,22 +252,22 @@ def _silent(fed: _Fed, allowed: _Allowed, diagonal: Tensor, half_turns: Tensor) 
 
 
 def _sort(state: _State, group: int, allowed: _Allowed, fed: _Fed) -> tuple[Tensor, list[Tensor]]:
-    """The order of a group whose diagonal and half-turns are settled, int64 [n], and the places of its duplicates."""
+    """The order of a group with settled diagonal and half-turns, int64 [n], and the positions of its duplicates."""
     order, tied = lexicographic_order(_normal_rows(state, group, allowed, fed, entries=_LEADING), state.tolerance)
     duplicates = []
-    for places in tied:
-        neurons = order[places]
+    for positions in tied:
+        neurons = order[positions]
         rows = _normal_rows(state, group, allowed, fed, neurons)
         if has_index(state.point, group):
-            # What is not scaled with a neuron, such as the weights before a LayerNorm, tells it from others as well.
+            # What is not scaled with a neuron, such as the weights before a LayerNorm, distinguishes it as well.
             parts = neuron_rows(state.point, group, Side.INDEX, state.element, state.silent, neurons)
             rows = torch.cat([rows, torch.cat([part for _, part, _ in parts])], dim=1)
         within, same = lexicographic_order(rows, state.tolerance)
         neurons = neurons[within]
         for equal in same:
             neurons[equal] = neurons[equal][_order_of_duplicates(state, group, neurons[equal])]
-            duplicates.append(places[equal])
-        order[places] = neurons
+            duplicates.append(positions[equal])
+        order[positions] = neurons
     return order, duplicates
 
 
@@ -342,18 +342,18 @@ def _settle_silent(state: _State, group: int, allowed: _Allowed) -> None:
         diagonals.append(chosen)
         half_turns.append(-chosen.sign().long() * half)
     order = torch.arange(len(neurons))
-    places = state.element.permutations[group].argsort()[neurons]
+    positions = state.element.permutations[group].argsort()[neurons]
     if allowed.permuted:  # by what reads them, now that its scales are known
         order = lexicographic_order(_joined(columns), state.tolerance)[0]
-        places = places.sort().values
+        positions = positions.sort().values
     old = state.element.permutations[group], state.element.diagonals[group], state.element.half_turns[group]
     new = neurons, _joined(diagonals), _joined(half_turns)
-    settled = (mine.index_copy(0, places, own[order]) for mine, own in zip(old, new, strict=True))
+    settled = (mine.index_copy(0, positions, own[order]) for mine, own in zip(old, new, strict=True))
     state.element = state.element.replace(group, *settled)
 
 
 def _dead(state: _State) -> tuple[Tensor, ...]:
-    """Per group, the places in the normal form of neurons that nothing feeds or nothing reads."""
+    """Per group, the positions in the normal form of neurons that nothing feeds or nothing reads."""
     dead = []
     for group, silent in enumerate(state.silent):
         unread = unread_neurons(state.point, group)

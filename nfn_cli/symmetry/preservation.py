@@ -53,15 +53,19 @@ def output_tolerance(dtype: torch.dtype) -> float:
     return _TOLERANCES.get(dtype, 0.2)
 
 
+def relative_change(before: Tensor, after: Tensor) -> float:
+    """max |after − before| / max |before|; infinite where a value is NaN."""
+    before = before.double()
+    difference = (after.double() - before).abs().max()
+    relative = difference if difference == 0 else difference / before.abs().max()
+    return relative.nan_to_num(math.inf).item()
+
+
 def compare(name: str, before: Tensor, after: Iterable[Tensor], tolerance: float) -> Check:
     """Measure how much values have changed."""
     largest, samples = 0.0, 0
-    before = before.double()
-    size = before.abs().max()
     for values in after:
-        difference = (values.double() - before).abs().max()
-        relative = difference if difference == 0 else difference / size
-        largest = max(largest, relative.nan_to_num(math.inf).item())
+        largest = max(largest, relative_change(before, values))
         samples += 1
     return Check(name, samples, largest, tolerance)
 

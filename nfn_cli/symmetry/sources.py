@@ -1,4 +1,4 @@
-"""A checkpoint for the group to act on, whichever way it is read: as chains, or by a module that is traced."""
+"""A checkpoint for the group to act on, read as chains or by a traced module."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def draw_element(source: AnySource, draw: Draw, seed: int) -> AnyElement:
 
 
 def difference(ours: AnySource, theirs: AnySource) -> DifferentError | None:
-    """Why two networks, of which at least one was traced, cannot be one; None where they can.
+    """Why no group element can bring two networks together, of which at least one was traced; None where one may.
 
     Raises:
         ArchitectureError: their configurations differ, so that equal weights may compute two functions.
@@ -169,13 +169,13 @@ def transformed_by(source: AnySource, element: AnyElement, *, exact: bool = Fals
 def read_any(
     path: Path | Checkpoint, stated: Stated, tracer: NetworkTracer, like: AnySource | None = None
 ) -> AnySource:
-    """Read a checkpoint, a file's or one in memory: by the user's module; by a configuration beside it; as chains; by
+    """Read a checkpoint, from a file or in memory: by the user's module; by a configuration beside it; as chains; by
     names and shapes.
 
-    The first of these that is there decides. Names and shapes decide only where the file is not one single chain.
+    The first of these that is available decides. Names and shapes decide only where the file is not a single chain.
 
     Args:
-        like: a network that it is compared with, whose configuration counts where none is beside the file.
+        like: a network to compare with; its configuration is used where none is beside the file.
 
     Raises:
         CheckpointError, ArchitectureError, UsageError: it cannot be read; the likeliest of several causes.
@@ -189,7 +189,7 @@ def read_any(
 def read_to_inspect(
     path: Path | Checkpoint, stated: Stated, tracer: NetworkTracer
 ) -> LabelledSource | tuple[Checkpoint, ReadNetwork]:
-    """As `read_any`, without what only a change of weights needs: a chain's activation may be unknown.
+    """As `read_any`, but only to look at: a chain's activation may be unknown.
 
     Raises:
         CheckpointError, ArchitectureError, UsageError: as there.
@@ -250,7 +250,7 @@ def _traced_or(
         except ArchitectureError as refused:
             if unknown is None:
                 raise
-            # There is a configuration, which tells a family that nobody knows.
+            # There is a configuration of an unknown family.
             subject = path.path if isinstance(path, Checkpoint) else path
             raise ArchitectureError(subject, unknown, "give its module: --model FILE.py:FACTORY") from refused
         if found is None:
@@ -288,7 +288,7 @@ def _traced(
 
 
 def _with_model(error: ArchitectureError) -> ArchitectureError:
-    """The error of a refused chain, with the advice to give the network's module."""
+    """The error of a refused chain, with the remedy to give the network's module as well."""
     if "--model" in error.remedy:
         return error
     return ArchitectureError(error.subject, error.cause, f"{error.remedy}; or give its module: --model FILE.py:FACTORY")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ FINGERPRINT = "nfn.fingerprint"
 LABELS = "nfn.labels"  # of an element that acts on labels, its version
 _PARTS = ("permutation", "diagonal", "half_turns")
 _FORMER_KEYS = {"half_turns": "turns"}  # in files of earlier versions
-_REMEDY = "give an element that nfn saved for this network"
+REMEDY = "give an element that nfn saved for this network"
 
 
 def save_element(path: Path, element: GroupElement, architecture: Architecture, *, overwrite: bool = False) -> None:
@@ -38,31 +38,46 @@ def save_element(path: Path, element: GroupElement, architecture: Architecture, 
     save_tensors(path, tensors, {"kind": KIND, FINGERPRINT: architecture.fingerprint}, overwrite=overwrite)
 
 
+def element_file(
+    path: Path, wanted: Callable[[dict[str, str], set[str]], set[str]]
+) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The metadata and tensors of a file of an element.
+
+    Args:
+        wanted: from the metadata and the names of all tensors, the names of those to read.
+
+    Raises:
+        CheckpointError: the file cannot be read, or holds no element.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in wanted(metadata, set(file.keys()))}
+    except Exception as error:
+        # SafetensorError, OSError, and what torch raises for a kind of number that it lacks.
+        raise CheckpointError(path, f"not a readable element ({error})", REMEDY) from error
+    if metadata.get("kind") != KIND:
+        raise CheckpointError(path, "this is no group element", REMEDY)
+    return metadata, tensors
+
+
 def load_element(path: Path, architecture: Architecture) -> GroupElement:
     """Read an element that acts on an architecture.
 
     Raises:
         CheckpointError: no element, one of another architecture, or one that would change the network's function.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-    except Exception as error:
-        # SafetensorError, OSError, and what torch raises for a kind of number that it lacks.
-        raise CheckpointError(path, f"not a readable element ({error})", _REMEDY) from error
-    if metadata.get("kind") != KIND:
-        raise CheckpointError(path, "this is no group element", _REMEDY)
+    metadata, tensors = element_file(path, lambda metadata, names: names)
     if LABELS in metadata:
-        raise CheckpointError(path, "an element on labels, and this network was read as a chain", _REMEDY)
+        raise CheckpointError(path, "an element on labels, and this network was read as a chain", REMEDY)
     if metadata.get(FINGERPRINT) != architecture.fingerprint:
-        raise CheckpointError(path, "an element of another architecture", _REMEDY)
+        raise CheckpointError(path, "an element of another architecture", REMEDY)
     parts: list[tuple[Tensor, ...]] = []
     for position, group in enumerate(architecture.groups):
         found = tuple(_part(tensors, position, part) for part in _PARTS)
         reason = _wrong(architecture, position, *found)
         if reason:
-            raise CheckpointError(path, f"group {group.name}: {reason}", _REMEDY)
+            raise CheckpointError(path, f"group {group.name}: {reason}", REMEDY)
         parts.append(found)
     permutations, diagonals, half_turns = zip(*parts, strict=True) if parts else ((), (), ())
     return GroupElement(tuple(permutations), tuple(diagonals), tuple(half_turns))

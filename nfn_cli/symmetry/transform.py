@@ -137,11 +137,11 @@ def _size(values: Tensor) -> float:
     return max(-low.item(), high.item())
 
 
-def named_places(architecture: Architecture, places: Sequence[Sequence[int]]) -> str | None:
+def named_places(architecture: Architecture, positions: Sequence[Sequence[int]]) -> str | None:
     """Neurons by layer, such as `conv1:3,7 fc1:0`; None where there are none."""
     named = [
         f"{group.name}:{','.join(map(str, own))}"
-        for group, own in zip(architecture.groups, places, strict=True)
+        for group, own in zip(architecture.groups, positions, strict=True)
         if len(own)
     ]
     return " ".join(named) or None

@@ -81,7 +81,7 @@ def test_a_sidecar_is_named_like_the_checkpoint(name: str, known: Known) -> None
 
 
 def test_nobody_knowing_is_an_error_that_says_where_to_tell_it(known: Known) -> None:
-    with pytest.raises(ArchitectureError, match="does not tell its activation") as refused:
+    with pytest.raises(ArchitectureError, match="does not state its activation") as refused:
         known()
     assert "--activation" in refused.value.remedy
     assert "a file of its name that ends in .yaml" in refused.value.remedy

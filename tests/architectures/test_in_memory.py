@@ -116,7 +116,7 @@ def test_a_state_dict_is_read_with_its_activation_told() -> None:
         (lambda: NetworkWeights(MLP, {"0.weight": torch.ones(8, 2)}), ArchitectureError, r"0.bias: missing among"),
         (lambda: NetworkWeights(MLP, tensors() | {"2.bias": torch.ones(5, 3)}), ArchitectureError,
          r"2.bias: its batch axes are \[5\], those of 0.weight \[\]"),
-        (lambda: NetworkWeights.from_state_dict(tensors()), ArchitectureError, "tell it, such as activation='relu'"),
+        (lambda: NetworkWeights.from_state_dict(tensors()), ArchitectureError, "give it, such as activation='relu'"),
         (lambda: NetworkWeights.from_state_dict({"state_dict": tensors()}), UsageError,  # type: ignore[dict-item]
          "its entry 'state_dict'"),
         (lambda: NetworkWeights.from_state_dict({}), UsageError, "the dict is empty"),
@@ -132,5 +132,5 @@ def test_errors_speak(make: Callable[[], object], error: type[NfnError], message
 def test_no_sidecar_is_read_for_what_is_no_file(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "nfn.yaml").write_text("activation: tanh\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ArchitectureError, match="nothing tells its activation"):
+    with pytest.raises(ArchitectureError, match="its activation is not known"):
         NetworkWeights.from_state_dict(tensors())

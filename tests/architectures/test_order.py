@@ -179,7 +179,7 @@ def test_layers_that_are_defined_out_of_order_are_put_in_order_only_if_they_are_
 def test_an_order_that_nothing_tells_is_not_guessed(
     names: tuple[str, ...], make_network: MakeNetwork, read: Read
 ) -> None:
-    with pytest.raises(ArchitectureError, match="the names do not tell the order of the layers") as refused:
+    with pytest.raises(ArchitectureError, match="the names do not show the order of the layers") as refused:
         read(make_network(perceptron(*names)))
     assert all(f"{name} 6->6" in str(refused.value) for name in names)
     assert "torch.save" in refused.value.remedy
@@ -188,7 +188,7 @@ def test_an_order_that_nothing_tells_is_not_guessed(
 def test_numbers_that_may_count_pairs_are_not_taken_for_blocks(make_network: MakeNetwork, read: Read) -> None:
     layers = {"conv1": (1, 4), "down1": (4, 4), "conv2": (4, 4), "down2": (4, 4)}
     network = make_network([(name, nn.Conv2d(*sizes, 3)) for name, sizes in layers.items()])
-    with pytest.raises(ArchitectureError, match="the names do not tell the order of the layers"):
+    with pytest.raises(ArchitectureError, match="the names do not show the order of the layers"):
         read(network)
     told = read(network, "torch", is_chain=True)
     assert [layer.name for layer in told.weights.architecture.layers] == list(layers)
@@ -197,7 +197,7 @@ def test_numbers_that_may_count_pairs_are_not_taken_for_blocks(make_network: Mak
 def test_too_many_orders_to_look_at_are_refused(make_network: MakeNetwork, read: Read) -> None:
     # Twelve can follow one another in any order, the last one fits nowhere: a search would try all 12! orders.
     steps = [(letter, nn.Linear(6, 6)) for letter in "abcdefghijkl"] + [("z", nn.Linear(7, 7))]
-    with pytest.raises(ArchitectureError, match="the names do not tell"):
+    with pytest.raises(ArchitectureError, match="the names do not show"):
         read(make_network(steps))
 
 

@@ -97,7 +97,7 @@ def test_layers_are_read_in_order(
 def test_without_a_word_on_the_activation_it_can_be_assumed(layout: str, format: str, save: Save) -> None:
     layers = siren((2, 5, 5, 1))
     path = save(state_dict(layers, LAYOUTS[layout](3)), format)
-    with pytest.raises(ArchitectureError, match="does not tell its activation"):
+    with pytest.raises(ArchitectureError, match="does not state its activation"):
         read(path)
     network = read_weights(read_checkpoint(path), default_activation="sin")
     assert (network.activation.name, network.activation.source) == ("sin", "assumed")

@@ -91,3 +91,14 @@ def test_errors_name_arguments_and_no_options(net: Net) -> None:
     with pytest.raises(NfnError, match="activation='relu'") as caught:
         verify(net.state_dict(), net.state_dict())
     assert "--" not in str(caught.value)
+
+
+def test_a_wrong_argument_is_named(net: Net) -> None:
+    for attempt, subject in (
+        (lambda: canonicalize(Skip(), scale="balanced"), "scale"),
+        (lambda: canonicalize(net, scale="norm"), "scale"),  # type: ignore[call-overload]
+        (lambda: inspect(Skip(), prefix="a."), "prefix"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            attempt()
+        assert caught.value.subject == subject and "--" not in str(caught.value) and "=..." not in str(caught.value)

@@ -365,7 +365,7 @@ def test_a_users_module_without_inputs() -> None:
         export_user_module(UserModule("a:b", fitting), (2, 9, 8))
     with pytest.raises(ArchitectureError, match=r"cannot be traced on inputs of 2x4 .*missing 1 required"):
         export_user_module(UserModule("a:b", Two().eval()))
-    with pytest.raises(ArchitectureError, match="a:b does not tell what inputs it takes"):
+    with pytest.raises(ArchitectureError, match="a:b does not state what inputs it takes"):
         export_user_module(UserModule("a:b", nn.ReLU().eval()))
     given = UserModule("a:b", Two().eval(), Example((torch.zeros(3, 4), torch.zeros(3, 4))))
     assert export_user_module(given).outputs[0].meta["val"].shape == (3, 4)

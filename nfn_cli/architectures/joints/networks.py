@@ -25,7 +25,7 @@ def judge_ends(outline: Outline, doubts: Doubts, joint: int, start: int, stop: i
     """
     before, after = outline.layers[joint], outline.layers[joint + 1]
     first, last = outline.layers[start], outline.layers[stop]
-    # Of layers of one width the last reads what they give: nothing but its name would tell otherwise.
+    # Of layers of one width the last reads what they give: only its name could say otherwise.
     equal = joint + 2 == len(outline.layers) and all(
         layer.in_features == layer.out_features for layer in outline.layers[: joint + 1]
     )

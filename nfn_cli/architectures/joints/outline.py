@@ -16,7 +16,7 @@ _CONNECTS = {"fc", "fcs", "linear", "linears", "dense", "mlp", "lin"}
 
 @dataclass
 class Doubts:
-    """Why neurons stay in place, by the rival readings found so far.
+    """Why neurons stay in place, by the other possible readings found so far.
 
     Attributes:
         hard: by joint, reasons that hold everywhere.

@@ -1,4 +1,4 @@
-"""Of each joint of a chain, why its neurons stay in place: all rival readings, one after the other."""
+"""Of each joint of a chain, why its neurons stay in place: all other possible readings, one after the other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def joint_reasons(
     """
     outline, doubts = Outline(layers), Doubts()
     joints = range(len(layers) - 1)
-    # In this order: of several reasons for one joint the first is told, or the last where it is surer.
+    # In this order: of several reasons for one joint the first is reported, or the last where it is surer.
     fix_blocks(outline, doubts, norms, all_norms)
     for joint in joints:
         if not outline.sealed[joint] and not outline.numbered[joint]:

@@ -34,7 +34,7 @@ def solve_permutations(
     origins: NDArray[np.int32],
     origin_names: Sequence[str],
 ) -> tuple[tuple[Block, ...], NDArray[np.int32]]:
-    """The permutations that keep the relations and the tensors' roles, as far as nested blocks can tell them.
+    """The permutations that keep the relations and the tensors' roles, as far as nested blocks can express them.
 
     Every element of the forest keeps all relations. It is the whole group, but where a part of the relations is no
     tree, grid or matching of classes: there some labels stay fixed that could move.
@@ -58,7 +58,7 @@ def solve_permutations(
     colour, present, visible = _colours(relations, tensors)
     pairs = _pairs(relations, present)
     names = _Names(origins, origin_names)
-    # Nearly all grids can be told by rows; where one cannot, one of its sides stays fixed instead.
+    # Nearly all grids are determined by their rows; where one cannot, one of its sides stays fixed instead.
     for rules in (_RULES, tuple(rule for rule in _RULES if rule is not determine)):
         graph = Graph(colour.copy(), present, pairs)
         while graph.refine():

@@ -71,12 +71,12 @@ class Equations:
         """All solutions, as far as they are seen.
 
         Args:
-            visible: the sums that somebody sees: lists of (coefficient, array of variables), as in `Use.scales`; the
+            visible: the sums that tensors use: lists of (coefficient, array of variables), as in `Use.scales`; the
                 arrays of one list broadcast. Of the solutions that look alike there one is kept, so that the map from
                 free variables to what is seen is injective and has the image of all solutions.
 
         Raises:
-            IndexError, ValueError: as of `relate`.
+            IndexError, ValueError: as in `relate`.
         """
         root = self._same.find(np.arange(self.count))
         zero = np.zeros(self.count, bool)

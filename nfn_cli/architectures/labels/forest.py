@@ -122,9 +122,9 @@ def _rows(graph: Graph, unit: Ints, part: Hash, columns: _Columns) -> Ints:
     rows = np.stack([np.concatenate(label), np.concatenate(a), np.concatenate(b)], 1)
     if not len(rows):
         return rows
-    # Labels of several classes, or of one node, may have one pair: the first keeps it, and the others are told by
-    # labels before them. Their order is that of their classes, so the same at every pair. Those of fewer rows are told
-    # apart more finely, and come first.
+    # Labels of several classes, or of one node, may have one pair: the first keeps it, and the others are identified by
+    # labels before them. Their order is that of their classes, so the same at every pair. Those of fewer rows are
+    # distinguished more finely, and come first.
     known = np.bincount(rows[:, 0], minlength=len(columns.count))[rows[:, 0]]
     order = np.lexsort((np.concatenate(column), np.concatenate(kind), known, rows[:, 2], rows[:, 1]))
     rows, known = rows[order], known[order]
@@ -140,10 +140,10 @@ def _rows(graph: Graph, unit: Ints, part: Hash, columns: _Columns) -> Ints:
     far = shell >= np.repeat(finest, lengths)
     i, j = np.where(far, 0, i), np.where(far, rank - 1, j)
     later = rank > 0
-    told = rows.copy()
-    told[later, 1] = rows[(begin + i)[later], 0]
-    told[later, 2] = rows[(begin + j)[later], 0]
-    return np.unique(told, axis=0)
+    keyed = rows.copy()
+    keyed[later, 1] = rows[(begin + i)[later], 0]
+    keyed[later, 2] = rows[(begin + j)[later], 0]
+    return np.unique(keyed, axis=0)
 
 
 class _Below:
@@ -185,8 +185,7 @@ def visible_part(
 ) -> tuple[tuple[Block, ...], NDArray[np.int32]]:
     """The blocks that move something visible, and the rows whose labels can move and are visible.
 
-    Labels that nobody sees stay where they are unless they are of such a block, though others that they are related to
-    may move.
+    Labels that no tensor uses stay where they are unless they belong to such a block, even if related labels move.
 
     Args:
         visible: bool [labels]: what is in some tensor.

@@ -69,7 +69,7 @@ class Graph:
         self._replace(*pairs)
 
     def refine(self) -> bool:
-        """Splits classes until members of one cannot be told apart by their neighbours; whether anything is left.
+        """Splits classes until the members of each have equal neighbours. Returns whether anything is left.
 
         Class numbers are new ones each time. Nodes alone in their class are fixed: what they say about others is in the
         others' colours, and their pairs are dropped.
@@ -133,7 +133,7 @@ class Graph:
         np.logical_or.at(self.holds, end[nodes], self.holds[nodes])
         touched = moved[self.u] | moved[self.v]
         u, v = self.u[touched], self.v[touched]
-        # The classes go into the code, so that it still tells which part of the new node a pair is about.
+        # The classes go into the code, so that it still says which part of the new node a pair belongs to.
         uv = mixed(self.uv[touched], self.cls[u], self.cls[v])
         vu = mixed(self.vu[touched], self.cls[v], self.cls[u])
         self.cls[nodes] = GONE

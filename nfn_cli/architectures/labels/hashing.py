@@ -53,7 +53,7 @@ def several(values: NDArray[Any]) -> int:
 
 
 def firsts(values: NDArray[Any]) -> Ints:
-    """The place where each value is seen first, in the order of these places."""
+    """The index at which each value first occurs, in ascending order."""
     order = np.argsort(values)  # several times faster than a stable one, or `numpy.unique`
     ordered = values[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)])

@@ -1,4 +1,4 @@
-"""A permutation of the labels from the places that a forest of blocks gives them."""
+"""A permutation of the labels from the positions that a forest of blocks gives them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from nfn_cli.architectures.labels.group import Block
 
 
 def permutation(
-    blocks: Sequence[Block], determined: NDArray[np.int32], places: Sequence[NDArray[np.int64]], count: int
+    blocks: Sequence[Block], determined: NDArray[np.int32], positions: Sequence[NDArray[np.int64]], count: int
 ) -> NDArray[np.int64]:
     """Where each label goes, int64 [count].
 
     Args:
-        places: for each block int64 [units / n, n], a permutation in each row: the unit that has place j in parent unit
-            p has place `places[p, j]` in the unit where p goes.
-        determined: as of `LabelledArchitecture`; a row may follow from labels of others, but not in a circle.
+        positions: for each block int64 [units / n, n], a permutation in each row: the unit at position j in parent
+            unit p goes to position `positions[p, j]` in the unit where p goes.
+        determined: as in `LabelledArchitecture`; a row may follow from labels of others, but not in a circle.
         count: how many labels there are.
 
     Raises:
@@ -26,7 +26,7 @@ def permutation(
     """
     sigma = np.arange(count)
     goes: list[NDArray[np.int64]] = []
-    for block, place in zip(blocks, places, strict=True):
+    for block, place in zip(blocks, positions, strict=True):
         above = np.zeros(1, np.int64) if block.parent is None else goes[block.parent]
         unit = (above[:, None] * block.n + place).ravel()
         goes.append(unit)
@@ -51,5 +51,5 @@ def permutation(
 
 
 def random_places(blocks: Sequence[Block], rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Random places for `permutation`, each of its permutations equally likely."""
+    """Random positions for `permutation`, each of its permutations equally likely."""
     return [np.argsort(rng.random((block.units // block.n, block.n)), axis=1) for block in blocks]

@@ -201,14 +201,14 @@ def lift(graph: Graph) -> bool:
 
 
 def determine(graph: Graph) -> bool:
-    """Takes out classes whose members have two neighbours, by which each is told."""
+    """Removes classes whose members have two neighbours, which identify each of them."""
     source, target, code, _ = graph.directed()
     degree = np.bincount(source, minlength=len(graph.cls))
     inner = np.zeros(len(graph.size), bool)
     inner[graph.cls[source[graph.cls[source] == graph.cls[target]]]] = True
     picked = (degree[source] == 2) & ~graph.holds[source]
     picked &= ~inner[graph.cls[source]]
-    # A class is taken whole or not at all: one that holds others cannot be told.
+    # A class is taken whole or not at all: one that holds others cannot be identified.
     held = np.zeros(len(graph.size), bool)
     active = np.flatnonzero(graph.cls != GONE)
     held[graph.cls[active[graph.holds[active]]]] = True

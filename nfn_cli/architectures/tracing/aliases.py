@@ -1,6 +1,6 @@
 """Which values of a graph share memory, and which are out of date once one of them is changed in place.
 
-A value that is changed in place goes on as the operator's result; whoever reads an older view of the same memory would
+A value that is changed in place goes on as the operator's result; a reader of an older view of the same memory would
 read what is no longer there.
 """
 

@@ -166,7 +166,7 @@ def export_user_module(user: UserModule, shape: tuple[int, ...] | None = None) -
         except ArchitectureError as error:
             first = first or error
     if first is None:
-        raise ArchitectureError(OPTION, f"{user.spec} does not tell what inputs it takes", _REMEDY)
+        raise ArchitectureError(OPTION, f"{user.spec} does not state what inputs it takes", _REMEDY)
     raise first
 
 
@@ -292,7 +292,7 @@ def _leaves(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Nothing is logged, warned of or printed: torch.export tells much that is nothing to the user."""
+    """Silence logs, warnings and output: torch.export prints much that does not concern the user."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

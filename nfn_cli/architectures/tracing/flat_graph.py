@@ -74,23 +74,23 @@ def _copied(module: fx.GraphModule, graph: fx.Graph, known: dict[fx.Node, Any]) 
         known: what stands for some of its nodes, the placeholders of an inner graph.
     """
 
-    def told(part: fx.Node) -> Any:
+    def value_of(part: fx.Node) -> Any:
         return known[part]
 
     for node in module.graph.nodes:
         if node in known:
             continue
         if node.op == "output":
-            return fx.map_arg(node.args[0], told)
+            return fx.map_arg(node.args[0], value_of)
         inner, operands = _wrapped(module, node)
         if inner is not None:
             places = [part for part in inner.graph.nodes if part.op == "placeholder"]
-            within = dict(zip(places, fx.map_arg(operands, told), strict=True))
+            within = dict(zip(places, fx.map_arg(operands, value_of), strict=True))
             known[node] = _copied(inner, graph, within)
         elif getattr(node.target, "__name__", "") == "getitem" and not isinstance(known[node.args[0]], fx.Node):
             known[node] = known[node.args[0]][node.args[1]]
         else:
-            known[node] = graph.node_copy(node, told)
+            known[node] = graph.node_copy(node, value_of)
     raise ValueError("a graph without an output")
 
 

@@ -65,10 +65,10 @@ def example_of(inputs: object) -> Example:
 def examples(module: nn.Module, shape: tuple[int, ...] | None = None) -> Iterator[Example]:
     """Inputs that may fit a module, likeliest first: two in a batch, of its own dtype, on its own device.
 
-    Zeros, and tokens where the first layer is an embedding. None at all where no layer tells what it reads.
+    Zeros, and tokens where the first layer is an embedding. None where no layer shows what it reads.
 
     Args:
-        shape: of one input, where it is told.
+        shape: of one input, where it is given.
     """
     first = next((part for part in module.modules() if isinstance(part, _FIRSTS)), None)
     tokens = isinstance(first, nn.Embedding | nn.EmbeddingBag)
@@ -77,8 +77,8 @@ def examples(module: nn.Module, shape: tuple[int, ...] | None = None) -> Iterato
     dtype = torch.int64 if tokens else likes[0].dtype if likes else torch.float32
     for sizes in (shape,) if shape is not None else _likely_shapes(first, module):
         inputs = torch.zeros(_BATCH, *sizes, dtype=dtype, device=device)
-        told = f"{'tokens' if tokens else 'inputs'} of {'x'.join(map(str, inputs.shape))}"
-        yield Example((inputs,), assumed=None if shape is not None else told)
+        shown = f"{'tokens' if tokens else 'inputs'} of {'x'.join(map(str, inputs.shape))}"
+        yield Example((inputs,), assumed=None if shape is not None else shown)
 
 
 def with_random_numbers(example: Example, generator: torch.Generator) -> Example:
@@ -98,8 +98,8 @@ def with_random_numbers(example: Example, generator: torch.Generator) -> Example
     return Example(args, kwargs, example.assumed)
 
 
-def _told_sides(module: nn.Module) -> Iterator[int]:
-    """Sides that a layer behind a flatten tells: its positions, once for every halving by strides or pooling."""
+def _known_sides(module: nn.Module) -> Iterator[int]:
+    """Sides that fit a layer behind a flatten: its positions, doubled for every halving by strides or pooling."""
     channels, axes = 0, 0
     for part in module.modules():
         if isinstance(part, _CONVOLUTIONS):
@@ -162,7 +162,7 @@ def _likely_shapes(first: nn.Module | None, module: nn.Module) -> Iterator[tuple
     elif isinstance(first, nn.RNNBase):
         yield (_TOKENS, first.input_size)
     elif isinstance(first, _CONVOLUTIONS):
-        for side in dict.fromkeys((*_SIDES, *_told_sides(module), *range(3, _LARGEST_SIDE + 1))):
+        for side in dict.fromkeys((*_SIDES, *_known_sides(module), *range(3, _LARGEST_SIDE + 1))):
             yield (first.in_channels, *[side] * (first.weight.ndim - 2))
     else:
         weight = next((p for p in module.parameters() if p.ndim >= 2), None)

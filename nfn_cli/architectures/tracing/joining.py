@@ -71,7 +71,7 @@ def join(trace: Trace, x: Value, y: Value) -> tuple[Value, Value, tuple[Factor, 
 
 
 def _against(trace: Trace, one: Value, other: Value) -> Value:
-    """Have neurons stay in their places where another value has numbers of no neurons; padded zeros are none then."""
+    """Fix neurons where the other value has numbers that belong to no neuron; padded zeros are none then."""
     factors = []
     for factor in one.factors:
         axes = [axis for axis in factor.axes if other.varies(axis) and other.factor_on(axis) is None]

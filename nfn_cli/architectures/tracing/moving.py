@@ -42,16 +42,18 @@ def move_value(trace: Trace, value: Value, move: Callable[[Tensor], Tensor], *, 
     constant: frozenset[int] = frozenset()
     if value.constant or np.prod(moved_shape) > np.prod(shape):
         sizes = [1 if axis in value.constant else size for axis, size in enumerate(shape)]
-        places = move_array(np.arange(int(np.prod(sizes))).reshape(sizes), shape, move)
+        positions = move_array(np.arange(int(np.prod(sizes))).reshape(sizes), shape, move)
         constant = frozenset(
-            axis for axis, size in enumerate(moved_shape) if size > 1 and bool((places == places.take([0], axis)).all())
+            axis
+            for axis, size in enumerate(moved_shape)
+            if size > 1 and bool((positions == positions.take([0], axis)).all())
         )
     data = move(value.data) if value.data is not None else None
     return Value(moved_shape, tuple(factors), terms, constant, data=data)
 
 
 def _mark_parts(trace: Trace, before: Ints, after: Ints) -> None:
-    """Where only some neurons are taken, or some of them more often, those are told from the others."""
+    """Where only some neurons are taken, or some of them more often, those are kept apart from the others."""
     old, counts = np.unique(before[before != NONE], return_counts=True)
     new, left = np.unique(after[after != NONE], return_counts=True)
     if len(old) == len(new) and len(np.unique(counts)) == len(np.unique(left)) == 1:

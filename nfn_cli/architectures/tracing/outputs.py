@@ -24,7 +24,7 @@ def output_tensors(value: object) -> list[Tensor]:
     Key-value caches are left out.
 
     Raises:
-        ValueError: something else is in it, which may hold tensors that nobody would look at; with the cause.
+        ValueError: something else is in it, which may hold tensors that would be ignored; with the cause.
     """
     return [tensor for tensor in all_tensors(value) if is_real(tensor)]
 

@@ -64,7 +64,7 @@ def rotary_phases(graph: fx.Graph, values: Mapping[fx.Node, Any], uses: Mapping[
 
 
 def _args(node: Any) -> Any:
-    """A node's arguments, whose kinds its operator's name tells."""
+    """A node's arguments; the operator's name gives their kinds."""
     return node.args
 
 
@@ -213,7 +213,7 @@ def _readers(node: fx.Node) -> list[fx.Node]:
 
 
 def _read_apart(node: fx.Node) -> bool:
-    """Whether no two read the same numbers of a node, as far as slices tell."""
+    """Whether no two read the same numbers of a node, as far as slices show."""
     readers = _readers(node)
     if len(readers) == 1:
         return True

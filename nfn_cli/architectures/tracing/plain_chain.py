@@ -1,4 +1,4 @@
-"""Is a module one plain chain? Its traced graph tells the layers in order, and what stands between each two of them.
+"""Is a module one plain chain? Its traced graph shows the layers in order, and what lies between each two of them.
 
 A state dict shows neither. What is found here is proven of the module, where names and shapes are assumptions.
 """

@@ -160,13 +160,13 @@ def called(state: Trace, node: fx.Node, values: dict[fx.Node, Any]) -> Any:
         Unsupported: it has no rule.
     """
 
-    def told(part: fx.Node) -> Any:
+    def value_of(part: fx.Node) -> Any:
         found = values[part]
         if isinstance(found, _Refused):
             raise Unsupported(found.cause)
         return found
 
-    args, kwargs = fx.map_arg((node.args, dict(node.kwargs)), told)
+    args, kwargs = fx.map_arg((node.args, dict(node.kwargs)), value_of)
     if node.target is operator.getitem:
         sequence: Any = args[0]
         return sequence[args[1]]

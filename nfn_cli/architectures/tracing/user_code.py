@@ -23,7 +23,7 @@ def user_code(folder: Path | None = None, *, quiet: bool = False) -> Iterator[No
 
     Args:
         folder: where its modules are looked for first.
-        quiet: nothing that it prints is shown, as of a forward pass that runs many times.
+        quiet: hide what it prints, such as for a forward pass that runs many times.
 
     Raises:
         UserCodeError: it raised anything, `SystemExit` too; an interrupt passes.
@@ -55,8 +55,8 @@ def raised(error: BaseException, folder: Path | None = None) -> str:
     'ValueError: one'
     """
     lines = (line.strip() for line in _text(error).splitlines())
-    told = next((line for line in lines if line), "")
-    text = f"{type(error).__name__}: {told}" if told else type(error).__name__
+    message = next((line for line in lines if line), "")
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     place = None if folder is None else _place(error, folder)
     return f"{text}; {place}" if place else text
 
@@ -64,7 +64,7 @@ def raised(error: BaseException, folder: Path | None = None) -> str:
 def _here() -> str | None:
     try:
         return os.getcwd()
-    except OSError:  # somebody removed it
+    except OSError:  # it has been removed
         return None
 
 

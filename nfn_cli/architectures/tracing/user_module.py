@@ -146,7 +146,7 @@ def without_caches(module: nn.Module) -> None:
             continue
         seen.add(id(config))
         if getattr(config, "use_cache", None) is True:
-            with suppress(Exception):  # one that cannot be set stays: tracing tells what comes of it
+            with suppress(Exception):  # one that cannot be set stays: tracing shows the effect
                 config.use_cache = False
         parts: dict[str, Any] = getattr(config, "__dict__", {})
         waiting += [part for name, part in parts.items() if name.endswith(("config", "encoder", "decoder"))]

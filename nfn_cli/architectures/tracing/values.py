@@ -1,4 +1,4 @@
-"""What a traced network's values are told by: which neuron each entry belongs to, and what scales it.
+"""What is known of a value in a traced network: which neuron each entry belongs to, and what scales it.
 
 An array of a value has the value's rank, and size 1 along axes on which it does not depend.
 """

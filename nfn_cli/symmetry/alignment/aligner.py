@@ -38,7 +38,7 @@ class Aligner:
     ) -> None:
         sizes = [group.size for group in theirs.architecture.groups]
         self.whole = (ours, theirs)
-        # Both without the neurons that neither their incoming nor their outgoing weights tell apart.
+        # Both without the neurons that neither incoming nor outgoing weights distinguish.
         self.readers = (ours, theirs)
         self.ours, self.theirs = ours, theirs  # with the copies found so far merged
         self.freedoms = freedoms
@@ -64,8 +64,8 @@ class Aligner:
         return self.element
 
     def _free(self, group: int) -> Tensor:
-        """The places in B of the neurons that their incoming weights alone do not determine."""
-        copies = [copies.places for copies in self.copies[group]]
+        """The positions in B of the neurons that their incoming weights alone do not determine."""
+        copies = [copies.positions for copies in self.copies[group]]
         return torch.cat([self.silent[1][group].nonzero()[:, 0], *copies])
 
     def _settle(self, group: int) -> None:
@@ -91,55 +91,55 @@ class Aligner:
         tied = tied[:, order] & ~both & ~both[:, None]
         factors = self.element.factors[group]
         found, at_home = [], []
-        for places in copied_places(tied):
-            first = places[:1].expand(len(places))
-            diagonal, half_turns = fit(theirs[first], theirs[places], freedom)
+        for positions in copied_places(tied):
+            first = positions[:1].expand(len(positions))
+            diagonal, half_turns = fit(theirs[first], theirs[positions], freedom)
             share = diagonal * (1 - 2 * (half_turns % 2))
-            found.append(Copies(places, share))
+            found.append(Copies(positions, share))
             # A's copies are B's in A's own order and scale.
-            at_home.append(Copies(order[places], share * factors[first] / factors[places]))
+            at_home.append(Copies(order[positions], share * factors[first] / factors[positions]))
         self.copies.append(found)
         self.ours, self.theirs = merged(self.ours, group, at_home), merged(self.theirs, group, found)
 
     def _settle_silent(self, group: int) -> None:
         """Match and scale the neurons without incoming weights by the weights that read them."""
-        places = self.silent[1][group].nonzero()[:, 0]
-        if not len(places):
+        positions = self.silent[1][group].nonzero()[:, 0]
+        if not len(positions):
             return
         freedom, order = self.freedoms[group], self.element.permutations[group].clone()
-        ours, theirs = self._outgoing(group, order[places], places)
+        ours, theirs = self._outgoing(group, order[positions], positions)
         plain = Freedom(freedom.kind)
         cost = _relative(*costs(ours, theirs, plain))
         chosen = self._assigned(group, cost, cost <= self.tied)
-        order[places] = order[places][chosen]
+        order[positions] = order[positions][chosen]
         ours = ours[chosen]
         read, _ = fit(ours, theirs, plain)
         diagonal, half_turns = self.element.diagonals[group].clone(), self.element.half_turns[group].clone()
-        diagonal[places] = 1 / read
+        diagonal[positions] = 1 / read
         unread = ~(ours.weights.any(1) & theirs.weights.any(1))
-        trimmed = without_inputs(self.readers[0], group, order[places][unread])
-        self.readers = (trimmed, without_inputs(self.readers[1], group, places[unread]))
+        trimmed = without_inputs(self.readers[0], group, order[positions][unread])
+        self.readers = (trimmed, without_inputs(self.readers[1], group, positions[unread]))
         if freedom.step:
             # The factor on what reads it is d (−1)ᵏ, and k's parity does not depend on d where sin(ω₀ b) = 0.
-            mine, other = self._whole_incoming(group, order[places], places)
+            mine, other = self._whole_incoming(group, order[positions], positions)
             parity = 1 - 2 * (freedom.turned(other.biases - mine.biases) % 2)
-            diagonal[places] *= parity
-            half_turns[places] = freedom.turned(other.biases - diagonal[places] * mine.biases).long()
+            diagonal[positions] *= parity
+            half_turns[positions] = freedom.turned(other.biases - diagonal[positions] * mine.biases).long()
         self._set(group, order, diagonal, half_turns)
 
     def _settle_copies(self, group: int, copies: Copies) -> None:
         """Match copies of one neuron by the weights that read them, all in the scale of the first copy."""
-        places, order = copies.places, self.element.permutations[group].clone()
-        ours, theirs = self._outgoing(group, order[places], places)
+        positions, order = copies.positions, self.element.permutations[group].clone()
+        ours, theirs = self._outgoing(group, order[positions], positions)
         share = copies.factors[:, None]
-        mine = Rows(ours.weights * (share / self.element.factors[group][places][:, None]), ours.biases)
+        mine = Rows(ours.weights * (share / self.element.factors[group][positions][:, None]), ours.biases)
         other = Rows(theirs.weights * share, theirs.biases)
         cost = _relative(*costs(mine, other, Freedom(DiagonalKind.TRIVIAL)))
-        order[places] = order[places][self._assigned(group, cost, cost <= self.tied)]
+        order[positions] = order[positions][self._assigned(group, cost, cost <= self.tied)]
         diagonal, half_turns = self.element.diagonals[group].clone(), self.element.half_turns[group].clone()
         incoming = self._incoming(group)
-        diagonal[places], half_turns[places] = fit(
-            incoming[0][order[places]], incoming[1][places], self.freedoms[group]
+        diagonal[positions], half_turns[positions] = fit(
+            incoming[0][order[positions]], incoming[1][positions], self.freedoms[group]
         )
         self._set(group, order, diagonal, half_turns)
 

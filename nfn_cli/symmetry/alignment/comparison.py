@@ -100,7 +100,7 @@ def align(
 
     Raises:
         DifferentError: the networks differ in more than their weights.
-        ArchitectureError: they may differ in more, and their files do not say enough to tell.
+        ArchitectureError: they may differ in more, and their files do not say enough to know.
         UsageError: SciPy is needed and missing.
     """
     difference = architecture_difference(ours.architecture, theirs.architecture)

@@ -1,4 +1,4 @@
-"""Which neuron becomes which where its own inputs do not tell: a search through the weights that join such neurons.
+"""Which neuron becomes which where their inputs do not determine it: a search through the weights between them.
 
 Neurons that put out zero, and copies of one another, may be joined to others of their kind alone, so that each could be
 settled if only the others were. Here they are given partners one after the other, each with the factor that follows
@@ -40,7 +40,7 @@ def complete(
     Args:
         element: right for the neurons that are not free; the partners that it gives to the others are tried first.
         ours, theirs: A and B, of one architecture and with the same names.
-        free: per group, the places in B of the other neurons, int64.
+        free: per group, the positions in B of the other neurons, int64.
         tolerance: the deviation that counts as rounding.
 
     Returns:
@@ -78,7 +78,7 @@ class _Group:
 
     Attributes:
         freedom: what the group may do to a neuron.
-        places: of each neuron of A the place of its partner in B, -1 without one.
+        positions: of each neuron of A the place of its partner in B, -1 without one.
         preferred: the partner in B that is tried first.
         diagonals, half_turns: what each neuron of A is multiplied and shifted by.
         factors: what the weights that read it are divided by.
@@ -87,7 +87,7 @@ class _Group:
     """
 
     freedom: Freedom
-    places: Tensor
+    positions: Tensor
     preferred: Tensor
     diagonals: Tensor
     half_turns: Tensor
@@ -97,12 +97,12 @@ class _Group:
 
     @classmethod
     def of(cls, element: GroupElement, group: int, free: Tensor, freedom: Freedom, norms: Tensor) -> _Group:
-        """The part of an element on one group, without what it says of the free places of B."""
+        """The part of an element on one group, without what it says of the free positions of B."""
         order = element.permutations[group]
         place = order.argsort()
         own = cls(
             freedom=freedom,
-            places=place,
+            positions=place,
             preferred=place.clone(),
             diagonals=element.diagonals[group][place],
             half_turns=element.half_turns[group][place],
@@ -111,17 +111,17 @@ class _Group:
             norms=norms,
         )
         own.is_open[free] = True
-        own.places[order[free]] = -1
+        own.positions[order[free]] = -1
         return own
 
     def settled(self) -> tuple[Tensor, Tensor]:
-        """The neurons of A that have a partner, and the places of these in B."""
-        some = (self.places >= 0).nonzero()[:, 0]
-        return some, self.places[some]
+        """The neurons of A that have a partner, and the positions of these in B."""
+        some = (self.positions >= 0).nonzero()[:, 0]
+        return some, self.positions[some]
 
     def give(self, neuron: int, partner: _Partner) -> None:
         """Let a neuron of A be a partner's."""
-        self.places[neuron] = partner.place
+        self.positions[neuron] = partner.place
         self.is_open[partner.place] = False
         self.diagonals[neuron] = partner.diagonal
         self.half_turns[neuron] = partner.half_turns
@@ -129,10 +129,10 @@ class _Group:
 
     def take_back(self, neuron: int) -> None:
         """Let a neuron have no partner."""
-        place = int(self.places[neuron])
+        place = int(self.positions[neuron])
         if place >= 0:
             self.is_open[place] = True
-            self.places[neuron] = -1
+            self.positions[neuron] = -1
 
 
 class _Search:
@@ -185,8 +185,8 @@ class _Search:
 
     def _order(self) -> list[tuple[int, int]]:
         """The free neurons, each joined to as many as possible of those before it, so that few partners fit."""
-        joined = [torch.zeros(len(own.places), dtype=torch.int64) for own in self.groups]
-        waiting = [own.places < 0 for own in self.groups]
+        joined = [torch.zeros(len(own.positions), dtype=torch.int64) for own in self.groups]
+        waiting = [own.positions < 0 for own in self.groups]
         for group, own in enumerate(self.groups):
             mine = waiting[group].nonzero()[:, 0]
             joined[group] += own.freedom.kind is DiagonalKind.TRIVIAL  # its factor is known beforehand
@@ -212,19 +212,19 @@ class _Search:
     def _partners(self, group: int, neuron: int) -> Iterator[_Partner]:
         """The partners that fit, as long as those before keep theirs."""
         own = self.groups[group]
-        places = own.is_open.nonzero()[:, 0]
+        positions = own.is_open.nonzero()[:, 0]
         if own.freedom.in_place:
-            places = places[places == neuron]
-        places = places[(places != own.preferred[neuron]).int().argsort(stable=True)]
-        for some in places.split(_TOGETHER):
+            positions = positions[positions == neuron]
+        positions = positions[(positions != own.preferred[neuron]).int().argsort(stable=True)]
+        for some in positions.split(_TOGETHER):
             for place, diagonal, half_turns in self._fitting(group, neuron, some):
                 yield _Partner(int(place), float(diagonal), int(half_turns))
 
-    def _fitting(self, group: int, neuron: int, places: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """The neuron compared with those at these places of B: those that fit, with diagonal and half-turns."""
-        freedom, norms = self.groups[group].freedom, self.groups[group].norms[places]
-        mine, other = self._fed(group, neuron, places)
-        read, wanted, bounds = self._read(group, neuron, places)
+    def _fitting(self, group: int, neuron: int, positions: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """The neuron compared with those at these positions of B: those that fit, with diagonal and half-turns."""
+        freedom, norms = self.groups[group].freedom, self.groups[group].norms[positions]
+        mine, other = self._fed(group, neuron, positions)
+        read, wanted, bounds = self._read(group, neuron, positions)
         self.trials -= 1
         self.numbers -= mine.weights.numel() + read.weights.numel()
         sizes = torch.maximum(other.weights.abs(), FLOOR * norms[:, None])
@@ -235,27 +235,29 @@ class _Search:
             fits = freedom.wrapped(shifts).abs() <= self.allowed * (norms + half_turns.abs() * freedom.half_turn)
             fits &= ((other.weights - diagonal[:, None] * mine.weights).abs() <= self.allowed * sizes).all(1)
             fits &= ((wanted.weights - read.weights / factor[:, None]).abs() <= self.allowed * bounds).all(1)
-            yield from zip(places[fits], diagonal[fits], half_turns[fits], strict=True)
+            yield from zip(positions[fits], diagonal[fits], half_turns[fits], strict=True)
 
-    def _fed(self, group: int, neuron: int, places: Tensor) -> tuple[Rows, Rows]:
+    def _fed(self, group: int, neuron: int, positions: Tensor) -> tuple[Rows, Rows]:
         """What the neuron reads of settled ones, as B has those, once for each place; and what B's neurons read."""
         mine, other = [], []
-        biases = torch.zeros(2, len(places), dtype=torch.float64)
+        biases = torch.zeros(2, len(positions), dtype=torch.float64)
         for pair in self.pairs:
             if pair.feeds != group:
                 continue
             if pair.phase:
-                biases += torch.stack([pair.ours[neuron].sum().expand(len(places)), pair.theirs[places].sum((1, 2))])
+                biases += torch.stack(
+                    [pair.ours[neuron].sum().expand(len(positions)), pair.theirs[positions].sum((1, 2))]
+                )
                 continue
             some, partners = self._settled(pair.reads)
             weights = pair.ours[neuron, some].double()
             if pair.reads is not None:
                 weights = weights / self.groups[pair.reads].factors[some][:, None]
-            mine.append(weights.reshape(1, -1).expand(len(places), -1))
-            other.append(pair.theirs[places][:, partners].double().flatten(1))
+            mine.append(weights.reshape(1, -1).expand(len(positions), -1))
+            other.append(pair.theirs[positions][:, partners].double().flatten(1))
         return Rows(torch.cat(mine, 1), biases[0]), Rows(torch.cat(other, 1), biases[1])
 
-    def _read(self, group: int, neuron: int, places: Tensor) -> tuple[Rows, Rows, Tensor]:
+    def _read(self, group: int, neuron: int, positions: Tensor) -> tuple[Rows, Rows, Tensor]:
         """The same for what reads the neuron, but for the neuron's own factor; and what counts as the weights' size."""
         mine, other, sizes = [], [], []
         for pair in self.pairs:
@@ -265,12 +267,12 @@ class _Search:
             weights = pair.ours[some, neuron].double()
             if pair.feeds is not None:
                 weights = weights * self.groups[pair.feeds].diagonals[some][:, None]
-            columns = pair.theirs[partners][:, places].double().movedim(1, 0)
+            columns = pair.theirs[partners][:, positions].double().movedim(1, 0)
             norms = self.output_norms if pair.feeds is None else self.groups[pair.feeds].norms
-            mine.append(weights.reshape(1, -1).expand(len(places), -1))
+            mine.append(weights.reshape(1, -1).expand(len(positions), -1))
             other.append(columns.flatten(1))
             sizes.append(torch.maximum(columns.abs(), FLOOR * norms[partners][:, None]).flatten(1))
-        none = torch.zeros(len(places), dtype=torch.float64)
+        none = torch.zeros(len(positions), dtype=torch.float64)
         return Rows(torch.cat(mine, 1), none), Rows(torch.cat(other, 1), none), torch.cat(sizes, 1)
 
     def _settled(self, group: int | None) -> tuple[Tensor, Tensor]:
@@ -285,7 +287,7 @@ class _Search:
         return torch.linalg.vector_norm(torch.cat(parts, 1), dim=1)
 
     def _result(self) -> GroupElement:
-        orders = [own.places.argsort() for own in self.groups]
+        orders = [own.positions.argsort() for own in self.groups]
         return GroupElement(
             tuple(orders),
             tuple(own.diagonals[order] for own, order in zip(self.groups, orders, strict=True)),

@@ -1,4 +1,4 @@
-"""Copies: neurons whose incoming weights are equal up to a factor. The next layer cannot tell them from one neuron.
+"""Copies: neurons whose incoming weights are equal up to a factor. To the next layer they are like one neuron.
 
 Only the weights that read copies show which is which. Until those can be compared, the copies are merged: the
 first one gets the sum of the weights that read them, each in the first one's scale, and the others get zeros. That
@@ -21,16 +21,16 @@ class Copies:
     """A set of neurons that read the same.
 
     Attributes:
-        places: int64 [copies], ascending.
+        positions: int64 [copies], ascending.
         factors: float64 [copies]; the output of each is this many times the first one's.
     """
 
-    places: Tensor
+    positions: Tensor
     factors: Tensor
 
 
 def copied_places(tied: Tensor) -> list[Tensor]:
-    """Sets of two or more places that are linked by ties, directly or through others.
+    """Sets of two or more positions that are linked by ties, directly or through others.
 
     Args:
         tied: bool [n, n]; whether the neuron of one network at row's place could take the other's at column's place.
@@ -61,9 +61,9 @@ def merged(point: NetworkWeights, group: int, copies: Sequence[Copies]) -> Netwo
                 continue
             columns = tensors[spec.name].double().unflatten(axis, (-1, role.repeat)).movedim(axis, 0).clone()
             for some in copies:
-                read = columns[some.places]
+                read = columns[some.positions]
                 shape = (-1, *[1] * (read.ndim - 1))
-                columns[some.places] = 0
-                columns[some.places[0]] = (read * some.factors.view(shape)).sum(0)
+                columns[some.positions] = 0
+                columns[some.positions[0]] = (read * some.factors.view(shape)).sum(0)
             tensors[spec.name] = columns.movedim(0, axis).flatten(axis, axis + 1)
     return NetworkWeights(point.architecture, tensors)

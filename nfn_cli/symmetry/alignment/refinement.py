@@ -131,10 +131,10 @@ class _Pairs:
 
     def at(self, order: Tensor) -> _Pairs:
         """The pairs that a permutation makes, [n]."""
-        places = torch.arange(len(order))
+        positions = torch.arange(len(order))
 
         def pick(values: Tensor) -> Tensor:
-            return values.expand(len(order), len(order))[places, order]
+            return values.expand(len(order), len(order))[positions, order]
 
         def those(products: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
             return pick(products[0]), pick(products[1]), pick(products[2])

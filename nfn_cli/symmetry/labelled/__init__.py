@@ -14,13 +14,13 @@ from nfn_cli.symmetry.labelled.element import Element, compose, element_of, iden
 from nfn_cli.symmetry.labelled.fingerprint import fingerprint
 from nfn_cli.symmetry.labelled.free_scales import free_logs, free_signs
 from nfn_cli.symmetry.labelled.normal_form import LabelledForm, normal_form
-from nfn_cli.symmetry.labelled.positions import moved_variables, used_variables
+from nfn_cli.symmetry.labelled.positions import used_variables
 from nfn_cli.symmetry.labelled.proof import Proof, ProofRow, prove
 from nfn_cli.symmetry.labelled.sampling import sample
 from nfn_cli.symmetry.labelled.stored_element import fault, load_labelled_element, save_labelled_element
 from nfn_cli.symmetry.labelled.transformed import TransformedTensors
-from nfn_cli.symmetry.labelled.unit_orders import goes_of, nested_orders, orders_of
-from nfn_cli.symmetry.labelled.variance_bounds import bounded, is_variance
+from nfn_cli.symmetry.labelled.unit_orders import orders_of
+from nfn_cli.symmetry.labelled.variance_bounds import bounded
 
 __all__ = [
     "Element",
@@ -39,14 +39,10 @@ __all__ = [
     "fingerprint",
     "free_logs",
     "free_signs",
-    "goes_of",
     "identity",
     "inverse",
-    "is_variance",
     "label_chain",
     "load_labelled_element",
-    "moved_variables",
-    "nested_orders",
     "normal_form",
     "orders_of",
     "prove",

@@ -335,7 +335,7 @@ class _Seen:
 
 
 def _layer(name: str) -> str:
-    """The part of a name up to its first number: what is told apart by it are layers."""
+    """The part of a name up to its first number: names that differ behind it are layers."""
     parts = name.split(".")
     numbers = [place for place, part in enumerate(parts) if part.isdigit()]
     return ".".join(parts[: numbers[0] + 1]) if numbers else parts[0]

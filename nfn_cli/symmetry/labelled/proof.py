@@ -17,6 +17,7 @@ from nfn_cli.symmetry.labelled.positions import all_uses
 from nfn_cli.symmetry.labelled.sampling import sample, shuffled
 from nfn_cli.symmetry.labelled.unit_orders import goes_of, nested_orders
 from nfn_cli.symmetry.labelled.variance_bounds import bounded
+from nfn_cli.symmetry.preservation import relative_change
 
 TOLERANCE = 1e-10
 RANGE = (0.5, 2.0)  # of scales: products over many layers keep within what float64 resolves
@@ -197,7 +198,5 @@ def _deviation(before: Sequence[Tensor], after: Sequence[Tensor]) -> float:
         if old.shape != new.shape:
             return math.inf
         if old.numel():
-            difference = (new.double() - old.double()).abs().max()
-            relative = difference if difference == 0 else difference / old.double().abs().max()
-            largest = max(largest, relative.nan_to_num(math.inf).item())
+            largest = max(largest, relative_change(old, new))
     return largest

@@ -64,7 +64,7 @@ def sample(
 
 
 def shuffled(architecture: LabelledArchitecture, block: Block, generator: torch.Generator) -> Orders:
-    """Uniform places for a block's units, for each unit of the parent by itself, int64 [parent's units, n]."""
+    """Uniform positions for a block's units, for each unit of the parent by itself, int64 [parent's units, n]."""
     around = 1 if block.parent is None else architecture.blocks[block.parent].units
     draws = torch.rand(around, block.n, generator=generator, dtype=torch.float64)
     order: Orders = draws.argsort(-1).numpy()

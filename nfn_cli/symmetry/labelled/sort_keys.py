@@ -121,7 +121,7 @@ class Sorted:
 
     Attributes:
         ranks: int64 [tables, n], the place of each unit.
-        gap, sure: as of an order.
+        gap, sure: as in an order.
         tied: how many units have a neighbour whose keys are all equal.
     """
 

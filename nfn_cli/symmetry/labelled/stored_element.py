@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.checkpoints import save_tensors
@@ -18,10 +16,9 @@ from nfn_cli.symmetry.labelled.free_scales import free_logs, free_signs
 from nfn_cli.symmetry.labelled.positions import used_variables
 from nfn_cli.symmetry.labelled.unit_orders import orders_of
 from nfn_cli.symmetry.labelled.use_plans import MOST
-from nfn_cli.symmetry.stored_element import FINGERPRINT, KIND, LABELS
+from nfn_cli.symmetry.stored_element import FINGERPRINT, KIND, LABELS, REMEDY, element_file
 
 _VERSION = "1"
-_REMEDY = "give an element that nfn saved for this network"
 
 
 def save_labelled_element(
@@ -55,29 +52,19 @@ def load_labelled_element(path: Path, architecture: LabelledArchitecture) -> Ele
         "logs": (torch.float64, architecture.scale_count),
         "signs": (torch.bool, architecture.scale_count),
     }
-    tensors: dict[str, Tensor] = {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata, names = dict(file.metadata() or {}), set(file.keys())
-            if metadata.get("kind") == KIND and LABELS in metadata:
-                tensors = {name: file.get_tensor(name) for name in wanted if name in names}
-    except Exception as error:
-        # SafetensorError, OSError, and what torch raises for a kind of number that it lacks.
-        raise CheckpointError(path, f"not a readable element ({error})", _REMEDY) from error
-    if metadata.get("kind") != KIND:
-        raise CheckpointError(path, "this is no group element", _REMEDY)
+    metadata, tensors = element_file(path, lambda metadata, names: names & set(wanted) if LABELS in metadata else set())
     if metadata.get(LABELS) != _VERSION:
         found = "an older" if LABELS not in metadata else "another"
-        raise CheckpointError(path, f"an element of {found} version, which does not act on labels", _REMEDY)
+        raise CheckpointError(path, f"an element of {found} version, which does not act on labels", REMEDY)
     if metadata.get(FINGERPRINT) != fingerprint(architecture):
-        raise CheckpointError(path, "an element of another architecture", _REMEDY)
+        raise CheckpointError(path, "an element of another architecture", REMEDY)
     for name, (dtype, count) in wanted.items():
         if name not in tensors or tensors[name].dtype != dtype or tensors[name].shape != (count,):
             kind = str(dtype).removeprefix("torch.")
-            raise CheckpointError(path, f"its {name} are not {count} numbers of {kind}", _REMEDY)
+            raise CheckpointError(path, f"its {name} are not {count} numbers of {kind}", REMEDY)
     element = Element(*(tensors[name].numpy() for name in wanted))
     if (reason := fault(element, architecture)) is not None:
-        raise CheckpointError(path, reason, _REMEDY)
+        raise CheckpointError(path, reason, REMEDY)
     return element
 
 

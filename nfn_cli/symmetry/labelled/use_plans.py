@@ -40,7 +40,7 @@ class UsePlan:
     So the entries come in the order of their places in the tensor.
 
     Attributes:
-        shape, stride, offset: as of a use.
+        shape, stride, offset: as in a use.
         offsets: each axis is in one of them.
         factors: float64, what entries are multiplied by where they end; of the view's rank, they broadcast.
         stored: what stands between the tensor's numbers and those that are multiplied; empty where it makes no
@@ -93,7 +93,7 @@ class UsePlan:
         )
 
     def boxes(self, start: int, stop: int) -> Iterator[Box]:
-        """Boxes of entries that lie in a range of the tensor's places, together all of them."""
+        """Boxes of entries that lie in a range of the tensor's positions, together all of them."""
         yield from self._split(start - self.offset, stop - self.offset, ())
 
     def _split(self, start: int, stop: int, before: Box) -> Iterator[Box]:
@@ -166,8 +166,8 @@ class UsePlan:
         return len(active)
 
     def _columns(self, key: Box, parts: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], bool, int, int]:
-        """Offsets along the inner axes, from the lowest; whether they are 0, 1, 2, …; the lowest; and how many places
-        there are from it to the highest. Kept until another `key` comes, as they are mostly the same for all rows."""
+        """Offsets along the inner axes, from the lowest; whether they are 0, 1, 2, …; the lowest; and the length of
+        their range. Cached until the next `key`, since they are mostly the same for all rows."""
         if (known := self._inner.get(key)) is not None:
             return known
         columns = _summed(parts)
@@ -207,7 +207,7 @@ def _require_within(use: Use, order: Sequence[int], count: int) -> None:
 
 
 def _factors(use: Use, element: Element, places: Sequence[NDArray[np.int64] | None]) -> list[NDArray[np.float64]]:
-    """The factors on the entries at their new places; arrays along the same axes are joined."""
+    """The factors on the entries at their new positions; arrays along the same axes are joined."""
     along: dict[tuple[int, ...], tuple[NDArray[np.float64], NDArray[np.bool_]]] = {}
     for coefficient, variables in use.scales:
         if not fits(variables.shape, use.shape):

@@ -23,7 +23,7 @@ def result(x: Value, y: Value, factors: tuple[Factor, ...], terms: tuple[Term, .
 
 
 def refuse_zeros(value: Value) -> None:
-    """Refuse what is zero in places: the operator would make something else of it.
+    """Refuse what is zero in positions: the operator would make something else of it.
 
     Raises:
         Unsupported: it is.

@@ -11,8 +11,8 @@ from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Factor, Parameter, Unsupported, Value
 
 
-def _rows(trace: Trace, table: Parameter, places: tuple[int, ...]) -> Value:
-    """Rows of a parameter [rows, ...] at places: the other axes have neurons."""
+def _rows(trace: Trace, table: Parameter, positions: tuple[int, ...]) -> Value:
+    """Rows of a parameter [rows, ...] at positions: the other axes have neurons."""
     rest = table.shape[1:]
     factors, made, terms = [], [], []
     for axis, size in enumerate(rest):
@@ -28,8 +28,8 @@ def _rows(trace: Trace, table: Parameter, places: tuple[int, ...]) -> Value:
         scales = trace.new_scales([1] * len(rest))
         terms.append((1.0, scales.reshape(1, *[1] * len(rest))))
     trace.use(table, factors, terms)
-    ones = (1,) * len(places)
-    shape = (*places, *rest)
+    ones = (1,) * len(positions)
+    shape = (*positions, *rest)
     return Value(
         shape,
         tuple(Factor(labels.reshape(*ones, *labels.shape)) for labels, _ in made),
@@ -40,15 +40,15 @@ def _rows(trace: Trace, table: Parameter, places: tuple[int, ...]) -> Value:
 @rule("embedding")
 def embedding(trace: Trace, call: Call) -> Value:
     """Rows of a table by tokens."""
-    table, places = call.args[:2]
-    if not isinstance(places, Value) or places.is_live:
+    table, positions = call.args[:2]
+    if not isinstance(positions, Value) or positions.is_live:
         raise Unsupported("tokens that the group moves")
     if isinstance(table, Parameter) and not table.stored:
-        return _rows(trace, table, places.shape)
+        return _rows(trace, table, positions.shape)
     found = as_value(trace, table)
     if found.factor_on(0) is not None or any(array.shape[0] > 1 for _, array in found.terms):
         raise Unsupported("a computed table with neurons along its rows")
-    ones = (1,) * len(places.shape)
+    ones = (1,) * len(positions.shape)
     return Value(
         call.shape,
         tuple(Factor(factor.labels.reshape(*ones, *factor.labels.shape[1:])) for factor in found.factors),
@@ -58,21 +58,21 @@ def embedding(trace: Trace, call: Call) -> Value:
 
 @rule("index", "_unsafe_index")
 def index(trace: Trace, call: Call) -> Any:
-    """x[i, j, ...]: places along one axis, or several next to each other that have no neurons."""
-    x, places = call.args[0], list(call.args[1])
-    given = [axis for axis, own in enumerate(places) if own is not None]
-    if any(not isinstance(places[axis], Value) or places[axis].is_live for axis in given):
-        raise Unsupported("places that the group moves")
+    """x[i, j, ...]: positions along one axis, or several next to each other that have no neurons."""
+    x, positions = call.args[0], list(call.args[1])
+    given = [axis for axis, own in enumerate(positions) if own is not None]
+    if any(not isinstance(positions[axis], Value) or positions[axis].is_live for axis in given):
+        raise Unsupported("positions that the group moves")
     if isinstance(x, Parameter) and given == [0] and not x.stored:
-        return _rows(trace, x, places[0].shape)
+        return _rows(trace, x, positions[0].shape)
     x = as_value(trace, x)
-    if len(given) == 1 and len(places[given[0]].shape) == 1:
-        return taken(trace, x, given[0], places[given[0]])
+    if len(given) == 1 and len(positions[given[0]].shape) == 1:
+        return taken(trace, x, given[0], positions[given[0]])
     for axis in given:
         if x.factor_on(axis) is not None or any(array.shape[axis] > 1 for _, array in x.terms):
-            raise Unsupported("places along neurons")
+            raise Unsupported("positions along neurons")
     if given != list(range(given[0], given[-1] + 1)):
-        raise Unsupported("places along axes that are apart")
+        raise Unsupported("positions along axes that are apart")
     first, last = given[0], given[-1]
     new = len(call.shape) - (len(x.shape) - len(given))
 
@@ -91,15 +91,15 @@ def index(trace: Trace, call: Call) -> Any:
 
 @rule("gather", "take_along_dim")
 def gather(trace: Trace, call: Call) -> Value:
-    """Entries along an axis at places that no neuron has a part in."""
-    x, axis, places = as_value(trace, call.args[0]), int(call.args[1]), call.args[2]
+    """Entries along an axis at positions that no neuron has a part in."""
+    x, axis, positions = as_value(trace, call.args[0]), int(call.args[1]), call.args[2]
     axis %= len(x.shape)
-    if not isinstance(places, Value) or places.is_live:
-        raise Unsupported("places that the group moves")
+    if not isinstance(positions, Value) or positions.is_live:
+        raise Unsupported("positions that the group moves")
     if x.factor_on(axis) is not None or any(array.shape[axis] > 1 for _, array in x.terms):
-        raise Unsupported("places along neurons")
+        raise Unsupported("positions along neurons")
     for own in range(len(x.shape)):
-        if own != axis and x.factor_on(own) is not None and places.varies(own):
+        if own != axis and x.factor_on(own) is not None and positions.varies(own):
             factor = x.factor_on(own)
             assert factor is not None
             trace.colour(factor.labels, own)

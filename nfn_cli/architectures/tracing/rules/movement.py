@@ -142,21 +142,21 @@ def split(trace: Trace, call: Call) -> list[Any]:
 
 @rule("index_select")
 def index_select(trace: Trace, call: Call) -> Any:
-    """Entries at known places."""
-    axis, places = call.args[1], call.args[2]
+    """Entries at known positions."""
+    axis, positions = call.args[1], call.args[2]
     x = as_value(trace, call.args[0])
-    if not isinstance(places, Value) or places.is_live:
-        raise Unsupported("places that the group moves")
-    return taken(trace, x, axis % len(x.shape), places)
+    if not isinstance(positions, Value) or positions.is_live:
+        raise Unsupported("positions that the group moves")
+    return taken(trace, x, axis % len(x.shape), positions)
 
 
-def taken(trace: Trace, x: Value, axis: int, places: Value) -> Value:
-    """Entries of an axis at places [n] that no neuron has a part in; along neurons they must be known."""
-    known = places.data
+def taken(trace: Trace, x: Value, axis: int, positions: Value) -> Value:
+    """Entries of an axis at positions [n] that no neuron has a part in; along neurons they must be known."""
+    known = positions.data
     if known is None:
         if x.factor_on(axis) is not None or any(array.shape[axis] > 1 for _, array in x.terms):
-            raise Unsupported("places along neurons that are not known beforehand")
-        known = torch.zeros(places.shape, dtype=torch.int64)
+            raise Unsupported("positions along neurons that are not known beforehand")
+        known = torch.zeros(positions.shape, dtype=torch.int64)
         found = move_value(trace, x, lambda tensor: tensor.index_select(axis, known.to(tensor.device)))
         return Value(found.shape, found.factors, found.terms, found.constant - {axis})
     return move_value(trace, x, lambda tensor: tensor.index_select(axis, known.to(tensor.device)))

@@ -140,7 +140,7 @@ def _without(value: Value, axis: int) -> Value:
 
 
 def _plain(trace: Trace, value: Value, axis: int) -> Factor:
-    """Entries that belong to no neuron, as neurons that stay in their places."""
+    """Entries that belong to no neuron, as neurons that stay in their positions."""
     shape = [size if place == axis else 1 for place, size in enumerate(value.shape)]
     labels = trace.new_labels(shape, trace.place)
     trace.colour(labels, axis)

@@ -31,7 +31,7 @@ def gathered(trace: Trace, factor: Factor, axes: Sequence[int]) -> Ints | None:
         return None
     nodes = trace.new_labels(shape, trace.place)
     if factor.slots is not None:
-        # What stands for the numbers of one slot is told from that for another's, as of a batch beside its heads.
+        # Numbers of different slots stay apart, such as those of a batch and of its heads.
         slots = np.broadcast_to(factor.slots, factor.labels.shape)
         own = tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(slots.ndim))
         if not bool((slots == slots[own]).all()):
@@ -100,7 +100,7 @@ def extreme(trace: Trace, call: Call) -> object:
     if call.name == "aminmax":
         return [value, value]
     if len(call.shapes) > 1:
-        # With the places of the extremes, which are only told apart where there are no neurons.
+        # With the positions of the extremes, which differ only where there are no neurons.
         touched = any(set(factor.axes) & set(axes) for factor in x.factors)
         if touched:
             return [value, Value(call.shapes[1], points=np.zeros((0,), np.int64))]
@@ -120,7 +120,7 @@ def argmax(trace: Trace, call: Call) -> Value:
 
 
 def fixed(trace: Trace, x: Value, axes: Sequence[int], call: Call) -> Value:
-    """What depends on the order along axes: their neurons stay in their places."""
+    """What depends on the order along axes: their neurons stay in their positions."""
     for factor in x.factors:
         for axis in factor.axes:
             if axis in axes:

@@ -73,5 +73,5 @@ def as_value(
     if not isinstance(operand, Value):
         raise Unsupported(f"a {type(operand).__name__} where a tensor is expected")
     if operand.points is not None and not allow_points:
-        raise Unsupported("places of neurons")
+        raise Unsupported("positions of neurons")
     return operand

@@ -14,9 +14,9 @@ from nfn_cli.architectures.tracing.values import Factor, Unsupported, Value
 
 @rule("topk")
 def topk(trace: Trace, call: Call) -> list[Value]:
-    """The largest numbers along an axis in order, and their places.
+    """The largest numbers along an axis in order, and their positions.
 
-    The numbers are those of a set, so the neurons may be permuted; their places are neurons themselves.
+    The numbers are those of a set, so the neurons may be permuted; their positions are neurons themselves.
     """
     x = as_value(trace, call.args[0])
     axis = int(call.get(2, "dim", -1)) % len(x.shape)
@@ -35,31 +35,31 @@ def topk(trace: Trace, call: Call) -> list[Value]:
 @rule("one_hot")
 def one_hot(trace: Trace, call: Call) -> Value:
     """1 at a place and 0 elsewhere: neurons again."""
-    places = as_value(trace, call.args[0], allow_points=True)
-    if places.points is None:
-        refuse_zeros(places)
-        trace.still(places)
-        apart = move_value(trace, places, lambda tensor: tensor.unsqueeze(-1))
+    positions = as_value(trace, call.args[0], allow_points=True)
+    if positions.points is None:
+        refuse_zeros(positions)
+        trace.still(positions)
+        apart = move_value(trace, positions, lambda tensor: tensor.unsqueeze(-1))
         return Value(call.shape, apart.factors)
-    if call.shape[-1] != len(places.points):
-        raise Unsupported("places among another number of neurons")
-    labels = places.points.reshape(*[1] * (len(call.shape) - 1), -1)
+    if call.shape[-1] != len(positions.points):
+        raise Unsupported("positions among another number of neurons")
+    labels = positions.points.reshape(*[1] * (len(call.shape) - 1), -1)
     return Value(call.shape, (Factor(labels),))
 
 
 @rule("scatter", "scatter_", "scatter_add", "scatter_add_", "scatter_reduce")
 def scatter(trace: Trace, call: Call) -> Value:
-    """Numbers put at the places of neurons, onto zeros that have no neurons."""
-    target, axis, places, source = call.args[:4]
+    """Numbers put at the positions of neurons, onto zeros that have no neurons."""
+    target, axis, positions, source = call.args[:4]
     if call.name == "scatter_reduce" or call.kwargs:
         raise Unsupported("a reduction")
     target = as_value(trace, target)
     axis = int(axis) % len(target.shape)
-    if not isinstance(places, Value) or places.points is None or axis != len(target.shape) - 1:
-        raise Unsupported("places that are no neurons")
-    labels = places.points.reshape(*[1] * (len(call.shape) - 1), -1)
-    if len(places.points) != target.shape[axis]:
-        raise Unsupported("places among another number of neurons")
+    if not isinstance(positions, Value) or positions.points is None or axis != len(target.shape) - 1:
+        raise Unsupported("positions that are no neurons")
+    labels = positions.points.reshape(*[1] * (len(call.shape) - 1), -1)
+    if len(positions.points) != target.shape[axis]:
+        raise Unsupported("positions among another number of neurons")
     if target.is_live:
         raise Unsupported("onto something that the group moves")
     if not _is_zero(target):
@@ -85,5 +85,5 @@ def _is_zero(target: Value) -> bool:
 @rule("masked_scatter", "index_add", "index_put", "index_put_", "index_add_", "_grouped_mm", "histc", "bincount",
       "nonzero", "index_copy")  # fmt: skip
 def refused(trace: Trace, call: Call) -> Any:
-    """What moves numbers by places that are computed."""
-    raise Unsupported("places that are computed")
+    """What moves numbers by positions that are computed."""
+    raise Unsupported("positions that are computed")

@@ -73,7 +73,7 @@ def layer_normalised(notes: Notes, call: Call, found: Value, made: Made) -> bool
 
 
 def _normalised(notes: Notes, call: Call, found: Value, made: Made, *, centres: bool) -> bool:
-    """A normalisation along the last axis; `centres` tells whether it takes the mean from its inputs."""
+    """A normalisation along the last axis; `centres`: whether it subtracts the mean of its inputs."""
     x = call.args[0]
     if not isinstance(x, Value) or len(call.args[1]) != 1 or notes.is_scaled(x):
         return False

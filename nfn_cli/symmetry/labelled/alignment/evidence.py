@@ -53,7 +53,7 @@ class Evidence:
         self.units, self.knowledge, self.slices = units, knowledge, slices
 
     def amount(self, block: int, clear: Flags) -> int:
-        """How many numbers tell a unit from others; an unknown factor uses up one of them."""
+        """How many numbers distinguish a unit from others; an unknown factor uses up one of them."""
         groups: dict[tuple[bytes, bytes], int] = {}
         for source in self._sources(block, clear, ()):
             groups[source.key] = groups.get(source.key, -int(source.scaled)) + source.numbers

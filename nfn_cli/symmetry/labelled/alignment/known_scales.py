@@ -60,7 +60,7 @@ class Behind:
 
 
 class Knowledge:
-    """Free logarithms and signs, and which of them are known; the scales stand at B's places.
+    """Free logarithms and signs, and which of them are known; the scales stand at B's positions.
 
     Attributes:
         log_known, log: bool and float64 [free logs].

@@ -151,7 +151,7 @@ def _added(tensor: LabelledTensor, element: Element) -> Tensor | None:
         logs = np.zeros(use.shape)
         for coefficient, variables in use.scales:
             logs = logs + coefficient * element.logs[variables]
-        # At A's places; the largest stands for all, which is enough for a bound.
+        # At A's positions; the largest stands for all, which is enough for a bound.
         factor = float(np.exp2(np.clip(logs.max(initial=0.0), -400, 400)))
         most = max((abs(step.value) for step in use.stored if step.kind == "add"), default=0.0)
         found.as_strided(use.shape, use.stride, use.offset).fill_(most * max(factor, 1.0))

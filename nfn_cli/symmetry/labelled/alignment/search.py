@@ -1,7 +1,7 @@
 """The search for the element that brings one network to another.
 
 One block after the other is matched, always the one with the most numbers to compare its units by; then the scales that
-follow are measured. If A and B lie on one orbit, this finds the element itself. Units that cannot be told apart yet are
+follow are measured. If A and B lie on one orbit, this finds the element itself. Units that are still alike are
 left open and matched again at the end. For other pairs it is a good alignment, which sweeps of coordinate descent
 improve.
 """
@@ -227,7 +227,7 @@ class Search:
         tied = cost <= self.tied * size
         chosen = assign(cost.double(), tied)
         alike = tied.sum(1) > 1
-        # Units without any numbers of their own cannot be told from one another.
+        # Units without any numbers of their own are all alike.
         alike |= size[torch.arange(len(size)), chosen] == 0
         return chosen.numpy(), alike.numpy()
 
