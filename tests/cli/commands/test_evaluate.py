@@ -1,26 +1,32 @@
-"""`nfn evaluate`: one report, in every format."""
+"""`nfn evaluate`: what its options choose."""
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 Nfn = Callable[..., Any]
-TESTS = Path(__file__).parents[2]
 
 
-def test_a_report_says_the_same_in_json_and_in_rows(nfn: Nfn) -> None:
-    told = {
-        format: nfn("evaluate", "small-cnn-relu", TESTS / "population" / "relu", "--split", "all", "--format", format)
-        for format in ("json", "jsonl", "csv")
-    }
-    assert {finished.code for finished in told.values()} == {0}
-    report = json.loads(told["json"].out)
-    assert json.loads(told["jsonl"].out) == report and told["jsonl"].out.count("\n") == 1
-    figures = {row["figure"]: row["value"] for row in csv.DictReader(told["csv"].out.splitlines())}
-    assert float(figures["plain.tau.value"]) == pytest.approx(report["plain"]["tau"]["value"], abs=1e-6)
+@dataclass(frozen=True)
+class Report:
+    """In the place of a measurement, which takes long."""
+
+    tau: float
+
+
+def test_options_reach_the_measurement_and_its_report_stdout(
+    nfn: Nfn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("nfn_cli.learning.evaluate_head", lambda *own, **_: [asked.append(own), Report(0.5)][1])
+    options = ["--split", "all", "--scale-range", 1, 2, "--samples", 3, "--target", "acc", "--format", "csv"]
+    finished = nfn("evaluate", "my-head", tmp_path, *options)
+    assert (finished.code, finished.out) == (0, "figure,value\ntau,0.5\n")
+    ((head, data, labels, settings, *_),) = asked
+    assert (head, data, labels, settings.split, settings.column) == ("my-head", tmp_path, None, "all", "acc")
+    assert (settings.scale_range, settings.samples) == ((1.0, 2.0), 3)
