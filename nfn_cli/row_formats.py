@@ -3,8 +3,8 @@
 
 >>> RowFormat.csv.suffixes, RowFormat.csv.resumable
 (('.csv',), True)
->>> [format.value for format in ScoreFormat]
-['table', 'json', 'jsonl', 'csv', 'parquet']
+>>> "plain" in [format.value for format in ScoreFormat]
+False
 """
 
 from __future__ import annotations

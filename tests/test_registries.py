@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from files_of_tests import imported
+from typer.testing import CliRunner
 
 from nfn_cli.architectures.families import FAMILIES, Family, recognise
 from nfn_cli.architectures.families.refusal import Refusal
@@ -26,7 +28,18 @@ from nfn_cli.checkpoints import (
     rewrite_checkpoint,
 )
 from nfn_cli.checkpoints.formats import reader
+from nfn_cli.cli.app import COMMANDS, make_app
 from nfn_cli.errors import CheckpointError
+from nfn_cli.learning.tasks import LEARNING_TASKS
+from nfn_cli.nn import kind_of, sizes_of
+from nfn_cli.nn.inr.edits import Edit
+from nfn_cli.nn.names import EDITS, HEAD_KINDS, TASKS, HeadKind, TaskEntry, kinds_of
+from nfn_cli.nn.tasks import Task, load_task
+from nfn_cli.row_formats import RowFormat
+from nfn_cli.scoring import Scored, ScoreRow, Stamp
+from nfn_cli.scoring.sinks import open_sink
+from nfn_cli.zoo.recipes import RECIPES, recipe_for
+from nfn_cli.zoo.settings import ZooSettingsBase
 
 ROOT = Path(__file__).parent.parent
 TENSORS = {"fc1.weight": torch.arange(6.0).reshape(3, 2), "fc1.bias": torch.ones(3), "fc2.weight": torch.eye(3)}
@@ -54,14 +67,6 @@ class Registry:
     def untested(self) -> list[str]:
         """The entries without a test file."""
         return [self.called(entry) for entry in self.entries if not self.file(entry).is_file()]
-
-
-def imported(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"tests_of_{file.stem}", file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def same(found: Any, tensors: dict[str, torch.Tensor]) -> bool:
@@ -112,9 +117,90 @@ def name_of_family(family: Family) -> str:
     return f"{family.file.rpartition('.')[2]}_{family.prefix}".rstrip("_")
 
 
+def try_task(named: tuple[str, TaskEntry], folder: Path, test_file: Path) -> None:
+    """It has its parts in both rooms, a command that serves it, one that fits heads for it, and a kind of head."""
+    name, entry = named
+    task = load_task(name)
+    assert isinstance(task, Task) and task.name == name
+    assert name in LEARNING_TASKS and kinds_of(name)
+    assert name in COMMANDS and entry.fitted_by.removeprefix("nfn ") in COMMANDS
+
+
+def try_kind(named: tuple[str, HeadKind], folder: Path, test_file: Path) -> None:
+    """Its usual sizes lead back to it, and the command that fits it offers it and says what it does."""
+    name, kind = named
+    assert kind_of(sizes_of(name)) == name
+    fit = TASKS[kind.task].fitted_by.removeprefix("nfn ")
+    assert offers(fit, name) and f"{name}: {kind.help}" in help_of(fit)
+
+
+def try_edit(named: tuple[str, Edit], folder: Path, test_file: Path) -> None:
+    """Edit gray pictures; commands offer it."""
+    name, edit = named
+    pictures = torch.rand(2, 1, 12, 9, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    found = edit(pictures)
+    assert found.shape == pictures.shape and found.abs().max() <= 1 and not torch.equal(found, pictures)
+    assert all(offers(command, name) for command in ("edit-inr", "train-editor"))
+
+
+def try_row_format(format: RowFormat, folder: Path, test_file: Path) -> None:
+    """Write rows; the test file's `rows_of`, a reader that is not ours, finds them. `--format` offers it."""
+    from nfn_cli.cli.output import render_rows
+    from nfn_cli.cli.tables.predictions_table import predictions_table
+
+    if format is RowFormat.parquet:
+        pytest.importorskip("pyarrow")
+    rows = [ScoreRow("a.pt", 0.5, 0.25, 0.75, "h", True), ScoreRow("b.pt", error="b.pt: bad; mend it")]
+    path = folder / "rows"
+    if format.resumable:
+        sink = open_sink(path, format, ScoreRow, "made with")
+        sink.write([Scored(row, Stamp(5, "1")) for row in rows])
+        sink.close()
+    else:
+        path.write_text(render_rows(rows, ScoreRow, predictions_table, format), encoding="utf-8")
+    assert [row["path"] for row in imported(test_file).rows_of(path)] == ["a.pt", "b.pt"]
+    assert format.help and offers("predict-accuracy", format.value) == format.chosen
+
+
+def try_recipe(settings: type[ZooSettingsBase], folder: Path, test_file: Path) -> None:
+    """The test file has settings of its kind; `tests/zoo/test_recipes.py` tries the record and more with them."""
+    example = imported(test_file).SETTINGS
+    assert type(example) is settings and recipe_for(example).settings is example
+
+
+def try_command(named: tuple[str, tuple[str, str]], folder: Path, test_file: Path) -> None:
+    """It tells about itself, and the help of all commands has its summary; `tests/cli/test_help.py` has the rest."""
+    assert f"Examples: nfn {named[0]}" in help_of(named[0])
+    assert re.search(rf" {named[0]} [A-Z]", help_of())
+
+
+def offers(command: str, name: str) -> bool:
+    """Whether an option of a command offers a name: its help has `[one|other|third]`, perhaps broken by lines."""
+    return re.search(rf"[\[|]{name}[|;\]]", "".join(help_of(command).split())) is not None
+
+
+@cache
+def help_of(*command: str) -> str:
+    """The help of a command in one line, with line breaks and the spaces around them as one space."""
+    shown = CliRunner().invoke(make_app(), [*command, "--help"], prog_name="nfn", terminal_width=100)
+    assert shown.exit_code == 0, shown.output
+    return re.sub(r"[ \n]+", " ", shown.output)
+
+
+def last_name(named: tuple[str, TaskEntry | HeadKind]) -> str:
+    """Of a module: `accuracy` for `nfn_cli.nn.tasks.accuracy`."""
+    return named[1].module.rpartition(".")[2]
+
+
 REGISTRIES = {
     "FORMATS": Registry(FORMATS, lambda own: own.file, "tests/checkpoints/formats/test_{}.py", try_format),
     "FAMILIES": Registry(FAMILIES, name_of_family, "tests/families/cases/{}.json", try_family),
+    "TASKS": Registry(TASKS.items(), last_name, "tests/nn/tasks/test_{}.py", try_task),
+    "HEAD_KINDS": Registry(HEAD_KINDS.items(), last_name, "tests/nn/kinds/test_{}.py", try_kind),
+    "EDITS": Registry(EDITS.items(), lambda own: own[0].replace("-", "_"), "tests/nn/inr/edits/test_{}.py", try_edit),
+    "ROW_FORMATS": Registry(RowFormat, lambda own: own.value, "tests/scoring/formats/test_{}.py", try_row_format),
+    "RECIPES": Registry(RECIPES, lambda own: own.recipe.replace("-", "_"), "tests/zoo/recipes/test_{}.py", try_recipe),
+    "COMMANDS": Registry(COMMANDS.items(), lambda own: own[1][0], "tests/cli/commands/test_{}.py", try_command),
 }
 ENTRIES = [
     pytest.param(own, entry, id=f"{name}-{own.called(entry)}")
@@ -128,11 +214,22 @@ def test_each_entry_has_a_test_file(name: str) -> None:
     assert REGISTRIES[name].untested() == []
 
 
-def test_an_entry_without_a_test_file_is_found() -> None:
-    formats, families = REGISTRIES["FORMATS"], REGISTRIES["FAMILIES"]
-    planted = replace(formats, entries=(*FORMATS, replace(FORMATS[0], file="planted_file")))
-    assert planted.untested() == ["planted_file"]
-    planted = replace(families, entries=(Family("Planted", "variants.planted"), *FAMILIES))
+PLANTED: dict[str, Any] = {
+    "FORMATS": replace(FORMATS[0], file="planted"),
+    "FAMILIES": Family("Planted", "variants.planted"),
+    "TASKS": ("planted", replace(next(iter(TASKS.values())), module="nfn_cli.nn.tasks.planted")),
+    "HEAD_KINDS": ("planted", replace(next(iter(HEAD_KINDS.values())), module="nfn_cli.nn.planted")),
+    "EDITS": ("planted", next(iter(EDITS.values()))),
+    "ROW_FORMATS": SimpleNamespace(value="planted"),
+    "RECIPES": SimpleNamespace(recipe="planted"),
+    "COMMANDS": ("planted", ("planted", "planted")),
+}
+
+
+@pytest.mark.parametrize("name", REGISTRIES)
+def test_an_entry_without_a_test_file_is_found(name: str) -> None:
+    registry = REGISTRIES[name]
+    planted = replace(registry, entries=(*registry.entries, PLANTED[name]))
     assert planted.untested() == ["planted"]
 
 
@@ -144,8 +241,13 @@ def test_each_entry_works(registry: Registry, entry: Any, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", REGISTRIES)
 def test_names_are_given_once(name: str) -> None:
     registry = REGISTRIES[name]
-    for of in (registry.called, lambda own: own.name):
-        assert len({of(entry) for entry in registry.entries}) == len(list(registry.entries))
+    names = [registry.called(entry) for entry in registry.entries]
+    assert sorted(set(names)) == sorted(names)
+
+
+@pytest.mark.parametrize("registry", [FORMATS, FAMILIES], ids=["FORMATS", "FAMILIES"])
+def test_what_is_printed_of_an_entry_is_given_once(registry: tuple[Any, ...]) -> None:
+    assert len({own.name for own in registry}) == len(registry)
 
 
 @pytest.mark.parametrize("name", REGISTRIES)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from files_of_tests import TESTS, imported
 from safetensors.torch import save_file
 
 from nfn_cli.architectures import Layer, chain
@@ -23,7 +22,7 @@ from nfn_cli.nn import (
     HeadConfig,
     MonomialNFNSizes,
 )
-from nfn_cli.row_formats import RESUMABLE, ScoreFormat
+from nfn_cli.row_formats import RESUMABLE, SUFFIXES, ScoreFormat, listed
 from nfn_cli.scoring import ClassRow, ScoreRow
 from nfn_cli.scoring.columns import columns_of
 
@@ -61,16 +60,8 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def rows_of(path: Path, format: str) -> list[dict[str, Any]]:
-    """The rows of a file, by a reader that is not ours."""
-    if format == "parquet":
-        import pyarrow.parquet
-
-        return [row for part in sorted(path.iterdir()) for row in pyarrow.parquet.ParquetFile(part).read().to_pylist()]
-    if format == "csv":
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
-    text = path.read_text()
-    return list(json.loads(text)) if format == "json" else [json.loads(line) for line in text.splitlines()]
+    """The rows of a file, by the reader in the format's test."""
+    return list(imported(TESTS / "scoring" / "formats" / f"test_{format}.py").rows_of(path))
 
 
 @pytest.mark.parametrize("format", [own.value for own in ScoreFormat])
@@ -102,7 +93,7 @@ def test_every_command_writes_every_format_and_continues_it(
         assert finished.code == 1 and "1 scored, 0 failed, 2 skipped (1 of them failed before)" in finished.err
         assert [row["path"] for row in rows_of(out, format)] == [str(zoo[place]) for place in (0, 2, 1)]
     else:
-        assert finished.code == 2 and "only csv, jsonl and parquet are continued" in finished.err
+        assert finished.code == 2 and f"only {listed(RESUMABLE)} are continued" in finished.err
     zoo[0].touch()  # its row is taken out of the others
     zoo[2].write_bytes(zoo[1].read_bytes())
     if format in RESUMABLE:
@@ -126,7 +117,7 @@ def test_a_new_field_of_a_row_needs_no_list_kept_by_hand() -> None:
 
 def test_a_suffix_that_names_no_format_or_another_one_is_refused_before_any_work(nfn: Nfn, tmp_path: Path) -> None:
     cases: list[tuple[str, list[str], str]] = [
-        ("s.xyz", [], "its suffix .xyz names no format of rows; end it in one of .csv, .json, .jsonl, .parquet, .tsv"),
+        ("s.xyz", [], f"its suffix .xyz names no format of rows; end it in one of {', '.join(sorted(SUFFIXES))}, or"),
         ("s.csv.gz", [], "its suffix .gz names no format of rows; "),
         ("s", [], "no suffix names the format of its rows; "),
         ("s.safetensors", [], "its suffix .safetensors names no format of rows; "),

@@ -14,7 +14,7 @@ import pytest
 
 from nfn_cli import row_formats
 from nfn_cli.cli.commands.rank import RankFormat
-from nfn_cli.cli.scoring_options import ScoringCall
+from nfn_cli.cli.scoring_options import ScoringOptions
 from nfn_cli.row_formats import FORMAT_HELP, RESUMABLE, SUFFIXES, Format, RowFormat, ScoreFormat
 from nfn_cli.scoring import Scored, ScoreRow, Stamp, formats
 from nfn_cli.scoring.formats import growing_format, text_format
@@ -41,12 +41,6 @@ def test_text_is_the_same_in_one_piece_and_in_several(format: RowFormat) -> None
     assert "a.pt" not in own.text([], COLUMNS, first=True) + own.end(empty=True)
 
 
-def test_json_is_a_list_even_without_rows() -> None:
-    own = text_format(RowFormat.json)
-    assert json.loads(own.text([], COLUMNS, first=True) + own.end(empty=True)) == []
-    assert len(json.loads(own.text(ROWS, COLUMNS, first=True) + own.end(empty=False))) == 2
-
-
 def test_choices_are_those_of_the_table_of_formats() -> None:
     assert [own.value for own in ScoreFormat] == [own.value for own in RowFormat if own.chosen]
     assert [own.value for own in Format] == [own.value for own in RowFormat if own.chosen and own.on_stdout]
@@ -60,7 +54,7 @@ def test_choices_are_those_of_the_table_of_formats() -> None:
 def test_a_suffix_alone_says_the_format(suffix: str, tmp_path: Path) -> None:
     from nfn_cli.cli.scoring_output import _format
 
-    call = ScoringCall(**{field.name: None for field in fields(ScoringCall)})
+    call = ScoringOptions(**{field.name: None for field in fields(ScoringOptions)})
     assert _format(call, tmp_path / f"rows{suffix.upper()}") is SUFFIXES[suffix]
 
 

@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from files_of_tests import TESTS, imported
 
 from nfn_cli.errors import DataError
 from nfn_cli.folders import confined
-from nfn_cli.zoo import InrSettings, ZooSettings, read_record
+from nfn_cli.zoo import read_record
 from nfn_cli.zoo.network_files import free_parts, write_networks
 from nfn_cli.zoo.recipes import RECIPES, recipe_for
 from nfn_cli.zoo.record import write_record
 from nfn_cli.zoo.settings import ZooSettingsBase
 
-SETTINGS: list[ZooSettingsBase] = [ZooSettings("far/away.npz", "relu", 3), InrSettings("far/away.npz", 3)]
+# Of each kind, from the test file that is named after it.
+SETTINGS: list[ZooSettingsBase] = [imported(path).SETTINGS for path in sorted((TESTS / "zoo/recipes").glob("*.py"))]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import nn
 
 Nfn = Callable[..., Any]
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[2] / "samples"
 RELU = SAMPLES / "relu-1.safetensors"
 FACTS = [
     *("path", "format", "dtypes", "parameters", "activation", "activation_source", "omega_0", "pool"),

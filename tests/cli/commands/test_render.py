@@ -18,8 +18,8 @@ Image = pytest.importorskip("PIL.Image")
 
 Nfn = Callable[..., Any]
 
-INRS = Path(__file__).parents[1] / "inrs"
-RELU = Path(__file__).parents[1] / "samples" / "relu-1.safetensors"
+INRS = Path(__file__).parents[2] / "inrs"
+RELU = Path(__file__).parents[2] / "samples" / "relu-1.safetensors"
 TOLD = {"activation": "sin", "value_range": "-1 1"}
 
 

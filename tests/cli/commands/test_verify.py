@@ -298,7 +298,7 @@ def test_a_deep_network_is_run_on_less_and_says_so(tmp_path: Path, nfn: Nfn, mon
     assert "a large network" not in finished.err
 
 
-SAMPLE = Path(__file__).parents[1] / "samples" / "relu-1.safetensors"
+SAMPLE = Path(__file__).parents[2] / "samples" / "relu-1.safetensors"
 
 
 def test_the_prediction_of_a_shipped_head_is_preserved(nfn: Nfn) -> None:

@@ -18,6 +18,7 @@ from nfn_cli.architectures import Layer, chain
 from nfn_cli.checkpoints import POPULATION_KEY
 from nfn_cli.nn import Accepted, EditDetails, Head, HeadConfig
 from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
+from nfn_cli.nn.names import EDITS
 
 Nfn = Callable[..., Any]
 Save = Callable[..., Path]
@@ -158,7 +159,7 @@ def test_neither_edit_nor_head_is_refused(nfn: Nfn, save: Save, tmp_path: Path) 
         nfn("edit-inr", save("a.safetensors"), "-o", out),
         out,
         2,
-        "nfn: --edit: no edit is named; give contrast, dilate, erode, or",
+        f"nfn: --edit: no edit is named; give {', '.join(sorted(EDITS))}, or",
     )
 
 
