@@ -25,7 +25,7 @@ class Command(TyperCommand):
         write_help(self, ctx, formatter, ())
 
     def make_parser(self, ctx: Any) -> Any:
-        """The parser of its arguments, which knows the hidden names of options as well."""
+        """The parser of its arguments, which takes the hidden names of options as well."""
         hidden: dict[str, Hidden] = beside(self.callback, Hidden)
         shown = {param.name: param.opts for param in self.params}
         try:

@@ -17,7 +17,7 @@ _INDEX = ".index.json"
 
 @dataclass(frozen=True, kw_only=True)
 class RewriteOptions:
-    """Which files are made anew, and where they go."""
+    """Which files are rewritten, and where the new ones go."""
 
     paths: Checkpoints
     # As text: a path forgets the separator at its end.
@@ -29,7 +29,7 @@ class RewriteOptions:
     format: FormatOption = None
     overwrite: OverwriteOption = False
     skip_existing: Annotated[
-        bool, option(OUTPUT, "Skip what is written already, as after an interrupt.", "--skip-existing")
+        bool, option(OUTPUT, "Skip files that are already written, as after an interrupt.", "--skip-existing")
     ] = False
     quiet: QuietOption = False
 

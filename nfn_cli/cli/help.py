@@ -25,7 +25,7 @@ _FIRST = ("Arguments", INPUT, READING, HEAD)
 _LAST = (FIT, MEASURE, OUTPUT, SPEED, _OTHER)
 _SHORT_NOTE = re.compile(r"\[[^]]{1,30}\]$")  # is not broken between lines
 _GLUE = "\0"
-_LARGE = 1_000_000  # a bound that nobody needs to be told
+_LARGE = 1_000_000  # a bound that need not be shown
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def summary_and_rest(text: str) -> tuple[str, str, list[str]]:
     >>> summary_and_rest("Do it.\\n\\nSlowly.\\n\\nExamples:\\n    nfn do it")
     ('Do it.', 'Slowly.', ['nfn do it'])
     """
-    told, _, examples = text.partition(_EXAMPLES)
-    summary, _, rest = told.strip().partition("\n\n")
+    prose, _, examples = text.partition(_EXAMPLES)
+    summary, _, rest = prose.strip().partition("\n\n")
     return " ".join(summary.split()), rest.strip(), [line.strip() for line in examples.splitlines() if line.strip()]
 
 
@@ -151,7 +151,7 @@ def _meaning(param: Any, annotation: Any) -> str:
 
 
 def _default(param: Any) -> str:
-    """The default as a user would type it; nothing of a flag, which is off, and of an option whose help tells it."""
+    """The default as a user would type it; nothing of a flag, which is off, and of an option whose help says it."""
     value = param.default
     if value is None or param.show_default is False or callable(value) or "[default:" in (param.help or ""):
         return ""

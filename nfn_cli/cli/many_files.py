@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import typer
 
 from nfn_cli.cli.destinations import Destination, Plan, RewriteOptions
-from nfn_cli.cli.failures import FileRow, leave_with, tell
+from nfn_cli.cli.failures import FileRow, leave_with, print_note
 from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.options import is_of_reading
 from nfn_cli.cli.program import INTERRUPTED
@@ -156,5 +156,5 @@ def leave_after(outcome: Outcome[AnyRow], notes: Sequence[str] = (), *, overwrit
         done = sum(row.error is None for row in outcome.rows) + outcome.skipped
         total = len(outcome.rows) + outcome.skipped + outcome.left
         remedy = "" if overwrite else "; the same command with --skip-existing goes on"
-        tell(f"interrupted; {done:,} of {total:,} files are done{remedy}")
+        print_note(f"interrupted; {done:,} of {total:,} files are done{remedy}")
         raise typer.Exit(INTERRUPTED)

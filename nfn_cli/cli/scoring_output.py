@@ -31,7 +31,7 @@ class Output:
     Attributes:
         done: names of rows that are there already.
         failed: how many of them are of files that failed.
-        hashed: whether they tell a hash of their files, and new ones therefore as well.
+        hashed: whether they hold a hash of their files, so that new rows must too.
     """
 
     done: frozenset[str] = frozenset()
@@ -273,7 +273,7 @@ class _Growing(_File):
     def remedy(self) -> str:
         """See `Output`."""
         if self._replaces and self._sink is None:
-            return f"{self._path} is as it was"
+            return f"{self._path} is unchanged"
         with_it = "--resume in place of --overwrite" if self._replaces else "--resume"
         return f"the same command with {with_it} goes on from here ({self._path})"
 
@@ -311,7 +311,7 @@ class _Growing(_File):
 
 
 def unchanged() -> Callable[[str, Any], bool | None]:
-    """Whether a row's input is as it was; None where it is gone."""
+    """Whether a row's input is unchanged; None where it is gone."""
     from nfn_cli.checkpoints import is_address
     from nfn_cli.scoring.reading import stamp_of
 

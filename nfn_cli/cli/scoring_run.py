@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
-from nfn_cli.cli.failures import tell
+from nfn_cli.cli.failures import print_note
 from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.program import INTERRUPTED
 from nfn_cli.cli.progress.scoring_progress import Progress
@@ -39,11 +39,11 @@ class Ended:
     skipped: int
     notes: list[str]
 
-    def tell(self, *, quiet: bool, failed_before: int = 0) -> None:
+    def report(self, *, quiet: bool, failed_before: int = 0) -> None:
         """Say on stderr what failed, was assumed and done."""
         summary = [] if quiet else self.progress.summary(self.skipped, failed_before)
         for line in (*self.progress.failures(), *self.notes, *summary):
-            tell(line)
+            print_note(line)
 
     def exit_code(self, failed_before: int = 0) -> int:
         """0 all done, 1 some failed, 3 all did."""
@@ -74,9 +74,9 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringOptions, besi
     output = output_of(call, kind, table)
     with output.held():
         ended, stopped = _run(task, call, output, beside)
-        ended.tell(quiet=call.quiet, failed_before=output.failed)
+        ended.report(quiet=call.quiet, failed_before=output.failed)
         if stopped:
-            tell(f"interrupted; {output.remedy}")
+            print_note(f"interrupted; {output.remedy}")
             raise typer.Exit(INTERRUPTED)
         if code := ended.exit_code(output.failed):
             raise typer.Exit(code)
@@ -106,7 +106,7 @@ def _run(task: Any, call: ScoringOptions, output: Output, beside: Beside | None)
             if beside is not None:
                 beside.show()
     except KeyboardInterrupt:
-        tell(f"interrupted; {output.remedy}")
+        print_note(f"interrupted; {output.remedy}")
         raise typer.Exit(INTERRUPTED) from None
     return ended, stop.asked()
 

@@ -33,14 +33,13 @@ def apply(
     sign: Annotated[bool, option(_ELEMENT, "Random signs, and phases of sines.", "--sign/--no-sign")] = True,
     permute: Annotated[bool, option(_ELEMENT, "Random order of neurons.", "--permute/--no-permute")] = True,
     pow2: Annotated[
-        bool, option(_ELEMENT, "Scales are powers of two, which round no weight; phases stay.", "--pow2")
+        bool, option(_ELEMENT, "Powers of two as scales, which round no weight; phases stay.", "--pow2")
     ] = False,
     count: Annotated[
         int | None,
         option(
             OUTPUT,
-            "So many copies of each file, into the folder PATH: NAME-0000 by --seed, NAME-0001 by --seed + 1 and so"
-            " on.",
+            "Write N copies of each file into the folder PATH: NAME-0000 by --seed, NAME-0001 by --seed + 1, ...",
             min=1,
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""What stderr hears while many checkpoints are put through a head: where the work is, and the first failures."""
+"""On stderr while many checkpoints are put through a head: progress, and the first failure of each cause."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Progress:
                 continue
             self.failed += 1
             if (line := self._failures.take(row.path, row.error)) is not None:
-                self._shown.tell(line)
+                self._shown.print_line(line)
         done = self.scored + self.failed + skipped
         if self._total is not None and done > self._total:  # packed files hold many
             self._shown.total(None)

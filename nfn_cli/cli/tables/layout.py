@@ -73,7 +73,7 @@ class Block(Protocol):
     """What is printed for people."""
 
     def lines(self, width: int | None) -> Iterator[Line]:
-        """Its lines, none wider than so many cells; None is any width."""
+        """Its lines, none wider than `width` cells; None is any width."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def print_blocks(blocks: Iterable[Block], stream: TextIO, *, width: int | None) 
 
 
 class _Plan:
-    """A table's columns without those that nobody uses; `lines` chooses which of them fit."""
+    """A table's columns without the empty ones; `lines` chooses which of them fit."""
 
     def __init__(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
         self._columns, self._rows = columns, rows
@@ -224,11 +224,13 @@ class _Plan:
             return
         names = f" ({', '.join(self._columns[i].name for i in sorted(gone))})"
         count = "1 column more" if len(gone) == 1 else f"{len(gone)} columns more"
-        told = [f"{count}{own}: widen the terminal, or {option}" for own in (names, "")]
-        yield from Words(next((own for own in told if width is None or len(own) <= width), told[1]), "dim").lines(width)
+        texts = [f"{count}{own}: widen the terminal, or {option}" for own in (names, "")]
+        yield from Words(next((text for text in texts if width is None or len(text) <= width), texts[1]), "dim").lines(
+            width
+        )
 
     def _names_apart(self, width: int | None, option: str) -> Iterator[Line]:
-        """Names that no cut tells apart stand whole, above the rest of their rows."""
+        """Names that would look alike however they are cut stand whole, above the rest of their rows."""
         place = next(i for i, column in enumerate(self._columns) if column.kind is Kind.name)
         rest = [i for i in range(len(self._columns)) if i != place]
         others = _Plan([self._columns[i] for i in rest], [[row[i] for i in rest] for row in self._rows])
@@ -276,17 +278,17 @@ def _least(column: Column, texts: Sequence[str]) -> int:
 
 
 def _cut_to(column: Column, texts: Sequence[str], width: int) -> list[str] | None:
-    """A column's texts in so many cells; None where different names would look alike."""
+    """A column's texts in `width` cells; None where different names would look alike."""
     if column.kind is Kind.name:
         head, *names = texts
-        told = told_apart(names, width)
-        return None if told is None else [_cut_middle(head, width), *told]
+        cut_names = distinct_cuts(names, width)
+        return None if cut_names is None else [_cut_middle(head, width), *cut_names]
     cut = _cut_end if column.kind is Kind.words else _cut_middle
     return [cut(text, width) for text in texts]
 
 
-def told_apart(names: Sequence[str], width: int) -> list[str] | None:
-    """Names in so many cells each, cut so that different ones look different; None where no cut does this."""
+def distinct_cuts(names: Sequence[str], width: int) -> list[str] | None:
+    """Names in `width` cells each, cut so that different ones look different; None where no cut does this."""
     distinct = list(dict.fromkeys(names))
     for share in (1 / 3, 0.0, 1 / 2, 2 / 3):
         cut = {name: _cut_middle(name, width, share) for name in distinct}
@@ -326,7 +328,7 @@ def _shared(names: Sequence[str]) -> int:
 
 
 def _cut_middle(text: str, width: int, share: float = 1 / 3) -> str:
-    """A text in so many cells; of what is left, that share stands before the cut."""
+    """A text in `width` cells; `share` of what is kept stands before the cut."""
     if cells(text) <= width:
         return text
     head = start_of(text, int((width - 1) * share))
@@ -338,7 +340,7 @@ def _cut_end(text: str, width: int | None) -> str:
 
 
 def _end(text: str, width: int) -> str:
-    """As much of a text as so many cells hold, from its end; no accent without its letter."""
+    """As much of the end of a text as `width` cells hold; no accent without its letter."""
     used = 0
     place = len(text)
     while place > 0 and used + cells(text[place - 1]) <= width:
