@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from nfn_cli.cli.command import write_help
 from nfn_cli.cli.failures import print_note
-from nfn_cli.cli.help import Section, summary_and_rest
+from nfn_cli.cli.help import summary_and_rest
 from nfn_cli.cli.streams import guarded
 from nfn_cli.errors import NfnError, UsageError
 
@@ -37,7 +37,7 @@ class Group(TyperGroup):
         for name, command in self.commands.items():
             heading = getattr(command, "rich_help_panel", None) or "Commands"
             by_heading.setdefault(str(heading), []).append((name, summary_and_rest(command.help or "")[0]))
-        write_help(self, ctx, formatter, [Section(heading, tuple(rows)) for heading, rows in by_heading.items()])
+        write_help(self, ctx, formatter, by_heading)
 
 
 class Program(Group):

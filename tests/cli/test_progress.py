@@ -19,7 +19,7 @@ from nfn_cli.cli.app import make_app
 from nfn_cli.cli.progress import bars
 from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.progress.fit_progress import FitProgress
-from nfn_cli.cli.progress.scoring_progress import Progress as ScoringProgress
+from nfn_cli.cli.progress.scoring_progress import ScoringProgress
 from nfn_cli.cli.progress.zoo_progress import ZooProgress
 from nfn_cli.learning import FitPlan
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @takes
-def inspect_checkpoints(
+def inspect(
     paths: Checkpoints,
     reading: ReadingOptions,
     prove: Annotated[

@@ -68,7 +68,7 @@ def rank(
     with interrupt_message(lambda: "nothing was ranked"):
         ended = put_through(AccuracyTask(), options, options.settings(), listed(options, stop), take, stop)
     _write(ranking.rows(), format)
-    ended.report(quiet=options.quiet)
+    ended.report()
     if code := ended.exit_code():
         raise typer.Exit(code)
 
