@@ -99,18 +99,9 @@ def _rows(inspections: Sequence[LabelledInspected]) -> Iterator[LabelledRow]:
         if facts is None:
             yield LabelledRow(own.path, error=own.error)
             continue
-        shared = (
-            own.path,
-            own.format,
-            own.read_as,
-            facts.parameters,
-            facts.log10_permutations,
-            facts.orbit_dimension,
-            facts.signs,
-            facts.moved,
-            facts.left,
-            None if own.proof is None else own.proof.proven,
-        )
+        proven = None if own.proof is None else own.proof.proven
+        sizes = (facts.parameters, facts.log10_permutations, facts.orbit_dimension)
+        shared = (own.path, own.format, own.read_as, *sizes, facts.signs, facts.moved, facts.left, proven)
         for depth, block in _walk(facts.rows):
             names = ",".join(block.tensors)
             counts = (block.times, block.scales, block.signs, block.tensor_count)

@@ -225,9 +225,8 @@ class _Plan:
         names = f" ({', '.join(self._columns[i].name for i in sorted(gone))})"
         count = "1 column more" if len(gone) == 1 else f"{len(gone)} columns more"
         texts = [f"{count}{own}: widen the terminal, or {option}" for own in (names, "")]
-        yield from Words(next((text for text in texts if width is None or len(text) <= width), texts[1]), "dim").lines(
-            width
-        )
+        fitting = next((text for text in texts if width is None or len(text) <= width), texts[1])
+        yield from Words(fitting, "dim").lines(width)
 
     def _names_apart(self, width: int | None, option: str) -> Iterator[Line]:
         """Names that would look alike however they are cut stand whole, above the rest of their rows."""
