@@ -42,8 +42,8 @@ def _nfn(
 ) -> None:
     """Read trained networks from their weights alone.
 
-    It predicts how well they generalise, shows their symmetries and rewrites them along these, and draws, classifies
-    and edits the pictures that implicit neural representations hold.
+    nfn predicts how well they generalise, shows their symmetry groups, rewrites them along their orbits, and draws,
+    classifies and edits the pictures that implicit neural representations hold.
 
     Exit codes: 0 all done, 1 some inputs failed (verify: not the same function), 2 wrong usage, 3 nothing could be
     done, 130 interrupted.

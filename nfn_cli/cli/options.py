@@ -197,7 +197,7 @@ class ReadingOptions:
         str | None,
         option(
             READING,
-            "Frequency of sines, one or one for each layer but the last; overrides what the files say.",
+            "Frequency of sines: one number, or one per layer but the last; overrides what the files say.",
             "--omega-0",
             metavar="W[,W...]",
         ),

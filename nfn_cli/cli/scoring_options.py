@@ -66,9 +66,7 @@ class SourceOptions:
     activation: ActivationOption = None
     device: DeviceOption = Device.auto
     dtype: Annotated[Dtype, option(SPEED, "Arithmetic of the head.")] = Dtype.float32
-    batch_size: Annotated[str, option(SPEED, "Most networks that go through the head at once.", metavar="N|auto")] = (
-        "auto"
-    )
+    batch_size: Annotated[str, option(SPEED, "Largest number of networks in one batch.", metavar="N|auto")] = "auto"
     jobs: Annotated[
         int | None, option(SPEED, "Worker processes; 0: work in this one. [default: by the number of files]", min=0)
     ] = None
@@ -106,9 +104,9 @@ class ScoringOptions(SourceOptions):
     """The same, and where the rows go."""
 
     format: Annotated[ScoreFormat | None, option(OUTPUT, FORMAT_HELP)] = None
-    output: Annotated[
-        Path | None, option(OUTPUT, "Write to this file instead of stdout, which is -.", "--output", "-o")
-    ] = None
+    output: Annotated[Path | None, option(OUTPUT, "File to write instead of stdout, which is -.", "--output", "-o")] = (
+        None
+    )
     overwrite: OverwriteOption = False
     resume: Annotated[
         bool,

@@ -23,9 +23,9 @@ _ELEMENT = "Group element"
 def apply(
     options: RewriteOptions,
     reading: ReadingOptions,
-    seed: Annotated[int | None, option(_ELEMENT, "Act with a random element.")] = None,
-    element: Annotated[Path | None, option(_ELEMENT, "Act with a saved element.")] = None,
-    inverse: Annotated[bool, option(_ELEMENT, "Act with the inverse of that element.", "--inverse")] = False,
+    seed: Annotated[int | None, option(_ELEMENT, "Apply a random element, drawn by this seed.")] = None,
+    element: Annotated[Path | None, option(_ELEMENT, "Apply a saved element.")] = None,
+    inverse: Annotated[bool, option(_ELEMENT, "Apply the inverse of that element.", "--inverse")] = False,
     scale_range: Annotated[
         tuple[float, float], option(_ELEMENT, "Scales of a random element, log-uniform.", metavar="LOW HIGH")
     ] = (0.1, 10.0),
@@ -51,7 +51,7 @@ def apply(
         ),
     ] = None,
 ) -> None:
-    """Act on networks: other weights, the same function.
+    """Transform networks: other weights, the same function.
 
     A group element moves a network along its orbit. It is drawn by --seed or read by --element, one for all files; with
     --count every copy has its own. A new file has the layout, names and dtype of the old one.

@@ -40,8 +40,8 @@ class ClassifyOptions(ScoringOptions):
 def classify_inr(options: ClassifyOptions) -> None:
     """Classify the pictures in INRs from their weights alone.
 
-    One row an INR: the most probable class, its probability, the entropy of all classes' probabilities (0 bit: the head
-    is sure), and the probabilities of the --top classes.
+    One row per INR: the most probable class, its probability, the entropy of all classes' probabilities (0 bit: the
+    head is sure), and the probabilities of the --top classes.
 
     Examples:
         nfn classify-inr inrs/ --output classes.csv

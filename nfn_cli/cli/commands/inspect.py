@@ -51,7 +51,7 @@ def inspect(
     For each checkpoint: layers, activation, the group that acts on each layer's neurons, the dimension of its orbit,
     how far its scales are from balance, dead and duplicate neurons. In a pipe, one line a layer.
 
-    Of a residual network, a transformer or your own module (--model), the group as a tree: which neurons are permuted
+    For a residual network, a transformer or your own module (--model), the group as a tree: which neurons are permuted
     together, group inside group, repeated layers once. In a pipe, one line a group. --prove tests it.
 
     If a file opens but no network can be read from it, the table and JSON show its tensors, and why.

@@ -10,7 +10,7 @@ from nfn_cli.cli.takes import takes
 def predict_accuracy(options: ScoringOptions) -> None:
     """Predict networks' test accuracy from their weights alone.
 
-    Reads safetensors and PyTorch checkpoints; nothing in a file is ever executed. One row a network: predicted test
+    Reads safetensors and PyTorch checkpoints; nothing in a file is ever executed. One row per network: predicted test
     accuracy, a 90 % interval, the head that predicted it, and whether the network looks like those that the head was
     trained on.
 
