@@ -15,36 +15,18 @@ from nfn_cli.cli.command import Command
 from nfn_cli.cli.program import Program
 from nfn_cli.threads import sleep_while_waiting
 
-# Every command's module in this package, and its function there, under the headings of the help. A call builds its own
-# command alone: to inspect the options of all takes a tenth of the time in which torch is imported.
+# Every command, under the headings of the help: `edit-inr` is the function `edit_inr` of `commands/edit_inr.py`. A call
+# builds its own command alone: to inspect the options of all takes a tenth of the time in which torch is imported.
 GROUPS = {
-    "Predict": {
-        "predict-accuracy": ("predict_accuracy", "predict_accuracy"),
-        "rank": ("rank", "rank"),
-        "heads": ("heads", "heads"),
-    },
-    "Read and rewrite": {
-        "inspect": ("inspect", "inspect_checkpoints"),
-        "canonicalize": ("canonicalize", "canonicalize"),
-        "apply": ("apply", "apply"),
-        "verify": ("verify", "verify"),
-    },
-    "Pictures (implicit neural representations, INRs)": {
-        "classify-inr": ("classify_inr", "classify_inr"),
-        "edit-inr": ("edit_inr", "edit_inr"),
-        "render": ("render", "render"),
-    },
-    "Make and measure heads": {
-        "train": ("train", "train"),
-        "train-inr": ("train_inr", "train_inr"),
-        "train-editor": ("train_editor", "train_editor"),
-        "evaluate": ("evaluate", "evaluate"),
-        "evaluate-inr": ("evaluate_inr", "evaluate_inr"),
-        "calibrate": ("calibrate", "calibrate"),
-        "zoo": ("zoo", "zoo"),
-    },
+    "Predict": ("predict-accuracy", "rank", "heads"),
+    "Read and rewrite": ("inspect", "canonicalize", "apply", "verify"),
+    "Pictures (implicit neural representations, INRs)": ("classify-inr", "edit-inr", "render"),
+    "Make and measure heads": (
+        *("train", "train-inr", "train-editor"),
+        *("evaluate", "evaluate-inr", "calibrate", "zoo"),
+    ),
 }
-COMMANDS = {name: place for commands in GROUPS.values() for name, place in commands.items()}
+COMMANDS = tuple(name for commands in GROUPS.values() for name in commands)
 
 
 def _show_version(asked: bool) -> None:
@@ -60,8 +42,8 @@ def _nfn(
 ) -> None:
     """Read trained networks from their weights alone.
 
-    It predicts how well they generalise, tells and rewrites their symmetries, and draws, classifies and edits the
-    pictures that implicit neural representations hold.
+    nfn predicts how well they generalise, shows their symmetry groups, rewrites them along their orbits, and draws,
+    classifies and edits the pictures that implicit neural representations hold.
 
     Exit codes: 0 all done, 1 some inputs failed (verify: not the same function), 2 wrong usage, 3 nothing could be
     done, 130 interrupted.
@@ -86,8 +68,8 @@ def make_app(names: Collection[str] = COMMANDS) -> typer.Typer:
     for heading, commands in GROUPS.items():
         for name in commands:
             if name in names:
-                module, function = commands[name]
-                command: Any = getattr(import_module(f"nfn_cli.cli.commands.{module}"), function)
+                function = name.replace("-", "_")
+                command: Any = getattr(import_module(f"nfn_cli.cli.commands.{function}"), function)
                 if isinstance(command, typer.Typer):
                     app.add_typer(command, name=name, rich_help_panel=heading)
                 else:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nfn_cli.cli.failures import tell
+from nfn_cli.cli.failures import print_note
 from nfn_cli.cli.options import require_free, require_png
 from nfn_cli.cli.terminal_pictures import print_pictures
 from nfn_cli.errors import DataError, NfnError
@@ -28,7 +28,7 @@ class ClassPictures:
 
     Args:
         options: a contact sheet, a drawing in the terminal, or both; and the file of true classes.
-        aside: the drawing goes to stderr, for stdout has rows that a program reads.
+        aside: the drawing goes to stderr, because stdout has rows for a program.
 
     Raises:
         DataError: unreadable true classes.
@@ -62,10 +62,10 @@ class ClassPictures:
         if not self._rows:
             return
         if self._more:
-            tell(f"the first {MOST:,} networks are drawn")
+            print_note(f"the first {MOST:,} networks are drawn")
         files = list(dict.fromkeys(_file(row.path) for row in self._rows))
         settings = DrawSettings(_SIDE, _SIDE, activation=self._options.activation)
-        pixels = {own.path: own.pixels for own in drawn(files, settings, on_error=_tell)}
+        pixels = {own.path: own.pixels for own in drawn(files, settings, on_error=_report)}
         rows = [row for row in self._rows if _drawn(row) in pixels]
         if not rows:
             return
@@ -85,8 +85,8 @@ class ClassPictures:
 
     def _caption(self, row: ClassRow) -> str:
         true = self._true(row)
-        told = f"{row.label} {row.probability:.0%}"
-        return told if true is None else f"{told} (is {true})" if true != row.label else f"{told} ok"
+        guess = f"{row.label} {row.probability:.0%}"
+        return guess if true is None else f"{guess} (is {true})" if true != row.label else f"{guess} ok"
 
     def _colour(self, row: ClassRow) -> tuple[int, int, int]:
         true = self._true(row)
@@ -136,5 +136,5 @@ def _file(name: str) -> Path:
     return Path(file) if mark and place.isdigit() and not os.path.exists(name) else Path(name)
 
 
-def _tell(path: Path, error: NfnError) -> None:
-    tell(f"{path}: not drawn ({error.cause})")
+def _report(path: Path, error: NfnError) -> None:
+    print_note(f"{path}: not drawn ({error.cause})")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand
 
-from nfn_cli.cli.help import Section, help_page, options_of, summary_and_rest, usage_of
+from nfn_cli.cli.help import Sections, help_page, options_of, summary_and_rest, usage_of
 from nfn_cli.cli.takes import Hidden, TwoNumbers, beside
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ class Command(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help to a formatter."""
-        write_help(self, ctx, formatter, ())
+        write_help(self, ctx, formatter, {})
 
     def make_parser(self, ctx: Any) -> Any:
-        """The parser of its arguments, which knows the hidden names of options as well."""
+        """The parser of its arguments, which takes the hidden names of options as well."""
         hidden: dict[str, Hidden] = beside(self.callback, Hidden)
         shown = {param.name: param.opts for param in self.params}
         try:
@@ -47,7 +47,7 @@ class Command(TyperCommand):
             raise
 
 
-def write_help(command: AnyCommand, ctx: Any, formatter: Any, more: Sequence[Section]) -> None:
+def write_help(command: AnyCommand, ctx: Any, formatter: Any, more: Sections) -> None:
     """Write a command's help to a formatter, with sections of its own before those of its options."""
     summary, rest, examples = summary_and_rest(command.help or "")
     formatter.write(

@@ -15,7 +15,7 @@ from nfn_cli.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class RewriteOptions:
-    """Which files are made anew, and where they go."""
+    """Which files are rewritten, and where the new ones go."""
 
     paths: Checkpoints
     # As text: a path forgets the separator at its end.
@@ -27,7 +27,7 @@ class RewriteOptions:
     format: FormatOption = None
     overwrite: OverwriteOption = False
     skip_existing: Annotated[
-        bool, option(OUTPUT, "Skip what is written already, as after an interrupt.", "--skip-existing")
+        bool, option(OUTPUT, "Skip files that are already written, as after an interrupt.", "--skip-existing")
     ] = False
     quiet: QuietOption = False
 
@@ -93,22 +93,16 @@ def planned(inputs: Sequence[Path], out: str, copies: int | None = None) -> Plan
         require_same_format(inputs[0], path)
         return Plan((Destination(inputs[0], path, Path(path.name)),), None)
     require_folder_name(out)
-    found: dict[Path, Path] = {}
+    destinations: dict[Path, Destination] = {}
     for given in inputs:
         for source in find_checkpoints([given]):
             place = source.relative_to(given) if os.path.isdir(given) else Path(source.name)
-            if place in found:
-                cause = f"both {found[place]} and {source} would go there"
-                raise UsageError(path / place, cause, "give them one by one")
-            found[place] = source
-    destinations: dict[Path, Destination] = {}
-    for place, source in found.items():
-        for copy in range(copies or 1):
-            own = place if copies is None else _numbered(place, copy, copies)
-            if own in destinations:
-                cause = f"copies of both {destinations[own].source} and {source} would go there"
-                raise UsageError(path / own, cause, "give them one by one")
-            destinations[own] = Destination(source, path / own, own, copy)
+            for copy in range(copies or 1):
+                own = place if copies is None else _numbered(place, copy, copies)
+                if own in destinations:
+                    cause = f"{'' if copies is None else 'copies of '}both {destinations[own].source} and {source}"
+                    raise UsageError(path / own, f"{cause} would go there", "give them one by one")
+                destinations[own] = Destination(source, path / own, own, copy)
     return Plan(tuple(destinations.values()), path)
 
 

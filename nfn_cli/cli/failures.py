@@ -1,4 +1,4 @@
-"""How a command over many files ends, and how it tells which of them failed: each cause once."""
+"""How a command over many files ends, and how it reports failures: each cause once."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from nfn_cli.cli.widths import width_of, wrapped
 from nfn_cli.phrases import escaped, files
 
 _INDENT = "  "  # of a line that goes on
-_MANY = 3  # files of one cause that are told together
+_MANY = 3  # files of one cause that share a line
 _NAMED = 2  # of them
 _MOST_LINES = 20
-_LONGEST = 160  # letters of a cause that was told before
+_LONGEST = 160  # letters of a cause that was printed before
 
 
 class FileRow(Protocol):
-    """What a command says of a file."""
+    """What a command reports of a file."""
 
     @property
     def path(self) -> str:
@@ -31,7 +31,7 @@ class FileRow(Protocol):
         """The one line that says why it failed."""
 
 
-def tell(line: str) -> None:
+def print_note(line: str) -> None:
     """Write a line to stderr, without what could command a terminal; a terminal gets it broken between words."""
     width = width_of(sys.stderr) if sys.stderr.isatty() else None
     for part in wrapped(f"nfn: {escaped(line)}", width, indent=_INDENT, cut=False):
@@ -62,19 +62,19 @@ def failure_lines(failed: Iterable[tuple[str, str]]) -> list[str]:
         else:
             named = ", ".join(path for path, _ in own[:_NAMED])
             lines.append((f"{files(len(own))}: {cause}; first: {named}", len(own)))
-    told = [line for line, _ in lines[:_MOST_LINES]]
+    shown = [line for line, _ in lines[:_MOST_LINES]]
     if left := sum(count for _, count in lines[_MOST_LINES:]):
-        told.append(_more(left))
-    return told
+        shown.append(_more(left))
+    return shown
 
 
 class FailuresAsTheyCome:
-    """Failures of a long run: a cause is told with its first file, the number of others at the end."""
+    """Failures of a long run: a cause is printed with its first file, the number of others at the end."""
 
     def __init__(self) -> None:
-        self._others: dict[str, list[str]] = {}  # by cause, the first files after the one that was told with it
+        self._others: dict[str, list[str]] = {}  # by cause, the first files after the one that was printed with it
         self._counts: Counter[str] = Counter()  # of them all
-        self._untold = 0
+        self._unprinted = 0
 
     def take(self, path: str, error: str) -> str | None:
         """The line to say of a file that has failed, if any."""
@@ -85,21 +85,21 @@ class FailuresAsTheyCome:
                 self._others[cause].append(path)
             return None
         if len(self._others) == _MOST_LINES:
-            self._untold += 1
+            self._unprinted += 1
             return None
         self._others[cause] = []
         return error
 
     def end(self) -> list[str]:
-        """Lines for the end: how many files failed as others had, and how many for reasons that were not told."""
+        """Lines for the end: how many files failed as others had, and how many for causes that were not printed."""
         lines = []
         for cause, named in self._others.items():
             if named:
-                short = cause.partition("; ")[0]  # it was told whole
+                short = cause.partition("; ")[0]  # it was printed whole
                 short = short if len(short) <= _LONGEST else f"{short[:_LONGEST]}..."
                 count = self._counts[cause]
                 lines.append(f"{files(count)} more: {short}; {'first: ' if count > _NAMED else ''}{', '.join(named)}")
-        return [*lines, _more(self._untold)] if self._untold else lines
+        return [*lines, _more(self._unprinted)] if self._unprinted else lines
 
 
 def leave_with(rows: Sequence[FileRow], notes: Sequence[str] = (), *, fine: int = 0) -> None:
@@ -111,7 +111,7 @@ def leave_with(rows: Sequence[FileRow], notes: Sequence[str] = (), *, fine: int 
     sys.stdout.flush()
     failed = [(_subject(row, row.error), row.error) for row in rows if row.error is not None]
     for line in (*notes, *failure_lines(failed)):
-        tell(line)
+        print_note(line)
     if failed:
         raise typer.Exit(3 if len(failed) == len(rows) + fine else 1)
 

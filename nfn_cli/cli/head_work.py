@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
 
-from nfn_cli.cli.failures import tell
+from nfn_cli.cli.failures import print_note
 from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.options import (
     FIT,
@@ -46,7 +46,7 @@ ClassLabels = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """What every fit asks for."""
+    """Options of every fit."""
 
     output: HeadOutputOption
     seed: Annotated[int, option(FIT, "Decides initial weights and batches.", min=0, max=LargestSeed)] = 0
@@ -58,7 +58,7 @@ class FitOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureOptions:
-    """What every measurement asks for."""
+    """Options of every measurement."""
 
     activation: ActivationOption = None
     device: DeviceOption = Device.auto
@@ -96,7 +96,7 @@ def fit_head(
         )
     show(report, sys.stdout)
     if not options.quiet:
-        tell(f"head written to {options.output}")
+        print_note(f"head written to {options.output}")
 
 
 def measure_head(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import typer
@@ -15,6 +14,7 @@ from nfn_cli.cli.options import FIT, HEAD, INPUT, MEASURE, OUTPUT, READING, SPEE
 from nfn_cli.cli.takes import LONGEST_CHOICES, choices_of
 
 AnyCommand: TypeAlias = Any  # Click's, of which Typer has a copy of its own or not
+Sections: TypeAlias = Mapping[str, Sequence[tuple[str, str]]]  # by their headings, names and what they mean
 
 _INDENT = "  "
 _WIDEST_NAMES = 28
@@ -25,19 +25,7 @@ _FIRST = ("Arguments", INPUT, READING, HEAD)
 _LAST = (FIT, MEASURE, OUTPUT, SPEED, _OTHER)
 _SHORT_NOTE = re.compile(r"\[[^]]{1,30}\]$")  # is not broken between lines
 _GLUE = "\0"
-_LARGE = 1_000_000  # a bound that nobody needs to be told
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading, and lines below it.
-
-    Attributes:
-        rows: names and what they mean.
-    """
-
-    heading: str
-    rows: tuple[tuple[str, str], ...]
+_LARGE = 1_000_000  # a bound that need not be shown
 
 
 def summary_and_rest(text: str) -> tuple[str, str, list[str]]:
@@ -46,8 +34,8 @@ def summary_and_rest(text: str) -> tuple[str, str, list[str]]:
     >>> summary_and_rest("Do it.\\n\\nSlowly.\\n\\nExamples:\\n    nfn do it")
     ('Do it.', 'Slowly.', ['nfn do it'])
     """
-    told, _, examples = text.partition(_EXAMPLES)
-    summary, _, rest = told.strip().partition("\n\n")
+    prose, _, examples = text.partition(_EXAMPLES)
+    summary, _, rest = prose.strip().partition("\n\n")
     return " ".join(summary.split()), rest.strip(), [line.strip() for line in examples.splitlines() if line.strip()]
 
 
@@ -63,27 +51,25 @@ def usage_of(command: AnyCommand, ctx: Any) -> str:
     return " ".join(pieces)
 
 
-def options_of(command: AnyCommand, ctx: Any) -> list[Section]:
+def options_of(command: AnyCommand, ctx: Any) -> Sections:
     """The arguments, and the options by their headings."""
-    by_heading: dict[str, list[tuple[str, str]]] = {heading: [] for heading in _FIRST}
-    last: list[tuple[str, str]] = []
+    first: dict[str, list[tuple[str, str]]] = {heading: [] for heading in _FIRST}
+    last: dict[str, list[tuple[str, str]]] = {heading: [] for heading in _LAST}
     annotations = getattr(command.callback, "__annotations__", {})
     for param in command.get_params(ctx):
         if getattr(param, "hidden", False):
             continue
         if param.param_type_name == "argument":
-            by_heading["Arguments"].append((_value(param), param.help or ""))
+            first["Arguments"].append((_value(param), param.help or ""))
             continue
-        panel = getattr(param, "rich_help_panel", None)
-        rows = last if panel is None else by_heading.setdefault(panel, [])
+        panel = getattr(param, "rich_help_panel", None) or _OTHER
+        rows = last[panel] if panel in last else first.setdefault(panel, [])
         rows.append((_names(param), _meaning(param, annotations.get(param.name))))
-    by_heading.update({heading: by_heading.pop(heading, []) for heading in _LAST})
-    by_heading[_OTHER] += last
-    return [Section(heading, tuple(rows)) for heading, rows in by_heading.items() if rows]
+    return first | last
 
 
 def help_page(
-    usage: str, summary: str, rest: str, examples: Sequence[str], parts: Sequence[Sequence[Section]], width: int
+    usage: str, summary: str, rest: str, examples: Sequence[str], parts: Sequence[Sections], width: int
 ) -> str:
     """The whole text.
 
@@ -94,11 +80,12 @@ def help_page(
     if examples:
         blocks.append("\n".join([_bold(_EXAMPLES), *(f"{_INDENT}{line}" for line in examples)]))
     for sections in parts:
-        longest = max((len(name) for section in sections for name, _ in section.rows), default=0)
+        longest = max((len(name) for rows in sections.values() for name, _ in rows), default=0)
         column = len(_INDENT) + min(longest, _WIDEST_NAMES) + 2
-        for section in sections:
-            lines = [line for name, meaning in section.rows for line in _entry(name, meaning, column, width)]
-            blocks.append("\n".join([_bold(f"{section.heading}:"), *lines]))
+        for heading, rows in sections.items():
+            lines = [line for name, meaning in rows for line in _entry(name, meaning, column, width)]
+            if lines:
+                blocks.append("\n".join([_bold(f"{heading}:"), *lines]))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -151,7 +138,7 @@ def _meaning(param: Any, annotation: Any) -> str:
 
 
 def _default(param: Any) -> str:
-    """The default as a user would type it; nothing of a flag, which is off, and of an option whose help tells it."""
+    """The default as a user would type it; nothing of a flag, which is off, and of an option whose help says it."""
     value = param.default
     if value is None or param.show_default is False or callable(value) or "[default:" in (param.help or ""):
         return ""

@@ -23,7 +23,7 @@ _DRAWN = 12  # weights in a picture
 def traced_row(
     path: Path, source: LabelledSource, *, prove: bool, plot: Path | None, overwrite: bool
 ) -> LabelledInspected:
-    """The facts of a traced network; with its picture written, where one is asked for."""
+    """The facts of a traced network; writes its picture where one is asked for."""
     shapes = shapes_of(source.checkpoint)
     dtypes = {
         str(dtype).removeprefix("torch.") for dtype in dtypes_of(source.checkpoint).values() if dtype.is_floating_point
@@ -47,7 +47,7 @@ def traced_row(
 def write_inspections(
     rows: Sequence[AnyInspected], format: Format | None, stream: TextIO, *, by_tensor: bool = False
 ) -> None:
-    """Write inspections: JSON in the order of the files; else those of chains, and behind them those of others."""
+    """Write inspections: JSON in the order of the files; else chains first, then traced networks."""
     if format is Format.json:
         stream.write(json_text([row.to_record() for row in rows], indent=2) + "\n")
         return

@@ -1,4 +1,4 @@
-"""Ctrl-C: what the user hears, and a command that can be continued."""
+"""Ctrl-C: one line on stderr, the documented exit code, and a command that can be continued."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import typer
 
-from nfn_cli.cli.failures import tell
+from nfn_cli.cli.failures import print_note
 from nfn_cli.cli.program import INTERRUPTED
 
-_TOLD = b"\nnfn: finishing what is under way; Ctrl-C again ends at once\n"
+_MESSAGE = b"\nnfn: finishing what is under way; Ctrl-C again ends at once\n"
 
 
 @contextmanager
@@ -23,8 +23,8 @@ def interrupt_message(kept: Callable[[], str], subject: Path | None = None) -> I
     """Meet Ctrl-C within the block: one line, and the documented exit code.
 
     Args:
-        kept: what to say of what there is, and of how to go on.
-        subject: what that is about, if it is one file or folder.
+        kept: says what was kept, and how to continue.
+        subject: the file or folder that this is about, if it is one.
 
     Raises:
         Exit: interrupted.
@@ -33,7 +33,7 @@ def interrupt_message(kept: Callable[[], str], subject: Path | None = None) -> I
         yield
     except KeyboardInterrupt:
         about = "" if subject is None else f"{subject}: "
-        tell(f"{about}interrupted; {kept()}")
+        print_note(f"{about}interrupted; {kept()}")
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -57,7 +57,7 @@ class Stop:
             self._asked = True
             # Not by print: a handler may come in the middle of another one.
             with suppress(OSError, ValueError):
-                os.write(sys.stderr.fileno(), _TOLD)
+                os.write(sys.stderr.fileno(), _MESSAGE)
 
         before = signal.getsignal(signal.SIGINT)
         if before is signal.SIG_IGN:

@@ -39,7 +39,7 @@ class Device(str, Enum):
 
 
 class Pool(str, Enum):
-    """Pooling behind activations."""
+    """Pooling after activations."""
 
     max = "max"
     avg = "avg"
@@ -75,7 +75,7 @@ else:
 
 
 def kind_option(task: str, more: str = "") -> Any:
-    """The option `--kind`, which says of every kind of head for a task what it does."""
+    """The option `--kind`, whose help says what each kind of head for a task does."""
     return option(FIT, "; ".join(f"{name}: {kind.help}" for name, kind in kinds_of(task).items()) + more + ".")
 
 
@@ -102,7 +102,7 @@ def head_argument(*tasks: str) -> Any:
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Keep a command from replacing what is there, before its long work.
+    """Keep a command from replacing a file or folder, before its long work.
 
     Raises:
         UsageError: the path exists, and the user has not passed --overwrite.
@@ -147,13 +147,13 @@ def checked_scale_range(scale_range: tuple[float, float]) -> tuple[float, float]
 
 
 ActivationOption = Annotated[
-    str | None, option(READING, "Activation of the networks, over what their files say: relu, tanh, sin, ...")
+    str | None, option(READING, "Activation of the networks (relu, tanh, sin, ...); overrides what their files say.")
 ]
-DeviceOption = Annotated[Device, option(SPEED, "Where to compute; auto takes a GPU where there is one.")]
+DeviceOption = Annotated[Device, option(SPEED, "Where to compute; auto uses a GPU if there is one.")]
 FormatOption = Annotated[Format | None, option(OUTPUT, "A table on a terminal, else plain lines.")]
 ReportFormatOption = Annotated[Format, option(OUTPUT, "How the report is written.")]
-OverwriteOption = Annotated[bool, option(OUTPUT, "Replace files that are there.", "--overwrite")]
-OverwriteHeadOption = Annotated[bool, option(OUTPUT, "Replace a head that is there.", "--overwrite")]
+OverwriteOption = Annotated[bool, option(OUTPUT, "Replace existing files.", "--overwrite")]
+OverwriteHeadOption = Annotated[bool, option(OUTPUT, "Replace an existing head.", "--overwrite")]
 QuietOption = Annotated[bool, option("Other", "No progress and no summary on stderr.", "--quiet", "-q")]
 HeadOutputOption = Annotated[Path, option(OUTPUT, "Folder of the head to write.", "--output", "-o"), Hidden("--out")]
 ZooOutputOption = Annotated[
@@ -163,7 +163,7 @@ OodOption = Annotated[
     list[str] | None,
     option(
         MEASURE,
-        "Out-of-distribution networks, to measure how many of them the head flags; repeat.",
+        "Out-of-distribution networks, to measure how many of them the head flags; repeatable.",
         "--ood",
         metavar="NAME=DIR",
     ),
@@ -177,7 +177,7 @@ LargestSeed = 2**32 - 1
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingOptions:
-    """What the user states of networks, and how they are to be read."""
+    """What the user states about networks, and how they are read."""
 
     model: Annotated[
         str | None,
@@ -192,12 +192,12 @@ class ReadingOptions:
         str | None, option(READING, "Shape of one input, such as 3x32x32. [default: one that fits]", metavar="NxN...")
     ] = None
     activation: ActivationOption = None
-    pool: Annotated[Pool | None, option(READING, "Pooling behind activations, over what the files say.")] = None
+    pool: Annotated[Pool | None, option(READING, "Pooling after activations; overrides what the files say.")] = None
     omega_0: Annotated[
         str | None,
         option(
             READING,
-            "Frequency of sines, over what the files say: one, or one a layer but the last.",
+            "Frequency of sines: one number, or one per layer but the last; overrides what the files say.",
             "--omega-0",
             metavar="W[,W...]",
         ),
@@ -206,10 +206,10 @@ class ReadingOptions:
         bool, option(READING, "The layers are one plain chain: no skips, branches or other networks.", "--chain")
     ] = False
     prefix: Annotated[
-        str | None, option(READING, "One network of several: its tensors' names begin so, such as `actor.`.")
+        str | None, option(READING, "Read one network of several: how its tensors' names begin, such as `actor.`.")
     ] = None
     entry: Annotated[
-        str | None, option(READING, "One network of several: its entry in a PyTorch file, such as `actor`.")
+        str | None, option(READING, "Read one network of several: its entry in a PyTorch file, such as `actor`.")
     ] = None
     strict: Annotated[
         bool, option(READING, "Refuse a network that is only recognised by names and shapes.", "--strict")
@@ -233,7 +233,7 @@ class ReadingOptions:
         return sizes
 
     def stated(self) -> Stated:
-        """What is stated of every network.
+        """What is stated about every network.
 
         Raises:
             UsageError: an unknown activation, or frequencies that are no positive numbers.
@@ -250,7 +250,7 @@ class ReadingOptions:
         return Stated(self.activation, pool, frequencies, self.chain, self.prefix, self.entry, self.strict)
 
     def tracer(self, *, gauges: bool = False) -> NetworkTracer:
-        """Reads what is no chain."""
+        """Reads networks that are no chain."""
         from nfn_cli.architectures.traced import NetworkTracer
 
         return NetworkTracer(self.model, self.shape, gauges=gauges)

@@ -35,7 +35,7 @@ def write_rows(
         from nfn_cli.cli.tables.layout import print_blocks
         from nfn_cli.cli.widths import width_of
 
-        if rows:  # a header alone tells nobody anything
+        if rows:  # a header alone says nothing
             print_blocks([table(rows)], stream, width=None if whole else width_of(stream))
         return
     writer = text_format(chosen)

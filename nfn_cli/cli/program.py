@@ -10,8 +10,8 @@ import typer
 from typer.core import TyperGroup
 
 from nfn_cli.cli.command import write_help
-from nfn_cli.cli.failures import tell
-from nfn_cli.cli.help import Section, summary_and_rest
+from nfn_cli.cli.failures import print_note
+from nfn_cli.cli.help import summary_and_rest
 from nfn_cli.cli.streams import guarded
 from nfn_cli.errors import NfnError, UsageError
 
@@ -37,7 +37,7 @@ class Group(TyperGroup):
         for name, command in self.commands.items():
             heading = getattr(command, "rich_help_panel", None) or "Commands"
             by_heading.setdefault(str(heading), []).append((name, summary_and_rest(command.help or "")[0]))
-        write_help(self, ctx, formatter, [Section(heading, tuple(rows)) for heading, rows in by_heading.items()])
+        write_help(self, ctx, formatter, by_heading)
 
 
 class Program(Group):
@@ -89,16 +89,16 @@ class Program(Group):
             if trouble is None:
                 _leave_if_usage(error)
                 raise
-            tell(f"{trouble.cause}; {trouble.remedy}")
+            print_note(f"{trouble.cause}; {trouble.remedy}")
             raise SystemExit(trouble.exit_code) from None
         except KeyboardInterrupt:
-            tell("interrupted")
+            print_note("interrupted")
             raise SystemExit(INTERRUPTED) from None
 
 
 def _left(error: NfnError) -> SystemExit:
-    """Say what is wrong, in one line; how the program ends."""
-    tell(str(error))
+    """Print the error in one line; returns how the program ends."""
+    print_note(str(error))
     return SystemExit(error.exit_code)
 
 
@@ -111,23 +111,27 @@ def _device_trouble(error: BaseException) -> NfnError | None:
 
 
 def _leave_if_usage(error: Exception) -> None:
-    """A call that names no such option, choice or command is told in one line, too.
+    """A call with an unknown option, choice or command ends in one line, too.
 
     The errors are Click's, of which Typer has a copy of its own or not, so that they are known by what they can do.
 
     Raises:
         SystemExit: it is one.
     """
-    told = getattr(error, "format_message", None)
-    if told is None or getattr(error, "exit_code", None) != UsageError.exit_code or "NoArgs" in type(error).__name__:
+    format_message = getattr(error, "format_message", None)
+    if (
+        format_message is None
+        or getattr(error, "exit_code", None) != UsageError.exit_code
+        or "NoArgs" in type(error).__name__
+    ):
         return
-    message = _plain(" ".join(str(told()).split()).removesuffix("."))
+    message = _plain(" ".join(str(format_message()).split()).removesuffix("."))
     option = re.fullmatch(r"Invalid value for (.*?): (.*)", message)
     if option:
         message = f"{option[1].strip(_QUOTES)}: {option[2]}"
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "nfn"
-    tell(f"{message[:1].lower()}{message[1:]}; see {command} --help")
+    print_note(f"{message[:1].lower()}{message[1:]}; see {command} --help")
     raise SystemExit(UsageError.exit_code) from None
 
 

@@ -52,23 +52,23 @@ class SourceOptions:
             "PATH", "Checkpoints, folders of them, globs, addresses such as s3://bucket/zoo, or - for a list on stdin."
         ),
     ] = None
-    from_file: Annotated[Path | None, option(INPUT, "A list of paths, a line each or ended by NUL.")] = None
-    include: Annotated[list[str] | None, option(INPUT, "In folders, only what matches; repeat.", metavar="PATTERN")] = (
+    from_file: Annotated[Path | None, option(INPUT, "File with a list of paths, one a line or each ended by NUL.")] = (
         None
     )
-    exclude: Annotated[
-        list[str] | None, option(INPUT, "In folders, nothing that matches; repeat.", metavar="PATTERN")
+    include: Annotated[
+        list[str] | None, option(INPUT, "In folders, read only files that match; repeatable.", metavar="PATTERN")
     ] = None
-    limit: Annotated[int | None, option(INPUT, "The first so many networks.", min=1)] = None
+    exclude: Annotated[
+        list[str] | None, option(INPUT, "In folders, skip files that match; repeatable.", metavar="PATTERN")
+    ] = None
+    limit: Annotated[int | None, option(INPUT, "Read only the first N networks.", min=1)] = None
     head: Annotated[str | None, head_option(PREDICT, help="the shipped one that fits")] = None
     activation: ActivationOption = None
     device: DeviceOption = Device.auto
     dtype: Annotated[Dtype, option(SPEED, "Arithmetic of the head.")] = Dtype.float32
-    batch_size: Annotated[
-        str, option(SPEED, "Networks that go through the head at once, at most.", metavar="N|auto")
-    ] = "auto"
+    batch_size: Annotated[str, option(SPEED, "Largest number of networks in one batch.", metavar="N|auto")] = "auto"
     jobs: Annotated[
-        int | None, option(SPEED, "Processes; 0 works in this one. [default: by the number of files]", min=0)
+        int | None, option(SPEED, "Worker processes; 0: work in this one. [default: by the number of files]", min=0)
     ] = None
     engine: Annotated[Engine, option(SPEED, "ray spreads the work over a Ray cluster.")] = Engine.local
     quiet: QuietOption = False
@@ -80,7 +80,7 @@ class SourceOptions:
         return Inputs(self.paths or (), self.from_file, self.include or (), self.exclude or (), self.limit)
 
     def settings(self, *, ordered: bool = False, hashed: bool = False) -> EngineSettings:
-        """How the engine shall work.
+        """How the engine works.
 
         Raises:
             UsageError: no such device, activation, arithmetic or engine, or no number of networks.
@@ -104,9 +104,9 @@ class ScoringOptions(SourceOptions):
     """The same, and where the rows go."""
 
     format: Annotated[ScoreFormat | None, option(OUTPUT, FORMAT_HELP)] = None
-    output: Annotated[
-        Path | None, option(OUTPUT, "Write to this file instead of stdout, which is -.", "--output", "-o")
-    ] = None
+    output: Annotated[Path | None, option(OUTPUT, "File to write instead of stdout, which is -.", "--output", "-o")] = (
+        None
+    )
     overwrite: OverwriteOption = False
     resume: Annotated[
         bool,
@@ -122,7 +122,7 @@ class ScoringOptions(SourceOptions):
         option(
             OUTPUT,
             "Detect changed inputs by their contents, not by size and time; with --resume, rows without a hash are "
-            "made again.",
+            "computed again.",
             "--hash",
         ),
     ] = False

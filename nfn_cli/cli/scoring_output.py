@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nfn_cli.cli.options import require_free
+from nfn_cli.cli.options import Format, require_free
 from nfn_cli.cli.scoring_options import ScoringOptions
 from nfn_cli.errors import NfnError, UsageError
 from nfn_cli.phrases import lines_for_terminal
@@ -31,7 +31,7 @@ class Output:
     Attributes:
         done: names of rows that are there already.
         failed: how many of them are of files that failed.
-        hashed: whether they tell a hash of their files, and new ones therefore as well.
+        hashed: whether they hold a hash of their files, so that new rows must too.
     """
 
     done: frozenset[str] = frozenset()
@@ -133,38 +133,35 @@ class _Stdout(Output):
     remedy = "for a run that can be continued, write to a file (--output rows.csv)"
 
     def __init__(self, format: RowFormat, kind: type, table: Layout) -> None:
-        self._format, self._kind, self._table = format, kind, table
-        self._block = _TABLE_ROWS if format is RowFormat.table else 1
+        from nfn_cli.scoring.formats import text_format
+
+        self._kind, self._table = kind, table
+        self._writer = None if format is RowFormat.table else text_format(format)
         self._rows: list[Any] = []
-        self._first = True
-        self._empty = True
+        self._first = self._empty = True
 
     def write(self, rows: Sequence[Scored[Any]]) -> None:
         """See `Output`."""
         self._rows += [scored.row for scored in rows]
-        if len(self._rows) >= self._block:
+        if len(self._rows) >= (_TABLE_ROWS if self._writer is None else 1):
             self._print()
 
     def finish(self) -> None:
         """See `Output`."""
         if self._rows or self._first:
             self._print()
-        if self._format is not RowFormat.table:
-            from nfn_cli.scoring.formats import text_format
-
-            print_all(text_format(self._format).end(empty=self._empty))
+        if self._writer is not None:
+            print_all(self._writer.end(empty=self._empty))
 
     def _print(self) -> None:
-        if self._format is RowFormat.table:
+        if self._writer is None:
             from nfn_cli.cli.output import write_rows
 
-            write_rows(self._rows, self._kind, self._table, self._format, sys.stdout)
+            write_rows(self._rows, self._kind, self._table, Format.table, sys.stdout)
             print_all("")
         else:
-            from nfn_cli.scoring.formats import text_format
-
             columns = [field.name for field in fields(self._kind)]
-            print_all(text_format(self._format).text(self._rows, columns, first=self._first))
+            print_all(self._writer.text(self._rows, columns, first=self._first))
         self._empty = self._empty and not self._rows
         self._rows, self._first = [], False
 
@@ -273,7 +270,7 @@ class _Growing(_File):
     def remedy(self) -> str:
         """See `Output`."""
         if self._replaces and self._sink is None:
-            return f"{self._path} is as it was"
+            return f"{self._path} is unchanged"
         with_it = "--resume in place of --overwrite" if self._replaces else "--resume"
         return f"the same command with {with_it} goes on from here ({self._path})"
 
@@ -311,7 +308,7 @@ class _Growing(_File):
 
 
 def unchanged() -> Callable[[str, Any], bool | None]:
-    """Whether a row's input is as it was; None where it is gone."""
+    """Whether a row's input is unchanged; None where it is gone."""
     from nfn_cli.checkpoints import is_address
     from nfn_cli.scoring.reading import stamp_of
 

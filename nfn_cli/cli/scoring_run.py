@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
-from nfn_cli.cli.failures import tell
+from nfn_cli.cli.failures import print_note
 from nfn_cli.cli.interrupts import Stop
 from nfn_cli.cli.program import INTERRUPTED
-from nfn_cli.cli.progress.scoring_progress import Progress
+from nfn_cli.cli.progress.scoring_progress import ScoringProgress
 from nfn_cli.cli.scoring_options import ScoringOptions, SourceOptions
 from nfn_cli.cli.scoring_output import Output, output_of
 
@@ -23,33 +23,6 @@ if TYPE_CHECKING:
     from nfn_cli.scoring import EngineSettings, Scored
 
 _COUNTED = 200_000
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a run ended.
-
-    Attributes:
-        skipped: inputs that were skipped.
-        notes: what was assumed.
-        summary: what was done.
-    """
-
-    progress: Progress
-    skipped: int
-    notes: list[str]
-
-    def tell(self, *, quiet: bool, failed_before: int = 0) -> None:
-        """Say on stderr what failed, was assumed and done."""
-        summary = [] if quiet else self.progress.summary(self.skipped, failed_before)
-        for line in (*self.progress.failures(), *self.notes, *summary):
-            tell(line)
-
-    def exit_code(self, failed_before: int = 0) -> int:
-        """0 all done, 1 some failed, 3 all did."""
-        if not self.progress.failed + failed_before:
-            return 0
-        return 1 if self.progress.scored or self.skipped > failed_before else 3
 
 
 class Beside(Protocol):
@@ -74,15 +47,15 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringOptions, besi
     output = output_of(call, kind, table)
     with output.held():
         ended, stopped = _run(task, call, output, beside)
-        ended.tell(quiet=call.quiet, failed_before=output.failed)
+        ended.report(failed_before=output.failed)
         if stopped:
-            tell(f"interrupted; {output.remedy}")
+            print_note(f"interrupted; {output.remedy}")
             raise typer.Exit(INTERRUPTED)
         if code := ended.exit_code(output.failed):
             raise typer.Exit(code)
 
 
-def _run(task: Any, call: ScoringOptions, output: Output, beside: Beside | None) -> tuple[Ended, bool]:
+def _run(task: Any, call: ScoringOptions, output: Output, beside: Beside | None) -> tuple[ScoringProgress, bool]:
     """Score everything; how it ended, and whether the user has asked to stop."""
     from nfn_cli.scoring.made_with import made_with
 
@@ -106,7 +79,7 @@ def _run(task: Any, call: ScoringOptions, output: Output, beside: Beside | None)
             if beside is not None:
                 beside.show()
     except KeyboardInterrupt:
-        tell(f"interrupted; {output.remedy}")
+        print_note(f"interrupted; {output.remedy}")
         raise typer.Exit(INTERRUPTED) from None
     return ended, stop.asked()
 
@@ -145,7 +118,7 @@ def put_through(
     named: Listed,
     take: Callable[[Sequence[Scored[Any]]], None],
     stop: Stop,
-) -> Ended:
+) -> ScoringProgress:
     """Put files through an engine.
 
     Args:
@@ -162,14 +135,16 @@ def put_through(
         engine=call.engine.value,
         device=call.device.value,
     )
-    progress = Progress(named.known, quiet=call.quiet)
+    progress = ScoringProgress(named.known, quiet=call.quiet)
     try:
         with closing(parts):
             for rows in parts:
                 with progress.aside():
                     take(rows)
                 progress.advance(rows, tally.skipped)
+        progress.advance((), tally.skipped)  # those that were skipped after the last row
     finally:
         progress.close()
     sys.stdout.flush()
-    return Ended(progress, tally.skipped, assumption_notes(tally))
+    progress.notes = assumption_notes(tally)
+    return progress

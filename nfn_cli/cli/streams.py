@@ -1,4 +1,4 @@
-"""The standard streams, whatever they are: closed, full, or a pipe that nobody reads."""
+"""The standard streams, whatever they are: closed, full, or a pipe whose reader has gone."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LOST = 3  # exit code: nothing could be done
 
 
 class LostStdout(SystemExit):
-    """What should go to stdout goes nowhere; nobody but the end of the program catches it.
+    """Stdout cannot be written; caught at the end of the program alone.
 
     Attributes:
-        told: what to say; nothing where the reader has gone, as `head` does.
+        message: the line for stderr; None where the reader has closed the pipe, as `head` does.
     """
 
     def __init__(self, error: OSError) -> None:
@@ -26,7 +26,7 @@ class LostStdout(SystemExit):
         closed = error.errno == errno.EBADF
         super().__init__(0 if gone else _LOST)
         cause, remedy = ("it is closed", "lead it to a file or a pipe") if closed else (error.strerror, "make room")
-        self.told = None if gone else f"stdout: cannot be written ({cause}); {remedy}"
+        self.message = None if gone else f"stdout: cannot be written ({cause}); {remedy}"
 
 
 class _Guarded(io.RawIOBase):
@@ -34,11 +34,11 @@ class _Guarded(io.RawIOBase):
 
     Args:
         raw: what they go to.
-        told: whether the first failure raises `LostStdout`.
+        raises: whether the first failure raises `LostStdout`.
     """
 
-    def __init__(self, raw: Any, *, told: bool) -> None:
-        self._raw, self._told, self._lost = raw, told, False
+    def __init__(self, raw: Any, *, raises: bool) -> None:
+        self._raw, self._raises, self._lost = raw, raises, False
 
     def write(self, data: Any) -> int:
         """Write all of it; see `io.RawIOBase`."""
@@ -50,7 +50,7 @@ class _Guarded(io.RawIOBase):
                     select.select([], [self._raw], [])
             except OSError as error:
                 self._lost = True
-                if self._told:
+                if self._raises:
                     raise LostStdout(error) from None
                 break
             rest = rest[written or 0 :]
@@ -75,42 +75,42 @@ def guarded() -> Iterator[None]:
 
     If stdout cannot be written, the program ends in one line on stderr and with exit code 3, or, where its reader has
     gone, in silence and with 0. What stderr cannot take is lost. A stream that the caller has closed is there all the
-    same, so that no file is opened in its place. Names that are no text, and letters that a terminal does not know, are
-    written as escapes.
+    same, so that no file is opened in its place. Names that are not text, and characters that a terminal cannot show,
+    are written as escapes.
     """
     before = sys.stdin, sys.stdout, sys.stderr
     try:
         if sys.stdin is None:
             sys.stdin = open(_occupied(0), closefd=False)  # noqa: SIM115
-        sys.stdout = _guard(sys.stdout, 1, told=True)
-        sys.stderr = _guard(sys.stderr, 2, told=False)
+        sys.stdout = _guard(sys.stdout, 1, raises=True)
+        sys.stderr = _guard(sys.stderr, 2, raises=False)
         try:
             yield
         finally:
             sys.stdout.flush()
     except LostStdout as lost:
-        if lost.told is not None:
-            print(f"nfn: {lost.told}", file=sys.stderr)
+        if lost.message is not None:
+            print(f"nfn: {lost.message}", file=sys.stderr)
         raise SystemExit(lost.code) from None
     finally:
         sys.stderr.flush()
         sys.stdin, sys.stdout, sys.stderr = before
 
 
-def _guard(stream: TextIO | None, descriptor: int, *, told: bool) -> TextIO:
+def _guard(stream: TextIO | None, descriptor: int, *, raises: bool) -> TextIO:
     """A stream's guarded form; one that is no file, as a test's, stays what it is."""
     raw: Any
     if stream is None:
         raw = io.FileIO(_occupied(descriptor), "w", closefd=False)
-        return _text(io.BufferedWriter(_Guarded(raw, told=told)), "utf-8")
+        return _text(io.BufferedWriter(_Guarded(raw, raises=raises)), "utf-8")
     if type(stream) is not io.TextIOWrapper:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
         return stream
     raw = getattr(stream.buffer, "raw", None)
     if raw is None:  # unbuffered, it is the raw one itself
-        return _text(_Guarded(stream.buffer, told=told), stream.encoding, at_once=True)
-    return _text(io.BufferedWriter(_Guarded(raw, told=told)), stream.encoding, lines=stream.line_buffering)
+        return _text(_Guarded(stream.buffer, raises=raises), stream.encoding, at_once=True)
+    return _text(io.BufferedWriter(_Guarded(raw, raises=raises)), stream.encoding, lines=stream.line_buffering)
 
 
 def _text(buffer: Any, encoding: str, *, lines: bool = False, at_once: bool = False) -> TextIO:
@@ -118,7 +118,7 @@ def _text(buffer: Any, encoding: str, *, lines: bool = False, at_once: bool = Fa
 
 
 def _occupied(descriptor: int) -> int:
-    """The number of a stream that is closed, with something behind it that gives nothing and takes nothing."""
+    """The number of a stream that is closed, opened on the null device."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     if nothing != descriptor:
         os.dup2(nothing, descriptor)

@@ -29,7 +29,7 @@ def terminal_width(stream: TextIO) -> int:
 
 
 def wrapped(text: str, width: int | None, *, indent: str = "", cut: bool = True) -> list[str]:
-    """Lines of words, none wider than so many cells.
+    """Lines of words, none wider than `width` cells.
 
     Args:
         indent: before each line but the first.
@@ -59,7 +59,7 @@ def cells(text: str) -> int:
 
 
 def start_of(text: str, width: int) -> str:
-    """As much of a text as so many cells hold, from its start."""
+    """As much of the start of a text as `width` cells hold."""
     used = 0
     for place, letter in enumerate(text):
         used += cells(letter)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from nfn_cli.cli.failures import tell
+from nfn_cli.cli.failures import print_note
 from nfn_cli.cli.options import INPUT, OUTPUT, SPEED, Device, DeviceOption, QuietOption, ZooOutputOption
 from nfn_cli.cli.progress.zoo_progress import zoo_progress
 from nfn_cli.cli.takes import option
@@ -27,7 +27,7 @@ class ZooOptions:
     output: ZooOutputOption
     packed: Annotated[bool, option(OUTPUT, "Many networks a file, along a population axis.", "--packed")] = False
     device: DeviceOption = Device.auto
-    workers: Annotated[int | None, option(SPEED, "Processes on a CPU. [default: one a core]", min=1)] = None
+    workers: Annotated[int | None, option(SPEED, "Worker processes on a CPU. [default: one a core]", min=1)] = None
     group_size: Annotated[
         int | None, option(SPEED, "Networks trained side by side. [default: what suits the device]", min=1)
     ] = None
@@ -35,7 +35,7 @@ class ZooOptions:
 
     @property
     def processes(self) -> int:
-        """As many as were asked for, or as there are cores."""
+        """The number asked for, or one a core."""
         return self.workers or os.cpu_count() or 1
 
 
@@ -65,4 +65,4 @@ def make_zoo(
             on_runs=progress.things,
         )
     if not options.quiet:
-        tell(f"{options.output}: {summary(report, time.monotonic() - started)}")
+        print_note(f"{options.output}: {summary(report, time.monotonic() - started)}")

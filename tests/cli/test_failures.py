@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nfn_cli.cli.failures import FailuresAsTheyCome, cause_of, failure_lines, tell
+from nfn_cli.cli.failures import FailuresAsTheyCome, cause_of, failure_lines, print_note
 from nfn_cli.cli.rewriting import reading_lines
 from nfn_cli.phrases import assumption
 
@@ -119,7 +119,7 @@ def test_an_assumption_has_the_same_words_everywhere() -> None:
 
 
 def test_a_line_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    tell("a\x1b[2J\n\u202eb.pt: bad")
+    print_note("a\x1b[2J\n\u202eb.pt: bad")
     assert capsys.readouterr().err == "nfn: a\\x1b[2J\\n\\u202eb.pt: bad\n"
 
 
@@ -138,7 +138,7 @@ LONG = "runs/a model.pt: its tensors form no network of any known family; give i
 def test_a_terminal_gets_long_lines_broken_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "50")
     monkeypatch.setattr(sys, "stderr", Terminal())
-    tell(LONG)
+    print_note(LONG)
     lines = sys.stderr.getvalue().splitlines()  # type: ignore[attr-defined]
     assert len(lines) > 2 and max(map(len, lines)) <= 50
     assert [line[:2] for line in lines] == ["nf", *["  "] * (len(lines) - 1)]
@@ -148,12 +148,12 @@ def test_a_terminal_gets_long_lines_broken_between_words(monkeypatch: pytest.Mon
 def test_a_path_that_is_longer_than_the_terminal_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setattr(sys, "stderr", Terminal())
-    tell(f"cannot be read: {'x' * 60}")
+    print_note(f"cannot be read: {'x' * 60}")
     assert sys.stderr.getvalue() == f"nfn: cannot be read:\n  {'x' * 60}\n"  # type: ignore[attr-defined]
 
 
 def test_a_pipe_gets_long_lines_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "50")
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    tell(LONG)
+    print_note(LONG)
     assert sys.stderr.getvalue() == f"nfn: {LONG}\n"

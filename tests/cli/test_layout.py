@@ -23,8 +23,8 @@ from nfn_cli.cli.tables.layout import (
     Column,
     Kind,
     Table,
+    distinct_cuts,
     print_blocks,
-    told_apart,
 )
 from nfn_cli.cli.tables.predictions_table import predictions_table
 from nfn_cli.cli.tables.ranking_table import ranking_table
@@ -223,7 +223,7 @@ def test_names_that_no_cut_tells_apart_stand_whole() -> None:
         "".join(part + letter for part, letter in zip(far, letters, strict=True))
         for letters in ("aaae", "abae", "babe")
     ]
-    assert told_apart(names, 40) is None
+    assert distinct_cuts(names, 40) is None
     rows = [Cell(name) for name in names]
     table = Table([Column("checkpoint", Kind.name), Column("accuracy", right=True)], [[row, "12.3%"] for row in rows])
     lines = printed(table, 60)
@@ -241,7 +241,7 @@ def test_names_that_no_cut_tells_apart_stand_whole() -> None:
     ],
 )
 def test_names_are_cut_where_they_are_alike(names: list[str], shown: list[str]) -> None:
-    cut = told_apart(names, 14)
+    cut = distinct_cuts(names, 14)
     assert cut is not None and all(part in own and cells(own) <= 14 for part, own in zip(shown, cut, strict=True))
     assert len(set(cut)) == len(set(names))
 

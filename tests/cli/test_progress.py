@@ -19,7 +19,7 @@ from nfn_cli.cli.app import make_app
 from nfn_cli.cli.progress import bars
 from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.progress.fit_progress import FitProgress
-from nfn_cli.cli.progress.scoring_progress import Progress as ScoringProgress
+from nfn_cli.cli.progress.scoring_progress import ScoringProgress
 from nfn_cli.cli.progress.zoo_progress import ZooProgress
 from nfn_cli.learning import FitPlan
 
@@ -108,7 +108,7 @@ def test_quiet_work_shows_nothing_but_what_is_told(monkeypatch: pytest.MonkeyPat
     with Progress(quiet=True) as progress:
         for _ in progress.each("writing", range(10)):
             time.sleep(0.01)
-        progress.tell("nfn: a.pt: is empty")
+        progress.print_line("a.pt: is empty")
     assert stream.getvalue() == "nfn: a.pt: is empty\n"
 
 
@@ -117,7 +117,7 @@ def test_a_line_is_told_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = _stream(monkeypatch, terminal=True)
     with Progress(stage="reading") as progress:
         terminal.wait_for("reading [")
-        progress.tell("nfn: a.pt: is empty")
+        progress.print_line("a.pt: is empty")
     assert terminal.left() == "nfn: a.pt: is empty\n"
 
 
@@ -224,7 +224,7 @@ def inr(tmp_path: Path) -> Path:
     return path
 
 
-ANEW = "nothing is kept, the same command begins anew"
+ANEW = "nothing is kept, the same command starts over"
 WORK: dict[str, tuple[list[object], str, str]] = {
     "train": (["IN", "--out", "OUT"], "nfn_cli.learning.train_head", f"OUT: interrupted; {ANEW}"),
     "train-inr": (["IN", "--out", "OUT"], "nfn_cli.learning.train_head", f"OUT: interrupted; {ANEW}"),

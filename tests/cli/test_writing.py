@@ -257,7 +257,7 @@ def test_an_interrupt_says_how_many_are_done_and_skip_existing_goes_on(
     """The first Ctrl-C lets the file that is under way be finished, the second does not."""
     for seed, name in enumerate("abcd"):
         save(tmp_path / "in" / f"{name}.safetensors", seed)
-    monkeypatch.setattr(interrupts, "_TOLD", b"")
+    monkeypatch.setattr(interrupts, "_MESSAGE", b"")
     with monkeypatch.context() as patch:
         Pressed(patch, at=2, times=times)
         finished = nfn(*command, tmp_path / "in", "-o", tmp_path / "out", "--format", "json")

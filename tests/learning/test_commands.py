@@ -190,7 +190,7 @@ def test_an_interrupted_fit_writes_no_head(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nfn_cli.learning.train.fit_stages", interrupted)
-    line = f"nfn: {tmp_path / 'head'}: interrupted; nothing is kept, the same command begins anew\n"
+    line = f"nfn: {tmp_path / 'head'}: interrupted; nothing is kept, the same command starts over\n"
     assert nfn("train", data, "--out", tmp_path / "head") == (130, "", line)
     assert not (tmp_path / "head").exists()
 

@@ -23,9 +23,9 @@ _ELEMENT = "Group element"
 def apply(
     options: RewriteOptions,
     reading: ReadingOptions,
-    seed: Annotated[int | None, option(_ELEMENT, "Act with a random element.")] = None,
-    element: Annotated[Path | None, option(_ELEMENT, "Act with a saved element.")] = None,
-    inverse: Annotated[bool, option(_ELEMENT, "Act with the inverse of that element.", "--inverse")] = False,
+    seed: Annotated[int | None, option(_ELEMENT, "Apply a random element, drawn by this seed.")] = None,
+    element: Annotated[Path | None, option(_ELEMENT, "Apply a saved element.")] = None,
+    inverse: Annotated[bool, option(_ELEMENT, "Apply the inverse of that element.", "--inverse")] = False,
     scale_range: Annotated[
         tuple[float, float], option(_ELEMENT, "Scales of a random element, log-uniform.", metavar="LOW HIGH")
     ] = (0.1, 10.0),
@@ -33,14 +33,13 @@ def apply(
     sign: Annotated[bool, option(_ELEMENT, "Random signs, and phases of sines.", "--sign/--no-sign")] = True,
     permute: Annotated[bool, option(_ELEMENT, "Random order of neurons.", "--permute/--no-permute")] = True,
     pow2: Annotated[
-        bool, option(_ELEMENT, "Scales are powers of two, which round no weight; phases stay.", "--pow2")
+        bool, option(_ELEMENT, "Powers of two as scales, which round no weight; phases stay.", "--pow2")
     ] = False,
     count: Annotated[
         int | None,
         option(
             OUTPUT,
-            "So many copies of each file, into the folder PATH: NAME-0000 by --seed, NAME-0001 by --seed + 1 and so"
-            " on.",
+            "Write N copies of each file into the folder PATH: NAME-0000 by --seed, NAME-0001 by --seed + 1, ...",
             min=1,
         ),
     ] = None,
@@ -52,7 +51,7 @@ def apply(
         ),
     ] = None,
 ) -> None:
-    """Act on networks: other weights, the same function.
+    """Transform networks: other weights, the same function.
 
     A group element moves a network along its orbit. It is drawn by --seed or read by --element, one for all files; with
     --count every copy has its own. A new file has the layout, names and dtype of the old one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, TextIO
 
-from nfn_cli.cli.failures import tell
+from nfn_cli.cli.failures import print_note
 from nfn_cli.cli.head_work import MeasureOptions, measure_head
 from nfn_cli.cli.named_folders import named_folders
 from nfn_cli.cli.options import INPUT, MEASURE, HeadOutputOption, OverwriteHeadOption, PredictHead, refuse_existing
@@ -21,20 +21,22 @@ def calibrate(
     head: PredictHead,
     population: Annotated[
         list[str],
-        option(INPUT, "A folder of labelled networks that the head was not fitted to; repeat.", metavar="NAME=DIR"),
+        option(INPUT, "A folder of labelled networks that the head was not fitted to; repeatable.", metavar="NAME=DIR"),
     ],
     output: HeadOutputOption,
     options: MeasureOptions,
     target: Annotated[str, option(INPUT, "Column with the true accuracy.")] = "test_accuracy",
     run_column: Annotated[str, option(INPUT, "Column with the training run.")] = "run",
-    seed: Annotated[int, option(MEASURE, "Deals runs into the ten folds that measure.", min=0)] = 0,
+    seed: Annotated[
+        int, option(MEASURE, "Decides how runs are split into the ten folds that measure coverage.", min=0)
+    ] = 0,
     overwrite: OverwriteHeadOption = False,
 ) -> None:
-    """Set a head's interval anew, by networks of your own.
+    """Recalibrate a head's interval on networks of your own.
 
-    The interval is set by one or several populations, and measured on each. Predictions and flags stay as they are.
-    Coverage is measured on runs that the interval was not set by, and on each population with an interval set by the
-    others alone: what to expect of networks from elsewhere.
+    The interval is fitted to one or several populations, and measured on each. Predictions and flags do not change.
+    Coverage is measured on runs that the interval was not fitted to, and on each population with an interval fitted to
+    the others alone: what to expect of networks from elsewhere.
 
     Examples:
         nfn calibrate small-cnn-relu --population mine=runs -o my-head
@@ -54,7 +56,7 @@ def calibrate(
     with claimed(output):
         measure_head(options, measure, _print)
     if not options.quiet:
-        tell(f"head written to {output}")
+        print_note(f"head written to {output}")
 
 
 def _print(report: IntervalReport, stream: TextIO) -> None:
@@ -62,16 +64,16 @@ def _print(report: IntervalReport, stream: TextIO) -> None:
 
     coverage, width = [], []
     for own in report.populations:
-        told = (own.before, own.taken_in, own.left_out)
-        coverage.append([own.name, *(str(covered.coverage) if covered else "" for covered in told)])
-        width.append([own.name, *(f"{covered.width:.4f}" if covered else "" for covered in told)])
+        measured = (own.before, own.taken_in, own.left_out)
+        coverage.append([own.name, *(str(covered.coverage) if covered else "" for covered in measured)])
+        width.append([own.name, *(f"{covered.width:.4f}" if covered else "" for covered in measured)])
     columns = ("before", "taken in", "left out")
-    places = ", ".join(f"{radius:.4f} at {at:.1%}" for at, radius in zip(report.knots, report.radii, strict=True))
+    radii = ", ".join(f"{radius:.4f} at {at:.1%}" for at, radius in zip(report.knots, report.radii, strict=True))
     if len(set(report.radii)) == 1:  # of few networks
-        places = f"{report.radii[0]:.4f}"
+        radii = f"{report.radii[0]:.4f}"
     print_lines(
         stream,
         figures_table("coverage on", columns, coverage),
         figures_table("mean width on", columns, width),
-        f"{100 * report.level:.0f} % interval: ± {places}",
+        f"{100 * report.level:.0f} % interval: ± {radii}",
     )

@@ -41,7 +41,7 @@ def canonicalize(
     """Bring networks to the normal form of their orbit.
 
     It computes the same function, and is the same for the whole orbit: scales, signs and order of hidden neurons are
-    settled layer by layer. The new file has the layout, names and dtype of the old one; through a BatchNorm the group
+    fixed layer by layer. The new file has the layout, names and dtype of the old one; through a BatchNorm the group
     acts on its weight and bias. Of a network that is no chain the smallest gap between neighbours in the order is
     shown: where rounding is as large, the form is not unique.
 

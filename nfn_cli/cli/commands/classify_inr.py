@@ -20,10 +20,12 @@ class ClassifyOptions(ScoringOptions):
     """What is shown of each network, and where."""
 
     head: Annotated[str | None, head_option(CLASSIFY, help="the shipped one that fits")] = None
-    top: Annotated[int, option(OUTPUT, "Give the probabilities of so many classes.", min=1)] = 3
+    top: Annotated[int, option(OUTPUT, "Give the probabilities of the N most probable classes.", min=1)] = 3
     render: Annotated[
         bool,
-        option(_PICTURES, "Draw the pictures in the terminal as well; on stderr, where rows are no table.", "--render"),
+        option(
+            _PICTURES, "Draw the pictures in the terminal as well; on stderr if the rows are not a table.", "--render"
+        ),
     ] = False
     sheet: Annotated[Path | None, option(_PICTURES, "Draw the pictures on a contact sheet.", metavar="FILE.png")] = None
     labels: Annotated[
@@ -38,8 +40,8 @@ class ClassifyOptions(ScoringOptions):
 def classify_inr(options: ClassifyOptions) -> None:
     """Classify the pictures in INRs from their weights alone.
 
-    One row an INR: the most probable class, its probability, the entropy of all classes' probabilities (0 bit: the head
-    is sure), and the probabilities of the --top classes.
+    One row per INR: the most probable class, its probability, the entropy of all classes' probabilities (0 bit: the
+    head is sure), and the probabilities of the --top classes.
 
     Examples:
         nfn classify-inr inrs/ --output classes.csv

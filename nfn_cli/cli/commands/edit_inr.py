@@ -23,7 +23,7 @@ class EditedRow:
 
     Attributes:
         change: of the weights, ‖new − old‖ / ‖old‖.
-        assumed: what nothing tells of the network.
+        assumed: what was assumed of the network, since nothing says it.
     """
 
     path: str
@@ -39,7 +39,7 @@ def edit_inr(
     options: RewriteOptions,
     edit: Annotated[Edit | None, option(HEAD, "What to do to the picture. [default: what --head does]")] = None,
     head: Annotated[str | None, head_option(EDIT, help="the shipped head for the edit that reads the network")] = None,
-    gamma: Annotated[float, option(HEAD, "How much of the edit.")] = 1.0,
+    gamma: Annotated[float, option(HEAD, "Strength of the edit; 1 is the whole of it.")] = 1.0,
     activation: ActivationOption = None,
     device: DeviceOption = Device.auto,
 ) -> None:

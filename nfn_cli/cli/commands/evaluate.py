@@ -13,7 +13,7 @@ from nfn_cli.shipped import PREDICT
 
 
 class Split(str, Enum):
-    """Which networks count."""
+    """Which networks are measured on."""
 
     test = "test"
     all = "all"

@@ -14,7 +14,7 @@ from nfn_cli.shipped import CLASSIFY, EDIT
 
 
 class InrSplit(str, Enum):
-    """Which networks count."""
+    """Which networks are measured on."""
 
     test = "test"
     train = "train"
@@ -27,10 +27,10 @@ def evaluate_inr(
     data: Inrs,
     options: MeasureOptions,
     labels: ClassLabels = None,
-    split: Annotated[InrSplit, option(INPUT, "Networks that count, by the column split.")] = InrSplit.test,
+    split: Annotated[InrSplit, option(INPUT, "Which networks to measure on, by the column split.")] = InrSplit.test,
     limit: Annotated[
         int | None,
-        option(INPUT, "Measure on this many networks, the first ones. [default: all]", min=1),
+        option(INPUT, "Measure on the first N networks. [default: all]", min=1),
         Hidden("--count"),
     ] = None,
     seed: Annotated[int, option(MEASURE, "Decides the random group elements.", min=0, max=LargestSeed)] = 0,
@@ -39,7 +39,8 @@ def evaluate_inr(
     """Measure a head that classifies or edits INRs.
 
     One that classifies, on networks as they are and transformed by random permutations, signs and phases. One that
-    edits, by the mean squared error of what its networks show, and by how far editing and acting are from commuting.
+    edits, by the mean squared error of what its networks show, and by how far editing and transforming are from
+    commuting.
 
     Examples:
         nfn evaluate-inr inr-mnist inrs

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @takes
-def inspect_checkpoints(
+def inspect(
     paths: Checkpoints,
     reading: ReadingOptions,
     prove: Annotated[
@@ -36,14 +36,14 @@ def inspect_checkpoints(
         bool,
         option(
             OUTPUT,
-            "Show every tensor too: shape, dtype, zeros, norm, NaN and Inf. In a pipe, one line a tensor instead of one"
-            " a layer; in JSON, under `tensors`.",
+            "Show every tensor as well: shape, dtype, zeros, norm, NaN and Inf. In a pipe, one line a tensor instead of"
+            " one a layer; in JSON, under `tensors`.",
             "--tensors",
         ),
     ] = False,
     plot: PlotOption = None,
     format: FormatOption = None,
-    overwrite: Annotated[bool, option(OUTPUT, "Replace the picture that is there.", "--overwrite")] = False,
+    overwrite: Annotated[bool, option(OUTPUT, "Replace an existing picture.", "--overwrite")] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Show layers, symmetries, and which heads read a network.
@@ -51,10 +51,10 @@ def inspect_checkpoints(
     For each checkpoint: layers, activation, the group that acts on each layer's neurons, the dimension of its orbit,
     how far its scales are from balance, dead and duplicate neurons. In a pipe, one line a layer.
 
-    Of a residual network, a transformer or your own module (--model), the group as a tree: which neurons move together,
-    heads in heads, repeated layers once. In a pipe, one line a part. --prove runs it.
+    For a residual network, a transformer or your own module (--model), the group as a tree: which neurons are permuted
+    together, group inside group, repeated layers once. In a pipe, one line a group. --prove tests it.
 
-    Where a file opens and no network is read of it, the table and JSON show its tensors, and why.
+    If a file opens but no network can be read from it, the table and JSON show its tensors, and why.
 
     Examples:
         nfn inspect model.safetensors

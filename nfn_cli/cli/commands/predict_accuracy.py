@@ -10,8 +10,9 @@ from nfn_cli.cli.takes import takes
 def predict_accuracy(options: ScoringOptions) -> None:
     """Predict networks' test accuracy from their weights alone.
 
-    Reads safetensors and PyTorch checkpoints; nothing in a file is ever executed. One row a network: predicted test
-    accuracy, a 90 % interval, the head that said so, and whether the network looks like those the head was trained on.
+    Reads safetensors and PyTorch checkpoints; nothing in a file is ever executed. One row per network: predicted test
+    accuracy, a 90 % interval, the head that predicted it, and whether the network looks like those that the head was
+    trained on.
 
     Examples:
         nfn predict-accuracy runs/ --output scores.csv

@@ -32,7 +32,7 @@ else:
 @takes
 def rank(
     options: SourceOptions,
-    top: Annotated[int | None, option(OUTPUT, "The best so many.", min=1)] = None,
+    top: Annotated[int | None, option(OUTPUT, "Show only the best N.", min=1)] = None,
     in_distribution: Annotated[
         bool,
         option(OUTPUT, "Leave out networks unlike those the head was trained on.", "--in-distribution"),
@@ -64,11 +64,11 @@ def rank(
     def take(rows: Sequence[Scored[Any]]) -> None:
         ranking.add(scored.row for scored in rows)
 
-    stop = Stop()  # nobody asks it: the best of a part would not be the best, so Ctrl-C ends at once
+    stop = Stop()  # never asked: the best of a part would not be the best, so Ctrl-C ends at once
     with interrupt_message(lambda: "nothing was ranked"):
         ended = put_through(AccuracyTask(), options, options.settings(), listed(options, stop), take, stop)
     _write(ranking.rows(), format)
-    ended.tell(quiet=options.quiet)
+    ended.report()
     if code := ended.exit_code():
         raise typer.Exit(code)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nfn_cli.cli.failures import failure_lines, tell
+from nfn_cli.cli.failures import failure_lines, print_note
 from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.options import INPUT, OUTPUT, ActivationOption, OverwriteOption, QuietOption, require_free, require_png
 from nfn_cli.cli.progress.bars import Progress
@@ -33,8 +33,7 @@ _LARGEST_SIDE = 999_999  # `require_size` says what fits
 _MOST_NETWORKS = 10_000
 _MOST_IN_TERMINAL = 64
 _LIMIT_HELP = (
-    "Draw so many networks, the first ones. "
-    f"[default: {_MOST_NETWORKS:,} on a sheet, {_MOST_IN_TERMINAL} in the terminal]"
+    f"Draw only the first N networks. [default: {_MOST_NETWORKS:,} on a sheet, {_MOST_IN_TERMINAL} in the terminal]"
 )
 
 
@@ -47,14 +46,14 @@ def render(
         Hidden("--out"),
     ] = None,
     size: Annotated[
-        str, option(_PICTURE, "Height and width at which the networks are asked.", metavar="HxW"), TwoNumbers()
+        str, option(_PICTURE, "Height and width of each picture, in pixels.", metavar="HxW"), TwoNumbers()
     ] = "28x28",
-    scale: Annotated[int, option(_PICTURE, "Enlarge every pixel of a PNG so many times.", min=1, max=64)] = 1,
+    scale: Annotated[int, option(_PICTURE, "Factor by which each pixel of a PNG is enlarged.", min=1, max=64)] = 1,
     columns: Annotated[int | None, option(_PICTURE, "Pictures in a row. [default: about square]", min=1)] = None,
     captions: Annotated[bool, option(_PICTURE, "File names below the pictures.", "--captions/--no-captions")] = False,
     value_range: Annotated[
         tuple[float, float] | None,
-        option(INPUT, "What is black and what is white, over what the files say.", metavar="LOW HIGH"),
+        option(INPUT, "Outputs that are black and white; overrides what the files say.", metavar="LOW HIGH"),
     ] = None,
     limit: Annotated[int | None, option(INPUT, _LIMIT_HELP, min=1)] = None,
     activation: ActivationOption = None,
@@ -98,16 +97,16 @@ def render(
         files = progress.each("reading", find_checkpoints(paths))
         pictures = gathered(drawn(files, settings, on_error=on_error, on_assumed=on_assumed))
     for line in failure_lines(failed):
-        tell(line)
+        print_note(line)
     if not pictures:
         raise typer.Exit(CheckpointError.exit_code)
     if len(pictures) > most:
         pictures = pictures[:most]
         if limit is None:
-            tell(f"the first {most:,} networks are drawn; see --limit")
+            print_note(f"the first {most:,} networks are drawn; see --limit")
     for what, count in assumed.items():
-        told, place = _ASSUMED[what]
-        tell(assumption(told, count, remedy=f"see {place}"))
+        assumption_made, remedy = _ASSUMED[what]
+        print_note(assumption(assumption_made, count, remedy=f"see {remedy}"))
     if output is None:
         print_pictures([own.pixels for own in pictures], [_caption(own) for own in pictures], sys.stdout)
     else:
@@ -130,7 +129,7 @@ def _write(
 
 
 def _caption(picture: Drawn) -> str:
-    """The file's name without its suffix, and the place in a packed one."""
+    """The file's name without its suffix, with its number in a packed one."""
     file, mark, place = picture.path.rpartition("#")
     if mark and place.isdigit():
         return f"{Path(file).stem}#{place}"

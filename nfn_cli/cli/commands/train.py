@@ -47,7 +47,7 @@ def train(
         ),
     ] = None,
     patience: Annotated[
-        int | None, option(FIT, "Stop a member after so many epochs without a better validation loss.", min=1)
+        int | None, option(FIT, "Stop a member after N epochs without a better validation loss.", min=1)
     ] = None,
     validation: Annotated[
         float | None,

@@ -17,7 +17,7 @@ _KIND = EditKind("function-editor")
 @takes
 def train_editor(
     data: Inrs,
-    edit: Annotated[Edit, option(FIT, "What the head shall do to the picture.")],
+    edit: Annotated[Edit, option(FIT, "What the head does to the picture.")],
     options: FitOptions,
     labels: Annotated[
         Path | None, option(INPUT, "CSV with columns file and split. [default: labels.csv in the folder]")
@@ -28,11 +28,9 @@ def train_editor(
     ] = "28x28",
     epochs: Annotated[int, option(FIT, "Passes over the training networks.", min=1)] = 20,
     tuning: Annotated[
-        int, option(FIT, "Steps on the numbers of the solver, afterwards (function-editor).", min=0)
+        int, option(FIT, "Steps that train the parameters of the solver afterwards (function-editor).", min=0)
     ] = 60,
-    limit: Annotated[
-        int, option(INPUT, "Fit to this many networks, the first ones.", min=1), Hidden("--count")
-    ] = 4_000,
+    limit: Annotated[int, option(INPUT, "Fit to the first N networks.", min=1), Hidden("--count")] = 4_000,
     test_count: Annotated[int, option(MEASURE, "Measure on this many test networks.", min=1)] = 500,
 ) -> None:
     """Fit a head that edits INRs.

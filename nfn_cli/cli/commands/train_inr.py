@@ -31,7 +31,10 @@ def train_inr(
         bool, option(FIT, "A picture mirrored left to right keeps its class (coordinate-probe).", "--mirror")
     ] = False,
     messages: Annotated[
-        bool, option(FIT, "Layers multiply what neurons and their neighbours know (monomial-inr).", "--messages")
+        bool,
+        option(
+            FIT, "Layers that multiply features of neurons with those of their neighbours (monomial-inr).", "--messages"
+        ),
     ] = False,
     epochs: Annotated[
         int | None, option(FIT, "Passes over the training networks. [default: the kind's own]", min=1)

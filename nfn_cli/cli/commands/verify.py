@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.destinations import check_element
-from nfn_cli.cli.failures import tell
+from nfn_cli.cli.failures import print_note
 from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.options import OUTPUT, Format, FormatOption, OverwriteOption, QuietOption, ReadingOptions, head_option
 from nfn_cli.cli.progress.bars import Progress
@@ -38,7 +38,7 @@ def verify(
     seed: Annotated[int, option(_ORBIT, "Decides the random elements and inputs.")] = 0,
     head: Annotated[str | None, head_option(PREDICT, CLASSIFY, help="the shipped one that reads A, if any")] = None,
     save_element: Annotated[
-        Path | None, option(OUTPUT, "Save the element that brings A to B, or nearest to it.")
+        Path | None, option(OUTPUT, "Save the element that brings A to B, or as near as possible.")
     ] = None,
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
@@ -46,13 +46,13 @@ def verify(
 ) -> None:
     """Test whether two checkpoints are one network.
 
-    With B, whether it is A in other coordinates: the element that brings A to B is recovered, and what is left of every
-    layer is printed: with permutations alone, and with scales and signs as well. Without B, whether A computes the same
-    along its orbit: random elements act on it; its outputs must stay, and so must the prediction of a head that reads
-    it.
+    With B, whether it is A in other coordinates: the element that brings A to B is recovered, and the difference that
+    remains is printed for every layer: with permutations alone, and with scales and signs as well. Without B, whether A
+    computes the same along its orbit: random elements act on it; its outputs must not change, nor the prediction of a
+    head that reads it.
 
     Exit codes: 0 the same function, 1 another one (networks of different layers are), 2 wrong usage, 3 the question has
-    no answer: a file that cannot be read, or that tells too little.
+    no answer: a file that cannot be read, or that says too little.
 
     Examples:
         nfn verify model.safetensors normal.safetensors
@@ -151,17 +151,17 @@ def _watch(progress: Progress, unit: str) -> Watch:
 def _finish(
     verdict: str, source: AnySource, *, passed: bool, quiet: bool, figures: str = "", notes: Sequence[str] = ()
 ) -> None:
-    """Say the verdict where it does not mix with the rows, and of what it speaks; leave with it.
+    """Print the verdict on stderr, apart from the rows, with the network it is about; leave with its exit code.
 
     Args:
-        quiet: say nothing of what is as it should be, but for what was assumed.
+        quiet: where all is well, print only what was assumed.
     """
     sys.stdout.flush()
     if not (quiet and passed):
-        tell(f"{verdict}, as {source.read_as}{figures}")
+        print_note(f"{verdict}, as {source.read_as}{figures}")
     if source.reading.assumed:
-        tell(f"assumed: {source.reading.assumed}")
+        print_note(f"assumed: {source.reading.assumed}")
     for note in notes:
-        tell(note)
+        print_note(note)
     if not passed:
         raise typer.Exit(_DIFFERENT)

@@ -60,7 +60,9 @@ def cnn(
     activation: Annotated[ZooActivation, option(FIT, "Activation of all networks.")],
     count: Annotated[int, option(INPUT, "Number of training runs.", min=1)],
     seed: Annotated[int, option(FIT, "Decides every run's hyperparameters and weights.")] = 0,
-    epochs: Annotated[list[int] | None, option(FIT, "Save after this epoch; repeat. [default: 1 2 4 8]", min=1)] = None,
+    epochs: Annotated[
+        list[int] | None, option(FIT, "Save after this epoch; repeatable. [default: 1 2 4 8]", min=1)
+    ] = None,
     width: Annotated[int, option(FIT, "Channels of every convolution.", min=1)] = 16,
     batch_size: Annotated[int, option(FIT, "Images a step and network.", min=1)] = 64,
     schedule: Annotated[
@@ -74,7 +76,7 @@ def cnn(
     """Train small CNNs by the recipe of the Small CNN Zoo.
 
     The recipe is that of Unterthiner et al. 2020: three 3x3 convolutions of 16 channels (or --width) with stride 2,
-    global average pooling and a linear layer, with hyperparameters drawn anew for every run; many are trained at once.
+    global average pooling and a linear layer, with hyperparameters drawn for every run; many are trained at once.
     Writes checkpoints and labels.csv, and continues where a stopped run of the command ended.
 
     Examples:

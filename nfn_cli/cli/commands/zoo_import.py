@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.command import Command
-from nfn_cli.cli.failures import failure_lines, tell
+from nfn_cli.cli.failures import failure_lines, print_note
 from nfn_cli.cli.options import INPUT, OUTPUT, READING, QuietOption
 from nfn_cli.cli.program import Group
 from nfn_cli.cli.progress.zoo_progress import import_progress
@@ -37,8 +37,8 @@ def _imports() -> None:
     """
 
 
-class Places(str, Enum):
-    """In which order networks take a place."""
+class InputOrder(str, Enum):
+    """Order of a network's two inputs, row and column."""
 
     row_first = "row-first"
     column_first = "column-first"
@@ -46,7 +46,7 @@ class Places(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """What every import asks for."""
+    """Options of every import."""
 
     folder: Annotated[Path, argument("DIR", "The zoo as downloaded and unpacked.")]
     output: Annotated[
@@ -68,7 +68,7 @@ def small_cnn_zoo(
     options: ImportOptions,
     activation: ActivationChoice = None,
     step: Annotated[
-        list[int] | None, option(INPUT, "Only networks of this step (epoch); repeat. [default: all]", min=0)
+        list[int] | None, option(INPUT, "Only networks of this step (epoch); repeatable. [default: all]", min=0)
     ] = None,
     last_step: Annotated[bool, option(INPUT, "Only the last network of each run.", "--last-step")] = False,
 ) -> None:
@@ -98,12 +98,14 @@ def model_zoo(
     options: ImportOptions,
     activation: ActivationChoice = None,
     epoch: Annotated[
-        list[int] | None, option(INPUT, "Only networks of this epoch; repeat. [default: all]", min=0)
+        list[int] | None, option(INPUT, "Only networks of this epoch; repeatable. [default: all]", min=0)
     ] = None,
     last_epoch: Annotated[bool, option(INPUT, "Only the last network of each trial.", "--last-epoch")] = False,
     where: Annotated[
         list[str] | None,
-        option(INPUT, "Only trials whose params.json says so, such as model::type=CNN; repeat.", metavar="KEY=VALUE"),
+        option(
+            INPUT, "Only trials whose params.json says so, such as model::type=CNN; repeatable.", metavar="KEY=VALUE"
+        ),
     ] = None,
 ) -> None:
     """Import a zoo of Ray Tune trials (Schürholt et al. 2022).
@@ -142,7 +144,7 @@ def siren(
     data: Annotated[
         str | None, option(INPUT, "Name of the set, such as mnist or randinit_smaller; needed where DIR holds several.")
     ] = None,
-    fits: Annotated[int | None, option(INPUT, "At most so many fits to one picture. [default: all]", min=1)] = None,
+    fits: Annotated[int | None, option(INPUT, "At most N fits to each picture. [default: all]", min=1)] = None,
     test_from: Annotated[
         int | None, option(INPUT, "The files net<N>.pth from this N on are the test part. [default: 50000]", min=0)
     ] = None,
@@ -151,16 +153,18 @@ def siren(
     ] = None,
     value_range: Annotated[
         tuple[float, float] | None,
-        option(READING, "What the networks give for black and white. [default: as the set has it]", metavar="LOW HIGH"),
+        option(
+            READING, "Outputs of the networks for black and white. [default: as the set has it]", metavar="LOW HIGH"
+        ),
     ] = None,
     places: Annotated[
-        Places | None, option(READING, "Order of the networks' inputs. [default: as the set has it]")
+        InputOrder | None, option(READING, "Order of the networks' inputs. [default: as the set has it]")
     ] = None,
 ) -> None:
     """Import a published set of SIRENs, for nfn train-inr.
 
     Either folders of one class each (randinit_smaller_7s/net123.pth, Zhou et al. 2023), or of one network each
-    (mnist_png_training_7_123/checkpoints/model_final.pth, Navon et al. 2023). The networks come to take (row, column).
+    (mnist_png_training_7_123/checkpoints/model_final.pth, Navon et al. 2023). The imported networks take (row, column).
     Files that cannot be read are skipped and named, and the exit code is then 1.
 
     Examples:
@@ -174,7 +178,7 @@ def siren(
             raise UsageError(name, "is given by the split file already", "give one of the two")
     if value_range is not None and not (isfinite(sum(value_range)) and value_range[0] != value_range[1]):
         raise UsageError("--value-range", "is no range", "give two different numbers, such as -1 1")
-    column_first = None if places is None else places is Places.column_first
+    column_first = None if places is None else places is InputOrder.column_first
     selection = InrSelection(
         split_file=split,
         data=data,
@@ -222,8 +226,8 @@ def _summary(report: ImportReport) -> str:
 def _end(options: ImportOptions, summary: str, skipped: Sequence[str] = ()) -> None:
     """Say what was skipped, a line each, and what was imported; leave with 1 where something was skipped."""
     for line in failure_lines((line.partition(": ")[0], line) for line in skipped):
-        tell(line)
+        print_note(line)
     if not options.quiet:
-        tell(f"{options.output}: {summary}")
+        print_note(f"{options.output}: {summary}")
     if skipped:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Where long work is, on stderr: a bar on a terminal, a line now and then elsewhere, nothing where it is not wanted.
+"""Progress of long work on stderr: a bar on a terminal, a line now and then elsewhere, nothing where it is not wanted.
 
 A thread of its own draws, so that work which takes long without a step is seen too.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from nfn_cli.cli.failures import tell
+from nfn_cli.cli.failures import print_note
 from nfn_cli.cli.widths import terminal_width
 from nfn_cli.phrases import escaped
 
@@ -27,7 +27,7 @@ Item = TypeVar("Item")
 SECONDS_BEFORE_BAR = 1.0
 SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_BETWEEN_DRAWINGS = 0.2
-_TO_THE_END = "\x1b[K"  # of the line, erased: where Ctrl-C was pressed the terminal has written ^C behind the bar
+_TO_THE_END = "\x1b[K"  # of the line, erased: on Ctrl-C the terminal writes ^C after the bar
 _ECHO = 3  # columns that are left free for it: a line that is full would break
 _LAYOUT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{unit} [{elapsed}<{remaining}{postfix}]"
 _LAYOUT_WITHOUT_TOTAL = "{desc}: {n_fmt}{unit} [{elapsed}{postfix}]"
@@ -58,7 +58,7 @@ class Progress:
     def __init__(self, *, quiet: bool = False, stage: str = "starting") -> None:
         self.on_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._quiet = quiet
-        self._began = self._told = time.monotonic()
+        self._began = time.monotonic()
         self._stage = _Stage(escaped(stage), None, "", self._began)
         self._bar: tqdm[Any] | None = None
         self._lock = threading.RLock()  # of stderr, as far as it is ours
@@ -89,7 +89,7 @@ class Progress:
         self._stage.name = escaped(name)
 
     def total(self, total: int | None) -> None:
-        """How many steps the stage has, as far as anybody knows."""
+        """How many steps the stage has, if that is known."""
         self._stage.total = total
 
     def advance(self, steps: int = 1, note: str | None = None) -> None:
@@ -108,21 +108,21 @@ class Progress:
         self._stage.skipped += steps
 
     def each(self, name: str, items: Sequence[Item], unit: str = "files") -> Iterator[Item]:
-        """The items, of which each is a step of a new stage, done when the next one is asked for."""
+        """The items, each a step of a new stage, which is done when the next item is taken."""
         self.stage(name, len(items), unit)
         for item in items:
             yield item
             self.advance()
 
-    def tell(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """Write a line to stderr, above the bar."""
         with self.aside():
-            tell(line)
+            print_note(line)
 
     def announce(self, line: str) -> None:
         """The same, unless nothing is to be shown."""
         if not self._quiet:
-            self.tell(line)
+            self.print_line(line)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -200,5 +200,5 @@ class Progress:
 
 
 def _room(stream: TextIO) -> tuple[int, int | None]:
-    """Columns for the bar, and rows, of which nobody asks."""
+    """Columns for the bar, and rows, which are not used."""
     return max(10, terminal_width(stream) - _ECHO), None

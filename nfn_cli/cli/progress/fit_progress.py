@@ -1,4 +1,4 @@
-"""Where a fit is, and what an interrupted one leaves."""
+"""Progress of a fit, and what is kept after an interrupt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECONDS_BEFORE_ESTIMATE = 5.0
 
 
 class FitProgress:
-    """Takes what a fit tells of itself: stages before and behind it, its members, and their epochs or steps.
+    """Shows what a fit reports: stages before and after it, its members, and their epochs or steps.
 
     Args:
         unit: of the steps, such as `epochs`.
@@ -28,7 +28,7 @@ class FitProgress:
     def __init__(self, progress: Progress, unit: str) -> None:
         self._progress, self._unit = progress, unit
         self._left, self._done, self._began = 0, 0, 0.0
-        self._told: str | None = None
+        self._announcement: str | None = None
         self._member, self._epoch = "", 0
 
     def stage(self, name: str) -> None:
@@ -43,7 +43,7 @@ class FitProgress:
         """What the fit will take. Once some steps have shown how long they take, a long fit is announced."""
         self._left = plan.steps
         members = f"{plan.members} members of " if plan.members > 1 else ""
-        self._told = f"fitting to {plan.networks:,} networks, {members}{plan.epochs:,} {self._unit}"
+        self._announcement = f"fitting to {plan.networks:,} networks, {members}{plan.epochs:,} {self._unit}"
         self._began = time.monotonic()
         self._progress.stage("fitting", plan.steps, self._unit)
 
@@ -55,17 +55,17 @@ class FitProgress:
         self._progress.advance(1, f"loss {loss:.3g}")
 
     def skip(self, steps: int) -> None:
-        """Steps were done in an earlier sitting, or need not be done."""
+        """Steps were done in an earlier run, or need not be done."""
         self._count(steps)
         self._progress.skip(steps)
 
     def _announce(self, seconds: float) -> None:
-        if self._told is None or seconds < _SECONDS_BEFORE_ESTIMATE:
+        if self._announcement is None or seconds < _SECONDS_BEFORE_ESTIMATE:
             return
         minutes = self._left * seconds / self._done / 60
         if minutes >= 1:
-            self._progress.announce(f"{self._told}: about {minutes:,.0f} min")
-        self._told = None
+            self._progress.announce(f"{self._announcement}: about {minutes:,.0f} min")
+        self._announcement = None
 
     def _count(self, steps: int) -> None:
         self._left -= steps
@@ -91,7 +91,7 @@ def fit_progress(out: Path, unit: str, *, quiet: bool) -> Iterator[FitProgress]:
         from nfn_cli.learning import has_state
 
         return (
-            "the same command goes on from here" if has_state(out) else "nothing is kept, the same command begins anew"
+            "the same command goes on from here" if has_state(out) else "nothing is kept, the same command starts over"
         )
 
     with claimed(out), interrupt_message(kept, out), Progress(quiet=quiet, stage="reading") as progress:

@@ -1,4 +1,4 @@
-"""What stderr hears while many checkpoints are put through a head: where the work is, and the first failures."""
+"""On stderr while many checkpoints are put through a head: progress, and the first failure of each cause."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from nfn_cli.cli.failures import FailuresAsTheyCome
-from nfn_cli.cli.progress import bars as progress
+from nfn_cli.cli.failures import FailuresAsTheyCome, print_note
+from nfn_cli.cli.progress.bars import Progress
 
 if TYPE_CHECKING:
     from nfn_cli.scoring import Scored
 
 
-class Progress:
+class ScoringProgress:
     """A bar on a terminal, else a line now and then; and each cause of failure with its first file.
 
     Args:
@@ -23,14 +23,16 @@ class Progress:
 
     Attributes:
         scored, failed: rows so far.
+        notes: what was assumed.
     """
 
     def __init__(self, total: int | None, *, quiet: bool) -> None:
         self.scored = self.failed = 0
+        self.notes: list[str] = []
         self._failures = FailuresAsTheyCome()
-        self._total, self._skipped = total, 0
+        self._total, self._skipped, self._quiet = total, 0, quiet
         self._started = time.monotonic()
-        self._shown = progress.Progress(quiet=quiet)
+        self._shown = Progress(quiet=quiet)
         self._shown.stage("scoring", total, "files")
         self._shown.__enter__()
 
@@ -42,7 +44,7 @@ class Progress:
                 continue
             self.failed += 1
             if (line := self._failures.take(row.path, row.error)) is not None:
-                self._shown.tell(line)
+                self._shown.print_line(line)
         done = self.scored + self.failed + skipped
         if self._total is not None and done > self._total:  # packed files hold many
             self._shown.total(None)
@@ -58,23 +60,25 @@ class Progress:
         """Take the bar away."""
         self._shown.close()
 
-    def failures(self) -> list[str]:
-        """Lines for the end: how many files failed as others had."""
-        return self._failures.end()
-
-    def summary(self, skipped: int, skipped_failed: int = 0) -> list[str]:
-        """A line for the end: what was done.
+    def report(self, failed_before: int = 0) -> None:
+        """Print what failed and was assumed, and, unless quiet, a summary; on stderr.
 
         Args:
-            skipped: inputs that were skipped.
-            skipped_failed: how many of them had failed before.
+            failed_before: how many of the skipped inputs had failed before.
         """
-        lines = []
-        if self.scored + self.failed + skipped > 1:
-            seconds = time.monotonic() - self._started
-            made = self.scored + self.failed
-            rate = f", {made / seconds:,.0f} a second" if made and seconds > 0 else ""
-            before = f" ({skipped_failed:,} of them failed before)" if skipped_failed else ""
-            passed = f", {skipped:,} skipped{before}" if skipped else ""
-            lines.append(f"{self.scored:,} scored, {self.failed:,} failed{passed} in {seconds:,.1f} s{rate}")
-        return lines
+        for line in (*self._failures.end(), *self.notes):
+            print_note(line)
+        made = self.scored + self.failed
+        if self._quiet or made + self._skipped < 2:
+            return
+        seconds = time.monotonic() - self._started
+        rate = f", {made / seconds:,.0f} a second" if made and seconds > 0 else ""
+        before = f" ({failed_before:,} of them failed before)" if failed_before else ""
+        skipped = f", {self._skipped:,} skipped{before}" if self._skipped else ""
+        print_note(f"{self.scored:,} scored, {self.failed:,} failed{skipped} in {seconds:,.1f} s{rate}")
+
+    def exit_code(self, failed_before: int = 0) -> int:
+        """0 all done, 1 some failed, 3 all did."""
+        if not self.failed + failed_before:
+            return 0
+        return 1 if self.scored or self._skipped > failed_before else 3

@@ -1,4 +1,4 @@
-"""Where the making of a zoo is, and what an interrupted one leaves."""
+"""Progress of making a zoo, and what is kept after an interrupt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nfn_cli.cli.progress.bars import Progress
 
 
 class ZooProgress:
-    """Takes what a zoo that grows tells of itself.
+    """Shows what a growing zoo reports.
 
     Args:
         work: such as `training`.
@@ -58,11 +58,11 @@ def zoo_progress(out: Path, work: str, things: str, unit: str, *, quiet: bool) -
 
 @contextmanager
 def import_progress(out: Path, unit: str, *, quiet: bool) -> Iterator[ZooProgress]:
-    """The progress of an import, which is there as a whole or not at all.
+    """The progress of an import, which is written as a whole or not at all.
 
     Raises:
         Exit: interrupted.
     """
-    kept = "nothing is kept, the same command begins anew"
-    with interrupt_message(lambda: kept, out), Progress(quiet=quiet, stage="looking around") as progress:
+    kept = "nothing is kept, the same command starts over"
+    with interrupt_message(lambda: kept, out), Progress(quiet=quiet, stage="looking for files") as progress:
         yield ZooProgress(progress, "reading", unit, unit)

@@ -58,9 +58,9 @@ class LayerRow:
 
     Attributes:
         outputs, inputs, kernel, flatten: `kernel` is such as 3x3; `flatten` the positions of each neuron before.
-        batchnorm: name of the BatchNorm behind the layer.
-        group: such as G_16^{>0}; empty for the last layer, as all behind it but `heads` and `error`.
-        dead: places with commas. duplicates: sets of places such as `3=7`, with commas.
+        batchnorm: name of the BatchNorm after the layer.
+        group: such as G_16^{>0}; empty for the last layer, as all fields after it but `heads` and `error`.
+        dead: numbers of neurons with commas. duplicates: sets of neurons such as `3=7`, with commas.
         heads: the shipped heads that read the network.
         read_as, assumed: the layers as they were read, and what was taken for granted in this.
     """
@@ -138,7 +138,7 @@ def _joined(sets: Iterable[Sequence[int]]) -> list[str]:
 
 
 def _tables(rows: Sequence[Inspected]) -> Blocks:
-    """One below the other; files that do not even open are told on stderr alone."""
+    """One below the other; files that do not even open are reported on stderr only."""
     blocks: list[Block] = []
     for row in rows:
         if row.inspection is None and row.tensors is None:

@@ -23,7 +23,7 @@ class LabelledInspected:
     Attributes:
         format: such as safetensors. dtypes: of its tensors.
         read_as: the module as which it was read.
-        proof: where it was asked for.
+        proof: with --prove.
         assumed: what was taken for granted in reading it.
     """
 
@@ -99,18 +99,9 @@ def _rows(inspections: Sequence[LabelledInspected]) -> Iterator[LabelledRow]:
         if facts is None:
             yield LabelledRow(own.path, error=own.error)
             continue
-        shared = (
-            own.path,
-            own.format,
-            own.read_as,
-            facts.parameters,
-            facts.log10_permutations,
-            facts.orbit_dimension,
-            facts.signs,
-            facts.moved,
-            facts.left,
-            None if own.proof is None else own.proof.proven,
-        )
+        proven = None if own.proof is None else own.proof.proven
+        sizes = (facts.parameters, facts.log10_permutations, facts.orbit_dimension)
+        shared = (own.path, own.format, own.read_as, *sizes, facts.signs, facts.moved, facts.left, proven)
         for depth, block in _walk(facts.rows):
             names = ",".join(block.tensors)
             counts = (block.times, block.scales, block.signs, block.tensor_count)
@@ -122,7 +113,7 @@ def _rows(inspections: Sequence[LabelledInspected]) -> Iterator[LabelledRow]:
 
 
 def _blocks(inspections: Sequence[LabelledInspected]) -> Blocks:
-    """One tree below the other; files that cannot be read are told on stderr alone."""
+    """One tree below the other; files that cannot be read are reported on stderr only."""
     blocks: list[Block] = []
     for own in inspections:
         if own.inspection is None:
@@ -163,7 +154,7 @@ def _tree(rows: Sequence[BlockFacts]) -> Table:
 
 def _lines(rows: Sequence[BlockFacts], around: BlockFacts | None, depth: int) -> Iterator[list[Cell | str]]:
     for row in rows:
-        # A block in another one mostly stands in the same module: the rest of its name tells which it is.
+        # A block inside another is mostly of the same module: the rest of its name is enough.
         name = row.name if around is None else _beside(row.name, around.name)
         stream = row.kind == "stream"
         of = " of heads" if row.kind == "heads" else ""
@@ -205,7 +196,7 @@ def _scales(scales: int, signs: int) -> Cell | str:
 
 
 def _short_names(row: BlockFacts) -> list[str]:
-    """The modules whose tensors a block moves, by the parts of their names that tell them apart."""
+    """The modules whose tensors a block moves, by the parts of their names that differ."""
     modules = dict.fromkeys(tensor.rpartition(".")[0] or tensor for tensor in row.tensors)
     split = [module.split(".") for module in modules]
     shared = 0

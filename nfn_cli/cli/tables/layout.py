@@ -73,7 +73,7 @@ class Block(Protocol):
     """What is printed for people."""
 
     def lines(self, width: int | None) -> Iterator[Line]:
-        """Its lines, none wider than so many cells; None is any width."""
+        """Its lines, none wider than `width` cells; None is any width."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,9 @@ class Table:
 
     def lines(self, width: int | None) -> Iterator[Line]:
         """See `Block`."""
-        rows = [[_clean(cell) for cell in row] for row in self.rows]
-        used = [i for i, column in enumerate(self.columns) if column.name in ALWAYS or _used(column, rows, i)]
-        plan = _Plan([self.columns[i] for i in used], [[row[i] for i in used] for row in rows])
-        yield from plan.lines(None if width is None else max(_NARROWEST, width), self.option)
+        columns = [_Filled(own, [_clean(row[i]) for row in self.rows]) for i, own in enumerate(self.columns)]
+        room = None if width is None else max(_NARROWEST, width)
+        yield from _laid_out([own for own in columns if own.is_used()], room, self.option)
 
 
 def print_blocks(blocks: Iterable[Block], stream: TextIO, *, width: int | None) -> None:
@@ -150,120 +149,115 @@ def print_blocks(blocks: Iterable[Block], stream: TextIO, *, width: int | None) 
             console.print(text, soft_wrap=True)
 
 
-class _Plan:
-    """A table's columns without those that nobody uses; `lines` chooses which of them fit."""
+@dataclass(frozen=True, eq=False)
+class _Filled:
+    """A column with its cells."""
 
-    def __init__(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
-        self._columns, self._rows = columns, rows
-        droppable = [i for i, column in enumerate(columns) if column.name in IMPORTANCE and column.name not in ALWAYS]
-        self._order = sorted(droppable, key=lambda i: -IMPORTANCE.index(columns[i].name))
+    column: Column
+    cells: Sequence[Cell]
 
-    def lines(self, width: int | None, option: str) -> Iterator[Line]:
-        everything = range(len(self._columns))
-        notes = [i for i in everything if self._columns[i].kind is Kind.note]
-        for dropped in range(len(self._order) + 1):
-            gone = self._order[:dropped]
-            for below in ([], notes) if notes else ([],):
-                if set(below) & set(gone):
-                    continue
-                shown = [i for i in everything if i not in gone and i not in below]
-                for short in (False, True):
-                    texts = self._texts(shown, width, short=short)
-                    if texts is not None:
-                        yield from self._written(shown, texts, below, width)
-                        yield from self._more(gone, width, option)
-                        return
-        yield from self._names_apart(width, option)
+    def is_used(self) -> bool:
+        """An empty column takes no room; of a table without rows, all columns are shown but the notes."""
+        if self.column.name in ALWAYS:
+            return True
+        return any(cell.text for cell in self.cells) if self.cells else self.column.name != "note"
 
-    def _texts(self, shown: Sequence[int], width: int | None, *, short: bool) -> list[list[str]] | None:
-        """The cells of every column as they are shown, its name first; None if they do not fit."""
-        columns = [self._columns[i] for i in shown]
-        texts = [
-            [_head(self._columns[i], short=short), *(_text(row[i], short=short) for row in self._rows)] for i in shown
-        ]
-        natural = [max(map(cells, own)) for own in texts]
-        if width is None or sum(natural) + _GAP * (len(shown) - 1) <= width:
-            return texts
-        least = [min(size, _least(column, own)) for size, column, own in zip(natural, columns, texts, strict=True)]
-        spare = width - sum(least) - _GAP * (len(shown) - 1)
-        if spare < 0:
-            return None
-        while spare and least != natural:
-            for place, size in enumerate(natural):
-                if spare and least[place] < size:
-                    least[place] += 1
-                    spare -= 1
-        for place, column in enumerate(columns):
-            cut = _cut_to(column, texts[place], least[place])
-            if cut is None:
-                return None
-            texts[place] = cut
+    def texts(self, *, short: bool) -> list[str]:
+        """Its name and its cells, in their short form where they have one."""
+        forms = [(self.column.name, self.column.short), *((cell.text, cell.short) for cell in self.cells)]
+        return [escaped(own if short and own is not None else text) for text, own in forms]
+
+
+def _laid_out(columns: Sequence[_Filled], width: int | None, option: str) -> Iterator[Line]:
+    """The lines of a table, with the columns that fit."""
+    droppable = [own for own in columns if own.column.name in IMPORTANCE and own.column.name not in ALWAYS]
+    droppable.sort(key=lambda own: -IMPORTANCE.index(own.column.name))
+    for dropped in range(len(droppable) + 1):
+        gone = droppable[:dropped]
+        kept = [own for own in columns if own not in gone]
+        notes = [own for own in kept if own.column.kind is Kind.note]
+        for below in ([], notes) if notes else ([],):
+            shown = [own for own in kept if own not in below]
+            for short in (False, True):
+                texts = _fitted(shown, width, short=short)
+                if texts is not None:
+                    yield from _written(shown, texts, below, width)
+                    yield from _dropped([own for own in columns if own in gone], width, option)
+                    return
+    yield from _names_apart(columns, width, option)
+
+
+def _fitted(shown: Sequence[_Filled], width: int | None, *, short: bool) -> list[list[str]] | None:
+    """The texts of every column, cut where need be; None if they do not fit."""
+    texts = [own.texts(short=short) for own in shown]
+    natural = [max(map(cells, own)) for own in texts]
+    if width is None or sum(natural) + _GAP * (len(shown) - 1) <= width:
         return texts
+    sizes = [min(size, _least(own.column, text)) for size, own, text in zip(natural, shown, texts, strict=True)]
+    spare = width - sum(sizes) - _GAP * (len(shown) - 1)
+    if spare < 0:
+        return None
+    while spare and sizes != natural:
+        for number, size in enumerate(natural):
+            if spare and sizes[number] < size:
+                sizes[number] += 1
+                spare -= 1
+    cut = [_cut_to(own.column, text, size) for own, text, size in zip(shown, texts, sizes, strict=True)]
+    fitting = [text for text in cut if text is not None]
+    return fitting if len(fitting) == len(cut) else None
 
-    def _written(
-        self, shown: Sequence[int], texts: Sequence[Sequence[str]], below: Sequence[int], width: int | None
-    ) -> Iterator[Line]:
-        widths = [max(map(cells, own)) for own in texts]
-        for number in range(len(self._rows) + 1):
-            line: Line = []
-            for place, i in enumerate(shown):
-                text = texts[place][number]
-                blank = " " * (widths[place] - cells(text))
-                style = self._rows[number - 1][i].style if number else "bold"
-                line += [(" " * (_GAP if place else 0), "")]
-                line += [(blank, ""), (text, style)] if self._columns[i].right else [(text, style), (blank, "")]
-            yield line
-            for i in below if number else ():
-                cell = self._rows[number - 1][i]
-                if cell.text:
-                    room = None if width is None else width - _GAP
-                    yield [(" " * _GAP, ""), (_cut_end(cell.text, room), cell.style)]
 
-    def _more(self, gone: Sequence[int], width: int | None, option: str) -> Iterator[Line]:
-        if not gone or not self._rows:
-            return
-        names = f" ({', '.join(self._columns[i].name for i in sorted(gone))})"
-        count = "1 column more" if len(gone) == 1 else f"{len(gone)} columns more"
-        told = [f"{count}{own}: widen the terminal, or {option}" for own in (names, "")]
-        yield from Words(next((own for own in told if width is None or len(own) <= width), told[1]), "dim").lines(width)
+def _written(
+    shown: Sequence[_Filled], texts: Sequence[Sequence[str]], below: Sequence[_Filled], width: int | None
+) -> Iterator[Line]:
+    """The head and the rows, each with its notes below it."""
+    widths = [max(map(cells, own)) for own in texts]
+    for number, row in enumerate(zip(*texts, strict=True)):
+        line: Line = []
+        for own, text, size in zip(shown, row, widths, strict=True):
+            styled = (text, own.cells[number - 1].style if number else "bold")
+            blank = (" " * (size - cells(text)), "")
+            line += [(" " * _GAP, "")] if line else []
+            line += [blank, styled] if own.column.right else [styled, blank]
+        yield line
+        for cell in [own.cells[number - 1] for own in below] if number else []:
+            if cell.text:
+                yield [(" " * _GAP, ""), (_cut_end(cell.text, None if width is None else width - _GAP), cell.style)]
 
-    def _names_apart(self, width: int | None, option: str) -> Iterator[Line]:
-        """Names that no cut tells apart stand whole, above the rest of their rows."""
-        place = next(i for i, column in enumerate(self._columns) if column.kind is Kind.name)
-        rest = [i for i in range(len(self._columns)) if i != place]
-        others = _Plan([self._columns[i] for i in rest], [[row[i] for i in rest] for row in self._rows])
-        lines = list(others.lines(None if width is None else width - _GAP, option)) if rest else []
-        head, *lines = lines or [[]]
-        name = self._columns[place].name
-        if width is not None and cells(name) + _GAP + sum(cells(text) for text, _ in head) > width:
-            yield [(name, "bold")]
-            name = ""
-        yield [(name, "bold"), (" " * _GAP, ""), *head]
-        for number, row in enumerate(self._rows):
-            for text in wrapped(row[place].text, width):
-                yield [(text, row[place].style)]
-            if number < len(lines):
-                yield [(" " * _GAP, ""), *lines[number]]
-        yield from lines[len(self._rows) :]
+
+def _dropped(gone: Sequence[_Filled], width: int | None, option: str) -> Iterator[Line]:
+    """How many columns are not shown, with their names where there is room, and how to see them."""
+    if not gone or not gone[0].cells:
+        return
+    names = f" ({', '.join(own.column.name for own in gone)})"
+    count = "1 column more" if len(gone) == 1 else f"{len(gone)} columns more"
+    texts = [f"{count}{own}: widen the terminal, or {option}" for own in (names, "")]
+    fitting = next((text for text in texts if width is None or len(text) <= width), texts[1])
+    yield from Words(fitting, "dim").lines(width)
+
+
+def _names_apart(columns: Sequence[_Filled], width: int | None, option: str) -> Iterator[Line]:
+    """Names that would look alike however they are cut stand whole, above the rest of their rows."""
+    named = next(own for own in columns if own.column.kind is Kind.name)
+    rest = [own for own in columns if own is not named]
+    head, *lines = list(_laid_out(rest, None if width is None else width - _GAP, option)) if rest else [[]]
+    name = named.column.name
+    if width is not None and cells(name) + _GAP + sum(cells(text) for text, _ in head) > width:
+        yield [(name, "bold")]
+        name = ""
+    yield [(name, "bold"), (" " * _GAP, ""), *head]
+    for number, cell in enumerate(named.cells):
+        for text in wrapped(cell.text, width):
+            yield [(text, cell.style)]
+        if number < len(lines):
+            yield [(" " * _GAP, ""), *lines[number]]
+    yield from lines[len(named.cells) :]
 
 
 def _clean(cell: Cell | str) -> Cell:
     if isinstance(cell, str):
         return Cell(escaped(cell))
     return Cell(escaped(cell.text), cell.style, None if cell.short is None else escaped(cell.short))
-
-
-def _used(column: Column, rows: Sequence[Sequence[Cell]], place: int) -> bool:
-    """What no row has takes no room; above no rows, all columns stand but the notes."""
-    return any(row[place].text for row in rows) if rows else column.name != "note"
-
-
-def _head(column: Column, *, short: bool) -> str:
-    return escaped(column.short if short and column.short is not None else column.name)
-
-
-def _text(cell: Cell, *, short: bool) -> str:
-    return cell.short if short and cell.short is not None else cell.text
 
 
 def _least(column: Column, texts: Sequence[str]) -> int:
@@ -276,17 +270,17 @@ def _least(column: Column, texts: Sequence[str]) -> int:
 
 
 def _cut_to(column: Column, texts: Sequence[str], width: int) -> list[str] | None:
-    """A column's texts in so many cells; None where different names would look alike."""
+    """A column's texts in `width` cells; None where different names would look alike."""
     if column.kind is Kind.name:
         head, *names = texts
-        told = told_apart(names, width)
-        return None if told is None else [_cut_middle(head, width), *told]
+        cut_names = distinct_cuts(names, width)
+        return None if cut_names is None else [_cut_middle(head, width), *cut_names]
     cut = _cut_end if column.kind is Kind.words else _cut_middle
     return [cut(text, width) for text in texts]
 
 
-def told_apart(names: Sequence[str], width: int) -> list[str] | None:
-    """Names in so many cells each, cut so that different ones look different; None where no cut does this."""
+def distinct_cuts(names: Sequence[str], width: int) -> list[str] | None:
+    """Names in `width` cells each, cut so that different ones look different; None where no cut does this."""
     distinct = list(dict.fromkeys(names))
     for share in (1 / 3, 0.0, 1 / 2, 2 / 3):
         cut = {name: _cut_middle(name, width, share) for name in distinct}
@@ -326,7 +320,7 @@ def _shared(names: Sequence[str]) -> int:
 
 
 def _cut_middle(text: str, width: int, share: float = 1 / 3) -> str:
-    """A text in so many cells; of what is left, that share stands before the cut."""
+    """A text in `width` cells; `share` of what is kept stands before the cut."""
     if cells(text) <= width:
         return text
     head = start_of(text, int((width - 1) * share))
@@ -338,7 +332,7 @@ def _cut_end(text: str, width: int | None) -> str:
 
 
 def _end(text: str, width: int) -> str:
-    """As much of a text as so many cells hold, from its end; no accent without its letter."""
+    """As much of the end of a text as `width` cells hold; no accent without its letter."""
     used = 0
     place = len(text)
     while place > 0 and used + cells(text[place - 1]) <= width:

@@ -97,7 +97,7 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _without_nan(value: Any) -> Any:
-    """The same nested values with None for NaN, which JSON does not know."""
+    """The same nested values with None for NaN, which JSON does not have."""
     if isinstance(value, dict):
         return {name: _without_nan(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

@@ -29,8 +29,13 @@ def rewritten_table(rows: Iterable[RewrittenRow]) -> Table:
 
 
 def _note(row: RewrittenRow) -> str:
-    notes = {"dead": row.dead, "duplicates": row.duplicates, "as it was:": row.left, "of the old weights:": row.kept}
+    notes = {
+        "dead": row.dead,
+        "duplicates": row.duplicates,
+        "unchanged:": row.left,
+        "still of the old weights:": row.kept,
+    }
     if row.unique is not None:
         notes["not unique:"] = row.unsure if not row.unique else None
         notes["smallest gap"] = digits(row.gap) or None
-    return "; ".join(f"{name} {places}" for name, places in notes.items() if places)
+    return "; ".join(f"{name} {what}" for name, what in notes.items() if what)

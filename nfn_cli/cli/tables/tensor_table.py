@@ -32,11 +32,11 @@ class ShownTensors:
         if not format_named(file.format).ordered:
             # Only PyTorch keeps the module's order; elsewhere 10 may come before 2.
             facts = tuple(sorted(facts, key=lambda own: natural_key(own.name)))
-        told = None
+        reason = None
         if refusal is not None:
             own = refusal.subject == str(file.path)  # another is a shard, or a sidecar
-            told = f"{refusal.cause}; {refusal.remedy}" if own else str(refusal)
-        return cls(file.format, facts, told)
+            reason = f"{refusal.cause}; {refusal.remedy}" if own else str(refusal)
+        return cls(file.format, facts, reason)
 
     def to_records(self) -> list[dict[str, Any]]:
         """Plain values for JSON."""
@@ -122,6 +122,6 @@ def _three_digits(number: float) -> str:
 
 
 def _note(facts: TensorFacts) -> str:
-    """Such as `3 NaN, 1 Inf`, or why nothing is told."""
+    """Such as `3 NaN, 1 Inf`, or why nothing was measured."""
     counts = ((facts.nan, "NaN"), (facts.inf, "Inf"))
     return facts.note or ", ".join(f"{count:,} {kind}" for count, kind in counts if count)
