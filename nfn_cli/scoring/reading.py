@@ -61,15 +61,15 @@ class Source:
 
     @property
     def names(self) -> list[str]:
-        """What the rows are called: the path, or `path#place` for each network of a packed file."""
+        """What the rows are called: the path, or `path#index` for each network of a packed file."""
         if self.members is None:
             return [self.path]
-        return [member_name(self.path, place) for place in range(*self.members)]
+        return [member_name(self.path, position) for position in range(*self.members)]
 
 
-def member_name(path: str, place: int) -> str:
+def member_name(path: str, position: int) -> str:
     """The name of one network of a packed file."""
-    return f"{path}#{place}"
+    return f"{path}#{position}"
 
 
 @dataclass(frozen=True)
@@ -98,20 +98,20 @@ class Group:
     """Networks of one architecture for one head.
 
     Attributes:
-        places: of their rows in the chunk.
-        assumed: what was assumed, as the head reads it, because nothing tells it, each with the number of networks.
+        positions: of their rows in the chunk.
+        assumed: what was assumed, as the head reads it, because no file states it, each with the number of networks.
         arrays: [networks, *shape] by name.
     """
 
-    places: list[int]
+    positions: list[int]
     head: str
     assumed: Mapping[str, int]
     architecture: Architecture
     arrays: dict[str, np.ndarray[Any, Any]]
 
-    def moved(self, places: int) -> Group:
+    def moved(self, rows: int) -> Group:
         """The same group, in a chunk that has so many rows before these."""
-        return replace(self, places=[place + places for place in self.places])
+        return replace(self, positions=[position + rows for position in self.positions])
 
     def point(self) -> NetworkWeights:
         """The networks as a batch."""
@@ -125,8 +125,8 @@ class ReadChunk:
     Attributes:
         names, stamps: of every row, in the order of the sources. A row has no stamp where its file may be read another
             time though it stays as it is (it could not be opened, or there was too little memory).
-        failures: why rows have no network, by place.
-        packed: files that turned out to be packed, by the place in the chunk of the source and with the number of
+        failures: why rows have no network, by position.
+        packed: files that turned out to be packed, by the position in the chunk of the source and with the number of
             their networks; they have no row here.
     """
 
@@ -158,9 +158,9 @@ def read_chunk(sources: Sequence[Source], settings: ReadSettings) -> ReadChunk:
                 stamp = now
                 if settings.hashed and not (source.members and is_address(source.path)):
                     stamp = Stamp(stamp.bytes, stamp.modified, _hash(local, stamp.bytes, stamp.modified))
-                places = list(range(len(names), len(names) + len(source.names)))
+                positions = list(range(len(names), len(names) + len(source.names)))
                 point, head, assumed = _read(source, local, settings)
-                read.setdefault((point.architecture.signature, head), []).append((places, assumed, point))
+                read.setdefault((point.architecture.signature, head), []).append((positions, assumed, point))
         except _Packed as found:
             packed[number] = found.count
             continue
@@ -176,7 +176,7 @@ def read_chunk(sources: Sequence[Source], settings: ReadSettings) -> ReadChunk:
 
 
 def stamp_of(path: str, *, hashed: bool) -> Stamp:
-    """What tells whether a file has changed.
+    """What shows whether a file has changed.
 
     Raises:
         CheckpointError: there is none, or it cannot be reached.
@@ -219,13 +219,12 @@ class _Packed(Exception):
 def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[NetworkWeights, str, list[str]]:
     """Networks [networks, *shape], the head that reads them, and what is assumed of them."""
     members: dict[str, Tensor] | None = None
+    told = Told(activation=settings.activation)
     if source.members is not None:
         checkpoint, members = read_members(source.path, *source.members)
-        told = Told(activation=settings.activation)
         network = read_weights(checkpoint, told, default_activation=PLACEHOLDER)
     else:
         try:
-            told = Told(activation=settings.activation)
             network = read_network(path, told, default_activation=PLACEHOLDER)[1]
         except PackedError as error:
             if count := population_of(path):
@@ -254,12 +253,12 @@ def head_for(network: ReadNetwork, settings: ReadSettings) -> tuple[str, Archite
         ArchitectureError: it is more than one plain chain.
         HeadError: no head reads it.
     """
-    untold = network.activation.source == "assumed"
+    unknown = network.activation.source == "assumed"
     architecture = network.plain().weights.architecture
     head, architecture = choose_head(
-        architecture, settings.accepted, assume_activation=untold, fitted_by=settings.fitted_by
+        architecture, settings.accepted, assume_activation=unknown, fitted_by=settings.fitted_by
     )
-    assumed = [f"activation {architecture.activation}"] if untold else []
+    assumed = [f"activation {architecture.activation}"] if unknown else []
     if network.assumes_frequency and architecture.activation == "sin":
         assumed.append(f"omega_0 {architecture.omega_0:g}")
     if not network.is_told and len(architecture.layers) > 1:
@@ -270,11 +269,11 @@ def head_for(network: ReadNetwork, settings: ReadSettings) -> tuple[str, Archite
 def _group(head: str, parts: Sequence[tuple[list[int], list[str], NetworkWeights]]) -> Group:
     point = joined([own for _, _, own in parts])
     arrays = {name: tensor.numpy() for name, tensor in point.tensors.items()}
-    places = [place for own, _, _ in parts for place in own]
+    positions = [position for own, _, _ in parts for position in own]
     assumed: Counter[str] = Counter()
     for own, names, _ in parts:
         assumed += Counter(dict.fromkeys(names, len(own)))
-    return Group(places, head, assumed, point.architecture, arrays)
+    return Group(positions, head, assumed, point.architecture, arrays)
 
 
 def joined(points: Sequence[NetworkWeights]) -> NetworkWeights:
