@@ -14,7 +14,7 @@ import pytest
 
 from nfn_cli import row_formats
 from nfn_cli.cli.commands.rank import RankFormat
-from nfn_cli.cli.scoring_options import ScoringCall
+from nfn_cli.cli.scoring_options import ScoringOptions
 from nfn_cli.row_formats import FORMAT_HELP, RESUMABLE, SUFFIXES, Format, RowFormat, ScoreFormat
 from nfn_cli.scoring import Scored, ScoreRow, Stamp, formats
 from nfn_cli.scoring.formats import growing_format, text_format
@@ -60,8 +60,7 @@ def test_choices_are_those_of_the_table_of_formats() -> None:
 def test_a_suffix_alone_says_the_format(suffix: str, tmp_path: Path) -> None:
     from nfn_cli.cli.scoring_output import _format
 
-    call = ScoringCall(**{field.name: None for field in fields(ScoringCall)})
-    assert _format(call, tmp_path / f"rows{suffix.upper()}") is SUFFIXES[suffix]
+    assert _format(ScoringOptions(), tmp_path / f"rows{suffix.upper()}") is SUFFIXES[suffix]
 
 
 def test_a_format_of_lines_says_only_how_a_line_is_written_and_read(
