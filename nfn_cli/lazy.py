@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 
@@ -38,11 +37,4 @@ def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(homes()[name]), name)
 
-    class Package(ModuleType):
-        def __setattr__(self, name: str, value: Any) -> None:
-            # Importing a submodule binds it here, where `pixel_grid` is to be the function of that module.
-            own = getattr(value, name, None) if isinstance(value, ModuleType) else None
-            super().__setattr__(name, value if own is None or name not in homes() else own)
-
-    sys.modules[package].__class__ = Package
     return load, lambda: sorted({*vars(sys.modules[package]), *homes()})

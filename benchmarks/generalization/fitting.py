@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import DataError
+from nfn_cli.learning import FitSettings, fit_member
 from nfn_cli.learning.batches import batches
-from nfn_cli.learning.fitting import FitSettings, fit_member
 from nfn_cli.nn.baselines import BoostedTrees
 from nfn_cli.zoo import LabelledNetworks
 

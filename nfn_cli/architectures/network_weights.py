@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,17 @@ has it; give tensors [*batch, *shape] with the shapes of the architecture
                 cause = f"its batch axes are {list(shape[:axes])}, those of {first} {list(batch)}"
                 raise ArchitectureError(spec.name, cause, "give as many networks in each tensor")
 
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The batch axes; () for one network."""
+        first = self.architecture.tensors[0]
+        shape = self.tensors[first.name].shape
+        return tuple(shape[: len(shape) - len(first.shape)])
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> NetworkWeights:
+        """The networks with another tensor for each, such as some of its rows."""
+        return NetworkWeights(self.architecture, {name: change(tensor) for name, tensor in self.tensors.items()})
+
     @classmethod
     def of_any_widths(cls, architecture: Architecture, tensors: Mapping[str, Tensor]) -> NetworkWeights:
         """Networks of an architecture's layers with other hidden widths, for who looks at no width; without checks."""
@@ -85,8 +96,8 @@ has it; give tensors [*batch, *shape] with the shapes of the architecture
 
         Args:
             state: tensors by name.
-            activation, pool: names; nothing in a state dict tells them.
-            architecture: the expected one. It tells what is not told otherwise, and every tensor must have its name and
+            activation, pool: names; a state dict does not hold them.
+            architecture: the expected one, which also gives activation and pooling; every tensor must have its name and
                 shape there.
             omega_0: frequency of sines sin(ω₀ z), one for all layers or one a layer but the last.
             chain: the layers are one plain chain, whatever else they may seem to be.
@@ -98,15 +109,14 @@ has it; give tensors [*batch, *shape] with the shapes of the architecture
                 the architecture; the message names the first one, its shape and the expected one.
         """
         from nfn_cli.architectures.in_memory import in_memory, read_chain
-        from nfn_cli.architectures.told import Told
+        from nfn_cli.architectures.stated import Stated
         from nfn_cli.python_words import python_words
 
         with python_words():
             if architecture is not None:
                 given = in_memory(state).checkpoint
                 return cls(architecture, given.tensors)
-            omegas = () if omega_0 is None else tuple(omega_0) if isinstance(omega_0, Sequence) else (float(omega_0),)
-            return read_chain(in_memory(state, Told(activation, pool, omegas, chain))).weights
+            return read_chain(in_memory(state, Stated.of(activation, pool, omega_0, chain))).weights
 
     @classmethod
     def from_module(cls, module: nn.Module, *, inputs: Any = None) -> NetworkWeights:
@@ -142,6 +152,19 @@ def stack(points: Sequence[NetworkWeights]) -> NetworkWeights:
     Raises:
         ValueError: the signatures differ, or there is none.
     """
+    return _together(points, torch.stack)
+
+
+def joined(points: Sequence[NetworkWeights]) -> NetworkWeights:
+    """Batches of one signature as one batch; names and architecture are the first one's.
+
+    Raises:
+        ValueError: the signatures differ, or there is none.
+    """
+    return points[0] if len(points) == 1 else _together(points, torch.cat)
+
+
+def _together(points: Sequence[NetworkWeights], join: Callable[[list[Tensor]], Tensor]) -> NetworkWeights:
     if len({point.architecture.signature for point in points}) != 1:
         raise ValueError("only networks of one signature form a batch")
     first = points[0].architecture
@@ -149,7 +172,7 @@ def stack(points: Sequence[NetworkWeights]) -> NetworkWeights:
     return NetworkWeights(
         first,
         {
-            spec.name: torch.stack([point.tensors[names[i]] for point, names in zip(points, own_names, strict=True)])
+            spec.name: join([point.tensors[names[i]] for point, names in zip(points, own_names, strict=True)])
             for i, spec in enumerate(first.tensors)
         },
     )

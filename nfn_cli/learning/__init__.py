@@ -12,7 +12,8 @@ from nfn_cli.learning.edit_report import EditReport, measure_editor
 from nfn_cli.learning.editor_fit import EditFit
 from nfn_cli.learning.evaluate import evaluate_head
 from nfn_cli.learning.fit_state import has_state, is_unfinished
-from nfn_cli.learning.fitting import FitOutcome, FitSettings, Member, fit_member
+from nfn_cli.learning.fitting import fit_member
+from nfn_cli.learning.member_fit import FitOutcome, FitSettings, Member
 from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, mean_absolute_error, r_squared
 from nfn_cli.learning.out_of_distribution import OODReport
 from nfn_cli.learning.populations import (

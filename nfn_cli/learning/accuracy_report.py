@@ -94,7 +94,7 @@ def measure(
     Args:
         settings: `scale_range`, `samples` and `seed` of these count.
         others: networks of other populations by their names.
-        on_stage: told what comes next, such as `predicting transformed networks` or `bootstrap`.
+        on_stage: called with what comes next, such as `predicting transformed networks` or `bootstrap`.
 
     Raises:
         DataError: a network for which the head gives no finite prediction.
@@ -107,8 +107,8 @@ def measure(
     exact = in_float64(networks.point)
     parts = []
     for sample in range(settings.samples):
-        told = f", {sample + 1} of {settings.samples}" * (settings.samples > 1)
-        on_stage(f"predicting transformed networks{told}")
+        number = f", {sample + 1} of {settings.samples}" * (settings.samples > 1)
+        on_stage(f"predicting transformed networks{number}")
         _, point = transformed(exact, generator, scale_range=settings.scale_range)
         parts.append(predict_all(head, point, networks.files, "accuracy"))
     stacked = Predictions(*(torch.cat([getattr(part, own.name) for part in parts]) for own in fields(Predictions)))
@@ -136,15 +136,7 @@ def measure(
         histogram=tuple(int(count) for count in torch.histc(truth, _HISTOGRAM_BINS, low, high).tolist()),
         histogram_range=(low, high),
         out_of_distribution=tuple(
-            _ood_report(*found)
-            for found in flags(
-                lambda batch: head.predict(batch).in_distribution,
-                networks,
-                MADE,
-                others or {},
-                settings.seed,
-                on_stage,
-            )
+            _ood_report(*found) for found in flags(head, networks, MADE, others or {}, settings.seed, on_stage)
         ),
     )
 

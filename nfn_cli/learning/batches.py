@@ -18,14 +18,15 @@ _MOST_PARAMETERS = 1 << 21
 _TOLD = {"accuracy": "prediction is", "logits": "logits are"}
 
 
-def batches(point: NetworkWeights) -> Iterator[NetworkWeights]:
-    """The networks of `point`, tensors [networks, *shape], a batch at a time and in their order."""
-    count = len(next(iter(point.tensors.values())))
-    size = max(1, min(_MOST_NETWORKS, _MOST_PARAMETERS // point.architecture.parameter_count))
-    for start in range(0, count, size):
-        yield NetworkWeights(
-            point.architecture, {name: tensor[start : start + size] for name, tensor in point.tensors.items()}
-        )
+def batches(point: NetworkWeights, size: int | None = None) -> Iterator[NetworkWeights]:
+    """The networks of `point`, tensors [networks, *shape], a batch at a time and in their order.
+
+    Args:
+        size: networks in a batch; None takes as many as fit into memory.
+    """
+    size = size or max(1, min(_MOST_NETWORKS, _MOST_PARAMETERS // point.architecture.parameter_count))
+    for start in range(0, point.batch[0], size):
+        yield point.mapped(lambda tensor: tensor[start : start + size])  # noqa: B023 (called at once)
 
 
 def predict_all(head: Head, point: NetworkWeights, files: Sequence[str], finite: str) -> Any:

@@ -22,7 +22,7 @@ def calibrate(head: Head, train: LabelledNetworks, held_out: LabelledNetworks, s
     Args:
         train: what its members were fitted to.
         held_out: networks of other pictures, from which the temperature and the detector's limits follow.
-        seed: of what is made of training networks for the detector to be told from, and of what is learnt from it.
+        seed: of what is made of training networks that the detector learns to tell apart, and of its training.
     """
     generator = torch.Generator().manual_seed(seed)
     some = train.select(torch.randperm(len(train), generator=generator)[:_MOST].tolist())
@@ -34,6 +34,4 @@ def calibrate(head: Head, train: LabelledNetworks, held_out: LabelledNetworks, s
 def negative(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights:
     """The negatives of pictures in [-1, 1]: the last layer with the other sign."""
     last = [point.architecture.weights[-1].name, point.architecture.biases[-1].name]
-    return NetworkWeights(
-        point.architecture, {name: -tensor if name in last else tensor for name, tensor in point.tensors.items()}
-    )
+    return NetworkWeights(point.architecture, {**point.tensors, **{name: -point.tensors[name] for name in last}})

@@ -82,7 +82,7 @@ def measure_classifier(
     Args:
         settings: `seed` of these counts.
         others: networks of other zoos by their names.
-        on_stage: told what comes next, such as `predicting` or `bootstrap`.
+        on_stage: called with what comes next, such as `predicting` or `bootstrap`.
 
     Raises:
         DataError: a network for which the head gives no finite logits.
@@ -102,9 +102,7 @@ def measure_classifier(
     change = (other.logits - plain.logits).abs().max()
     spread = plain.logits.std(0, correction=0).mean()
     names = head.config.details.classes
-    found = flags(
-        lambda batch: head.predict(batch).in_distribution, networks, _MADE, others or {}, settings.seed, on_stage
-    )
+    found = flags(head, networks, _MADE, others or {}, settings.seed, on_stage)
     return ClassReport(
         head=head.name,
         networks=len(networks),

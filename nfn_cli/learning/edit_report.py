@@ -6,12 +6,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import NetworkWeights, pixel_grid
+from nfn_cli.architectures import NetworkWeights, joined, pixel_grid
 from nfn_cli.errors import DataError
+from nfn_cli.learning.batches import batches
 from nfn_cli.learning.editor_fit import editor_error
 from nfn_cli.learning.metrics import Estimate, bootstrap, mean_absolute_error
 from nfn_cli.learning.settings import EvaluateSettings
@@ -98,11 +100,11 @@ def measure_editor(
 
     Args:
         settings: `seed` of these counts.
-        others: are of no use, since an editor flags nothing.
+        others: not used, since an editor flags nothing.
         pictures: what the networks were fitted to, [networks, C, height, width] in [-1, 1]; without them, the target is
             the edit of what the unedited networks show, of the head's own picture size.
         most_transformed: networks on which equivariance is measured, the first ones.
-        on_stage: told what comes next, such as `editing` or `bootstrap`.
+        on_stage: called with what comes next, such as `editing` or `bootstrap`.
 
     Raises:
         DataError: a network whose edited picture is not finite.
@@ -145,13 +147,13 @@ def edit_all(head: Head, networks: LabelledNetworks, pictures: Tensor | None = N
     before, after, points = [], [], []
     picture, edit = head.config.details.picture, EDITS[head.config.details.edit]
     seconds = 0.0
-    for chosen in torch.arange(len(networks)).split(_TOGETHER):
-        point = networks.select(chosen.tolist()).point
+    parts = repeat(None) if pictures is None else pictures.split(_TOGETHER)
+    for point, part in zip(batches(networks.point, _TOGETHER), parts, strict=False):
         started = time.process_time()
         new = head.predict(point)
         seconds += time.process_time() - started
         shown = _pictures(point, picture)
-        given = shown.clamp(-1, 1) if pictures is None else pictures[chosen].flatten(2).double()
+        given = shown.clamp(-1, 1) if part is None else part.flatten(2).double()
         target = edit(given.unflatten(2, picture)).flatten(2)
         before.append(editor_error(shown, target))
         after.append(editor_error(_pictures(new, picture), target))
@@ -161,11 +163,7 @@ def edit_all(head: Head, networks: LabelledNetworks, pictures: Tensor | None = N
     if len(bad):
         file = networks.files[int(bad[0])]
         raise DataError(file, "the edited picture is not finite: weights beyond a float's range", "leave it out")
-    names = points[0].tensors
-    joined = NetworkWeights(
-        points[0].architecture, {n: torch.cat([point.tensors[n] for point in points]) for n in names}
-    )
-    return Measured(torch.cat(before), errors, joined, seconds)
+    return Measured(torch.cat(before), errors, joined(points), seconds)
 
 
 def _drift(head: Head, point: NetworkWeights, seed: int) -> tuple[float, float]:
@@ -182,28 +180,14 @@ def _drift(head: Head, point: NetworkWeights, seed: int) -> tuple[float, float]:
 
 
 def _edited(head: Head, point: NetworkWeights) -> NetworkWeights:
-    parts = [head.predict(NetworkWeights(point.architecture, part)) for part in _split(point)]
-    return NetworkWeights(
-        point.architecture, {name: torch.cat([part.tensors[name] for part in parts]) for name in point.tensors}
-    )
+    return joined([head.predict(part) for part in batches(point, _TOGETHER)])
 
 
 def _pictures(point: NetworkWeights, picture: tuple[int, int]) -> Tensor:
     """Values float64 [networks, C, P]."""
-    parts = [
-        sine_values(
-            read_tensors(NetworkWeights(point.architecture, part), torch.float64),
-            pixel_grid(*picture),
-            point.architecture.omega_0,
-        )
-        for part in _split(point)
-    ]
-    return torch.cat(parts)
-
-
-def _split(point: NetworkWeights) -> list[dict[str, Tensor]]:
-    parts = zip(*(tensor.split(_TOGETHER) for tensor in point.tensors.values()), strict=True)
-    return [dict(zip(point.tensors, part, strict=True)) for part in parts]
+    places, omega_0 = pixel_grid(*picture), point.architecture.omega_0
+    parts = (read_tensors(part, torch.float64) for part in batches(point, _TOGETHER))
+    return torch.cat([sine_values(part, places, omega_0) for part in parts])
 
 
 def _relative_change(before: NetworkWeights, after: NetworkWeights) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def evaluate_head(
 
     Args:
         data, labels: as in `train_head`.
-        on_stage: told what comes next, such as `reading`.
+        on_stage: called with what comes next, such as `reading`.
         task: that the head shall be for; None takes any.
 
     Returns:
@@ -46,11 +47,8 @@ def evaluate_head(
     on_stage("reading")
     head = load_head(name, device, task=task)
     learning, accepted = LEARNING_TASKS[head.config.kind.task], head.config.accepted
-    others = read_out_of_distribution(
-        settings.out_of_distribution,
-        accepted,
-        lambda folder: learning.read_other(folder, settings, accepted.activation),
-    )
+    read_other = partial(learning.read_other, settings=settings, activation=accepted.activation)
+    others = read_out_of_distribution(settings.out_of_distribution, accepted, read_other)
     networks = learning.read(data, labels, settings, head)
     if settings.split != "all":
         networks = learning.part_of(networks, settings.split, head, data)

@@ -55,14 +55,14 @@ class StateKeeper:
     """
 
     def __init__(self, folder: Path, made_of: Mapping[str, Any], *, overwrite: bool = False) -> None:
-        self._folder, self._made_of = folder, made_of
+        self._folder, self._made_of = folder, dict(made_of)
+        self.saved: FitState | None = None
         try:
-            self.saved = read_state(folder, made_of)
+            self.saved = self._read()
         except DataError:
             if not overwrite:
                 raise
-            remove_state(folder)
-            self.saved = None
+            self.remove()
         self._next = -math.inf
 
     def due(self) -> bool:
@@ -70,56 +70,47 @@ class StateKeeper:
         return time.monotonic() >= self._next
 
     def save(self, state: FitState) -> None:
-        """Replace the state on disk."""
-        write_state(self._folder, state, self._made_of)
+        """Replace the state on disk; the folder is made if need be.
+
+        Raises:
+            DataError, CheckpointError: the folder or the file cannot be written.
+        """
+        make_folder(self._folder)
+        text = json.dumps({"format": _FORMAT, "made_of": self._made_of, "values": dict(state.values)})
+        save_tensors(self._folder / STATE_FILE, state.tensors, {"fit": text}, overwrite=True)
         self._next = time.monotonic() + SECONDS_BETWEEN
 
     def remove(self) -> None:
-        """Remove the state, of a fit that is finished."""
-        remove_state(self._folder)
+        """Remove the state, of a fit that is finished or given up."""
+        (self._folder / STATE_FILE).unlink(missing_ok=True)
 
+    def _read(self) -> FitState | None:
+        """The state in the folder, None where there is none.
 
-def write_state(folder: Path, state: FitState, made_of: Mapping[str, Any]) -> None:
-    """Write the state of a fit into a head's folder, which is made if need be.
-
-    Args:
-        made_of: as in `StateKeeper`.
-
-    Raises:
-        DataError, CheckpointError: the folder or the file cannot be written.
-    """
-    make_folder(folder)
-    text = json.dumps({"format": _FORMAT, "made_of": dict(made_of), "values": dict(state.values)})
-    save_tensors(folder / STATE_FILE, state.tensors, {"fit": text}, overwrite=True)
-
-
-def read_state(folder: Path, made_of: Mapping[str, Any]) -> FitState | None:
-    """The state of an unfinished fit in a head's folder, None where there is none.
-
-    Raises:
-        DataError: it is damaged, or that of a fit made of something else; the message names what differs.
-    """
-    path = folder / STATE_FILE
-    if not path.exists():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {})["fit"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-        if record["format"] != _FORMAT:
-            raise ValueError("of another version of nfn")
-        before, values = dict(record["made_of"]), dict(record["values"])
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        cause = f"not the readable state of an unfinished fit ({error})"
-        raise DataError(path, cause, "remove it, or pass --overwrite to begin anew") from error
-    # Through JSON, as the other went: tuples are lists there.
-    now = json.loads(json.dumps(dict(made_of)))
-    changed = [name for name in now if before.get(name) != now[name]]
-    if changed:
-        cause = f"holds an unfinished fit of another {', '.join(changed)}"
-        remedy = "repeat its command to go on, or pass --overwrite to begin anew"
-        raise DataError(folder, cause, remedy)
-    return FitState(tensors, values)
+        Raises:
+            DataError: it is damaged, or that of a fit made of something else; the message names what differs.
+        """
+        path = self._folder / STATE_FILE
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                record = json.loads((file.metadata() or {})["fit"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+            if record["format"] != _FORMAT:
+                raise ValueError("of another version of nfn")
+            before, values = dict(record["made_of"]), dict(record["values"])
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            cause = f"not the readable state of an unfinished fit ({error})"
+            raise DataError(path, cause, "remove it, or pass --overwrite to begin anew") from error
+        # Through JSON, as the other went: tuples are lists there.
+        now = json.loads(json.dumps(self._made_of))
+        changed = [name for name in now if before.get(name) != now[name]]
+        if changed:
+            cause = f"holds an unfinished fit of another {', '.join(changed)}"
+            remedy = "repeat its command to go on, or pass --overwrite to begin anew"
+            raise DataError(self._folder, cause, remedy)
+        return FitState(tensors, values)
 
 
 def has_state(folder: Path) -> bool:
@@ -130,11 +121,6 @@ def has_state(folder: Path) -> bool:
 def is_unfinished(folder: Path) -> bool:
     """Whether a folder holds the state of an unfinished fit, and no head yet."""
     return has_state(folder) and not (folder / CONFIG_FILE).exists()
-
-
-def remove_state(folder: Path) -> None:
-    """Remove the state, of a fit that is finished or given up."""
-    (folder / STATE_FILE).unlink(missing_ok=True)
 
 
 def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

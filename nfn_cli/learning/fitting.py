@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from nfn_cli.learning.fit_state import FitState, StateKeeper
-from nfn_cli.learning.member_fit import FitOutcome, FitSettings, Loss, Member, MemberFit, accuracy_loss
+from nfn_cli.learning.member_fit import FitOutcome, FitSettings, Loss, MemberFit, accuracy_loss
 from nfn_cli.learning.splits import validation_positions
-
-__all__ = ["Fit", "FitOutcome", "FitSettings", "Member", "Stage", "ensemble_stages", "fit_member", "fit_stages"]
 
 
 class Fit(Protocol):
@@ -43,7 +41,7 @@ class Stage:
     """One fit of several.
 
     Attributes:
-        name: told before its epochs, such as `member 2 of 4`.
+        name: shown before its epochs, such as `member 2 of 4`.
         module: whose weights it sets.
         epochs: how many it has at most.
         begin: makes the fit.
@@ -53,14 +51,6 @@ class Stage:
     module: nn.Module
     epochs: int
     begin: Callable[[], Fit]
-
-
-class Members(Protocol):
-    """A model of several members, such as `nfn_cli.nn.Ensemble`."""
-
-    @property
-    def members(self) -> nn.ModuleList:
-        """Freshly made modules, each a `Member`."""
 
 
 def fit_member(
@@ -77,7 +67,7 @@ def fit_member(
     Args:
         member, inputs, accuracies, settings, seed, validation: as in `MemberFit`; the member is left in evaluation
             mode.
-        on_epoch: told the mean loss after every epoch.
+        on_epoch: called with the mean loss after every epoch.
     """
     fit = MemberFit(member, inputs, accuracies, settings, seed, validation)
     while not fit.finished:
@@ -86,7 +76,7 @@ def fit_member(
 
 
 def ensemble_stages(
-    model: Members,
+    model: Any,
     inputs: Sequence[Tensor],
     targets: Tensor,
     settings: FitSettings,
@@ -98,7 +88,8 @@ def ensemble_stages(
     """A stage for every member, which is fitted on its own.
 
     Args:
-        model: freshly made; its members start from different random weights.
+        model: freshly made, with `members` (each a `Member`), such as `nfn_cli.nn.ensemble.Ensemble`; they start from
+            different random weights.
         inputs: what the members take of the training networks, [networks, ...] each, on the model's device.
         targets, loss: as in `MemberFit`.
         runs: the training run of each network; by these, each member holds out validation runs of its own.
@@ -108,7 +99,9 @@ def ensemble_stages(
     def begin(number: int) -> MemberFit:
         seed = settings.seed * 1_000 + number
         absent = left_out[number] if number < len(left_out) else ()
-        validation = _validation(runs, absent, settings.validation, seed)
+        present = sorted(set(range(len(runs))).difference(absent))
+        own_runs = [runs[position] for position in present]
+        validation = [present[position] for position in validation_positions(own_runs, settings.validation, seed)]
         return MemberFit(model.members[number], inputs, targets, settings, seed, validation, loss, absent)
 
     count, epochs = len(model.members), settings.epochs_for(len(targets))
@@ -129,10 +122,10 @@ def fit_stages(
     """Run stages in their order.
 
     Args:
-        on_epoch: told the mean loss after every epoch of every stage.
-        on_skip: told of epochs that are not run: because a saved state has them, or a member stopped early.
+        on_epoch: called with the mean loss after every epoch of every stage.
+        on_skip: called with how many epochs are not run: a saved state has them, or a member stopped early.
         keeper: keeps the state on disk, and gives that of an earlier sitting.
-        on_stage: told the name of each stage before its epochs.
+        on_stage: called with the name of each stage before its epochs.
 
     Returns:
         How each ended.
@@ -158,13 +151,6 @@ def fit_stages(
         on_skip(fit.epochs - fit.epoch)
         outcomes.append(fit.finish())
     return outcomes
-
-
-def _validation(runs: Sequence[str], left_out: Sequence[int], share: float, seed: int) -> list[int]:
-    """Positions of the networks that validate a member, which are among those that it does not leave out."""
-    absent = set(left_out)
-    present = [position for position in range(len(runs)) if position not in absent]
-    return [present[place] for place in validation_positions([runs[position] for position in present], share, seed)]
 
 
 def _state(stages: Sequence[Stage], outcomes: Sequence[FitOutcome], fit: Fit) -> FitState:

@@ -11,13 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.learning.fit_state import (
-    FitState,
-    generator_states,
-    moments,
-    restore_generators,
-    restore_moments,
-)
+from nfn_cli.learning.fit_state import FitState, generator_states, moments, restore_generators, restore_moments
 from nfn_cli.threads import CHANNELS, threads_for
 
 # Of outputs and targets, and how to reduce over the batch: "mean" or "sum".
@@ -166,25 +160,22 @@ class MemberFit:
     def run_epoch(self) -> float:
         """Show the member every network once, in a random order that fills whole batches; the mean loss."""
         with threads_for(self._numbers):
-            return self._run_epoch()
-
-    def _run_epoch(self) -> float:
-        self._member.train()
-        order = self._fitted[torch.randperm(len(self._fitted), generator=self._generator)].to(self._device)
-        total = 0.0
-        for start in range(0, len(order) - self._batch + 1, self._batch):
-            chosen = order[start : start + self._batch]
-            loss = self._loss(chosen)
-            self._optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self._member.parameters(), LARGEST_GRADIENT)
-            self._optimizer.step()
-            self._schedule.step()
-            total += loss.item()
-        self.epoch += 1
-        if len(self._held_out):
-            self._validate()
-        return total / self._steps
+            self._member.train()
+            order = self._fitted[torch.randperm(len(self._fitted), generator=self._generator)].to(self._device)
+            total = 0.0
+            for start in range(0, len(order) - self._batch + 1, self._batch):
+                chosen = order[start : start + self._batch]
+                loss = self._loss(chosen)
+                self._optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(self._member.parameters(), LARGEST_GRADIENT)
+                self._optimizer.step()
+                self._schedule.step()
+                total += loss.item()
+            self.epoch += 1
+            if len(self._held_out):
+                self._validate()
+            return total / self._steps
 
     def finish(self) -> FitOutcome:
         """Bring back the weights to keep, and leave the member in evaluation mode."""

@@ -16,7 +16,7 @@ from nfn_cli.architectures import NetworkWeights, chain
 from nfn_cli.errors import DataError
 from nfn_cli.learning.batches import batches
 from nfn_cli.learning.metrics import Estimate
-from nfn_cli.nn import Accepted
+from nfn_cli.nn import Accepted, Head
 from nfn_cli.zoo import LabelledNetworks
 
 SCALED_BY = 10.0
@@ -55,7 +55,7 @@ def shuffled(point: NetworkWeights, generator: torch.Generator) -> NetworkWeight
         order = torch.rand(rows.shape, dtype=torch.float64, generator=generator).argsort(1)
         return rows.gather(1, order).view(tensor.shape)
 
-    return _mapped(point, shuffle)
+    return point.mapped(shuffle)
 
 
 def gaussian(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights:
@@ -70,7 +70,7 @@ def gaussian(point: NetworkWeights, generator: torch.Generator) -> NetworkWeight
         noise = torch.randn(tensor.shape, dtype=tensor.dtype, generator=generator)
         return noise * spread.view(-1, *[1] * (tensor.ndim - 1))
 
-    return _mapped(point, draw)
+    return point.mapped(draw)
 
 
 def scaled_layer(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights:
@@ -80,7 +80,7 @@ def scaled_layer(point: NetworkWeights, generator: torch.Generator) -> NetworkWe
         point: tensors [networks, *shape].
     """
     layers = point.architecture.layers
-    chosen = torch.randint(len(layers), (_count(point),), generator=generator)
+    chosen = torch.randint(len(layers), point.batch, generator=generator)
     tensors = dict(point.tensors)
     for number, layer in enumerate(layers):
         for name in (f"{layer.name}.weight", f"{layer.name}.bias"):
@@ -97,7 +97,7 @@ def thinned(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights
     """
     architecture = point.architecture
     kept = [
-        torch.rand(_count(point), group.size, generator=generator).argsort(1)[:, : -(-group.size // 2)]
+        torch.rand(*point.batch, group.size, generator=generator).argsort(1)[:, : -(-group.size // 2)]
         for group in architecture.groups
     ]
     tensors = {}
@@ -162,7 +162,7 @@ def read_out_of_distribution(
 
 
 def flags(
-    knows: Callable[[NetworkWeights], Tensor],
+    head: Head,
     networks: LabelledNetworks,
     makers: Mapping[str, Maker],
     others: Mapping[str, LabelledNetworks],
@@ -172,23 +172,14 @@ def flags(
     """Which networks a head flags, kind by kind: of those made of `networks`, then of other populations.
 
     Args:
-        knows: whether each of a batch of networks is in distribution, bool [batch].
         seed: of what is made.
-        on_stage: told each kind.
+        on_stage: called with each kind before it is predicted.
     """
     made = made_out_of_distribution(networks.point, seed, makers)
     kinds = {kind: replace(networks, point=point) for kind, point in made.items()}
     for kind, own in (kinds | dict(others)).items():
         on_stage(f"out of distribution: {kind}")
-        yield kind, own, torch.cat([~knows(batch) for batch in batches(own.point)])
-
-
-def _mapped(point: NetworkWeights, change: Callable[[Tensor], Tensor]) -> NetworkWeights:
-    return NetworkWeights(point.architecture, {name: change(tensor) for name, tensor in point.tensors.items()})
-
-
-def _count(point: NetworkWeights) -> int:
-    return len(next(iter(point.tensors.values())))
+        yield kind, own, torch.cat([~head.predict(batch).in_distribution for batch in batches(own.point)])
 
 
 def _taken(tensor: Tensor, axis: int, indices: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from nfn_cli.nn import Head, HeadConfig, load_head
 from nfn_cli.nn.calibrated_accuracy import along
 from nfn_cli.nn.choose import folder_of_head
 from nfn_cli.nn.head_folder import CARD_FILE
-from nfn_cli.zoo import LabelledNetworks, read_networks, read_record
+from nfn_cli.zoo import read_networks, read_record
 
 FOLDS = 10
 _TINY = 1e-12
@@ -98,7 +98,7 @@ def calibrate_head(
         name: a shipped head or a head's folder; its members, curve and detector are kept.
         populations: folders of labelled networks that it was not fitted to, by their names.
         out: the folder of the new head, which may be that of the old one.
-        on_population: told the name of each population before it is read.
+        on_population: called with the name of each population before it is read.
 
     Raises:
         HeadError, DataError, CheckpointError, ArchitectureError: unusable head or data, or too few networks.
@@ -109,7 +109,7 @@ def calibrate_head(
     answered = []
     for own, folder in populations.items():
         on_population(own)
-        answered.append(_answered(head, own, _read(head, folder, settings), folder))
+        answered.append(_answered(head, own, folder, settings))
     total = sum(len(own.truth) for own in answered)
     level = head.config.details.level
     least = round(1 / (1 - level))
@@ -141,13 +141,15 @@ class _Answered:
     def residuals(self) -> Tensor:
         return (self.truth - self.predicted).abs()
 
-    def select(self, chosen: Sequence[int]) -> _Answered:
-        runs = tuple(self.runs[place] for place in chosen)
-        places = list(chosen)
-        return _Answered(self.name, runs, self.truth[places], self.predicted[places], self.flagged[places])
+    def without(self, left_out: Sequence[int]) -> _Answered:
+        """The networks at other positions than these."""
+        absent = set(left_out)
+        rest = [position for position in range(len(self.runs)) if position not in absent]
+        runs = tuple(self.runs[position] for position in rest)
+        return _Answered(self.name, runs, self.truth[rest], self.predicted[rest], self.flagged[rest])
 
 
-def _read(head: Head, folder: Path, settings: IntervalSettings) -> LabelledNetworks:
+def _answered(head: Head, name: str, folder: Path, settings: IntervalSettings) -> _Answered:
     networks = read_networks(
         folder,
         column=settings.column,
@@ -159,10 +161,6 @@ def _read(head: Head, folder: Path, settings: IntervalSettings) -> LabelledNetwo
     reason = head.config.accepted.mismatch(networks.point.architecture)
     if reason:
         raise DataError(folder, reason, "give networks that the head reads")
-    return networks
-
-
-def _answered(head: Head, name: str, networks: LabelledNetworks, folder: Path) -> _Answered:
     said = predict_all(head, networks.point, [str(folder / file) for file in networks.files], "accuracy")
     return _Answered(name, networks.runs, networks.targets, said.accuracy, ~said.in_distribution)
 
@@ -191,13 +189,11 @@ def _reports(populations: Sequence[_Answered], head: Head, seed: int) -> list[Po
     level, calibration = head.config.details.level, head.model.calibration
     had = (calibration.knots.cpu().double(), calibration.radii.cpu().double())
     folds = {own.name: left_out_positions(own.runs, FOLDS, seed) for own in populations}
-    crossed: dict[str, list[tuple[list[int], Interval]]] = {own.name: [] for own in populations}
+    intervals = []
     for number in range(FOLDS):
         # A population of fewer runs than folds has some that are empty.
-        rest = [_without(own, folds[own.name][number]) for own in populations]
-        interval = _interval([own for own in rest if len(own.truth)], level)
-        for own in populations:
-            crossed[own.name].append((folds[own.name][number], interval))
+        rest = [own.without(folds[own.name][number]) for own in populations]
+        intervals.append(_interval([own for own in rest if len(own.truth)], level))
     reports = []
     for own in populations:
         everything = list(range(len(own.truth)))
@@ -209,23 +205,18 @@ def _reports(populations: Sequence[_Answered], head: Head, seed: int) -> list[Po
                 runs=len(set(own.runs)),
                 flagged=bootstrap(share, own.truth, own.flagged, own.runs),
                 before=_covered(own, [(everything, had)]),
-                taken_in=_covered(own, crossed[own.name]),
+                taken_in=_covered(own, list(zip(folds[own.name], intervals, strict=True))),
                 left_out=_covered(own, [(everything, _interval(others, level))]) if others else None,
             )
         )
     return reports
 
 
-def _without(population: _Answered, left_out: Sequence[int]) -> _Answered:
-    absent = set(left_out)
-    return population.select([place for place in range(len(population.truth)) if place not in absent])
-
-
 def _covered(population: _Answered, parts: Sequence[tuple[list[int], Interval]]) -> Covered:
     """How often, each of the parts of a population with its interval."""
     radii = torch.zeros_like(population.predicted)
-    for places, (knots, heights) in parts:
-        radii[places] = along(knots, heights, population.predicted[places])
+    for positions, (knots, heights) in parts:
+        radii[positions] = along(knots, heights, population.predicted[positions])
     low, high = (population.predicted - radii).clamp(0, 1), (population.predicted + radii).clamp(0, 1)
     inside = (low <= population.truth) & (population.truth <= high)
     return Covered(bootstrap(share, population.truth, inside, population.runs), float((high - low).mean()))

@@ -1,6 +1,6 @@
 """Split networks by training run, so that no checkpoint of a held-out run was ever trained on.
 
-A run's place follows from its name and the seed alone, so it stays where it is when a zoo grows.
+A run's part follows from its name and the seed alone, so it stays there when a zoo grows.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _SEEDS = 10_000
 
 def part_of(run: str, seed: int) -> Part:
     """The part that a run belongs to: 70 % train, 12 % calibration, 18 % test."""
-    place = _place(f"{seed}:{run}")
-    if place < TRAIN_SHARE:
+    number = number_of(f"{seed}:{run}")
+    if number < TRAIN_SHARE:
         return "train"
-    return "calibration" if place < TRAIN_SHARE + CALIBRATION_SHARE else "test"
+    return "calibration" if number < TRAIN_SHARE + CALIBRATION_SHARE else "test"
 
 
 def positions(runs: Sequence[str], part: Part, seed: int) -> list[int]:
@@ -63,7 +63,7 @@ def validation_positions(runs: Sequence[str], share: float, seed: int) -> list[i
         share: of the runs, which are rounded to at least one; 0 for none.
         seed: another seed chooses other runs.
     """
-    names = sorted(set(runs), key=lambda run: _place(f"validation:{seed}:{run}"))
+    names = sorted(set(runs), key=lambda run: number_of(f"validation:{seed}:{run}"))
     if share == 0 or len(names) < 2:
         return []
     chosen = set(names[: min(len(names) - 1, max(1, round(share * len(names))))])
@@ -77,11 +77,11 @@ def left_out_positions(runs: Sequence[str], folds: int, seed: int) -> list[list[
         folds: as many as are given back; of more folds than runs, some are empty.
         seed: another seed deals the runs otherwise.
     """
-    names = sorted(set(runs), key=lambda run: _place(f"fold:{seed}:{run}"))
+    names = sorted(set(runs), key=lambda run: number_of(f"fold:{seed}:{run}"))
     fold_of = {name: number % folds for number, name in enumerate(names)}
     return [[position for position, run in enumerate(runs) if fold_of[run] == fold] for fold in range(folds)]
 
 
-def _place(name: str) -> float:
-    """A number in [0, 1) that follows from a name."""
+def number_of(name: str) -> float:
+    """A number in [0, 1) that follows from a name alone, evenly spread over names."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64

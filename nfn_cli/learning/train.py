@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class FitPlan:
 
     @property
     def steps(self) -> int:
-        """Epochs over all members, after each of which the loss is told."""
+        """Epochs over all members; `on_epoch` is called after each."""
         return self.members * self.epochs
 
 
@@ -67,10 +68,10 @@ def train_head(
         out: the head's folder.
         settings: of the task, such as `AccuracySettings`.
         overwrite: begin anew where the folder holds the state of another fit.
-        on_plan: told what the fit will take, before it begins.
-        on_epoch: told the mean loss after each epoch of each member.
-        on_skip: told of epochs that are not run: because a state has them, or a member stopped early.
-        on_stage: told what comes next: reading, each member, calibrating, what is measured, writing.
+        on_plan: called with what the fit will take, before it begins.
+        on_epoch: called with the mean loss after each epoch of each member.
+        on_skip: called with how many epochs are not run: a state has them, or a member stopped early.
+        on_stage: called with what comes next: reading, each member, calibrating, what is measured, writing.
 
     Returns:
         The measurement on test networks, which the model card also gives.
@@ -87,9 +88,8 @@ def train_head(
     require_float32(networks)
     require_head_destination(out)
     accepted = Accepted.of(networks.point.architecture)
-    others = read_out_of_distribution(
-        settings.out_of_distribution, accepted, lambda folder: task.read_other(folder, settings, accepted.activation)
-    )
+    read_other = partial(task.read_other, settings=settings, activation=accepted.activation)
+    others = read_out_of_distribution(settings.out_of_distribution, accepted, read_other)
     settings = task.decided(settings, parts.train, data)
     config = HeadConfig(
         accepted=accepted,

@@ -13,7 +13,7 @@ from nfn_cli.symmetry import GroupElement, act, sample_element
 def in_float64(point: NetworkWeights) -> NetworkWeights:
     """The same networks in float64, so that what is measured is the head: a scaled weight may leave the range of
     float32, and a transformed phase would be rounded."""
-    return NetworkWeights(point.architecture, {name: tensor.double() for name, tensor in point.tensors.items()})
+    return point.mapped(torch.Tensor.double)
 
 
 def transformed(
@@ -25,6 +25,5 @@ def transformed(
         point: tensors float64 [networks, *shape].
         options: of `sample_element`, such as `scale_range` or `phase`.
     """
-    count = len(next(iter(point.tensors.values())))
-    element = sample_element(point.architecture, generator, batch=(count,), **options)
+    element = sample_element(point.architecture, generator, batch=point.batch, **options)
     return element, act(element, point)

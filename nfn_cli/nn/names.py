@@ -4,8 +4,8 @@ A kind of head is one file and one entry here; an edit is one file in `inr/edits
 
 >>> [name for name, kind in HEAD_KINDS.items() if kind.task == "classify-inr"]
 ['coordinate-probe', 'monomial-inr']
->>> sorted(EDITS)
-['contrast', 'dilate', 'erode']
+>>> "dilate" in EDITS
+True
 """
 
 from __future__ import annotations

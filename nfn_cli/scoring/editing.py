@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import NetworkWeights, ReadNetwork, Told, from_plain_range, read_network, to_plain_range
+from nfn_cli.architectures import NetworkWeights, ReadNetwork, Stated, from_plain_range, read_network, to_plain_range
 from nfn_cli.checkpoints import Checkpoint, population_of, rewrite_checkpoint
 from nfn_cli.errors import ArchitectureError, CheckpointError, HeadError, UsageError
 from nfn_cli.nn import Head, choose_head, load_head, shipped_heads_of
@@ -82,7 +82,7 @@ def edit_checkpoint(
     if population_of(path) is not None:
         raise CheckpointError(path, "a packed file of many networks", "give files of one network each")
     # A sine is what these heads read; a file that does not state its activation is taken for one.
-    checkpoint, network = read_network(path, Told(activation=activation), default_activation="sin")
+    checkpoint, network = read_network(path, Stated(activation=activation), default_activation="sin")
     network.plain()
     try:
         accepted = {own: config.accepted for own, config in heads.configs.items()}

@@ -10,7 +10,7 @@ from typing import Any, Generic
 
 import torch
 
-from nfn_cli.architectures import NetworkWeights
+from nfn_cli.architectures import NetworkWeights, joined
 from nfn_cli.errors import CheckpointError, HeadError
 from nfn_cli.nn.choose import asked_heads, load_head
 from nfn_cli.nn.head import Head
@@ -18,7 +18,7 @@ from nfn_cli.nn.names import TASKS
 from nfn_cli.nn.tasks import Row, RowTask
 from nfn_cli.scoring.device import is_missing_operator, say_once
 from nfn_cli.scoring.machine import MORE_MEMORY, is_out_of_memory
-from nfn_cli.scoring.reading import ReadChunk, joined
+from nfn_cli.scoring.reading import ReadChunk
 from nfn_cli.scoring.rows import Stamp
 
 # What goes through a head at once, in weights, for which a head keeps some thirty channels each.

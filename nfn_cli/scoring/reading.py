@@ -24,7 +24,8 @@ from nfn_cli.architectures import (
     Architecture,
     NetworkWeights,
     ReadNetwork,
-    Told,
+    Stated,
+    joined,
     read_network,
     read_weights,
     to_plain_range,
@@ -219,13 +220,13 @@ class _Packed(Exception):
 def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[NetworkWeights, str, list[str]]:
     """Networks [networks, *shape], the head that reads them, and what is assumed of them."""
     members: dict[str, Tensor] | None = None
-    told = Told(activation=settings.activation)
+    stated = Stated(activation=settings.activation)
     if source.members is not None:
         checkpoint, members = read_members(source.path, *source.members)
-        network = read_weights(checkpoint, told, default_activation=PLACEHOLDER)
+        network = read_weights(checkpoint, stated, default_activation=PLACEHOLDER)
     else:
         try:
-            network = read_network(path, told, default_activation=PLACEHOLDER)[1]
+            network = read_network(path, stated, default_activation=PLACEHOLDER)[1]
         except PackedError as error:
             if count := population_of(path):
                 raise _Packed(min(count, settings.cut.get(source.path, count))) from error
@@ -261,7 +262,7 @@ def head_for(network: ReadNetwork, settings: ReadSettings) -> tuple[str, Archite
     assumed = [f"activation {architecture.activation}"] if unknown else []
     if network.assumes_frequency and architecture.activation == "sin":
         assumed.append(f"omega_0 {architecture.omega_0:g}")
-    if not network.is_told and len(architecture.layers) > 1:
+    if not network.is_stated and len(architecture.layers) > 1:
         assumed.append(ONE_CHAIN)
     return head, architecture, assumed
 
@@ -274,17 +275,6 @@ def _group(head: str, parts: Sequence[tuple[list[int], list[str], NetworkWeights
     for own, names, _ in parts:
         assumed += Counter(dict.fromkeys(names, len(own)))
     return Group(positions, head, assumed, point.architecture, arrays)
-
-
-def joined(points: Sequence[NetworkWeights]) -> NetworkWeights:
-    """Batches of networks of one signature as one; names and architecture are the first one's."""
-    if len(points) == 1:
-        return points[0]
-    first = points[0].architecture
-    # Architectures of one signature may call their tensors by other names.
-    columns = [[point.tensors[spec.name] for spec in point.architecture.tensors] for point in points]
-    tensors = map(torch.cat, zip(*columns, strict=True))
-    return NetworkWeights(first, {spec.name: own for spec, own in zip(first.tensors, tensors, strict=True)})
 
 
 def _failure(error: Exception, path: str) -> NfnError:

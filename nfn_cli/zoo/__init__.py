@@ -8,19 +8,18 @@
 from nfn_cli.zoo.generate import ZooReport, generate_zoo
 from nfn_cli.zoo.hyperparameters import Hyperparameters, draw_hyperparameters
 from nfn_cli.zoo.images import ImageSet, load_images
-from nfn_cli.zoo.inr import (
-    InrImportReport,
-    InrRow,
-    InrSelection,
-    InrSettings,
-    Siren,
-    import_sirens,
-    read_inrs,
-)
+from nfn_cli.zoo.inr.labels import InrRow, read_inr_rows
+from nfn_cli.zoo.inr.published.import_sirens import InrImportReport, import_sirens
+from nfn_cli.zoo.inr.published.siren_selection import InrSelection
+from nfn_cli.zoo.inr.read import read_inrs
+from nfn_cli.zoo.inr.siren import Siren
+from nfn_cli.zoo.inr.siren_recipe import InrSettings
 from nfn_cli.zoo.labels import LABELS_FILE, Label, read_labels
 from nfn_cli.zoo.networks import LabelledNetworks, read_networks, read_unlabelled
-from nfn_cli.zoo.published import ImportReport, Selection, import_model_zoo, import_small_cnn_zoo
-from nfn_cli.zoo.published.small_cnn_zoo import SMALL_CNN_ZOO
+from nfn_cli.zoo.published.imported_network import ImportReport
+from nfn_cli.zoo.published.model_zoo import import_model_zoo
+from nfn_cli.zoo.published.run_selection import Selection
+from nfn_cli.zoo.published.small_cnn_zoo import SMALL_CNN_ZOO, import_small_cnn_zoo
 from nfn_cli.zoo.record import SETTINGS_FILE, read_record, recipe_of
 from nfn_cli.zoo.small_cnn_recipe import ZooSettings
 
@@ -47,6 +46,7 @@ __all__ = [
     "import_sirens",
     "import_small_cnn_zoo",
     "load_images",
+    "read_inr_rows",
     "read_inrs",
     "read_labels",
     "read_networks",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from nfn_cli.checkpoints import write_atomically
 from nfn_cli.errors import DataError
@@ -15,6 +16,7 @@ from nfn_cli.zoo.hyperparameters import SCHEDULES, Hyperparameters
 LABELS_FILE = "labels.csv"
 RUN_COLUMN = "run"
 _REMEDY = "give the CSV file with one row a checkpoint"
+_PARSERS: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float}
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,14 @@ class Label:
 
 def write_labels(folder: Path, rows: Sequence[ZooRow]) -> None:
     """Write `labels.csv` in `folder`, replacing it in one step."""
-    own = [field.name for field in fields(ZooRow) if field.name != "hyperparameters"]
-    names = [*own, *(field.name for field in fields(Hyperparameters))]
-    write_table(
-        folder, names, ({name: getattr(row, name) for name in own} | asdict(row.hyperparameters) for row in rows)
-    )
+    names = [field.name for kind in (ZooRow, Hyperparameters) for field in fields(kind)]
+    names.remove("hyperparameters")
+
+    def flat(row: ZooRow) -> dict[str, object]:
+        record = asdict(row)
+        return record.pop("hyperparameters") | record
+
+    write_table(folder, names, map(flat, rows))
 
 
 def write_table(folder: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
@@ -74,6 +79,28 @@ def write_table(folder: Path, columns: Sequence[str], rows: Iterable[Mapping[str
     write_atomically(folder / LABELS_FILE, write, overwrite=True)
 
 
+def typed_cells(kind: Any, cells: Mapping[str, str | None]) -> dict[str, Any]:
+    """The plain fields of a row's dataclass from the cells of a table; an empty cell is None where a field may be that.
+
+    Args:
+        kind: a dataclass; fields that are neither text nor numbers are left out.
+        cells: by the names of the columns.
+
+    Raises:
+        KeyError: a column is missing.
+        ValueError: a cell is missing, or not of its field's type.
+    """
+    values: dict[str, Any] = {}
+    for own in fields(kind):
+        name, optional = str(own.type).removesuffix(" | None"), str(own.type).endswith(" | None")
+        if name in _PARSERS:
+            cell = cells[own.name]
+            if cell is None:
+                raise ValueError(f"no cell {own.name}")
+            values[own.name] = None if optional and not cell else _PARSERS[name](cell)
+    return values
+
+
 def read_zoo_rows(path: Path) -> list[ZooRow]:
     """Read what `write_labels` wrote.
 
@@ -83,8 +110,11 @@ def read_zoo_rows(path: Path) -> list[ZooRow]:
     rows = []
     for line, row in read_table(path):
         try:
-            rows.append(_zoo_row(row))
-        except (KeyError, TypeError, ValueError) as error:
+            # Older zoos do not say the schedule.
+            cells = row if row.get("schedule") else {**row, "schedule": SCHEDULES[0]}
+            run = Hyperparameters(**typed_cells(Hyperparameters, cells))
+            rows.append(ZooRow(**typed_cells(ZooRow, cells), hyperparameters=run))
+        except (KeyError, ValueError) as error:
             raise DataError(f"{path}:{line}", f"not a row of a zoo ({error})", "mend the row or remove it") from error
     return rows
 
@@ -137,8 +167,12 @@ def read_labels(
     return labels
 
 
-def read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
+def read_table(path: Path, missing: str = _REMEDY, remedy: str = _REMEDY) -> list[tuple[int, dict[str, str]]]:
     """Every row under the header line, with the number of its line.
+
+    Args:
+        missing: what to do where the file is not there.
+        remedy: what to do where it cannot be read.
 
     Raises:
         DataError: the file is unreadable.
@@ -149,32 +183,6 @@ def read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
             reader = csv.DictReader(file)
             return [(reader.line_num, row) for row in reader]
     except FileNotFoundError as error:
-        raise DataError(path, "no such file", _REMEDY) from error
+        raise DataError(path, "no such file", missing) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(path, f"not a readable CSV file ({error})", _REMEDY) from error
-
-
-def _zoo_row(row: dict[str, str]) -> ZooRow:
-    run = Hyperparameters(
-        run=int(row["run"]),
-        seed=int(row["seed"]),
-        activation=row["activation"],
-        learning_rate=float(row["learning_rate"]),
-        l2=float(row["l2"]),
-        dropout=float(row["dropout"]),
-        optimizer=row["optimizer"],
-        initialiser=row["initialiser"],
-        initialiser_scale=float(row["initialiser_scale"]),
-        train_fraction=float(row["train_fraction"]),
-        batch_size=int(row["batch_size"]),
-        schedule=row.get("schedule") or SCHEDULES[0],  # older zoos do not say
-    )
-    return ZooRow(
-        file=row["file"],
-        index=int(row["index"]) if row["index"] else None,
-        epoch=int(row["epoch"]),
-        test_accuracy=float(row["test_accuracy"]),
-        train_accuracy=float(row["train_accuracy"]),
-        test_loss=float(row["test_loss"]),
-        hyperparameters=run,
-    )
+        raise DataError(path, f"not a readable CSV file ({error})", remedy) from error

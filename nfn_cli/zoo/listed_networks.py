@@ -6,34 +6,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import NetworkWeights, Told, read_network, read_weights, stack, to_plain_range
+from nfn_cli.architectures import NetworkWeights, Stated, joined, read_network, read_weights, stack, to_plain_range
 from nfn_cli.checkpoints import Checkpoint, population_of, read_members
 from nfn_cli.errors import DataError
-
-
-class Listed(Protocol):
-    """Where a network is: a file, and its place along a packed file's population axis, None for a file of its own."""
-
-    @property
-    def file(self) -> str:
-        """As the labels list it."""
-
-    @property
-    def index(self) -> int | None:
-        """In a packed file."""
+from nfn_cli.zoo.labels import Label
 
 
 def read_listed(
-    rows: Sequence[Listed],
-    path_of: Callable[[str], Path],
-    *,
-    activation: str | None = None,
-    default_activation: str | None = None,
+    rows: Sequence[Label], path_of: Callable[[str], Path], activation: str | None, default_activation: str | None
 ) -> NetworkWeights:
     """The networks of the rows, in their order, [len(rows), *shape]; pictures as if black were -1 and white 1.
 
@@ -55,13 +39,18 @@ def read_listed(
         members = [rows[position] for position in positions]
         batches.append(_read_members(path_of(name), members, activation, default_activation))
         order += positions
-    return selected(_joined(batches, list(by_file)), torch.tensor(order).argsort().tolist())
+    first, *others = zip(by_file, (batch.architecture for batch in batches), strict=True)
+    for name, own in others:
+        if own.signature != first[1].signature:
+            cause = f"is {own.describe()}, while {first[0]} is {first[1].describe()}"
+            raise DataError(name, cause, "fit one head to networks of one architecture")
+    return selected(joined(batches), torch.tensor(order).argsort().tolist())
 
 
 def selected(point: NetworkWeights, indices: Sequence[int]) -> NetworkWeights:
     """The networks of a batch at these positions."""
     chosen = torch.tensor(indices, dtype=torch.int64)
-    return NetworkWeights(point.architecture, {name: tensor[chosen] for name, tensor in point.tensors.items()})
+    return point.mapped(lambda tensor: tensor[chosen])
 
 
 def confined(folder: Path, name: str, table: Path) -> Path:
@@ -83,12 +72,12 @@ def confined(folder: Path, name: str, table: Path) -> Path:
 
 
 def _read_members(
-    path: Path, members: Sequence[Listed], activation: str | None, default_activation: str | None
+    path: Path, members: Sequence[Label], activation: str | None, default_activation: str | None
 ) -> NetworkWeights:
     """The members of one file, [len(members), *shape]."""
     indices = [member.index for member in members if member.index is not None]
     if not indices:
-        told = Told(activation=activation)
+        told = Stated(activation=activation)
         read = read_network(path, told, default_activation=default_activation)[1].plain()
         plain = to_plain_range(read.weights, read.activation.value_range)
         return selected(stack([plain]), [0] * len(members))
@@ -103,10 +92,8 @@ def _read_members(
     broken = [name for name, tensor in chosen_tensors.items() if not tensor.isfinite().all()]
     if broken:
         raise DataError(path, f"tensor {broken[0]!r} of some member is not finite", "remove the rows of that member")
-    point = NetworkWeights(
-        architecture,
-        {name: tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for name, tensor in chosen_tensors.items()},
-    )
+    point = NetworkWeights(architecture, chosen_tensors)
+    point = point.mapped(lambda tensor: tensor.to(torch.promote_types(tensor.dtype, torch.float32)))
     return to_plain_range(point, network.activation.value_range)
 
 
@@ -114,7 +101,7 @@ def _read_packed(path: Path, indices: Sequence[int], count: int) -> tuple[Checkp
     """The rows of a packed file from the first to the last that is wanted.
 
     Args:
-        indices: the places that the labels give, of `count` networks.
+        indices: the positions that the labels give, of `count` networks.
 
     Returns:
         The first of them as a checkpoint of its own, the tensors of all, and where in these the indices are.
@@ -130,18 +117,3 @@ def _read_packed(path: Path, indices: Sequence[int], count: int) -> tuple[Checkp
     start = min(indices)
     first, tensors = read_members(path, start, max(indices) + 1)
     return first, tensors, torch.tensor(indices) - start
-
-
-def _joined(points: Sequence[NetworkWeights], names: Sequence[str]) -> NetworkWeights:
-    first = points[0].architecture
-    for name, point in zip(names, points, strict=True):
-        if point.architecture.signature != first.signature:
-            cause = f"is {point.architecture.describe()}, while {names[0]} is {first.describe()}"
-            raise DataError(name, cause, "fit one head to networks of one architecture")
-    specs = [[spec.name for spec in point.architecture.tensors] for point in points]
-    columns = zip(first.tensors, zip(*specs, strict=True), strict=True)
-    tensors = {
-        spec.name: torch.cat([point.tensors[own] for point, own in zip(points, owns, strict=True)])
-        for spec, owns in columns
-    }
-    return NetworkWeights(first, tensors)

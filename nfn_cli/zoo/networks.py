@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -92,12 +93,8 @@ def read_networks(
         rows = [row for row in rows if _is_file(row.file, data, table)]
         if not rows:
             raise DataError(data, f"{table} has no row for this file", "give the CSV of this file")
-    return read_labelled(
-        rows,
-        lambda name: confined(folder, name, table) if os.path.isdir(data) else data,
-        activation=activation,
-        default_activation=default_activation,
-    )
+    path_of = partial(confined, folder, table=table) if os.path.isdir(data) else lambda name: data
+    return read_labelled(rows, path_of, activation=activation, default_activation=default_activation)
 
 
 def read_unlabelled(
@@ -143,7 +140,7 @@ def read_labelled(
         DataError, CheckpointError, ArchitectureError: as in `read_listed`.
     """
     return LabelledNetworks(
-        read_listed(rows, path_of, activation=activation, default_activation=default_activation),
+        read_listed(rows, path_of, activation, default_activation),
         torch.tensor([row.target for row in rows], dtype=dtype),
         *(tuple(getattr(row, name) for row in rows) for name in ("run", "file", "split")),
     )

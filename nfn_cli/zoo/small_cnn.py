@@ -7,15 +7,14 @@ A population of P networks is one grouped convolution with P groups per layer.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nfn_cli.zoo.flat_network import FlatNetwork
 from nfn_cli.zoo.hyperparameters import Hyperparameters
 from nfn_cli.zoo.initialisers import initial_weight
 
@@ -28,8 +27,8 @@ ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 
 
 @dataclass(frozen=True)
-class SmallCnn:
-    """Shapes of the network, and its parameters' places in one flat row of `parameter_count` numbers."""
+class SmallCnn(FlatNetwork):
+    """The network's numbers of channels and classes."""
 
     in_channels: int = 1
     classes: int = 10
@@ -48,19 +47,6 @@ class SmallCnn:
             "conv3.bias": (width,),
             "fc.weight": (self.classes, width),
             "fc.bias": (self.classes,),
-        }
-
-    @property
-    def parameter_count(self) -> int:
-        return sum(math.prod(shape) for shape in self.shapes.values())
-
-    def split(self, parameters: Tensor) -> dict[str, Tensor]:
-        """Views of flat `parameters` [networks, parameter_count] as named tensors [networks, *shape]."""
-        ends = list(accumulate(math.prod(shape) for shape in self.shapes.values()))
-        starts = [0, *ends[:-1]]
-        return {
-            name: parameters[:, start:end].unflatten(1, shape)
-            for (name, shape), start, end in zip(self.shapes.items(), starts, ends, strict=True)
         }
 
     def initial_parameters(self, runs: Sequence[Hyperparameters]) -> Tensor:

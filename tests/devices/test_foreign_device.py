@@ -38,9 +38,7 @@ from nfn_cli.shipped import models_folder
 from nfn_cli.zoo import LabelledNetworks
 from nfn_cli.zoo.hyperparameters import draw_hyperparameters
 from nfn_cli.zoo.images import ImageSet
-from nfn_cli.zoo.inr.fit import Budget
-from nfn_cli.zoo.inr.siren import Siren
-from nfn_cli.zoo.inr.siren_recipe import SharedPictures, fit_job
+from nfn_cli.zoo.inr.siren_recipe import InrSettings, SharedPictures, fit_job
 from nfn_cli.zoo.recipe import Job
 from nfn_cli.zoo.small_cnn import SmallCnn
 from nfn_cli.zoo.trainer import TrainingImages, train_group
@@ -185,8 +183,9 @@ def test_a_zoo_is_trained_on_one_device(activation: str, dtype: torch.dtype, flo
 
 
 def test_a_zoo_of_inrs_is_fitted_on_one_device(float64: bool) -> None:
-    siren = Siren(1, 8, 2)
-    shared = SharedPictures(siren, Budget(2, 1e-3), 0, FOREIGN, 2, torch.rand(16, 2), {"train": torch.rand(3, 1, 16)})
+    settings = InrSettings("own", 3, width=8, steps=2, learning_rate=1e-3)
+    pictures = {"train": torch.rand(3, 1, 16)}
+    shared = SharedPictures(settings, settings.siren(1), FOREIGN, 2, torch.rand(16, 2), pictures)
     with foreign_device(float64=float64) as device:
         parameters, psnr = fit_job(shared, Job(0, tuple(("train", n, 0) for n in range(3))), lambda steps: None)
     assert device.operators > 20 and parameters.device.type == psnr.device.type == "cpu"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from nfn_cli.learning.class_report import ClassReport, measure_classifier
 from nfn_cli.learning.fitting import Stage, ensemble_stages
 from nfn_cli.learning.member_fit import class_loss
 from nfn_cli.learning.settings import TrainSettings
+from nfn_cli.learning.splits import number_of
 from nfn_cli.learning.tasks.task import InrTask, Parts, require_part
 from nfn_cli.nn import Head
 from nfn_cli.nn.tasks.classification import ClassDetails
@@ -55,9 +55,9 @@ class ClassLearning(InrTask[ClassifierSettings, ClassReport]):
         """
         train: list[int] = []
         held_out: list[int] = []
-        for place, (run, split) in enumerate(zip(networks.runs, networks.splits, strict=True)):
+        for position, (run, split) in enumerate(zip(networks.runs, networks.splits, strict=True)):
             if split == "train":
-                (held_out if _share(run) < _HELD_OUT else train).append(place)
+                (held_out if number_of(run) < _HELD_OUT else train).append(position)
         parts = Parts(networks.select(train[: settings.count]), networks.select(held_out), networks.part("test"))
         require_part(parts.train, "training", _FEWEST, data)
         require_part(parts.held_out, "held-out", 2, data)
@@ -103,8 +103,3 @@ def require_classes(networks: LabelledNetworks, classes: int, data: Path) -> Non
     highest = int(networks.targets.max())
     if highest >= classes:
         raise DataError(data, f"has a class {highest}, the head knows 0 to {classes - 1}", "leave its networks out")
-
-
-def _share(run: str) -> float:
-    """A number in [0, 1) that follows from a name."""
-    return int.from_bytes(hashlib.sha256(run.encode()).digest()[:8], "big") / 2**64

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,16 +18,7 @@ from nfn_cli.zoo.inr.siren import Siren
 
 _DECAY, _SQUARE_DECAY, _EPSILON = 0.9, 0.99, 1e-8
 _WARM_UP = 0.05
-_TOLD_EVERY = 10
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long a fit takes: full-batch steps of Adam, and the rate at which it starts (after a short warm-up; it falls
-    along a half cosine)."""
-
-    steps: int
-    learning_rate: float
+_REPORTED_EVERY = 10
 
 
 def fit_sirens(
@@ -36,7 +26,8 @@ def fit_sirens(
     start: Tensor,
     pictures: Tensor,
     places: Tensor,
-    budget: Budget,
+    steps: int,
+    learning_rate: float,
     on_steps: Callable[[int], None] = lambda steps: None,
 ) -> Tensor:
     """Fit one network to each picture, by the mean squared error over its pixels.
@@ -46,7 +37,9 @@ def fit_sirens(
         start: parameters of new networks, float32 or float64 [networks, parameter_count].
         pictures: [networks, channels, pixels], in [-1, 1].
         places: [pixels, 2].
-        on_steps: told how many network-steps were done since the last call.
+        steps: full-batch steps of Adam.
+        learning_rate: at which it starts (after a short warm-up; it falls along a half cosine).
+        on_steps: called with the number of network-steps done since the last call.
 
     Returns:
         The fitted parameters [networks, parameter_count].
@@ -54,22 +47,22 @@ def fit_sirens(
     engine = Engine(siren, start.clone(), pictures, places)
     parameters, gradient = engine.parameters, engine.gradient
     mean, square = torch.zeros_like(parameters), torch.zeros_like(parameters)
-    told = 0
-    for step in range(budget.steps):
+    reported = 0
+    for step in range(steps):
         engine.differentiate()
         mean.lerp_(gradient, 1 - _DECAY)
         square.mul_(_SQUARE_DECAY).addcmul_(gradient, gradient, value=1 - _SQUARE_DECAY)
         size = (square / (1 - _SQUARE_DECAY ** (step + 1))).sqrt_().add_(_EPSILON)
-        parameters.addcdiv_(mean, size, value=-_rate(step, budget) / (1 - _DECAY ** (step + 1)))
-        if (step + 1 - told) == _TOLD_EVERY or step + 1 == budget.steps:
-            on_steps((step + 1 - told) * len(start))
-            told = step + 1
+        parameters.addcdiv_(mean, size, value=-_rate(step, steps, learning_rate) / (1 - _DECAY ** (step + 1)))
+        if (step + 1 - reported) == _REPORTED_EVERY or step + 1 == steps:
+            on_steps((step + 1 - reported) * len(start))
+            reported = step + 1
     return parameters
 
 
-def _rate(step: int, budget: Budget) -> float:
-    warm = min(1.0, (step + 1) / max(1.0, _WARM_UP * budget.steps))
-    return budget.learning_rate * warm * (1 + math.cos(math.pi * step / budget.steps)) / 2
+def _rate(step: int, steps: int, learning_rate: float) -> float:
+    warm = min(1.0, (step + 1) / max(1.0, _WARM_UP * steps))
+    return learning_rate * warm * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 def peak_signal_to_noise(error: Tensor) -> Tensor:

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from nfn_cli.errors import DataError, shown
-from nfn_cli.zoo.labels import read_table, write_table
+from nfn_cli.zoo.labels import read_table, typed_cells, write_table
 
 SPLITS = ("train", "test")
 MOST_CLASSES = 10_000
+# The cells of columns that a table need not have.
+_UNSAID = {"index": "", "split": "train", "image": "", "fit": "0", "psnr": ""}
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,12 @@ class InrRow:
     """One network.
 
     Attributes:
-        file, index: where it is: a file, and its place along a packed file's population axis (else None).
+        file, index: where it is: a file, and its position along a packed file's population axis (else None).
         split: the part of the image set that the picture is from, "train" or "test".
-        image: the picture's place in that part; None where nobody tells.
+        image: the picture's number in that part; None where it is not known.
         fit: which of several independent fits to the picture.
         label: the picture's class.
-        psnr: of the network's picture, in dB; None where nobody tells.
+        psnr: of the network's picture, in dB; None where it is not known.
     """
 
     file: str
@@ -36,7 +38,7 @@ class InrRow:
 
     @property
     def run(self) -> str:
-        """Equal for fits to one picture, which no split may part; of its own where nobody tells the picture."""
+        """Equal for fits to one picture, which no split may part; of its own where the picture is not known."""
         if self.image is not None:
             return f"{self.split}-{self.image}"
         return self.file if self.index is None else f"{self.file}#{self.index}"
@@ -61,19 +63,11 @@ def read_inr_rows(path: Path, *, none: bool = False) -> list[InrRow]:
     rows = []
     for line, row in read_table(path):
         try:
-            psnr, image = row.get("psnr"), row.get("image")
-            found = InrRow(
-                file=row["file"],
-                index=int(row["index"]) if row.get("index") else None,
-                split=row.get("split") or "train",
-                image=int(image) if image else None,
-                fit=int(row.get("fit") or 0),
-                label=int(row["label"]),
-                psnr=float(psnr) if psnr else None,
-            )
+            said = {name: cell for name, cell in row.items() if cell or name not in _UNSAID}
+            found = InrRow(**typed_cells(InrRow, _UNSAID | said))
             if found.split not in SPLITS or not found.file or not 0 <= found.label < MOST_CLASSES:
                 raise ValueError(f"split {shown(found.split)}, file {shown(found.file)}, label {found.label}")
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, ValueError) as error:
             cause = f"not a row of a zoo of INRs ({error})"
             raise DataError(f"{path}:{line}", cause, "give the columns file, label and split (train, test)") from error
         rows.append(found)

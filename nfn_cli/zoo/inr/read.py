@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -31,7 +32,7 @@ def read_inrs(data: Path, labels: Path | None = None, *, activation: str | None 
     table = labels or data / LABELS_FILE
     return read_labelled(
         [Label(row.file, row.index, row.run, row.label, row.split) for row in read_inr_rows(table)],
-        lambda name: confined(data, name, table),
+        partial(confined, data, table=table),
         dtype=torch.int64,
         activation=activation,
         default_activation="sin",

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures import COORDINATES
+from nfn_cli.zoo.flat_network import FlatNetwork
 
 
 @dataclass(frozen=True)
-class Siren:
+class Siren(FlatNetwork):
     """A network from the place of a pixel, (row, column) in [-1, 1]², to its channels, which are in [-1, 1] too.
 
     >>> Siren(channels=1).parameter_count
@@ -27,18 +28,13 @@ class Siren:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of the tensors, by their name in a state dict: weight and bias of every layer, in order."""
+        """Of weight and bias of every layer, in order."""
         sizes = [COORDINATES, *[self.width] * self.hidden_layers, self.channels]
         shapes: dict[str, tuple[int, ...]] = {}
         for position, (inputs, outputs) in enumerate(pairwise(sizes)):
             shapes[f"layers.{position}.weight"] = (outputs, inputs)
             shapes[f"layers.{position}.bias"] = (outputs,)
         return shapes
-
-    @property
-    def parameter_count(self) -> int:
-        """Numbers in a network."""
-        return sum(math.prod(shape) for shape in self.shapes.values())
 
     def initial(self, generator: torch.Generator) -> Tensor:
         """Parameters [parameter_count] of a new network, float32.
@@ -56,8 +52,3 @@ class Siren:
                 bound = 1 / math.sqrt(inputs)  # of the weight before it
             part *= bound
         return values
-
-    def split(self, parameters: Tensor) -> dict[str, Tensor]:
-        """Views [*batch, *shape] of parameters [*batch, parameter_count], by name."""
-        parts = parameters.split([math.prod(shape) for shape in self.shapes.values()], dim=-1)
-        return {name: part.unflatten(-1, shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}

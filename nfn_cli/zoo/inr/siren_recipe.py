@@ -13,7 +13,7 @@ from torch import Tensor
 from nfn_cli.architectures import pixel_grid
 from nfn_cli.errors import DataError
 from nfn_cli.zoo.images import ImageSet, load_images
-from nfn_cli.zoo.inr.fit import Budget, Engine, fit_sirens, peak_signal_to_noise
+from nfn_cli.zoo.inr.fit import Engine, fit_sirens, peak_signal_to_noise
 from nfn_cli.zoo.inr.labels import InrRow, read_inr_rows, write_inr_rows
 from nfn_cli.zoo.inr.siren import Siren
 from nfn_cli.zoo.recipe import Job, Made, Recipe
@@ -68,9 +68,8 @@ class SharedPictures:
         pictures: by split, uint8-exact float32 [count, channels, pixels].
     """
 
+    settings: InrSettings
     siren: Siren
-    budget: Budget
-    seed: int
     device: str
     together: int
     places: Tensor
@@ -86,12 +85,13 @@ class SharedPictures:
 def fit_job(shared: SharedPictures, job: Job[Fit], on_steps: Callable[[int], None]) -> tuple[Tensor, Tensor]:
     """Parameters [fits, parameter_count] and PSNR [fits] of a job, on the CPU."""
     found = []
-    for start in range(0, len(job.items), shared.together):
-        group = job.items[start : start + shared.together]
-        initial = torch.stack([shared.siren.initial(_generator(shared.seed, fit)) for fit in group])
+    for begin in range(0, len(job.items), shared.together):
+        group = job.items[begin : begin + shared.together]
+        initial = torch.stack([shared.siren.initial(_generator(shared.settings.seed, fit)) for fit in group])
         pictures = torch.stack([shared.pictures[split][image] for split, image, _ in group]).to(shared.device)
         places = shared.places.to(shared.device)
-        fitted = fit_sirens(shared.siren, initial.to(shared.device), pictures, places, shared.budget, on_steps)
+        start, settings = initial.to(shared.device), shared.settings
+        fitted = fit_sirens(shared.siren, start, pictures, places, settings.steps, settings.learning_rate, on_steps)
         errors = Engine(shared.siren, fitted, pictures, places).errors()
         found.append((fitted.cpu(), peak_signal_to_noise(errors).cpu()))
     parameters, psnr = zip(*found, strict=True)
@@ -148,9 +148,8 @@ class SirenRecipe(Recipe[Fit, Fit, InrRow, tuple[Tensor, Tensor]]):
 
     def share(self, images: ImageSet, device: str, group_size: int) -> SharedPictures:
         return SharedPictures(
+            self.settings,
             self._siren(images),
-            Budget(self.settings.steps, self.settings.learning_rate),
-            self.settings.seed,
             device,
             group_size,
             pixel_grid(*images.train_images.shape[2:]),
@@ -163,16 +162,16 @@ class SirenRecipe(Recipe[Fit, Fit, InrRow, tuple[Tensor, Tensor]]):
         labels = {"train": images.train_labels, "test": images.test_labels}
         rows = [
             InrRow(
-                file=f"{split}-{image:06d}-{number:02d}.safetensors",
-                index=None,
-                split=split,
-                image=image,
-                fit=number,
+                f"{split}-{image:06d}-{number:02d}.safetensors",
+                None,
+                split,
+                image,
+                number,
                 label=int(labels[split][image]),
-                psnr=round(psnr[place].item(), 3),
+                psnr=round(psnr[position].item(), 3),
             )
-            for place, (split, image, number) in enumerate(items)
-            if sound[place]
+            for position, (split, image, number) in enumerate(items)
+            if sound[position]
         ]
         diverged = {fit for fit, own in zip(items, sound.tolist(), strict=True) if not own}
         return Made(rows, self._siren(images).split(parameters[sound]), diverged)

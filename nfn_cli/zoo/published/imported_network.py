@@ -88,21 +88,24 @@ def write_imported_labels(folder: Path, written: Sequence[tuple[str, int, Import
     write_table(folder, columns, rows())
 
 
-def complete_import(writer: PackedWriter[ImportedNetwork], origin: Mapping[str, Any]) -> tuple[int, int]:
+def complete_import(
+    writer: PackedWriter[ImportedNetwork], origin: Mapping[str, Any], skipped: Sequence[str] = ()
+) -> ImportReport:
     """Write what waits, `zoo.yaml` from `origin` and the labels.
 
-    Returns:
-        How many networks of how many runs the zoo holds.
+    Args:
+        origin: where the networks come from, and how many were `dropped`.
+        skipped: as in `ImportReport`.
 
     Raises:
         DataError, CheckpointError: the zoo cannot be written.
     """
     writer.flush()
     written = writer.written
-    counts = len(written), len({network.run.name for _, _, network in written})
-    record = {**origin, "networks": counts[0], "runs": counts[1]}
+    networks, runs = len(written), len({network.run.name for _, _, network in written})
+    record = {**origin, "networks": networks, "runs": runs}
     writer.complete(record, lambda: write_imported_labels(writer.folder, written))
-    return counts
+    return ImportReport(networks, runs, origin["dropped"], tuple(skipped))
 
 
 def require_share(accuracy: float, subject: str, column: str) -> None:

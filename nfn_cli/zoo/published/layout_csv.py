@@ -11,7 +11,6 @@ round.
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from pathlib import Path
 from torch import Tensor
 
 from nfn_cli.errors import DataError, shown
+from nfn_cli.zoo.labels import read_table
 
 _COLUMNS = ("varname", "start_idx", "end_idx", "shape")
 _NAME = re.compile(r"(?P<layer>.+)/(?P<part>kernel|bias)(:0)?")
@@ -77,16 +77,7 @@ def read_layout(path: Path) -> FlatLayout:
 
 
 def _read(path: Path) -> list[Variable]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = [(reader.line_num, row) for row in reader]
-    except FileNotFoundError as error:
-        raise DataError(
-            path, "no such file", "give the folder of weights.npy, layout.csv and metrics.csv.gz"
-        ) from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(path, f"not a readable CSV file ({error})", _REMEDY) from error
+    rows = read_table(path, "give the folder of weights.npy, layout.csv and metrics.csv.gz", _REMEDY)
     return [_variable(row, f"{path}:{line}") for line, row in rows]
 
 

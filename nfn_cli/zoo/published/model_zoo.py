@@ -1,4 +1,4 @@
-"""Import a published model zoo: a folder of Ray Tune trials (see `trials`)."""
+"""Import a published model zoo: a folder of Ray Tune trials (see `ray_trial`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nfn_cli.checkpoints import read_checkpoint
 from nfn_cli.errors import DataError
 from nfn_cli.folders import confined
 from nfn_cli.zoo.published.imported_network import ImportedNetwork, ImportReport, Value, as_text, complete_import
-from nfn_cli.zoo.published.packed_writer import PackedWriter, claimed_zoo
+from nfn_cli.zoo.published.packed_writer import imported_zoo
 from nfn_cli.zoo.published.ray_trial import REMEDY, Trial, find_states, find_trials, read_results, read_trial
 from nfn_cli.zoo.published.readable import readable, require_same
 from nfn_cli.zoo.published.run_selection import Selection
@@ -45,34 +45,15 @@ def import_model_zoo(
             `out` cannot be written.
         CheckpointError: a part cannot be written.
     """
-    with claimed_zoo(out):
-        return _imported(folder, out, selection or Selection(), where or {}, on_start, on_trials)
-
-
-def _imported(
-    folder: Path,
-    out: Path,
-    selection: Selection,
-    where: Mapping[str, str],
-    on_start: Callable[[int], None],
-    on_trials: Callable[[int], None],
-) -> ImportReport:
-    trials, skipped = _read_trials(folder)
-    trials = _matching(folder, trials, where)
-    activation = selection.one_activation(folder, Counter(trial.run.activation for trial in trials))
-    trials = [trial for trial in trials if trial.run.activation == activation]
-    names = selection.drawn([trial.run.name for trial in trials])
-    trials = [trial for trial in trials if trial.run.name in names]
-    pools = {trial.pool for trial in trials}
-    if len(pools) > 1:
-        raise DataError(folder, "holds networks with and without max-pooling", _choose_by(trials))
-    pool = pools.pop()
-    on_start(len(trials))
-    first: tuple[Path, NetworkWeights] | None = None
-    dropped = 0
-    metadata = {"activation": activation} | ({"pool": pool} if pool else {})
-    writer: PackedWriter[ImportedNetwork] = PackedWriter(out, metadata)
-    with writer:
+    selection = selection or Selection()
+    with imported_zoo(out) as writer:
+        trials, skipped = _read_trials(folder)
+        trials = _chosen(folder, trials, selection, where or {})
+        activation, pool = trials[0].run.activation, trials[0].pool
+        on_start(len(trials))
+        first: tuple[Path, NetworkWeights] | None = None
+        dropped = 0
+        writer.metadata = {"activation": activation} | ({"pool": pool} if pool else {})
         read = readable(trials, lambda trial: _read_networks(folder, trial, selection), skipped, on_trials)
         for trial, (point, networks, lost) in read:
             dropped += lost
@@ -85,18 +66,18 @@ def _imported(
             writer.add({ours.name: point.tensors[theirs.name] for ours, theirs in specs}, networks)
         if not len(writer):
             raise _nothing(folder, len(trials), dropped, skipped)
+        name = as_text(folder.resolve().name)
         origin = {
             "source": _TITLE,
-            "folder": as_text(folder.resolve().name),
-            "data": as_text(folder.resolve().name),
+            "folder": name,
+            "data": name,
             "activation": activation,
-            "where": dict(where),
+            "where": dict(where or {}),
             **selection.record(),
             "dropped": dropped,
             "skipped": len(skipped),
         }
-        written, runs = complete_import(writer, origin)
-    return ImportReport(written, runs, dropped, tuple(skipped))
+        return complete_import(writer, origin, skipped)
 
 
 def _read_trials(folder: Path) -> tuple[list[Trial], list[str]]:
@@ -109,7 +90,8 @@ def _read_trials(folder: Path) -> tuple[list[Trial], list[str]]:
     return trials, skipped
 
 
-def _matching(folder: Path, trials: Sequence[Trial], where: Mapping[str, str]) -> list[Trial]:
+def _chosen(folder: Path, trials: Sequence[Trial], selection: Selection, where: Mapping[str, str]) -> list[Trial]:
+    """The trials to take: those that `where` and the selection leave, of one activation and one pooling."""
     found = [
         trial
         for trial in trials
@@ -119,6 +101,12 @@ def _matching(folder: Path, trials: Sequence[Trial], where: Mapping[str, str]) -
         told = ", ".join(f"{name}={value}" for name, value in where.items())
         known = ", ".join(sorted(trials[0].config))
         raise DataError(folder, f"no trial has {told} (the first one's keys are {known})", "choose others with --where")
+    activation = selection.one_activation(folder, Counter(trial.run.activation for trial in found))
+    found = [trial for trial in found if trial.run.activation == activation]
+    names = selection.drawn([trial.run.name for trial in found])
+    found = [trial for trial in found if trial.run.name in names]
+    if len({trial.pool for trial in found}) > 1:
+        raise DataError(folder, "holds networks with and without max-pooling", _choose_by(found))
     return found
 
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -23,48 +22,36 @@ MOST_NETWORKS = 4_096  # in a part
 _MOST_BYTES = 1 << 26
 
 Entry = TypeVar("Entry")
-Self = TypeVar("Self", bound="PackedWriter[Any]")
+
+
+def _in_part(numbers: int, size: int) -> int:
+    return _MOST_BYTES // max(size, 1)
 
 
 class PackedWriter(Generic[Entry]):
     """Networks of one architecture, taken as they come. No more than a part's worth waits in memory.
 
-    A context manager: whatever ends the work before `complete` removes what it has written, and nothing else.
-
     Args:
-        folder: of the zoo; an empty one, see `claimed_zoo`.
-        metadata: of every part, such as the activation.
+        folder: of the zoo; an empty one, see `imported_zoo`.
+        in_part: how many networks of so many numbers, of so many bytes, make a part of bounded size.
 
     Attributes:
-        folder, metadata: as given.
-        parts: names of the parts that are written.
-        written: the networks in them: part, place in it, and what is known of it.
-
-    Raises:
-        DataError: the folder holds something.
+        folder: as given.
+        metadata: of every part, such as the activation.
+        files: names of the files that it has written, the parts first.
+        written: the networks in them: part, position in it, and what is known of it.
+        is_complete: whether the zoo is.
     """
 
-    def __init__(self, folder: Path, metadata: Mapping[str, str] | None = None) -> None:
-        require_free(folder)
+    def __init__(self, folder: Path, in_part: Callable[[int, int], int] = _in_part) -> None:
         self.folder = folder
-        self.metadata = dict(metadata or {})
-        self.parts: list[str] = []
+        self.metadata: dict[str, str] = {}
+        self.files: list[str] = []
         self.written: list[tuple[str, int, Entry]] = []
+        self.is_complete = False
+        self._in_part = in_part
         self._waiting: list[Entry] = []
         self._tensors: dict[str, list[Tensor]] = {}
-        self._records: list[str] = []
-        self._complete = False
-
-    def __enter__(self: Self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._complete:
-            return
-        for name in (*self.parts, *self._records):
-            (self.folder / name).unlink(missing_ok=True)
 
     def __len__(self) -> int:
         """Networks taken so far."""
@@ -84,13 +71,9 @@ class PackedWriter(Generic[Entry]):
         self._waiting += entries
         shapes = [(values[0].shape[1:].numel(), values[0].element_size()) for values in self._tensors.values()]
         numbers, size = sum(count for count, _ in shapes), sum(count * each for count, each in shapes)
-        most = max(1, min(MOST_NETWORKS, self.fitting(numbers, size)))
+        most = max(1, min(MOST_NETWORKS, self._in_part(numbers, size)))
         while len(self._waiting) >= most:
             self._write(most)
-
-    def fitting(self, numbers: int, size: int) -> int:
-        """How many networks of so many numbers, of `size` bytes, make a part of bounded size."""
-        return _MOST_BYTES // max(size, 1)
 
     def flush(self) -> None:
         """Write what waits.
@@ -103,22 +86,14 @@ class PackedWriter(Generic[Entry]):
 
     def _write(self, count: int) -> None:
         """Write a part of the first `count` networks that wait."""
+        part = part_name(len(self.files))
         tensors = {name: torch.cat(values) for name, values in self._tensors.items()}
-        part = self.write_part({name: tensor[:count] for name, tensor in tensors.items()}, count, self.metadata)
-        self.written += [(part, place, entry) for place, entry in enumerate(self._waiting[:count])]
+        first = {name: tensor[:count] for name, tensor in tensors.items()}
+        save_tensors(self.folder / part, first, {**self.metadata, POPULATION_KEY: str(count)})
+        self.files.append(part)  # only now: another's part is not ours to remove
+        self.written += [(part, position, entry) for position, entry in enumerate(self._waiting[:count])]
         self._waiting = self._waiting[count:]
         self._tensors = {name: [tensor[count:].clone()] for name, tensor in tensors.items()}
-
-    def write_part(self, tensors: Mapping[str, Tensor], count: int, metadata: Mapping[str, str]) -> str:
-        """Write a packed file of `count` networks, tensors [count, *shape]; returns its name.
-
-        Raises:
-            DataError, CheckpointError: it cannot be written.
-        """
-        name = part_name(len(self.parts))
-        save_tensors(self.folder / name, tensors, {**metadata, POPULATION_KEY: str(count)})
-        self.parts.append(name)  # only now: another's part is not ours to remove
-        return name
 
     def complete(self, origin: Mapping[str, Any], write_labels: Callable[[], object]) -> None:
         """Write `zoo.yaml` from `origin`, then the labels, which come last: a folder that has them is complete.
@@ -128,16 +103,21 @@ class PackedWriter(Generic[Entry]):
         """
         for name in (SETTINGS_FILE, LABELS_FILE):
             require_writable(self.folder / name, overwrite=False)
-        self._records.append(SETTINGS_FILE)
+        self.files.append(SETTINGS_FILE)
         write_origin(self.folder, origin)
-        self._records.append(LABELS_FILE)
+        self.files.append(LABELS_FILE)
         write_labels()
-        self._complete = True
+        self.is_complete = True
 
 
 @contextmanager
-def claimed_zoo(folder: Path) -> Iterator[None]:
-    """Make the folder of a zoo to write, and hold it: a second import is refused at its start.
+def imported_zoo(folder: Path, in_part: Callable[[int, int], int] = _in_part) -> Iterator[PackedWriter[Any]]:
+    """Make the folder of a zoo, hold it, and give its writer: a second import is refused at its start.
+
+    Whatever ends the work before the writer's `complete` removes what it has written, and nothing else.
+
+    Args:
+        in_part: as in `PackedWriter`.
 
     Raises:
         DataError: another run holds it, it is a file, or holds something.
@@ -145,7 +125,12 @@ def claimed_zoo(folder: Path) -> Iterator[None]:
     require_free(folder)
     with claimed(folder):
         require_free(folder)
-        yield
+        writer: PackedWriter[Any] = PackedWriter(folder, in_part)
+        try:
+            yield writer
+        finally:
+            for name in () if writer.is_complete else writer.files:
+                (folder / name).unlink(missing_ok=True)
 
 
 def require_free(folder: Path) -> None:

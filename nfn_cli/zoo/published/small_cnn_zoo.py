@@ -18,7 +18,7 @@ from nfn_cli.errors import DataError
 from nfn_cli.zoo.published.imported_network import ImportedNetwork, ImportReport, as_text, complete_import
 from nfn_cli.zoo.published.layout_csv import FlatLayout, read_layout
 from nfn_cli.zoo.published.metrics_csv import read_metrics
-from nfn_cli.zoo.published.packed_writer import PackedWriter, claimed_zoo
+from nfn_cli.zoo.published.packed_writer import imported_zoo
 from nfn_cli.zoo.published.run_selection import Selection
 from nfn_cli.zoo.unreadable_array import why_unreadable
 
@@ -57,38 +57,25 @@ def import_small_cnn_zoo(
         raise DataError(
             folder, "no such folder", f"give the folder of {WEIGHTS_FILE}, {LAYOUT_FILE} and {METRICS_FILE}"
         )
-    with claimed_zoo(out):
-        return _imported(folder, out, selection or Selection(), on_start, on_networks)
-
-
-def _imported(
-    folder: Path,
-    out: Path,
-    selection: Selection,
-    on_start: Callable[[int], None],
-    on_networks: Callable[[int], None],
-) -> ImportReport:
-    layout = read_layout(folder / LAYOUT_FILE)
-    weights = folder / WEIGHTS_FILE
-    networks = read_metrics(folder / METRICS_FILE, len(_opened(weights, layout)))
-    activation = selection.one_activation(folder, _activations(networks))
-    chosen = _chosen(folder, networks, selection, activation)
-    on_start(len(chosen))
-    # Three convolutions, then global average pooling (build_cnn in train_network.py).
-    metadata = {"activation": activation, "arch": "small-cnn", "pool": "avg"}
-    writer: PackedWriter[ImportedNetwork] = PackedWriter(out, metadata)
-    with writer:
+    selection = selection or Selection()
+    with imported_zoo(out) as writer:
+        layout = read_layout(folder / LAYOUT_FILE)
+        weights = folder / WEIGHTS_FILE
+        networks = read_metrics(folder / METRICS_FILE, len(_opened(weights, layout)))
+        runs = ((network.run.name, network.run.activation) for network in networks)
+        activation = selection.one_activation(folder, Counter(dict(runs).values()))
+        chosen = _chosen(folder, networks, selection, activation)
+        on_start(len(chosen))
+        # Three convolutions, then global average pooling (build_cnn in train_network.py).
+        writer.metadata = {"activation": activation, "arch": "small-cnn", "pool": "avg"}
         for start in range(0, len(chosen), _BLOCK):
             positions = chosen[start : start + _BLOCK]
             # Opened anew for each block: the pages of one long-lived map would all count as this process's memory.
             rows = torch.from_numpy(np.asarray(_opened(weights, layout)[positions], dtype=np.float32))
-            kept = [
-                row
-                for row, finite in enumerate(rows.isfinite().all(1).tolist())
-                if finite and networks[positions[row]].is_finite
-            ]
+            known = [networks[position] for position in positions]
+            kept = [row for row in rows.isfinite().all(1).nonzero()[:, 0].tolist() if known[row].is_finite]
             if kept:
-                writer.add(layout.tensors(rows[kept]), [networks[positions[row]] for row in kept])
+                writer.add(layout.tensors(rows[kept]), [known[row] for row in kept])
             on_networks(len(positions))
         dropped = len(chosen) - len(writer)
         if not len(writer):
@@ -103,8 +90,7 @@ def _imported(
             **selection.record(),
             "dropped": dropped,
         }
-        written, runs = complete_import(writer, origin)
-    return ImportReport(written, runs, dropped)
+        return complete_import(writer, origin)
 
 
 def _opened(path: Path, layout: FlatLayout) -> NDArray[np.floating]:
@@ -130,14 +116,8 @@ def _opened(path: Path, layout: FlatLayout) -> NDArray[np.floating]:
     return weights
 
 
-def _activations(networks: Sequence[ImportedNetwork]) -> Counter[str]:
-    """How many runs have which activation."""
-    runs = {network.run.name: network.run for network in networks}
-    return Counter(run.activation for run in runs.values())
-
-
 def _chosen(folder: Path, networks: Sequence[ImportedNetwork], selection: Selection, activation: str) -> list[int]:
-    """Places of the networks to take, ascending."""
+    """Positions of the networks to take, ascending."""
     epochs: dict[str, set[int]] = {}
     for network in networks:
         if network.run.activation == activation:

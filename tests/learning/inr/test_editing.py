@@ -35,8 +35,7 @@ from nfn_cli.nn.inr.function_editor import FunctionEditorSizes
 from nfn_cli.nn.inr.sine_chain import read_tensors
 from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.names import HEAD_KINDS, HeadKind
-from nfn_cli.zoo import InrSettings, generate_zoo, read_inrs
-from nfn_cli.zoo.inr import read_inr_rows
+from nfn_cli.zoo import InrSettings, generate_zoo, read_inr_rows, read_inrs
 
 Nfn = Callable[..., Any]
 

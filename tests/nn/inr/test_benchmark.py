@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nfn_cli.architectures import NetworkWeights, functional_forward
 from nfn_cli.checkpoints import POPULATION_KEY
-from nfn_cli.zoo.inr import InrRow, Siren
+from nfn_cli.zoo import InrRow, Siren
 from nfn_cli.zoo.inr.labels import write_inr_rows
 
 FOLDER = Path(__file__).parents[3] / "benchmarks" / "inr"

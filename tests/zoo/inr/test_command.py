@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nfn_cli.zoo import read_inrs
-from nfn_cli.zoo.inr import read_inr_rows
+from nfn_cli.zoo import read_inr_rows, read_inrs
 
 Nfn = Callable[..., tuple[int, str, str]]
 

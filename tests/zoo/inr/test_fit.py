@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain, functional_forward, pixel_grid
 from nfn_cli.zoo import Siren
-from nfn_cli.zoo.inr.fit import Budget, Engine, fit_sirens, peak_signal_to_noise
+from nfn_cli.zoo.inr.fit import Engine, fit_sirens, peak_signal_to_noise
 
 SHAPES = [(1, 4, 1), (1, 8, 2), (3, 5, 2), (1, 3, 3), (2, 6, 4)]  # channels, width, hidden layers
 
@@ -130,7 +130,7 @@ def test_smooth_pictures_are_reproduced(channels: int) -> None:
     siren, (pictures, places) = Siren(channels, 16), smooth(channels)
     start = torch.stack([siren.initial(torch.Generator().manual_seed(seed)) for seed in range(2)])
     kept = start.clone()
-    fitted = fit_sirens(siren, start, pictures, places, Budget(150, 6e-3))
+    fitted = fit_sirens(siren, start, pictures, places, 150, 6e-3)
     psnr = peak_signal_to_noise(Engine(siren, fitted, pictures, places).errors())
     assert psnr.min() > 30
     assert peak_signal_to_noise(Engine(siren, start, pictures, places).errors()).max() < 15
@@ -141,9 +141,9 @@ def test_every_network_is_fitted_to_its_own_picture_alone() -> None:
     siren, (pictures, places) = Siren(1, 8), smooth(1, 8)
     start = torch.stack([siren.initial(torch.Generator().manual_seed(seed)) for seed in range(2)]).double()
     pictures, places = pictures.double(), places.double()
-    both = fit_sirens(siren, start, pictures, places, Budget(20, 6e-3))
+    both = fit_sirens(siren, start, pictures, places, 20, 6e-3)
     for i in range(2):
-        alone = fit_sirens(siren, start[i : i + 1], pictures[i : i + 1], places, Budget(20, 6e-3))
+        alone = fit_sirens(siren, start[i : i + 1], pictures[i : i + 1], places, 20, 6e-3)
         assert torch.allclose(both[i], alone[0], atol=1e-9)
     assert not torch.allclose(both[0], both[1], atol=1e-2)
 
@@ -153,5 +153,5 @@ def test_network_steps_are_told(steps: int) -> None:
     siren, (pictures, places) = Siren(1, 3), smooth(1, 4)
     start = torch.stack([siren.initial(torch.Generator().manual_seed(seed)) for seed in range(2)])
     told: list[int] = []
-    fit_sirens(siren, start, pictures, places, Budget(steps, 1e-3), told.append)
+    fit_sirens(siren, start, pictures, places, steps, 1e-3, told.append)
     assert sum(told) == 2 * steps and all(told)

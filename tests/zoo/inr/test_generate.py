@@ -25,8 +25,7 @@ import nfn_cli.zoo.inr.siren_recipe
 from nfn_cli.architectures import functional_forward, pixel_grid
 from nfn_cli.checkpoints import POPULATION_KEY
 from nfn_cli.errors import DataError
-from nfn_cli.zoo import InrSettings, ZooReport, generate_zoo, load_images, read_inrs
-from nfn_cli.zoo.inr import read_inr_rows
+from nfn_cli.zoo import InrSettings, ZooReport, generate_zoo, load_images, read_inr_rows, read_inrs
 
 Generate = Callable[..., ZooReport]
 Settings = Callable[..., InrSettings]

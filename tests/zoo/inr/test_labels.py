@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from nfn_cli.errors import DataError
-from nfn_cli.zoo import InrRow
-from nfn_cli.zoo.inr import read_inr_rows
+from nfn_cli.zoo import InrRow, read_inr_rows
 from nfn_cli.zoo.inr.labels import write_inr_rows
 
 ROWS = [

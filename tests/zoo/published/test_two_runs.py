@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from nfn_cli.checkpoints import save_tensors
 from nfn_cli.errors import DataError, NfnError
 from nfn_cli.folders import claimed, held
-from nfn_cli.zoo.published.packed_writer import PackedWriter
+from nfn_cli.zoo.published.packed_writer import imported_zoo
 
 Nfn = Callable[..., Any]
 
@@ -98,13 +99,16 @@ def test_a_folder_that_cannot_be_made_is_one_line(
 
 
 def test_where_nothing_can_be_held_the_loser_removes_nothing_of_the_winners(tmp_path: Path) -> None:
-    with pytest.raises(NfnError, match="exists already"), PackedWriter(tmp_path) as loser:
+    network = {"weight": torch.zeros(1, 2)}
+    with pytest.raises(NfnError, match="exists already"), imported_zoo(tmp_path) as loser:
         save_tensors(tmp_path / "part-00000.safetensors", {})
-        loser.write_part({}, 0, {})
+        loser.add(network, ["a network"])
+        loser.flush()
     assert [path.name for path in tmp_path.iterdir()] == ["part-00000.safetensors"]
     (tmp_path / "part-00000.safetensors").unlink()
-    with pytest.raises(NfnError, match="exists already"), PackedWriter(tmp_path) as loser:
-        loser.write_part({}, 0, {})
+    with pytest.raises(NfnError, match="exists already"), imported_zoo(tmp_path) as loser:
+        loser.add(network, ["a network"])
+        loser.flush()
         for name in ("zoo.yaml", "labels.csv"):
             (tmp_path / name).write_text("the winner's")
         loser.complete({}, lambda: None)

@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from nfn_cli.checkpoints import natural_key
 from nfn_cli.errors import DataError
 from nfn_cli.folders import confined
-from nfn_cli.zoo.inr.published.layouts import (
-    CLASS_FOLDERS,
-    FINAL,
-    TRIALS,
-    Layout,
-    class_folder,
-    net_number,
-    trial_folder,
-)
+from nfn_cli.zoo.inr.published.layouts import FINAL, TRIALS, NamedFolder, named_folder, net_number
 from nfn_cli.zoo.inr.published.published_inr import PublishedInr, PublishedSet
-
-
-@dataclass
-class _Folders:
-    """The folders of one set."""
-
-    layout: Layout
-    names: list[str] = field(default_factory=list)
 
 
 def find_set(folder: Path, data: str | None, test_from: int) -> PublishedSet:
@@ -46,47 +29,40 @@ def find_set(folder: Path, data: str | None, test_from: int) -> PublishedSet:
     name = data if data is not None else next(iter(sets))
     if name not in sets:
         raise DataError(folder, f"holds no set {name} (it has {', '.join(sorted(sets))})", "choose another by --data")
-    chosen = sets[name]
+    layout = next(iter(sets[name].values())).layout
     inrs: list[PublishedInr] = []
     skipped: list[str] = []
-    for own in chosen.names:
+    for own, says in sets[name].items():
         try:
             path = confined(folder, folder / own, "download the set again", is_there=os.path.isdir)
-            inrs += _of_trial(path) if chosen.layout is TRIALS else _of_class(path, test_from)
+            inrs += _inrs(path, says, test_from) if says.layout is layout else []
         except DataError as error:
             skipped.append(str(error))
     inrs.sort(key=lambda inr: (inr.split, inr.number, inr.fit, inr.label))
-    return PublishedSet(chosen.layout, name, tuple(inrs), tuple(skipped))
+    return PublishedSet(layout, name, tuple(inrs), tuple(skipped))
 
 
-def _sets(folder: Path) -> dict[str, _Folders]:
-    """The folders of a known layout, by the name of their set."""
-    sets: dict[str, _Folders] = {}
+def _sets(folder: Path) -> dict[str, dict[str, NamedFolder]]:
+    """The folders of a known layout and what their names say, by the name of their set."""
+    sets: dict[str, dict[str, NamedFolder]] = {}
     for name in _listed(folder):
-        if not os.path.isdir(folder / name):
-            continue
-        if (trial := trial_folder(name)) is not None:
-            sets.setdefault(trial.data, _Folders(TRIALS)).names.append(name)
-        elif (own := class_folder(name)) is not None:
-            sets.setdefault(own.data, _Folders(CLASS_FOLDERS)).names.append(name)
+        if os.path.isdir(folder / name) and (says := named_folder(name)):
+            sets.setdefault(says.data, {})[name] = says
     if not sets:
         cause = f"none of its folders is called like randinit_smaller_7s or mnist_png_training_7_123 (with {FINAL})"
         raise DataError(folder, cause, "give the folder that holds these, or a split file by --split")
     return sets
 
 
-def _of_trial(path: Path) -> list[PublishedInr]:
-    trial = trial_folder(path.name)
-    return [] if trial is None else [PublishedInr(path / FINAL, trial.split, trial.number, 0, trial.label)]
-
-
-def _of_class(path: Path, test_from: int) -> list[PublishedInr]:
-    own = class_folder(path.name)
+def _inrs(path: Path, says: NamedFolder, test_from: int) -> list[PublishedInr]:
+    """The networks in a folder whose name says so much."""
+    if says.layout is TRIALS:
+        return [PublishedInr(path / FINAL, says.split, says.number, says.fit, says.label)]
     numbers = {name: net_number(name) for name in _listed(path)}
     return [
-        PublishedInr(path / name, "test" if number >= test_from else "train", number, own.fit, own.label)
+        PublishedInr(path / name, "test" if number >= test_from else "train", number, says.fit, says.label)
         for name, number in numbers.items()
-        if number is not None and own is not None
+        if number is not None
     ]
 
 

@@ -22,11 +22,11 @@ from nfn_cli.zoo.inr.published.siren_selection import InrSelection
 from nfn_cli.zoo.inr.published.split_file import read_split
 from nfn_cli.zoo.inr.siren_recipe import METADATA
 from nfn_cli.zoo.published.imported_network import as_text
-from nfn_cli.zoo.published.packed_writer import PackedWriter, claimed_zoo
+from nfn_cli.zoo.published.packed_writer import imported_zoo
 from nfn_cli.zoo.published.readable import readable, require_same
 from nfn_cli.zoo.published.run_selection import Selection
 
-_MOST_NUMBERS = 1 << 24  # in a part
+_MOST_NUMBERS = 1 << 24  # in a part, which may exceed it by one network
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,6 @@ class InrImportReport:
     test: int
     pictures: int
     skipped: tuple[str, ...] = ()
-
-
-class _SirenWriter(PackedWriter[PublishedInr]):
-    """Its parts may exceed the bound by one network."""
-
-    def fitting(self, numbers: int, size: int) -> int:
-        return -(-_MOST_NUMBERS // numbers)
 
 
 def import_sirens(
@@ -77,34 +70,24 @@ def import_sirens(
         DataError: the folder or the split file is of no known layout, nothing can be read, or `out` cannot be written.
         CheckpointError: a part cannot be written.
     """
-    with claimed_zoo(out):
-        return _imported(folder, out, selection or InrSelection(), on_start, on_networks)
+    selection = selection or InrSelection()
+    with imported_zoo(out, lambda numbers, size: -(-_MOST_NUMBERS // numbers)) as writer:
+        found = _found(folder, selection)
+        chosen = _chosen(folder, found, selection)
+        classes = class_numbers({inr.label for inr in found.inrs}, selection.split_file or folder)
+        column_first = found.layout.column_first if selection.column_first is None else selection.column_first
+        value_range = selection.value_range or found.layout.value_range
+        skipped = list(found.skipped)
+        first: tuple[Path, NetworkWeights] | None = None
 
+        def read(inr: PublishedInr) -> NetworkWeights:
+            nonlocal first
+            network = _read(folder, inr, selection.omega_0, column_first=column_first)
+            first = first or (inr.path, network)
+            require_same(inr.path, network, *first, "leave one of the two out", _described)
+            return network
 
-def _imported(
-    folder: Path,
-    out: Path,
-    selection: InrSelection,
-    on_start: Callable[[int], None],
-    on_networks: Callable[[int], None],
-) -> InrImportReport:
-    found = _found(folder, selection)
-    chosen = _chosen(folder, found, selection)
-    classes = class_numbers({inr.label for inr in found.inrs}, selection.split_file or folder)
-    column_first = found.layout.column_first if selection.column_first is None else selection.column_first
-    value_range = selection.value_range or found.layout.value_range
-    skipped = list(found.skipped)
-    first: tuple[Path, NetworkWeights] | None = None
-
-    def read(inr: PublishedInr) -> NetworkWeights:
-        nonlocal first
-        network = _read(folder, inr, selection.omega_0, column_first=column_first)
-        first = first or (inr.path, network)
-        require_same(inr.path, network, *first, "leave one of the two out", _described)
-        return network
-
-    on_start(len(chosen))
-    with _SirenWriter(out) as writer:
+        on_start(len(chosen))
         for inr, network in readable(chosen, read, skipped, on_networks):
             omega_0 = network.architecture.omega_0
             writer.metadata = METADATA | {"omega_0": _text(omega_0), "value_range": " ".join(map(_text, value_range))}
@@ -128,7 +111,10 @@ def _imported(
             "skipped": len(skipped),
         }
         writer.flush()
-        rows = [_row(file, index, inr, classes[inr.label]) for file, index, inr in writer.written]
+        rows = [
+            InrRow(file, index, inr.split, inr.number, inr.fit, classes[inr.label], psnr=None)
+            for file, index, inr in writer.written
+        ]
         writer.complete(origin, lambda: write_inr_rows(out, rows))
     test = sum(row.split == "test" for row in rows)
     return InrImportReport(len(rows), test, len({row.run for row in rows}), tuple(skipped))
@@ -174,10 +160,6 @@ def _read(root: Path, inr: PublishedInr, omega_0: float | None, *, column_first:
 
 def _described(architecture: Architecture) -> str:
     return f"{architecture.describe()}, omega_0 {_text(architecture.omega_0)}"
-
-
-def _row(file: str, index: int, inr: PublishedInr, label: int) -> InrRow:
-    return InrRow(file=file, index=index, split=inr.split, image=inr.number, fit=inr.fit, label=label, psnr=None)
 
 
 def _text(number: float) -> str:

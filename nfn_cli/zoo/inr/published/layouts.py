@@ -1,6 +1,6 @@
 """How published sets of SIRENs name their files, and what their networks give.
 
-Two layouts, told by the names of folders:
+Two layouts, known by the names of folders:
 
     randinit_smaller_7s/net123.pth                      Zhou et al. 2023, AllanYangZhou/nfn (data_utils.py)
     randinit_smaller_aug0_7s/net123.pth                 another fit to the same picture
@@ -46,64 +46,60 @@ TRIALS = Layout("INRs of Navon et al. 2023 (arXiv 2301.12780)", (-0.5, 0.5), col
 
 
 @dataclass(frozen=True)
-class ClassFolder:
-    """What the name of a folder of one class tells. `fit` is 0, or a number from 1 for further fits."""
+class NamedFolder:
+    """What the name of a folder says: of one class's networks (`CLASS_FOLDERS`), or of one network (`TRIALS`).
 
-    data: str
-    fit: int
-    label: str
-
-
-@dataclass(frozen=True)
-class TrialFolder:
-    """What the name of one network's folder tells."""
-
-    data: str
-    split: str
-    label: str
-    number: int
-
-
-def class_folder(name: str) -> ClassFolder | None:
-    """None where it is no class's folder.
-
-    >>> class_folder("randinit_smaller_aug9_7s")
-    ClassFolder(data='randinit_smaller', fit=10, label='7')
+    Attributes:
+        layout: of the two.
+        data: name of the set.
+        label: class of the pictures.
+        fit: of one class's networks, 0, or a number from 1 for further fits to the same pictures.
+        split, number: of one network's picture.
     """
-    found = _CLASS_FOLDER.fullmatch(name)
-    return found and ClassFolder(found["data"], int(found["copy"]) + 1 if found["copy"] else 0, found["label"])
+
+    layout: Layout
+    data: str
+    label: str
+    fit: int = 0
+    split: str = ""
+    number: int | None = None
+
+
+def named_folder(name: str) -> NamedFolder | None:
+    """None where it is of neither layout.
+
+    >>> named_folder("randinit_smaller_aug9_7s").fit
+    10
+    >>> named_folder("mnist_png_training_7_123").split
+    'train'
+    """
+    if found := _TRIAL.fullmatch(name):
+        split, number = found["part"].removesuffix("ing"), int(found["number"])
+        return NamedFolder(TRIALS, found["data"], found["label"], split=split, number=number)
+    if found := _CLASS_FOLDER.fullmatch(name):
+        fit = int(found["copy"]) + 1 if found["copy"] else 0
+        return NamedFolder(CLASS_FOLDERS, found["data"], found["label"], fit)
+    return None
 
 
 def net_number(name: str) -> int | None:
-    """The number of a file of a class's folder, None where it is none."""
+    """The number of a file in a class's folder, None where it is no such file."""
     found = _NET.fullmatch(name)
     return int(found[1]) if found else None
 
 
-def trial_folder(name: str) -> TrialFolder | None:
-    """None where it is no network's folder.
-
-    >>> trial_folder("mnist_png_training_7_123")
-    TrialFolder(data='mnist', split='train', label='7', number=123)
-    """
-    found = _TRIAL.fullmatch(name)
-    if found is None:
-        return None
-    return TrialFolder(found["data"], found["part"].removesuffix("ing"), found["label"], int(found["number"]))
-
-
 def placed(path: PurePath) -> tuple[Layout, int | None, int]:
-    """The layout of a file that a split file lists, its picture's number (None where the name tells none), and which
+    """The layout of a file that a split file lists, its picture's number (None where the name has none), and which
     fit to the picture it is.
 
     >>> placed(PurePath("fmnist_inrs/train/model_20814.pth"))[1:]
     (20814, 0)
     """
-    parent, number = class_folder(path.parent.name), net_number(path.name)
-    if parent is not None and number is not None:
-        return CLASS_FOLDERS, number, parent.fit
-    trial = trial_folder(path.parent.parent.name)
-    if trial is not None:
+    own, number = named_folder(path.parent.name), net_number(path.name)
+    if own is not None and own.layout is CLASS_FOLDERS and number is not None:
+        return CLASS_FOLDERS, number, own.fit
+    trial = named_folder(path.parent.parent.name)
+    if trial is not None and trial.layout is TRIALS:
         return TRIALS, trial.number, 0
     found = _NUMBERED.fullmatch(path.stem)
     return TRIALS, int(found[1]) if found else None, 0
