@@ -33,7 +33,7 @@ class AccuracyDetails(Details):
     Attributes:
         level: nominal coverage of the interval.
         forward_pass: how the networks are run, by kinds that run them.
-        widths: hidden widths of the networks that it was fitted to, which are its population's; None if unknown.
+        widths: hidden widths of the networks that it was fitted to; None where they are not recorded.
     """
 
     level: float = 0.9
