@@ -161,7 +161,7 @@ def joined(points: Sequence[NetworkWeights]) -> NetworkWeights:
     Raises:
         ValueError: the signatures differ, or there is none.
     """
-    return _together(points, torch.cat)
+    return points[0] if len(points) == 1 else _together(points, torch.cat)
 
 
 def _together(points: Sequence[NetworkWeights], join: Callable[[list[Tensor]], Tensor]) -> NetworkWeights:

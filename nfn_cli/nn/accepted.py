@@ -36,7 +36,7 @@ class Accepted:
     """The architectures that one head reads: these layers with any hidden widths, and one activation.
 
     Attributes:
-        pool: which pooling follows activations; None where nobody said.
+        pool: which pooling follows activations; None if unknown.
         omega_0: of a sine; None for others.
     """
 
@@ -87,7 +87,7 @@ class Accepted:
             yield f"the activation is {other.activation}, the head reads {self.activation}"
         elif self.omega_0 is not None and not architecture.omegas and self.omega_0 != other.omega_0:
             yield f"omega_0 is {other.omega_0:g}, the head reads {self.omega_0:g}"
-        # Where nobody states the pooling, the head's is taken.
+        # Unknown pooling is taken for the head's.
         if None not in (self.pool, other.pool) and (self.pool == "max") is not (other.pool == "max"):
             yield f"the pooling is {other.pool}, the head reads {self.pool}"
 

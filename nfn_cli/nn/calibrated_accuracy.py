@@ -58,13 +58,13 @@ def curved(curve: Tensor, logits: Tensor) -> Tensor:
     return curve[0].exp() * F.logsigmoid(logits) - curve[1].exp() * F.logsigmoid(-logits) + curve[2]
 
 
-def along(knots: Tensor, values: Tensor, places: Tensor) -> Tensor:
-    """Values at places, linear between the knots [n], n ≥ 2, and constant beyond.
+def along(knots: Tensor, values: Tensor, points: Tensor) -> Tensor:
+    """Values at points, linear between the knots [n], n ≥ 2, and constant beyond.
 
     >>> along(torch.tensor([0.0, 1.0]), torch.tensor([2.0, 4.0]), torch.tensor([-1.0, 0.25, 3.0])).tolist()
     [2.0, 2.5, 4.0]
     """
-    right = torch.searchsorted(knots, places.contiguous()).clamp(1, len(knots) - 1)
+    right = torch.searchsorted(knots, points.contiguous()).clamp(1, len(knots) - 1)
     low, high = knots[right - 1], knots[right]
-    share = ((places - low) / (high - low).clamp_min(torch.finfo(knots.dtype).tiny)).clamp(0, 1)
+    share = ((points - low) / (high - low).clamp_min(torch.finfo(knots.dtype).tiny)).clamp(0, 1)
     return values[right - 1] + share * (values[right] - values[right - 1])

@@ -96,7 +96,7 @@ def choose_head(
 
     Args:
         accepted: what each of the heads to choose from reads, by its name.
-        assume_activation: nobody knows the network's activation; take that of the first head that reads its layers.
+        assume_activation: the network's activation is unknown; take that of the first head that reads its layers.
         fitted_by: the command that fits heads of this sort, for the error.
 
     Returns:

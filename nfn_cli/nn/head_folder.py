@@ -23,7 +23,7 @@ from nfn_cli.records import read_yaml, yaml_text
 CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
 CARD_FILE = "README.md"
-# What a head is for, where its configuration says nothing of it.
+# What a head is for, where its configuration does not state it.
 _FIRST_TASK = "predict-accuracy"
 # What tensors were called in folders of earlier versions.
 _FORMER = {"population.": "ood_detector."}

@@ -114,7 +114,7 @@ def _features(spec: TensorSpec) -> int:
 
 
 def _split_shape(spec: TensorSpec, shape: Sequence[int]) -> tuple[list[int], list[int]]:
-    """The shape with every flattened axis cut into neurons and entries, and the places of the neurons by group."""
+    """The shape with every flattened axis cut into neurons and entries, and the positions of the neurons by group."""
     cut: list[int] = []
     neurons: list[tuple[int, int]] = []
     for size, role in zip(shape, spec.roles, strict=True):
@@ -123,7 +123,7 @@ def _split_shape(spec: TensorSpec, shape: Sequence[int]) -> tuple[list[int], lis
             cut.append(size // role.repeat)
             size = role.repeat
         cut.append(size)
-    return cut, [place for _, place in sorted(neurons)]
+    return cut, [axis for _, axis in sorted(neurons)]
 
 
 def _to_rows(tensor: Tensor, spec: TensorSpec) -> Tensor:

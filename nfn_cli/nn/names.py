@@ -94,7 +94,7 @@ HEAD_KINDS: dict[str, HeadKind] = {
     ),
     "coordinate-probe": HeadKind(
         "classify-inr",
-        "Coordinate-Probe (values at learned places, and a convolutional network)",
+        "Coordinate-Probe (values at learned coordinates, and a convolutional network)",
         "a convolutional network on the values at learned coordinates",
         "nfn_cli.nn.inr.coordinate_probe",
         runs=True,

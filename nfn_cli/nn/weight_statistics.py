@@ -81,7 +81,7 @@ def _singular_values(matrices: Tensor) -> Tensor:
 def _quantiles(rows: Tensor) -> Tensor:
     """Quantiles [batch, levels] with linear interpolation, as torch.quantile gives them, of any number of entries."""
     ordered = rows.sort(dim=1).values
-    places = torch.tensor(QUANTILES, dtype=torch.float64) * (rows.shape[1] - 1)
-    low, share = places.floor().long(), (places - places.floor()).to(rows)
+    positions = torch.tensor(QUANTILES, dtype=torch.float64) * (rows.shape[1] - 1)
+    low, share = positions.floor().long(), (positions - positions.floor()).to(rows)
     high = (low + 1).clamp_max(rows.shape[1] - 1)
     return ordered[:, low].lerp(ordered[:, high], share)

@@ -80,7 +80,7 @@ def most_jobs() -> int:
 
 
 def bytes_of(path: str) -> int:
-    """Of a file; 0 where that cannot be told without opening it."""
+    """Of a file; 0 where that is unknown until it is opened."""
     if is_address(path):
         return 0
     try:

@@ -19,7 +19,7 @@ def chunks_of(paths: Iterable[str], work: Work[Any]) -> Iterator[Chunk]:
     """Some files at a time, without those that are there already.
 
     The limits of chunks do not depend on these, and once a stop is asked for, none is cut short: what goes through a
-    head together decides the last digits, and a run that is continued shall end with the rows of one that was not.
+    head together decides the last digits, and a continued run must end with the rows of one that was not interrupted.
     """
     chunk: list[str] = []
     size = 0
@@ -42,19 +42,19 @@ def members_of(path: str, count: int, work: Work[Any]) -> Iterator[Chunk]:
     for start in range(0, count, MEMBERS_TOGETHER):
         if work.settings.stop():
             return
-        places = range(start, min(start + MEMBERS_TOGETHER, count))
-        left = set(work.left([member_name(path, place) for place in places]))
-        if ranges := ranges_of([place for place in places if member_name(path, place) in left]):
+        positions = range(start, min(start + MEMBERS_TOGETHER, count))
+        left = set(work.left([member_name(path, position) for position in positions]))
+        if ranges := ranges_of([position for position in positions if member_name(path, position) in left]):
             yield [Source(path, range_) for range_ in ranges]
 
 
-def ranges_of(places: list[int]) -> list[tuple[int, int]]:
+def ranges_of(positions: list[int]) -> list[tuple[int, int]]:
     """Whole numbers in ascending order as ranges: networks side by side are read together.
 
     >>> ranges_of([3, 4, 7])
     [(3, 5), (7, 8)]
     """
-    there = set(places)
-    starts = [place for place in places if place - 1 not in there]
-    ends = [place + 1 for place in places if place + 1 not in there]
+    there = set(positions)
+    starts = [position for position in positions if position - 1 not in there]
+    ends = [position + 1 for position in positions if position + 1 not in there]
     return list(zip(starts, ends, strict=True))

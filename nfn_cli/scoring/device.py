@@ -30,7 +30,7 @@ def resolve_device(name: str) -> str:
     if not present.get(name, False):
         raise UsageError(f"--device {name}", "this machine has no such device", "use --device auto")
     if name == "mps":
-        _tell_fallbacks()
+        _say_fallbacks()
     return name
 
 
@@ -42,8 +42,8 @@ def device_trouble(error: BaseException) -> NfnError | None:
     """
     if not isinstance(error, MemoryError | RuntimeError | TypeError):
         return None
-    told = str(error).strip().splitlines()
-    cause = told[0][:200] if told else type(error).__name__
+    lines = str(error).strip().splitlines()
+    cause = lines[0][:200] if lines else type(error).__name__
     if isinstance(error, MemoryError | RuntimeError) and is_out_of_memory(error):
         remedy = "close what else uses it, work on less at once, or pass --device cpu if it was a GPU's"
         return NfnError("nfn", f"too little memory ({cause})", remedy)
@@ -57,23 +57,23 @@ def is_missing_operator(error: BaseException, device: str) -> bool:
     return device == "mps" and isinstance(error, RuntimeError | TypeError) and "MPS" in str(error)
 
 
-def tell_once(line: str) -> None:
-    """Print a line on stderr, the first time that it is to be told."""
-    if line not in _told:
-        _told.add(line)
+def say_once(line: str) -> None:
+    """Print a line on stderr, the first time that it is asked for."""
+    if line not in _said:
+        _said.add(line)
         print(f"nfn: {line}", file=sys.stderr)
 
 
-_told: set[str] = set()
+_said: set[str] = set()
 
 
-def _tell_fallbacks() -> None:
+def _say_fallbacks() -> None:
     """Have PyTorch's warnings of operators that MPS lacks said in one line."""
     plain = warnings.showwarning
 
     def show(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
         if "MPS" in str(message) and "fall back" in str(message):
-            tell_once("mps lacks some operators; what needs them is computed on the CPU")
+            say_once("mps lacks some operators; what needs them is computed on the CPU")
         else:
             plain(message, category, filename, lineno, file, line)
 

@@ -81,7 +81,7 @@ def edit_checkpoint(
         raise CheckpointError(target, "exists already", "pass --overwrite to replace it")
     if population_of(path) is not None:
         raise CheckpointError(path, "a packed file of many networks", "give files of one network each")
-    # A sine is what these heads read; a file that says nothing of its activation is taken for one.
+    # A sine is what these heads read; a file that does not state its activation is taken for one.
     checkpoint, network = read_network(path, Stated(activation=activation), default_activation="sin")
     network.plain()
     try:

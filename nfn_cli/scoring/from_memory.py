@@ -39,12 +39,12 @@ def parted(
         require_network(given)
     paths: list[str] = []
     networks: list[tuple[str, InMemoryNetwork]] = []
-    for place, one in enumerate([given] if alone else given):  # type: ignore[arg-type]
+    for position, one in enumerate([given] if alone else given):  # type: ignore[arg-type]
         if isinstance(one, str | os.PathLike):
             paths.append(os.fspath(one))
             continue
         name = type(one).__name__ if isinstance(one, nn.Module) else "state dict"
-        name = name if alone else member_name(name, place)
+        name = name if alone else member_name(name, position)
         require_network(one, name)
         networks.append((name, one))  # type: ignore[arg-type]
     if paths and networks:
@@ -79,15 +79,15 @@ def rows_in_memory(
 def _read(networks: Sequence[tuple[str, InMemoryNetwork]], settings: ReadSettings, inputs: Any) -> ReadChunk:
     groups: list[Group] = []
     failures: dict[int, NfnError] = {}
-    for place, (name, network) in enumerate(networks):
+    for position, (name, network) in enumerate(networks):
         try:
             with python_words():
                 point, head, assumed = _headed(network, name, settings, inputs)
         except NfnError as error:
-            failures[place] = error
+            failures[position] = error
             continue
         arrays = {own: tensor.numpy() for own, tensor in point.tensors.items()}
-        groups.append(Group([place], head, dict.fromkeys(assumed, 1), point.architecture, arrays))
+        groups.append(Group([position], head, dict.fromkeys(assumed, 1), point.architecture, arrays))
     names = [name for name, _ in networks]
     return ReadChunk(names, [None] * len(names), groups, failures, {})
 

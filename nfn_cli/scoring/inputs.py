@@ -121,7 +121,7 @@ def _named(inputs: Inputs) -> Iterator[str]:
 
 def _listed(file: BinaryIO, name: str) -> Iterator[str]:
     """Paths of a list, as they are needed: ended by NUL if there is one at its beginning, else by line breaks. Empty
-    ones count for nothing."""
+    ones are ignored."""
     content = file.read(_BLOCK)
     end = b"\0" if b"\0" in content else b"\n"
     some = False

@@ -68,14 +68,14 @@ def _rows(
 ) -> Iterator[list[Scored[Row]]]:
     """The rows of a chunk, and in their places those of the networks in its packed files."""
     work.tally.assumed += scored.assumed
-    start = place = 0
+    start = position = 0
     for number, source in enumerate(chunk):
         if number not in scored.packed:
-            place += len(source.names)
+            position += len(source.names)
             continue
-        if place > start:
-            yield work.rows(scored, start, place)
-        start = place
+        if position > start:
+            yield work.rows(scored, start, position)
+        start = position
         for _, members in workers.scored(members_of(source.path, scored.packed[number], work)):
             work.tally.assumed += members.assumed
             yield work.rows(members)
@@ -90,7 +90,7 @@ class _Here(Generic[Row]):
     that a busy machine decides as an idle one does; where files come over a network, they are waited for as well.
 
     Args:
-        ahead: the files that are left; None where this process shall do all.
+        ahead: the files that are left; None where this process does all.
     """
 
     def __init__(self, work: Work[Row], ahead: Ahead | None) -> None:

@@ -12,12 +12,12 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether there was too little memory; PyTorch says so in its own words."""
-    told = ("can't allocate memory", "not enough memory", "out of memory")
-    return isinstance(error, MemoryError) or any(words in str(error) for words in told)
+    phrases = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in phrases)
 
 
 def memory() -> int:
-    """Bytes of memory; 16 GiB where the system does not tell."""
+    """Bytes of memory; 16 GiB where the system does not say."""
     try:
         most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):

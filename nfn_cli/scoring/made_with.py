@@ -25,7 +25,7 @@ def made_with(task: RowTask[Any], settings: EngineSettings) -> str:
     """The head with a hash of its contents, and every setting that changes rows, such as `head=a@1f dtype=float32`.
 
     Where no head was named it is a hash over all that may be chosen: another one among them may choose another.
-    How the work is done (device, batches, processes, engine) is not told: it moves the last digit at most.
+    How the work is done (device, batches, processes, engine) is left out: it moves the last digit at most.
 
     Raises:
         HeadError: there is no such head.

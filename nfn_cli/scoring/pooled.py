@@ -136,7 +136,7 @@ class ReadingPool(_Pool[Row, ReadChunk]):
         failures: dict[int, NfnError] = {}
         for part in parts:
             groups += [group.moved(len(names)) for group in part.groups]
-            failures |= {place + len(names): error for place, error in part.failures.items()}
+            failures |= {position + len(names): error for position, error in part.failures.items()}
             names += part.names
             stamps += part.stamps
         return ReadChunk(names, stamps, groups, failures, _packed(part.packed for part in parts))

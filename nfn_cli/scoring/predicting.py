@@ -10,15 +10,15 @@ from typing import Any, Generic
 
 import torch
 
-from nfn_cli.architectures import NetworkWeights
+from nfn_cli.architectures import NetworkWeights, joined
 from nfn_cli.errors import CheckpointError, HeadError
 from nfn_cli.nn.choose import asked_heads, load_head
 from nfn_cli.nn.head import Head
 from nfn_cli.nn.names import TASKS
 from nfn_cli.nn.tasks import Row, RowTask
-from nfn_cli.scoring.device import is_missing_operator, tell_once
+from nfn_cli.scoring.device import is_missing_operator, say_once
 from nfn_cli.scoring.machine import MORE_MEMORY, is_out_of_memory
-from nfn_cli.scoring.reading import ReadChunk, joined
+from nfn_cli.scoring.reading import ReadChunk
 from nfn_cli.scoring.rows import Stamp
 
 # What goes through a head at once, in weights, for which a head keeps some thirty channels each.
@@ -31,7 +31,7 @@ class ScoredChunk(Generic[Row]):
 
     Attributes:
         rows, stamps: in the order of the sources.
-        assumed: how many networks something was assumed of, by what and for which head, because nothing tells it.
+        assumed: how many networks something was assumed of, by what and for which head, because no file states it.
         packed: as in `ReadChunk`.
     """
 
@@ -72,27 +72,29 @@ class Predictor(Generic[Row]):
     def rows_of(self, chunks: Sequence[ReadChunk]) -> list[ScoredChunk[Row]]:
         """The same for several chunks, whose networks share batches."""
         found: list[dict[int, Row]] = [
-            {place: self._task.failed(chunk.names[place], error) for place, error in chunk.failures.items()}
+            {position: self._task.failed(chunk.names[position], error) for position, error in chunk.failures.items()}
             for chunk in chunks
         ]
         assumed: list[Counter[tuple[str, str]]] = [Counter() for _ in chunks]
         alike: dict[tuple[object, str], list[tuple[int, int]]] = {}
         for number, chunk in enumerate(chunks):
-            for position, group in enumerate(chunk.groups):
-                alike.setdefault((group.architecture.signature, group.head), []).append((number, position))
+            for index, group in enumerate(chunk.groups):
+                alike.setdefault((group.architecture.signature, group.head), []).append((number, index))
                 for what, count in group.assumed.items():
                     assumed[number][what, group.head] += count
         for (_, head), members in alike.items():
-            groups = [chunks[number].groups[position] for number, position in members]
+            groups = [chunks[number].groups[index] for number, index in members]
             owners = [
-                (number, place) for (number, _), group in zip(members, groups, strict=True) for place in group.places
+                (number, position)
+                for (number, _), group in zip(members, groups, strict=True)
+                for position in group.positions
             ]
-            names = [chunks[number].names[place] for number, place in owners]
+            names = [chunks[number].names[position] for number, position in owners]
             point = joined([group.point() for group in groups])
-            for (number, place), row in zip(owners, self._sought(head, names, point), strict=True):
-                found[number][place] = row
+            for (number, position), row in zip(owners, self._sought(head, names, point), strict=True):
+                found[number][position] = row
         return [
-            ScoredChunk([rows[place] for place in range(len(chunk.names))], chunk.stamps, counts, chunk.packed)
+            ScoredChunk([rows[position] for position in range(len(chunk.names))], chunk.stamps, counts, chunk.packed)
             for chunk, rows, counts in zip(chunks, found, assumed, strict=True)
         ]
 
@@ -140,7 +142,7 @@ class Predictor(Generic[Row]):
 
     def _leave_device(self) -> None:
         """Compute on the CPU from now on."""
-        tell_once(f"{self._device} lacks some operators; computing on the CPU")
+        say_once(f"{self._device} lacks some operators; computing on the CPU")
         self._device = "cpu"
         for head in self._loaded.values():
             head.model.to("cpu")

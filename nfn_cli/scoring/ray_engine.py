@@ -138,9 +138,9 @@ def _sources(paths: list[str], done: frozenset[str]) -> Iterator[tuple[list[Sour
             plain = []
         for start in range(0, count, MEMBERS_TOGETHER):
             wanted = [
-                place
-                for place in range(start, min(start + MEMBERS_TOGETHER, count))
-                if member_name(path, place) not in done
+                position
+                for position in range(start, min(start + MEMBERS_TOGETHER, count))
+                if member_name(path, position) not in done
             ]
             skipped = min(MEMBERS_TOGETHER, count - start) - len(wanted)
             yield [Source(path, ends) for ends in ranges_of(wanted)], skipped

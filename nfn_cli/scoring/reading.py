@@ -25,6 +25,7 @@ from nfn_cli.architectures import (
     NetworkWeights,
     ReadNetwork,
     Stated,
+    joined,
     read_network,
     read_weights,
     to_plain_range,
@@ -61,15 +62,15 @@ class Source:
 
     @property
     def names(self) -> list[str]:
-        """What the rows are called: the path, or `path#place` for each network of a packed file."""
+        """What the rows are called: the path, or `path#index` for each network of a packed file."""
         if self.members is None:
             return [self.path]
-        return [member_name(self.path, place) for place in range(*self.members)]
+        return [member_name(self.path, position) for position in range(*self.members)]
 
 
-def member_name(path: str, place: int) -> str:
+def member_name(path: str, position: int) -> str:
     """The name of one network of a packed file."""
-    return f"{path}#{place}"
+    return f"{path}#{position}"
 
 
 @dataclass(frozen=True)
@@ -98,20 +99,20 @@ class Group:
     """Networks of one architecture for one head.
 
     Attributes:
-        places: of their rows in the chunk.
-        assumed: what was assumed, as the head reads it, because nothing tells it, each with the number of networks.
+        positions: of their rows in the chunk.
+        assumed: what was assumed, as the head reads it, because no file states it, each with the number of networks.
         arrays: [networks, *shape] by name.
     """
 
-    places: list[int]
+    positions: list[int]
     head: str
     assumed: Mapping[str, int]
     architecture: Architecture
     arrays: dict[str, np.ndarray[Any, Any]]
 
-    def moved(self, places: int) -> Group:
+    def moved(self, rows: int) -> Group:
         """The same group, in a chunk that has so many rows before these."""
-        return replace(self, places=[place + places for place in self.places])
+        return replace(self, positions=[position + rows for position in self.positions])
 
     def point(self) -> NetworkWeights:
         """The networks as a batch."""
@@ -125,8 +126,8 @@ class ReadChunk:
     Attributes:
         names, stamps: of every row, in the order of the sources. A row has no stamp where its file may be read another
             time though it stays as it is (it could not be opened, or there was too little memory).
-        failures: why rows have no network, by place.
-        packed: files that turned out to be packed, by the place in the chunk of the source and with the number of
+        failures: why rows have no network, by position.
+        packed: files that turned out to be packed, by the position in the chunk of the source and with the number of
             their networks; they have no row here.
     """
 
@@ -158,9 +159,9 @@ def read_chunk(sources: Sequence[Source], settings: ReadSettings) -> ReadChunk:
                 stamp = now
                 if settings.hashed and not (source.members and is_address(source.path)):
                     stamp = Stamp(stamp.bytes, stamp.modified, _hash(local, stamp.bytes, stamp.modified))
-                places = list(range(len(names), len(names) + len(source.names)))
+                positions = list(range(len(names), len(names) + len(source.names)))
                 point, head, assumed = _read(source, local, settings)
-                read.setdefault((point.architecture.signature, head), []).append((places, assumed, point))
+                read.setdefault((point.architecture.signature, head), []).append((positions, assumed, point))
         except _Packed as found:
             packed[number] = found.count
             continue
@@ -176,7 +177,7 @@ def read_chunk(sources: Sequence[Source], settings: ReadSettings) -> ReadChunk:
 
 
 def stamp_of(path: str, *, hashed: bool) -> Stamp:
-    """What tells whether a file has changed.
+    """What shows whether a file has changed.
 
     Raises:
         CheckpointError: there is none, or it cannot be reached.
@@ -219,14 +220,13 @@ class _Packed(Exception):
 def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[NetworkWeights, str, list[str]]:
     """Networks [networks, *shape], the head that reads them, and what is assumed of them."""
     members: dict[str, Tensor] | None = None
+    stated = Stated(activation=settings.activation)
     if source.members is not None:
         checkpoint, members = read_members(source.path, *source.members)
-        told = Stated(activation=settings.activation)
-        network = read_weights(checkpoint, told, default_activation=PLACEHOLDER)
+        network = read_weights(checkpoint, stated, default_activation=PLACEHOLDER)
     else:
         try:
-            told = Stated(activation=settings.activation)
-            network = read_network(path, told, default_activation=PLACEHOLDER)[1]
+            network = read_network(path, stated, default_activation=PLACEHOLDER)[1]
         except PackedError as error:
             if count := population_of(path):
                 raise _Packed(min(count, settings.cut.get(source.path, count))) from error
@@ -254,12 +254,12 @@ def head_for(network: ReadNetwork, settings: ReadSettings) -> tuple[str, Archite
         ArchitectureError: it is more than one plain chain.
         HeadError: no head reads it.
     """
-    untold = network.activation.source == "assumed"
+    unknown = network.activation.source == "assumed"
     architecture = network.plain().weights.architecture
     head, architecture = choose_head(
-        architecture, settings.accepted, assume_activation=untold, fitted_by=settings.fitted_by
+        architecture, settings.accepted, assume_activation=unknown, fitted_by=settings.fitted_by
     )
-    assumed = [f"activation {architecture.activation}"] if untold else []
+    assumed = [f"activation {architecture.activation}"] if unknown else []
     if network.assumes_frequency and architecture.activation == "sin":
         assumed.append(f"omega_0 {architecture.omega_0:g}")
     if not network.is_stated and len(architecture.layers) > 1:
@@ -270,22 +270,11 @@ def head_for(network: ReadNetwork, settings: ReadSettings) -> tuple[str, Archite
 def _group(head: str, parts: Sequence[tuple[list[int], list[str], NetworkWeights]]) -> Group:
     point = joined([own for _, _, own in parts])
     arrays = {name: tensor.numpy() for name, tensor in point.tensors.items()}
-    places = [place for own, _, _ in parts for place in own]
+    positions = [position for own, _, _ in parts for position in own]
     assumed: Counter[str] = Counter()
     for own, names, _ in parts:
         assumed += Counter(dict.fromkeys(names, len(own)))
-    return Group(places, head, assumed, point.architecture, arrays)
-
-
-def joined(points: Sequence[NetworkWeights]) -> NetworkWeights:
-    """Batches of networks of one signature as one; names and architecture are the first one's."""
-    if len(points) == 1:
-        return points[0]
-    first = points[0].architecture
-    # Architectures of one signature may call their tensors by other names.
-    columns = [[point.tensors[spec.name] for spec in point.architecture.tensors] for point in points]
-    tensors = map(torch.cat, zip(*columns, strict=True))
-    return NetworkWeights(first, {spec.name: own for spec, own in zip(first.tensors, tensors, strict=True)})
+    return Group(positions, head, assumed, point.architecture, arrays)
 
 
 def _failure(error: Exception, path: str) -> NfnError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells whether a file has changed since it was scored.
+    """What shows whether a file has changed since it was scored.
 
     Attributes:
         bytes: its size.

@@ -59,8 +59,8 @@ def score(
 
     Args:
         paths: checkpoints, folders, globs, or addresses such as `s3://bucket/zoo`; a packed file has a row for each of
-            its networks, called `path#place`. Or networks in memory: a state dict (tensors by name), a module (whose
-            graph tells its layers and activation), or several of these, whose rows are called `state dict#0`.
+            its networks, called `path#index`. Or networks in memory: a state dict (tensors by name), a module (whose
+            graph shows its layers and activation), or several of these, whose rows are called `state dict#0`.
         head: a shipped head's name, a head's folder, or a loaded head (see `nfn_cli.load_head`); without it, each
             network is read by the shipped head that fits.
         device: auto, cpu, cuda or mps; a loaded head computes where it is.
@@ -74,7 +74,7 @@ def score(
         engine: "local", or "ray" for the cluster that `RAY_ADDRESS` names.
         inputs: of one forward pass of a module, where inputs for its first layer do not fit.
         on_row: called before every row.
-        on_note: told every assumption made, after the last row.
+        on_note: called with every assumption made, after the last row.
 
     Yields:
         One row a network: `accuracy`, `low` and `high` are fractions between 0 and 1, with the digits of the head's
@@ -117,7 +117,7 @@ def classify(
 
     Args:
         head: as in `score`, but a head that classifies; loaded by `nfn_cli.load_head`.
-        top: number of classes that a row tells the probability of.
+        top: number of classes whose probability a row gives.
 
     Yields:
         One row an INR: probabilities are fractions, the entropy is in bits.

@@ -56,7 +56,7 @@ def require_output(path: Path, format: RowFormat, *, replace: bool = False) -> N
     """Check, before long work, that rows can go there.
 
     Args:
-        replace: whether they shall replace what is there.
+        replace: whether they replace what is there.
 
     Raises:
         DataError: a package is missing, there is something else at the path, or the user may not write there.

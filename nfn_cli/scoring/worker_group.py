@@ -1,4 +1,4 @@
-"""Processes that each have a queue of their own, so that one which is killed tells what killed it."""
+"""Processes that each have a queue of their own, so that it is known what one that is killed was at."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class WorkerGroup(Generic[Shared, Job, Result]):
     """Some processes that do the same work.
 
     A process that is killed takes nothing else with it: it is replaced, the jobs that waited for it are given to its
-    successor, and the one that it was at is told (`KilledError`).
+    successor, and the one that it was at fails (`KilledError`).
 
     Args:
         work, shared: as in `WorkerPool`.
@@ -133,8 +133,8 @@ class WorkerGroup(Generic[Shared, Job, Result]):
         worker.pool.end()
         worker.pool = self._started()
         worker.queue.clear()
-        for place, given in enumerate(left):
-            if place == 0:
+        for position, given in enumerate(left):
+            if position == 0:
                 given.suspect = True
             else:
                 self._give(given)

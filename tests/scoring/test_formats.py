@@ -54,8 +54,7 @@ def test_choices_are_those_of_the_table_of_formats() -> None:
 def test_a_suffix_alone_says_the_format(suffix: str, tmp_path: Path) -> None:
     from nfn_cli.cli.scoring_output import _format
 
-    call = ScoringOptions(**{field.name: None for field in fields(ScoringOptions)})
-    assert _format(call, tmp_path / f"rows{suffix.upper()}") is SUFFIXES[suffix]
+    assert _format(ScoringOptions(), tmp_path / f"rows{suffix.upper()}") is SUFFIXES[suffix]
 
 
 def test_a_format_of_lines_says_only_how_a_line_is_written_and_read(

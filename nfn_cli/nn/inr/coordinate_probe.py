@@ -1,9 +1,9 @@
-"""Coordinate-Probe: an invariant head that asks an implicit neural representation for its values at learned places.
+"""Coordinate-Probe: an invariant head that runs implicit neural representations at learned coordinates.
 
 A value is unchanged by every symmetry (permutations, signs, phases), whatever the width, so anything may follow: the
-places start as a grid, the values on it are a picture, and a small convolutional network reads that. While it is being
-fitted, each network is asked on a grid that is turned, stretched and moved at random, which is augmentation of the
-picture without a pixel being resampled.
+coordinates start as a grid, the values on it are a picture, and a small convolutional network reads that. During a fit
+each network is run on a grid that is turned, stretched and moved at random, which is augmentation of the picture
+without a pixel being resampled.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class CoordinateProbeSizes:
     """Sizes that no input fixes, and what is known of the pictures.
 
     Attributes:
-        side: places along each side of the grid.
+        side: points along each side of the grid.
         channels: of the first convolutions; the second stage has twice, the third four times as many.
         turn, stretch, move: the random grids of a fit: largest angle (radians), largest change of a side's length and
             of the aspect (shares), and largest move (of the grid's half side).
@@ -135,34 +135,34 @@ class CoordinateProbe(nn.Module):
         return self.logits_and_summary(inputs)[0]
 
     def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits [batch, classes], and what tells a population [batch, summary_features]: what the last layer reads,
+        """Logits [batch, classes], and what the detector looks at [batch, summary_features]: what the last layer reads,
         and statistics of the picture."""
-        places = self.grid + self.moved
+        coordinates = self.grid + self.moved
         if self.training:
-            return self._answer(inputs, self._augmented(places, len(inputs[0])))
+            return self._answer(inputs, self._augmented(coordinates, len(inputs[0])))
         parts = [inputs] if torch.is_grad_enabled() else parts_of(inputs, _TOGETHER)
-        found = [self._answer(part, places) for part in parts]
+        found = [self._answer(part, coordinates) for part in parts]
         if self.sizes.mirror:
-            mirrored = places * places.new_tensor([1.0, -1.0])
+            mirrored = coordinates * coordinates.new_tensor([1.0, -1.0])
             others = [self._answer(part, mirrored)[0] for part in parts]
             found = [((logits + other) / 2, own) for (logits, own), other in zip(found, others, strict=True)]
         return torch.cat([logits for logits, _ in found]), torch.cat([summary for _, summary in found])
 
-    def _answer(self, inputs: Sequence[Tensor], places: Tensor) -> tuple[Tensor, Tensor]:
-        values = self._values(inputs, places).clamp(-_LARGEST_VALUE, _LARGEST_VALUE)
+    def _answer(self, inputs: Sequence[Tensor], coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        values = self._values(inputs, coordinates).clamp(-_LARGEST_VALUE, _LARGEST_VALUE)
         standard = (values - self.shift) * self.scale
         picture = standard.mT.unflatten(2, (self.sizes.side, self.sizes.side))
         features = self.reader(picture)
         return self.readout(features), torch.cat([features, _statistics(picture)], dim=1)
 
-    def _values(self, inputs: Sequence[Tensor], places: Tensor) -> Tensor:
-        """[batch, places, channels] at places [places, 2], or [batch, places, 2]."""
-        return picture_values(inputs, places, self.activation, [self.omega_0] * (len(self.names) - 1))
+    def _values(self, inputs: Sequence[Tensor], coordinates: Tensor) -> Tensor:
+        """[batch, coordinates, channels] at coordinates [coordinates, 2], or [batch, coordinates, 2]."""
+        return picture_values(inputs, coordinates, self.activation, [self.omega_0] * (len(self.names) - 1))
 
-    def _augmented(self, places: Tensor, networks: int) -> Tensor:
-        """A grid for each network, turned, stretched and moved at random, [networks, places, 2]."""
+    def _augmented(self, coordinates: Tensor, networks: int) -> Tensor:
+        """A grid for each network, turned, stretched and moved at random, [networks, coordinates, 2]."""
         sizes = self.sizes
-        uniform = torch.rand(networks, 6, device=places.device) * 2 - 1
+        uniform = torch.rand(networks, 6, device=coordinates.device) * 2 - 1
         angle, longer, aspect, rows, columns, side = uniform.unbind(1)
         turn = angle * sizes.turn
         cosine, sine = turn.cos(), turn.sin()
@@ -172,7 +172,7 @@ class CoordinateProbe(nn.Module):
             width = width * side.sign()
         affine = torch.stack([cosine * height, -sine * width, sine * height, cosine * width], 1).view(-1, 2, 2)
         moved = torch.stack([rows, columns], 1)[:, None] * sizes.move
-        return places @ affine.mT + moved
+        return coordinates @ affine.mT + moved
 
 
 _QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
@@ -184,12 +184,12 @@ def _statistics(picture: Tensor) -> Tensor:
     differences along rows and columns, and mean of the border; [batch, channels × 12]."""
     pixels = picture.flatten(2)
     ordered = pixels.sort(2).values
-    places = [round(level * (pixels.shape[2] - 1)) for level in _QUANTILES]
+    positions = [round(level * (pixels.shape[2] - 1)) for level in _QUANTILES]
     border = torch.cat([picture[:, :, 0], picture[:, :, -1], picture[..., 0], picture[..., -1]], dim=2)
     columns = [
         pixels.mean(2),
         pixels.std(2, correction=0),
-        *(ordered[:, :, place] for place in places),
+        *(ordered[:, :, position] for position in positions),
         picture.diff(dim=2).abs().mean((2, 3)),
         picture.diff(dim=3).abs().mean((2, 3)),
         border.mean(2),

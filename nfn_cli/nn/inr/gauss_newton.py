@@ -1,4 +1,4 @@
-"""One Levenberg–Marquardt step of a batch of sine networks towards given values at given places.
+"""One Levenberg–Marquardt step of a batch of sine networks towards given values at given coordinates.
 
     δ = M Jᵀ (J M Jᵀ + λ I)⁻¹ r        J = ∂f/∂U, r = wanted values less f, M = a positive number a tensor
 

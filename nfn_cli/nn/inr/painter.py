@@ -17,7 +17,7 @@ class Painter(nn.Module):
         values: channels of the pictures.
         channels: of the hidden layers.
         depth: 3×3 convolutions before the last layer; each sees one pixel further.
-        context: means over so many coarse places along each side are shown to every pixel, between them bilinearly; 0
+        context: means over so many coarse cells along each side are shown to every pixel, between them bilinearly; 0
             shows none. An edit that looks at the histogram of a region needs them.
     """
 

@@ -1,6 +1,6 @@
-"""Batches of sine networks at places: their values, and what a change of their weights does to these.
+"""Batches of sine networks at coordinates: their values, and what a change of their weights does to these.
 
-With z_i = ω₀ (W_i h_{i−1} + b_i), h_i = sin z_i, h_0 a place, the last layer without a sine:
+With z_i = ω₀ (W_i h_{i−1} + b_i), h_i = sin z_i, h_0 coordinates, the last layer without a sine:
 
     a_L = 1    a_i = ω₀ cos z_i ⊙ W_{i+1}ᵀ a_{i+1}    ∂f/∂W_i = a_i h_{i−1}ᵀ    ∂f/∂b_i = a_i
 
@@ -22,7 +22,7 @@ from nfn_cli.errors import HeadError
 
 @dataclass(frozen=True)
 class Trace:
-    """A batch of networks at P places.
+    """A batch of networks at P pairs of coordinates.
 
     Attributes:
         values: of the C outputs, [batch, C, P].
@@ -56,23 +56,23 @@ def read_tensors(point: NetworkWeights, dtype: torch.dtype, device: str | torch.
     return [values.to(device, dtype) for values in with_phases_within_one_turn(point.architecture, tensors)]
 
 
-def sine_values(tensors: Sequence[Tensor], places: Tensor, omega_0: float) -> Tensor:
-    """Values [batch, C, P] at places [P, 2]; differentiable."""
-    return picture_values(tensors, places, "sin", [omega_0] * (len(tensors) // 2 - 1)).mT
+def sine_values(tensors: Sequence[Tensor], coordinates: Tensor, omega_0: float) -> Tensor:
+    """Values [batch, C, P] at coordinates [P, 2]; differentiable."""
+    return picture_values(tensors, coordinates, "sin", [omega_0] * (len(tensors) // 2 - 1)).mT
 
 
-def trace(tensors: Sequence[Tensor], places: Tensor, omega_0: float) -> Trace:
-    """Values and signals at places [P, 2]; differentiable."""
+def trace(tensors: Sequence[Tensor], coordinates: Tensor, omega_0: float) -> Trace:
+    """Values and signals at coordinates [P, 2]; differentiable."""
     hidden: list[tuple[Tensor, Tensor]] = []
-    values = picture_values(tensors, places, "sin", [omega_0] * (len(tensors) // 2 - 1), hidden).mT
+    values = picture_values(tensors, coordinates, "sin", [omega_0] * (len(tensors) // 2 - 1), hidden).mT
     weights, _ = weights_and_biases(tensors)
-    inputs = (places.to(values).expand(len(values), -1, -1), *(given for _, given in hidden))
+    inputs = (coordinates.to(values).expand(len(values), -1, -1), *(given for _, given in hidden))
     batch, channels, count = values.shape
     eye = torch.eye(channels, dtype=values.dtype, device=values.device)
     signal = eye[None, :, None].expand(batch, channels, count, channels)
     signals = [signal]
     for layer in range(len(hidden) - 1, -1, -1):
-        # One output's signals at the last hidden layer are a row of the last weight, at every place.
+        # One output's signals at the last hidden layer are a row of the last weight, at all coordinates.
         signal = (signal @ weights[layer + 1][:, None]) * (omega_0 * hidden[layer][0].cos())[:, None]
         signals.append(signal)
     return Trace(values, inputs, tuple(reversed(signals)))

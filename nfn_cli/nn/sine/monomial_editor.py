@@ -1,4 +1,4 @@
-"""Monomial-Editor: an equivariant network that says how a sine network's weights shall change (arXiv 2409.11697, after
+"""Monomial-Editor: an equivariant network that gives changes of a sine network's weights (arXiv 2409.11697, after
 Zhou et al. 2023, arXiv 2302.14040): one forward pass from weights to what is added to them, without a look at the
 picture."""
 

@@ -1,7 +1,7 @@
 """The formats of rows, one file each; their names and suffixes are in `nfn_cli.row_formats`, which needs no torch.
 
 The file of the format `csv` is `csv_rows`, and its `FORMAT` a `TextFormat`, a `GrowingFormat`, or both. The table has
-no file: whoever prints rows lays them out.
+no file: the command that prints rows lays them out.
 
 >>> from nfn_cli.row_formats import RowFormat
 >>> text_format(RowFormat.csv).text([], ["path", "error"], first=True)

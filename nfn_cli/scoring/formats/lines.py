@@ -70,7 +70,7 @@ class LineFormat:
 
 
 class _EarlierLines:
-    """The lines of a file. A last one that a kill or a power failure has torn counts for nothing.
+    """The lines of a file. A last one that a kill or a power failure has torn is ignored.
 
     Something else, such as a spreadsheet, may have written the file anew, in its own way. It is written as ours then.
     """

@@ -2,7 +2,7 @@
 
 A file `soften.py` adds the edit `soften`. It holds a function `edited`, from pictures [pictures, channels, height,
 width] in [-1, 1] to the edited ones, and `DESCRIPTION`, which goes on from "It ...". It may hold `CONTEXT`, over how
-many coarse places along each side a head should see means, as in `nfn_cli.nn.inr.painter.Painter`. It imports torch
+many coarse cells along each side a head should see means, as in `nfn_cli.nn.inr.painter.Painter`. It imports torch
 within functions alone, since the command line offers the names.
 
 >>> EDITS["dilate"].description
