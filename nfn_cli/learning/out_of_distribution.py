@@ -107,7 +107,9 @@ def thinned(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights
             if role.group is not None:
                 # A neuron before a flatten owns several entries in a row.
                 owned = kept[role.group][:, :, None] * role.repeat + torch.arange(role.repeat)
-                tensor = _taken(tensor, axis, owned.flatten(1))
+                # Of each network its own entries along the axis, all along the others.
+                own = owned.flatten(1).view(len(owned), *[1] * (axis - 1), -1, *[1] * (tensor.ndim - axis - 1))
+                tensor = tensor.take_along_dim(own, axis)
         tensors[spec.name] = tensor
     layers = [
         replace(layer, out_features=weight.shape[1], in_features=weight.shape[2])
@@ -180,12 +182,3 @@ def flags(
     for kind, own in (kinds | dict(others)).items():
         on_stage(f"out of distribution: {kind}")
         yield kind, own, torch.cat([~head.predict(batch).in_distribution for batch in batches(own.point)])
-
-
-def _taken(tensor: Tensor, axis: int, indices: Tensor) -> Tensor:
-    """Of each network, the entries at its own indices [networks, n] along an axis."""
-    shape = [1] * tensor.ndim
-    shape[0], shape[axis] = indices.shape
-    wanted = list(tensor.shape)
-    wanted[axis] = indices.shape[1]
-    return tensor.gather(axis, indices.view(shape).expand(wanted))

@@ -128,12 +128,8 @@ def _record(
     task: LearningTask[Any, Any], data: Path, labels: Path | None, settings: TrainSettings[Any]
 ) -> dict[str, Any]:
     """What the card and the evaluation need to know of every fit."""
-    record: dict[str, Any] = {
-        "data": data.resolve().name,
-        "labels": labels and labels.name,
-        "activation": settings.activation,
-        **asdict(settings.fit),
-    }
+    own = {"labels": labels and labels.name, "activation": settings.activation, **asdict(settings.fit)}
+    record: dict[str, Any] = {"data": data.resolve().name, **own}
     zoo = task.zoo_record(data)
     if zoo is not None:
         record["zoo"] = zoo

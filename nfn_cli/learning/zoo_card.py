@@ -13,10 +13,9 @@ from nfn_cli.zoo.small_cnn import WIDTH
 def zoo_paragraph(zoo: dict[str, Any]) -> str:
     """How a zoo was made, from its record."""
     if zoo.get("recipe") == InrSettings.recipe:
-        return f"""The zoo: a SIREN of {zoo["hidden_layers"]} hidden layers of {zoo["width"]} neurons
-for each of {zoo["count"]:,} training and {zoo["test_count"]:,} test pictures of `{zoo["data"]}`, {zoo["fits"]}
-independent fit(s) each of
-{zoo["steps"]} full-batch steps of Adam."""
+        return f"""The zoo: a SIREN of {zoo["hidden_layers"]} hidden layers of {zoo["width"]} neurons for each of
+{zoo["count"]:,} training and {zoo["test_count"]:,} test pictures of `{zoo["data"]}`, {zoo["fits"]} independent fit(s)
+each of {zoo["steps"]} full-batch steps of Adam."""
     width = f" of width {zoo['width']}" if zoo.get("width", WIDTH) != WIDTH else ""
     epochs = ", ".join(map(str, zoo["epochs"]))
     return f"""The zoo: the recipe of the Small CNN Zoo (Unterthiner et al. 2020, arXiv 2002.11448) on `{zoo["data"]}`,

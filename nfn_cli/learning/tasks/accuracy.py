@@ -69,11 +69,7 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
     zoo_record = staticmethod(read_record)
 
     def read(
-        self,
-        data: Path,
-        labels: Path | None,
-        settings: AccuracySettings | EvaluateSettings,
-        head: Head | None = None,
+        self, data: Path, labels: Path | None, settings: AccuracySettings | EvaluateSettings, head: Head | None = None
     ) -> LabelledNetworks:
         """See `LearningTask`."""
         if head is None and labels is None and data.suffix.lower() == ".csv":
@@ -93,10 +89,10 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
         self, folder: Path, settings: AccuracySettings | EvaluateSettings, activation: str
     ) -> LabelledNetworks:
         """See `LearningTask`. Without a `labels.csv`, each checkpoint is a run of its own, of unknown accuracy."""
-        told = settings.activation
+        own = settings.activation
         if os.path.isfile(folder / LABELS_FILE):
-            return read_networks(folder, column=settings.column, activation=told, default_activation=activation)
-        return read_unlabelled(folder, activation=told, default_activation=activation)
+            return read_networks(folder, column=settings.column, activation=own, default_activation=activation)
+        return read_unlabelled(folder, activation=own, default_activation=activation)
 
     def parts(
         self, networks: LabelledNetworks, settings: AccuracySettings, data: Path
@@ -203,10 +199,11 @@ def _split_seed(networks: LabelledNetworks, settings: AccuracySettings, data: Pa
         runs = len(set(networks.runs))
         parts = ", ".join(f"{least} for {part}" for part, least in FEWEST_RUNS.items())
         cause = f"{len(networks)} checkpoints of only {runs} runs cannot be split by run (at least {parts})"
+        remedy = "give checkpoints of more runs (30 or more; a few hundred make a good head)"
         if runs < len(networks):
             remedy = f"give checkpoints of more runs (30 or more), or a --run-column other than {settings.run_column!r}"
-            raise DataError(data, cause, f"{remedy} if more runs than these were trained")
-        raise DataError(data, cause, "give checkpoints of more runs (30 or more; a few hundred make a good head)")
+            remedy += " if more runs than these were trained"
+        raise DataError(data, cause, remedy)
     return seed
 
 

@@ -53,11 +53,7 @@ class LearningTask(ABC, Generic[Settings, Report]):
 
     @abstractmethod
     def read(
-        self,
-        data: Path,
-        labels: Path | None,
-        settings: Settings | EvaluateSettings,
-        head: Head | None = None,
+        self, data: Path, labels: Path | None, settings: Settings | EvaluateSettings, head: Head | None = None
     ) -> LabelledNetworks:
         """The networks of a folder.
 
