@@ -16,8 +16,8 @@ their quantile among networks of like prediction before the rank is taken (local
 percent on average and scattered by 0.8 to 1.2 points. There is no guarantee for it.
 
 Networks of another population than the head's own, of the same recipe but fewer images or another schedule, are not
-exchangeable with its calibration runs, and nobody knows of which population a user's network is. How an interval for
-several populations follows the prediction is told by all residuals together, each population with the same weight. That
+exchangeable with its calibration runs, and of which population a user's network is, is not known. How an interval for
+several populations follows the prediction comes from all residuals together, each population with the same weight. That
 alone would be right on average over populations (pooled distributions of Dunn, Wasserman and Ramdas 2022,
 *Distribution-free prediction sets for two-layer hierarchical models*, arXiv 1809.07441), and too narrow for some; so it
 is stretched until each of them has its quantile. It then holds for every mixture of them. How it does on each, and on
@@ -33,7 +33,7 @@ from torch import Tensor
 
 from nfn_cli.nn.calibrated_accuracy import KNOTS, along
 
-# Fewer residuals do not tell their quantile in each of the five parts.
+# Fewer residuals do not determine their quantile in each of the five parts.
 _FEWEST_TO_VARY = 500
 # A part whose errors vanish shall not give an interval of nothing.
 _NARROWEST = 0.1

@@ -64,7 +64,7 @@ class FitSettings:
         return self.batch_size or USUAL_BATCH
 
     def epochs_for(self, networks: int, usual: int = 60, fewest_steps: int = 400) -> int:
-        """How many epochs a fit to so many networks takes at most; `usual` ones where nobody said.
+        """How many epochs a fit to so many networks takes at most; `usual` ones where the settings do not say.
 
         With few networks an epoch has few steps, and the usual epochs end before the weights have moved far.
         """

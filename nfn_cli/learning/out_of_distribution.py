@@ -31,7 +31,7 @@ class OODReport:
         networks, runs: how many there are.
         flagged: the share of all.
         trained: how many have learned something: they, or the networks that they are made of, have a known accuracy of
-            more than 0.1 above chance. What is made of others can hardly be told apart by anybody.
+            more than 0.1 above chance. Networks made of others differ too little from them for any rule.
         trained_flagged: the share of those, None if there are none.
     """
 
@@ -128,7 +128,7 @@ def thinned(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights
 
 Maker = Callable[[NetworkWeights, torch.Generator], NetworkWeights]
 
-# Those that every head is measured on, and those that a head learns to tell from the networks that it is fitted to.
+# Those that every head is measured on, and those that a head learns to distinguish from its training networks.
 MADE: dict[str, Maker] = {"shuffled entries": shuffled, "Gaussian weights": gaussian, "one layer x10": scaled_layer}
 TAUGHT: tuple[Maker, ...] = (*MADE.values(), thinned)
 

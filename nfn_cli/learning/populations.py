@@ -178,7 +178,7 @@ def _interval(populations: Sequence[_Answered], level: float) -> Interval:
     residuals = torch.cat([own.residuals for own in populations])
     weights = [torch.full((len(own.truth),), 1 / len(own.truth), dtype=torch.float64) for own in populations]
     knots, radii = local_radii(predicted, residuals, level, torch.cat(weights))
-    # A population of too few networks to tell its quantile gives 1, and stretches nothing.
+    # A population of too few networks for its quantile gives 1, and stretches nothing.
     stretches = [
         interval_radius(own.residuals / along(knots, radii, own.predicted).clamp_min(_TINY), level)
         for own in populations

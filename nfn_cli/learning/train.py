@@ -142,7 +142,7 @@ def _record(
 
 
 def _made_of(networks: LabelledNetworks, settings: TrainSettings[Any], device: str) -> dict[str, Any]:
-    """All that every fit follows from, under names that a refusal can tell."""
+    """All that every fit follows from, under names that a refusal can give."""
     known = (networks.runs, networks.files, networks.splits, networks.point.architecture.describe())
     contents = hashlib.sha256(repr(known).encode())
     for tensor in (networks.targets, *networks.point.tensors.values()):

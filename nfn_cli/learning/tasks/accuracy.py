@@ -47,7 +47,7 @@ class AccuracySettings(TrainSettings[EvaluationReport]):
         split_seed: decides which runs are held out; None takes 0, or for a small population the first seed that gives
             each part enough runs.
         column, run_column: of the CSV file, with the accuracy and the training run.
-        forward_pass: how the networks are run; None where the data or their layers tell.
+        forward_pass: how the networks are run; None where the data or their layers say it.
     """
 
     task = "predict-accuracy"
@@ -108,7 +108,7 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
         """See `LearningTask`.
 
         Raises:
-            DataError: a kind of head that runs the networks, and nobody knows how.
+            DataError: a kind of head that runs the networks, and it is not known how.
         """
         known = settings.forward_pass or known_forward_pass(data, train.point.architecture)
         usual = "monomial-nfn" if known is None else "monomial-probe"

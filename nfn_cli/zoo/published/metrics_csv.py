@@ -40,7 +40,7 @@ def read_metrics(path: Path, count: int) -> list[ImportedNetwork]:
     try:
         with gzip.open(path, "rt", newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
-            columns = {name: place for place, name in enumerate(next(reader, []))}
+            columns = {name: position for position, name in enumerate(next(reader, []))}
             for name in _REQUIRED:
                 if name not in columns:
                     raise DataError(path, f"no column {shown(name)}", _REMEDY)

@@ -95,8 +95,8 @@ def read_trial(root: Path, folder: Path) -> Trial:
     activation = config.get("model::nlin")
     if not isinstance(activation, str):
         raise DataError(path, "names no activation (model::nlin)", REMEDY)
-    told = {ours: config[theirs] for ours, theirs in _HYPERPARAMETERS.items() if theirs in config}
-    return Trial(folder, ImportedRun(as_text(folder.name), canonical_activation(activation, str(path)), told), config)
+    known = {ours: config[theirs] for ours, theirs in _HYPERPARAMETERS.items() if theirs in config}
+    return Trial(folder, ImportedRun(as_text(folder.name), canonical_activation(activation, str(path)), known), config)
 
 
 def read_results(root: Path, trial: Trial) -> dict[int, ImportedNetwork]:
@@ -150,7 +150,7 @@ def _measured(result: Any, run: ImportedRun, place: str) -> ImportedNetwork:
 
 
 def _figure(result: Mapping[str, Any], name: str, place: str) -> float | None:
-    """None where it is missing, NaN where it was none: Ray writes that as NaN, null or "null"."""
+    """None where it is missing, NaN where it was no number: Ray writes that as NaN, null or "null"."""
     value = result.get(name, _UNTRAINED)
     if value is None or value == "null":
         return math.nan

@@ -44,8 +44,8 @@ def import_small_cnn_zoo(
     Args:
         folder: as downloaded and unpacked, of one data set.
         out: the zoo's folder, new or empty.
-        on_start: told how many networks were chosen.
-        on_networks: told how many were read since the last call.
+        on_start: called with how many networks were chosen.
+        on_networks: called with how many were read since the last call.
 
     Raises:
         DataError: a file is missing or damaged, the files do not fit one another, nothing is left to import, or `out`
@@ -109,7 +109,7 @@ def _opened(path: Path, layout: FlatLayout) -> NDArray[np.floating]:
         shape = " x ".join(map(str, weights.shape))
         raise DataError(path, f"holds {weights.dtype} of shape {shape}, not rows of weights", _REMEDY)
     if weights.shape[1] != layout.width:
-        cause = f"has rows of {weights.shape[1]:,} weights, {LAYOUT_FILE} tells of {layout.width:,}"
+        cause = f"has rows of {weights.shape[1]:,} weights, {LAYOUT_FILE} has {layout.width:,}"
         raise DataError(path, cause, _REMEDY)
     if not len(weights):
         raise DataError(path, "holds no networks", _REMEDY)
