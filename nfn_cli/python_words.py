@@ -1,4 +1,4 @@
-"""Errors for Python programs: the same ones, with keyword arguments where the command line has options."""
+"""Errors for Python programs: the same as on the command line, but with keyword arguments in place of options."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ _PHRASES = {
     "(--model)": "(the torch.nn.Module itself)",
     "compare with --model": "compare with the module itself",
     "name it with --head": "name it with head=...",
+    " (--scale none)": ": scale='none'",
 }
 _OPTION = re.compile(r"--(?:no-)?([a-z]+(?:-[a-z0-9]+)*)(?![\w-])")
 
 
 def in_python(text: str) -> str:
-    """A text with options as keyword arguments.
+    """A message with keyword arguments in place of options.
 
     >>> in_python("tell it by --activation, or say which it is: --omega-0")
     'tell it by activation=..., or say which it is: omega_0=...'
@@ -36,14 +37,14 @@ def in_python(text: str) -> str:
 
 @contextmanager
 def python_words() -> Iterator[None]:
-    """Raise the errors of what is within with a program's words."""
+    """Errors raised inside name keyword arguments in place of options."""
     try:
         yield
     except NfnError as error:
         parts = (error.subject, error.cause, error.remedy)
-        told = tuple(in_python(part) for part in parts)
-        if told == parts:
+        own = (in_python(parts[0]).removesuffix("=..."), *map(in_python, parts[1:]))
+        if own == parts:
             raise
-        spoken = type(error).__new__(type(error))
-        NfnError.__init__(spoken, *told)
-        raise spoken from error
+        renamed = type(error).__new__(type(error))
+        NfnError.__init__(renamed, *own)
+        raise renamed from error

@@ -1,4 +1,4 @@
-"""The Python pages of docs run as they stand, and print what they show."""
+"""The Python pages of docs and the Python block of the README run as they stand, and print what they show."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def assert_alike(found: list[str], expected: list[str]) -> None:
             assert small or float(one) == pytest.approx(float(other), rel=0.02)
 
 
-@pytest.mark.parametrize("page", sessions(), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*sessions(), ROOT / "README.md"], ids=lambda page: page.stem)
 def test_a_page_prints_what_it_shows(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tests").symlink_to(ROOT / "tests")
     monkeypatch.chdir(tmp_path)

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from nfn_cli.architectures.architecture import COORDINATES, Architecture, NeuronGroup, TensorSpec, chain
     from nfn_cli.architectures.forward import functional_forward, population_forward
     from nfn_cli.architectures.frequencies import parsed_frequencies
+    from nfn_cli.architectures.grids import pixel_grid, places_along
+    from nfn_cli.architectures.implicit_pictures import picture_values
     from nfn_cli.architectures.layer import Layer, Stage, StageKind
     from nfn_cli.architectures.network_weights import NetworkWeights, joined, stack
     from nfn_cli.architectures.phases import with_phases_within_one_turn, within_one_turn
-    from nfn_cli.architectures.pixel_places import pixel_grid, places_along
     from nfn_cli.architectures.read import ReadNetwork, read_network, read_weights
     from nfn_cli.architectures.reading import Reading
     from nfn_cli.architectures.roles import AxisRole, Side
-    from nfn_cli.architectures.sine_pictures import picture_values
-    from nfn_cli.architectures.told import Told
+    from nfn_cli.architectures.stated import Stated
     from nfn_cli.architectures.value_range import DEFAULT_RANGE, from_plain_range, to_plain_range
 else:
     __getattr__, __dir__ = lazily(__name__)
@@ -44,8 +44,8 @@ __all__ = [
     "Side",
     "Stage",
     "StageKind",
+    "Stated",
     "TensorSpec",
-    "Told",
     "canonical_activation",
     "chain",
     "from_plain_range",

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nfn_cli.architectures.frequencies import DEFAULT_OMEGA_0, Frequencies, resolve_frequencies
-from nfn_cli.architectures.told import Facts, Source, Told, text_fact
+from nfn_cli.architectures.stated import Facts, Source, Stated, text_fact
 from nfn_cli.errors import ArchitectureError, shown
 
 POOLS = ("max", "avg", "none")
@@ -90,26 +90,26 @@ def canonical_activation(name: str, subject: str) -> str:
 
 def _named(name: str, subject: str) -> tuple[str, float | None]:
     """The one name of an activation, and the slope of a leaky ReLU where the text tells it."""
-    text, told = name.strip(), ""
+    text, stated = name.strip(), ""
     if found := _WRITTEN.fullmatch(text):
         text = found[1]
     if found := _CALLED.fullmatch(text):
-        text, told = found[1], found[2]
+        text, stated = found[1], found[2]
     short = text.rpartition(".")[2] if not re.search(r"\.\d+$", text) else text
     short = short.strip().lower().replace("-", "_").replace(" ", "_")
     if found := re.fullmatch(r"(leaky_?relu|lrelu|p_?relu)_?(\d*\.?\d+)", short):  # leaky_relu_0.2
-        short, told = found[1], found[2]
+        short, stated = found[1], found[2]
     short = _ALIASES.get(short.replace("_", ""), short)
     short = "prelu" if short == "p_relu" else short
     if short not in FUNCTIONS:
         known = ", ".join(FUNCTIONS)
         raise ArchitectureError(subject, f"unknown activation {shown(name)}", f"name one of: {known}")
-    slope = _SLOPE.search(told) if short == "leaky_relu" else None
+    slope = _SLOPE.search(stated) if short == "leaky_relu" else None
     return short, float(slope[1]) if slope else None
 
 
 def resolve_activation(
-    facts: Facts, subject: str, told: Told, default: str | None = None, found: str | None = None
+    facts: Facts, subject: str, stated: Stated, default: str | None = None, found: str | None = None
 ) -> Activation:
     """Who knows the activation decides it: the caller, then sidecars, the file itself, its tensors, the default.
 
@@ -120,15 +120,15 @@ def resolve_activation(
     Raises:
         ArchitectureError: nobody knows, or an unknown name.
     """
-    frequencies = resolve_frequencies(facts, told.omega_0)
-    pool = told.pool
+    frequencies = resolve_frequencies(facts, stated.omega_0)
+    pool = stated.pool
     if pool is None and (fact := facts.get("pool")):
         pool = _pool(fact.value, fact.place)
     fact = facts.get("value_range")
     values = _value_range(fact.value, fact.place) if fact else None
     source: Source
-    if told.activation is not None:
-        (name, slope), source = _named(told.activation, "--activation"), "option"
+    if stated.activation is not None:
+        (name, slope), source = _named(stated.activation, "--activation"), "option"
     elif fact := facts.get("activation"):
         (name, slope), source = _named(text_fact("activation", fact), fact.place), fact.source
     elif found is not None:

@@ -62,7 +62,7 @@ def _whole(text: str) -> int:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{shown(text)} is no number that is told here")
+        raise ValueError(f"{shown(text)} is no number that is stated here")
     return value
 
 

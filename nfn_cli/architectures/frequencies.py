@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nfn_cli.architectures.told import FREQUENCIES, Fact, Facts
+from nfn_cli.architectures.stated import FREQUENCIES, Fact, Facts
 from nfn_cli.errors import ArchitectureError, UsageError, shown
 
 DEFAULT_OMEGA_0 = 30.0  # Sitzmann et al. 2020 (SIREN)
@@ -17,11 +17,11 @@ _MOST = 1_000  # layers
 
 @dataclass(frozen=True)
 class Frequencies:
-    """What is told of the frequencies of a network's sines.
+    """What is stated of the frequencies of a network's sines.
 
     Attributes:
         each: one for all, or one a layer but the last; empty where nobody tells all.
-        first, hidden: of the first layer and of those behind it, where only these are told.
+        first, hidden: of the first layer and of those behind it, where only these are stated.
         place: who tells.
     """
 
@@ -34,7 +34,7 @@ class Frequencies:
         """ω₀ of the sine behind each of so many layers; None where nobody tells.
 
         Raises:
-            ArchitectureError: a frequency a layer is told, for another number of layers.
+            ArchitectureError: a frequency a layer is stated, for another number of layers.
         """
         if len(self.each) == 1:
             return self.each * count
@@ -55,12 +55,12 @@ def resolve_frequencies(facts: Facts, given: Sequence[float] = ()) -> Frequencie
     """
     if given:
         return Frequencies(_positive(given, "omega_0", "--omega-0"), place="--omega-0")
-    told = facts.first_with(FREQUENCIES)
-    first, hidden = (_one(told, keys) for keys in (("first_omega_0", "w0_initial"), ("hidden_omega_0", "w0")))
-    place = next((fact.place for key, fact in told.items() if key in FREQUENCIES), "")
-    if "omega_0" not in told:
+    stated = facts.first_with(FREQUENCIES)
+    first, hidden = (_one(stated, keys) for keys in (("first_omega_0", "w0_initial"), ("hidden_omega_0", "w0")))
+    place = next((fact.place for key, fact in stated.items() if key in FREQUENCIES), "")
+    if "omega_0" not in stated:
         return Frequencies(first=first, hidden=hidden, place=place)
-    each = _positive(_numbers(told["omega_0"].value), "omega_0", place, told["omega_0"].value)
+    each = _positive(_numbers(stated["omega_0"].value), "omega_0", place, stated["omega_0"].value)
     if len(each) == 1 and (first, hidden) != (None, None):
         common = each[0]
         return Frequencies((), common if first is None else first, common if hidden is None else hidden, place)
@@ -79,12 +79,12 @@ def parsed_frequencies(text: str) -> tuple[float, ...]:
         raise UsageError(error.subject, error.cause, error.remedy) from error
 
 
-def _one(told: Mapping[str, Fact], keys: Sequence[str]) -> float | None:
+def _one(stated: Mapping[str, Fact], keys: Sequence[str]) -> float | None:
     for key in keys:
-        if key in told:
-            values = _positive(_numbers(told[key].value), key, told[key].place, told[key].value)
+        if key in stated:
+            values = _positive(_numbers(stated[key].value), key, stated[key].place, stated[key].value)
             if len(values) != 1:
-                raise ArchitectureError(told[key].place, f"{key} is {shown(told[key].value)}", "give one number")
+                raise ArchitectureError(stated[key].place, f"{key} is {shown(stated[key].value)}", "give one number")
             return values[0]
     return None
 
@@ -95,7 +95,7 @@ def _numbers(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _positive(values: Sequence[Any], key: str, place: str, told: Any = None) -> tuple[float, ...]:
+def _positive(values: Sequence[Any], key: str, place: str, stated: Any = None) -> tuple[float, ...]:
     found = []
     for value in values[:_MOST]:
         try:
@@ -104,8 +104,8 @@ def _positive(values: Sequence[Any], key: str, place: str, told: Any = None) -> 
             number = math.nan
         if not (math.isfinite(number) and number > 0):
             remedy = "give a positive number" if len(values) < 2 else "give positive numbers"
-            raise ArchitectureError(place, f"{key} is {shown(values[0] if told is None else told)}", remedy)
+            raise ArchitectureError(place, f"{key} is {shown(values[0] if stated is None else stated)}", remedy)
         found.append(number)
     if not found:
-        raise ArchitectureError(place, f"{key} is {shown(told)}", "give a positive number")
+        raise ArchitectureError(place, f"{key} is {shown(stated)}", "give a positive number")
     return tuple(found)

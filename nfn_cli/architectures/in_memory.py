@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nfn_cli.architectures.activations import canonical_activation
 from nfn_cli.architectures.read import ReadNetwork, read_weights
-from nfn_cli.architectures.told import Told
+from nfn_cli.architectures.stated import Stated
 from nfn_cli.checkpoints import Checkpoint, checkpoint_of, require_state_dict
 from nfn_cli.errors import ArchitectureError, UsageError
 
@@ -30,14 +30,14 @@ class InMemory:
 
     Attributes:
         checkpoint: its tensors; of a chain in the order of computation.
-        told: what is known of it: what the caller says, and of a module that is a chain what its graph shows.
+        stated: what is known of it: what the caller says, and of a module that is a chain what its graph shows.
         user: the module, in evaluation mode, sharing its tensors; None for a state dict.
         chain: how the module is a chain; None for other modules and state dicts.
         refusal: why the module is none.
     """
 
     checkpoint: Checkpoint
-    told: Told
+    stated: Stated
     user: UserModule | None = None
     chain: PlainChain | None = None
     refusal: str | None = None
@@ -56,28 +56,32 @@ def require_network(value: object, name: str = STATE_DICT) -> None:
 
 
 def in_memory(
-    value: Mapping[str, Tensor] | nn.Module, told: Told | None = None, *, inputs: Any = None, name: str | None = None
+    value: Mapping[str, Tensor] | nn.Module,
+    stated: Stated | None = None,
+    *,
+    inputs: Any = None,
+    name: str | None = None,
 ) -> InMemory:
     """Look at a network in memory; a module is traced by `torch.export`, and not changed.
 
     Args:
-        told: what the caller says of the network.
+        stated: what the caller says of the network.
         inputs: of one forward pass of a module: a tensor, a tuple of arguments, a dict of keyword arguments, or a tuple
             and a dict; without them, inputs that fit its first layer.
         name: what errors call it; by default a module's class.
 
     Raises:
-        UsageError: it is no network, the inputs have another form, or the module has another activation than is told.
+        UsageError: it is no network, the inputs have another form, or the module has another activation than is given.
         CheckpointError: its tensors are no weights, or not finite.
         ArchitectureError: the module cannot be traced.
     """
-    told = told or Told()
+    stated = stated or Stated()
     name = name or (type(value).__name__ if isinstance(value, nn.Module) else STATE_DICT)
     require_network(value, name)
     if not isinstance(value, nn.Module):
         if inputs is not None:
             raise UsageError("inputs", "a state dict takes none", "leave them out, or give the module")
-        return InMemory(checkpoint_of(value, name), told)
+        return InMemory(checkpoint_of(value, name), stated)
     user = _evaluated(value, inputs, name)
     checkpoint = checkpoint_of(user.module.state_dict(keep_vars=True), name)
     from nfn_cli.architectures.tracing.export import export_user_module
@@ -86,14 +90,14 @@ def in_memory(
     try:
         chain = plain_chain(export_user_module(user))
     except NoChainError as error:
-        return InMemory(checkpoint, told, user, refusal=str(error))
+        return InMemory(checkpoint, stated, user, refusal=str(error))
     except ArchitectureError as error:
         remedy = "give inputs that its forward pass takes (inputs=...), or its state dict with activation=..."
         raise ArchitectureError(name, error.cause, remedy) from error
     checkpoint = replace(checkpoint, tensors=in_order(checkpoint, chain))
-    found = InMemory(checkpoint, _told_by(chain, told, name), user, chain)
+    found = InMemory(checkpoint, _stated_by(chain, stated, name), user, chain)
     refusal = _misread(found)
-    return found if refusal is None else InMemory(checkpoint, told, user, refusal=refusal)
+    return found if refusal is None else InMemory(checkpoint, stated, user, refusal=refusal)
 
 
 def read_chain(network: InMemory, *, default_activation: str | None = None) -> ReadNetwork:
@@ -108,7 +112,7 @@ def read_chain(network: InMemory, *, default_activation: str | None = None) -> R
     if network.refusal is not None:
         cause = f"no plain chain of layers: {network.refusal}"
         raise ArchitectureError(network.checkpoint.path, cause, "give a chain of linear or convolution layers")
-    return read_weights(network.checkpoint, network.told, default_activation=default_activation)
+    return read_weights(network.checkpoint, network.stated, default_activation=default_activation)
 
 
 def _evaluated(module: nn.Module, inputs: Any, name: str) -> UserModule:
@@ -144,25 +148,25 @@ def in_order(checkpoint: Checkpoint, chain: PlainChain) -> dict[str, Tensor]:
     return {name: checkpoint.tensors[name] for name in sorted(checkpoint.tensors, key=place)}
 
 
-def _told_by(chain: PlainChain, told: Told, name: str) -> Told:
+def _stated_by(chain: PlainChain, stated: Stated, name: str) -> Stated:
     """What a module's graph tells, which the caller may say, too, but not otherwise.
 
     Raises:
         UsageError: the caller says otherwise.
     """
     activation = chain.activation
-    if activation is not None and told.activation is not None:
-        said, has = (canonical_activation(one, "activation") for one in (told.activation, activation))
+    if activation is not None and stated.activation is not None:
+        said, has = (canonical_activation(one, "activation") for one in (stated.activation, activation))
         if said != has:
-            raise UsageError("activation", f"{told.activation} is told, and {name} has {activation}", "leave it out")
-    if told.pool is not None and told.pool != chain.pool:
-        raise UsageError("pool", f"{told.pool} is told, and {name} has {chain.pool}", "leave it out")
-    if told.omega_0 and chain.omegas and set(told.omega_0) != set(chain.omegas):
-        raise UsageError("omega_0", f"{told.omega_0} is told, and {name} has {chain.omegas}", "leave it out")
+            raise UsageError("activation", f"{stated.activation} is given, but {name} has {activation}", "leave it out")
+    if stated.pool is not None and stated.pool != chain.pool:
+        raise UsageError("pool", f"{stated.pool} is given, but {name} has {chain.pool}", "leave it out")
+    if stated.omega_0 and chain.omegas and set(stated.omega_0) != set(chain.omegas):
+        raise UsageError("omega_0", f"{stated.omega_0} is given, but {name} has {chain.omegas}", "leave it out")
     same = len(set(chain.omegas)) == 1
     omegas = chain.omegas[:1] if same else chain.omegas
     return replace(
-        told, activation=activation or told.activation or "identity", pool=chain.pool, omega_0=omegas, chain=True
+        stated, activation=activation or stated.activation or "identity", pool=chain.pool, omega_0=omegas, chain=True
     )
 
 
@@ -171,7 +175,7 @@ def _misread(found: InMemory) -> str | None:
     assert found.chain is not None
     stripped = found.checkpoint.stripped
     try:
-        network = read_weights(found.checkpoint, found.told)
+        network = read_weights(found.checkpoint, found.stated)
     except ArchitectureError as error:
         return error.cause
     layers = tuple((stripped + module.prefix).removesuffix(".") for module in network.modules)

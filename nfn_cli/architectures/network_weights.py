@@ -96,8 +96,8 @@ has it; give tensors [*batch, *shape] with the shapes of the architecture
 
         Args:
             state: tensors by name.
-            activation, pool: names; nothing in a state dict tells them.
-            architecture: the expected one. It tells what is not told otherwise, and every tensor must have its name and
+            activation, pool: names; a state dict does not hold them.
+            architecture: the expected one, which also gives activation and pooling; every tensor must have its name and
                 shape there.
             omega_0: frequency of sines sin(ω₀ z), one for all layers or one a layer but the last.
             chain: the layers are one plain chain, whatever else they may seem to be.
@@ -109,15 +109,14 @@ has it; give tensors [*batch, *shape] with the shapes of the architecture
                 the architecture; the message names the first one, its shape and the expected one.
         """
         from nfn_cli.architectures.in_memory import in_memory, read_chain
-        from nfn_cli.architectures.told import Told
+        from nfn_cli.architectures.stated import Stated
         from nfn_cli.python_words import python_words
 
         with python_words():
             if architecture is not None:
                 given = in_memory(state).checkpoint
                 return cls(architecture, given.tensors)
-            omegas = () if omega_0 is None else tuple(omega_0) if isinstance(omega_0, Sequence) else (float(omega_0),)
-            return read_chain(in_memory(state, Told(activation, pool, omegas, chain))).weights
+            return read_chain(in_memory(state, Stated.of(activation, pool, omega_0, chain))).weights
 
     @classmethod
     def from_module(cls, module: nn.Module, *, inputs: Any = None) -> NetworkWeights:

@@ -21,12 +21,12 @@ _NUMBERED = re.compile(r"[^\d.](\d{1,18})$")
 
 
 def ordered_layers(
-    path: Path, outlines: Sequence[Outline], *, in_file_order: bool, told: bool = False
+    path: Path, outlines: Sequence[Outline], *, in_file_order: bool, stated: bool = False
 ) -> tuple[tuple[Layer, int], ...]:
     """Order the layers and find the flatten between convolutions and linear layers.
 
     The file's order is taken where it is the module's and its shapes chain; where they do not, something else than a
-    chain was defined in that order, unless it is `told` that the layers are a chain. Otherwise layers are ordered by
+    chain was defined in that order, unless it is `stated` that the layers are a chain. Otherwise layers are ordered by
     the numbers in their names (`conv2` before `conv10`), layers named alike (`conv*`, `fc*`, `encoder.*`) stay
     together, and shapes decide between the orders that are left; where several chain, conventional names do (`encoder`
     before `decoder`). An order is never guessed: words that mean nothing are not sorted by their letters.
@@ -40,7 +40,7 @@ def ordered_layers(
     Raises:
         ArchitectureError: no order chains, or several do; the message shows the sequence that was tried.
     """
-    found = _ordered(tuple(outlines), in_file_order, told)
+    found = _ordered(tuple(outlines), in_file_order, stated)
     if isinstance(found, _Refusal):
         raise ArchitectureError(path, found.cause, found.remedy)
     return found
@@ -54,7 +54,7 @@ class _Refusal:
 
 @lru_cache(maxsize=64)  # files of one population have the same layers
 def _ordered(
-    outlines: tuple[Outline, ...], in_file_order: bool, told: bool
+    outlines: tuple[Outline, ...], in_file_order: bool, stated: bool
 ) -> tuple[tuple[Layer, int], ...] | _Refusal:
     places = {outline: place for place, outline in enumerate(outlines)}
 
@@ -64,7 +64,7 @@ def _ordered(
     if in_file_order:
         if isinstance(layers := chained(outlines), list):
             return placed(layers, outlines)
-        if not told:
+        if not stated:
             cause = f"the layers do not form a chain in the file's order ({_sequence(outlines)}): {layers}"
             other = isinstance(_ordered(outlines, in_file_order, True), tuple)
             remedy = "; if their names tell the right order, pass --chain" if other else ""

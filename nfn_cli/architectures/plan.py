@@ -73,7 +73,7 @@ def plan_layers(
         refuse_foreign(path, weighted)
     try:
         outlines = [module.outline for module in weighted]
-        ordered_by = ordered_layers(path, outlines, in_file_order=ordered, told=is_chain)
+        ordered_by = ordered_layers(path, outlines, in_file_order=ordered, stated=is_chain)
         found = [(layer, weighted[place]) for layer, place in ordered_by]
         joined = [True] * (len(found) - 1)
     except ArchitectureError as error:

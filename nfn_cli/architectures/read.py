@@ -20,9 +20,9 @@ from nfn_cli.architectures.network_weights import NetworkWeights
 from nfn_cli.architectures.plan import Plan, plan_layers
 from nfn_cli.architectures.reading import Reading, reading_of, some
 from nfn_cli.architectures.stages import stage_tensors
+from nfn_cli.architectures.stated import Facts, Stated, gather_facts, stated_entry, text_fact, truth_fact
 from nfn_cli.architectures.stored import stored_architecture
 from nfn_cli.architectures.ties import refuse_ties
-from nfn_cli.architectures.told import Facts, Told, gather_facts, text_fact, told_entry, truth_fact
 from nfn_cli.checkpoints import Checkpoint, read_checkpoint
 from nfn_cli.errors import ArchitectureError
 
@@ -46,7 +46,7 @@ class ReadNetwork:
         norms: the folded BatchNorm of each, by its layer's name.
         stages: the file's module for each stage of the architecture, by its name.
         plan: how the file's tensors were taken for layers.
-        is_told: whether it is told that the layers are one chain.
+        is_stated: whether it is stated that the layers are one chain.
         names: of all tensors of the network in its file.
     """
 
@@ -57,7 +57,7 @@ class ReadNetwork:
     norms: Mapping[str, BatchNorm]
     stages: Mapping[str, Norm]
     plan: Plan
-    is_told: bool
+    is_stated: bool
     names: tuple[str, ...]
 
     @cached_property
@@ -66,16 +66,16 @@ class ReadNetwork:
         return reading_of(
             self.weights.architecture,
             self.plan,
-            is_told=self.is_told,
+            is_stated=self.is_stated,
             knows_activation=self.activation.source != "assumed" and len(self.modules) > 1,
-            untold_frequencies=self.assumes_frequency and self.activation.name == "sin",
+            unstated_frequencies=self.assumes_frequency and self.activation.name == "sin",
         )
 
     @property
     def assumes_frequency(self) -> bool:
         """Whether it has sines, or perhaps has them, and nobody tells the frequency of all."""
-        untold = None in self.activation.frequencies.of_layers(len(self.modules) - 1)
-        return untold and (self.activation.name == "sin" or self.activation.source == "assumed")
+        unstated = None in self.activation.frequencies.of_layers(len(self.modules) - 1)
+        return unstated and (self.activation.name == "sin" or self.activation.source == "assumed")
 
     def plain(self) -> ReadNetwork:
         """Itself, for whoever reads chains of layers with activations between them and nothing else.
@@ -102,21 +102,23 @@ class ReadNetwork:
 
 
 def read_network(
-    path: Path | Checkpoint, told: Told | None = None, *, default_activation: str | None = None
+    path: Path | Checkpoint, stated: Stated | None = None, *, default_activation: str | None = None
 ) -> tuple[Checkpoint, ReadNetwork]:
     """Read a file and the network in it, as `read_checkpoint` and `read_weights` do; or that in a checkpoint.
 
     Raises:
         CheckpointError, ArchitectureError: as these.
     """
-    told = told or Told()
-    checkpoint = path if isinstance(path, Checkpoint) else read_checkpoint(path, entry=told.entry or told_entry(path))
-    return checkpoint, read_weights(checkpoint, told, default_activation=default_activation)
+    stated = stated or Stated()
+    checkpoint = (
+        path if isinstance(path, Checkpoint) else read_checkpoint(path, entry=stated.entry or stated_entry(path))
+    )
+    return checkpoint, read_weights(checkpoint, stated, default_activation=default_activation)
 
 
 def read_weights(
     checkpoint: Checkpoint,
-    told: Told | None = None,
+    stated: Stated | None = None,
     *,
     activation: str | None = None,
     default_activation: str | None = None,
@@ -129,34 +131,34 @@ def read_weights(
     file, or nothing tells what lies between two layers, the architecture is several chains.
 
     Args:
-        told: what the caller says, over what sidecars and the file say.
-        activation, pool: short for those of `told`.
+        stated: what the caller says, over what sidecars and the file say.
+        activation, pool: short for those of `stated`.
         default_activation: taken, as an assumption, where nothing else tells.
 
     Raises:
-        ArchitectureError: no chain of known layers, tied tensors, an unknown activation; or with `told.strict` one that
-            is only recognised.
+        ArchitectureError: no chain of known layers, tied tensors, an unknown activation; or, with `stated.strict`, one
+            that is only recognised.
     """
-    told = told or Told()
-    told = told.and_of(activation, pool)
+    stated = stated or Stated()
+    stated = stated.and_of(activation, pool)
     path, facts = checkpoint.path, gather_facts(checkpoint)
-    is_chain = told.chain or _is_told_chain(facts)
-    own = _of_prefix(checkpoint, told, facts)
+    is_chain = stated.chain or _is_stated_chain(facts)
+    own = _of_prefix(checkpoint, stated, facts)
     modules = gather_modules(path, own)
-    named = told.activation or (str(fact.value) if (fact := facts.get("activation")) else "")
+    named = stated.activation or (str(fact.value) if (fact := facts.get("activation")) else "")
     plan = plan_layers(
         path, modules, ordered=checkpoint.ordered, is_chain=is_chain, is_prelu="prelu" in named.lower().replace("_", "")
     )
     owners = {module.prefix.removesuffix(".") for module in plan.modules} | {norm.name for norm in plan.folded.values()}
     owners |= set(plan.stages)
     refuse_ties(checkpoint, {name for name in checkpoint.tensors if name.rpartition(".")[0] in owners})
-    # Last: whoever tells the activation of a file that is no chain has told it for nothing.
-    known = resolve_activation(facts, str(path), told, default_activation, "prelu" if plan.has_slopes else None)
+    # Last: whoever tells the activation of a file that is no chain has stated it for nothing.
+    known = resolve_activation(facts, str(path), stated, default_activation, "prelu" if plan.has_slopes else None)
     if plan.has_slopes and known.source != "found" and known.name in ("relu", "leaky_relu"):
         known = replace(known, name="prelu")
     point = NetworkWeights(_architecture(plan, known), _tensors(plan))
     network = ReadNetwork(point, known, path, plan.modules, plan.folded, plan.stages, plan, is_chain, tuple(own))
-    if told.strict and not is_chain and len(plan.layers) > 1:
+    if stated.strict and not is_chain and len(plan.layers) > 1:
         cause = f"read as {network.reading.text} by its names and shapes alone, which --strict refuses"
         raise ArchitectureError(path, cause, "say that it is a chain: --chain, or `chain: true` in a file beside it")
     if known.name == "prelu" and not plan.has_slopes:
@@ -164,15 +166,15 @@ def read_weights(
     return network
 
 
-def _is_told_chain(facts: Facts) -> bool:
+def _is_stated_chain(facts: Facts) -> bool:
     if (fact := facts.get("chain")) is not None:
         return truth_fact("chain", fact)
     return (fact := facts.get("arch")) is not None and fact.value in _CHAINS
 
 
-def _of_prefix(checkpoint: Checkpoint, told: Told, facts: Facts) -> Mapping[str, Tensor]:
+def _of_prefix(checkpoint: Checkpoint, stated: Stated, facts: Facts) -> Mapping[str, Tensor]:
     """The tensors of the network that is meant."""
-    prefix, place = told.prefix, "--prefix"
+    prefix, place = stated.prefix, "--prefix"
     if prefix is None:
         fact = facts.get("prefix")
         if fact is None:
@@ -182,7 +184,7 @@ def _of_prefix(checkpoint: Checkpoint, told: Told, facts: Facts) -> Mapping[str,
     found = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith(dotted)}
     if not found:
         tops = list(dict.fromkeys(name.partition(".")[0] for name in checkpoint.tensors))
-        cause = f"no tensor's name begins with '{dotted}', told by {place}"
+        cause = f"no tensor's name begins with '{dotted}', stated by {place}"
         raise ArchitectureError(checkpoint.path, cause, f"names begin with: {', '.join(tops[:8])}")
     return found
 
@@ -192,8 +194,8 @@ def _architecture(plan: Plan, known: Activation) -> Architecture:
     hidden = len(plan.layers) - 1
     # An activation that is assumed may be found to be a sine by the head that reads the network.
     sines = known.name == "sin" or known.source == "assumed"
-    told = known.frequencies.of_layers(hidden) if sines else ()
-    omegas = [DEFAULT_OMEGA_0 if omega is None else omega for omega in told]
+    stated = known.frequencies.of_layers(hidden) if sines else ()
+    omegas = [DEFAULT_OMEGA_0 if omega is None else omega for omega in stated]
     return _chain_once(
         tuple(_biased(layer, plan.folded.get(layer.name)) for layer in plan.layers),
         activation=known.name,
@@ -202,7 +204,7 @@ def _architecture(plan: Plan, known: Activation) -> Architecture:
         pool=known.pool,
         rigid=frozenset(name for name, norm in plan.folded.items() if norm.weight is None),
         starts=plan.starts,
-        phased=known.name != "sin" or None not in told,
+        phased=known.name != "sin" or None not in stated,
         slope=plan.slope if known.name == "prelu" else known.slope,
     )
 

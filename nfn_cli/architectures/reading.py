@@ -20,14 +20,14 @@ class Reading:
     Attributes:
         network: such as `conv1 → conv2 → fc`, chains separated by ` | `.
         activation: such as `relu`, with the frequency of a sine; None where nobody tells it.
-        is_told: whether it is told that the layers are one chain; otherwise their names and shapes say so.
+        is_stated: whether it is stated that the layers are one chain; otherwise their names and shapes say so.
         assumptions: what was taken for granted, a clause each.
         left: names of tensors that stay as they are.
     """
 
     network: str
     activation: str | None
-    is_told: bool
+    is_stated: bool
     assumptions: tuple[str, ...]
     left: tuple[str, ...]
 
@@ -43,14 +43,14 @@ class Reading:
 
 
 def reading_of(
-    architecture: Architecture, plan: Plan, *, is_told: bool, knows_activation: bool, untold_frequencies: bool
+    architecture: Architecture, plan: Plan, *, is_stated: bool, knows_activation: bool, unstated_frequencies: bool
 ) -> Reading:
     """Put a reading into words."""
     return Reading(
         network=" | ".join(_chain(own) for own in architecture.chains),
-        activation=_activation(architecture, untold_frequencies) if knows_activation else None,
-        is_told=is_told,
-        assumptions=tuple(_assumptions(architecture, plan, is_told, knows_activation and untold_frequencies)),
+        activation=_activation(architecture, unstated_frequencies) if knows_activation else None,
+        is_stated=is_stated,
+        assumptions=tuple(_assumptions(architecture, plan, is_stated, knows_activation and unstated_frequencies)),
         left=plan.left,
     )
 
@@ -68,8 +68,8 @@ def _chain(architecture: Architecture) -> str:
     return " → ".join(names)
 
 
-def _activation(architecture: Architecture, untold_frequencies: bool) -> str:
-    if architecture.activation != "sin" or untold_frequencies:
+def _activation(architecture: Architecture, unstated_frequencies: bool) -> str:
+    if architecture.activation != "sin" or unstated_frequencies:
         return architecture.activation
     values = architecture.omegas or (architecture.omega_0,)
     return f"sin (ω₀ = {', '.join(f'{value:g}' for value in values)})"
@@ -85,9 +85,9 @@ def _skippable(architecture: Architecture) -> list[str]:
     ]
 
 
-def _assumptions(architecture: Architecture, plan: Plan, is_told: bool, untold_frequencies: bool) -> list[str]:
+def _assumptions(architecture: Architecture, plan: Plan, is_stated: bool, unstated_frequencies: bool) -> list[str]:
     found = []
-    if not is_told and architecture.groups:
+    if not is_stated and architecture.groups:
         grouped = ", one group a convolution" if any(layer.kind == "conv" for layer in architecture.layers) else ""
         found.append(f"layers follow one another as their names say, activations alone between them{grouped}")
         if names := _skippable(architecture):
@@ -110,8 +110,8 @@ def _assumptions(architecture: Architecture, plan: Plan, is_told: bool, untold_f
         found.append(f"{some(names)} may be gains or slopes, so neurons are only permuted")
     if plan.named_norms:
         found.append(f"{some(plan.named_norms)} taken to stand directly behind their layers")
-    if untold_frequencies:
+    if unstated_frequencies:
         found.append(
-            "the frequency of the sines is not told (--omega-0), so phases stay, and shifted ones make another network"
+            "the frequency of the sines is not given (--omega-0), so phases stay, and shifted ones make another network"
         )
     return found

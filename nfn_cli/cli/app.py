@@ -55,8 +55,7 @@ def _show_version(asked: bool) -> None:
 
 def _nfn(
     version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit."),
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Read trained networks from their weights alone.

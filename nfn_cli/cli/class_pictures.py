@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nfn_cli.cli.failures import tell
+from nfn_cli.cli.options import require_free, require_png
+from nfn_cli.cli.terminal_pictures import print_pictures
 from nfn_cli.errors import DataError, NfnError
 
 if TYPE_CHECKING:
+    from nfn_cli.cli.commands.classify_inr import ClassifyOptions
     from nfn_cli.scoring import ClassRow
 
 MOST = 2_000
@@ -21,50 +23,29 @@ _SCALE = 3
 _RIGHT, _WRONG, _UNSURE = (30, 110, 50), (190, 30, 30), (30, 30, 30)
 
 
-@dataclass(frozen=True)
-class PictureOptions:
-    """What is asked for: a contact sheet, a drawing in the terminal, and the file of true classes.
-
-    Attributes:
-        aside: the drawing goes to stderr, for stdout has rows that a program reads.
-    """
-
-    sheet: Path | None
-    render: bool
-    labels: Path | None
-    activation: str | None
-    aside: bool = False
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anything is."""
-        return self.render or self.sheet is not None
-
-
 class ClassPictures:
     """Collects rows, and shows their pictures at the end; of very many, the first ones.
+
+    Args:
+        options: a contact sheet, a drawing in the terminal, or both; and the file of true classes.
+        aside: the drawing goes to stderr, for stdout has rows that a program reads.
 
     Raises:
         DataError: unreadable true classes.
         UsageError, CheckpointError: the sheet cannot be written.
     """
 
-    def __init__(self, options: PictureOptions, *, overwrite: bool) -> None:
-        from nfn_cli.checkpoints import require_writable
-        from nfn_cli.cli.options import refuse_existing
-        from nfn_cli.errors import UsageError
+    def __init__(self, options: ClassifyOptions, *, aside: bool) -> None:
         from nfn_cli.pictures import require_pillow
 
-        self._options, self._overwrite = options, overwrite
+        self._options, self._aside = options, aside
         self._rows: list[ClassRow] = []
         self._more = False
         self._known: dict[Path, dict[str, str]] = {}
         if options.sheet is not None:
-            if options.sheet.suffix.lower() != ".png":
-                raise UsageError("--sheet", f"{options.sheet} is no PNG file", "give a name that ends in .png")
+            require_png("--sheet", options.sheet)
             require_pillow("--sheet")
-            refuse_existing(options.sheet, overwrite=overwrite)
-            require_writable(options.sheet, overwrite=overwrite)
+            require_free(options.sheet, overwrite=options.overwrite)
         if options.labels is not None:
             self._known[options.labels.parent] = _labels(options.labels)
 
@@ -91,30 +72,16 @@ class ClassPictures:
         if self._options.sheet is not None:
             self._write(self._options.sheet, rows, pixels)
         if self._options.render:
-            self._print(rows, pixels)
+            captions = [self._caption(row) for row in rows]
+            stream = sys.stderr if self._aside else sys.stdout
+            print_pictures([pixels[_drawn(row)] for row in rows], captions, stream)
 
     def _write(self, sheet: Path, rows: Sequence[ClassRow], pixels: dict[str, Any]) -> None:
-        from nfn_cli.checkpoints import write_atomically
-        from nfn_cli.pictures import Caption, contact_sheet, png_bytes
+        from nfn_cli.pictures import Caption, contact_sheet, save_png
 
         captions = [Caption(self._caption(row), self._colour(row)) for row in rows]
-        content = png_bytes(contact_sheet([pixels[_drawn(row)] for row in rows], captions, scale=_SCALE))
-
-        def write(temporary: Path) -> None:
-            temporary.write_bytes(content)
-
-        write_atomically(sheet, write, overwrite=self._overwrite)
-
-    def _print(self, rows: Sequence[ClassRow], pixels: dict[str, Any]) -> None:
-        from rich.console import Console
-
-        from nfn_cli.pictures import terminal_lines
-
-        console = Console(file=sys.stderr if self._options.aside else sys.stdout, highlight=False)
-        captions = [self._caption(row) for row in rows]
-        pictures = [pixels[_drawn(row)] for row in rows]
-        for line in terminal_lines(pictures, captions, console.width, colours=console.color_system is not None):
-            console.print(line, soft_wrap=True)
+        image = contact_sheet([pixels[_drawn(row)] for row in rows], captions, scale=_SCALE)
+        save_png(sheet, image, overwrite=self._options.overwrite)
 
     def _caption(self, row: ClassRow) -> str:
         true = self._true(row)

@@ -8,18 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from nfn_cli.cli.options import (
-    OUTPUT,
-    Checkpoints,
-    FormatOption,
-    OverwriteOption,
-    QuietOption,
-    refuse_existing,
-)
+from nfn_cli.cli.options import OUTPUT, Checkpoints, FormatOption, OverwriteOption, QuietOption, require_free
 from nfn_cli.cli.takes import Hidden, option
 from nfn_cli.errors import UsageError
-
-_INDEX = ".index.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,15 +113,12 @@ def planned(inputs: Sequence[Path], out: str, copies: int | None = None) -> Plan
 
 
 def _numbered(place: Path, copy: int, copies: int) -> Path:
+    from nfn_cli.checkpoints.shard_index import is_index
+
     number = f"{copy:0{max(4, len(str(copies - 1)))}d}"
-    if is_sharded(place):
+    if is_index(place):
         return place.parent / f"{stem_of(place)}-{number}" / place.name
     return place.with_name(f"{place.stem}-{number}{place.suffix}")
-
-
-def is_sharded(place: Path) -> bool:
-    """Whether a place is an index's."""
-    return place.name.endswith(_INDEX)
 
 
 def stem_of(place: Path) -> str:
@@ -139,8 +127,10 @@ def stem_of(place: Path) -> str:
     >>> stem_of(Path("model.safetensors.index.json")), stem_of(Path("v1.0.pt"))
     ('model', 'v1.0')
     """
-    if is_sharded(place):
-        place = Path(place.name.removesuffix(_INDEX))
+    from nfn_cli.checkpoints.shard_index import INDEX_SUFFIX, is_index
+
+    if is_index(place):
+        place = Path(place.name.removesuffix(INDEX_SUFFIX))
         return place.stem or "model"
     return place.stem
 
@@ -157,8 +147,7 @@ def check_element(path: Path, *, overwrite: bool) -> None:
         UsageError: it exists (without `overwrite`), or has the name of another format.
         CheckpointError: it cannot be written.
     """
-    from nfn_cli.checkpoints import require_safetensors_name, require_writable
+    from nfn_cli.checkpoints import require_safetensors_name
 
     require_safetensors_name(path)
-    refuse_existing(path, overwrite=overwrite)
-    require_writable(path, overwrite=overwrite)
+    require_free(path, overwrite=overwrite)

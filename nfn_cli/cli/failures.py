@@ -9,8 +9,10 @@ from typing import Protocol
 
 import typer
 
+from nfn_cli.cli.widths import width_of, wrapped
 from nfn_cli.phrases import escaped, files
 
+_INDENT = "  "  # of a line that goes on
 _MANY = 3  # files of one cause that are told together
 _NAMED = 2  # of them
 _MOST_LINES = 20
@@ -30,8 +32,10 @@ class FileRow(Protocol):
 
 
 def tell(line: str) -> None:
-    """Say a line on stderr, without what could command a terminal."""
-    print(f"nfn: {escaped(line)}", file=sys.stderr)
+    """Write a line to stderr, without what could command a terminal; a terminal gets it broken between words."""
+    width = width_of(sys.stderr) if sys.stderr.isatty() else None
+    for part in wrapped(f"nfn: {escaped(line)}", width, indent=_INDENT, cut=False):
+        print(part, file=sys.stderr)
 
 
 def cause_of(path: str, error: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
 
 from nfn_cli.cli.failures import tell
-from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.options import (
     FIT,
     INPUT,
@@ -67,12 +67,7 @@ class MeasureOptions:
 
 
 def fit_head(
-    data: Path,
-    labels: Path | None,
-    settings: Any,
-    options: FitOptions,
-    unit: str,
-    show: Callable[[Any, TextIO], None],
+    data: Path, labels: Path | None, settings: Any, options: FitOptions, unit: str, show: Callable[[Any, TextIO], None]
 ) -> None:
     """Fit a head into its folder, or continue an unfinished fit, and print what it was measured to do.
 
@@ -118,6 +113,6 @@ def measure_head(
     from nfn_cli.cli.tables.report import write_report
     from nfn_cli.scoring.device import resolve_device
 
-    with told_interrupt(lambda: "nothing was written"), Progress(quiet=options.quiet, stage="reading") as progress:
+    with interrupt_message(lambda: "nothing was written"), Progress(quiet=options.quiet, stage="reading") as progress:
         report = measure(progress.stage, resolve_device(options.device.value))
     write_report(report, show, options.format)

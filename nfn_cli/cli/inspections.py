@@ -9,8 +9,8 @@ from typing import TextIO
 from nfn_cli.architectures.traced import dtypes_of, shapes_of
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.plots import Panel, draw, write_plot
-from nfn_cli.cli.tables.inspection_table import Inspected, write_inspections
-from nfn_cli.cli.tables.labelled_table import LabelledInspected, write_labelled
+from nfn_cli.cli.tables.inspection_table import Inspected, write_chains
+from nfn_cli.cli.tables.labelled_table import LabelledInspected, write_traced
 from nfn_cli.scoring.formats import json_text
 from nfn_cli.symmetry.labelled.inspection import inspect_labelled
 from nfn_cli.symmetry.labelled.source import LabelledSource
@@ -44,7 +44,9 @@ def traced_row(
     )
 
 
-def write_all(rows: Sequence[AnyInspected], format: Format | None, stream: TextIO, *, by_tensor: bool = False) -> None:
+def write_inspections(
+    rows: Sequence[AnyInspected], format: Format | None, stream: TextIO, *, by_tensor: bool = False
+) -> None:
     """Write inspections: JSON in the order of the files; else those of chains, and behind them those of others."""
     if format is Format.json:
         stream.write(json_text([row.to_record() for row in rows], indent=2) + "\n")
@@ -52,6 +54,6 @@ def write_all(rows: Sequence[AnyInspected], format: Format | None, stream: TextI
     chains = [row for row in rows if isinstance(row, Inspected)]
     traced = [row for row in rows if isinstance(row, LabelledInspected)]
     if chains or not traced:
-        write_inspections(chains, format, stream, by_tensor=by_tensor)
+        write_chains(chains, format, stream, by_tensor=by_tensor)
     if traced:
-        write_labelled(traced, format, stream)
+        write_traced(traced, format, stream)

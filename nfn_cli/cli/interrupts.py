@@ -19,7 +19,7 @@ _TOLD = b"\nnfn: finishing what is under way; Ctrl-C again ends at once\n"
 
 
 @contextmanager
-def told_interrupt(kept: Callable[[], str], subject: Path | None = None) -> Iterator[None]:
+def interrupt_message(kept: Callable[[], str], subject: Path | None = None) -> Iterator[None]:
     """Meet Ctrl-C within the block: one line, and the documented exit code.
 
     Args:

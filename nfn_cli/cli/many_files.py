@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import typer
 
-from nfn_cli.cli.destinations import Destination, Plan
+from nfn_cli.cli.destinations import Destination, Plan, RewriteOptions
 from nfn_cli.cli.failures import FileRow, leave_with, tell
 from nfn_cli.cli.interrupts import Stop
+from nfn_cli.cli.options import is_of_reading
 from nfn_cli.cli.program import INTERRUPTED
 from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.errors import NfnError
 from nfn_cli.folders import make_folder, remove_empty
 from nfn_cli.phrases import files
 from nfn_cli.threads import numbers_in, threads_for
+
+if TYPE_CHECKING:
+    from nfn_cli.cli.output import Layout
 
 Row = TypeVar("Row")
 AnyRow = TypeVar("AnyRow", bound=FileRow)
@@ -60,6 +65,7 @@ def write_each(
 
     Raises:
         DataError: the output folder cannot be made.
+        UsageError: an option of reading is wrong.
     """
     from nfn_cli.checkpoints import settle, synced_together
 
@@ -91,6 +97,8 @@ def write_each(
                     with threads_for(numbers_in(each.source)):
                         rows.append(work(each))
                 except NfnError as error:
+                    if is_of_reading(error):
+                        raise
                     rows.append(failed(each, error))
                 begun += 1
     except KeyboardInterrupt:
@@ -100,6 +108,34 @@ def write_each(
     finally:
         remove_empty(made)
     return Outcome(rows, skipped, len(plan.destinations) - begun if interrupted else None)
+
+
+def write_all(
+    plan: Plan,
+    work: Callable[[Destination], AnyRow],
+    kind: Callable[..., AnyRow],
+    table: Layout,
+    options: RewriteOptions,
+    *,
+    stage: str,
+    notes: Callable[[Sequence[AnyRow]], Sequence[str]],
+) -> None:
+    """Do the work on every file, print a row for each, and leave with the documented exit code.
+
+    Args:
+        kind: the dataclass of the rows, with `path`, `output` and `error`. table: lays them out for people.
+        stage: what is done to the files, such as `writing`.
+        notes: lines for stderr, from the rows.
+    """
+    from nfn_cli.cli.output import write_rows
+
+    def failed(each: Destination, error: NfnError) -> AnyRow:
+        return kind(str(each.source), str(each.target), error=str(error))
+
+    skip = options.skip_existing
+    outcome = write_each(plan, work, failed, stage=stage, skip_existing=skip, quiet=options.quiet)
+    write_rows(outcome.rows, kind, table, options.format, sys.stdout)  # type: ignore[arg-type]
+    leave_after(outcome, notes(outcome.rows), overwrite=options.overwrite)
 
 
 def leave_after(outcome: Outcome[AnyRow], notes: Sequence[str] = (), *, overwrite: bool = False) -> None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from nfn_cli.cli.takes import Hidden, argument, option
-from nfn_cli.errors import UsageError
+from nfn_cli.errors import ArchitectureError, NfnError, UsageError
 from nfn_cli.nn.names import EDITS, kinds_of
 from nfn_cli.row_formats import Format as Format
 from nfn_cli.shipped import CLASSIFY, EDIT, PREDICT, shipped_heads, task_of_shipped
 
 if TYPE_CHECKING:
-    from nfn_cli.architectures import Told
+    from nfn_cli.architectures import Stated
     from nfn_cli.architectures.traced import NetworkTracer
 
 # Headings of the help.
@@ -111,6 +111,29 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise UsageError(path, "exists already", "pass --overwrite to replace it")
 
 
+def require_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse a file that could not be written, before any work.
+
+    Raises:
+        UsageError: it exists (without `overwrite`).
+        CheckpointError: it cannot be written.
+    """
+    from nfn_cli.checkpoints import require_writable
+
+    refuse_existing(path, overwrite=overwrite)
+    require_writable(path, overwrite=overwrite)
+
+
+def require_png(option: str, path: Path) -> None:
+    """Refuse a name that is no PNG file's.
+
+    Raises:
+        UsageError: it ends in something else.
+    """
+    if path.suffix.lower() != ".png":
+        raise UsageError(option, f"{path} is no PNG file", "give a name that ends in .png")
+
+
 def checked_scale_range(scale_range: tuple[float, float]) -> tuple[float, float]:
     """The range itself.
 
@@ -199,22 +222,41 @@ class ReadingOptions:
         Raises:
             UsageError: there are no sizes.
         """
-        from nfn_cli.cli.telling import parsed_shape
+        if self.input_shape is None:
+            return None
+        try:
+            sizes = tuple(int(size) for size in self.input_shape.replace("x", ",").split(","))
+        except ValueError:
+            sizes = (0,)
+        if min(sizes) < 1:
+            raise UsageError("--input-shape", f"{self.input_shape!r} is no shape", "write one such as 3,32,32")
+        return sizes
 
-        return parsed_shape(self.input_shape)
-
-    def stated(self) -> Told:
+    def stated(self) -> Stated:
         """What is stated of every network.
 
         Raises:
             UsageError: an unknown activation, or frequencies that are no positive numbers.
         """
-        from nfn_cli.cli.telling import told_by
+        from nfn_cli.architectures import Stated, canonical_activation, parsed_frequencies
 
-        return told_by(self.activation, self.pool, self.omega_0, self.chain, self.prefix, self.entry, self.strict)
+        if self.activation is not None:
+            try:
+                canonical_activation(self.activation, "--activation")  # wrong for one file is wrong for all
+            except ArchitectureError as error:
+                raise UsageError(error.subject, error.cause, error.remedy) from error
+        frequencies = parsed_frequencies(self.omega_0) if self.omega_0 is not None else ()
+        pool = self.pool.value if self.pool else None
+        return Stated(self.activation, pool, frequencies, self.chain, self.prefix, self.entry, self.strict)
 
     def tracer(self, *, gauges: bool = False) -> NetworkTracer:
         """Reads what is no chain."""
         from nfn_cli.architectures.traced import NetworkTracer
 
         return NetworkTracer(self.model, self.shape, gauges=gauges)
+
+
+def is_of_reading(error: NfnError) -> bool:
+    """Whether an error is about an option of `ReadingOptions`, and so the same for every file."""
+    names = (f"--{field.name.replace('_', '-')}" for field in fields(ReadingOptions))
+    return isinstance(error, UsageError) and error.subject in names

@@ -19,13 +19,7 @@ Layout = Callable[[Iterable[Any]], "Block"]  # rows laid out for people
 
 
 def write_rows(
-    rows: Sequence[Any],
-    kind: type,
-    table: Layout,
-    format: Format | None,
-    stream: TextIO,
-    *,
-    whole: bool = False,
+    rows: Sequence[Any], kind: type, table: Layout, format: Format | None, stream: TextIO, *, whole: bool = False
 ) -> None:
     """Write rows to a stream.
 
@@ -38,7 +32,8 @@ def write_rows(
     """
     chosen = (RowFormat.table if stream.isatty() else RowFormat.plain) if format is None else RowFormat(format)
     if chosen is RowFormat.table:
-        from nfn_cli.cli.tables.layout import print_blocks, width_of
+        from nfn_cli.cli.tables.layout import print_blocks
+        from nfn_cli.cli.widths import width_of
 
         if rows:  # a header alone tells nobody anything
             print_blocks([table(rows)], stream, width=None if whole else width_of(stream))
@@ -48,12 +43,7 @@ def write_rows(
     stream.write(lines_for_terminal(text) if stream.isatty() else text)
 
 
-def render_rows(
-    rows: Sequence[Any],
-    kind: type,
-    table: Layout,
-    format: Format | None,
-) -> str:
+def render_rows(rows: Sequence[Any], kind: type, table: Layout, format: Format | None) -> str:
     """The rows as text, for a file."""
     text = io.StringIO()
     write_rows(rows, kind, table, format, text, whole=True)

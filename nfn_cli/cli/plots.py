@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from nfn_cli.cli.options import OUTPUT
+from nfn_cli.cli.options import OUTPUT, require_png
 from nfn_cli.cli.takes import option
 from nfn_cli.errors import UsageError
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PlotOption = Annotated[
-    Path | None,
-    option(OUTPUT, "Draw heat maps of the weights, of a single file.", metavar="FILE.png"),
+    Path | None, option(OUTPUT, "Draw heat maps of the weights, of a single file.", metavar="FILE.png")
 ]
 
 _MOST_ENTRIES = 1024  # along a side of a panel: a picture has no more pixels than that
@@ -43,8 +42,7 @@ def check_plot(path: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
     """
     if len(inputs) != 1 or os.path.isdir(inputs[0]):
         raise UsageError("--plot", "there is one picture for each file", "give a single file")
-    if path.suffix.lower() != ".png":
-        raise UsageError("--plot", f"{path} is no PNG file", "give a name that ends in .png")
+    require_png("--plot", path)
     _figure_class()
     from nfn_cli.checkpoints import require_writable
 

@@ -68,8 +68,7 @@ class SourceOptions:
         str, option(SPEED, "Networks that go through the head at once, at most.", metavar="N|auto")
     ] = "auto"
     jobs: Annotated[
-        int | None,
-        option(SPEED, "Processes; 0 works in this one. [default: by the number of files]", min=0),
+        int | None, option(SPEED, "Processes; 0 works in this one. [default: by the number of files]", min=0)
     ] = None
     engine: Annotated[Engine, option(SPEED, "ray spreads the work over a Ray cluster.")] = Engine.local
     quiet: QuietOption = False
@@ -104,13 +103,7 @@ class SourceOptions:
 class ScoringOptions(SourceOptions):
     """The same, and where the rows go."""
 
-    format: Annotated[
-        ScoreFormat | None,
-        option(
-            OUTPUT,
-            FORMAT_HELP,
-        ),
-    ] = None
+    format: Annotated[ScoreFormat | None, option(OUTPUT, FORMAT_HELP)] = None
     output: Annotated[
         Path | None, option(OUTPUT, "Write to this file instead of stdout, which is -.", "--output", "-o")
     ] = None
@@ -134,8 +127,7 @@ class ScoringOptions(SourceOptions):
         ),
     ] = False
     ordered: Annotated[
-        bool,
-        option(OUTPUT, "Rows in the order of the inputs, or as they are finished.", "--ordered/--unordered"),
+        bool, option(OUTPUT, "Rows in the order of the inputs, or as they are finished.", "--ordered/--unordered")
     ] = True
 
 

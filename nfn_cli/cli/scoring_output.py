@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from nfn_cli.cli.options import refuse_existing
+from nfn_cli.cli.options import require_free
 from nfn_cli.cli.scoring_options import ScoringOptions
 from nfn_cli.errors import NfnError, UsageError
 from nfn_cli.phrases import lines_for_terminal
@@ -44,19 +43,15 @@ class Output:
         """What to do after an interrupt."""
         raise NotImplementedError
 
-    def __enter__(self) -> Output:
+    @contextmanager
+    def held(self) -> Iterator[None]:
         """Keep other runs from what is written to, for the block.
 
         Raises:
             DataError: another run writes to it.
             UsageError: it exists by now, and shall not be replaced.
         """
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Let others have it."""
+        yield
 
     def begin(self, made_with: Callable[[], str]) -> None:
         """Take up what there is already.
@@ -199,23 +194,14 @@ class _File(Output):
         """
         raise NotImplementedError
 
-    def __enter__(self) -> Output:
+    @contextmanager
+    def held(self) -> Iterator[None]:
         """See `Output`."""
         from nfn_cli.locks import OutputLock
 
-        self._lock = OutputLock(self._path)
-        try:
+        with OutputLock(self._path):
             self.refuse()  # another run may have ended since
-        except BaseException:
-            self._lock.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """See `Output`."""
-        self._lock.close()
+            yield
 
 
 class _Whole(_File):
@@ -230,10 +216,7 @@ class _Whole(_File):
 
     def refuse(self) -> None:
         """See `_File`."""
-        from nfn_cli.checkpoints import require_writable
-
-        refuse_existing(self._path, overwrite=self._overwrite)
-        require_writable(self._path, overwrite=self._overwrite)
+        require_free(self._path, overwrite=self._overwrite)
 
     @property
     def remedy(self) -> str:
@@ -264,23 +247,18 @@ class _Growing(_File):
         self._sink: Any = None
         super().__init__(path)
 
-    def __enter__(self) -> Output:
+    @contextmanager
+    def held(self) -> Iterator[None]:
         """See `Output`."""
-        from nfn_cli.folders import make_folder
+        from nfn_cli.folders import make_folder, remove_empty
 
         # The lock lies beside the output, so that the folder must be there: Parquet is written into any.
-        self._new_folders = [folder for folder in self._path.parents if not os.path.exists(folder)]
-        make_folder(self._path.parent)
-        return super().__enter__()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """See `Output`."""
-        super().__exit__(kind, error, trace)
-        with suppress(OSError):
-            for folder in self._new_folders:
-                folder.rmdir()  # if nothing was written
+        made = make_folder(self._path.parent)
+        try:
+            with super().held():
+                yield
+        finally:
+            remove_empty(made)  # if nothing was written
 
     def refuse(self) -> None:
         """See `_File`."""

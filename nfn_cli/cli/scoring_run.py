@@ -71,7 +71,8 @@ def run_scoring(task: Any, kind: type, table: Layout, call: ScoringOptions, besi
         table: lays them out for people.
         beside: shown as well.
     """
-    with output_of(call, kind, table) as output:
+    output = output_of(call, kind, table)
+    with output.held():
         ended, stopped = _run(task, call, output, beside)
         ended.tell(quiet=call.quiet, failed_before=output.failed)
         if stopped:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+from nfn_cli.cli.failures import tell
 from nfn_cli.cli.options import INPUT, OUTPUT, SPEED, Device, DeviceOption, QuietOption, ZooOutputOption
+from nfn_cli.cli.progress.zoo_progress import zoo_progress
 from nfn_cli.cli.takes import option
+
+if TYPE_CHECKING:
+    from nfn_cli.zoo import ZooReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,3 +37,32 @@ class ZooOptions:
     def processes(self) -> int:
         """As many as were asked for, or as there are cores."""
         return self.workers or os.cpu_count() or 1
+
+
+def make_zoo(
+    settings: Any, options: ZooOptions, work: str, things: str, unit: str, summary: Callable[[ZooReport, float], str]
+) -> None:
+    """Make a zoo in its folder, or continue it, and say what was made.
+
+    Args:
+        settings: of a recipe, see `nfn_cli.zoo.generate_zoo`.
+        work, things, unit: see `ZooProgress`.
+        summary: in words, from the report and the seconds that it took.
+    """
+    from nfn_cli.scoring.device import resolve_device
+    from nfn_cli.zoo import generate_zoo
+
+    started = time.monotonic()
+    with zoo_progress(options.output, work, things, unit, quiet=options.quiet) as progress:
+        report = generate_zoo(
+            options.output,
+            settings,
+            device=resolve_device(options.device.value),
+            workers=options.processes,
+            group_size=options.group_size,
+            on_start=progress.start,
+            on_steps=progress.steps,
+            on_runs=progress.things,
+        )
+    if not options.quiet:
+        tell(f"{options.output}: {summary(report, time.monotonic() - started)}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from nfn_cli.architectures import Architecture, Layer, chain
 from nfn_cli.architectures.activations import POOLS
@@ -24,16 +24,11 @@ class AcceptedLayer:
     outputs: int | None
 
     def __str__(self) -> str:
-        kernel = "x".join(map(str, self.kernel))
-        parts = [
-            self.kind,
-            kernel,
-            f"from {self.inputs}" if self.inputs else "",
-            f"to {self.outputs}" if self.outputs else "",
-        ]
-        if self.spatial > 1:
-            parts.append(f"after a flatten of {self.spatial} positions")
-        return " ".join(part for part in parts if part)
+        parts = [self.kind, "x".join(map(str, self.kernel))]
+        parts += [f"from {self.inputs}"] if self.inputs else []
+        parts += [f"to {self.outputs}"] if self.outputs else []
+        parts += [f"after a flatten of {self.spatial} positions"] if self.spatial > 1 else []
+        return " ".join(filter(None, parts))
 
 
 @dataclass(frozen=True)
@@ -53,13 +48,20 @@ class Accepted:
     @classmethod
     def of(cls, architecture: Architecture) -> Accepted:
         """The widest set of architectures that a head fitted to `architecture` can read."""
-        last = len(architecture.layers) - 1
-        return cls(
-            architecture.activation,
-            tuple(_seen(layer, first=i == 0, last=i == last) for i, layer in enumerate(architecture.layers)),
-            architecture.pool,
-            architecture.omega_0 if architecture.activation == "sin" else None,
-        )
+        layers = architecture.layers
+        last = len(layers) - 1
+        seen = [
+            AcceptedLayer(
+                own.kind,
+                own.kernel,
+                own.spatial,
+                own.in_features if i == 0 else None,
+                own.out_features if i == last else None,
+            )
+            for i, own in enumerate(layers)
+        ]
+        omega_0 = architecture.omega_0 if architecture.activation == "sin" else None
+        return cls(architecture.activation, tuple(seen), architecture.pool, omega_0)
 
     def mismatch(self, architecture: Architecture) -> str | None:
         """Why a head does not read this architecture, naming the first layer that differs; None if it does."""
@@ -85,38 +87,25 @@ class Accepted:
             yield f"the activation is {other.activation}, the head reads {self.activation}"
         elif self.omega_0 is not None and not architecture.omegas and self.omega_0 != other.omega_0:
             yield f"omega_0 is {other.omega_0:g}, the head reads {self.omega_0:g}"
-        # Who says nothing of pooling is taken at the head's word.
+        # Where nobody states the pooling, the head's is taken.
         if None not in (self.pool, other.pool) and (self.pool == "max") is not (other.pool == "max"):
             yield f"the pooling is {other.pool}, the head reads {self.pool}"
 
     def to_record(self) -> dict[str, Any]:
         """Plain values for `config.yaml`."""
-        told = {"pool": self.pool, "omega_0": self.omega_0}
-        return {
-            "activation": self.activation,
-            **{name: value for name, value in told.items() if value is not None},
-            "layers": [
-                {
-                    "kind": layer.kind,
-                    "kernel": list(layer.kernel),
-                    "spatial": layer.spatial,
-                    "inputs": layer.inputs,
-                    "outputs": layer.outputs,
-                }
-                for layer in self.layers
-            ],
-        }
+        known = {"activation": self.activation, "pool": self.pool, "omega_0": self.omega_0}
+        layers = [asdict(layer) | {"kernel": list(layer.kernel)} for layer in self.layers]
+        return {name: value for name, value in known.items() if value is not None} | {"layers": layers}
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Accepted:
         """Inverse of `to_record`; KeyError, TypeError or ValueError for anything else."""
         layers = [
             AcceptedLayer(
-                kind=str(layer["kind"]),
-                kernel=tuple(_size(size) for size in layer["kernel"]),
-                spatial=_size(layer["spatial"]),
-                inputs=None if layer["inputs"] is None else _size(layer["inputs"]),
-                outputs=None if layer["outputs"] is None else _size(layer["outputs"]),
+                str(layer["kind"]),
+                tuple(map(_size, layer["kernel"])),
+                _size(layer["spatial"]),
+                *(None if layer[name] is None else _size(layer[name]) for name in ("inputs", "outputs")),
             )
             for layer in record["layers"]
         ]
@@ -124,9 +113,8 @@ class Accepted:
         for position, layer in enumerate(layers):
             if (layer.kind == "conv") is not (len(layer.kernel) in (1, 2, 3)) or layer.kind not in ("conv", "linear"):
                 raise ValueError(f"layer {position} is no layer that nfn knows")
-            if (layer.inputs is not None) is not (position == 0) or (layer.outputs is not None) is not (
-                position == last
-            ):
+            ends = layer.inputs is not None, layer.outputs is not None
+            if ends != (position == 0, position == last):
                 raise ValueError("the first layer alone has inputs, the last alone outputs")
         if not layers:
             raise ValueError("it accepts no layer")
@@ -149,16 +137,8 @@ class Accepted:
         for position, layer in enumerate(self.layers):
             inputs = layer.inputs if layer.inputs is not None else before * layer.spatial
             before = layer.outputs if layer.outputs is not None else width
-            layers.append(
-                Layer(
-                    str(position),
-                    "conv" if layer.kind == "conv" else "linear",
-                    inputs,
-                    before,
-                    layer.kernel,
-                    layer.spatial,
-                )
-            )
+            kind: Literal["conv", "linear"] = "conv" if layer.kind == "conv" else "linear"
+            layers.append(Layer(str(position), kind, inputs, before, layer.kernel, layer.spatial))
         return layers
 
 
@@ -173,20 +153,8 @@ def nearest(differences: Mapping[str, Sequence[str]]) -> str:
     """
     name = min(differences, key=lambda own: len(differences[own]))
     others = len(differences) - 1
-    told = f"nearest {name}: {differences[name][0]}"
-    if not others:
-        return told
-    return f"{told}; {'1 other head does' if others == 1 else f'{others} other heads do'} not, either"
-
-
-def _seen(layer: Layer, *, first: bool, last: bool) -> AcceptedLayer:
-    return AcceptedLayer(
-        kind=layer.kind,
-        kernel=layer.kernel,
-        spatial=layer.spatial,
-        inputs=layer.in_features if first else None,
-        outputs=layer.out_features if last else None,
-    )
+    rest = ["; 1 other head does not, either"] if others == 1 else [f"; {others} other heads do not, either"]
+    return "".join([f"nearest {name}: {differences[name][0]}", *(rest if others else [])])
 
 
 def _size(value: Any) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from nfn_cli.architectures import Architecture
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.accepted import Accepted, nearest
 from nfn_cli.nn.head import Head, HeadConfig, read_config, read_head
 from nfn_cli.nn.head_folder import read_record, task_of
+from nfn_cli.nn.names import HEAD_KINDS
 from nfn_cli.nn.tasks import RowTask
 from nfn_cli.shipped import models_folder, shipped_heads
 
@@ -75,7 +76,8 @@ def shipped_heads_of(task: str) -> dict[str, HeadConfig]:
     configs = {
         name: read_config(models_folder() / name, record) for name, record in records.items() if task_of(record) == task
     }
-    return dict(sorted(configs.items(), key=lambda item: item[1].kind.rank))
+    order = list(HEAD_KINDS.values())
+    return dict(sorted(configs.items(), key=lambda item: order.index(item[1].kind)))
 
 
 def asked_heads(task: RowTask[Any]) -> Mapping[str, HeadConfig]:
@@ -83,17 +85,9 @@ def asked_heads(task: RowTask[Any]) -> Mapping[str, HeadConfig]:
     return task.preferred(shipped_heads_of(task.name))
 
 
-class Reads(Protocol):
-    """A head's configuration, as far as it tells which networks it reads."""
-
-    @property
-    def accepted(self) -> Accepted:
-        """The architectures that it reads."""
-
-
 def choose_head(
     architecture: Architecture,
-    configs: Mapping[str, Reads],
+    accepted: Mapping[str, Accepted],
     *,
     assume_activation: bool = False,
     fitted_by: str = "nfn train",
@@ -101,7 +95,7 @@ def choose_head(
     """The first head that reads an architecture.
 
     Args:
-        configs: the heads to choose from.
+        accepted: what each of the heads to choose from reads, by its name.
         assume_activation: nobody knows the network's activation; take that of the first head that reads its layers.
         fitted_by: the command that fits heads of this sort, for the error.
 
@@ -112,12 +106,11 @@ def choose_head(
         HeadError: none reads it; the message names the nearest one, and the first thing that differs.
     """
     differences = {}
-    for name, config in configs.items():
-        own = config.accepted.activation
-        candidate = architecture.with_activation(own) if assume_activation else architecture
-        if not (own_differences := config.accepted.differences(candidate)):
+    for name, own in accepted.items():
+        candidate = architecture.with_activation(own.activation) if assume_activation else architecture
+        differences[name] = own.differences(candidate)
+        if not differences[name]:
             return name, candidate
-        differences[name] = own_differences
     raise HeadError(
         architecture.describe_layers() if assume_activation else architecture.describe(),
         f"no head reads this network ({nearest(differences)})" if differences else "no head is shipped",

@@ -21,15 +21,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, NetworkWeights
-from nfn_cli.nn.inputs import read_fields
 from nfn_cli.nn.layout import Layout, charges
+from nfn_cli.nn.unit_fields import read_fields
 from nfn_cli.symmetry import GroupElement, act, sample_element
 
 On = Literal["fields", "weights"]
@@ -70,16 +70,18 @@ def assert_equivariant(
     """
     layer = _exact(layer)
     layout = Layout.of(architecture) if on == "fields" else None
-    names = _names(architecture, layout)
+    specs = architecture.tensors
     for element, point in _drawn(architecture, samples, networks, scale_range, phase, generator):
-        moved, back = act(element, point), element.inverse()
+        transformed, back = act(element, point), element.inverse()
         if layout is None:
-            before = _tensors(layer(point), architecture)
-            after = _tensors(act(back, layer(moved)), architecture)
+            found = layer(point), act(back, layer(transformed))
+            before, after = ({spec.name: own.tensors[spec.name] for spec in specs} for own in found)
         else:
-            before = layer(layout.pack(point))
-            after = act_on_fields(back, layer(layout.pack(moved)), layout, architecture)
-        _compare("not equivariant", before, after, names, tolerance, element, architecture)
+            names = [f"the field of {', '.join(specs[i].name for i in field.tensors)}" for field in layout.fields]
+            outputs = act_on_fields(back, layer(layout.pack(transformed)), layout, architecture)
+            before = dict(zip(names, layer(layout.pack(point)), strict=True))
+            after = dict(zip(names, outputs, strict=True))
+        _compare("not equivariant", before, after, tolerance, element, architecture)
 
 
 def assert_invariant(
@@ -109,15 +111,14 @@ def assert_invariant(
     function = _exact(function)
     layout = Layout.of(architecture) if on == "fields" else None
 
-    def outputs(point: NetworkWeights) -> list[Tensor]:
-        given = point if layout is None else read_fields(layout, point, dtype=torch.float64)
-        found = function(given)
-        return [found] if isinstance(found, Tensor) else list(found)
+    def outputs(point: NetworkWeights) -> dict[str, Tensor]:
+        found = function(point if layout is None else read_fields(layout, point, dtype=torch.float64))
+        named = enumerate([found] if isinstance(found, Tensor) else found)
+        return {f"output {number}": values for number, values in named}
 
     for element, point in _drawn(architecture, samples, networks, scale_range, phase, generator):
-        before, after = outputs(point), outputs(act(element, point))
-        names = [f"output {place}" for place in range(len(before))]
-        _compare("not invariant", before, after, names, tolerance, element, architecture)
+        transformed = act(element, point)
+        _compare("not invariant", outputs(point), outputs(transformed), tolerance, element, architecture)
 
 
 def act_on_fields(
@@ -136,15 +137,15 @@ def act_on_fields(
     Args:
         element: without batch axes and without half-turns of phase.
     """
-    moved = []
+    transformed = []
     for field, values in zip(layout.fields, fields, strict=True):
         spec = architecture.tensors[field.tensors[0]]
         for axis, (group, power) in enumerate(charges(spec, layout.kind), start=1):
             factors = element.diagonals[group].to(values.dtype) ** power
             values = values.index_select(axis, element.permutations[group])
             values = values * factors.reshape(-1, *[1] * (values.ndim - axis - 1))
-        moved.append(values)
-    return moved
+        transformed.append(values)
+    return transformed
 
 
 def _exact(layer: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -169,36 +170,21 @@ def _drawn(
         yield element, NetworkWeights(architecture, tensors)
 
 
-def _names(architecture: Architecture, layout: Layout | None) -> list[str]:
-    if layout is None:
-        return [spec.name for spec in architecture.tensors]
-    return [
-        f"the field of {', '.join(architecture.tensors[place].name for place in field.tensors)}"
-        for field in layout.fields
-    ]
-
-
-def _tensors(point: NetworkWeights, architecture: Architecture) -> list[Tensor]:
-    return [point.tensors[spec.name] for spec in architecture.tensors]
-
-
 def _compare(
     what: str,
-    before: Sequence[Tensor],
-    after: Sequence[Tensor],
-    names: Sequence[str],
+    before: Mapping[str, Tensor],
+    after: Mapping[str, Tensor],
     tolerance: float,
     element: GroupElement,
     architecture: Architecture,
 ) -> None:
-    if not any(bool(values.any()) for values in before):
+    if not any(bool(values.any()) for values in before.values()):
         raise AssertionError("all outputs are zero, which proves nothing")
-    deviations = [_deviation(ours, theirs) for ours, theirs in zip(after, before, strict=True)]
-    largest = max(deviations)
-    if largest > tolerance:
-        place = names[deviations.index(largest)]
-        told = f"{what}: deviation {largest:.1e}, more than {tolerance:.0e}, in {place}, under this element"
-        raise AssertionError("\n".join([told, *_lines(element, architecture)]))
+    deviations = {name: _deviation(after[name], values) for name, values in before.items()}
+    worst = max(deviations, key=deviations.__getitem__)
+    if deviations[worst] > tolerance:
+        deviation = f"deviation {deviations[worst]:.1e}, more than {tolerance:.0e}, in {worst}"
+        raise AssertionError("\n".join([f"{what}: {deviation}, under this element", *_lines(element, architecture)]))
 
 
 def _deviation(ours: Tensor, theirs: Tensor) -> float:
@@ -211,10 +197,10 @@ def _deviation(ours: Tensor, theirs: Tensor) -> float:
 
 
 def _lines(element: GroupElement, architecture: Architecture) -> Iterator[str]:
-    for place, group in enumerate(architecture.groups):
-        parts = [(part.name, getattr(element, part.name)[place]) for part in dataclasses.fields(element)]
-        told = [f"{name} {_few(values.tolist())}" for name, values in parts if bool(values.any())]
-        yield f"  {group.name}: {', '.join(told)}"
+    for number, group in enumerate(architecture.groups):
+        parts = [(part.name, getattr(element, part.name)[number]) for part in dataclasses.fields(element)]
+        shown = [f"{name} {_few(values.tolist())}" for name, values in parts if bool(values.any())]
+        yield f"  {group.name}: {', '.join(shown)}"
 
 
 def _few(values: Sequence[float]) -> str:

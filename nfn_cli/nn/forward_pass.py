@@ -1,7 +1,8 @@
-"""What a head must be told of the networks it reads in order to run them, since no state dict holds it."""
+"""What a head must know of the networks it reads in order to run them, since no state dict holds it."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,17 +27,11 @@ class ForwardPass:
 
     def __post_init__(self) -> None:
         # These come from a stranger's file too.
-        for name, values, least in (
-            ("space", self.space, 1),
-            ("stride", (self.stride,), 1),
-            ("padding", (self.padding,), 0),
-        ):
+        checked = ("space", self.space, 1), ("stride", (self.stride,), 1), ("padding", (self.padding,), 0)
+        for name, values, least in checked:
             if any(type(value) is not int or not least <= value <= _LARGEST_SPACE for value in values):
                 raise ValueError(f"{name} is {shown(getattr(self, name))}, not whole numbers from {least}")
-        product = 1
-        for side in self.space:
-            product *= side
-        if product > _LARGEST_SPACE:
+        if math.prod(self.space) > _LARGEST_SPACE:
             raise ValueError(f"space is {shown(self.space)}, of more than {_LARGEST_SPACE} positions")
 
     def mismatch(self, architecture: Architecture) -> str | None:

@@ -156,20 +156,17 @@ def read_config(folder: Path, record: dict[str, Any] | None = None, *, task: str
         raise HeadError(folder, f"a head for `nfn {own}`, which this nfn has not", "update nfn-cli")
     if record["kind"] not in kinds_of(own):
         raise HeadError(path, f"unknown kind of head {shown(record['kind'])}", "update nfn-cli")
+    served, kind = load_task(own), HEAD_KINDS[record["kind"]]
     try:
-        return _config(record, load_task(own))
+        return HeadConfig(
+            accepted=Accepted.from_record(record["accepts"]),
+            sizes=load_kind(record["kind"]).sizes(**record["sizes"]),
+            details=served.details.from_record(record, kind),
+            members=int(record["members"]) if served.ensembles else 1,
+            fitted=dict(record["fitted"]),
+        )
     except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
         raise HeadError(path, f"not a head's configuration ({error})", "fetch the head again") from error
-
-
-def _config(record: dict[str, Any], task: Task) -> HeadConfig:
-    return HeadConfig(
-        accepted=Accepted.from_record(record["accepts"]),
-        sizes=load_kind(record["kind"]).sizes(**record["sizes"]),
-        details=task.details.from_record(record, HEAD_KINDS[record["kind"]]),
-        members=int(record["members"]) if task.ensembles else 1,
-        fitted=dict(record["fitted"]),
-    )
 
 
 def read_head(folder: Path, device: str = "cpu", *, task: str | None = None) -> Head:

@@ -123,11 +123,12 @@ def load_model(folder: Path, make: Callable[[], Module], device: str) -> Module:
     for name, tensor in tensors.items():
         kind, shape = wanted[_present(name)]
         if tensor.shape != shape:  # PyTorch takes a list of numbers for one
-            cause = f"tensor {shown(name)} is of shape {list(tensor.shape)}, not {list(shape)}"
-            raise HeadError(path, cause, "fetch the head again")
-        if tensor.dtype is not kind or not bool(tensor.isfinite().all()):
-            cause = f"tensor {shown(name)} is not finite {str(kind).removeprefix('torch.')}"
-            raise HeadError(path, cause, "fetch the head again")
+            cause = f"of shape {list(tensor.shape)}, not {list(shape)}"
+        elif tensor.dtype is not kind or not bool(tensor.isfinite().all()):
+            cause = f"not finite {str(kind).removeprefix('torch.')}"
+        else:
+            continue
+        raise HeadError(path, f"tensor {shown(name)} is {cause}", "fetch the head again")
     return model.eval().to(device)
 
 

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.nn.equivariant import EquivariantActivation, MonomialLinear
+from nfn_cli.nn.in_parts import in_parts
 from nfn_cli.nn.invariant import MonomialInvariant
 from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.layout import Layout
+from nfn_cli.nn.readout import readout
 from nfn_cli.nn.sizes import require_sizes
 from nfn_cli.nn.standardise import Standardise
 from nfn_cli.nn.unit_fields import read_fields
@@ -61,16 +63,8 @@ class MonomialNFN(nn.Module):
             features = outputs
         self.equivariant = nn.Sequential(*layers)
         self.invariant = MonomialInvariant(layout, features, sizes.invariants)
-        self.readout = nn.Sequential(
-            nn.LayerNorm(self.invariant.out_features),
-            nn.Linear(self.invariant.out_features, sizes.hidden),
-            nn.ReLU(),
-            nn.Dropout(sizes.dropout),
-            nn.Linear(sizes.hidden, sizes.hidden),
-            nn.ReLU(),
-            nn.Dropout(sizes.dropout),
-            nn.Linear(sizes.hidden, 1),
-        )
+        count = self.invariant.out_features
+        self.readout = nn.Sequential(nn.LayerNorm(count), *readout(count, sizes.hidden, dropout=sizes.dropout))
 
     @property
     def summary_features(self) -> int:
@@ -96,12 +90,10 @@ class MonomialNFN(nn.Module):
 
     def invariants(self, fields: Sequence[Tensor]) -> Tensor:
         """The invariant layer's output [batch, out_features]: all that the readout knows of a network."""
-        if fields[0].device.type != "cpu" or torch.is_grad_enabled():
+        if fields[0].device.type != "cpu":
             return self._invariants(fields)
-        # A few networks at a time, so that what stands between two layers stays in the processor's cache.
         numbers = self.channels * max(values.shape[1:-1].numel() for values in fields)
-        networks = max(1, _CACHED // numbers)
-        return torch.cat([self._invariants(part) for part in zip(*(v.split(networks) for v in fields), strict=True)])
+        return in_parts(self._invariants, fields, max(1, _CACHED // numbers))
 
     def _invariants(self, fields: Sequence[Tensor]) -> Tensor:
         return self.invariant(self.equivariant(self.standardise(fields)))  # type: ignore[no-any-return]

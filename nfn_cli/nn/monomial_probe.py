@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from nfn_cli.architectures import Architecture, NetworkWeights, population_forward
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.forward_pass import ForwardPass
+from nfn_cli.nn.in_parts import in_parts
 from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.probes import Probes
+from nfn_cli.nn.readout import readout
 from nfn_cli.nn.sizes import require_sizes
 from nfn_cli.nn.tasks.accuracy import AccuracyDetails
 from nfn_cli.nn.weight_statistics import statistics_count, weight_statistics
@@ -81,15 +83,7 @@ class MonomialProbe(nn.Module):
         self.register_buffer("scale", torch.ones(count))
         # The summaries by class come first. The detector looks at them, but a prediction is worse for them.
         self._unread = 2 * outputs
-        self.readout = nn.Sequential(
-            nn.Linear(count - self._unread, sizes.hidden),
-            nn.GELU(),
-            nn.Dropout(sizes.dropout),
-            nn.Linear(sizes.hidden, sizes.hidden),
-            nn.GELU(),
-            nn.Dropout(sizes.dropout),
-            nn.Linear(sizes.hidden, 1),
-        )
+        self.readout = readout(count - self._unread, sizes.hidden, 1, sizes.dropout, nn.GELU)
 
     def encode(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
         """What the forward pass takes, see `read_unit_form`."""
@@ -119,21 +113,15 @@ class MonomialProbe(nn.Module):
         """Summaries by class, statistics, other summaries, and the answers, standardised [batch, features]."""
         statistics, *tensors = inputs
         probes = self.probes()
-        if torch.is_grad_enabled():
-            answers = self._answers(tensors, probes)
-        else:
-            parts = zip(*(tensor.split(_TOGETHER) for tensor in tensors), strict=True)
-            answers = torch.cat([self._answers(part, probes) for part in parts])
+        answers = in_parts(lambda part: self._answers(part, probes), tensors, _TOGETHER)
         by_class, summaries, described = _described(answers)
         features = torch.cat([by_class, statistics, summaries, described], dim=1)
         return (features - self.mean) * self.scale
 
     def _answers(self, tensors: Sequence[Tensor], probes: Tensor) -> Tensor:
         """Outputs [batch, probes, outputs] of the networks on the probes."""
-        specs = self.architecture.tensors
-        point = NetworkWeights.of_any_widths(
-            self.architecture, {spec.name: own for spec, own in zip(specs, tensors, strict=True)}
-        )
+        names = (spec.name for spec in self.architecture.tensors)
+        point = NetworkWeights.of_any_widths(self.architecture, dict(zip(names, tensors, strict=True)))
         device = probes.device.type
         # Half as many digits are enough to learn by, and several times as fast where the processor has them.
         short = self.training and device in ("cpu", "cuda") and fastest_precision(device) == "bfloat16"

@@ -4,8 +4,8 @@ A kind of head is one file and one entry here; an edit is one file in `inr/edits
 
 >>> [name for name, kind in HEAD_KINDS.items() if kind.task == "classify-inr"]
 ['coordinate-probe', 'monomial-inr']
->>> sorted(EDITS)
-['contrast', 'dilate', 'erode']
+>>> "dilate" in EDITS
+True
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class TaskEntry:
         title: what heads for it do, in one line.
         fitted_by: the command that fits heads for it.
         asks_all: whether a network is shown to all shipped heads that read it, and the one whose population it is
-            nearest to answers.
+            nearest to answers; rows have a `distance` then.
         module: where its `TASK` is, a `nfn_cli.nn.tasks.Task`.
     """
 
@@ -64,7 +64,6 @@ class HeadKind:
         module: its file, where the class of its sizes and its `KIND` are, a `nfn_cli.nn.kinds.Kind`.
         runs: whether it runs the networks that it reads.
         epochs: passes over the training networks that a fit takes, where nothing else is said.
-        rank: of two heads for the same, the one of the lower rank is asked.
     """
 
     task: str
@@ -73,9 +72,9 @@ class HeadKind:
     module: str
     runs: bool
     epochs: int
-    rank: int
 
 
+# Of two heads for the same, the one whose kind comes first here is asked.
 HEAD_KINDS: dict[str, HeadKind] = {
     "monomial-probe": HeadKind(
         "predict-accuracy",
@@ -84,7 +83,6 @@ HEAD_KINDS: dict[str, HeadKind] = {
         "nfn_cli.nn.monomial_probe",
         runs=True,
         epochs=20,
-        rank=0,
     ),
     "monomial-nfn": HeadKind(
         "predict-accuracy",
@@ -93,7 +91,6 @@ HEAD_KINDS: dict[str, HeadKind] = {
         "nfn_cli.nn.monomial_nfn",
         runs=False,
         epochs=60,
-        rank=1,
     ),
     "coordinate-probe": HeadKind(
         "classify-inr",
@@ -102,7 +99,6 @@ HEAD_KINDS: dict[str, HeadKind] = {
         "nfn_cli.nn.inr.coordinate_probe",
         runs=True,
         epochs=10,
-        rank=0,
     ),
     "monomial-inr": HeadKind(
         "classify-inr",
@@ -111,7 +107,6 @@ HEAD_KINDS: dict[str, HeadKind] = {
         "nfn_cli.nn.sine.monomial_inr",
         runs=False,
         epochs=10,
-        rank=1,
     ),
     "function-editor": HeadKind(
         "edit-inr",
@@ -120,7 +115,6 @@ HEAD_KINDS: dict[str, HeadKind] = {
         "nfn_cli.nn.inr.function_editor",
         runs=True,
         epochs=20,
-        rank=0,
     ),
     "monomial-editor": HeadKind(
         "edit-inr",
@@ -129,12 +123,10 @@ HEAD_KINDS: dict[str, HeadKind] = {
         "nfn_cli.nn.sine.monomial_editor",
         runs=False,
         epochs=20,
-        rank=1,
     ),
 }
 
 
 def kinds_of(task: str) -> dict[str, HeadKind]:
     """The kinds of heads for a task, the one to prefer first."""
-    own = {name: kind for name, kind in HEAD_KINDS.items() if kind.task == task}
-    return dict(sorted(own.items(), key=lambda item: item[1].rank))
+    return {name: kind for name, kind in HEAD_KINDS.items() if kind.task == task}

@@ -20,7 +20,8 @@ def reader_of(source: Source, name: str | None = None) -> Reader | None:
     chosen = name
     if chosen is None:
         try:
-            chosen = choose_head(architecture, shipped_heads_of(PREDICT) | shipped_heads_of(CLASSIFY))[0]
+            shipped = shipped_heads_of(PREDICT) | shipped_heads_of(CLASSIFY)
+            chosen, _ = choose_head(architecture, {own: config.accepted for own, config in shipped.items()})
         except HeadError:
             return None
     head = load_head(chosen, task=CLASSIFY if task_of_head(chosen) == CLASSIFY else PREDICT)

@@ -14,7 +14,7 @@ from nfn_cli.architectures import (
     DEFAULT_RANGE,
     NetworkWeights,
     ReadNetwork,
-    Told,
+    Stated,
     read_network,
     read_weights,
     stack,
@@ -81,8 +81,8 @@ def drawn(
     Memory is bounded, whatever the number of networks and the size of the pictures, as long as these are let go.
 
     Args:
-        on_error: told of every file that cannot be drawn, and of networks in packed files.
-        on_assumed: told of every file that does not tell its activation, its frequency or its range of values.
+        on_error: called for every file that cannot be drawn, and for networks of packed files that cannot.
+        on_assumed: called for every file that does not state its activation, its frequency or its range of values.
     """
     left = settings.limit if settings.limit is not None else 1 << 62
     waiting: list[_Part] = []
@@ -131,16 +131,16 @@ def _parts(
 ) -> Iterator[_Part]:
     count = population_of(path)
     if count is None:
-        network = read_network(path, Told(activation=settings.activation), default_activation="sin")[1]
+        network = read_network(path, Stated(activation=settings.activation), default_activation="sin")[1]
         value_range = _range(path, network, settings, on_assumed)
         yield _Part([str(path)], stack([network.weights]), value_range)
         return
-    told: tuple[float, float] | None = None
+    stated: tuple[float, float] | None = None
     for start in range(0, min(count, most), _TOGETHER):
         stop = min(count, start + _TOGETHER, most)
         first, members = read_members(path, start, stop)
         network = read_weights(first, activation=settings.activation, default_activation="sin")
-        told = told or _range(path, network, settings, on_assumed)
+        stated = stated or _range(path, network, settings, on_assumed)
         architecture = network.weights.architecture
         if {spec.name for spec in architecture.tensors} != set(members):
             raise ArchitectureError(path, "its members need conversion (missing biases)", "store one file a network")
@@ -150,7 +150,7 @@ def _parts(
             on_error(path, CheckpointError(name, "its weights are not finite", "leave that one out"))
         sound_names = [name for name, sound in zip(names, finite.tolist(), strict=True) if sound]
         sound_members = {name: tensor[finite] for name, tensor in members.items()}
-        yield _Part(sound_names, NetworkWeights(architecture, sound_members), told)
+        yield _Part(sound_names, NetworkWeights(architecture, sound_members), stated)
 
 
 def _range(
@@ -164,10 +164,10 @@ def _range(
         on_assumed(path, "activation")
     if network.assumes_frequency and architecture.hidden_widths:
         on_assumed(path, "omega_0")
-    told = settings.value_range or network.activation.value_range
-    if told is None:
+    stated = settings.value_range or network.activation.value_range
+    if stated is None:
         on_assumed(path, "value_range")
-    return told or DEFAULT_RANGE
+    return stated or DEFAULT_RANGE
 
 
 def _alike(one: _Part, other: _Part) -> bool:

@@ -6,11 +6,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from nfn_cli.architectures import Told, read_network
-from nfn_cli.checkpoints import population_of, rewrite_checkpoint
-from nfn_cli.errors import CheckpointError, HeadError, UsageError
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import NetworkWeights, ReadNetwork, Stated, from_plain_range, read_network, to_plain_range
+from nfn_cli.checkpoints import Checkpoint, population_of, rewrite_checkpoint
+from nfn_cli.errors import ArchitectureError, CheckpointError, HeadError, UsageError
 from nfn_cli.nn import Head, choose_head, load_head, shipped_heads_of
-from nfn_cli.nn.inr.edit_file import edited_tensors
 from nfn_cli.shipped import EDIT
 
 
@@ -21,7 +23,7 @@ class Edited:
     Attributes:
         change: of the weights, ‖new − old‖ / ‖old‖.
         head: its name.
-        assumed: what nothing tells of the network.
+        assumed: what nothing states of the network.
     """
 
     change: float
@@ -80,14 +82,54 @@ def edit_checkpoint(
     if population_of(path) is not None:
         raise CheckpointError(path, "a packed file of many networks", "give files of one network each")
     # A sine is what these heads read; a file that says nothing of its activation is taken for one.
-    checkpoint, network = read_network(path, Told(activation=activation), default_activation="sin")
+    checkpoint, network = read_network(path, Stated(activation=activation), default_activation="sin")
     network.plain()
     try:
-        name, _ = choose_head(network.weights.architecture, heads.configs)
+        accepted = {own: config.accepted for own, config in heads.configs.items()}
+        name, _ = choose_head(network.weights.architecture, accepted)
     except HeadError as error:
         raise HeadError(path, error.cause, "name a head for it with --head") from error
-    new = edited_tensors(checkpoint, network, heads.named(name), gamma)
-    rewrite_checkpoint(checkpoint, new.tensors, target, overwrite=overwrite)
+    tensors, change = edited_tensors(checkpoint, network, heads.named(name), gamma)
+    rewrite_checkpoint(checkpoint, tensors, target, overwrite=overwrite)
     assumed = ["activation sin"] if network.activation.source == "assumed" else []
     assumed += [f"omega_0 {network.activation.omega_0:g}"] if network.assumes_frequency else []
-    return Edited(new.change, name, " and ".join(assumed) or None)
+    return Edited(change, name, " and ".join(assumed) or None)
+
+
+def edited_tensors(
+    checkpoint: Checkpoint, network: ReadNetwork, head: Head, gamma: float = 1.0
+) -> tuple[dict[str, Tensor], float]:
+    """Edit the network of a checkpoint: new tensors by their names in the file, in its dtypes, and ‖new − old‖ / ‖old‖
+    over all of them.
+
+    Args:
+        network: as read from the checkpoint, with the activation under which the head reads it.
+        gamma: how much of the edit.
+
+    Raises:
+        HeadError: the head does not read it.
+        ArchitectureError: the file's tensors are not the network's: a bias is missing, or a layer is normalised.
+        CheckpointError: a number leaves the range of the file's dtype.
+    """
+    stored = [spec.name for spec in network.stored().tensors]
+    point = network.weights
+    if network.norms or len(stored) != len(point.architecture.tensors):
+        cause = "an edit changes every layer's weight and bias, and this file lacks some"
+        raise ArchitectureError(checkpoint.path, cause, "save the network with a bias in every layer, without norms")
+    shown = network.activation.value_range
+    exactly = {name: tensor.double()[None] for name, tensor in point.tensors.items()}
+    edited = head.predict(to_plain_range(NetworkWeights(point.architecture, exactly), shown), gamma=gamma)
+    new = from_plain_range(edited, shown).tensors
+    found = {}
+    change = size = 0.0
+    for name, spec in zip(stored, point.architecture.tensors, strict=True):
+        old = checkpoint.tensors[name]
+        exact = new[spec.name][0].view_as(old)
+        if not exact.isfinite().all() or exact.abs().max() > torch.finfo(old.dtype).max:
+            kind = str(old.dtype).removeprefix("torch.")
+            cause = f"tensor {name!r} would leave the range of {kind}"
+            raise CheckpointError(checkpoint.path, cause, "choose a smaller --gamma")
+        found[name] = exact.to(old.dtype)
+        change += (exact - old.double()).square().sum().item()
+        size += old.double().square().sum().item()
+    return found, (change / size) ** 0.5 if size else 0.0

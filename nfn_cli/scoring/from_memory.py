@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
-from nfn_cli.architectures import NetworkWeights, Told, to_plain_range
+from nfn_cli.architectures import NetworkWeights, Stated, to_plain_range
 from nfn_cli.architectures.in_memory import in_memory, read_chain, require_network
 from nfn_cli.errors import ArchitectureError, NfnError, UsageError
 from nfn_cli.nn.tasks import Row, RowTask
@@ -97,7 +97,7 @@ def _headed(
 ) -> tuple[NetworkWeights, str, list[str]]:
     """A network as a batch of one, the head that reads it, and what is assumed of it."""
     inputs = inputs if isinstance(network, nn.Module) else None
-    given = in_memory(network, Told(activation=settings.activation), inputs=inputs, name=name)
+    given = in_memory(network, Stated(activation=settings.activation), inputs=inputs, name=name)
     if given.chain is not None and given.chain.behind:
         cause = f"it computes {', '.join(given.chain.behind)} behind its last layer, which no head knows"
         raise ArchitectureError(name, cause, "give the network without, or its state dict")

@@ -156,10 +156,7 @@ def _globbed(pattern: str, inputs: Inputs) -> Iterator[str]:
     if not matches:
         raise CheckpointError(pattern, "no file matches", "check the pattern, or name files or folders")
     for match in matches:
-        if os.path.isdir(match):
-            yield from _kept(_walked(match), inputs, match, empty=True)
-        else:
-            yield from _kept([match], inputs, match, empty=True)
+        yield from _kept(_walked(match) if os.path.isdir(match) else [match], inputs, match, empty=True)
 
 
 def _walked(folder: str) -> Iterator[str]:

@@ -48,13 +48,12 @@ def run(
 
 def _run(work: Work[Row], paths: Iterable[str]) -> Generator[list[Scored[Row]], None, None]:
     workers: Workers[Row]
-    if work.settings.jobs is None:
-        paths = ahead = Ahead(paths, work.settings.done)
-        workers = _Growing(work, ahead)
-    elif work.settings.jobs == 0:
-        workers = _Here(work)
-    else:
+    if work.settings.jobs:
         workers = pool_of(work, work.settings.jobs)
+    else:
+        ahead = Ahead(paths, work.settings.done) if work.settings.jobs is None else None
+        paths = paths if ahead is None else ahead
+        workers = _Here(work, ahead)
     try:
         for chunk, scored in workers.scored(chunks_of(paths, work)):
             yield from _rows(work, workers, chunk, scored)
@@ -85,31 +84,16 @@ def _rows(
 
 
 class _Here(Generic[Row]):
-    """This process."""
-
-    def __init__(self, work: Work[Row]) -> None:
-        self._work: Work[Row] = work
-
-    def scored(self, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, ScoredChunk[Row]]]:
-        """See `Workers`."""
-        for chunk in chunks:
-            yield chunk, self._work.predictor.rows(_read(chunk, self._work))
-
-    def finish(self) -> None:
-        """See `Workers`."""
-
-    def end(self) -> None:
-        """See `Workers`."""
-
-
-class _Growing(Generic[Row]):
     """This process, until what is left is enough for several: how long it takes is known from the first chunks.
 
     What a chunk costs depends on the head and the networks too much to be guessed. Processor time is what counts, so
     that a busy machine decides as an idle one does; where files come over a network, they are waited for as well.
+
+    Args:
+        ahead: the files that are left; None where this process shall do all.
     """
 
-    def __init__(self, work: Work[Row], ahead: Ahead) -> None:
+    def __init__(self, work: Work[Row], ahead: Ahead | None) -> None:
         self._work: Work[Row] = work
         self._ahead = ahead
         self._on_gpu = not scores_in_processes(work.settings.device)
@@ -141,7 +125,7 @@ class _Growing(Generic[Row]):
 
     def _jobs(self) -> int:
         # A large network has all threads here; processes have one each, and would hold several such networks at once.
-        if not self._done or (self._large and not self._on_gpu):
+        if self._ahead is None or not self._done or (self._large and not self._on_gpu):
             return 0
         left = max(0.0, self._ahead.bytes - self._done) * self._seconds / self._done
         if self._ahead.endless:

@@ -14,10 +14,11 @@ from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import CheckpointError, HeadError
 from nfn_cli.nn.choose import asked_heads, load_head
 from nfn_cli.nn.head import Head
+from nfn_cli.nn.names import TASKS
 from nfn_cli.nn.tasks import Row, RowTask
 from nfn_cli.scoring.device import is_missing_operator, tell_once
 from nfn_cli.scoring.machine import MORE_MEMORY, is_out_of_memory
-from nfn_cli.scoring.reading import ReadChunk
+from nfn_cli.scoring.reading import ReadChunk, joined
 from nfn_cli.scoring.rows import Stamp
 
 # What goes through a head at once, in weights, for which a head keeps some thirty channels each.
@@ -87,27 +88,24 @@ class Predictor(Generic[Row]):
                 (number, place) for (number, _), group in zip(members, groups, strict=True) for place in group.places
             ]
             names = [chunks[number].names[place] for number, place in owners]
-            point = _joined([group.point() for group in groups])
+            point = joined([group.point() for group in groups])
             for (number, place), row in zip(owners, self._sought(head, names, point), strict=True):
                 found[number][place] = row
         return [
-            ScoredChunk([rows[place] for place in range(len(chunk.names))], chunk.stamps, told, chunk.packed)
-            for chunk, rows, told in zip(chunks, found, assumed, strict=True)
+            ScoredChunk([rows[place] for place in range(len(chunk.names))], chunk.stamps, counts, chunk.packed)
+            for chunk, rows, counts in zip(chunks, found, assumed, strict=True)
         ]
 
     def _sought(self, name: str, names: Sequence[str], point: NetworkWeights) -> list[Row]:
         """Rows of networks of one architecture, from the head whose population each is nearest to, or from the first
         that reads them."""
         rows = self._predicted(name, names, point)
-        if not self._task.asks_all:
+        if not TASKS[self._task.name].asks_all:
             return rows
         others = [own for own, accepted in self.accepted.items() if not accepted.mismatch(point.architecture)]
         for other in others[others.index(name) + 1 :]:
             found = self._predicted(other, names, point)
-            rows = [
-                theirs if _distance(theirs) < _distance(ours) else ours
-                for ours, theirs in zip(rows, found, strict=True)
-            ]
+            rows = [min(pair, key=_distance) for pair in zip(rows, found, strict=True)]
         return rows
 
     def _predicted(self, name: str, names: Sequence[str], point: NetworkWeights) -> list[Row]:
@@ -146,16 +144,6 @@ class Predictor(Generic[Row]):
         self._device = "cpu"
         for head in self._loaded.values():
             head.model.to("cpu")
-
-
-def _joined(points: Sequence[NetworkWeights]) -> NetworkWeights:
-    if len(points) == 1:
-        return points[0]
-    first = points[0].architecture
-    columns = [[point.tensors[spec.name] for spec in point.architecture.tensors] for point in points]
-    return NetworkWeights(
-        first, {spec.name: torch.cat([column[i] for column in columns]) for i, spec in enumerate(first.tensors)}
-    )
 
 
 def _distance(row: Any) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from nfn_cli.checkpoints import natural_key
 from nfn_cli.nn.tasks import ScoreRow
@@ -58,16 +58,8 @@ class Ranking:
         """The best ones so far, the best first."""
         self._sort()
         return [
-            RankRow(
-                place,
-                row.path,
-                row.accuracy or 0.0,
-                row.low or 0.0,
-                row.high or 0.0,
-                row.head or "",
-                row.in_distribution is True,
-            )
-            for place, row in enumerate(self._rows, 1)
+            RankRow(rank, **{name: value for name, value in asdict(row).items() if name != "error"})
+            for rank, row in enumerate(self._rows, 1)
         ]
 
     def _sort(self) -> None:

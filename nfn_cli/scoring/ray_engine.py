@@ -4,8 +4,7 @@ Files are read by tasks on CPUs; the heads are held by a pool of actors, on GPUs
 back to the driver in the order of the inputs (or as they are finished), which writes them: so output, resuming and
 digits are the local engine's. Ray repeats what a lost worker had under way.
 
-Every node must have nfn-cli installed and see the files under the same paths, which for addresses of a store is no
-matter.
+Every node must have nfn-cli installed and see the files under the same paths, which for addresses of a store .
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ _LARGEST = 1 << 34
 
 def run_ray(
     task: RowTask[Row], paths: Iterable[str], settings: EngineSettings, tally: Tally, *, device: str = "auto"
-) -> Iterator[list[Scored[Row]]]:
+) -> Generator[list[Scored[Row]], None, None]:
     """Score files on the Ray cluster that `RAY_ADDRESS` names, or on one started here.
 
     Everything is as in `nfn_cli.scoring.local.run`; `jobs` bounds the actors that hold heads (by default one for each
@@ -67,7 +66,7 @@ def _rows(
     *,
     actors: int,
     on_gpus: bool,
-) -> Iterator[list[Scored[Row]]]:
+) -> Generator[list[Scored[Row]], None, None]:
     chunks = [pickle.dumps(chunk) for chunk in _chunks(paths, settings, tally)]
     if not chunks:
         return
@@ -127,7 +126,7 @@ def _read(batch: dict[str, Any], reading: ReadSettings, done: frozenset[str]) ->
 
 
 def _sources(paths: list[str], done: frozenset[str]) -> Iterator[tuple[list[Source], int]]:
-    """Sources that are read together, in order, and how many networks were passed over."""
+    """Sources that are read together, in order, and how many networks were skipped."""
     plain: list[Source] = []
     for path in paths:
         count = _population(path)

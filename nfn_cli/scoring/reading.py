@@ -24,7 +24,7 @@ from nfn_cli.architectures import (
     Architecture,
     NetworkWeights,
     ReadNetwork,
-    Told,
+    Stated,
     read_network,
     read_weights,
     to_plain_range,
@@ -216,21 +216,16 @@ class _Packed(Exception):
         self.count = count
 
 
-@dataclass(frozen=True)
-class _Reads:
-    accepted: Accepted
-
-
 def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[NetworkWeights, str, list[str]]:
     """Networks [networks, *shape], the head that reads them, and what is assumed of them."""
     members: dict[str, Tensor] | None = None
     if source.members is not None:
         checkpoint, members = read_members(source.path, *source.members)
-        told = Told(activation=settings.activation)
+        told = Stated(activation=settings.activation)
         network = read_weights(checkpoint, told, default_activation=PLACEHOLDER)
     else:
         try:
-            told = Told(activation=settings.activation)
+            told = Stated(activation=settings.activation)
             network = read_network(path, told, default_activation=PLACEHOLDER)[1]
         except PackedError as error:
             if count := population_of(path):
@@ -261,29 +256,36 @@ def head_for(network: ReadNetwork, settings: ReadSettings) -> tuple[str, Archite
     """
     untold = network.activation.source == "assumed"
     architecture = network.plain().weights.architecture
-    configs = {name: _Reads(accepted) for name, accepted in settings.accepted.items()}
-    head, architecture = choose_head(architecture, configs, assume_activation=untold, fitted_by=settings.fitted_by)
+    head, architecture = choose_head(
+        architecture, settings.accepted, assume_activation=untold, fitted_by=settings.fitted_by
+    )
     assumed = [f"activation {architecture.activation}"] if untold else []
     if network.assumes_frequency and architecture.activation == "sin":
         assumed.append(f"omega_0 {architecture.omega_0:g}")
-    if not network.is_told and len(architecture.layers) > 1:
+    if not network.is_stated and len(architecture.layers) > 1:
         assumed.append(ONE_CHAIN)
     return head, architecture, assumed
 
 
 def _group(head: str, parts: Sequence[tuple[list[int], list[str], NetworkWeights]]) -> Group:
-    architecture = parts[0][2].architecture
-    # Architectures of one signature may call their tensors by other names.
-    columns = [[point.tensors[spec.name] for spec in point.architecture.tensors] for _, _, point in parts]
-    arrays = {
-        spec.name: torch.cat([column[position] for column in columns]).numpy()
-        for position, spec in enumerate(architecture.tensors)
-    }
+    point = joined([own for _, _, own in parts])
+    arrays = {name: tensor.numpy() for name, tensor in point.tensors.items()}
     places = [place for own, _, _ in parts for place in own]
     assumed: Counter[str] = Counter()
-    for own, told, _ in parts:
-        assumed += Counter(dict.fromkeys(told, len(own)))
-    return Group(places, head, assumed, architecture, arrays)
+    for own, names, _ in parts:
+        assumed += Counter(dict.fromkeys(names, len(own)))
+    return Group(places, head, assumed, point.architecture, arrays)
+
+
+def joined(points: Sequence[NetworkWeights]) -> NetworkWeights:
+    """Batches of networks of one signature as one; names and architecture are the first one's."""
+    if len(points) == 1:
+        return points[0]
+    first = points[0].architecture
+    # Architectures of one signature may call their tensors by other names.
+    columns = [[point.tensors[spec.name] for spec in point.architecture.tensors] for point in points]
+    tensors = map(torch.cat, zip(*columns, strict=True))
+    return NetworkWeights(first, {spec.name: own for spec, own in zip(first.tensors, tensors, strict=True)})
 
 
 def _failure(error: Exception, path: str) -> NfnError:

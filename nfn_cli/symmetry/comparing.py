@@ -1,4 +1,4 @@
-"""Two checkpoints compared along their orbit, whichever way each was read."""
+"""Are two checkpoints the same network up to the group? Both are chains, or both are traced."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def compare_sources(
 ) -> Alignment[GroupElement] | LabelledAlignment:
     """Find the element that brings one checkpoint's network to the other's, by the coarser of their dtypes.
 
-    What they hold beside what the group moves has residuals of its own: it has to be the same.
+    Tensors on which the group does not act must be equal; each has a residual of its own.
 
     Raises:
         DifferentError: no element can.
-        ArchitectureError: what the files do not tell may be why none can.
+        ArchitectureError: they differ in something that the files do not state.
         UsageError: SciPy is needed and missing.
     """
     if isinstance(source, Source) and isinstance(target, Source):

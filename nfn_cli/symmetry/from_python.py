@@ -17,27 +17,42 @@ import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Told
-from nfn_cli.architectures.in_memory import InMemory
-from nfn_cli.architectures.traced import NetworkTracer, shapes_of
-from nfn_cli.errors import ArchitectureError, CheckpointError, DifferentError, UsageError
+from nfn_cli.architectures import Stated
+from nfn_cli.architectures.traced import shapes_of
+from nfn_cli.errors import CheckpointError, DifferentError, UsageError
 from nfn_cli.python_words import python_words
 from nfn_cli.symmetry.alignment.residuals import Residual
+from nfn_cli.symmetry.any_form import find_form
 from nfn_cli.symmetry.comparing import compare_sources
 from nfn_cli.symmetry.given import Network, opened, read_given
-from nfn_cli.symmetry.inspection import Inspection, inspect_network, read_leniently
+from nfn_cli.symmetry.inspection import Inspection, inspect_network
 from nfn_cli.symmetry.normal_form import NormalFormSettings
-from nfn_cli.symmetry.sources import traced_or, transformed_by
-from nfn_cli.symmetry.transform import Source
+from nfn_cli.symmetry.sources import read_to_inspect, transformed_by
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from nfn_cli.symmetry.labelled.inspection import BlockFacts, LabelledInspection
     from nfn_cli.symmetry.labelled.source import LabelledSource
-    from nfn_cli.symmetry.sources import AnyElement, AnySource
+    from nfn_cli.symmetry.sources import AnyElement
+
+
+class _Options(TypedDict, total=False):
+    """Those of `canonicalize`."""
+
+    scale: Literal["unit", "balanced", "none"]
+    sign: bool
+    permute: bool
+    activation: str | None
+    pool: str | None
+    omega_0: float | Sequence[float] | None
+    chain: bool
+    prefix: str | None
+    inputs: Any
 
 
 @dataclass(frozen=True)
@@ -134,56 +149,21 @@ def inspect(
     Raises:
         CheckpointError: the file cannot be read, or its tensors are no finite weights.
         ArchitectureError: nothing is known of such a network, or the module cannot be traced.
-        UsageError: it is no network, or what is told does not fit it.
+        UsageError: it is no network, or what is stated does not fit it.
     """
     with python_words():
-        told = _told(activation, pool, omega_0, chain, prefix)
-        given = opened(network, told, inputs)
-        where = given.checkpoint if isinstance(given, InMemory) else given
-        if isinstance(given, InMemory):
-            told = given.told
-        if isinstance(given, InMemory) and given.chain is not None:
-            return _of_chain(inspect_network(*read_leniently(where, told)))
-        tracer = NetworkTracer(given.user if isinstance(given, InMemory) else None, gauges=True)
-        found = traced_or(
-            where,
-            told,
-            tracer,
-            lambda: read_leniently(where, told),
-            lambda read: len(read[1].weights.architecture.starts),
-        )
+        given = opened(network, Stated.of(activation, pool, omega_0, chain, prefix), inputs)
+        found = read_to_inspect(given.where, given.stated, given.tracer(gauges=True))
         return _of_chain(inspect_network(*found)) if isinstance(found, tuple) else _of_traced(found)
 
 
 @overload
-def canonicalize(
-    network: nn.Module,
-    *,
-    scale: Literal["unit", "balanced", "none"] = "unit",
-    sign: bool = True,
-    permute: bool = True,
-    activation: str | None = None,
-    pool: str | None = None,
-    omega_0: float | Sequence[float] | None = None,
-    chain: bool = False,
-    prefix: str | None = None,
-    inputs: Any = None,
-) -> nn.Module: ...
+def canonicalize(network: nn.Module, **options: Unpack[_Options]) -> nn.Module: ...
 
 
 @overload
 def canonicalize(
-    network: str | os.PathLike[str] | Mapping[str, Tensor],
-    *,
-    scale: Literal["unit", "balanced", "none"] = "unit",
-    sign: bool = True,
-    permute: bool = True,
-    activation: str | None = None,
-    pool: str | None = None,
-    omega_0: float | Sequence[float] | None = None,
-    chain: bool = False,
-    prefix: str | None = None,
-    inputs: Any = None,
+    network: str | os.PathLike[str] | Mapping[str, Tensor], **options: Unpack[_Options]
 ) -> dict[str, Tensor]: ...
 
 
@@ -215,13 +195,14 @@ def canonicalize(
         CheckpointError, ArchitectureError, UsageError: as `inspect`; the network has no normal form, or its numbers
             would leave the range of their dtype.
     """
+    if scale not in ("unit", "balanced", "none"):
+        raise UsageError("scale", f"{scale!r} is no normal scale", "give unit, balanced or none")
     with python_words():
-        told = _told(activation, pool, omega_0, chain, prefix)
-        given = opened(network, told, inputs)
-        source = read_given(given, told)
-        moved = transformed_by(source, _normal_element(source, scale, sign=sign, permute=permute))
+        source = read_given(opened(network, Stated.of(activation, pool, omega_0, chain, prefix), inputs))
+        element, _ = find_form(source, NormalFormSettings(scale, sign, permute))
+        transformed = transformed_by(source, element)
         checkpoint = source.checkpoint
-        new = {checkpoint.stripped + name: moved[name] for name in moved}
+        new = {checkpoint.stripped + name: transformed[name] for name in transformed}
         if isinstance(network, nn.Module):
             return _with_tensors(network, new)
         if isinstance(network, Mapping):
@@ -258,15 +239,16 @@ def verify(
 
     Raises:
         CheckpointError, UsageError: as `inspect`.
-        ArchitectureError: as `inspect`; or what is told is too little to compare them.
+        ArchitectureError: as `inspect`; or what is stated is too little to compare them.
     """
     with python_words():
-        told = _told(activation, pool, omega_0, chain, prefix)
-        ours, theirs = (opened(network, told, inputs if isinstance(network, nn.Module) else None) for network in (a, b))
-        modules = [given for given in (ours, theirs) if isinstance(given, InMemory) and given.user is not None]
-        by = modules[0] if modules else None
-        source, target = read_given(ours, told, by), read_given(theirs, told, by)
-        read_as, assumed = _read_as(source), source.reading.assumed
+        stated = Stated.of(activation, pool, omega_0, chain, prefix)
+        ours, theirs = (
+            opened(network, stated, inputs if isinstance(network, nn.Module) else None) for network in (a, b)
+        )
+        by = ours.module or theirs.module
+        source, target = read_given(ours, by), read_given(theirs, by)
+        read_as, assumed = source.read_as, source.reading.assumed
         if target.reading.assumed not in (None, assumed):
             assumed = f"{f'{assumed}; ' if assumed else ''}of B: {target.reading.assumed}"
         try:
@@ -284,17 +266,6 @@ def verify(
         residuals=found.residuals,
         element=found.element,
     )
-
-
-def _told(
-    activation: str | None,
-    pool: str | None,
-    omega_0: float | Sequence[float] | None,
-    chain: bool,
-    prefix: str | None,
-) -> Told:
-    omegas = () if omega_0 is None else tuple(omega_0) if isinstance(omega_0, Sequence) else (float(omega_0),)
-    return Told(activation, pool, omegas, chain, prefix)
 
 
 def _of_chain(facts: Inspection) -> Description:
@@ -335,41 +306,6 @@ def _block(block: BlockFacts) -> str:
     parts += [f"{block.times} times"] if block.times > 1 else []
     parts += [f"{count} {what}" for count, what in ((block.scales, "scales"), (block.signs, "signs")) if count]
     return f"{block.name}: {', '.join(parts)}"
-
-
-def _read_as(source: AnySource) -> str:
-    """Such as `the chain conv1 → conv2 → fc with relu`."""
-    reading = source.reading
-    if not isinstance(source, Source):
-        return reading.text
-    chains = f"the chain{'s' * (len(source.stored.starts) > 1)} {reading.network}"
-    return f"{chains} with {reading.activation or 'no activation'}"
-
-
-def _normal_element(source: AnySource, scale: str, *, sign: bool, permute: bool) -> AnyElement:
-    if scale not in ("unit", "balanced", "none"):
-        raise UsageError("scale", f"{scale!r} is no normal scale", "give unit, balanced or none")
-    if isinstance(source, Source):
-        from nfn_cli.symmetry.normal_form import normal_form
-
-        settings = NormalFormSettings(scale, sign, permute)  # type: ignore[arg-type]
-        return normal_form(source.network.weights, settings, precision=source.precision).element
-    from nfn_cli.symmetry import labelled
-
-    if scale == "balanced":
-        raise UsageError("scale", "balanced is for chains of layers", "give unit or none")
-    try:
-        return labelled.normal_form(
-            source.architecture,
-            source.checkpoint.tensors,
-            scale=scale,  # type: ignore[arg-type]
-            sign=sign,
-            permute=permute,
-            precision=source.precision,
-        ).element
-    except ValueError as error:
-        remedy = "leave its scales: scale='none'"
-        raise ArchitectureError(source.checkpoint.path, f"it has no normal form ({error})", remedy) from error
 
 
 def _with_tensors(module: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:

@@ -1,16 +1,16 @@
-"""Networks as Python programs give them, for the group to act on: paths, state dicts and modules."""
+"""Networks as Python programs give them: paths, state dicts and modules."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Told
+from nfn_cli.architectures import Stated
 from nfn_cli.architectures.in_memory import InMemory, in_memory, in_order
 from nfn_cli.architectures.traced import NetworkTracer, shapes_of
 from nfn_cli.checkpoints import Checkpoint, read_checkpoint
@@ -23,49 +23,67 @@ if TYPE_CHECKING:
 Network: TypeAlias = "str | os.PathLike[str] | Mapping[str, Tensor] | nn.Module"
 
 
-def opened(network: Network, told: Told, inputs: Any = None, name: str | None = None) -> Path | InMemory:
-    """A path as it is, and a network in memory looked at.
+@dataclass(frozen=True)
+class Given:
+    """A network to be read.
+
+    Attributes:
+        where: its file, or its tensors in memory.
+        stated: what the caller says of it, and a module that is a chain shows.
+        module: of a module, how it was traced.
+    """
+
+    where: Path | Checkpoint
+    stated: Stated
+    module: InMemory | None = None
+
+    def tracer(self, *, gauges: bool = False) -> NetworkTracer:
+        """Traces the module, unless that is a chain, which is read without tracing."""
+        user = None if self.module is None or self.module.chain is not None else self.module.user
+        return NetworkTracer(user, gauges=gauges)
+
+
+def opened(network: Network, stated: Stated, inputs: Any = None) -> Given:
+    """Look at a network in memory; a path stays as it is.
 
     Raises:
         UsageError, CheckpointError, ArchitectureError: as `in_memory`.
     """
     if isinstance(network, str | os.PathLike):
-        return Path(network)
-    return in_memory(network, told, inputs=inputs, name=name)
+        return Given(Path(network), stated)
+    found = in_memory(network, stated, inputs=inputs)
+    return Given(found.checkpoint, found.stated, found if found.user is not None else None)
 
 
-def read_given(given: Path | InMemory, told: Told, by: InMemory | None = None) -> AnySource:
+def read_given(given: Given, by: InMemory | None = None) -> AnySource:
     """Read a network.
 
-    A module is read by its graph: as a chain where it is one, else traced. A state dict is read as a file is.
+    A module is read by its graph: as a chain where it is one, otherwise traced. A state dict is read as a file is.
 
     Args:
-        told: what the caller says of a file.
-        by: a module to read by what is no module itself, where it has the same tensors.
+        by: a module; a file or state dict with the same tensors is read as this module.
 
     Raises:
         CheckpointError, ArchitectureError, UsageError: as `read_any`.
     """
-    if isinstance(given, InMemory) and given.user is not None:
-        return _by_module(given, given.checkpoint)
-    if by is not None and (own := _fitting(given, by)) is not None:
+    if given.module is not None:
+        return _by_module(given.module, given.module.checkpoint)
+    if by is not None and (own := _fitting(given.where, by)) is not None:
         return _by_module(by, own)
-    if isinstance(given, InMemory):
-        return read_any(given.checkpoint, given.told, NetworkTracer())
-    return read_any(given, told, NetworkTracer())
+    return read_any(given.where, given.stated, NetworkTracer())
 
 
 def _by_module(module: InMemory, checkpoint: Checkpoint) -> AnySource:
     if module.chain is not None:
-        return read_source(replace(checkpoint, tensors=in_order(checkpoint, module.chain), ordered=True), module.told)
-    return read_any(checkpoint, Told(), NetworkTracer(module.user))
+        return read_source(replace(checkpoint, tensors=in_order(checkpoint, module.chain), ordered=True), module.stated)
+    return read_any(checkpoint, Stated(), NetworkTracer(module.user))
 
 
-def _fitting(given: Path | InMemory, by: InMemory) -> Checkpoint | None:
+def _fitting(where: Path | Checkpoint, by: InMemory) -> Checkpoint | None:
     """The tensors of a file or state dict, where they are those of a module, name for name and shape for shape."""
     from nfn_cli.architectures.tracing.fitting import difference
 
     assert by.user is not None
-    checkpoint = given.checkpoint if isinstance(given, InMemory) else read_checkpoint(given)
+    checkpoint = where if isinstance(where, Checkpoint) else read_checkpoint(where)
     shapes = {checkpoint.stripped + name: shape for name, shape in shapes_of(checkpoint).items()}
     return checkpoint if difference(by.user.module, shapes) is None else None

@@ -12,7 +12,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import FUNCTIONS, Architecture, Layer, NetworkWeights, ReadNetwork, Stage, Told, read_network
+from nfn_cli.architectures import (
+    FUNCTIONS,
+    Architecture,
+    Layer,
+    NetworkWeights,
+    ReadNetwork,
+    Stage,
+    Stated,
+    read_network,
+)
 from nfn_cli.architectures.modules import BatchNorm, Weighted
 from nfn_cli.checkpoints import Checkpoint
 from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, depends_on_pooling, group_kind, phase_step
@@ -145,14 +154,14 @@ class Inspection:
         return tuple(layer.group for layer in self.layers if layer.group is not None)
 
 
-def read_leniently(path: Path | Checkpoint, told: Told | None = None) -> tuple[Checkpoint, ReadNetwork]:
+def read_leniently(path: Path | Checkpoint, stated: Stated | None = None) -> tuple[Checkpoint, ReadNetwork]:
     """Read a network of which nobody need know the activation: its source is then `assumed`.
 
     Raises:
         CheckpointError, ArchitectureError: the file cannot be read, holds no chain of known layers, or an activation is
             given but not known here.
     """
-    return read_network(path, told, default_activation=_STAND_IN)
+    return read_network(path, stated, default_activation=_STAND_IN)
 
 
 def inspect_network(checkpoint: Checkpoint, network: ReadNetwork) -> Inspection:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from nfn_cli.architectures import Told
+from nfn_cli.architectures import ReadNetwork, Stated
 from nfn_cli.architectures.config_file import UnreadableConfigError, config_beside
 from nfn_cli.checkpoints import Checkpoint
 from nfn_cli.errors import ArchitectureError, DifferentError, UsageError, shown
 from nfn_cli.symmetry.element import GroupElement
+from nfn_cli.symmetry.inspection import read_leniently
 from nfn_cli.symmetry.sampling import sample_element
 from nfn_cli.symmetry.stored_element import load_element, save_element
 from nfn_cli.symmetry.transform import Source, read_source, transformed
@@ -165,7 +166,9 @@ def transformed_by(source: AnySource, element: AnyElement, *, exact: bool = Fals
     return labelled.TransformedTensors(own.path, own.tensors, source.architecture, element, exact=exact)
 
 
-def read_any(path: Path | Checkpoint, told: Told, tracer: NetworkTracer, like: AnySource | None = None) -> AnySource:
+def read_any(
+    path: Path | Checkpoint, stated: Stated, tracer: NetworkTracer, like: AnySource | None = None
+) -> AnySource:
     """Read a checkpoint, a file's or one in memory: by the user's module; by a configuration beside it; as chains; by
     names and shapes.
 
@@ -178,14 +181,31 @@ def read_any(path: Path | Checkpoint, told: Told, tracer: NetworkTracer, like: A
         CheckpointError, ArchitectureError, UsageError: it cannot be read; the likeliest of several causes.
     """
     same = None if like is None or isinstance(like, Source) else like.network
-    return traced_or(
-        path, told, tracer, lambda: read_source(path, told), lambda source: len(source.stored.starts), like=same
+    return _traced_or(
+        path, stated, tracer, lambda: read_source(path, stated), lambda source: len(source.stored.starts), like=same
     )
 
 
-def traced_or(
+def read_to_inspect(
+    path: Path | Checkpoint, stated: Stated, tracer: NetworkTracer
+) -> LabelledSource | tuple[Checkpoint, ReadNetwork]:
+    """As `read_any`, without what only a change of weights needs: a chain's activation may be unknown.
+
+    Raises:
+        CheckpointError, ArchitectureError, UsageError: as there.
+    """
+    return _traced_or(
+        path,
+        stated,
+        tracer,
+        lambda: read_leniently(path, stated),
+        lambda read: len(read[1].weights.architecture.starts),
+    )
+
+
+def _traced_or(
     path: Path | Checkpoint,
-    told: Told,
+    stated: Stated,
     tracer: NetworkTracer,
     read_chains: Callable[[], Chains],
     count: Callable[[Chains], int],
@@ -197,13 +217,11 @@ def traced_or(
         read_chains: raises ArchitectureError where there are none. count: how many chains were read.
     """
     if tracer.model is not None:
-        if told.chain or told.prefix is not None:
-            option = "--chain" if told.chain else "--prefix"
-            raise UsageError(option, "does not go with --model, which tells the whole network", "leave one of them out")
-        found = _traced(path, tracer, told)
+        _require_model_alone(stated, in_memory=isinstance(path, Checkpoint))
+        found = _traced(path, tracer, stated)
         assert found is not None
         return found
-    if told.chain or told.prefix is not None:
+    if stated.chain or stated.prefix is not None:
         return read_chains()
     config: Mapping[str, Any] | None = None
     unreadable: UnreadableConfigError | None = None
@@ -212,9 +230,9 @@ def traced_or(
     except UnreadableConfigError as error:  # it may be nothing of the network's
         unreadable = error
     if config is not None:
-        found = _traced(path, tracer, told, config)
+        found = _traced(path, tracer, stated, config)
     elif unreadable is None and like is not None and like.config is not None:
-        found = _traced(path, tracer, told, like.config)
+        found = _traced(path, tracer, stated, like.config)
         if found is not None:
             found = found.assuming("read by the configuration of the other one, since none is beside it")
     else:
@@ -228,7 +246,7 @@ def traced_or(
             raise unreadable from None
         unknown = tracer.unknown
         try:
-            found = _traced(path, tracer, told)
+            found = _traced(path, tracer, stated)
         except ArchitectureError as refused:
             if unknown is None:
                 raise
@@ -238,20 +256,35 @@ def traced_or(
         if found is None:
             raise _with_model(error) from error
         return found
-    if count(source) > 1 and not told.strict:
+    if count(source) > 1 and not stated.strict:
         try:
-            return _traced(path, tracer, told) or source
+            return _traced(path, tracer, stated) or source
         except ArchitectureError:
             return source
     return source
 
 
+def _require_model_alone(stated: Stated, *, in_memory: bool) -> None:
+    """Check that nothing is stated that has no effect beside a module.
+
+    Raises:
+        UsageError: something is.
+    """
+    given = {"--chain": stated.chain, "--prefix": stated.prefix is not None}
+    if not in_memory:
+        facts = {"--activation": stated.activation, "--pool": stated.pool, "--omega-0": stated.omega_0 or None}
+        given |= {option: fact is not None for option, fact in facts.items()}
+    option = next((option for option in given if given[option]), None)
+    if option is not None:
+        raise UsageError(option, "has no effect with --model, which gives the whole network", "leave one of them out")
+
+
 def _traced(
-    path: Path | Checkpoint, tracer: NetworkTracer, told: Told, config: Mapping[str, Any] | None = None
+    path: Path | Checkpoint, tracer: NetworkTracer, stated: Stated, config: Mapping[str, Any] | None = None
 ) -> LabelledSource | None:
     from nfn_cli.symmetry.labelled.source import open_labelled
 
-    return open_labelled(path, tracer, entry=told.entry, config=config, strict=told.strict)
+    return open_labelled(path, tracer, entry=stated.entry, config=config, strict=stated.strict)
 
 
 def _with_model(error: ArchitectureError) -> ArchitectureError:

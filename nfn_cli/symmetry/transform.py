@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, Reading, ReadNetwork, Told, read_network
+from nfn_cli.architectures import Architecture, Reading, ReadNetwork, Stated, read_network
 from nfn_cli.checkpoints import Checkpoint, PartedTensors
 from nfn_cli.errors import ArchitectureError, CheckpointError
 from nfn_cli.symmetry.action import acted_rows
@@ -30,6 +30,12 @@ class Source:
     def reading(self) -> Reading:
         """What was read, in words, and what was assumed."""
         return self.network.reading
+
+    @property
+    def read_as(self) -> str:
+        """Such as `the chain conv1 → conv2 → fc with relu`."""
+        chains = f"the chain{'s' * (len(self.stored.starts) > 1)} {self.reading.network}"
+        return f"{chains} with {self.reading.activation or 'no activation'}"
 
     @property
     def beside(self) -> dict[str, Tensor]:
@@ -102,18 +108,18 @@ class TransformedTensors(PartedTensors):
 
 
 def read_source(
-    path: Path | Checkpoint, told: Told | None = None, *, activation: str | None = None, pool: str | None = None
+    path: Path | Checkpoint, stated: Stated | None = None, *, activation: str | None = None, pool: str | None = None
 ) -> Source:
     """Read a checkpoint for the group to act on.
 
     Args:
-        told: what the caller says of the network; `activation` and `pool` are short for its own.
+        stated: what the caller says of the network; `activation` and `pool` are short for its own.
 
     Raises:
         CheckpointError, ArchitectureError: it cannot be read as a chain, its activation is not known, or it is not
             known whether a max-pooling, which does not commute with signs, follows an odd activation.
     """
-    checkpoint, network = read_network(path, (told or Told()).and_of(activation, pool))
+    checkpoint, network = read_network(path, (stated or Stated()).and_of(activation, pool))
     architecture = network.weights.architecture
     if depends_on_pooling(architecture):
         cause = f"max-pooling would forbid sign flips of {architecture.activation}, and no file says the pooling"

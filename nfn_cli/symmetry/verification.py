@@ -1,26 +1,41 @@
-"""Whether two checkpoints hold one network, and whether one computes the same along its orbit."""
+"""Whether a network computes the same along its orbit."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures import Architecture, NetworkWeights, Stated, stack
 from nfn_cli.errors import ArchitectureError, CheckpointError, UsageError
+from nfn_cli.symmetry.action import act
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
+from nfn_cli.symmetry.element import GroupElement
+from nfn_cli.symmetry.preservation import (
+    USUAL_INPUTS,
+    Check,
+    check_outputs,
+    compare,
+    compare_each,
+    fitting_shape,
+    output_tolerance,
+    random_inputs,
+)
+from nfn_cli.symmetry.sampling import sample_element
+from nfn_cli.symmetry.sources import read_any
+from nfn_cli.symmetry.transform import Source, read_source, transformed
+from nfn_cli.symmetry.trial import Trial, plan_trial
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from nfn_cli.architectures import Architecture, NetworkWeights, Told
+    # Only modules and traced networks need these.
     from nfn_cli.architectures.traced import NetworkTracer
     from nfn_cli.architectures.tracing.inputs import Example
     from nfn_cli.architectures.tracing.user_model import UserModel
-    from nfn_cli.symmetry import Alignment, Check, GroupElement, Source, Trial
-    from nfn_cli.symmetry.labelled.alignment import LabelledAlignment
     from nfn_cli.symmetry.labelled.source import LabelledSource
     from nfn_cli.symmetry.sources import AnySource
 
@@ -32,11 +47,11 @@ _SAMPLES = 8
 
 @dataclass(frozen=True)
 class Reader:
-    """What reads a network, such as a head, and has to say the same of its whole orbit.
+    """Something that reads networks, such as a head, and must give one result for a whole orbit.
 
     Attributes:
-        says: of a batch of networks, numbers.
-        phases: whether it knows the phases of sines.
+        says: from a batch of networks to numbers.
+        phases: whether it is also invariant under shifted phases of sines.
     """
 
     name: str
@@ -45,91 +60,38 @@ class Reader:
 
 
 def require_there(*paths: Path) -> None:
-    """Refuse files that are missing before anything else is said of the others.
+    """Check that files exist, before anything is read.
 
     Raises:
-        CheckpointError: one is not there.
+        CheckpointError: one does not exist.
     """
     for path in paths:
         if not os.path.lexists(path):
             raise CheckpointError(path, "no such file", "check the path and its permissions")
 
 
-def compare_checkpoints(source: Source, target: Source, watch: Watch = UNWATCHED) -> Alignment[GroupElement]:
-    """Find the element that brings one checkpoint's network to the other's, by the coarser of their dtypes.
-
-    What they hold beside their layers has residuals of its own: it has to be the same.
-
-    Raises:
-        DifferentError: no element can.
-        ArchitectureError: what the files do not tell may be why none can.
-        UsageError: SciPy is needed and missing.
-    """
-    import torch
-
-    from nfn_cli.symmetry import align, architecture_difference, beside_residuals
-
-    ours, theirs = source.network.weights, target.network.weights
-    difference = architecture_difference(ours.architecture, theirs.architecture)
-    if difference is not None:
-        remedy = f"compare it with a checkpoint of its own kind, not {source.checkpoint.path}"
-        raise difference.error(target.checkpoint.path, remedy)
-    beside = beside_residuals(target.checkpoint.path, source.beside, target.beside)
-    coarsest = max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps)
-    found = align(ours, theirs, coarsest, watch=watch)
-    permuted = None if found.permuted is None else (*found.permuted, *beside)
-    return replace(found, residuals=(*found.residuals, *beside), permuted=permuted)
-
-
-def compare_any(
-    source: AnySource, target: AnySource, watch: Watch = UNWATCHED
-) -> Alignment[GroupElement] | LabelledAlignment:
-    """As `compare_checkpoints`, whichever way the two were read.
-
-    Raises:
-        DifferentError, ArchitectureError, UsageError: as there.
-    """
-    from nfn_cli.symmetry import Source
-
-    if isinstance(source, Source) and isinstance(target, Source):
-        return compare_checkpoints(source, target, watch)
-    from nfn_cli.symmetry.labelled.compared import align_sources
-    from nfn_cli.symmetry.sources import difference
-
-    different = difference(source, target)
-    if different is not None:
-        raise different
-    assert not isinstance(source, Source) and not isinstance(target, Source)
-    return align_sources(source, target, watch=watch)
-
-
-def read_alone(path: Path, told: Told, tracer: NetworkTracer) -> AnySource:
-    """A checkpoint that is held against its own orbit: a chain where it can be read as one, also beside a module.
+def read_alone(path: Path, stated: Stated, tracer: NetworkTracer) -> AnySource:
+    """Read a checkpoint to check it along its own orbit: as a chain where possible, even if a module is given.
 
     Raises:
         CheckpointError, ArchitectureError, UsageError: as `read_any`.
     """
-    from nfn_cli.symmetry import read_source
-    from nfn_cli.symmetry.sources import read_any
-
     if tracer.model is not None:
         try:
-            return read_source(path, told)
+            return read_source(path, stated)
         except ArchitectureError:
             pass
-    return read_any(path, told, tracer)
+    return read_any(path, stated, tracer)
 
 
 def check_traced_orbit(
     source: LabelledSource, *, samples: int | None = None, seed: int, watch: Watch = UNWATCHED
 ) -> list[Check]:
-    """Move a traced network by random elements and run it: its outputs must stay.
+    """Transform a traced network by random elements and run it: its outputs must stay the same.
 
     Raises:
         ArchitectureError: it is too large to be run.
     """
-    import torch
-
     from nfn_cli.symmetry.labelled import bounded, sample
     from nfn_cli.symmetry.labelled.trial import check_traced, require_size
 
@@ -154,24 +116,19 @@ def check_orbit(
     watch: Watch = UNWATCHED,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> list[Check]:
-    """Act on a checkpoint by random elements; its outputs must stay, and what a reader says of it.
+    """Transform a checkpoint by random elements: its outputs must stay the same, and what a reader says of it.
 
     Args:
-        samples: elements; by default eight, or fewer where the network is large.
-        reader: reads the network, and has to say the same as well.
+        samples: number of elements; by default eight, or fewer for a large network.
+        reader: must give the same result for every transformed network.
         shape: of one input; by default one that fits.
         model: `file.py:factory` or `module:factory` of the module to run; by default the chain itself, without strides
             and padding.
-        on_note: told what was taken, where that is less than usual.
+        on_note: called with what was run, where that is less than usual.
 
     Raises:
         UsageError: inputs of this shape do not fit, or the module is unusable.
     """
-    import torch
-
-    from nfn_cli.architectures import stack
-    from nfn_cli.symmetry import act, compare, output_tolerance, sample_element
-
     generator = torch.Generator().manual_seed(seed)
     point = source.network.weights
     if model is None and shape is not None and len(point.architecture.chains) > 1:
@@ -202,9 +159,7 @@ def check_orbit(
 def _planned(
     architecture: Architecture, samples: int | None, shape: tuple[int, ...] | None, *, several: bool
 ) -> tuple[list[Architecture], list[Trial]]:
-    """The chains to run, and what each is run on; one of them, the first, unless there may be several."""
-    from nfn_cli.symmetry import plan_trial
-
+    """The chains to run, and what each is run on; only the first of several unless `several`."""
     moved = [chain for chain in architecture.chains if chain.groups]
     if len(architecture.chains) == 1 or (not moved and not several):
         moved = [architecture]
@@ -217,9 +172,7 @@ def _planned(
 
 
 def _note(chains: Sequence[Architecture], trials: Sequence[Trial], samples: int | None, taken: int) -> str | None:
-    """What was taken of what is usual, of a large network."""
-    from nfn_cli.symmetry import USUAL_INPUTS, fitting_shape
-
+    """How a large network was run on less than usual; None where it was not."""
     less = []
     for chain, trial in zip(chains, trials, strict=True):
         shown = "x".join(map(str, trial.shape))
@@ -241,8 +194,6 @@ def _check_chains(
     generator: torch.Generator,
     watch: Watch,
 ) -> list[Check]:
-    from nfn_cli.symmetry import check_outputs, random_inputs
-
     point = source.network.weights
     several = len(point.architecture.chains) > 1
     return [
@@ -267,7 +218,6 @@ def _check_model(
     watch: Watch,
 ) -> Check:
     from nfn_cli.architectures.tracing.user_model import UserModel
-    from nfn_cli.symmetry import compare_each, output_tolerance, transformed
 
     module = UserModel(model, source.precision)
     stored = source.checkpoint.tensors
@@ -284,33 +234,29 @@ def _check_model(
 
 
 def _example(module: UserModel, shape: tuple[int, ...] | None, trial: Trial, generator: torch.Generator) -> Example:
-    """Inputs to run a module on: those that its factory gives, or random ones.
+    """Inputs to run a module on: those that its factory gives, else random ones.
 
     Raises:
-        UsageError: a shape is told beside them.
+        UsageError: the factory gives inputs, and a shape is given too.
     """
-    import torch
-
     from nfn_cli.architectures.tracing.inputs import Example, candidate_shapes, with_random_numbers
-    from nfn_cli.symmetry import random_inputs
 
     if module.example is not None:
         if shape is not None:
             raise UsageError("--input-shape", f"{module.name} gives example inputs of its own", "leave it out")
         return with_random_numbers(module.example, generator)
 
-    def told(sizes: tuple[int, ...]) -> str:
-        return f"inputs of {','.join(map(str, sizes))}"
+    def example(inputs: Tensor) -> Example:
+        return Example((inputs,), assumed=f"inputs of {','.join(map(str, inputs.shape[1:]))}")
 
     if shape is None:
-        tried = candidate_shapes(trial.shape)
-        fits = (one for one in tried if module.runs(Example((torch.zeros(2, *one),), assumed=told(one))))
+        fits = (one for one in candidate_shapes(trial.shape) if module.runs(example(torch.zeros(2, *one))))
         shape = next(fits, trial.shape)
-    return Example((random_inputs(shape, generator, trial.inputs),), assumed=told(shape))
+    return example(random_inputs(shape, generator, trial.inputs))
 
 
 def _each(watch: Watch, name: str, items: Sequence[Item]) -> Iterator[Item]:
-    """The items, of which each is a step of a stage, done when the next one is asked for."""
+    """Yield items and report progress: each is one step of a stage, done when the next one is asked for."""
     watch.on_stage(name, len(items))
     for item in items:
         yield item

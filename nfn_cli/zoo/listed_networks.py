@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import NetworkWeights, Told, joined, read_network, read_weights, stack, to_plain_range
+from nfn_cli.architectures import NetworkWeights, Stated, joined, read_network, read_weights, stack, to_plain_range
 from nfn_cli.checkpoints import Checkpoint, population_of, read_members
 from nfn_cli.errors import DataError
 from nfn_cli.zoo.labels import Label
@@ -77,7 +77,7 @@ def _read_members(
     """The members of one file, [len(members), *shape]."""
     indices = [member.index for member in members if member.index is not None]
     if not indices:
-        told = Told(activation=activation)
+        told = Stated(activation=activation)
         read = read_network(path, told, default_activation=default_activation)[1].plain()
         plain = to_plain_range(read.weights, read.activation.value_range)
         return selected(stack([plain]), [0] * len(members))

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nfn_cli.architectures import ReadNetwork, Told, read_weights
+from nfn_cli.architectures import ReadNetwork, Stated, read_weights
 from nfn_cli.checkpoints import read_checkpoint
 
 Steps = Sequence[tuple[str, nn.Module]]
@@ -99,7 +99,7 @@ def read(save: Save) -> Read:
         activation: str = "relu",
         is_chain: bool = False,
     ) -> ReadNetwork:
-        told = Told(activation=activation, chain=is_chain)
+        told = Stated(activation=activation, chain=is_chain)
         return read_weights(read_checkpoint(save(source, format)), told)
 
     return write_and_read

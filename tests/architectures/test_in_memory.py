@@ -54,7 +54,7 @@ def test_convolutions_tell_pooling_flattening_and_the_norm_that_is_folded() -> N
     )
     found = in_memory(net, inputs=torch.zeros(2, 1, 16, 16))
     assert found.chain is not None
-    assert (found.chain.pool, found.chain.norms, found.told.activation) == ("max", {"0": "1"}, "tanh")
+    assert (found.chain.pool, found.chain.norms, found.stated.activation) == ("max", {"0": "1"}, "tanh")
     assert NetworkWeights.from_module(net, inputs=torch.zeros(2, 1, 16, 16)).architecture.layers[-1].spatial == 25
 
 
@@ -85,10 +85,10 @@ def test_the_module_is_neither_changed_nor_set_to_evaluate() -> None:
 
 
 def test_what_is_told_must_be_what_the_module_has() -> None:
-    from nfn_cli.architectures import Told
+    from nfn_cli.architectures import Stated
 
-    with pytest.raises(UsageError, match="gelu is told, and Sequential has relu"):
-        in_memory(between(nn.ReLU()), Told(activation="gelu"))
+    with pytest.raises(UsageError, match="gelu is given, but Sequential has relu"):
+        in_memory(between(nn.ReLU()), Stated(activation="gelu"))
 
 
 MLP = chain([Layer("0", "linear", 2, 8), Layer("2", "linear", 8, 3)], activation="relu")

@@ -17,7 +17,7 @@ from nfn_cli.architectures import (
 )
 from nfn_cli.checkpoints import read_checkpoint, save_tensors
 from nfn_cli.nn import load_head
-from nfn_cli.nn.inr.edit_file import edited_tensors
+from nfn_cli.scoring.editing import edited_tensors
 
 SAMPLE = Path(__file__).parents[1] / "inrs" / "mnist-3.safetensors"
 RANGES = [(0.0, 1.0), (-0.5, 0.5), (1.0, -1.0), (3.0, 255.0)]
@@ -64,12 +64,12 @@ def test_the_class_is_that_of_what_the_network_shows(other: Path) -> None:
 def test_an_edit_keeps_the_range(other: Path, shown: tuple[float, float]) -> None:
     head = load_head("dilate-mnist").to(torch.float64)
     first, second = read_checkpoint(SAMPLE), read_checkpoint(other)
-    plain = edited_tensors(first, read_weights(first), head)
-    found = edited_tensors(second, read_weights(second), head)
+    plain, _ = edited_tensors(first, read_weights(first), head)
+    found, _ = edited_tensors(second, read_weights(second), head)
     architecture = read_weights(second).weights.architecture
-    back = to_plain_range(NetworkWeights(architecture, dict(found.tensors)), shown)
+    back = to_plain_range(NetworkWeights(architecture, found), shown)
     places = torch.rand(64, 2, dtype=torch.float64) * 2 - 1
-    double = {name: tensor.double() for name, tensor in plain.tensors.items()}
+    double = {name: tensor.double() for name, tensor in plain.items()}
     expected = functional_forward(NetworkWeights(sample().architecture, double), places)
     assert torch.allclose(functional_forward(back, places), expected, atol=1e-3)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from nfn_cli.cli.failures import FailuresAsTheyCome, cause_of, failure_lines, tell
-from nfn_cli.cli.telling import reading_lines
+from nfn_cli.cli.rewriting import reading_lines
 from nfn_cli.phrases import assumption
 
 Nfn = Callable[..., Any]
@@ -123,3 +125,35 @@ def test_a_line_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_file_of_which_many_copies_fail_is_told_once() -> None:
     assert failure_lines([("a.pt", "a.pt: damaged; copy it again")] * 5) == ["a.pt: damaged; copy it again"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+LONG = "runs/a model.pt: its tensors form no network of any known family; give its module by --model FILE.py:FACTORY"
+
+
+def test_a_terminal_gets_long_lines_broken_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    tell(LONG)
+    lines = sys.stderr.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert len(lines) > 2 and max(map(len, lines)) <= 50
+    assert [line[:2] for line in lines] == ["nf", *["  "] * (len(lines) - 1)]
+    assert " ".join(line.strip() for line in lines) == f"nfn: {LONG}"
+
+
+def test_a_path_that_is_longer_than_the_terminal_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    tell(f"cannot be read: {'x' * 60}")
+    assert sys.stderr.getvalue() == f"nfn: cannot be read:\n  {'x' * 60}\n"  # type: ignore[attr-defined]
+
+
+def test_a_pipe_gets_long_lines_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    tell(LONG)
+    assert sys.stderr.getvalue() == f"nfn: {LONG}\n"

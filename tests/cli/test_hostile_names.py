@@ -16,7 +16,7 @@ import torch
 import typer
 from safetensors.torch import save_file
 
-from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import render_rows, write_rows
 from nfn_cli.cli.progress.bars import Progress
@@ -142,7 +142,7 @@ def test_what_is_below_here_begins_with_a_dot(
 
 
 def test_what_is_said_of_a_fit_and_its_interrupt_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(typer.Exit), told_interrupt(lambda: "nothing is kept", Path(f"a{HOSTILE}")):
+    with pytest.raises(typer.Exit), interrupt_message(lambda: "nothing is kept", Path(f"a{HOSTILE}")):
         raise KeyboardInterrupt
     with Progress(quiet=True, stage=HOSTILE) as progress:
         assert_harmless(progress._line())

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from nfn_cli import checkpoints
 from nfn_cli.checkpoints import POPULATION_KEY, open_tensors
-from nfn_cli.cli.tables.inspection_table import Inspected, write_inspections
+from nfn_cli.cli.inspections import write_inspections
+from nfn_cli.cli.tables.inspection_table import Inspected
 from nfn_cli.cli.tables.tensor_table import ShownTensors
 from nfn_cli.errors import CheckpointError
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from nfn_cli.architectures import Told
-from nfn_cli.cli.tables.inspection_table import Inspected, write_inspections
+from nfn_cli.architectures import Stated
+from nfn_cli.cli.inspections import write_inspections
+from nfn_cli.cli.tables.inspection_table import Inspected
 from nfn_cli.symmetry import inspect_network, read_leniently
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -25,7 +26,7 @@ class Terminal(io.StringIO):
 def shown(path: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TERM", "xterm")
-    inspection = inspect_network(*read_leniently(path, Told(activation="relu")))
+    inspection = inspect_network(*read_leniently(path, Stated(activation="relu")))
     terminal = Terminal()
     write_inspections([Inspected.of(path, inspection, {})], None, terminal)
     return re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()

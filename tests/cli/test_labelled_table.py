@@ -8,8 +8,9 @@ import re
 
 import pytest
 
+from nfn_cli.cli.inspections import write_inspections
 from nfn_cli.cli.options import Format
-from nfn_cli.cli.tables.labelled_table import LabelledInspected, write_labelled
+from nfn_cli.cli.tables.labelled_table import LabelledInspected
 from nfn_cli.symmetry.labelled import Proof, ProofRow
 from nfn_cli.symmetry.labelled.inspection import BlockFacts, GaugeFacts, LabelledInspection
 
@@ -62,7 +63,7 @@ PROOF = Proof((ProofRow("permutation", "model.embed_tokens", 1.2e-15), ProofRow(
 
 def written(format: Format | None, *rows: LabelledInspected) -> str:
     stream = io.StringIO()
-    write_labelled(rows, format, stream)
+    write_inspections(rows, format, stream)
     return stream.getvalue()
 
 
@@ -70,7 +71,7 @@ def shown(width: int, monkeypatch: pytest.MonkeyPatch, *rows: LabelledInspected)
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TERM", "xterm")
     terminal = Terminal()
-    write_labelled(rows, None, terminal)
+    write_inspections(rows, None, terminal)
     return re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
 
 

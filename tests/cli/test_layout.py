@@ -12,7 +12,7 @@ import pytest
 
 from nfn_cli.checkpoints import TensorFacts
 from nfn_cli.cli.commands.edit_inr import EditedRow
-from nfn_cli.cli.moving import MovedRow
+from nfn_cli.cli.rewriting import RewrittenRow
 from nfn_cli.cli.tables.classes_table import classes_table
 from nfn_cli.cli.tables.edited_table import edited_table
 from nfn_cli.cli.tables.layout import (
@@ -25,14 +25,14 @@ from nfn_cli.cli.tables.layout import (
     Table,
     print_blocks,
     told_apart,
-    wrapped,
 )
-from nfn_cli.cli.tables.moved_table import moved_table
 from nfn_cli.cli.tables.predictions_table import predictions_table
 from nfn_cli.cli.tables.ranking_table import ranking_table
 from nfn_cli.cli.tables.report import figures_table
+from nfn_cli.cli.tables.rewritten_table import rewritten_table
 from nfn_cli.cli.tables.tensor_table import ShownTensors, tensor_table
 from nfn_cli.cli.tables.verified_table import CheckRow, LayerRow, checks_table, layers_table
+from nfn_cli.cli.widths import wrapped
 from nfn_cli.scoring import ClassRow, RankRow, ScoreRow
 
 WIDTHS = [60, 80, 100, 160]
@@ -81,8 +81,8 @@ def classes(name: Callable[[int], str]) -> Shown:
 def moved(name: Callable[[int], str]) -> Shown:
     paths = [name(i) for i in range(4)]
     dead = ", ".join(f"features.layers.{i}:7" for i in range(40))
-    rows = [MovedRow(path, "out/" + path, 4.5e-8, 1.2e-5, dead if path == paths[0] else None) for path in paths[:3]]
-    return Shown(moved_table([*rows, MovedRow(paths[3], "out", error=paths[3] + CAUSE)]), paths, ["4.5e-08"])
+    rows = [RewrittenRow(path, "out/" + path, 4.5e-8, 1.2e-5, dead if path == paths[0] else None) for path in paths[:3]]
+    return Shown(rewritten_table([*rows, RewrittenRow(paths[3], "out", error=paths[3] + CAUSE)]), paths, ["4.5e-08"])
 
 
 def edited(name: Callable[[int], str]) -> Shown:
@@ -168,7 +168,7 @@ def test_without_a_width_nothing_is_cut_or_left_out(make: Callable[[Any], Shown]
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(
     "table",
-    [predictions_table, ranking_table, classes_table, moved_table, edited_table, layers_table, checks_table],
+    [predictions_table, ranking_table, classes_table, rewritten_table, edited_table, layers_table, checks_table],
 )
 def test_of_no_rows_there_is_a_header(table: Callable[[list[Any]], Table], width: int) -> None:
     (header,) = printed(table([]), width)
@@ -210,8 +210,8 @@ def test_numbers_are_flush_right() -> None:
 
 def test_a_long_note_stands_below_its_row() -> None:
     note = "dead " + "layer:0, " * 30
-    rows = [MovedRow("a.pt", "b.pt", 1e-8, None, note), MovedRow("c.pt", "d.pt", 1e-8)]
-    _, first, below, second = printed(moved_table(rows), 60)
+    rows = [RewrittenRow("a.pt", "b.pt", 1e-8, None, note), RewrittenRow("c.pt", "d.pt", 1e-8)]
+    _, first, below, second = printed(rewritten_table(rows), 60)
     assert (first.split()[0], second.split()[0]) == ("a.pt", "c.pt")
     assert below.startswith("  dead") and below.endswith("…") and len(below) <= 60
 

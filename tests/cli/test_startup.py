@@ -33,6 +33,12 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     assert not imported_by(finished).intersection(HEAVY)
 
 
+def test_heads_are_listed_without_torch() -> None:
+    finished = run("heads", "--format", "json", python=("-X", "importtime"))
+    assert finished.returncode == 0
+    assert not imported_by(finished).intersection({"torch", "numpy", "safetensors"})
+
+
 def test_version_is_the_packages() -> None:
     assert run("--version").stdout == f"nfn {nfn_cli.__version__}\n"
 

@@ -12,8 +12,8 @@ import pytest
 
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import render_rows, write_rows
-from nfn_cli.cli.tables.layout import width_of
 from nfn_cli.cli.tables.predictions_table import predictions_table
+from nfn_cli.cli.widths import width_of
 from nfn_cli.scoring import ScoreRow
 
 Nfn = Callable[..., Any]

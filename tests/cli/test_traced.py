@@ -233,7 +233,7 @@ def test_a_factory_that_fails_is_run_once_for_all_files(nfn, residual, tmp_path)
     (tmp_path / "failing.py").write_text("def make():\n    print('run')\n    raise ValueError('no')\n")
     model = f"{tmp_path / 'failing.py'}:make"
     done = nfn("apply", file, tmp_path / "copy.pt", "--seed", "1", "-o", tmp_path / "out/", "--model", model)
-    assert done.code == 3
+    assert done.code == 2
     assert done.err.splitlines().count("run") == 1
     assert "Traceback" not in done.err
 
@@ -331,3 +331,27 @@ def test_equal_weights_of_two_configurations_are_no_verdict(nfn, llama, tmp_path
     assert done.code == 3
     assert field in done.err
     assert len(done.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command", [("inspect",), ("canonicalize", "-o", "out.pt"), ("apply", "--seed", "1", "-o", "out.pt"), ("verify",)]
+)
+def test_a_module_that_cannot_be_made_is_wrong_usage_of_every_command(nfn, residual, command) -> None:
+    done = nfn(*command, residual[0], "--model", "nets.py:nothing")
+    assert done.code == 2
+    assert done.err.startswith("nfn: --model: ") and done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--activation", "relu"), ("--pool", "max"), ("--omega-0", "30"), ("--chain",), ("--prefix", "a.")],
+    ids=lambda options: options[0],
+)
+@pytest.mark.parametrize("command", [("inspect",), ("canonicalize", "-o", "out.pt"), ("verify",)])
+def test_what_has_no_effect_beside_a_module_is_refused(nfn, residual, command, options) -> None:
+    done = nfn(*command, residual[0], "--model", "nets.py:Residual", *options)
+    assert done.code == 2
+    assert (
+        done.err
+        == f"nfn: {options[0]}: has no effect with --model, which gives the whole network; leave one of them out\n"
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from nfn_cli.architectures import Architecture, Layer, chain
 from nfn_cli.errors import HeadError
-from nfn_cli.nn import Accepted, AccuracyDetails, HeadConfig, MonomialNFNSizes, choose_head
+from nfn_cli.nn import Accepted, choose_head
 
 
 def lenet(
@@ -75,10 +75,7 @@ def test_the_example_is_accepted() -> None:
 
 
 def test_the_head_that_fits_is_chosen() -> None:
-    configs = {
-        name: HeadConfig(Accepted.of(lenet(activation=name)), MonomialNFNSizes(), AccuracyDetails())
-        for name in ("relu", "tanh")
-    }
+    configs = {name: Accepted.of(lenet(activation=name)) for name in ("relu", "tanh")}
     assert choose_head(lenet(activation="tanh"), configs) == ("tanh", lenet(activation="tanh"))
     # Where nobody knows the activation, the first head that reads the layers decides it.
     assert choose_head(lenet(activation="identity"), configs, assume_activation=True) == ("relu", lenet())
@@ -86,8 +83,8 @@ def test_the_head_that_fits_is_chosen() -> None:
 
 def test_where_none_fits_the_first_of_equally_near_ones_says_why() -> None:
     configs = {
-        "a": HeadConfig(Accepted.of(lenet()), MonomialNFNSizes(), AccuracyDetails()),
-        "b": HeadConfig(Accepted.of(lenet(first=3)), MonomialNFNSizes(), AccuracyDetails()),
+        "a": Accepted.of(lenet()),
+        "b": Accepted.of(lenet(first=3)),
     }
     with pytest.raises(HeadError) as refused:
         choose_head(lenet(first=4), configs)
@@ -103,11 +100,9 @@ def test_the_command_that_fits_such_heads_is_advised() -> None:
 
 def test_the_head_that_differs_least_is_the_nearest() -> None:
     heads = {
-        "far": HeadConfig(
-            Accepted.of(chain([Layer("a", "linear", 3, 2)], activation="tanh")), MonomialNFNSizes(), AccuracyDetails()
-        ),
-        "near": HeadConfig(Accepted.of(lenet(activation="tanh")), MonomialNFNSizes(), AccuracyDetails()),
-        "alike": HeadConfig(Accepted.of(lenet(classes=7)), MonomialNFNSizes(), AccuracyDetails()),
+        "far": Accepted.of(chain([Layer("a", "linear", 3, 2)], activation="tanh")),
+        "near": Accepted.of(lenet(activation="tanh")),
+        "alike": Accepted.of(lenet(classes=7)),
     }
     with pytest.raises(HeadError, match="no head reads this network") as refused:
         choose_head(lenet(), heads)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.architectures import Told
+from nfn_cli.architectures import Stated
 from nfn_cli.errors import ArchitectureError
 from nfn_cli.symmetry import Inspection, inspect_network, read_leniently
 
@@ -29,7 +29,7 @@ def inspected(tmp_path: Path) -> Inspect:
     ) -> Inspection:
         path = tmp_path / "net.pt"
         torch.save(dict(tensors), path)
-        return inspect_network(*read_leniently(path, Told(activation, pool, omega_0)))
+        return inspect_network(*read_leniently(path, Stated(activation, pool, omega_0)))
 
     return inspect
 

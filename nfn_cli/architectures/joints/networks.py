@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nfn_cli.architectures.family_names import is_restart
 from nfn_cli.architectures.joints.outline import Doubts, Outline
+from nfn_cli.architectures.numbered_names import is_restart
 from nfn_cli.architectures.scopes import Path
 
 

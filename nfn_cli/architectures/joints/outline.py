@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nfn_cli.architectures.family_names import counts_on, may_be_heads
 from nfn_cli.architectures.layer import Layer
 from nfn_cli.architectures.names import first_difference, rank, tokens
+from nfn_cli.architectures.numbered_names import counts_on, may_be_heads
 from nfn_cli.architectures.scopes import Path, Scopes
 
 _CONVOLVES = {"conv", "convs", "cnn", "convnet", "vision", "visual", "image"}

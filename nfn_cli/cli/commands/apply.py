@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from nfn_cli.cli.destinations import Destination, RewriteOptions, check_element, element_path, planned
-from nfn_cli.cli.moving import MovedRow, move_files, write_row
 from nfn_cli.cli.options import OUTPUT, ReadingOptions, checked_scale_range
+from nfn_cli.cli.rewriting import RewrittenRow, rewrite_files, write_row
 from nfn_cli.cli.takes import option, takes
 from nfn_cli.errors import UsageError
 from nfn_cli.folders import make_folder, require_place
@@ -88,7 +88,7 @@ def apply(
 
         return read_any(path, stated, tracer)
 
-    def work(each: Destination) -> MovedRow:
+    def work(each: Destination) -> RewrittenRow:
         from nfn_cli.checkpoints import require_writable
         from nfn_cli.symmetry.sources import Draw, draw_element, inverted, read_element, transformed_by, write_element
 
@@ -109,4 +109,4 @@ def apply(
             write_element(source, chosen, saved, overwrite=overwrite)
         return row
 
-    move_files(plan, work, options)
+    rewrite_files(plan, work, options)

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 from nfn_cli.cli.failures import tell
-from nfn_cli.cli.head_work import MeasureOptions
-from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.head_work import MeasureOptions, measure_head
 from nfn_cli.cli.named_folders import named_folders
-from nfn_cli.cli.options import (
-    INPUT,
-    MEASURE,
-    HeadOutputOption,
-    OverwriteHeadOption,
-    PredictHead,
-    refuse_existing,
-)
-from nfn_cli.cli.progress.bars import Progress
+from nfn_cli.cli.options import INPUT, MEASURE, HeadOutputOption, OverwriteHeadOption, PredictHead, refuse_existing
 from nfn_cli.cli.takes import option, takes
 from nfn_cli.folders import claimed
 
@@ -48,23 +40,19 @@ def calibrate(
         nfn calibrate small-cnn-relu --population mine=runs -o my-head
         nfn calibrate my-head --population a=zoo-a --population b=zoo-b -o wider
     """
-    from nfn_cli.cli.tables.report import write_report
     from nfn_cli.learning import IntervalSettings, calibrate_head
-    from nfn_cli.scoring.device import resolve_device
 
     folders = named_folders("--population", population)
     refuse_existing(output, overwrite=overwrite)
-    interrupt = told_interrupt(lambda: "nothing was written")
-    with claimed(output), interrupt, Progress(quiet=options.quiet, stage="reading") as progress:
-        report = calibrate_head(
-            head,
-            folders,
-            output,
-            IntervalSettings(seed, target, run_column, options.activation),
-            device=resolve_device(options.device.value),
-            on_population=lambda name: progress.stage(f"reading {name}"),
+    settings = IntervalSettings(seed, target, run_column, options.activation)
+
+    def measure(on_stage: Callable[[str], None], device: str) -> IntervalReport:
+        return calibrate_head(
+            head, folders, output, settings, device=device, on_population=lambda name: on_stage(f"reading {name}")
         )
-    write_report(report, _print, options.format)
+
+    with claimed(output):
+        measure_head(options, measure, _print)
     if not options.quiet:
         tell(f"head written to {output}")
 
@@ -85,5 +73,5 @@ def _print(report: IntervalReport, stream: TextIO) -> None:
         stream,
         figures_table("coverage on", columns, coverage),
         figures_table("mean width on", columns, width),
-        f"{report.level:.0%} interval: ± {places}",
+        f"{100 * report.level:.0f} % interval: ± {places}",
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 from nfn_cli.cli.destinations import Destination, RewriteOptions, check_element, planned
-from nfn_cli.cli.moving import MovedRow, move_files, write_row
 from nfn_cli.cli.options import OUTPUT, ReadingOptions
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
+from nfn_cli.cli.rewriting import RewrittenRow, rewrite_files, write_row
 from nfn_cli.cli.takes import option, takes
 from nfn_cli.errors import UsageError
 
@@ -61,7 +61,7 @@ def canonicalize(
         check_plot(plot, options.paths, overwrite=overwrite)
     stated, tracer = reading.stated(), reading.tracer()
 
-    def work(each: Destination) -> MovedRow:
+    def work(each: Destination) -> RewrittenRow:
         from nfn_cli.symmetry import NormalFormSettings
         from nfn_cli.symmetry.any_form import drawn_weights, find_form
         from nfn_cli.symmetry.sources import read_any, transformed_by, write_element
@@ -85,4 +85,4 @@ def canonicalize(
             write_plot(plot, picture, overwrite=overwrite)
         return replace(row, **asdict(facts))
 
-    move_files(plan, work, options)
+    rewrite_files(plan, work, options)

@@ -45,13 +45,12 @@ def classify_inr(options: ClassifyOptions) -> None:
         nfn classify-inr inrs/ --output classes.csv
         nfn classify-inr inrs/ --sheet classes.png
     """
-    from nfn_cli.cli.class_pictures import ClassPictures, PictureOptions
+    from nfn_cli.cli.class_pictures import ClassPictures
     from nfn_cli.cli.scoring_run import run_scoring
     from nfn_cli.cli.tables.classes_table import classes_table
     from nfn_cli.scoring import ClassificationTask, ClassRow
 
     table = options.format is ScoreFormat.table or (options.format is None and sys.stdout.isatty())
     aside = options.output is None and not table
-    pictures = PictureOptions(options.sheet, options.render, options.labels, options.activation, aside)
-    shown = ClassPictures(pictures, overwrite=options.overwrite) if pictures.wanted else None
+    shown = ClassPictures(options, aside=aside) if options.render or options.sheet is not None else None
     run_scoring(ClassificationTask(options.top), ClassRow, classes_table, options, shown)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from nfn_cli.cli.destinations import Destination, RewriteOptions, planned
-from nfn_cli.cli.many_files import leave_after, write_each
+from nfn_cli.cli.many_files import write_all
 from nfn_cli.cli.options import HEAD, ActivationOption, Device, DeviceOption, Edit, head_option
 from nfn_cli.cli.takes import option, takes
-from nfn_cli.errors import NfnError, UsageError
+from nfn_cli.errors import UsageError
 from nfn_cli.phrases import assumption
 from nfn_cli.shipped import EDIT
 
@@ -58,7 +58,6 @@ def edit_inr(
     if not math.isfinite(gamma):
         raise UsageError("--gamma", f"{gamma:g} is no amount", "give a number, such as 1")
 
-    from nfn_cli.cli.output import write_rows
     from nfn_cli.cli.tables.edited_table import edited_table
     from nfn_cli.scoring.device import resolve_device
     from nfn_cli.scoring.editing import EditHeads, edit_checkpoint
@@ -70,12 +69,8 @@ def edit_inr(
         done = edit_checkpoint(each.source, each.target, heads, gamma, activation, overwrite=options.overwrite)
         return EditedRow(str(each.source), str(each.target), done.change, done.head, done.assumed)
 
-    def failed(each: Destination, error: NfnError) -> EditedRow:
-        return EditedRow(str(each.source), str(each.target), error=str(error))
+    def notes(rows: Sequence[EditedRow]) -> list[str]:
+        counts = Counter(row.assumed for row in rows if row.assumed)
+        return [assumption(what, count) for what, count in counts.items()]
 
-    skip = options.skip_existing
-    outcome = write_each(plan, work, failed, stage="editing", skip_existing=skip, quiet=options.quiet)
-    write_rows(outcome.rows, EditedRow, edited_table, options.format, sys.stdout)
-    counts = Counter(row.assumed for row in outcome.rows if row.assumed)
-    notes = [assumption(what, count) for what, count in counts.items()]
-    leave_after(outcome, notes, overwrite=options.overwrite)
+    write_all(plan, work, EditedRow, edited_table, options, stage="editing", notes=notes)

@@ -27,8 +27,7 @@ def evaluate(
     labels: AccuracyLabels = None,
     target: Annotated[str, option(INPUT, "Column with the true accuracy.")] = "test_accuracy",
     run_column: Annotated[
-        str | None,
-        option(INPUT, "Column with the training run. [default: the one of the head's fit]"),
+        str | None, option(INPUT, "Column with the training run. [default: the one of the head's fit]")
     ] = None,
     split: Annotated[Split, option(INPUT, "Only runs that the head's split keeps for testing, or all.")] = Split.test,
     scale_range: Annotated[

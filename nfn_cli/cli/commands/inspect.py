@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from nfn_cli.cli.failures import leave_with
-from nfn_cli.cli.interrupts import told_interrupt
-from nfn_cli.cli.options import OUTPUT, Checkpoints, FormatOption, QuietOption, ReadingOptions
+from nfn_cli.cli.interrupts import interrupt_message
+from nfn_cli.cli.options import OUTPUT, Checkpoints, FormatOption, QuietOption, ReadingOptions, is_of_reading
 from nfn_cli.cli.plots import Panel, PlotOption, check_plot, draw, write_plot
 from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.takes import option, takes
@@ -17,8 +17,6 @@ from nfn_cli.errors import ArchitectureError, NfnError
 from nfn_cli.threads import numbers_in, threads_for
 
 if TYPE_CHECKING:
-    from nfn_cli.architectures import ReadNetwork
-    from nfn_cli.checkpoints import Checkpoint
     from nfn_cli.cli.tables.tensor_table import ShownTensors
 
 
@@ -63,13 +61,13 @@ def inspect_checkpoints(
         nfn inspect runs/ --activation relu --format json
     """
     from nfn_cli.checkpoints import find_checkpoints
-    from nfn_cli.cli.inspections import AnyInspected, traced_row, write_all
+    from nfn_cli.cli.inspections import AnyInspected, traced_row, write_inspections
     from nfn_cli.cli.tables.inspection_table import Inspected
     from nfn_cli.cli.tables.tensor_table import ShownTensors
     from nfn_cli.nn import shipped_heads_of
-    from nfn_cli.symmetry import inspect_network, read_leniently
+    from nfn_cli.symmetry import inspect_network
     from nfn_cli.symmetry.labelled.source import LabelledSource
-    from nfn_cli.symmetry.sources import traced_or
+    from nfn_cli.symmetry.sources import read_to_inspect
 
     if plot is not None:
         check_plot(plot, paths, overwrite=overwrite)
@@ -79,20 +77,19 @@ def inspect_checkpoints(
         for name, config in shipped_heads_of(task).items()
     }
     found = find_checkpoints(paths)
-    told = reading.stated()
+    stated = reading.stated()
     # The lines of a pipe are layers: of a file without any they have the error alone.
     opening = tensors or format is not None or sys.stdout.isatty()
-
-    def chains(read: tuple[Checkpoint, ReadNetwork]) -> int:
-        return len(read[1].weights.architecture.starts)
 
     tracer = reading.tracer(gauges=True)
 
     def inspected(path: Path) -> AnyInspected:
         """A function, so that nothing of a file is in memory when the next one is read."""
         try:
-            found = traced_or(path, told, tracer, lambda: read_leniently(path, told), chains)
+            found = read_to_inspect(path, stated, tracer)
         except NfnError as error:
+            if is_of_reading(error):
+                raise
             # Another one: this one's traceback holds what was read, and the file is read again.
             refusal = NfnError(error.subject, error.cause, error.remedy)
         else:
@@ -110,14 +107,16 @@ def inspect_checkpoints(
         return Inspected(str(path), error=str(refusal), tensors=_opened(path, refusal) if opening else None)
 
     rows: list[AnyInspected] = []
-    with told_interrupt(lambda: "nothing was shown"), Progress(quiet=quiet) as progress:
+    with interrupt_message(lambda: "nothing was shown"), Progress(quiet=quiet) as progress:
         for path in progress.each("inspecting", found):
             try:
                 with threads_for(numbers_in(path)):
                     rows.append(inspected(path))
             except NfnError as error:  # of the picture
+                if is_of_reading(error):
+                    raise
                 rows.append(Inspected(str(path), error=str(error)))
-    write_all(rows, format, sys.stdout, by_tensor=tensors)
+    write_inspections(rows, format, sys.stdout, by_tensor=tensors)
     leave_with(rows)
 
 

@@ -55,7 +55,7 @@ def rank(
         nfn rank runs/ --top 10
         nfn rank runs/ --top 10 --format path0 | xargs -0 cp -t best
     """
-    from nfn_cli.cli.interrupts import Stop, told_interrupt
+    from nfn_cli.cli.interrupts import Stop, interrupt_message
     from nfn_cli.cli.scoring_run import listed, put_through
     from nfn_cli.scoring import AccuracyTask, Ranking
 
@@ -65,7 +65,7 @@ def rank(
         ranking.add(scored.row for scored in rows)
 
     stop = Stop()  # nobody asks it: the best of a part would not be the best, so Ctrl-C ends at once
-    with told_interrupt(lambda: "nothing was ranked"):
+    with interrupt_message(lambda: "nothing was ranked"):
         ended = put_through(AccuracyTask(), options, options.settings(), listed(options, stop), take, stop)
     _write(ranking.rows(), format)
     ended.tell(quiet=options.quiet)

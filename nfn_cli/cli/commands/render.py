@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.failures import failure_lines, tell
-from nfn_cli.cli.interrupts import told_interrupt
-from nfn_cli.cli.options import INPUT, OUTPUT, ActivationOption, OverwriteOption, QuietOption, refuse_existing
+from nfn_cli.cli.interrupts import interrupt_message
+from nfn_cli.cli.options import INPUT, OUTPUT, ActivationOption, OverwriteOption, QuietOption, require_free, require_png
 from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.sizes import parsed_size
 from nfn_cli.cli.takes import Hidden, TwoNumbers, argument, option, takes
+from nfn_cli.cli.terminal_pictures import print_pictures
 from nfn_cli.errors import CheckpointError, NfnError, UsageError
 from nfn_cli.phrases import assumption
 
@@ -67,7 +69,7 @@ def render(
         nfn render digit.safetensors
         nfn render inrs/ --size 64x64 --limit 100 -o sheet.png
     """
-    from nfn_cli.checkpoints import find_checkpoints, require_writable
+    from nfn_cli.checkpoints import find_checkpoints
     from nfn_cli.pictures import DrawSettings, drawn, gathered, require_pillow, require_size
 
     height, width = parsed_size("--size", size, most=_LARGEST_SIDE)
@@ -76,11 +78,9 @@ def render(
         cause = "{:g} {:g} is no range".format(*value_range)
         raise UsageError("--value-range", cause, "give two different numbers, such as -1 1")
     if output is not None:
-        if output.suffix.lower() != ".png":
-            raise UsageError("--output", f"{output} is no PNG file", "give a name that ends in .png")
+        require_png("--output", output)
         require_pillow("--output")
-        refuse_existing(output, overwrite=overwrite)
-        require_writable(output, overwrite=overwrite)
+        require_free(output, overwrite=overwrite)
     most = (_MOST_NETWORKS if output else _MOST_IN_TERMINAL) if limit is None else limit
     failed: list[tuple[str, str]] = []
     assumed: Counter[Assumed] = Counter()
@@ -94,7 +94,7 @@ def render(
         assumed[what] += 1
 
     settings = DrawSettings(height, width, value_range, activation, most + 1)
-    with told_interrupt(lambda: "nothing was drawn"), Progress(quiet=quiet, stage="looking for files") as progress:
+    with interrupt_message(lambda: "nothing was drawn"), Progress(quiet=quiet, stage="looking for files") as progress:
         files = progress.each("reading", find_checkpoints(paths))
         pictures = gathered(drawn(files, settings, on_error=on_error, on_assumed=on_assumed))
     for line in failure_lines(failed):
@@ -109,23 +109,11 @@ def render(
         told, place = _ASSUMED[what]
         tell(assumption(told, count, remedy=f"see {place}"))
     if output is None:
-        _show(pictures)
+        print_pictures([own.pixels for own in pictures], [_caption(own) for own in pictures], sys.stdout)
     else:
         _write(output, pictures, columns, scale, captions=captions, overwrite=overwrite)
     if failed:
         raise typer.Exit(1)
-
-
-def _show(pictures: list[Drawn]) -> None:
-    """Draw in the terminal."""
-    from rich.console import Console
-
-    from nfn_cli.pictures import terminal_lines
-
-    console = Console(highlight=False)
-    pixels, names = [own.pixels for own in pictures], [_caption(own) for own in pictures]
-    for line in terminal_lines(pixels, names, console.width, colours=console.color_system is not None):
-        console.print(line, soft_wrap=True)
 
 
 def _write(

@@ -9,6 +9,7 @@ from nfn_cli.cli.named_folders import named_folders
 from nfn_cli.cli.options import FIT, INPUT, READING, AccuracyKind, OodOption, kind_option
 from nfn_cli.cli.takes import option, takes
 from nfn_cli.errors import UsageError
+from nfn_cli.nn.names import kinds_of
 from nfn_cli.shipped import PREDICT
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _VALIDATION = 0.15
 _AUTO = AccuracyKind("auto")
+_EPOCHS = ", ".join(f"{own.epochs} ({name})" for name, own in kinds_of(PREDICT).items())
 
 
 @takes
@@ -28,8 +30,7 @@ def train(
         str, option(INPUT, "Column with the training run; without one, each checkpoint is a run of its own.")
     ] = "run",
     kind: Annotated[
-        AccuracyKind,
-        kind_option(PREDICT, "; auto: the first where it is known how the networks are run"),
+        AccuracyKind, kind_option(PREDICT, "; auto: the first where it is known how the networks are run")
     ] = _AUTO,
     input_size: Annotated[
         str | None,
@@ -41,14 +42,12 @@ def train(
         int | None,
         option(
             FIT,
-            "Passes over the training networks. [default: 20 (monomial-probe), 60 (monomial-nfn); more for few"
-            " networks]",
+            f"Passes over the training networks. [default: {_EPOCHS}; more for few networks]",
             min=1,
         ),
     ] = None,
     patience: Annotated[
-        int | None,
-        option(FIT, "Stop a member after so many epochs without a better validation loss.", min=1),
+        int | None, option(FIT, "Stop a member after so many epochs without a better validation loss.", min=1)
     ] = None,
     validation: Annotated[
         float | None,

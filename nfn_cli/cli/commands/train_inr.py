@@ -21,13 +21,11 @@ def train_inr(
     labels: ClassLabels = None,
     kind: Annotated[ClassKind, kind_option(CLASSIFY)] = _PROBE,
     classes: Annotated[
-        str | None,
-        option(INPUT, "Names of the classes 0, 1, ... [default: numbers]", metavar="NAME,NAME,..."),
+        str | None, option(INPUT, "Names of the classes 0, 1, ... [default: numbers]", metavar="NAME,NAME,...")
     ] = None,
     side: Annotated[int, option(FIT, "Points along a side (coordinate-probe).", min=8, max=256)] = 24,
     channels: Annotated[
-        int | None,
-        option(FIT, "Channels of the head's first layers. [default: the kind's own]", min=1, max=1024),
+        int | None, option(FIT, "Channels of the head's first layers. [default: the kind's own]", min=1, max=1024)
     ] = None,
     mirror: Annotated[
         bool, option(FIT, "A picture mirrored left to right keeps its class (coordinate-probe).", "--mirror")

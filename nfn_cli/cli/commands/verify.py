@@ -11,16 +11,8 @@ import typer
 
 from nfn_cli.cli.destinations import check_element
 from nfn_cli.cli.failures import tell
-from nfn_cli.cli.interrupts import told_interrupt
-from nfn_cli.cli.options import (
-    OUTPUT,
-    Format,
-    FormatOption,
-    OverwriteOption,
-    QuietOption,
-    ReadingOptions,
-    head_option,
-)
+from nfn_cli.cli.interrupts import interrupt_message
+from nfn_cli.cli.options import OUTPUT, Format, FormatOption, OverwriteOption, QuietOption, ReadingOptions, head_option
 from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.takes import argument, option, takes
 from nfn_cli.errors import DifferentError, HeadError, UsageError
@@ -69,8 +61,9 @@ def verify(
     from nfn_cli.cli.output import write_rows
     from nfn_cli.cli.tables.verified_table import CheckRow, LayerRow, checks_table, layers_table
     from nfn_cli.symmetry import Source
+    from nfn_cli.symmetry.comparing import compare_sources
     from nfn_cli.symmetry.sources import read_any, write_element
-    from nfn_cli.symmetry.verification import check_orbit, check_traced_orbit, compare_any, read_alone, require_there
+    from nfn_cli.symmetry.verification import check_orbit, check_traced_orbit, read_alone, require_there
 
     stated, tracer = reading.stated(), reading.tracer()
     if other is None:
@@ -96,7 +89,7 @@ def verify(
             )
 
         with (
-            told_interrupt(lambda: "nothing was decided"),
+            interrupt_message(lambda: "nothing was decided"),
             Progress(quiet=quiet, stage="reading") as progress,
             threads_for(numbers_in(path)),
         ):
@@ -119,14 +112,14 @@ def verify(
     require_there(path, other)
     try:
         with (
-            told_interrupt(lambda: "nothing was decided"),
+            interrupt_message(lambda: "nothing was decided"),
             Progress(quiet=quiet, stage="reading") as progress,
             threads_for(numbers_in(path, other)),
         ):
             source = read_any(path, stated, tracer)
             target = read_any(other, stated, tracer, like=source)
             unit = "layers" if isinstance(source, Source) else "steps"
-            found = compare_any(source, target, _watch(progress, unit))
+            found = compare_sources(source, target, _watch(progress, unit))
     except DifferentError:
         if format is not None and format is not Format.table:
             write_rows([], LayerRow, layers_table, format, sys.stdout)  # programs read an answer, also this one
@@ -163,19 +156,11 @@ def _finish(
     Args:
         quiet: say nothing of what is as it should be, but for what was assumed.
     """
-    from nfn_cli.symmetry import Source
-
     sys.stdout.flush()
-    reading = source.reading
-    if isinstance(source, Source):
-        chains = f"the chain{'s' * (len(source.stored.starts) > 1)} {reading.network}"
-        read_as = f"{chains} with {reading.activation or 'no activation'}"
-    else:
-        read_as = reading.text
     if not (quiet and passed):
-        tell(f"{verdict}, as {read_as}{figures}")
-    if reading.assumed:
-        tell(f"assumed: {reading.assumed}")
+        tell(f"{verdict}, as {source.read_as}{figures}")
+    if source.reading.assumed:
+        tell(f"assumed: {source.reading.assumed}")
     for note in notes:
         tell(note)
     if not passed:

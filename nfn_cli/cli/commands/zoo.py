@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from enum import Enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nfn_cli.cli.command import Command
 from nfn_cli.cli.commands.zoo_import import imports
 from nfn_cli.cli.commands.zoo_inr import inr
-from nfn_cli.cli.failures import tell
 from nfn_cli.cli.options import FIT, INPUT
 from nfn_cli.cli.program import Group
-from nfn_cli.cli.progress.zoo_progress import zoo_progress
 from nfn_cli.cli.takes import option, takes
-from nfn_cli.cli.zoo_options import ZooOptions
+from nfn_cli.cli.zoo_options import ZooOptions, make_zoo
+
+if TYPE_CHECKING:
+    from nfn_cli.zoo import ZooReport
 
 zoo = typer.Typer(cls=Group, no_args_is_help=True)
 
@@ -83,7 +83,7 @@ def cnn(
     """
     from nfn_cli.precision import fastest_precision
     from nfn_cli.scoring.device import resolve_device
-    from nfn_cli.zoo import ZooSettings, generate_zoo
+    from nfn_cli.zoo import ZooSettings
 
     resolved = resolve_device(options.device.value)
     settings = ZooSettings(
@@ -99,24 +99,13 @@ def cnn(
         width=width,
         schedule=schedule.value,
     )
-    started = time.monotonic()
-    with zoo_progress(options.output, "training", "runs", "samples", quiet=options.quiet) as progress:
-        report = generate_zoo(
-            options.output,
-            settings,
-            device=resolved,
-            workers=options.processes,
-            group_size=options.group_size,
-            on_start=progress.start,
-            on_steps=progress.steps,
-            on_runs=progress.things,
-        )
-    if options.quiet:
-        return
-    seconds = time.monotonic() - started
-    tell(
-        f"{options.output}: {report.networks} checkpoints of {report.trained + report.found} runs"
-        f" ({report.trained} trained now, {report.found} found, {report.diverged} diverged) in {seconds:.0f} s,"
+    make_zoo(settings, options, "training", "runs", "samples", _summary)
+
+
+def _summary(report: ZooReport, seconds: float) -> str:
+    return (
+        f"{report.networks} checkpoints of {report.trained + report.found} runs ({report.trained} trained now,"
+        f" {report.found} found, {report.diverged} diverged) in {seconds:.0f} s,"
         f" {report.steps / seconds:,.0f} network-samples/s"
     )
 

@@ -89,8 +89,7 @@ def small_cnn_zoo(
         report = import_small_cnn_zoo(
             options.folder, options.output, selection, on_start=progress.start, on_networks=progress.steps
         )
-    if not options.quiet:
-        _tell(options.output, report)
+    _end(options, _summary(report))
 
 
 @imports.command("model-zoo", cls=Command)
@@ -104,11 +103,7 @@ def model_zoo(
     last_epoch: Annotated[bool, option(INPUT, "Only the last network of each trial.", "--last-epoch")] = False,
     where: Annotated[
         list[str] | None,
-        option(
-            INPUT,
-            "Only trials whose params.json says so, such as model::type=CNN; repeat.",
-            metavar="KEY=VALUE",
-        ),
+        option(INPUT, "Only trials whose params.json says so, such as model::type=CNN; repeat.", metavar="KEY=VALUE"),
     ] = None,
 ) -> None:
     """Import a zoo of Ray Tune trials (Schürholt et al. 2022).
@@ -133,12 +128,7 @@ def model_zoo(
             on_start=progress.start,
             on_trials=progress.steps,
         )
-    for line in failure_lines((line.partition(": ")[0], line) for line in report.skipped):
-        tell(line)
-    if not options.quiet:
-        _tell(options.output, report)
-    if report.skipped:
-        raise typer.Exit(1)
+    _end(options, _summary(report), report.skipped)
 
 
 @imports.command("siren", cls=Command)
@@ -150,25 +140,18 @@ def siren(
         option(INPUT, "A split file (JSON): only what it lists, divided and labelled as it says.", metavar="FILE"),
     ] = None,
     data: Annotated[
-        str | None,
-        option(INPUT, "Name of the set, such as mnist or randinit_smaller; needed where DIR holds several."),
+        str | None, option(INPUT, "Name of the set, such as mnist or randinit_smaller; needed where DIR holds several.")
     ] = None,
     fits: Annotated[int | None, option(INPUT, "At most so many fits to one picture. [default: all]", min=1)] = None,
     test_from: Annotated[
-        int | None,
-        option(INPUT, "The files net<N>.pth from this N on are the test part. [default: 50000]", min=0),
+        int | None, option(INPUT, "The files net<N>.pth from this N on are the test part. [default: 50000]", min=0)
     ] = None,
     omega_0: Annotated[
-        float | None,
-        option(READING, "Frequency of the sines. [default: as the files say, else 30]", min=1e-3, max=1e4),
+        float | None, option(READING, "Frequency of the sines. [default: as the files say, else 30]", min=1e-3, max=1e4)
     ] = None,
     value_range: Annotated[
         tuple[float, float] | None,
-        option(
-            READING,
-            "What the networks give for black and white. [default: as the set has it]",
-            metavar="LOW HIGH",
-        ),
+        option(READING, "What the networks give for black and white. [default: as the set has it]", metavar="LOW HIGH"),
     ] = None,
     places: Annotated[
         Places | None, option(READING, "Order of the networks' inputs. [default: as the set has it]")
@@ -208,16 +191,12 @@ def siren(
         report = import_sirens(
             options.folder, options.output, selection, on_start=progress.start, on_networks=progress.steps
         )
-    for line in failure_lines((line.partition(": ")[0], line) for line in report.skipped):
-        tell(line)
     skipped = f", {len(report.skipped):,} skipped" if report.skipped else ""
-    if not options.quiet:
-        tell(
-            f"{options.output}: {report.networks:,} networks of {report.pictures:,} pictures"
-            f" ({report.networks - report.test:,} to train on, {report.test:,} to test on{skipped})"
-        )
-    if report.skipped:
-        raise typer.Exit(1)
+    summary = (
+        f"{report.networks:,} networks of {report.pictures:,} pictures"
+        f" ({report.networks - report.test:,} to train on, {report.test:,} to test on{skipped})"
+    )
+    _end(options, summary, report.skipped)
 
 
 def _conditions(where: Sequence[str]) -> dict[str, str]:
@@ -235,8 +214,16 @@ def _refuse_both(numbers: list[int] | None, last: bool, name: str) -> None:
         raise UsageError(name, "contradicts the last one", "give one of the two")
 
 
-def _tell(out: Path, report: ImportReport) -> None:
+def _summary(report: ImportReport) -> str:
     skipped = f", {len(report.skipped):,} trials skipped" if report.skipped else ""
-    tell(
-        f"{out}: {report.networks:,} networks of {report.runs:,} runs ({report.dropped:,} not finite, dropped{skipped})"
-    )
+    return f"{report.networks:,} networks of {report.runs:,} runs ({report.dropped:,} not finite, dropped{skipped})"
+
+
+def _end(options: ImportOptions, summary: str, skipped: Sequence[str] = ()) -> None:
+    """Say what was skipped, a line each, and what was imported; leave with 1 where something was skipped."""
+    for line in failure_lines((line.partition(": ")[0], line) for line in skipped):
+        tell(line)
+    if not options.quiet:
+        tell(f"{options.output}: {summary}")
+    if skipped:
+        raise typer.Exit(1)

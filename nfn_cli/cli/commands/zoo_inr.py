@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from nfn_cli.cli.failures import tell
 from nfn_cli.cli.options import FIT, INPUT, LargestSeed
-from nfn_cli.cli.progress.zoo_progress import zoo_progress
 from nfn_cli.cli.takes import option, takes
-from nfn_cli.cli.zoo_options import ZooOptions
+from nfn_cli.cli.zoo_options import ZooOptions, make_zoo
+
+if TYPE_CHECKING:
+    from nfn_cli.zoo import ZooReport
 
 
 @takes
@@ -35,8 +35,7 @@ def inr(
         nfn zoo inr --data digits --count 1400 --test-count 300 --packed -o inrs
         nfn zoo inr --data mnist --count 100 --width 64 --steps 500 -o sharper
     """
-    from nfn_cli.scoring.device import resolve_device
-    from nfn_cli.zoo import InrSettings, generate_zoo
+    from nfn_cli.zoo import InrSettings
 
     settings = InrSettings(
         data=options.data,
@@ -51,23 +50,12 @@ def inr(
         seed=seed,
         packed=options.packed,
     )
-    started = time.monotonic()
-    with zoo_progress(options.output, "fitting", "networks", "steps", quiet=options.quiet) as progress:
-        report = generate_zoo(
-            options.output,
-            settings,
-            device=resolve_device(options.device.value),
-            workers=options.processes,
-            group_size=options.group_size,
-            on_start=progress.start,
-            on_steps=progress.steps,
-            on_runs=progress.things,
-        )
-    if options.quiet:
-        return
-    seconds = time.monotonic() - started
+    make_zoo(settings, options, "fitting", "networks", "steps", _summary)
+
+
+def _summary(report: ZooReport, seconds: float) -> str:
     psnr = f", mean PSNR {report.psnr:.1f} dB" if report.networks else ""
-    tell(
-        f"{options.output}: {report.networks:,} networks ({report.trained:,} fitted now, {report.found:,} found,"
+    return (
+        f"{report.networks:,} networks ({report.trained:,} fitted now, {report.found:,} found,"
         f" {report.diverged:,} diverged){psnr}, in {seconds:.0f} s, {report.trained / seconds:,.0f} networks/s"
     )

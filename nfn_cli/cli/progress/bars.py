@@ -6,7 +6,6 @@ A thread of its own draws, so that work which takes long without a step is seen 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 import time
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from nfn_cli.cli.failures import tell
+from nfn_cli.cli.widths import terminal_width
 from nfn_cli.phrases import escaped
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Progress:
     def tell(self, line: str) -> None:
         """Write a line to stderr, above the bar."""
         with self.aside():
-            print(line, file=sys.stderr)
+            tell(line)
 
     def announce(self, line: str) -> None:
         """The same, unless nothing is to be shown."""
@@ -200,8 +201,4 @@ class Progress:
 
 def _room(stream: TextIO) -> tuple[int, int | None]:
     """Columns for the bar, and rows, of which nobody asks."""
-    try:
-        columns = os.get_terminal_size(stream.fileno()).columns
-    except (OSError, ValueError):
-        columns = shutil.get_terminal_size().columns
-    return max(10, columns - _ECHO), None
+    return max(10, terminal_width(stream) - _ECHO), None

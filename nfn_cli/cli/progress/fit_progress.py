@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.folders import claimed
 
@@ -43,7 +43,7 @@ class FitProgress:
         """What the fit will take. Once some steps have shown how long they take, a long fit is announced."""
         self._left = plan.steps
         members = f"{plan.members} members of " if plan.members > 1 else ""
-        self._told = f"nfn: fitting to {plan.networks:,} networks, {members}{plan.epochs:,} {self._unit}"
+        self._told = f"fitting to {plan.networks:,} networks, {members}{plan.epochs:,} {self._unit}"
         self._began = time.monotonic()
         self._progress.stage("fitting", plan.steps, self._unit)
 
@@ -94,5 +94,5 @@ def fit_progress(out: Path, unit: str, *, quiet: bool) -> Iterator[FitProgress]:
             "the same command goes on from here" if has_state(out) else "nothing is kept, the same command begins anew"
         )
 
-    with claimed(out), told_interrupt(kept, out), Progress(quiet=quiet, stage="reading") as progress:
+    with claimed(out), interrupt_message(kept, out), Progress(quiet=quiet, stage="reading") as progress:
         yield FitProgress(progress, unit)

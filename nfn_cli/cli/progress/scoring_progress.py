@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from nfn_cli.cli.failures import FailuresAsTheyCome
 from nfn_cli.cli.progress import bars as progress
-from nfn_cli.phrases import escaped
 
 if TYPE_CHECKING:
     from nfn_cli.scoring import Scored
@@ -43,7 +42,7 @@ class Progress:
                 continue
             self.failed += 1
             if (line := self._failures.take(row.path, row.error)) is not None:
-                self._shown.tell(f"nfn: {escaped(line)}")
+                self._shown.tell(line)
         done = self.scored + self.failed + skipped
         if self._total is not None and done > self._total:  # packed files hold many
             self._shown.total(None)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nfn_cli.cli.interrupts import told_interrupt
+from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.progress.bars import Progress
 
 
@@ -52,7 +52,7 @@ def zoo_progress(out: Path, work: str, things: str, unit: str, *, quiet: bool) -
     """
     progress = Progress(quiet=quiet, stage="reading")
     zoo = ZooProgress(progress, work, things, unit)
-    with told_interrupt(zoo.kept, out), progress:
+    with interrupt_message(zoo.kept, out), progress:
         yield zoo
 
 
@@ -64,5 +64,5 @@ def import_progress(out: Path, unit: str, *, quiet: bool) -> Iterator[ZooProgres
         Exit: interrupted.
     """
     kept = "nothing is kept, the same command begins anew"
-    with told_interrupt(lambda: kept, out), Progress(quiet=quiet, stage="looking around") as progress:
+    with interrupt_message(lambda: kept, out), Progress(quiet=quiet, stage="looking around") as progress:
         yield ZooProgress(progress, "reading", unit, unit)

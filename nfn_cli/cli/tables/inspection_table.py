@@ -9,20 +9,14 @@ from typing import Any, TextIO
 
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import write_rows
-from nfn_cli.cli.tables.layout import Block, Blocks, Cell, Column, Facts, Kind, Table, Words
-from nfn_cli.cli.tables.tensor_table import (
-    ShownTensors,
-    TensorRow,
-    tensor_heading,
-    tensor_rows,
-    tensor_table,
-)
+from nfn_cli.cli.tables.columns import Columns, rows_table
+from nfn_cli.cli.tables.layout import Block, Blocks, Cell, Column, Facts, Kind, Words
+from nfn_cli.cli.tables.tensor_table import ShownTensors, TensorRow, tensor_heading, tensor_rows, tensor_table
 from nfn_cli.nn import Accepted
 from nfn_cli.nn.reading_heads import HeadFacts, head_facts
-from nfn_cli.scoring.formats import json_text
 from nfn_cli.symmetry import GroupFacts, Inspection, LayerFacts
 
-_MOST_PLACES = 12  # named in the table; JSON and the lines of a pipe have all
+_MOST_NEURONS = 12  # named in the table; JSON and the lines of a pipe have all
 
 
 @dataclass(frozen=True)
@@ -98,25 +92,20 @@ class LayerRow:
     error: str | None = None
 
 
-_COLUMNS = {field.name for field in fields(LayerRow)}
+_FIELDS = {field.name for field in fields(LayerRow)}
 
 
-def write_inspections(
-    rows: Sequence[Inspected], format: Format | None, stream: TextIO, *, by_tensor: bool = False
-) -> None:
-    """Write inspections to a stream: JSON, a table, or by default a table on a terminal and lines elsewhere.
+def write_chains(rows: Sequence[Inspected], format: Format | None, stream: TextIO, *, by_tensor: bool = False) -> None:
+    """Write inspections to a stream: a table, or by default a table on a terminal and lines elsewhere.
 
     Args:
         by_tensor: the lines are tensors (`TensorRow`), not layers (`LayerRow`).
     """
-    if format is Format.json:
-        stream.write(json_text([row.to_record() for row in rows], indent=2) + "\n")
-        return
     if by_tensor:
         lines = [line for row in rows for line in tensor_rows(row.path, row.tensors, row.error)]
         write_rows(lines, TensorRow, lambda _: _tables(rows), format, stream)
-        return
-    write_rows(list(_layer_rows(rows)), LayerRow, lambda _: _tables(rows), format, stream)
+    else:
+        write_rows(list(_layer_rows(rows)), LayerRow, lambda _: _tables(rows), format, stream)
 
 
 def _layer_rows(rows: Iterable[Inspected]) -> Iterator[LayerRow]:
@@ -140,7 +129,7 @@ def _layer_rows(rows: Iterable[Inspected]) -> Iterator[LayerRow]:
                 "error": None,
             }
             # What is of the layer, else of the whole file, has the column's name there.
-            found = {name: getattr(layer if hasattr(layer, name) else facts, name) for name in _COLUMNS - own.keys()}
+            found = {name: getattr(layer if hasattr(layer, name) else facts, name) for name in _FIELDS - own.keys()}
             yield LayerRow(**own, **found)
 
 
@@ -163,7 +152,7 @@ def _tables(rows: Sequence[Inspected]) -> Blocks:
             if row.tensors.facts:
                 blocks.append(tensor_table(row.tensors))
             continue
-        blocks += [_heading(row.path, row.inspection), _layer_table(row.inspection.layers)]
+        blocks += [_heading(row.path, row.inspection), rows_table(row.inspection.layers, _LAYERS)]
         blocks.append(_summary(row.inspection, row.heads, row.nearest))
         if row.tensors is not None:
             blocks.append(tensor_table(row.tensors))
@@ -173,25 +162,6 @@ def _tables(rows: Sequence[Inspected]) -> Blocks:
 def _heading(path: str, facts: Inspection) -> Words:
     parts = [path, facts.format, ", ".join(facts.dtypes), f"{facts.parameters:,} parameters"]
     return Words("  ".join(parts), "bold")
-
-
-def _layer_table(layers: Sequence[LayerFacts]) -> Table:
-    columns = (
-        Column("layer", Kind.name),
-        Column("size"),
-        Column("with", Kind.words),
-        Column("parameters", right=True, short="params"),
-        Column("group"),
-        Column("of"),
-        Column("imbalance", right=True),
-    )
-    rows: list[Sequence[Cell | str]] = []
-    for layer in layers:
-        group = layer.group
-        cells: list[Cell | str] = [layer.name, layer.describe(), _extras(layer), f"{layer.parameters:,}"]
-        cells += ["", "", ""] if group is None else [group.symbol, _generators(group), _imbalance(group)]
-        rows.append(cells)
-    return Table(columns, rows)
 
 
 def _extras(layer: LayerFacts) -> str:
@@ -221,6 +191,17 @@ def _imbalance(group: GroupFacts) -> Cell | str:
     return Cell(f"{median}, at most {largest}", short=f"{median} ≤ {largest}")
 
 
+_LAYERS: Columns = {
+    Column("layer", Kind.name): lambda layer: layer.name,
+    Column("size"): lambda layer: layer.describe(),
+    Column("with", Kind.words): lambda layer: _extras(layer),
+    Column("parameters", right=True, short="params"): lambda layer: f"{layer.parameters:,}",
+    Column("group"): lambda layer: layer.group.symbol if layer.group else "",
+    Column("of"): lambda layer: _generators(layer.group) if layer.group else "",
+    Column("imbalance", right=True): lambda layer: _imbalance(layer.group) if layer.group else "",
+}
+
+
 def _summary(facts: Inspection, heads: Sequence[HeadFacts], nearest: str | None) -> Facts:
     """What is known of the whole network, a line each."""
     activation = "unknown"
@@ -236,9 +217,9 @@ def _summary(facts: Inspection, heads: Sequence[HeadFacts], nearest: str | None)
     shown.append(("activation", Cell(activation)))
     shown.append(("pooling", Cell(facts.pool or "unknown")))
     shown.append(("orbit", Cell(f"of dimension {facts.orbit_dimension}")))
-    for name, places in (("dead", _dead(facts)), ("duplicates", _duplicates(facts))):
-        if places:
-            shown.append((name, Cell(places, "yellow")))
+    dead = _neurons(facts, [[str(neuron) for neuron in group.dead] for group in facts.groups])
+    duplicates = _neurons(facts, [_joined(group.duplicates) for group in facts.groups])
+    shown += [(name, Cell(named, "yellow")) for name, named in (("dead", dead), ("duplicates", duplicates)) if named]
     if nearest is not None:
         shown.append(("heads", Cell(f"none reads it: {nearest}")))
     for head in heads:
@@ -249,20 +230,12 @@ def _summary(facts: Inspection, heads: Sequence[HeadFacts], nearest: str | None)
     return Facts(shown)
 
 
-def _dead(facts: Inspection) -> str:
-    return _placed(facts, [[str(place) for place in group.dead] for group in facts.groups])
-
-
-def _duplicates(facts: Inspection) -> str:
-    return _placed(facts, [_joined(group.duplicates) for group in facts.groups])
-
-
-def _placed(facts: Inspection, places: Iterable[Sequence[str]]) -> str:
+def _neurons(facts: Inspection, named: Iterable[Sequence[str]]) -> str:
     """Such as `conv1:3,7 fc1:0`."""
     shown = []
     grouped = (layer for layer in facts.layers if layer.group is not None)
-    for layer, own in zip(grouped, places, strict=True):
+    for layer, own in zip(grouped, named, strict=True):
         if own:
-            more = f",... ({len(own)} in all)" if len(own) > _MOST_PLACES else ""
-            shown.append(f"{layer.name}:{','.join(own[:_MOST_PLACES])}{more}")
+            more = f",... ({len(own)} in all)" if len(own) > _MOST_NEURONS else ""
+            shown.append(f"{layer.name}:{','.join(own[:_MOST_NEURONS])}{more}")
     return " ".join(shown)

@@ -8,10 +8,10 @@ from typing import Any, TextIO
 
 from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import write_rows
+from nfn_cli.cli.tables.columns import Columns, digits, rows_table, yes_or_no
 from nfn_cli.cli.tables.layout import Block, Blocks, Cell, Column, Facts, Kind, Table, Words
-from nfn_cli.scoring.formats import json_text
 from nfn_cli.symmetry.labelled import Proof
-from nfn_cli.symmetry.labelled.inspection import BlockFacts, GaugeFacts, LabelledInspection
+from nfn_cli.symmetry.labelled.inspection import BlockFacts, LabelledInspection
 
 _INDENT = "  "
 
@@ -87,15 +87,12 @@ class LabelledRow:
     error: str | None = None
 
 
-def write_labelled(inspections: Sequence[LabelledInspected], format: Format | None, stream: TextIO) -> None:
-    """Write inspections to a stream: JSON, trees, or by default trees on a terminal and lines elsewhere."""
-    if format is Format.json:
-        stream.write(json_text([own.to_record() for own in inspections], indent=2) + "\n")
-        return
-    write_rows(list(labelled_rows(inspections)), LabelledRow, lambda _: labelled_blocks(inspections), format, stream)
+def write_traced(rows: Sequence[LabelledInspected], format: Format | None, stream: TextIO) -> None:
+    """Write inspections to a stream: trees, or by default trees on a terminal and lines elsewhere."""
+    write_rows(list(_rows(rows)), LabelledRow, lambda _: _blocks(rows), format, stream)
 
 
-def labelled_rows(inspections: Sequence[LabelledInspected]) -> Iterator[LabelledRow]:
+def _rows(inspections: Sequence[LabelledInspected]) -> Iterator[LabelledRow]:
     """A line for each block and gauge; one with the file's facts alone where there is neither."""
     for own in inspections:
         facts = own.inspection
@@ -124,7 +121,7 @@ def labelled_rows(inspections: Sequence[LabelledInspected]) -> Iterator[Labelled
             yield LabelledRow(*shared)
 
 
-def labelled_blocks(inspections: Sequence[LabelledInspected]) -> Blocks:
+def _blocks(inspections: Sequence[LabelledInspected]) -> Blocks:
     """One tree below the other; files that cannot be read are told on stderr alone."""
     blocks: list[Block] = []
     for own in inspections:
@@ -139,10 +136,10 @@ def labelled_blocks(inspections: Sequence[LabelledInspected]) -> Blocks:
         if facts.rows:
             blocks.append(_tree(facts.rows))
         if facts.gauges:
-            blocks += [Words(""), _gauge_table(facts.gauges)]
+            blocks += [Words(""), rows_table(facts.gauges, _GAUGES)]
         blocks += [Words(""), _totals(own, facts)]
         if own.proof is not None:
-            blocks += [Words(""), _proof_table(own.proof)]
+            blocks += [Words(""), rows_table(own.proof.rows, _PROOF)]
     return Blocks(blocks)
 
 
@@ -217,15 +214,17 @@ def _short_names(row: BlockFacts) -> list[str]:
     return [".".join(parts[shared:]) for parts in split]
 
 
-def _gauge_table(gauges: Sequence[GaugeFacts]) -> Table:
-    columns = (
-        Column("not acted on", Kind.words),
-        Column("where", Kind.name),
-        Column("times", right=True),
-        Column("dimension", right=True),
-    )
-    rows = [[own.kind, own.where, f"{own.times:,} ×", f"{own.dimension:,}"] for own in gauges]
-    return Table(columns, rows)
+_GAUGES: Columns = {
+    Column("not acted on", Kind.words): lambda own: own.kind,
+    Column("where", Kind.name): lambda own: own.where,
+    Column("times", right=True): lambda own: f"{own.times:,} ×",
+    Column("dimension", right=True): lambda own: f"{own.dimension:,}",
+}
+_PROOF: Columns = {
+    Column("check", Kind.name): lambda row: row.what if row.what == "everything" else f"{row.what} {row.where}",
+    Column("deviation", right=True): lambda row: digits(row.deviation),
+    Column("passed"): lambda row: yes_or_no(row.passed),
+}
 
 
 def _totals(own: LabelledInspected, facts: LabelledInspection) -> Facts:
@@ -257,20 +256,3 @@ def _elsewhere(facts: LabelledInspection) -> str:
         if count
     ]
     return f" ({' and '.join(parts)} of them at no block)" if parts else ""
-
-
-def _proof_table(proof: Proof) -> Table:
-    columns = (
-        Column("check", Kind.name),
-        Column("deviation", right=True),
-        Column("passed"),
-    )
-    rows: list[list[Cell | str]] = [
-        [
-            row.what if row.what == "everything" else f"{row.what} {row.where}",
-            f"{row.deviation:.1e}",
-            Cell("yes" if row.passed else "no", "green" if row.passed else "red"),
-        ]
-        for row in proof.rows
-    ]
-    return Table(columns, rows)

@@ -6,15 +6,13 @@ row, and columns are dropped, the least important first. Numbers are never cut, 
 
 from __future__ import annotations
 
-import os
-import shutil
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TextIO
 
+from nfn_cli.cli.widths import cells, start_of, wrapped
 from nfn_cli.phrases import escaped
 
 # Every column of every table, the most important first: they are dropped from the end. The first line says what a row
@@ -24,7 +22,7 @@ IMPORTANCE = (
     *ALWAYS,
     *("class", "accuracy", "written to", "size", "shape", "same", "passed", "note"),
     *("as they are", "mean squared error", "all", "probability", "90 % interval", "aligned", "deviation"),
-    *("moved by the group", "of those that have learned", "group", "parameters", "zeros", "norm", "dtype"),
+    *("of those that have learned", "group", "parameters", "zeros", "norm", "dtype"),
     *("change", "rounding", "imbalance", "permuted", "tolerance", "samples"),
     *("scales", "tensors", "times", "moves"),
     *("head", "with", "residual", "entropy", "next", "of"),
@@ -33,7 +31,6 @@ _GAP = 2
 _NARROWEST = 40  # what is laid out for less is wider than that
 _NAME, _OTHER = 28, 16  # cells that are left of what is cut: of a row's own name or of words, of another name
 _CUT = "…"
-_EMOJI = "\ufe0f"
 
 Line = list[tuple[str, str]]  # pieces of text, each with its style
 
@@ -134,9 +131,9 @@ class Table:
 
     def lines(self, width: int | None) -> Iterator[Line]:
         """See `Block`."""
-        cells = [[_clean(cell) for cell in row] for row in self.rows]
-        used = [i for i, column in enumerate(self.columns) if column.name in ALWAYS or _used(column, cells, i)]
-        plan = _Plan([self.columns[i] for i in used], [[row[i] for i in used] for row in cells])
+        rows = [[_clean(cell) for cell in row] for row in self.rows]
+        used = [i for i, column in enumerate(self.columns) if column.name in ALWAYS or _used(column, rows, i)]
+        plan = _Plan([self.columns[i] for i in used], [[row[i] for i in used] for row in rows])
         yield from plan.lines(None if width is None else max(_NARROWEST, width), self.option)
 
 
@@ -151,34 +148,6 @@ def print_blocks(blocks: Iterable[Block], stream: TextIO, *, width: int | None) 
             text = Text.assemble(*line)
             text.rstrip()
             console.print(text, soft_wrap=True)
-
-
-def width_of(stream: TextIO) -> int | None:
-    """How wide what is written to a stream may be: `COLUMNS`, else the terminal, else as wide as it is (None)."""
-    told = os.environ.get("COLUMNS", "")
-    # Digits of other scripts are digits, too, but no shell writes them.
-    if told.isascii() and told.isdigit() and int(told[:6]) > 0:
-        return int(told[:6])
-    return shutil.get_terminal_size().columns if stream.isatty() else None
-
-
-def wrapped(text: str, width: int | None) -> list[str]:
-    """Lines of words, none wider than so many cells."""
-    lines: list[str] = []
-    line = ""
-    for word in text.split(" "):
-        joined = f"{line} {word}" if line else word
-        if width is None or _cells(joined) <= width:
-            line = joined
-            continue
-        if line:
-            lines.append(line)
-        while _cells(word) > width:
-            part = _start(word, width)
-            lines.append(part)
-            word = word[len(part) :]
-        line = word
-    return [*lines, line]
 
 
 class _Plan:
@@ -212,7 +181,7 @@ class _Plan:
         texts = [
             [_head(self._columns[i], short=short), *(_text(row[i], short=short) for row in self._rows)] for i in shown
         ]
-        natural = [max(map(_cells, own)) for own in texts]
+        natural = [max(map(cells, own)) for own in texts]
         if width is None or sum(natural) + _GAP * (len(shown) - 1) <= width:
             return texts
         least = [min(size, _least(column, own)) for size, column, own in zip(natural, columns, texts, strict=True)]
@@ -234,12 +203,12 @@ class _Plan:
     def _written(
         self, shown: Sequence[int], texts: Sequence[Sequence[str]], below: Sequence[int], width: int | None
     ) -> Iterator[Line]:
-        widths = [max(map(_cells, own)) for own in texts]
+        widths = [max(map(cells, own)) for own in texts]
         for number in range(len(self._rows) + 1):
             line: Line = []
             for place, i in enumerate(shown):
                 text = texts[place][number]
-                blank = " " * (widths[place] - _cells(text))
+                blank = " " * (widths[place] - cells(text))
                 style = self._rows[number - 1][i].style if number else "bold"
                 line += [(" " * (_GAP if place else 0), "")]
                 line += [(blank, ""), (text, style)] if self._columns[i].right else [(text, style), (blank, "")]
@@ -266,7 +235,7 @@ class _Plan:
         lines = list(others.lines(None if width is None else width - _GAP, option)) if rest else []
         head, *lines = lines or [[]]
         name = self._columns[place].name
-        if width is not None and _cells(name) + _GAP + sum(_cells(text) for text, _ in head) > width:
+        if width is not None and cells(name) + _GAP + sum(cells(text) for text, _ in head) > width:
             yield [(name, "bold")]
             name = ""
         yield [(name, "bold"), (" " * _GAP, ""), *head]
@@ -302,8 +271,8 @@ def _least(column: Column, texts: Sequence[str]) -> int:
     if column.kind in (Kind.name, Kind.words):
         return _NAME
     if column.kind is Kind.other:
-        return max(_OTHER, _cells(texts[0]))
-    return max(map(_cells, texts))
+        return max(_OTHER, cells(texts[0]))
+    return max(map(cells, texts))
 
 
 def _cut_to(column: Column, texts: Sequence[str], width: int) -> list[str] | None:
@@ -341,11 +310,11 @@ def _cut_around(names: Sequence[str], width: int) -> list[str]:
     begin = _shared(names)
     end = _shared([name[begin:][::-1] for name in names])
     own = [name[begin : len(name) - end] for name in names]
-    room = width - 2 - max(map(_cells, own))
+    room = width - 2 - max(map(cells, own))
     if room < 0:
         return [f"{_CUT}{_cut_middle(text, width - 2)}{_CUT}" for text in own]
     tail = _end(names[0][len(names[0]) - end :], room)
-    head = _start(names[0][:begin], room - _cells(tail))
+    head = start_of(names[0][:begin], room - cells(tail))
     return [f"{head}{_CUT}{text}{_CUT}{tail}" for text in own]
 
 
@@ -358,46 +327,23 @@ def _shared(names: Sequence[str]) -> int:
 
 def _cut_middle(text: str, width: int, share: float = 1 / 3) -> str:
     """A text in so many cells; of what is left, that share stands before the cut."""
-    if _cells(text) <= width:
+    if cells(text) <= width:
         return text
-    head = _start(text, int((width - 1) * share))
-    return head + _CUT + _end(text, width - 1 - _cells(head))
+    head = start_of(text, int((width - 1) * share))
+    return head + _CUT + _end(text, width - 1 - cells(head))
 
 
 def _cut_end(text: str, width: int | None) -> str:
-    return text if width is None or _cells(text) <= width else _start(text, width - 1).rstrip() + _CUT
-
-
-def _start(text: str, width: int) -> str:
-    """As much of a text as so many cells hold, from its start."""
-    used = 0
-    for place, letter in enumerate(text):
-        used += _cells(letter)
-        if used > width:
-            return text[:place]
-    return text
+    return text if width is None or cells(text) <= width else start_of(text, width - 1).rstrip() + _CUT
 
 
 def _end(text: str, width: int) -> str:
     """As much of a text as so many cells hold, from its end; no accent without its letter."""
     used = 0
     place = len(text)
-    while place > 0 and used + _cells(text[place - 1]) <= width:
+    while place > 0 and used + cells(text[place - 1]) <= width:
         place -= 1
-        used += _cells(text[place])
-    while place < len(text) and _cells(text[place]) == 0:
+        used += cells(text[place])
+    while place < len(text) and cells(text[place]) == 0:
         place += 1
     return text[place:]
-
-
-def _cells(text: str) -> int:
-    """How wide a text is on a terminal, at most: letters of East Asia take two cells, accents none."""
-    return len(text) if text.isascii() else sum(map(_width, text))
-
-
-def _width(letter: str) -> int:
-    if letter == _EMOJI:  # widens what is before it
-        return 1
-    if unicodedata.category(letter) in ("Mn", "Me"):
-        return 0
-    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1

@@ -30,7 +30,8 @@ def figures_table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str
 
 def print_lines(stream: TextIO, *blocks: Table | str) -> None:
     """Write tables and sentences, as wide as the stream is."""
-    from nfn_cli.cli.tables.layout import Words, print_blocks, width_of
+    from nfn_cli.cli.tables.layout import Words, print_blocks
+    from nfn_cli.cli.widths import width_of
 
     shown = [Words(block) if isinstance(block, str) else block for block in blocks]
     print_blocks(shown, stream, width=width_of(stream))
@@ -41,11 +42,7 @@ def print_report(report: EvaluationReport, stream: TextIO) -> None:
     low, high = report.histogram_range
     print_lines(
         stream,
-        figures_table(
-            report.head,
-            ("as they are", "transformed"),
-            report.figures(),
-        ),
+        figures_table(report.head, ("as they are", "transformed"), report.figures()),
         figures_table(
             "out of distribution: flagged",
             ("all", "of those that have learned"),
@@ -63,26 +60,26 @@ def _learned(own: OODReport) -> str:
 
 @dataclass(frozen=True)
 class FigureRow:
-    """A line of CSV: one figure of a report, by its name in JSON, such as `plain.tau.value`."""
+    """A row: one figure of a report, by its name in JSON, such as `plain.tau.value`."""
 
     figure: str
     value: Any
 
 
 def write_report(report: Report, show: Callable[[Report, TextIO], None], format: Format) -> None:
-    """Write a report to stdout: as JSON (JSON Lines: in one line), as CSV of figures, or for people, by `show`."""
+    """Write a report to stdout: as JSON (JSON Lines: in one line), for people, by `show`, or a row a figure."""
     if format is Format.table:
         show(report, sys.stdout)
         return
     record = _without_nan(asdict(report))
-    if format is Format.csv:
+    if format in (Format.json, Format.jsonl):
+        print(json.dumps(record, indent=2 if format is Format.json else None))
+    else:
         from nfn_cli.cli.output import write_rows
         from nfn_cli.cli.tables.layout import Words
 
         rows = [FigureRow(name, value) for name, value in _flat(record)]
         write_rows(rows, FigureRow, lambda rows: Words(""), format, sys.stdout)
-    else:
-        print(json.dumps(record, indent=2 if format is Format.json else None))
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nfn_cli.checkpoints import Checkpoint, OpenedFile, TensorFacts, format_named, measure_tensors, natural_key
+from nfn_cli.cli.tables.columns import Columns, rows_table
+from nfn_cli.cli.tables.layout import Cell, Column, Kind, Table
 from nfn_cli.errors import NfnError
-
-if TYPE_CHECKING:
-    from nfn_cli.cli.tables.layout import Table
 
 
 @dataclass(frozen=True)
@@ -89,30 +88,17 @@ def tensor_heading(path: str, tensors: ShownTensors) -> str:
 
 def tensor_table(tensors: ShownTensors) -> Table:
     """A row for each tensor."""
-    from nfn_cli.cli.tables.layout import Cell, Column, Kind, Table
+    return rows_table(tensors.facts, _COLUMNS)
 
-    columns = (
-        Column("tensor", Kind.name),
-        Column("shape"),
-        Column("dtype"),
-        Column("zeros", right=True),
-        Column("norm", right=True),
-        Column("note", Kind.note),
-    )
-    return Table(
-        columns,
-        [
-            [
-                own.name or "(no name)",
-                _shape(own) or "",
-                own.dtype,
-                _share(own),
-                "" if own.norm is None else _three_digits(own.norm),
-                Cell(_note(own), "yellow"),
-            ]
-            for own in tensors.facts
-        ],
-    )
+
+_COLUMNS: Columns = {
+    Column("tensor", Kind.name): lambda own: own.name or "(no name)",
+    Column("shape"): lambda own: _shape(own) or "",
+    Column("dtype"): lambda own: own.dtype,
+    Column("zeros", right=True): lambda own: _share(own),
+    Column("norm", right=True): lambda own: "" if own.norm is None else _three_digits(own.norm),
+    Column("note", Kind.note): lambda own: Cell(_note(own), "yellow"),
+}
 
 
 def _shape(facts: TensorFacts) -> str | None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.architectures.weights_and_biases import weights_and_biases
 from nfn_cli.errors import HeadError
-from nfn_cli.nn.baselines.readout import logits, readout
+from nfn_cli.nn.readout import logits, readout
 
 # Of the sinusoidal encodings of places, in the authors' settings for MNIST.
 _LARGEST_FREQUENCY = 3

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nfn_cli.nn.baselines.readout import logits, readout
+from nfn_cli.nn.readout import logits, readout
 
 # Spreads below are those of a feature that never changes.
 _LEAST_SPREAD = 1e-12

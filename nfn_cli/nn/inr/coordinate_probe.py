@@ -21,11 +21,12 @@ from nfn_cli.architectures import (
     NetworkWeights,
     picture_values,
     pixel_grid,
-    with_phases_within_one_turn,
 )
 from nfn_cli.errors import HeadError, shown
+from nfn_cli.nn.in_parts import in_parts, parts_of
+from nfn_cli.nn.inr.sine_chain import read_tensors
 from nfn_cli.nn.kinds import Kind
-from nfn_cli.nn.sizes import require_sizes
+from nfn_cli.nn.sizes import require_flag, require_sizes
 
 # Networks asked at once on a CPU; more only fall out of its cache.
 _TOGETHER = 64
@@ -54,13 +55,13 @@ class CoordinateProbeSizes:
     mirror: bool = False
 
     def __post_init__(self) -> None:
-        require_sizes(self, side=256, channels=1024)
+        require_sizes(self, channels=1024)
+        require_sizes(self, least=8, side=256)
+        require_flag(self, "mirror")
         for name in ("turn", "stretch", "move"):
             value = getattr(self, name)
             if not (isinstance(value, int | float) and 0 <= value < 1):
                 raise ValueError(f"{name} is {shown(value)}, not a number from 0 to below 1")
-        if type(self.mirror) is not bool or self.side < 8:
-            raise ValueError(f"mirror is {shown(self.mirror)}, side {self.side}: not true or false, or below 8")
 
 
 class CoordinateProbe(nn.Module):
@@ -118,14 +119,13 @@ class CoordinateProbe(nn.Module):
 
         The phases of sines are brought to one turn first, in which float32 is finest.
         """
-        tensors = [point.tensors[spec.name] for spec in point.architecture.tensors]
-        return [v.float().to(device) for v in with_phases_within_one_turn(point.architecture, tensors)]
+        return read_tensors(point, torch.float32, device)
 
     @torch.no_grad()
     def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         """Set mean and spread of every channel of the pictures, from a training population [networks, *shape]."""
         some = [values[:4096] for values in inputs]
-        pictures = torch.cat([self._values(part, self.grid) for part in _parts(some)]).cpu().double()
+        pictures = in_parts(lambda part: self._values(part, self.grid), some, _TOGETHER).cpu().double()
         spread = pictures.std((0, 1), correction=0)
         self.shift.copy_(pictures.mean((0, 1)))
         self.scale.copy_(torch.where(spread > 0, 1 / spread, 1.0))
@@ -140,7 +140,7 @@ class CoordinateProbe(nn.Module):
         places = self.grid + self.moved
         if self.training:
             return self._answer(inputs, self._augmented(places, len(inputs[0])))
-        parts = [list(inputs)] if torch.is_grad_enabled() else _parts(inputs)
+        parts = [inputs] if torch.is_grad_enabled() else parts_of(inputs, _TOGETHER)
         found = [self._answer(part, places) for part in parts]
         if self.sizes.mirror:
             mirrored = places * places.new_tensor([1.0, -1.0])
@@ -199,10 +199,6 @@ def _statistics(picture: Tensor) -> Tensor:
 
 def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
     return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
-
-
-def _parts(inputs: Sequence[Tensor]) -> list[list[Tensor]]:
-    return [list(part) for part in zip(*(values.split(_TOGETHER) for values in inputs), strict=True)]
 
 
 KIND = Kind(

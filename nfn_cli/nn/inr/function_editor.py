@@ -18,13 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, NetworkWeights, pixel_grid
-from nfn_cli.errors import shown
 from nfn_cli.nn.inr.gauss_newton import step
 from nfn_cli.nn.inr.painter import Painter
 from nfn_cli.nn.inr.sine_chain import read_tensors, require_sine_picture, sine_values, trace
 from nfn_cli.nn.kinds import Kind
-
-_RANGES = {"channels": (1, 1024), "depth": (1, 32), "context": (0, 16), "steps": (1, 64)}
+from nfn_cli.nn.sizes import require_sizes
 
 
 @dataclass(frozen=True)
@@ -42,10 +40,8 @@ class FunctionEditorSizes:
     steps: int = 6
 
     def __post_init__(self) -> None:
-        for name, (least, most) in _RANGES.items():
-            size = getattr(self, name)
-            if type(size) is not int or not least <= size <= most:
-                raise ValueError(f"{name} is {shown(size)}, not a whole number from {least} to {most}")
+        require_sizes(self, channels=1024, depth=32, steps=64)
+        require_sizes(self, least=0, context=16)
 
 
 class FunctionEditor(nn.Module):

@@ -20,7 +20,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures import Architecture, with_phases_within_one_turn
+from nfn_cli.architectures import Architecture
 from nfn_cli.architectures.weights_and_biases import weights_and_biases
 from nfn_cli.errors import HeadError
 from nfn_cli.nn.standardise import Standardise
@@ -160,8 +160,3 @@ def lifted_sizes(architecture: Architecture) -> FieldSizes:
     """Features of the fields that `lifted` takes."""
     own = field_sizes(architecture)
     return FieldSizes(tuple(size + 1 for size in own.vectors), own.evens, own.odd_pairs, own.even_pairs, own.invariant)
-
-
-def read_tensors(architecture: Architecture, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Weights and biases with hidden phases brought to one turn, in float64, and then in float32."""
-    return [values.float() for values in with_phases_within_one_turn(architecture, tensors)]

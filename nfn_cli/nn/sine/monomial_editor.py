@@ -12,13 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, NetworkWeights
-from nfn_cli.errors import shown
 from nfn_cli.nn.inr.sine_chain import read_tensors, require_sine_picture
 from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.sine.fields import FieldSizes, field_sizes, lifted, lifted_sizes, pack, require_sine_chain
 from nfn_cli.nn.sine.layers import SineLinear
 from nfn_cli.nn.sine.monomial_inr import SineBody
-from nfn_cli.nn.sizes import require_sizes
+from nfn_cli.nn.sizes import require_flag, require_sizes
 
 # So small that the changes of a fresh editor leave a picture nearly as it is.
 _FIRST = 0.001
@@ -35,8 +34,7 @@ class MonomialEditorSizes:
 
     def __post_init__(self) -> None:
         require_sizes(self, channels=1024, equivariant_layers=64)
-        if type(self.messages) is not bool:
-            raise ValueError(f"messages is {shown(self.messages)}, not true or false")
+        require_flag(self, "messages")
 
 
 class MonomialEditor(nn.Module):

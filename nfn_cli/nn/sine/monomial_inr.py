@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, NetworkWeights
-from nfn_cli.errors import shown
+from nfn_cli.nn.in_parts import in_parts
+from nfn_cli.nn.inr.sine_chain import read_tensors
 from nfn_cli.nn.kinds import Kind
-from nfn_cli.nn.sine.fields import FieldSizes, SineFields, field_sizes, pack, read_tensors, require_sine_chain
+from nfn_cli.nn.readout import readout
+from nfn_cli.nn.sine.fields import FieldSizes, SineFields, field_sizes, pack, require_sine_chain
 from nfn_cli.nn.sine.layers import SineActivation, SineLinear, SineMessages
-from nfn_cli.nn.sizes import require_sizes
+from nfn_cli.nn.sizes import require_flag, require_sizes
 
 _TOGETHER = 64
 
@@ -41,8 +43,7 @@ class MonomialInrSizes:
 
     def __post_init__(self) -> None:
         require_sizes(self, channels=1024, equivariant_layers=64, hidden=4096)
-        if type(self.messages) is not bool:
-            raise ValueError(f"messages is {shown(self.messages)}, not true or false")
+        require_flag(self, "messages")
 
 
 class SineBody(nn.Module):
@@ -97,27 +98,17 @@ class MonomialInr(nn.Module):
         self.summary_features = fields * 2 * channels + channels
         # Averages over many entries differ little between networks: each by its own spread, not all by one.
         self.spread = nn.BatchNorm1d(self.summary_features)
-        self.readout = nn.Sequential(
-            nn.Linear(self.summary_features, sizes.hidden),
-            nn.ReLU(),
-            nn.Dropout(sizes.dropout),
-            nn.Linear(sizes.hidden, sizes.hidden),
-            nn.ReLU(),
-            nn.Dropout(sizes.dropout),
-            nn.Linear(sizes.hidden, classes),
-        )
+        self.readout = readout(self.summary_features, sizes.hidden, classes, sizes.dropout)
 
     def encode(self, point: NetworkWeights, device: str | torch.device = "cpu") -> list[Tensor]:
         """The tensors of a batch of networks, float32 [batch, *shape], with phases brought to one turn."""
-        tensors = [point.tensors[spec.name] for spec in point.architecture.tensors]
-        return [values.to(device) for values in read_tensors(point.architecture, tensors)]
+        return read_tensors(point, torch.float32, device)
 
     def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         """Set the standardising constants from a training population."""
         self.standardise.fit(pack([values[:4096] for values in inputs], self.omega_0).all())
         with torch.no_grad():
-            parts = zip(*(values[:1024].split(_TOGETHER) for values in inputs), strict=True)
-            summary = torch.cat([self._invariants(part) for part in parts])
+            summary = in_parts(self._invariants, [values[:1024] for values in inputs], _TOGETHER)
             # The fit goes on from these; they are not yet those of the weights that it ends with.
             self.spread.get_buffer("running_mean").copy_(summary.mean(0))
             self.spread.get_buffer("running_var").copy_(summary.var(0, correction=0))
@@ -128,11 +119,7 @@ class MonomialInr(nn.Module):
 
     def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits [batch, classes], and what the detector looks at: the invariants [batch, summary_features]."""
-        if torch.is_grad_enabled():
-            invariants = self._invariants(inputs)
-        else:
-            parts = zip(*(values.split(_TOGETHER) for values in inputs), strict=True)
-            invariants = torch.cat([self._invariants(part) for part in parts])
+        invariants = in_parts(self._invariants, inputs, _TOGETHER)
         return self.readout(self.spread(invariants)), invariants
 
     def _invariants(self, inputs: Sequence[Tensor]) -> Tensor:

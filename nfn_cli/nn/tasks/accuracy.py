@@ -33,7 +33,7 @@ class AccuracyDetails(Details):
     Attributes:
         level: nominal coverage of the interval.
         forward_pass: how the networks are run, by kinds that run them.
-        widths: hidden widths of the networks that it was fitted to, which are its population's; None where nobody said.
+        widths: hidden widths of the networks that it was fitted to; None where they are not recorded.
     """
 
     level: float = 0.9
@@ -46,29 +46,23 @@ class AccuracyDetails(Details):
 
     def mismatch(self, accepted: Accepted) -> str | None:
         """See `Details`."""
-        if self.widths is None or (
-            len(self.widths) == len(accepted.layers) - 1
-            and all(type(width) is int and width > 0 for width in self.widths)
+        if self.widths is not None and [type(own) is int and own > 0 for own in self.widths] != [True] * (
+            len(accepted.layers) - 1
         ):
-            return None
-        return f"widths are {shown(self.widths)}, not one for each hidden layer"
+            return f"widths are {shown(self.widths)}, not one for each hidden layer"
+        return None
 
     @classmethod
     def from_record(cls, record: dict[str, Any], kind: HeadKind) -> AccuracyDetails:
         """See `Details`."""
-        return cls(
-            level=float(record["level"]),
-            forward_pass=ForwardPass.from_record(record["forward_pass"]) if kind.runs else ForwardPass(),
-            widths=tuple(record["widths"]) if "widths" in record else None,
-        )
+        forward_pass = ForwardPass.from_record(record["forward_pass"]) if kind.runs else ForwardPass()
+        return cls(float(record["level"]), forward_pass, tuple(record["widths"]) if "widths" in record else None)
 
     def to_record(self, kind: HeadKind) -> dict[str, Any]:
         """See `Details`."""
-        return {
-            "level": self.level,
-            **({} if self.widths is None else {"widths": list(self.widths)}),
-            **({"forward_pass": self.forward_pass.to_record()} if kind.runs else {}),
-        }
+        widths = {} if self.widths is None else {"widths": list(self.widths)}
+        forward_pass = {"forward_pass": self.forward_pass.to_record()} if kind.runs else {}
+        return {"level": self.level, **widths, **forward_pass}
 
 
 @dataclass(frozen=True)
@@ -81,14 +75,6 @@ class Predictions:
     in_distribution: Tensor  # bool [batch]
 
 
-class AccuracyModel(Ensemble):
-    """The tensors of a head; the calibration is set on runs that were not fitted to."""
-
-    def __init__(self, config: HeadConfig) -> None:
-        super().__init__(config.new_members())
-        self.calibration = Calibration()
-
-
 class AccuracyTask(RowTask[ScoreRow]):
     """`nfn predict-accuracy`."""
 
@@ -96,9 +82,11 @@ class AccuracyTask(RowTask[ScoreRow]):
     details = AccuracyDetails
     row = ScoreRow
 
-    def model(self, config: HeadConfig) -> AccuracyModel:
-        """See `Task`."""
-        return AccuracyModel(config)
+    def model(self, config: HeadConfig) -> nn.Module:
+        """See `Task`. Its `calibration` is set on runs that were not fitted to."""
+        model = Ensemble(config.new_members())
+        model.calibration = Calibration()
+        return model
 
     def loaded(self, model: Any, folder: Path, device: str) -> nn.Module:
         """See `Task`."""

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.ensemble import Ensemble
-from nfn_cli.nn.names import HeadKind
 from nfn_cli.nn.tasks.rows import ClassRow, too_large
 from nfn_cli.nn.tasks.task import Details, RowTask
 from nfn_cli.threads import by_weights
@@ -32,21 +31,12 @@ class ClassDetails(Details):
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.classes, tuple):
+            raise TypeError(f"{shown(self.classes)} is no list")
         if not 2 <= len(self.classes) <= _MOST_CLASSES or not all(map(_is_name, self.classes)):
             raise ValueError(f"classes are not from 2 to {_MOST_CLASSES} names")
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("two classes are of one name")
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any], kind: HeadKind) -> ClassDetails:
-        """See `Details`."""
-        if not isinstance(record["classes"], list):
-            raise TypeError(f"{shown(record['classes'])} is no list")
-        return cls(tuple(record["classes"]))
-
-    def to_record(self, kind: HeadKind) -> dict[str, Any]:
-        """See `Details`."""
-        return {"classes": list(self.classes)}
 
 
 @dataclass(frozen=True)
@@ -66,20 +56,6 @@ class Classification:
         return -(shares * shares.clamp_min(1e-300).log2()).sum(1)
 
 
-class ClassificationModel(Ensemble):
-    """The tensors of a classifying head.
-
-    `temperature` divides the logits before the softmax, so that probabilities are as often right as they say (Guo et
-    al. 2017, arXiv 1706.04599); it is set on networks that were held out.
-    """
-
-    temperature: Tensor
-
-    def __init__(self, config: HeadConfig) -> None:
-        super().__init__(config.new_members())
-        self.register_buffer("temperature", torch.tensor(1.0))
-
-
 @dataclass(frozen=True)
 class ClassificationTask(RowTask[ClassRow]):
     """`nfn classify-inr`.
@@ -94,9 +70,15 @@ class ClassificationTask(RowTask[ClassRow]):
     details = ClassDetails
     row = ClassRow
 
-    def model(self, config: HeadConfig) -> ClassificationModel:
-        """See `Task`."""
-        return ClassificationModel(config)
+    def model(self, config: HeadConfig) -> nn.Module:
+        """See `Task`.
+
+        `temperature` divides the logits before the softmax, so that probabilities are as often right as they say (Guo
+        et al. 2017, arXiv 1706.04599); it is set on networks that were held out.
+        """
+        model = Ensemble(config.new_members())
+        model.register_buffer("temperature", torch.tensor(1.0))
+        return model
 
     def loaded(self, model: Any, folder: Path, device: str) -> nn.Module:
         """See `Task`."""
@@ -137,23 +119,23 @@ class ClassificationTask(RowTask[ClassRow]):
     def rows(self, head: Head, names: Sequence[str], output: Classification) -> list[ClassRow]:
         """See `RowTask`."""
         classes = head.config.details.classes
-        best, places = output.probabilities.nan_to_num(-1.0).topk(min(self.top, len(classes)))
-        columns = (best, places, output.entropy, output.in_distribution, output.distance)
+        best, indices = output.probabilities.nan_to_num(-1.0).topk(min(self.top, len(classes)))
+        columns = (best, indices, output.entropy, output.in_distribution, output.distance)
         values = zip(*(column.tolist() for column in columns), strict=True)
         return [
             ClassRow(
                 path=name,
-                label=classes[where[0]],
+                label=classes[own[0]],
                 probability=shares[0],
                 entropy=entropy,
-                probabilities={classes[place]: round(share, 6) for place, share in zip(where, shares, strict=True)},
+                probabilities={classes[index]: round(share, 6) for index, share in zip(own, shares, strict=True)},
                 head=head.name,
                 in_distribution=known,
                 distance=distance,
             )
             if math.isfinite(entropy)
             else self.failed(name, too_large(name))
-            for name, (shares, where, entropy, known, distance) in zip(names, values, strict=True)
+            for name, (shares, own, entropy, known, distance) in zip(names, values, strict=True)
         ]
 
 

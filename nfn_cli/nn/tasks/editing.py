@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import shown
-from nfn_cli.nn.names import EDITS, HeadKind
+from nfn_cli.nn.names import EDITS
 from nfn_cli.nn.tasks.task import Details, Task
 from nfn_cli.precision import has_float64
 from nfn_cli.threads import threads_for, weights_of
@@ -44,15 +44,6 @@ class EditDetails(Details):
             raise ValueError(f"edit is {shown(self.edit)}, not one of {', '.join(EDITS)}")
         if len(self.picture) != 2 or not all(type(s) is int and 1 <= s <= LARGEST_SIDE for s in self.picture):
             raise ValueError(f"picture is {shown(self.picture)}, not a height and a width from 1 to {LARGEST_SIDE}")
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any], kind: HeadKind) -> EditDetails:
-        """See `Details`."""
-        return cls(record["edit"], tuple(record["picture"]))
-
-    def to_record(self, kind: HeadKind) -> dict[str, Any]:
-        """See `Details`."""
-        return {"edit": self.edit, "picture": list(self.picture)}
 
 
 class EditingTask(Task):

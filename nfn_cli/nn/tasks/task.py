@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
@@ -20,24 +21,26 @@ if TYPE_CHECKING:
     from nfn_cli.nn.head import Head, HeadConfig
 
 
-class Details(ABC):
+@dataclass(frozen=True)
+class Details:
     """A task's part of a head's configuration; subclasses are frozen dataclasses.
 
     They come from a stranger's file too, so they check themselves and raise ValueError.
     """
 
     @classmethod
-    @abstractmethod
     def from_record(cls, record: dict[str, Any], kind: HeadKind) -> Details:
         """Its part of `config.yaml`; KeyError, TypeError or ValueError for anything else.
 
         Args:
             kind: of the head.
         """
+        own = {field.name: record[field.name] for field in fields(cls)}
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in own.items()})
 
-    @abstractmethod
     def to_record(self, kind: HeadKind) -> dict[str, Any]:
         """Plain values for `config.yaml`, the inverse of `from_record`."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def mismatch(self, accepted: Accepted) -> str | None:
         """Why they cannot be those of a head that reads these architectures; None if they can."""
@@ -112,11 +115,6 @@ class RowTask(Task, Generic[Row]):
     def failed(self, name: str, error: NfnError) -> Row:
         """The row of a file that could not be scored."""
         return self.row(path=name, error=error_line(name, error))
-
-    @property
-    def asks_all(self) -> bool:
-        """Whether the head whose population a network is nearest to answers; rows have a `distance` then."""
-        return TASKS[self.name].asks_all
 
 
 def load_task(name: str) -> Task:

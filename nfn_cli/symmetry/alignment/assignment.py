@@ -33,8 +33,8 @@ def assign(cost: Tensor, tied: Tensor) -> Tensor:
     try:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:
-        cause = "matching neurons that have no one best partner needs SciPy"
-        raise UsageError("nfn verify", cause, "pip install 'nfn-cli[match]'") from error
+        cause = "is needed to match neurons that have no one best partner"
+        raise UsageError("SciPy", cause, "pip install 'nfn-cli[match]'") from error
     return torch.from_numpy(linear_sum_assignment(cost.numpy())[1])
 
 

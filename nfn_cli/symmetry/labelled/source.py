@@ -35,6 +35,11 @@ class LabelledSource:
         """What was read, in words, and what was assumed."""
         return self.network.reading
 
+    @property
+    def read_as(self) -> str:
+        """Such as `the module of Net`."""
+        return self.reading.text
+
     def assuming(self, what: str) -> LabelledSource:
         """The same, read with one more assumption."""
         reading = replace(self.reading, assumptions=(*self.reading.assumptions, what))

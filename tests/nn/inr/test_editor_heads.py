@@ -9,18 +9,18 @@ import pytest
 import torch
 
 from nfn_cli.architectures import NetworkWeights
-from nfn_cli.nn import load_head, models_folder, shipped_heads_of
+from nfn_cli.nn import HEAD_KINDS, load_head, models_folder, shipped_heads_of
 from nfn_cli.symmetry import act, sample_element
 from nfn_cli.zoo import Siren
 
 HEADS = sorted(shipped_heads_of("edit-inr"))
 
 
-def test_heads_come_by_rank() -> None:
+def test_heads_come_in_the_order_of_their_kinds() -> None:
     configs = shipped_heads_of("edit-inr")
     assert {config.details.edit for config in configs.values()} == {"dilate", "erode", "contrast"}
-    assert [config.kind.rank for config in configs.values()] == sorted(c.kind.rank for c in configs.values())
-    assert len({config.kind.rank for config in configs.values()}) > 1
+    order = [list(HEAD_KINDS.values()).index(config.kind) for config in configs.values()]
+    assert order == sorted(order) and len(set(order)) > 1
 
 
 @pytest.mark.parametrize("name", HEADS)

@@ -1,7 +1,7 @@
-"""The values that a batch of implicit neural representations gives at places, by batched matrix products.
+"""The values of a batch of implicit neural representations at coordinates, by batched matrix products.
 
-The chains are of linear layers with biases alone, such as SIREN (Sitzmann et al. 2020, arXiv 2006.09661); what other
-chains give, `population_forward` computes.
+The chains are of linear layers with biases alone, such as SIREN (Sitzmann et al. 2020, arXiv 2006.09661);
+`population_forward` computes other chains.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def picture_values(
     *,
     channels_first: bool = False,
 ) -> Tensor:
-    """Values [batch, places, outputs]; differentiable.
+    """Values [batch, coordinates, outputs]; differentiable.
 
     >>> weight, bias = torch.tensor([[[1.0, 0.0]]]), torch.zeros(1, 1)
     >>> picture_values([weight, bias], torch.tensor([[-1.0, 0.5]]), "sin", [])
@@ -31,12 +31,12 @@ def picture_values(
 
     Args:
         tensors: first weight [batch, out, in], first bias [batch, out], ...
-        places: [places, in], the same for all networks, or [batch, places, in].
+        places: coordinates [coordinates, in], the same for all networks, or [batch, coordinates, in].
         activation: of the hidden layers, one of `FUNCTIONS`.
-        frequencies: ω₀ of the sine behind each hidden layer, sin(ω₀ z); no other activation looks at them.
-        hidden_layers: a list to which each hidden layer adds what its activation reads (ω₀ z of a sine) and what it
-            gives, [batch, places, neurons] each.
-        channels_first: gives values [batch, outputs, places] instead, as pictures are drawn.
+        frequencies: ω₀ of the sine behind each hidden layer, sin(ω₀ z); other activations ignore them.
+        hidden_layers: a list to which each hidden layer appends the input of its activation (ω₀ z for a sine) and its
+            output, [batch, coordinates, neurons] each.
+        channels_first: return values [batch, outputs, coordinates] instead, as pictures are drawn.
     """
     weights, biases = tensors[::2], tensors[1::2]
     hidden = places.to(weights[0]).expand(len(weights[0]), -1, -1)

@@ -40,7 +40,7 @@ def is_restart(names: Sequence[Name], joint: int) -> bool:
     return follows_by_number(left, right) and any(isinstance(token, int) for token in right[place + 1 :])
 
 
-def family(names: Sequence[Name], joint: int) -> tuple[int, int]:
+def numbered_alike(names: Sequence[Name], joint: int) -> tuple[int, int]:
     """The first and the last of the layers around a joint whose names differ in their last number alone."""
     prefix = names[joint][:-1]
     first, last = joint, joint
@@ -52,12 +52,12 @@ def family(names: Sequence[Name], joint: int) -> tuple[int, int]:
 
 
 def may_be_heads(layers: Sequence[Layer], names: Sequence[Name], joint: int) -> bool:
-    """Whether layers of one family may all read what comes before it, by their shapes.
+    """Whether layers that are numbered alike may all read what comes before it, by their shapes.
 
     They are of one square shape, and the last of the network though not its first: `task1`, `task2`. Or a second number
     counts them: `fc1_1`, `fc1_2`.
     """
-    first, last = family(names, joint)
+    first, last = numbered_alike(names, joint)
     if first == last:
         return False
     shapes = {(layer.in_features, layer.out_features, layer.kernel) for layer in layers[first : last + 1]}

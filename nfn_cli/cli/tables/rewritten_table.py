@@ -9,7 +9,7 @@ from nfn_cli.cli.tables.columns import Columns, digits, rows_table
 from nfn_cli.cli.tables.layout import Column, Kind, Table
 
 if TYPE_CHECKING:
-    from nfn_cli.cli.moving import MovedRow
+    from nfn_cli.cli.rewriting import RewrittenRow
 
 _RESIDUAL = Column("residual", right=True)
 _COLUMNS: Columns = {
@@ -21,14 +21,14 @@ _COLUMNS: Columns = {
 }
 
 
-def moved_table(rows: Iterable[MovedRow]) -> Table:
+def rewritten_table(rows: Iterable[RewrittenRow]) -> Table:
     """One line a file; residuals only where there are any."""
     rows = list(rows)
     balanced = any(row.residual is not None for row in rows)
     return rows_table(rows, {column: show for column, show in _COLUMNS.items() if balanced or column != _RESIDUAL})
 
 
-def _note(row: MovedRow) -> str:
+def _note(row: RewrittenRow) -> str:
     notes = {"dead": row.dead, "duplicates": row.duplicates, "as it was:": row.left, "of the old weights:": row.kept}
     if row.unique is not None:
         notes["not unique:"] = row.unsure if not row.unique else None

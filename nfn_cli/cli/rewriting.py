@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nfn_cli.cli.destinations import Destination, Plan, RewriteOptions
-from nfn_cli.cli.many_files import leave_after, write_each
-from nfn_cli.cli.telling import reading_lines
-from nfn_cli.errors import NfnError
+from nfn_cli.cli.many_files import write_all
+from nfn_cli.phrases import files
 
 if TYPE_CHECKING:
     from nfn_cli.symmetry.sources import AnySource, AnyTransformed
 
+_MOST_READINGS = 5
+
 
 @dataclass(frozen=True)
-class MovedRow:
+class RewrittenRow:
     """One file acted on.
 
     Attributes:
@@ -44,7 +45,9 @@ class MovedRow:
     error: str | None = None
 
 
-def write_row(plan: Plan, each: Destination, source: AnySource, moved: AnyTransformed, *, overwrite: bool) -> MovedRow:
+def write_row(
+    plan: Plan, each: Destination, source: AnySource, moved: AnyTransformed, *, overwrite: bool
+) -> RewrittenRow:
     """Write transformed weights; the row that says how.
 
     Raises:
@@ -53,7 +56,7 @@ def write_row(plan: Plan, each: Destination, source: AnySource, moved: AnyTransf
     from nfn_cli.symmetry.rewriting import write_moved
 
     kept = write_moved(source, moved, each.target, overwrite=overwrite, with_config=plan.folder is not None)
-    return MovedRow(
+    return RewrittenRow(
         str(each.source),
         str(each.target),
         rounding=moved.rounding,
@@ -64,17 +67,31 @@ def write_row(plan: Plan, each: Destination, source: AnySource, moved: AnyTransf
     )
 
 
-def move_files(plan: Plan, work: Callable[[Destination], MovedRow], options: RewriteOptions) -> None:
+def rewrite_files(plan: Plan, work: Callable[[Destination], RewrittenRow], options: RewriteOptions) -> None:
     """Do the work on every file, print a row for each, and leave with the documented exit code."""
-    from nfn_cli.cli.output import write_rows
-    from nfn_cli.cli.tables.moved_table import moved_table
+    from nfn_cli.cli.tables.rewritten_table import rewritten_table
 
-    def failed(each: Destination, error: NfnError) -> MovedRow:
-        return MovedRow(str(each.source), str(each.target), error=str(error))
+    def notes(rows: Sequence[RewrittenRow]) -> list[str]:
+        return reading_lines((row.read_as, row.assumed) for row in rows)
 
-    skip = options.skip_existing
-    outcome = write_each(plan, work, failed, stage="writing", skip_existing=skip, quiet=options.quiet)
-    rows = outcome.rows
-    write_rows(rows, MovedRow, moved_table, options.format, sys.stdout)
-    readings = reading_lines((row.read_as, row.assumed) for row in rows)
-    leave_after(outcome, readings, overwrite=options.overwrite)
+    write_all(plan, work, RewrittenRow, rewritten_table, options, stage="writing", notes=notes)
+
+
+def reading_lines(readings: Iterable[tuple[str | None, str | None]]) -> list[str]:
+    """Lines for stderr on how networks were read and on what was assumed, each once with a count.
+
+    Args:
+        readings: of every network, what it was read as and what was assumed; None where there is nothing to say.
+    """
+    read = [reading for reading in readings if reading[0] is not None]
+    several = len(read) > 1
+    as_read = Counter(read_as for read_as, _ in read)
+    assumed = Counter(what for _, what in read if what)
+    lines = []
+    for word, counts in (("read as", as_read), ("assumed:", assumed)):
+        for what, count in counts.most_common(_MOST_READINGS):
+            lines.append(f"{word} {what}{f' ({files(count)})' if several else ''}")
+    left = sum(max(0, len(counts) - _MOST_READINGS) for counts in (as_read, assumed))
+    if left:
+        lines.append(f"{left} other readings and assumptions; --format json lists them all")
+    return lines

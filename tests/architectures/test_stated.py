@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nfn_cli.architectures import ReadNetwork, Told, functional_forward, parsed_frequencies, read_network
+from nfn_cli.architectures import ReadNetwork, Stated, functional_forward, parsed_frequencies, read_network
 from nfn_cli.errors import ArchitectureError, CheckpointError, UsageError
 
 Save = Callable[..., Path]
@@ -33,7 +33,7 @@ def sines(count: int = 3) -> dict[str, Tensor]:
 
 
 def read(path: Path, **told: object) -> ReadNetwork:
-    return read_network(path, Told(**told))[1]  # type: ignore[arg-type]
+    return read_network(path, Stated(**told))[1]  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_chain_is_told(place: str, tmp_path: Path) -> None:
     if place in ("sidecar", "folder"):
         path.with_name({"sidecar": "a.pt.yaml", "folder": "nfn.yaml"}[place]).write_text("chain: true")
     network = read(path, chain=place == "option")
-    assert network.reading.is_told and network.reading.network == "conv → map → out"
+    assert network.reading.is_stated and network.reading.network == "conv → map → out"
     assert network.reading.assumed is None
 
 
@@ -167,24 +167,24 @@ def test_a_networks_own_sidecar_may_hold_other_things(path: Path) -> None:
 
 def test_a_chain_of_false_is_not_told(tmp_path: Path) -> None:
     save_file(square("fc1", "fc2"), tmp_path / "a.safetensors", {"activation": "relu", "chain": "false"})
-    assert not read(tmp_path / "a.safetensors").reading.is_told
+    assert not read(tmp_path / "a.safetensors").reading.is_stated
 
 
 def test_strict_takes_what_is_told_alone(path: Path) -> None:
     with pytest.raises(ArchitectureError, match=r"read as 0 → 1 → 2 → 3, sin .*--strict") as refused:
         read(path, strict=True)
     assert "--chain" in refused.value.remedy
-    assert read(path, strict=True, chain=True).reading.is_told
+    assert read(path, strict=True, chain=True).reading.is_stated
     path.with_name("nfn.yaml").write_text("chain: true")
-    assert read(path, strict=True).reading.is_told
+    assert read(path, strict=True).reading.is_stated
 
 
 @pytest.mark.parametrize("arch", ["small-cnn", "siren"])
 def test_networks_of_the_tools_own_zoos_are_told_to_be_chains(arch: str, tmp_path: Path) -> None:
     save_file(sines(), tmp_path / "a.safetensors", {"activation": "sin", "arch": arch})
-    assert read(tmp_path / "a.safetensors", strict=True).reading.is_told
+    assert read(tmp_path / "a.safetensors", strict=True).reading.is_stated
     save_file(sines(), tmp_path / "a.safetensors", {"activation": "sin", "arch": "resnet18"})
-    assert not read(tmp_path / "a.safetensors").reading.is_told
+    assert not read(tmp_path / "a.safetensors").reading.is_stated
 
 
 def two_networks() -> dict[str, Tensor]:

@@ -125,19 +125,8 @@ def classify(
     Everything else is as in `score`.
     """
     settings = engine_settings(head, device, activation, jobs, ordered, batch_size, dtype, engine=engine)
-    return _rows(
-        ClassificationTask(top),
-        paths,
-        settings,
-        engine,
-        device,
-        include,
-        exclude,
-        limit,
-        inputs,
-        on_row=on_row,
-        on_note=on_note,
-    )
+    task = ClassificationTask(top)
+    return _rows(task, paths, settings, engine, device, include, exclude, limit, inputs, on_row=on_row, on_note=on_note)
 
 
 def engine_settings(
@@ -192,7 +181,7 @@ def run_engine(
         return run(task, paths, settings, tally)
     from nfn_cli.scoring.ray_engine import run_ray
 
-    return _all_of(run_ray(task, paths, settings, tally, device=device))
+    return run_ray(task, paths, settings, tally, device=device)
 
 
 def assumption_notes(tally: Tally) -> list[str]:
@@ -205,10 +194,6 @@ def assumption_notes(tally: Tally) -> list[str]:
             remedy = f"say it in a file nfn.yaml beside them ({fact})"
         notes.append(assumption(assumed, count, head=head, remedy=remedy))
     return notes
-
-
-def _all_of(parts: Iterator[list[Scored[Row]]]) -> Generator[list[Scored[Row]], None, None]:
-    yield from parts
 
 
 def _rows(

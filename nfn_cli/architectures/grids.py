@@ -1,4 +1,4 @@
-"""The places of a picture's pixels, as implicit neural representations of pictures take them: (row, column)."""
+"""Coordinates (row, column) of a picture's pixels: the inputs of its implicit neural representation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def places_along(size: int) -> Tensor:
-    """Places of so many pixels along one side, evenly from -1 to 1, float32 [size]; one alone lies at 0.
+    """Coordinates of `size` pixels along one side, evenly from -1 to 1, float32 [size]; a single one lies at 0.
 
     >>> places_along(3)
     tensor([-1.,  0.,  1.])
@@ -17,7 +17,7 @@ def places_along(size: int) -> Tensor:
 
 
 def pixel_grid(height: int, width: int) -> Tensor:
-    """Places of all pixels, float32 [height × width, 2], row by row: (row, column).
+    """Coordinates (row, column) of all pixels, float32 [height × width, 2], row by row.
 
     >>> pixel_grid(1, 2)
     tensor([[ 0., -1.],

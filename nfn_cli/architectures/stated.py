@@ -1,4 +1,4 @@
-"""What is told of a network: by the caller, by a sidecar beside its file or for its folder, or by the file itself.
+"""What is stated of a network: by the caller, by a sidecar beside its file or for its folder, or by the file itself.
 
 A fact is taken from the first of these places that has it. A sidecar is YAML: `model.safetensors.yaml` or `model.yaml`
 for one file, `nfn.yaml` for all files of its folder.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +28,7 @@ _SUCH = {"activation": "relu", "prefix": "actor.", "entry": "actor"}
 
 
 @dataclass(frozen=True)
-class Told:
+class Stated:
     """What the caller says of networks, over what sidecars and files say.
 
     Attributes:
@@ -48,10 +48,23 @@ class Told:
     entry: str | None = None
     strict: bool = False
 
-    def and_of(self, activation: str | None, pool: str | None) -> Told:
+    @classmethod
+    def of(
+        cls,
+        activation: str | None = None,
+        pool: str | None = None,
+        omega_0: float | Sequence[float] | None = None,
+        chain: bool = False,
+        prefix: str | None = None,
+    ) -> Stated:
+        """What a Python program says, where one frequency may be a number."""
+        omegas = () if omega_0 is None else tuple(omega_0) if isinstance(omega_0, Sequence) else (float(omega_0),)
+        return cls(activation, pool, omegas, chain, prefix)
+
+    def and_of(self, activation: str | None, pool: str | None) -> Stated:
         """The same with another activation and pooling, where they are not None."""
-        told = self if activation is None else replace(self, activation=activation)
-        return told if pool is None else replace(told, pool=pool)
+        stated = self if activation is None else replace(self, activation=activation)
+        return stated if pool is None else replace(stated, pool=pool)
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,7 @@ def gather_facts(checkpoint: Checkpoint) -> Facts:
     places = (
         []
         if checkpoint.format == "memory"
-        else [_facts(told, str(path), "sidecar") for path, told in sidecars(checkpoint.path)]
+        else [_facts(stated, str(path), "sidecar") for path, stated in sidecars(checkpoint.path)]
     )
     return Facts((*places, _facts(checkpoint.metadata, str(checkpoint.path), "metadata")))
 
@@ -106,14 +119,14 @@ def sidecars(path: Path) -> list[tuple[Path, dict[str, Any]]]:
     return [(sidecar, _read_once(sidecar, os.stat(sidecar).st_mtime_ns)) for sidecar in found]
 
 
-def told_entry(path: Path) -> str | None:
+def stated_entry(path: Path) -> str | None:
     """The entry of a PyTorch file that a sidecar names, before the file is read.
 
     Raises:
         ArchitectureError: an unreadable sidecar, or an entry that is no name.
     """
-    for sidecar, told in sidecars(path):
-        if (value := told.get("entry")) is not None:
+    for sidecar, stated in sidecars(path):
+        if (value := stated.get("entry")) is not None:
             return text_fact("entry", Fact(value, str(sidecar), "sidecar"))
     return None
 
@@ -141,8 +154,8 @@ def truth_fact(key: str, fact: Fact) -> bool:
     return value
 
 
-def _facts(told: Mapping[str, Any], place: str, source: Source) -> dict[str, Fact]:
-    return {key: Fact(value, place, source) for key, value in told.items() if value is not None}
+def _facts(stated: Mapping[str, Any], place: str, source: Source) -> dict[str, Fact]:
+    return {key: Fact(value, place, source) for key, value in stated.items() if value is not None}
 
 
 @lru_cache(maxsize=64)
