@@ -126,7 +126,7 @@ def _commands(head: Head, fitted: dict[str, Any]) -> list[str]:
     options = option("labels", fitted.get("labels")) + column_options(fitted) + ood_options(fitted)
     stopping = option("patience", fitted.get("patience")) + option("validation", fitted.get("validation"))
     return [
-        f"nfn train {data} --out {name}{kind} --epochs {fitted['epochs']} --members {head.config.members}"
+        f"nfn train {data} --output {name}{kind} --epochs {fitted['epochs']} --members {head.config.members}"
         f" --seed {fitted['seed']}{stopping}{options}",
         f"nfn evaluate {name} {data}{options}",
     ]

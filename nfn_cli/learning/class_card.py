@@ -53,9 +53,9 @@ def _commands(head: Head, fitted: dict[str, Any]) -> list[str]:
         own = f" --channels {sizes.channels}{' --messages' if sizes.messages else ''}"
     read = option("labels", fitted.get("labels")) + option("activation", fitted.get("activation"))
     read += ood_options(fitted)
-    count = option("count", fitted.get("count"))
+    limit = option("limit", fitted.get("count"))
     return [
-        f"nfn train-inr {data} --out {name} --kind {kind_of(sizes)}{own} --epochs {fitted['epochs']}"
-        f" --members {head.config.members} --seed {fitted['seed']}{count}{classes}{read}",
+        f"nfn train-inr {data} --output {name} --kind {kind_of(sizes)}{own} --epochs {fitted['epochs']}"
+        f" --members {head.config.members} --seed {fitted['seed']}{limit}{classes}{read}",
         f"nfn evaluate-inr {name} {data}{option('seed', fitted['seed'])}{read}",
     ]

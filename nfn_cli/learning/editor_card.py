@@ -66,8 +66,8 @@ def _commands(head: Head, report: EditReport, fitted: dict[str, Any]) -> list[st
     tuning = f" --tuning {fitted['tuning']}" if isinstance(head.config.sizes, FunctionEditorSizes) else ""
     read = option("labels", fitted.get("labels")) + option("activation", fitted.get("activation"))
     return [
-        f"nfn train-editor {data} --edit {details.edit} --out {name} --kind {kind_of(head.config.sizes)}"
-        f" --size {height} {width} --count {fitted['networks']} --epochs {fitted['epochs']}{tuning}"
+        f"nfn train-editor {data} --edit {details.edit} --output {name} --kind {kind_of(head.config.sizes)}"
+        f" --size {height}x{width} --limit {fitted['networks']} --epochs {fitted['epochs']}{tuning}"
         f" --seed {fitted['seed']} --test-count {report.networks}{read}",
-        f"nfn evaluate-inr {name} {data} --count {report.networks}{option('seed', fitted['seed'])}{read}",
+        f"nfn evaluate-inr {name} {data} --limit {report.networks}{option('seed', fitted['seed'])}{read}",
     ]

@@ -25,7 +25,7 @@ each of {zoo["steps"]} full-batch steps of Adam."""
 
 def zoo_command(zoo: dict[str, Any], out: str) -> str:
     """The command that makes a zoo again, from its record, in the folder `out`."""
-    packed = f"{' --packed' if zoo['packed'] else ''} --out {out}"
+    packed = f"{' --packed' if zoo['packed'] else ''} --output {out}"
     if zoo.get("recipe") == InrSettings.recipe:
         return (
             f"nfn zoo inr --data {quote(zoo['data'])} --count {zoo['count']} --test-count {zoo['test_count']}"

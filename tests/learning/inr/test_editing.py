@@ -222,7 +222,7 @@ def test_the_commands_fit_measure_and_edit(nfn: Nfn, blobs: Path, tmp_path: Path
     assert code == 0
     one, other = read_head(head).model.state_dict(), read_head(tmp_path / "again").model.state_dict()
     assert all(torch.equal(other[name], tensor) for name, tensor in one.items())
-    assert lines[-1] == "nfn evaluate-inr soft zoo --count 12 --seed 3"
+    assert lines[-1] == "nfn evaluate-inr soft zoo --limit 12 --seed 3"
 
 
 def test_contrast_sees_more_of_the_picture(blobs: Path) -> None:
