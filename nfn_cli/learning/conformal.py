@@ -1,4 +1,4 @@
-"""Conformal intervals (Vovk et al. 2005; Lei et al. 2018), steadied by what each member left out.
+"""Conformal intervals (Vovk et al. 2005; Lei et al. 2018), made steadier by what each member left out.
 
 With residuals of n calibration networks, the half-width is the ⌈(n + 1)·level⌉-th smallest absolute residual. A fresh
 network exchangeable with them lies within it with probability at least `level`. Here runs are exchangeable, the few
@@ -35,7 +35,7 @@ from nfn_cli.nn.calibrated_accuracy import KNOTS, along
 
 # Fewer residuals do not determine their quantile in each of the five parts.
 _FEWEST_TO_VARY = 500
-# A part whose errors vanish shall not give an interval of nothing.
+# A part without errors must not give an interval of width 0.
 _NARROWEST = 0.1
 
 
@@ -92,5 +92,5 @@ def local_radii(
 
 
 def _rank(count: int, level: float) -> int:
-    # In floating point, 100 × 0.55 is a little more than 55; its ceiling shall not be 56.
+    # In floating point, 100 × 0.55 is a little more than 55; its ceiling must not be 56.
     return math.ceil((count + 1) * level - 1e-9)

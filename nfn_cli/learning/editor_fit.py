@@ -179,7 +179,7 @@ class StepTuning:
 
     @torch.no_grad()
     def restore(self, state: FitState) -> None:
-        """Take up the state of a fit that was given the same."""
+        """Continue from the state of a fit that was given the same."""
         for position, number in enumerate(self._numbers):
             number.copy_(state.tensors[f"numbers.{position}"])
         restore_moments(self._optimizer, state)

@@ -1,4 +1,4 @@
-"""What a model card says of an interval that was set anew by several populations."""
+"""What a model card says of an interval that was set again by several populations."""
 
 from __future__ import annotations
 

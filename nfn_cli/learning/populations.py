@@ -1,4 +1,4 @@
-"""An interval that keeps its word on several populations: residuals of all of them set it, and each measures it.
+"""An interval that has its coverage on several populations: the residuals of all set it, and it is measured on each.
 
 The members of a head, its curve and its detector stay as they are, and so do its predictions and its flags.
 """

@@ -120,7 +120,7 @@ def _model(config: HeadConfig, networks: LabelledNetworks) -> Any:
     try:
         return config.new_model()
     except HeadError as error:
-        # It was raised for the small network that a head is built from, of which the user knows nothing.
+        # It was raised for the small network that a head is built from, which the user never sees.
         raise HeadError(networks.point.architecture.describe(), error.cause, error.remedy) from error
 
 

@@ -59,7 +59,7 @@ class LearningTask(ABC, Generic[Settings, Report]):
 
         Args:
             labels: the CSV file; by default `labels.csv` in the folder.
-            head: that shall be measured; None for one that shall be fitted.
+            head: the one to measure; None where one is to be fitted.
 
         Raises:
             DataError, CheckpointError, ArchitectureError: they cannot be read.

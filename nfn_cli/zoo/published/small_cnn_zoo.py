@@ -101,7 +101,7 @@ def _opened(path: Path, layout: FlatLayout) -> NDArray[np.floating]:
     except FileNotFoundError as error:
         raise DataError(path, "no such file", f"give the folder of {WEIGHTS_FILE} and {METRICS_FILE}") from error
     except Exception as error:
-        # A damaged header fails in ways without number (ValueError, SyntaxError, EOFError, struct.error ...).
+        # A damaged header fails in many ways (ValueError, SyntaxError, EOFError, struct.error ...).
         raise DataError(path, why_unreadable(error, "array"), _REMEDY) from error
     if not isinstance(weights, np.ndarray):
         raise DataError(path, "an archive where one array should be", _REMEDY)

@@ -57,7 +57,11 @@ def _sets(folder: Path) -> dict[str, dict[str, NamedFolder]]:
 
 
 def _inrs(path: Path, says: NamedFolder, test_from: int) -> list[PublishedInr]:
-    """The networks in a folder whose name says so much."""
+    """The networks in a folder.
+
+    Args:
+        says: what its name says.
+    """
     if says.layout is TRIALS:
         return [PublishedInr(path / FINAL, says.split, says.number, says.fit, says.label)]
     numbers = {name: net_number(name) for name in listed(path, _REMEDY)}
