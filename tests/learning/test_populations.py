@@ -181,9 +181,9 @@ def test_the_command_prints_and_refuses(fitted: Fitted, population: Path, nfn: N
     assert told["populations"][0]["networks"] == 160 and told["populations"][0]["left_out"] is None
     code, text, _ = nfn("calibrate", folder, "--population", f"own={population}", "--out", out, "--overwrite")
     assert code == 0
-    assert f"90% interval: ± {told['radii'][0]:.4f}" in text
+    assert f"90 % interval: ± {told['radii'][0]:.4f}" in text
     if len(set(told["radii"])) == 1:
-        assert text.splitlines()[-1] == f"90% interval: ± {told['radii'][0]:.4f}"
+        assert text.splitlines()[-1] == f"90 % interval: ± {told['radii'][0]:.4f}"
 
     def refusal(*arguments: object) -> tuple[int, str]:
         code, text, err = nfn("calibrate", *arguments)
