@@ -31,7 +31,7 @@ def calibrate(
         train: what its members were fitted to.
         calibration: networks of other runs.
         left_out: positions of the training networks that each member was not fitted to.
-        seed: of what is made of training networks for the detector to be told from, and of what is learnt from it.
+        seed: of what is made of training networks that the detector learns to distinguish, and of its training.
     """
     model, scale = head.model, head.model.calibration
     logits, held_out = logits_and_invariants(model, calibration.point)

@@ -24,6 +24,7 @@ def accuracy_card(head: Head, report: EvaluationReport) -> CardParts:
         reads=_running(head.config),
         data=f"""{fitted["networks"]:,} checkpoints of {fitted["runs"]:,} training runs ({fitted["data"]}),
 split by run with seed {fitted["split_seed"]}: 70 % train, 12 % calibration, 18 % test.
+
 {_stopping(fitted)}""",
         measured=f"{report.networks:,} checkpoints of {report.runs} test runs",
         method=f"""95 % intervals by bootstrap over runs.
@@ -31,8 +32,8 @@ split by run with seed {fitted["split_seed"]}: 70 % train, 12 % calibration, 18 
         columns=("", "as they are", "transformed"),
         figures=report.figures(),
         notes=f"""- τ falls by {report.tau_drop:.4f} when networks are transformed;
-  no prediction changes by more than {report.drift:.1e} of the predictions' standard deviation;
-{report.flags_changed} flags change.
+  no prediction changes by more than {report.drift:.1e} of the predictions' standard deviation; {report.flags_changed}
+  flags change.
 - {report.chance_share:.1%} of these networks are no better than chance. Histogram of true accuracies from
   {low:.3f} to {high:.3f}: {", ".join(map(str, report.histogram))}.""",
         sections=f"""## Interval
@@ -67,11 +68,8 @@ def half_widths(head: Head) -> str:
     if len({radius for _, radius in pairs}) == 1:
         return f"{pairs[0][1]:.4f}"
     first, *others = pairs
-    told = [
-        f"{first[1]:.4f} where {first[0]:.1%} are predicted",
-        *(f"{radius:.4f} at {at:.1%}" for at, radius in others),
-    ]
-    return ", ".join(told)
+    along = "".join(f", {radius:.4f} at {at:.1%}" for at, radius in others)
+    return f"{first[1]:.4f} where {first[0]:.1%} are predicted{along}"
 
 
 def column_options(record: dict[str, Any]) -> str:
@@ -113,8 +111,7 @@ def _stopping(fitted: dict[str, Any]) -> str:
     if not fitted.get("validation"):
         return ""
     patience = f", stopped after {fitted['patience']} epochs without a better one" if fitted.get("patience") else ""
-    return f"""
-Each member left out {fitted["validation"]:.0%} of the training runs, others each, to validate{patience}.
+    return f"""Each member left out {fitted["validation"]:.0%} of the training runs, others each, to validate{patience}.
 Of at most {fitted["epochs"]} epochs, the weights are those after epochs
 {", ".join(map(str, fitted["kept_epochs"]))}."""
 
@@ -129,7 +126,7 @@ def _commands(head: Head, fitted: dict[str, Any]) -> list[str]:
     options = option("labels", fitted.get("labels")) + column_options(fitted) + ood_options(fitted)
     stopping = option("patience", fitted.get("patience")) + option("validation", fitted.get("validation"))
     return [
-        f"nfn train {data} --out {name}{kind} --epochs {fitted['epochs']} --members {head.config.members}"
+        f"nfn train {data} --output {name}{kind} --epochs {fitted['epochs']} --members {head.config.members}"
         f" --seed {fitted['seed']}{stopping}{options}",
         f"nfn evaluate {name} {data}{options}",
     ]

@@ -15,7 +15,7 @@ from nfn_cli.nn import Head
 _MOST_NETWORKS = 1_024
 # A head carries some thirty channels for every entry of a weight matrix.
 _MOST_PARAMETERS = 1 << 21
-_TOLD = {"accuracy": "prediction is", "logits": "logits are"}
+_NOUNS = {"accuracy": "prediction is", "logits": "logits are"}
 
 
 def batches(point: NetworkWeights, size: int | None = None) -> Iterator[NetworkWeights]:
@@ -45,6 +45,6 @@ def predict_all(head: Head, point: NetworkWeights, files: Sequence[str], finite:
     joined = output(*(torch.cat([getattr(part, own.name) for part in parts]) for own in fields(output)))
     bad = (~getattr(joined, finite).isfinite().view(len(files), -1).all(1)).nonzero()
     if len(bad):
-        told = f"the {_TOLD[finite]} not finite: weights beyond float32's range"
-        raise DataError(files[int(bad[0])], told, "leave it out")
+        cause = f"the {_NOUNS[finite]} not finite: weights beyond float32's range"
+        raise DataError(files[int(bad[0])], cause, "leave it out")
     return joined

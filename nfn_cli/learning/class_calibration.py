@@ -11,7 +11,7 @@ from nfn_cli.learning.temperature import fitted_temperature
 from nfn_cli.nn import Head
 from nfn_cli.zoo import LabelledNetworks
 
-# As many training networks are enough to tell where a distribution ends.
+# So many training networks are enough to find the limits of a distribution.
 _MOST = 4_096
 
 
@@ -22,7 +22,7 @@ def calibrate(head: Head, train: LabelledNetworks, held_out: LabelledNetworks, s
     Args:
         train: what its members were fitted to.
         held_out: networks of other pictures, from which the temperature and the detector's limits follow.
-        seed: of what is made of training networks that the detector learns to tell apart, and of its training.
+        seed: of what is made of training networks that the detector learns to distinguish, and of its training.
     """
     generator = torch.Generator().manual_seed(seed)
     some = train.select(torch.randperm(len(train), generator=generator)[:_MOST].tolist())

@@ -20,8 +20,7 @@ def class_card(head: Head, report: ClassReport) -> CardParts:
     mistakes = "; ".join(f"{true} as {guess} ({count})" for true, guess, count in report.confused)
     return CardParts(
         does=f"""Classifies implicit neural representations from their weights alone.
-Kind: {head.config.kind.title}{layers}.
-{ensemble_of(head)}.""",
+Kind: {head.config.kind.title}{layers}. {ensemble_of(head)}.""",
         reads=f"**Classes**: {', '.join(head.config.details.classes)}.",
         data=f"""Fitted to {fitted["networks"]:,} networks ({fitted["data"]}) for {fitted["epochs"]} epochs;
 one in twenty pictures of the training part set the temperature and the limits of the distribution instead.""",
@@ -31,16 +30,13 @@ one in twenty pictures of the training part set the temperature and the limits o
         columns=("", "as they are", "transformed"),
         figures=report.figures(),
         notes=f"""- No logit changes by more than {report.drift:.1e} of the logits' spread when a network is
-  transformed, and
-  {report.changed} predicted classes and {report.flags_changed} flags change.
+  transformed, and {report.changed} predicted classes and {report.flags_changed} flags change.
 - Share right by class: {shares}.
 - Commonest mistakes: {mistakes or "none"}.""",
-        out_of_distribution="""A network is out of distribution, and its class means nothing, if either the
-Mahalanobis
+        out_of_distribution="""A network is out of distribution, and its class means nothing, if either the Mahalanobis
 distance of its invariants (what the last layer reads, and statistics of the picture) from the training mean is too
-large, or a small network finds
-them strange that has learned to tell training networks from shuffled and random weights and from negatives. The table
-shows the share that is flagged.""",
+large, or a small network finds them strange that has learned to tell training networks from shuffled and random weights
+and from negatives. The table shows the share that is flagged.""",
         ood_columns=("out of distribution", "flagged"),
         ood_rows=[(kind, str(flagged)) for kind, flagged in report.out_of_distribution.items()],
         commands=_commands(head, fitted),
@@ -57,9 +53,9 @@ def _commands(head: Head, fitted: dict[str, Any]) -> list[str]:
         own = f" --channels {sizes.channels}{' --messages' if sizes.messages else ''}"
     read = option("labels", fitted.get("labels")) + option("activation", fitted.get("activation"))
     read += ood_options(fitted)
-    count = option("count", fitted.get("count"))
+    limit = option("limit", fitted.get("count"))
     return [
-        f"nfn train-inr {data} --out {name} --kind {kind_of(sizes)}{own} --epochs {fitted['epochs']}"
-        f" --members {head.config.members} --seed {fitted['seed']}{count}{classes}{read}",
+        f"nfn train-inr {data} --output {name} --kind {kind_of(sizes)}{own} --epochs {fitted['epochs']}"
+        f" --members {head.config.members} --seed {fitted['seed']}{limit}{classes}{read}",
         f"nfn evaluate-inr {name} {data}{option('seed', fitted['seed'])}{read}",
     ]

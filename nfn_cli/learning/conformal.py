@@ -1,4 +1,4 @@
-"""Conformal intervals (Vovk et al. 2005; Lei et al. 2018), steadied by what each member left out.
+"""Conformal intervals (Vovk et al. 2005; Lei et al. 2018), made steadier by what each member left out.
 
 With residuals of n calibration networks, the half-width is the ⌈(n + 1)·level⌉-th smallest absolute residual. A fresh
 network exchangeable with them lies within it with probability at least `level`. Here runs are exchangeable, the few
@@ -16,8 +16,8 @@ their quantile among networks of like prediction before the rank is taken (local
 percent on average and scattered by 0.8 to 1.2 points. There is no guarantee for it.
 
 Networks of another population than the head's own, of the same recipe but fewer images or another schedule, are not
-exchangeable with its calibration runs, and nobody knows of which population a user's network is. How an interval for
-several populations follows the prediction is told by all residuals together, each population with the same weight. That
+exchangeable with its calibration runs, and of which population a user's network is, is not known. How an interval for
+several populations follows the prediction comes from all residuals together, each population with the same weight. That
 alone would be right on average over populations (pooled distributions of Dunn, Wasserman and Ramdas 2022,
 *Distribution-free prediction sets for two-layer hierarchical models*, arXiv 1809.07441), and too narrow for some; so it
 is stretched until each of them has its quantile. It then holds for every mixture of them. How it does on each, and on
@@ -33,9 +33,9 @@ from torch import Tensor
 
 from nfn_cli.nn.calibrated_accuracy import KNOTS, along
 
-# Fewer residuals do not tell their quantile in each of the five parts.
+# Fewer residuals do not determine their quantile in each of the five parts.
 _FEWEST_TO_VARY = 500
-# A part whose errors vanish shall not give an interval of nothing.
+# A part without errors must not give an interval of width 0.
 _NARROWEST = 0.1
 
 
@@ -92,5 +92,5 @@ def local_radii(
 
 
 def _rank(count: int, level: float) -> int:
-    # In floating point, 100 × 0.55 is a little more than 55; its ceiling shall not be 56.
+    # In floating point, 100 × 0.55 is a little more than 55; its ceiling must not be 56.
     return math.ceil((count + 1) * level - 1e-9)

@@ -20,8 +20,7 @@ def editor_card(head: Head, report: EditReport) -> CardParts:
     gain = report.before.value / report.after.value if report.after.value > 0 else float("inf")
     (edited, error), (unedited, before) = report.figures()
     return CardParts(
-        does=f"""Edits implicit neural representations: from the weights of a network to those of a network that
-shows
+        does=f"""Edits implicit neural representations: from the weights of a network to those of a network that shows
 the edited picture. It {EDITS[details.edit].description}.
 
 **Kind**: {head.config.kind.title}, {parameters_of(head)}.""",
@@ -31,8 +30,7 @@ the edited picture. It {EDITS[details.edit].description}.
         data=f"""Fitted to {fitted["networks"]:,} networks ({fitted["data"]}) for {fitted["epochs"]} epochs{tuning}.
 The target is the edit of the picture that the unedited network shows, at its own size, so no images are needed.""",
         measured=f"{report.networks:,} networks of {report.pictures:,} test pictures",
-        method="""Mean squared errors against the edited picture, for values in [0, 1] (for values in [-1, 1]
-they are
+        method="""Mean squared errors against the edited picture, for values in [0, 1] (for values in [-1, 1] they are
 four times as large); 95 % intervals by bootstrap over pictures.""",
         columns=("", ""),
         figures=[
@@ -42,11 +40,9 @@ four times as large); 95 % intervals by bootstrap over pictures.""",
             ("change of the weights, of their norm", f"{report.change:.1%}"),
             ("processor time", f"{report.seconds:.3f} s a network"),
         ],
-        notes=f"""Editing a transformed network gives the transformed edited network: under random permutations,
-signs and
-phases of {report.transformed} networks no weight differs by more than {report.weight_drift:.1e} of the network's
-largest, no pixel by
-more than {report.picture_drift:.1e}.
+        notes=f"""Editing a transformed network gives the transformed edited network: under random permutations, signs
+and phases of {report.transformed} networks no weight differs by more than {report.weight_drift:.1e} of the network's
+largest, no pixel by more than {report.picture_drift:.1e}.
 
 The error is measured at the pixels; between them, nothing holds the picture but the network's smoothness. What the edit
 makes of networks that are no pictures like those of the training part is not known.""",
@@ -70,8 +66,8 @@ def _commands(head: Head, report: EditReport, fitted: dict[str, Any]) -> list[st
     tuning = f" --tuning {fitted['tuning']}" if isinstance(head.config.sizes, FunctionEditorSizes) else ""
     read = option("labels", fitted.get("labels")) + option("activation", fitted.get("activation"))
     return [
-        f"nfn train-editor {data} --edit {details.edit} --out {name} --kind {kind_of(head.config.sizes)}"
-        f" --size {height} {width} --count {fitted['networks']} --epochs {fitted['epochs']}{tuning}"
+        f"nfn train-editor {data} --edit {details.edit} --output {name} --kind {kind_of(head.config.sizes)}"
+        f" --size {height}x{width} --limit {fitted['networks']} --epochs {fitted['epochs']}{tuning}"
         f" --seed {fitted['seed']} --test-count {report.networks}{read}",
-        f"nfn evaluate-inr {name} {data} --count {report.networks}{option('seed', fitted['seed'])}{read}",
+        f"nfn evaluate-inr {name} {data} --limit {report.networks}{option('seed', fitted['seed'])}{read}",
     ]

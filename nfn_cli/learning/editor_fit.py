@@ -173,15 +173,15 @@ class StepTuning:
 
     def state(self) -> FitState:
         """The numbers, Adam's moments, and how many steps were done."""
-        tensors = {f"numbers.{place}": number.detach() for place, number in enumerate(self._numbers)}
+        tensors = {f"numbers.{position}": number.detach() for position, number in enumerate(self._numbers)}
         groups = self._optimizer.state_dict()["param_groups"]
         return FitState(tensors | moments(self._optimizer), {"epoch": self.epoch, "groups": groups})
 
     @torch.no_grad()
     def restore(self, state: FitState) -> None:
-        """Take up the state of a fit that was given the same."""
-        for place, number in enumerate(self._numbers):
-            number.copy_(state.tensors[f"numbers.{place}"])
+        """Continue from the state of a fit that was given the same."""
+        for position, number in enumerate(self._numbers):
+            number.copy_(state.tensors[f"numbers.{position}"])
         restore_moments(self._optimizer, state)
         self.epoch = int(state.values["epoch"])
         self._order = islice(_endless(len(self._targets), self._fit.tuning_batch, self._fit.seed), self.epoch, None)

@@ -35,7 +35,7 @@ def evaluate_head(
     Args:
         data, labels: as in `train_head`.
         on_stage: called with what comes next, such as `reading`.
-        task: that the head shall be for; None takes any.
+        task: the one that the head must be for; None takes any.
 
     Returns:
         The report of the head's task: `EvaluationReport`, `ClassReport` or `EditReport`.

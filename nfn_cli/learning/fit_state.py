@@ -42,11 +42,11 @@ class FitState:
 
 
 class StateKeeper:
-    """Writes the state of a fit into a head's folder every few seconds, and takes up the one that is there.
+    """Writes the state of a fit into a head's folder every few seconds, and reads the one that is there.
 
     Args:
         folder: the head's; made with the first state, if need be.
-        made_of: what the fit follows from (settings and data, as plain values); a state is only taken up by a fit that
+        made_of: what the fit follows from (settings and data, as plain values); a state only continues in a fit that
             is made of the same.
         overwrite: begin anew where the folder holds the state of another fit, or a damaged one.
 

@@ -27,13 +27,13 @@ class Fit(Protocol):
         """Run one epoch; the mean loss."""
 
     def finish(self) -> FitOutcome:
-        """Leave the module as it shall be used."""
+        """Leave the module ready for use."""
 
     def state(self) -> FitState:
         """All that the coming epochs follow from, beside what the fit was made of."""
 
     def restore(self, state: FitState) -> None:
-        """Take up what `state` gave."""
+        """Continue from what `state` gave."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Check the folder that a head shall be written to."""
+"""Check the folder that a head is to be written to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def require_head_destination(out: Path) -> None:
     Raises:
         DataError: it cannot, or it holds other files, among which a head's would replace those of the same names.
     """
-    there = next(place for place in (out, *out.resolve().parents) if os.path.exists(place))
+    there = next(path for path in (out, *out.resolve().parents) if os.path.exists(path))
     if not os.path.isdir(there) or not os.access(there, os.W_OK):
         raise DataError(out, f"{there} is no folder that can be written to", "choose another place")
     if not os.path.isdir(out) or (out / CONFIG_FILE).exists() or has_state(out):

@@ -1,4 +1,4 @@
-"""What a model card says of an interval that was set anew by several populations."""
+"""What a model card says of an interval that was set again by several populations."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _section(
     commands = [zoo_command(zoo, quote(folders[name])) for name, zoo in zoos.items() if zoo]
     named = " ".join(f"--population {quote(f'{name}={folder}')}" for name, folder in folders.items())
     replaced = " --overwrite" if Path(before).name == head.name else ""
-    out = f"--out {quote(head.name)}{replaced}"
+    out = f"--output {quote(head.name)}{replaced}"
     options = column_options(record) + option("seed", record["seed"])
     commands.append(f"nfn calibrate {quote(Path(before).name)} {named}{options} {out}")
     listed = "\n".join(commands)

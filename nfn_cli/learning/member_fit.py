@@ -1,4 +1,4 @@
-"""The fit of one member, an epoch at a time, so that it can be stopped, saved and taken up again between two epochs."""
+"""The fit of one member, an epoch at a time, so that it can be stopped, saved and continued between two epochs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _VALIDATED_TOGETHER = 256
 class Member(Protocol):
     """What a fit asks of a torch module: a network that reads a batch of networks.
 
-    Inputs are tensors with the batch first, on the member's device; what else they hold is between the member and
-    whoever reads them from weight space (the fields of `read_fields`, for a Monomial-NFN).
+    Inputs are tensors with the batch first, on the member's device; what else they hold, the member and
+    its `encode` agree on (the fields of `read_fields`, for a Monomial-NFN).
     """
 
     def fit_normalisation(self, inputs: Sequence[Tensor], /) -> None:
@@ -64,7 +64,7 @@ class FitSettings:
         return self.batch_size or USUAL_BATCH
 
     def epochs_for(self, networks: int, usual: int = 60, fewest_steps: int = 400) -> int:
-        """How many epochs a fit to so many networks takes at most; `usual` ones where nobody said.
+        """How many epochs a fit to so many networks takes at most; `usual` ones where the settings do not say.
 
         With few networks an epoch has few steps, and the usual epochs end before the weights have moved far.
         """
@@ -203,7 +203,7 @@ class MemberFit:
         return FitState(tensors, values)
 
     def restore(self, state: FitState) -> None:
-        """Take up the state of a fit that was given the same; torch's global generators are set as well."""
+        """Continue from the state of a fit that was given the same; torch's global generators are set as well."""
         values = state.values
         self._member.load_state_dict(state.part("weights."))
         self._best_weights = state.part("best.")

@@ -1,4 +1,4 @@
-"""Teach a fitted head which networks are out of its distribution."""
+"""Fit the detector of a fitted head, which finds networks out of its distribution."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def fit_detector(
         model: an `nfn_cli.nn.ensemble.Ensemble`.
         train: networks that its members were fitted to.
         held_out: invariants of others [networks, n], from which the detector's limits follow.
-        makers: of networks that it learns to tell from training networks.
+        makers: of networks that it learns to distinguish from training networks.
         generator: of what is made.
-        seed: of what is learnt from it.
+        seed: of the detector's training.
     """
     _, invariants = logits_and_invariants(model, train.point)
     made = [logits_and_invariants(model, make(train.point, generator))[1] for make in makers]

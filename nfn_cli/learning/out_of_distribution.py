@@ -31,7 +31,7 @@ class OODReport:
         networks, runs: how many there are.
         flagged: the share of all.
         trained: how many have learned something: they, or the networks that they are made of, have a known accuracy of
-            more than 0.1 above chance. What is made of others can hardly be told apart by anybody.
+            more than 0.1 above chance. Networks made of others differ too little from them for any rule.
         trained_flagged: the share of those, None if there are none.
     """
 
@@ -107,7 +107,9 @@ def thinned(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights
             if role.group is not None:
                 # A neuron before a flatten owns several entries in a row.
                 owned = kept[role.group][:, :, None] * role.repeat + torch.arange(role.repeat)
-                tensor = _taken(tensor, axis, owned.flatten(1))
+                # Of each network its own entries along the axis, all along the others.
+                own = owned.flatten(1).view(len(owned), *[1] * (axis - 1), -1, *[1] * (tensor.ndim - axis - 1))
+                tensor = tensor.take_along_dim(own, axis)
         tensors[spec.name] = tensor
     layers = [
         replace(layer, out_features=weight.shape[1], in_features=weight.shape[2])
@@ -126,7 +128,7 @@ def thinned(point: NetworkWeights, generator: torch.Generator) -> NetworkWeights
 
 Maker = Callable[[NetworkWeights, torch.Generator], NetworkWeights]
 
-# Those that every head is measured on, and those that a head learns to tell from the networks that it is fitted to.
+# Those that every head is measured on, and those that a head learns to distinguish from its training networks.
 MADE: dict[str, Maker] = {"shuffled entries": shuffled, "Gaussian weights": gaussian, "one layer x10": scaled_layer}
 TAUGHT: tuple[Maker, ...] = (*MADE.values(), thinned)
 
@@ -180,12 +182,3 @@ def flags(
     for kind, own in (kinds | dict(others)).items():
         on_stage(f"out of distribution: {kind}")
         yield kind, own, torch.cat([~head.predict(batch).in_distribution for batch in batches(own.point)])
-
-
-def _taken(tensor: Tensor, axis: int, indices: Tensor) -> Tensor:
-    """Of each network, the entries at its own indices [networks, n] along an axis."""
-    shape = [1] * tensor.ndim
-    shape[0], shape[axis] = indices.shape
-    wanted = list(tensor.shape)
-    wanted[axis] = indices.shape[1]
-    return tensor.gather(axis, indices.view(shape).expand(wanted))

@@ -1,4 +1,4 @@
-"""An interval that keeps its word on several populations: residuals of all of them set it, and each measures it.
+"""An interval that has its coverage on several populations: the residuals of all set it, and it is measured on each.
 
 The members of a head, its curve and its detector stay as they are, and so do its predictions and its flags.
 """
@@ -6,7 +6,7 @@ The members of a head, its curve and its detector stay as they are, and so do it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ from nfn_cli.learning.head_destination import require_head_destination
 from nfn_cli.learning.interval_card import with_interval
 from nfn_cli.learning.metrics import Estimate, bootstrap, share
 from nfn_cli.learning.splits import left_out_positions
-from nfn_cli.nn import Head, HeadConfig, load_head
+from nfn_cli.nn import Head, load_head
 from nfn_cli.nn.calibrated_accuracy import along
 from nfn_cli.nn.choose import folder_of_head
 from nfn_cli.nn.head_folder import CARD_FILE
@@ -80,7 +80,7 @@ class IntervalReport:
     level: float
     knots: tuple[float, ...]
     radii: tuple[float, ...]
-    populations: tuple[PopulationReport, ...] = field(default_factory=tuple)
+    populations: tuple[PopulationReport, ...] = ()
 
 
 def calibrate_head(
@@ -120,7 +120,11 @@ def calibrate_head(
     reports = _reports(answered, head, settings.seed)
     head.model.calibration.knots.copy_(knots)
     head.model.calibration.radii.copy_(radii)
-    head = Head(out.resolve().name, _with_record(head.config, populations, settings), head.model)
+    # The record is short: every call of a command reads it.
+    folders = {own: folder.resolve().name for own, folder in populations.items()}
+    interval = {"populations": folders, "folds": FOLDS, **asdict(settings)}
+    config = replace(head.config, fitted={**head.config.fitted, "interval": interval})
+    head = Head(out.resolve().name, config, head.model)
     report = IntervalReport(head.name, level, tuple(knots.tolist()), tuple(radii.tolist()), tuple(reports))
     zoos = {own: read_record(folder) for own, folder in populations.items()}
     head.save(out, with_interval(_card(name), name, head, reports, zoos))
@@ -170,14 +174,11 @@ Interval = tuple[Tensor, Tensor]
 
 def _interval(populations: Sequence[_Answered], level: float) -> Interval:
     """Knots and half-widths [5] that hold on each population, see `nfn_cli.learning.conformal`."""
+    predicted = torch.cat([own.predicted for own in populations])
+    residuals = torch.cat([own.residuals for own in populations])
     weights = [torch.full((len(own.truth),), 1 / len(own.truth), dtype=torch.float64) for own in populations]
-    knots, radii = local_radii(
-        torch.cat([own.predicted for own in populations]),
-        torch.cat([own.residuals for own in populations]),
-        level,
-        torch.cat(weights),
-    )
-    # A population of too few networks to tell its quantile gives 1, and stretches nothing.
+    knots, radii = local_radii(predicted, residuals, level, torch.cat(weights))
+    # A population of too few networks for its quantile gives 1, and stretches nothing.
     stretches = [
         interval_radius(own.residuals / along(knots, radii, own.predicted).clamp_min(_TINY), level)
         for own in populations
@@ -198,17 +199,12 @@ def _reports(populations: Sequence[_Answered], head: Head, seed: int) -> list[Po
     for own in populations:
         everything = list(range(len(own.truth)))
         others = [other for other in populations if other is not own]
-        reports.append(
-            PopulationReport(
-                name=own.name,
-                networks=len(own.truth),
-                runs=len(set(own.runs)),
-                flagged=bootstrap(share, own.truth, own.flagged, own.runs),
-                before=_covered(own, [(everything, had)]),
-                taken_in=_covered(own, list(zip(folds[own.name], intervals, strict=True))),
-                left_out=_covered(own, [(everything, _interval(others, level))]) if others else None,
-            )
-        )
+        flagged = bootstrap(share, own.truth, own.flagged, own.runs)
+        before = _covered(own, [(everything, had)])
+        taken_in = _covered(own, list(zip(folds[own.name], intervals, strict=True)))
+        left_out = _covered(own, [(everything, _interval(others, level))]) if others else None
+        counts = len(own.truth), len(set(own.runs))
+        reports.append(PopulationReport(own.name, *counts, flagged, before, taken_in, left_out))
     return reports
 
 
@@ -220,12 +216,6 @@ def _covered(population: _Answered, parts: Sequence[tuple[list[int], Interval]])
     low, high = (population.predicted - radii).clamp(0, 1), (population.predicted + radii).clamp(0, 1)
     inside = (low <= population.truth) & (population.truth <= high)
     return Covered(bootstrap(share, population.truth, inside, population.runs), float((high - low).mean()))
-
-
-def _with_record(config: HeadConfig, folders: Mapping[str, Path], settings: IntervalSettings) -> HeadConfig:
-    """The configuration with what its interval was set by. It is short: every call of a command reads it."""
-    record = {"populations": {name: folder.resolve().name for name, folder in folders.items()}, "folds": FOLDS}
-    return replace(config, fitted={**config.fitted, "interval": {**record, **asdict(settings)}})
 
 
 def _card(name: str) -> str:

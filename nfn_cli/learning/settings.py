@@ -40,7 +40,7 @@ class TrainSettings(Generic[Report]):
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """What to measure a head on; a task leaves alone what it has no use for.
+    """What to measure a head on; a task ignores what it does not use.
 
     Attributes:
         split: the networks that count: by the runs that the head's fit held out for testing, or of a zoo of INRs by the

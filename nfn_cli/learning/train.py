@@ -120,7 +120,7 @@ def _model(config: HeadConfig, networks: LabelledNetworks) -> Any:
     try:
         return config.new_model()
     except HeadError as error:
-        # It was raised for the small network that a head is built from, of which the user knows nothing.
+        # It was raised for the small network that a head is built from, which the user never sees.
         raise HeadError(networks.point.architecture.describe(), error.cause, error.remedy) from error
 
 
@@ -128,12 +128,8 @@ def _record(
     task: LearningTask[Any, Any], data: Path, labels: Path | None, settings: TrainSettings[Any]
 ) -> dict[str, Any]:
     """What the card and the evaluation need to know of every fit."""
-    record: dict[str, Any] = {
-        "data": data.resolve().name,
-        "labels": labels and labels.name,
-        "activation": settings.activation,
-        **asdict(settings.fit),
-    }
+    own = {"labels": labels and labels.name, "activation": settings.activation, **asdict(settings.fit)}
+    record: dict[str, Any] = {"data": data.resolve().name, **own}
     zoo = task.zoo_record(data)
     if zoo is not None:
         record["zoo"] = zoo
@@ -146,7 +142,7 @@ def _record(
 
 
 def _made_of(networks: LabelledNetworks, settings: TrainSettings[Any], device: str) -> dict[str, Any]:
-    """All that every fit follows from, under names that a refusal can tell."""
+    """All that every fit follows from, under names that a refusal can give."""
     known = (networks.runs, networks.files, networks.splits, networks.point.architecture.describe())
     contents = hashlib.sha256(repr(known).encode())
     for tensor in (networks.targets, *networks.point.tensors.values()):

@@ -1,4 +1,4 @@
-"""Networks after random elements of their symmetry group, to measure what a head makes of these."""
+"""Networks after random elements of their symmetry group, to measure how a head's output changes."""
 
 from __future__ import annotations
 

@@ -13,10 +13,9 @@ from nfn_cli.zoo.small_cnn import WIDTH
 def zoo_paragraph(zoo: dict[str, Any]) -> str:
     """How a zoo was made, from its record."""
     if zoo.get("recipe") == InrSettings.recipe:
-        return f"""The zoo: a SIREN of {zoo["hidden_layers"]} hidden layers of {zoo["width"]} neurons
-for each of {zoo["count"]:,} training and {zoo["test_count"]:,} test pictures of `{zoo["data"]}`, {zoo["fits"]}
-independent fit(s) each of
-{zoo["steps"]} full-batch steps of Adam."""
+        return f"""The zoo: a SIREN of {zoo["hidden_layers"]} hidden layers of {zoo["width"]} neurons for each of
+{zoo["count"]:,} training and {zoo["test_count"]:,} test pictures of `{zoo["data"]}`, {zoo["fits"]} independent fit(s)
+each of {zoo["steps"]} full-batch steps of Adam."""
     width = f" of width {zoo['width']}" if zoo.get("width", WIDTH) != WIDTH else ""
     epochs = ", ".join(map(str, zoo["epochs"]))
     return f"""The zoo: the recipe of the Small CNN Zoo (Unterthiner et al. 2020, arXiv 2002.11448) on `{zoo["data"]}`,
@@ -26,7 +25,7 @@ independent fit(s) each of
 
 def zoo_command(zoo: dict[str, Any], out: str) -> str:
     """The command that makes a zoo again, from its record, in the folder `out`."""
-    packed = f"{' --packed' if zoo['packed'] else ''} --out {out}"
+    packed = f"{' --packed' if zoo['packed'] else ''} --output {out}"
     if zoo.get("recipe") == InrSettings.recipe:
         return (
             f"nfn zoo inr --data {quote(zoo['data'])} --count {zoo['count']} --test-count {zoo['test_count']}"

@@ -26,8 +26,8 @@ class ZooReport:
         trained, found: runs made now, and runs found finished.
         diverged: runs whose numbers stopped being finite; what was saved of them before is kept.
         networks: in the zoo now.
-        steps: done now, as `on_steps` was told.
-        psnr: mean over the zoo in dB, NaN without a network that tells it; None where networks are no pictures.
+        steps: done now, as `on_steps` was called with.
+        psnr: mean over the zoo in dB, NaN where no network has it; None where networks are no pictures.
     """
 
     trained: int
@@ -62,9 +62,9 @@ def generate_zoo(
         settings: of one kind of zoo, see `recipes`.
         workers: processes with one thread each, on a CPU; a GPU is filled by one.
         group_size: networks made side by side; by default what suits the device.
-        on_start: told how many steps this sitting will do: network-samples of CNNs, network-steps of SIRENs.
-        on_steps: told how many were done since the last call.
-        on_runs: told how many of how many runs the folder holds, at first and after each job.
+        on_start: called with how many steps this sitting will do: network-samples of CNNs, network-steps of SIRENs.
+        on_steps: called with how many were done since the last call.
+        on_runs: called with how many of how many runs the folder holds, at first and after each job.
 
     Raises:
         DataError: unusable images or settings, a folder that holds another zoo or cannot be written to, or another

@@ -53,7 +53,7 @@ def draw_hyperparameters(
 ) -> Hyperparameters:
     """Draw the hyperparameters of run number `run`; what is drawn depends on `(seed, run)` alone.
 
-    The train fraction goes round with the run's number instead of being drawn. Its distribution is the same
+    The train fraction follows from the run's number, in turn, instead of being drawn. Its distribution is the same
     uniform one, and runs of equal length can then be trained side by side whatever the size of a group.
     """
     # A string seed is hashed with SHA-512, so neighbouring runs share nothing.

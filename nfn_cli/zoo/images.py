@@ -87,7 +87,7 @@ def _read_archive(path: Path) -> list[np.ndarray[Any, Any]]:
     except FileNotFoundError as error:
         raise DataError(path, "no such file", remedy) from error
     except Exception as error:
-        # A damaged archive makes NumPy fail in ways without number (BadZipFile, zlib.error, MemoryError ...).
+        # A damaged archive makes NumPy fail in many ways (BadZipFile, zlib.error, MemoryError ...).
         raise DataError(path, why_unreadable(error, "archive"), remedy) from error
     if missing:
         raise DataError(path, f"the archive has no array {', '.join(missing)}", remedy)

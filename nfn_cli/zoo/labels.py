@@ -21,7 +21,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": fl
 
 @dataclass(frozen=True)
 class ZooRow:
-    """One checkpoint. `index` is its place along a packed file's population axis, None for a file of its own."""
+    """One checkpoint. `index` is its position along a packed file's population axis, None for a file of its own."""
 
     file: str
     index: int | None
@@ -39,7 +39,7 @@ class Label:
     Checkpoints of one training run resemble each other, so every split is made by `run`.
 
     Attributes:
-        file, index: where it is: a file, and its place along a packed file's population axis (else None).
+        file, index: where it is: a file, and its position along a packed file's population axis (else None).
         run: equal for checkpoints that no split may part.
         target: what a head predicts, an accuracy or the number of a class.
         split: the part that the table puts it into, such as "test"; empty where the table says nothing.

@@ -40,7 +40,7 @@ def write_networks(
     metadata: Mapping[str, str],
     part: int | None,
 ) -> list[Any]:
-    """Write networks and return their rows, with the places where they are.
+    """Write networks and return their rows, with where they are.
 
     Args:
         rows: frozen dataclasses with `file` (of a file of its own) and `index`.

@@ -25,7 +25,7 @@ class LabelledNetworks:
 
     Attributes:
         point: tensors float32 or float64 [N, *shape].
-        targets: accuracies float64 [N], NaN where nobody knows them, or classes int64 [N].
+        targets: accuracies float64 [N], NaN where they are not known, or classes int64 [N].
         runs: the training run of each, or the picture that it represents: no split parts those of one run.
         files: where each is, as its table lists it.
         splits: the part that the table puts each into, such as "test"; empty where it says nothing.
@@ -76,7 +76,7 @@ def read_networks(
         run_column: the column that names the training run.
         unique: refuse a network that is listed twice.
         activation: of all networks, over what their files say.
-        default_activation: where neither `activation` nor the files tell it.
+        default_activation: where neither `activation` nor the files say it.
 
     Raises:
         DataError: labels or data are unusable, or the networks are of several architectures.
@@ -100,7 +100,7 @@ def read_networks(
 def read_unlabelled(
     data: Path, *, activation: str | None = None, default_activation: str | None = None
 ) -> LabelledNetworks:
-    """Read all checkpoints of a folder, packed or not, of which nobody knows more: accuracies are NaN, and every
+    """Read all checkpoints of a folder, packed or not, of which no more is known: accuracies are NaN, and every
     network is a run of its own.
 
     Args:

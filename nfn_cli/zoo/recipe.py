@@ -60,8 +60,8 @@ class Recipe(ABC, Generic[Run, Item, Row, Result]):
 
     Attributes:
         together: networks made side by side on a device, by default.
-        work: does a job with (shared data, job, what is told every number of steps). A module's function: processes
-            look it up by its name.
+        work: does a job with (shared data, job, what is called with the number of steps done). A module's function:
+            processes look it up by its name.
         read_rows: the rows of `labels.csv`, maybe none; DataError where it is damaged.
         write_rows: writes `labels.csv` in a folder, replacing it in one step.
         run_of: the run that a row belongs to.
@@ -100,7 +100,7 @@ class Recipe(ABC, Generic[Run, Item, Row, Result]):
 
     @abstractmethod
     def steps(self, items: Sequence[Item], images: ImageSet) -> int:
-        """What a job will tell as its steps, in all."""
+        """The steps that a job will report, in all."""
 
     @abstractmethod
     def share(self, images: ImageSet, device: str, group_size: int) -> SharedData:
@@ -124,5 +124,5 @@ class Recipe(ABC, Generic[Run, Item, Row, Result]):
         return rows
 
     def psnr(self, rows: Sequence[Row]) -> float | None:
-        """Mean over the zoo in dB, for recipes that make pictures; NaN where no row tells it."""
+        """Mean over the zoo in dB, for recipes that make pictures; NaN where no row has it."""
         return None

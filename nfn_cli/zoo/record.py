@@ -72,8 +72,8 @@ def recipe_of(folder: Path) -> str | None:
     record = read_yaml(folder)
     if not isinstance(record, dict):
         return None
-    told = record.get("source" if record.get("recipe") == _IMPORTED else "recipe")
-    return told if isinstance(told, str) else None
+    name = record.get("source" if record.get("recipe") == _IMPORTED else "recipe")
+    return name if isinstance(name, str) else None
 
 
 def read_state(folder: Path, recipe: Recipe[Run, Any, Row, Any]) -> ZooState[Run, Row]:
@@ -87,8 +87,8 @@ def read_state(folder: Path, recipe: Recipe[Run, Any, Row, Any]) -> ZooState[Run
         if os.path.exists(labels):
             raise DataError(folder, f"holds a {LABELS_FILE} but no {SETTINGS_FILE}", "choose an empty folder")
         return ZooState()
-    if (told := _recipe(record)) != kind.recipe:
-        what = "an imported zoo" if told == _IMPORTED else "another kind of zoo"
+    if (name := _recipe(record)) != kind.recipe:
+        what = "an imported zoo" if name == _IMPORTED else "another kind of zoo"
         raise DataError(folder, f"holds {what}", "choose another folder")
     record = _checked(folder, record, kind)
     wanted = recipe.settings.record()

@@ -62,7 +62,7 @@ def train_group(
     at most 5,000 of a run's own images.
 
     Args:
-        on_samples: told, after every step, how many network-samples it processed.
+        on_samples: called after every step with how many network-samples it processed.
     """
     device = images.train_patches.device
     group, count = len(runs), len(images.train_labels)

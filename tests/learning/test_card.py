@@ -94,8 +94,8 @@ def test_the_card_of_a_zoo_tells_its_recipe(card: Card) -> None:
 def test_commands_repeat_what_was_done(card: Card) -> None:
     assert commands(card(data="my-zoo", zoo=ZOO)) == [
         "nfn zoo cnn --data cifar10_gray.npz --activation relu --count 80 --seed 3 --epochs 2 --epochs 8"
-        " --batch-size 32 --images 500 --precision bfloat16 --packed --out my-zoo",
-        "nfn train my-zoo --out my-head --kind monomial-nfn --epochs 40 --members 2 --seed 0",
+        " --batch-size 32 --images 500 --precision bfloat16 --packed --output my-zoo",
+        "nfn train my-zoo --output my-head --kind monomial-nfn --epochs 40 --members 2 --seed 0",
         "nfn evaluate my-head my-zoo",
     ]
 
@@ -109,8 +109,8 @@ def test_another_width_and_other_populations_are_in_the_commands(card: Card) -> 
     assert "80 runs of width 8 with activation relu" in " ".join(text.split())
     made, other, train, evaluate = commands(text)
     assert "--batch-size 32 --width 8 --images 500" in made
-    assert other.startswith("nfn zoo cnn --data mnist.npz") and other.endswith("--out zoo-mnist")
-    assert train.startswith("nfn train my-zoo --out my-head --kind monomial-nfn --epochs 40")
+    assert other.startswith("nfn zoo cnn --data mnist.npz") and other.endswith("--output zoo-mnist")
+    assert train.startswith("nfn train my-zoo --output my-head --kind monomial-nfn --epochs 40")
     assert train.endswith(" --ood mnist=zoo-mnist --ood 'two words=x'")
     assert evaluate == "nfn evaluate my-head my-zoo --ood mnist=zoo-mnist --ood 'two words=x'"
 
@@ -124,7 +124,7 @@ def test_the_card_gives_the_share_flagged_of_every_kind(fitted: Fitted, card: Ca
 
 def test_commands_without_a_zoo_name_every_option_that_was_given(card: Card) -> None:
     assert commands(card(labels="mine.csv", column="val_acc", activation="relu")) == [
-        "nfn train relu --out my-head --kind monomial-nfn --epochs 40 --members 2 --seed 0"
+        "nfn train relu --output my-head --kind monomial-nfn --epochs 40 --members 2 --seed 0"
         " --labels mine.csv --target val_acc --activation relu",
         "nfn evaluate my-head relu --labels mine.csv --target val_acc --activation relu",
     ]
@@ -146,7 +146,7 @@ def test_records_of_earlier_versions_name_other_populations(card: Card) -> None:
     """They call them `outsiders`; those of heads that classify give the folder's name alone."""
     text = card(outsiders={"mnist": {"data": "zoo-mnist", "zoo": ZOO}, "two words": "x"})
     made, train, _ = commands(text)
-    assert made.startswith("nfn zoo cnn") and made.endswith("--out zoo-mnist")
+    assert made.startswith("nfn zoo cnn") and made.endswith("--output zoo-mnist")
     assert train.endswith(" --ood mnist=zoo-mnist --ood 'two words=x'")
 
 

@@ -149,7 +149,7 @@ def test_a_table_may_have_other_names_and_further_columns(nfn: Nfn, tmp_path: Pa
     assert head.config.fitted["runs"] == RUNS
     card = (tmp_path / "head" / "README.md").read_text()
     given = "--labels mine.csv --target 'val acc' --run-column job --activation relu"
-    assert f"nfn train own --out head --kind monomial-probe --epochs 1 --members 1 --seed 0 {given}\n" in card
+    assert f"nfn train own --output head --kind monomial-probe --epochs 1 --members 1 --seed 0 {given}\n" in card
     assert f"nfn evaluate head own {given}\n" in card
     # Measuring goes by the runs of the fit: with each file a run of its own, fitted networks would pass for unseen.
     code, out, _ = nfn("evaluate", tmp_path / "head", tmp_path / "own", "--format", "json", *options[:4])

@@ -132,7 +132,7 @@ def test_the_card_tells_it_and_keeps_the_rest(
         assert (
             f"| {own.name} | 160 (80 runs) | {own.flagged} | {own.before} | {own.taken_in} | {own.left_out} |" in card
         )
-    command = f"nfn calibrate {folder.name} --population own=relu --population 'far off=off' --out new\n"
+    command = f"nfn calibrate {folder.name} --population own=relu --population 'far off=off' --output new\n"
     assert command in card
     text = " ".join(card.split())
     assert f"asks for (320 checkpoints of 160 runs), cut to [0, 1]: ± {report.radii[0]:.4f}." in text
@@ -145,7 +145,7 @@ def test_the_card_tells_it_and_keeps_the_rest(
     anew = (again / "README.md").read_text()
     assert anew.count("## Interval on several populations") == anew.count("A curve, fitted") == 1
     assert "far off" not in anew
-    assert "nfn calibrate new --population own=relu --out new --overwrite\n" in anew
+    assert "nfn calibrate new --population own=relu --output new --overwrite\n" in anew
     assert read_config(again).fitted["interval"]["populations"].keys() == {"own"}
 
 
@@ -181,9 +181,9 @@ def test_the_command_prints_and_refuses(fitted: Fitted, population: Path, nfn: N
     assert told["populations"][0]["networks"] == 160 and told["populations"][0]["left_out"] is None
     code, text, _ = nfn("calibrate", folder, "--population", f"own={population}", "--out", out, "--overwrite")
     assert code == 0
-    assert f"90% interval: ± {told['radii'][0]:.4f}" in text
+    assert f"90 % interval: ± {told['radii'][0]:.4f}" in text
     if len(set(told["radii"])) == 1:
-        assert text.splitlines()[-1] == f"90% interval: ± {told['radii'][0]:.4f}"
+        assert text.splitlines()[-1] == f"90 % interval: ± {told['radii'][0]:.4f}"
 
     def refusal(*arguments: object) -> tuple[int, str]:
         code, text, err = nfn("calibrate", *arguments)

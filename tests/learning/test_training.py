@@ -251,7 +251,7 @@ def test_labels_may_lie_elsewhere_and_name_another_column(
     train_head(population, table, tmp_path / "head", replace(brief, column="other"))
     card = (tmp_path / "head" / "README.md").read_text()
     options = "--labels mine.csv --target other"
-    assert f"nfn train relu --out head --kind monomial-nfn --epochs 1 --members 1 --seed 0 {options}\n" in card
+    assert f"nfn train relu --output head --kind monomial-nfn --epochs 1 --members 1 --seed 0 {options}\n" in card
     assert "nfn evaluate head relu --labels mine.csv --target other\n" in card
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from nfn_cli.errors import DataError
 from nfn_cli.zoo import Label, draw_hyperparameters, read_labels
-from nfn_cli.zoo.labels import ZooRow, read_zoo_rows, write_labels
+from nfn_cli.zoo.labels import ZooRow, read_zoo_rows, typed_cells, write_labels
 
 Write = Callable[[str | bytes], Path]
 
@@ -144,3 +145,37 @@ def test_an_interrupted_write_leaves_the_old_labels(tmp_path: Path, monkeypatch:
     monkeypatch.undo()
     assert read_zoo_rows(tmp_path / "labels.csv") == [row]
     assert [path.name for path in tmp_path.iterdir()] == ["labels.csv"]
+
+
+# --- cells by the types of fields ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    count: int
+    index: int | None
+    figure: float | None
+    others: tuple[int, ...] = ()
+
+
+def test_cells_take_the_types_of_their_fields() -> None:
+    cells: dict[str, str | None] = {"name": "1", "count": "2", "index": "3", "figure": "4", "further": "5"}
+    assert typed_cells(Row, cells) == {"name": "1", "count": 2, "index": 3, "figure": 4.0}
+    assert typed_cells(Row, cells | {"index": "", "figure": ""}) == {
+        "name": "1",
+        "count": 2,
+        "index": None,
+        "figure": None,
+    }
+
+
+@pytest.mark.parametrize("change", [{"count": ""}, {"count": "2.5"}, {"index": "x"}, {"name": None}, {"figure": None}])
+def test_a_cell_of_another_type_is_refused(change: dict[str, str | None]) -> None:
+    with pytest.raises(ValueError):
+        typed_cells(Row, {"name": "1", "count": "2", "index": "", "figure": ""} | change)
+
+
+def test_a_missing_column_is_refused_by_name() -> None:
+    with pytest.raises(KeyError, match="count"):
+        typed_cells(Row, {"name": "1", "index": "", "figure": ""})

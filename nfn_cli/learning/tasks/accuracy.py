@@ -47,7 +47,7 @@ class AccuracySettings(TrainSettings[EvaluationReport]):
         split_seed: decides which runs are held out; None takes 0, or for a small population the first seed that gives
             each part enough runs.
         column, run_column: of the CSV file, with the accuracy and the training run.
-        forward_pass: how the networks are run; None where the data or their layers tell.
+        forward_pass: how the networks are run; None where the data or their layers say it.
     """
 
     task = "predict-accuracy"
@@ -69,11 +69,7 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
     zoo_record = staticmethod(read_record)
 
     def read(
-        self,
-        data: Path,
-        labels: Path | None,
-        settings: AccuracySettings | EvaluateSettings,
-        head: Head | None = None,
+        self, data: Path, labels: Path | None, settings: AccuracySettings | EvaluateSettings, head: Head | None = None
     ) -> LabelledNetworks:
         """See `LearningTask`."""
         if head is None and labels is None and data.suffix.lower() == ".csv":
@@ -93,10 +89,10 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
         self, folder: Path, settings: AccuracySettings | EvaluateSettings, activation: str
     ) -> LabelledNetworks:
         """See `LearningTask`. Without a `labels.csv`, each checkpoint is a run of its own, of unknown accuracy."""
-        told = settings.activation
+        own = settings.activation
         if os.path.isfile(folder / LABELS_FILE):
-            return read_networks(folder, column=settings.column, activation=told, default_activation=activation)
-        return read_unlabelled(folder, activation=told, default_activation=activation)
+            return read_networks(folder, column=settings.column, activation=own, default_activation=activation)
+        return read_unlabelled(folder, activation=own, default_activation=activation)
 
     def parts(
         self, networks: LabelledNetworks, settings: AccuracySettings, data: Path
@@ -112,7 +108,7 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
         """See `LearningTask`.
 
         Raises:
-            DataError: a kind of head that runs the networks, and nobody knows how.
+            DataError: a kind of head that runs the networks, and it is not known how.
         """
         known = settings.forward_pass or known_forward_pass(data, train.point.architecture)
         usual = "monomial-nfn" if known is None else "monomial-probe"
@@ -203,10 +199,11 @@ def _split_seed(networks: LabelledNetworks, settings: AccuracySettings, data: Pa
         runs = len(set(networks.runs))
         parts = ", ".join(f"{least} for {part}" for part, least in FEWEST_RUNS.items())
         cause = f"{len(networks)} checkpoints of only {runs} runs cannot be split by run (at least {parts})"
+        remedy = "give checkpoints of more runs (30 or more; a few hundred make a good head)"
         if runs < len(networks):
             remedy = f"give checkpoints of more runs (30 or more), or a --run-column other than {settings.run_column!r}"
-            raise DataError(data, cause, f"{remedy} if more runs than these were trained")
-        raise DataError(data, cause, "give checkpoints of more runs (30 or more; a few hundred make a good head)")
+            remedy += " if more runs than these were trained"
+        raise DataError(data, cause, remedy)
     return seed
 
 

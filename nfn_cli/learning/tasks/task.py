@@ -41,7 +41,7 @@ class LearningTask(ABC, Generic[Settings, Report]):
     Attributes:
         settings: the class of its settings.
         measure: what a head is worth on networks in memory: of the head, the networks, `EvaluateSettings`, networks of
-            other populations by their names, and `on_stage`, which is told what comes next.
+            other populations by their names, and `on_stage`, which is called with what comes next.
         card: its part of the model card, of the head and the report.
         zoo_record: what a folder says of how its networks were made; None where it says nothing.
     """
@@ -53,17 +53,13 @@ class LearningTask(ABC, Generic[Settings, Report]):
 
     @abstractmethod
     def read(
-        self,
-        data: Path,
-        labels: Path | None,
-        settings: Settings | EvaluateSettings,
-        head: Head | None = None,
+        self, data: Path, labels: Path | None, settings: Settings | EvaluateSettings, head: Head | None = None
     ) -> LabelledNetworks:
         """The networks of a folder.
 
         Args:
             labels: the CSV file; by default `labels.csv` in the folder.
-            head: that shall be measured; None for one that shall be fitted.
+            head: the one to measure; None where one is to be fitted.
 
         Raises:
             DataError, CheckpointError, ArchitectureError: they cannot be read.
@@ -74,7 +70,7 @@ class LearningTask(ABC, Generic[Settings, Report]):
         """The networks of another population, to see how many of them are flagged.
 
         Args:
-            activation: of the networks that the head reads, for files that do not tell.
+            activation: of the networks that the head reads, for files that do not say it.
         """
 
     @abstractmethod
@@ -86,14 +82,14 @@ class LearningTask(ABC, Generic[Settings, Report]):
         """
 
     def decided(self, settings: Settings, train: LabelledNetworks, data: Path) -> Settings:
-        """The settings with kind, sizes and epochs, where nobody said."""
+        """The settings with kind, sizes and epochs, where they do not say them."""
         sizes = self.usual_sizes(settings) if settings.sizes is None else settings.sizes
         kind = kind_of(sizes)
         fit = self.usual_fit(settings.fit, len(train), HEAD_KINDS[kind].epochs)
         return replace(settings, kind=kind, sizes=sizes, fit=fit)
 
     def usual_fit(self, fit: FitSettings, networks: int, epochs: int) -> FitSettings:
-        """The budget of a fit to so many networks, with batches and epochs where nobody said.
+        """The budget of a fit to so many networks, with batches and epochs where it does not say them.
 
         Args:
             epochs: that are usual for the kind of head.
@@ -115,7 +111,7 @@ class LearningTask(ABC, Generic[Settings, Report]):
 
     @abstractmethod
     def made_of(self, settings: Settings) -> dict[str, Any]:
-        """What else a fit follows from, by names that a refusal can tell."""
+        """What else a fit follows from, by names that a refusal can give."""
 
     @abstractmethod
     def stages(self, model: Any, train: LabelledNetworks, settings: Settings, device: str) -> list[Stage]:

@@ -51,7 +51,7 @@ def write_inr_rows(folder: Path, rows: Sequence[InrRow]) -> None:
 
 
 def read_inr_rows(path: Path, *, none: bool = False) -> list[InrRow]:
-    """Read what `write_inr_rows` wrote, or a table of one's own with the columns `file` and `label`; `split` is
+    """Read what `write_inr_rows` wrote, or a user's own table with the columns `file` and `label`; `split` is
     `train` where it is missing.
 
     Args:

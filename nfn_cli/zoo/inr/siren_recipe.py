@@ -21,7 +21,7 @@ from nfn_cli.zoo.settings import ZooSettingsBase
 
 # Networks of a job.
 _PART = 1024
-# The place of a picture's pixels, and the range of its values, for whoever draws it.
+# With the range of a picture's values, for the commands that draw it.
 METADATA = {"activation": "sin", "arch": "siren", "value_range": "-1 1"}
 
 Fit = tuple[str, int, int]  # split, image, number of the fit

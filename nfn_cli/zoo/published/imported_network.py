@@ -23,7 +23,7 @@ class ImportedRun:
     Attributes:
         name: as published; checkpoints of one run share it.
         activation: canonical name.
-        hyperparameters: what else is told of it, by column of `labels.csv`.
+        hyperparameters: what else is known of it, by column of `labels.csv`.
     """
 
     name: str
@@ -33,7 +33,7 @@ class ImportedRun:
 
 @dataclass(frozen=True, slots=True)
 class ImportedNetwork:
-    """One checkpoint of a run. A figure is None where nobody tells it, NaN where it was none."""
+    """One checkpoint of a run. A figure is None where it is not given, NaN where it was no number."""
 
     run: ImportedRun
     epoch: int
@@ -66,25 +66,25 @@ class ImportReport:
 
 
 def write_imported_labels(folder: Path, written: Sequence[tuple[str, int, ImportedNetwork]]) -> None:
-    """Write `labels.csv`: the columns of a trained zoo, then what else is told; none that would be empty.
+    """Write `labels.csv`: the columns of a trained zoo, then what else is known; none that would be empty.
 
     Args:
-        written: part, place in it, and network, as `PackedWriter.written` has them.
+        written: part, position in it, and network, as `PackedWriter.written` has them.
     """
     networks = [network for _, _, network in written]
     figures = [name for name in _FIGURES if any(getattr(network, name) is not None for network in networks)]
-    told = dict.fromkeys(name for network in networks for name in network.run.hyperparameters)
+    known = dict.fromkeys(name for network in networks for name in network.run.hyperparameters)
 
     def rows() -> Iterator[dict[str, object]]:
-        for part, place, network in written:
-            row: dict[str, object] = {"file": part, "index": place, "epoch": network.epoch}
+        for part, position, network in written:
+            row: dict[str, object] = {"file": part, "index": position, "epoch": network.epoch}
             row |= {"test_accuracy": network.test_accuracy, "run": network.run.name}
             for name in _FIGURES:
                 if (figure := getattr(network, name)) is not None:
                     row[name] = figure
             yield row | {"activation": network.run.activation} | dict(network.run.hyperparameters)
 
-    columns = ["file", "index", "epoch", "test_accuracy", *figures, "run", "activation", *told]
+    columns = ["file", "index", "epoch", "test_accuracy", *figures, "run", "activation", *known]
     write_table(folder, columns, rows())
 
 

@@ -40,7 +40,7 @@ def read_metrics(path: Path, count: int) -> list[ImportedNetwork]:
     try:
         with gzip.open(path, "rt", newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
-            columns = {name: place for place, name in enumerate(next(reader, []))}
+            columns = {name: position for position, name in enumerate(next(reader, []))}
             for name in _REQUIRED:
                 if name not in columns:
                     raise DataError(path, f"no column {shown(name)}", _REMEDY)
@@ -83,14 +83,11 @@ def _network(
 
 
 def _run(name: str, cells: Mapping[str, str], place: str) -> ImportedRun:
-    told: dict[str, Value] = {}
-    for ours, theirs in _NUMBERS.items():
-        if cells.get(theirs):
-            told[ours] = _number(cells[theirs], place)
-    for ours, theirs in _NAMES.items():
-        if cells.get(theirs):
-            told[ours] = _INITIALISERS.get(cells[theirs], cells[theirs])
-    return ImportedRun(name, canonical_activation(cells["config.activation"], place), told)
+    known: dict[str, Value] = {}
+    known |= {ours: _number(cells[theirs], place) for ours, theirs in _NUMBERS.items() if cells.get(theirs)}
+    names = {ours: cells[theirs] for ours, theirs in _NAMES.items() if cells.get(theirs)}
+    known |= {ours: _INITIALISERS.get(own, own) for ours, own in names.items()}
+    return ImportedRun(name, canonical_activation(cells["config.activation"], place), known)
 
 
 def _figure(cells: Mapping[str, str], name: str, place: str) -> float | None:

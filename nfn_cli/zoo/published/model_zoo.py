@@ -37,8 +37,8 @@ def import_model_zoo(
         folder: its subfolders are the trials.
         out: the zoo's folder, new or empty.
         where: only trials whose configuration has these values, such as `{"model::type": "CNN"}`.
-        on_start: told how many trials were chosen.
-        on_trials: told how many were read since the last call.
+        on_start: called with how many trials were chosen.
+        on_trials: called with how many were read since the last call.
 
     Raises:
         DataError: no trial can be read or is chosen, the networks are of several architectures or activations, or
@@ -98,9 +98,11 @@ def _chosen(folder: Path, trials: Sequence[Trial], selection: Selection, where: 
         if all(name in trial.config and _says(trial.config[name], value) for name, value in where.items())
     ]
     if not found:
-        told = ", ".join(f"{name}={value}" for name, value in where.items())
+        wanted = ", ".join(f"{name}={value}" for name, value in where.items())
         known = ", ".join(sorted(trials[0].config))
-        raise DataError(folder, f"no trial has {told} (the first one's keys are {known})", "choose others with --where")
+        raise DataError(
+            folder, f"no trial has {wanted} (the first one's keys are {known})", "choose others with --where"
+        )
     activation = selection.one_activation(folder, Counter(trial.run.activation for trial in found))
     found = [trial for trial in found if trial.run.activation == activation]
     names = selection.drawn([trial.run.name for trial in found])

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from nfn_cli.architectures import canonical_activation
-from nfn_cli.checkpoints import natural_key
 from nfn_cli.errors import DataError
 from nfn_cli.folders import confined
 from nfn_cli.records import read_text
 from nfn_cli.zoo.published.imported_network import ImportedNetwork, ImportedRun, Value, as_text, require_share
+from nfn_cli.zoo.published.readable import listed
 
 CONFIG_FILE, RESULTS_FILE, STATE_FILE = "params.json", "result.json", "checkpoints"
 _CHECKPOINT = re.compile(r"checkpoint_(\d{1,9})")
@@ -47,7 +47,7 @@ _LARGEST = 1 << 20  # bytes of a configuration, and of a line of results, which 
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial's folder and what its configuration tells."""
+    """A trial's folder and its configuration."""
 
     folder: Path
     run: ImportedRun
@@ -55,7 +55,7 @@ class Trial:
 
     @property
     def pool(self) -> str | None:
-        """The pooling behind the activations, where the kind of model tells it."""
+        """The pooling after the activations, where the kind of model has one."""
         return "max" if self.config.get("model::type") in _POOLED else None
 
 
@@ -65,11 +65,7 @@ def find_trials(folder: Path) -> list[Path]:
     Raises:
         DataError: there is none, or the folder cannot be read.
     """
-    try:
-        names = sorted(os.listdir(folder), key=lambda name: (natural_key(name), name))
-    except OSError as error:
-        raise DataError(folder, f"no readable folder ({error.strerror})", "give the folder of the trials") from error
-    entries = [folder / name for name in names]
+    entries = [folder / name for name in listed(folder, "give the folder of the trials")]
     found = [entry for entry in entries if any(os.path.lexists(entry / file) for file in (CONFIG_FILE, RESULTS_FILE))]
     if not found:
         cause = f"none of its folders is a trial (with {CONFIG_FILE} and {RESULTS_FILE})"
@@ -84,7 +80,7 @@ def read_trial(root: Path, folder: Path) -> Trial:
         root: the folder of all trials; nothing outside it is read.
 
     Raises:
-        DataError: it is missing, damaged or tells no activation.
+        DataError: it is missing, damaged or names no activation.
         ArchitectureError: an activation that nfn does not know.
     """
     path = confined(root, folder / CONFIG_FILE, REMEDY)
@@ -94,17 +90,13 @@ def read_trial(root: Path, folder: Path) -> Trial:
         raise DataError(path, f"not readable JSON ({error})", REMEDY) from error
     if not isinstance(loaded, dict):
         raise DataError(path, "holds no configuration", REMEDY)
-    config: dict[str, Value] = {}
-    for name, value in loaded.items():
-        if isinstance(value, str):
-            config[name] = as_text(value)
-        elif isinstance(value, int | float):
-            config[name] = value
+    plain = {name: value for name, value in loaded.items() if isinstance(value, str | int | float)}
+    config = {name: as_text(value) if isinstance(value, str) else value for name, value in plain.items()}
     activation = config.get("model::nlin")
     if not isinstance(activation, str):
-        raise DataError(path, "tells no activation (model::nlin)", REMEDY)
-    told = {ours: config[theirs] for ours, theirs in _HYPERPARAMETERS.items() if theirs in config}
-    return Trial(folder, ImportedRun(as_text(folder.name), canonical_activation(activation, str(path)), told), config)
+        raise DataError(path, "names no activation (model::nlin)", REMEDY)
+    known = {ours: config[theirs] for ours, theirs in _HYPERPARAMETERS.items() if theirs in config}
+    return Trial(folder, ImportedRun(as_text(folder.name), canonical_activation(activation, str(path)), known), config)
 
 
 def read_results(root: Path, trial: Trial) -> dict[int, ImportedNetwork]:
@@ -134,21 +126,17 @@ def find_states(trial: Trial) -> dict[int, Path]:
     Raises:
         DataError: the folder cannot be read.
     """
-    try:
-        names = sorted(os.listdir(trial.folder))
-    except OSError as error:
-        raise DataError(trial.folder, f"no readable folder ({error.strerror})", REMEDY) from error
-    matches = (_CHECKPOINT.fullmatch(name) for name in names)
+    matches = (_CHECKPOINT.fullmatch(name) for name in listed(trial.folder, REMEDY))
     return {int(match[1]): trial.folder / match[0] / STATE_FILE for match in matches if match}
 
 
 def _measured(result: Any, run: ImportedRun, place: str) -> ImportedNetwork:
     epoch = result.get("training_iteration") if isinstance(result, dict) else None
     if type(epoch) is not int or epoch < 0:
-        raise DataError(place, "tells no training_iteration", REMEDY)
+        raise DataError(place, "gives no training_iteration", REMEDY)
     accuracy = _figure(result, "test_acc", place)
     if accuracy is None:
-        raise DataError(place, "tells no test_acc", REMEDY)
+        raise DataError(place, "gives no test_acc", REMEDY)
     require_share(accuracy, place, "test_acc")
     return ImportedNetwork(
         run=run,
@@ -162,7 +150,7 @@ def _measured(result: Any, run: ImportedRun, place: str) -> ImportedNetwork:
 
 
 def _figure(result: Mapping[str, Any], name: str, place: str) -> float | None:
-    """None where it is missing, NaN where it was none: Ray writes that as NaN, null or "null"."""
+    """None where it is missing, NaN where it was no number: Ray writes that as NaN, null or "null"."""
     value = result.get(name, _UNTRAINED)
     if value is None or value == "null":
         return math.nan

@@ -1,12 +1,14 @@
-"""What importers of many files do alike: skip what cannot be read, and hold networks to one architecture."""
+"""What importers of many files do alike: list them, skip what cannot be read, and require one architecture."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from nfn_cli.architectures import Architecture, NetworkWeights
+from nfn_cli.checkpoints import natural_key
 from nfn_cli.errors import DataError, NfnError
 
 Item = TypeVar("Item")
@@ -24,7 +26,7 @@ def readable(
     Args:
         read: raises `NfnError` for an item that is to be skipped.
         skipped: gets the reason of each that was, one line.
-        on_items: told how many were read or skipped since the last call.
+        on_items: called with how many were read or skipped since the last call.
     """
     for item in items:
         try:
@@ -35,6 +37,18 @@ def readable(
         finally:
             on_items(1)
         yield item, found
+
+
+def listed(folder: Path, remedy: str) -> list[str]:
+    """The names in a folder, in natural order.
+
+    Raises:
+        DataError: it cannot be read; its remedy as given.
+    """
+    try:
+        return sorted(os.listdir(folder), key=lambda name: (natural_key(name), name))
+    except OSError as error:
+        raise DataError(folder, f"no readable folder ({error.strerror})", remedy) from error
 
 
 def require_same(

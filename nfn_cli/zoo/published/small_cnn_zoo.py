@@ -44,8 +44,8 @@ def import_small_cnn_zoo(
     Args:
         folder: as downloaded and unpacked, of one data set.
         out: the zoo's folder, new or empty.
-        on_start: told how many networks were chosen.
-        on_networks: told how many were read since the last call.
+        on_start: called with how many networks were chosen.
+        on_networks: called with how many were read since the last call.
 
     Raises:
         DataError: a file is missing or damaged, the files do not fit one another, nothing is left to import, or `out`
@@ -101,7 +101,7 @@ def _opened(path: Path, layout: FlatLayout) -> NDArray[np.floating]:
     except FileNotFoundError as error:
         raise DataError(path, "no such file", f"give the folder of {WEIGHTS_FILE} and {METRICS_FILE}") from error
     except Exception as error:
-        # A damaged header fails in ways without number (ValueError, SyntaxError, EOFError, struct.error ...).
+        # A damaged header fails in many ways (ValueError, SyntaxError, EOFError, struct.error ...).
         raise DataError(path, why_unreadable(error, "array"), _REMEDY) from error
     if not isinstance(weights, np.ndarray):
         raise DataError(path, "an archive where one array should be", _REMEDY)
@@ -109,7 +109,7 @@ def _opened(path: Path, layout: FlatLayout) -> NDArray[np.floating]:
         shape = " x ".join(map(str, weights.shape))
         raise DataError(path, f"holds {weights.dtype} of shape {shape}, not rows of weights", _REMEDY)
     if weights.shape[1] != layout.width:
-        cause = f"has rows of {weights.shape[1]:,} weights, {LAYOUT_FILE} tells of {layout.width:,}"
+        cause = f"has rows of {weights.shape[1]:,} weights, {LAYOUT_FILE} has {layout.width:,}"
         raise DataError(path, cause, _REMEDY)
     if not len(weights):
         raise DataError(path, "holds no networks", _REMEDY)

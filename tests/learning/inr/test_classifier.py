@@ -420,7 +420,7 @@ def test_networks_need_no_record(record: str | None, data: Path, brief: Classifi
         (data / "zoo.yaml").write_text(record)
     train_head(data, None, tmp_path / "head", brief)
     card = (tmp_path / "head" / "README.md").read_text()
-    assert "nfn zoo inr" not in card and "nfn train-inr data --out head " in card
+    assert "nfn zoo inr" not in card and "nfn train-inr data --output head " in card
 
 
 def test_weights_beyond_float32_are_refused_by_file(data: Path, brief: ClassifierSettings, tmp_path: Path) -> None:

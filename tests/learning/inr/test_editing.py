@@ -182,7 +182,7 @@ KIND = Kind(DimmerSizes, lambda architecture, sizes, details: Dimmer())
 def test_a_kind_of_one_forward_pass_is_fitted_end_to_end(
     blobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = HeadKind("edit-inr", "Dimmer", "dims", __name__, runs=False, epochs=10, rank=9)
+    entry = HeadKind("edit-inr", "Dimmer", "dims", __name__, runs=False, epochs=10)
     monkeypatch.setitem(HEAD_KINDS, "dimmer", entry)
     settings = EditSettings(kind="dimmer", picture=(SIDE, SIDE), fit=EditFit(epochs=10, batch_size=8), test_count=12)
     report = train_head(blobs / "zoo", None, tmp_path / "dimmer", settings)
@@ -222,7 +222,7 @@ def test_the_commands_fit_measure_and_edit(nfn: Nfn, blobs: Path, tmp_path: Path
     assert code == 0
     one, other = read_head(head).model.state_dict(), read_head(tmp_path / "again").model.state_dict()
     assert all(torch.equal(other[name], tensor) for name, tensor in one.items())
-    assert lines[-1] == "nfn evaluate-inr soft zoo --count 12 --seed 3"
+    assert lines[-1] == "nfn evaluate-inr soft zoo --limit 12 --seed 3"
 
 
 def test_contrast_sees_more_of_the_picture(blobs: Path) -> None:

@@ -311,7 +311,7 @@ def test_pickled_objects_are_never_loaded(small_cnn_zoo: Zoo, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((3, 4969), np.float32), "has rows of 4,969 weights, layout.csv tells of 4,970"),
+        (np.zeros((3, 4969), np.float32), "has rows of 4,969 weights, layout.csv has 4,970"),
         (np.zeros((3, 4970), np.int32), "holds int32 of shape 3 x 4970"),
         (np.zeros(4970, np.float32), "holds float32 of shape 4970"),
         (np.zeros((0, 4970), np.float32), "holds no networks"),

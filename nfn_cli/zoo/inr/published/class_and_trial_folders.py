@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from nfn_cli.checkpoints import natural_key
 from nfn_cli.errors import DataError
 from nfn_cli.folders import confined
 from nfn_cli.zoo.inr.published.layouts import FINAL, TRIALS, NamedFolder, named_folder, net_number
 from nfn_cli.zoo.inr.published.published_inr import PublishedInr, PublishedSet
+from nfn_cli.zoo.published.readable import listed
+
+_REMEDY = "give the folder of the set"
 
 
 def find_set(folder: Path, data: str | None, test_from: int) -> PublishedSet:
@@ -45,7 +47,7 @@ def find_set(folder: Path, data: str | None, test_from: int) -> PublishedSet:
 def _sets(folder: Path) -> dict[str, dict[str, NamedFolder]]:
     """The folders of a known layout and what their names say, by the name of their set."""
     sets: dict[str, dict[str, NamedFolder]] = {}
-    for name in _listed(folder):
+    for name in listed(folder, _REMEDY):
         if os.path.isdir(folder / name) and (says := named_folder(name)):
             sets.setdefault(says.data, {})[name] = says
     if not sets:
@@ -55,19 +57,16 @@ def _sets(folder: Path) -> dict[str, dict[str, NamedFolder]]:
 
 
 def _inrs(path: Path, says: NamedFolder, test_from: int) -> list[PublishedInr]:
-    """The networks in a folder whose name says so much."""
+    """The networks in a folder.
+
+    Args:
+        says: what its name says.
+    """
     if says.layout is TRIALS:
         return [PublishedInr(path / FINAL, says.split, says.number, says.fit, says.label)]
-    numbers = {name: net_number(name) for name in _listed(path)}
+    numbers = {name: net_number(name) for name in listed(path, _REMEDY)}
     return [
         PublishedInr(path / name, "test" if number >= test_from else "train", number, says.fit, says.label)
         for name, number in numbers.items()
         if number is not None
     ]
-
-
-def _listed(folder: Path) -> list[str]:
-    try:
-        return sorted(os.listdir(folder), key=lambda name: (natural_key(name), name))
-    except OSError as error:
-        raise DataError(folder, f"no readable folder ({error.strerror})", "give the folder of the set") from error

@@ -63,8 +63,8 @@ def import_sirens(
     Args:
         folder: as downloaded and unpacked.
         out: the zoo's folder, new or empty.
-        on_start: told how many networks were chosen.
-        on_networks: told how many were read since the last call.
+        on_start: called with how many networks were chosen.
+        on_networks: called with how many were read since the last call.
 
     Raises:
         DataError: the folder or the split file is of no known layout, nothing can be read, or `out` cannot be written.

@@ -21,7 +21,7 @@ class PublishedInr:
 
     Attributes:
         split: "train" or "test".
-        number: of the picture, unique within its split; None where nobody tells it.
+        number: of the picture, unique within its split; None where it is not known.
         fit: which of several fits to the picture.
         label: the picture's class, as published.
     """
@@ -49,7 +49,7 @@ class PublishedSet:
 
 
 def without_doubtful_numbers(inrs: Sequence[PublishedInr]) -> list[PublishedInr]:
-    """The same, without numbers where they do not tell pictures apart: some sets number each class by itself."""
+    """The same, without numbers where two pictures share one: some sets number each class by itself."""
     seen = Counter((inr.split, inr.number, inr.fit) for inr in inrs if inr.number is not None)
     if max(seen.values(), default=1) == 1:
         return list(inrs)
@@ -57,10 +57,10 @@ def without_doubtful_numbers(inrs: Sequence[PublishedInr]) -> list[PublishedInr]
 
 
 def class_numbers(labels: Collection[str], subject: Path) -> dict[str, int]:
-    """Classes by their published labels: numbers stand for themselves, names for their place in the alphabet.
+    """Classes by their published labels: numbers stand for themselves, names for their position in the alphabet.
 
     Args:
-        subject: what told the labels.
+        subject: where the labels are from.
 
     Raises:
         DataError: some are numbers and some are names, or a number is too large for a class.
@@ -72,7 +72,7 @@ def class_numbers(labels: Collection[str], subject: Path) -> dict[str, int]:
     odd = numbered ^ set(labels) if numbered else set()
     odd |= {label for label in numbered if len(label) > 9 or int(label) >= MOST_CLASSES}
     if odd:
-        raise DataError(subject, f"tells a label {min(odd)} that is no class", f"labels are 0 to {MOST_CLASSES - 1:,}")
+        raise DataError(subject, f"has a label {min(odd)} that is no class", f"labels are 0 to {MOST_CLASSES - 1:,}")
     if numbered:
         return {label: int(label) for label in numbered}
     names = _CIFAR10 if set(labels) <= set(_CIFAR10) else sorted(labels)

@@ -4,7 +4,7 @@
                "label": ["7", ...]}, "val": {...}, "test": {...}}
 
 as written by AvivNavon/DWSNets (generate_data_splits.py) and mkofinas/neural-graphs. Its paths are those of its
-authors' machines, so that their ends tell the files.
+authors' machines, so files are found by the ends of their paths.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _entries(path: Path, part: str, loaded: dict[str, Any]) -> list[tuple[str, s
     if not isinstance(paths, list) or not all(isinstance(listed, str) for listed in paths):
         raise DataError(path, f"{part} is no list of paths", _SHAPE)
     if not isinstance(labels, list) or not all(type(label) in (str, int) for label in labels):
-        raise DataError(path, f"{part} tells no labels", _SHAPE)
+        raise DataError(path, f"{part} has no labels", _SHAPE)
     if len(paths) != len(labels):
         raise DataError(path, f"{part} has {len(paths):,} paths and {len(labels):,} labels", "download it again")
     return [(listed, as_text(str(label))) for listed, label in zip(paths, labels, strict=True)]
