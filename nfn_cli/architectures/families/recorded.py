@@ -173,6 +173,7 @@ class _Op:
     make: Callable[..., nn.Module] | None = None
     plain: Callable[..., Callable[[Tensor], Tensor]] | None = None
 
+
 def _conv(ins: int, outs: int, kernel: int, stride: int, padding: int, bias: bool) -> nn.Module:
     return nn.Conv2d(ins, outs, kernel, stride, padding, bias=bias)
 
@@ -200,9 +201,7 @@ _OPS: Mapping[str, _Op] = {
     "batchnorm2d": _Op({"size": _is_size}, make=lambda size: nn.BatchNorm2d(size)),
     "batchnorm1d": _Op({"size": _is_size}, make=lambda size: nn.BatchNorm1d(size)),
     "layernorm": _Op({"size": _is_size}, make=lambda size: nn.LayerNorm(size)),
-    "groupnorm": _Op(
-        {"groups": _is_size, "size": _is_size}, make=lambda groups, size: nn.GroupNorm(groups, size)
-    ),
+    "groupnorm": _Op({"groups": _is_size, "size": _is_size}, make=lambda groups, size: nn.GroupNorm(groups, size)),
     "relu": _activation(F.relu),
     "tanh": _activation(torch.tanh),
     "gelu": _activation(F.gelu),

@@ -18,14 +18,16 @@ class Steps:
     Attributes:
         listed: as `config.json` holds them.
         shape: what the last step gives, without the batch: (channels, height, width) or (features,).
+        products: multiplications of one picture's forward pass, in linear and convolution layers.
     """
 
     def __init__(self, picture: tuple[int, int, int]) -> None:
         self.listed: list[dict[str, Any]] = []
         self.shape: tuple[int, ...] = picture
         self._shapes: list[tuple[int, ...]] = []
-        self._picture = picture
+        self.picture = picture
         self._from: int | None = None
+        self.products = 0
 
     @property
     def place(self) -> int:
@@ -34,7 +36,7 @@ class Steps:
 
     def at(self, place: int) -> Steps:
         """The next step reads this one."""
-        self.shape = self._picture if place < 0 else self._shapes[place]
+        self.shape = self.picture if place < 0 else self._shapes[place]
         self._from = place
         return self
 
@@ -46,10 +48,12 @@ class Steps:
         padding = kernel // 2 if padding is None else padding
         sides = [(side + 2 * padding - kernel) // stride + 1 for side in (height, width)]
         sizes = {"ins": ins, "outs": outs, "kernel": kernel, "stride": stride, "padding": padding, "bias": bias}
+        self.products += ins * outs * kernel**2 * sides[0] * sides[1]
         return self._add("conv", (outs, *sides), name=name, **sizes)
 
     def linear(self, name: str, outs: int, *, bias: bool = True) -> Steps:
         """A linear layer."""
+        self.products += self.shape[0] * outs
         return self._add("linear", (outs,), name=name, ins=self.shape[0], outs=outs, bias=bias)
 
     def norm(self, kind: str, name: str) -> Steps:

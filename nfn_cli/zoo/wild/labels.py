@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from nfn_cli.errors import DataError
-from nfn_cli.zoo.labels import read_table, write_table
-from nfn_cli.zoo.wild.recipe import Recipe
+from nfn_cli.zoo.labels import read_table, typed_cells, write_table
+from nfn_cli.zoo.wild.training_recipe import TrainingRecipe
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,9 @@ class WildRow:
 
 
 _OF_RECIPE = ("images", "epochs", "optimizer", "learning_rate", "noise", "augmentation")
-_KINDS = {"str": str, "int": int, "float": float}
 
 
-def of_recipe(recipe: Recipe) -> dict[str, object]:
+def of_recipe(recipe: TrainingRecipe) -> dict[str, Any]:
     """The columns that a recipe gives."""
     return {name: getattr(recipe, name) for name in _OF_RECIPE}
 
@@ -71,7 +71,7 @@ def read_wild_rows(path: Path) -> list[WildRow]:
     rows = []
     for line, row in read_table(path):
         try:
-            rows.append(WildRow(**{field.name: _KINDS[str(field.type)](row[field.name]) for field in fields(WildRow)}))
+            rows.append(WildRow(**typed_cells(WildRow, row)))
         except (KeyError, TypeError, ValueError) as error:
             cause = f"not a row of a zoo of wild classifiers ({error})"
             raise DataError(f"{path}:{line}", cause, "mend the row or remove it") from error

@@ -97,3 +97,11 @@ def task_images(images: ImageSet, task: str) -> TaskImages:
         made.test_labels,
         made.classes,
     )
+
+
+def task_shape(images: ImageSet, task: str) -> tuple[tuple[int, int, int], int]:
+    """Channels, height and width of a task's pictures, and its number of classes."""
+    labels = torch.arange(images.classes)
+    some = images.train_images[:1].expand(images.classes, -1, -1, -1)
+    few = task_images(ImageSet(images.name, some, labels, some, labels), task)
+    return few.picture, few.classes

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.zoo.wild.recipe import Recipe
 from nfn_cli.zoo.wild.tasks import TaskImages
+from nfn_cli.zoo.wild.training_recipe import TrainingRecipe
 
 _MEASURED_TOGETHER = 500
 _TRAIN_MEASURED = 2_000
@@ -40,7 +40,7 @@ class Saved:
 
 
 def train_network(
-    network: nn.Module, recipe: Recipe, images: TaskImages, on_epoch: Callable[[], None] = lambda: None
+    network: nn.Module, recipe: TrainingRecipe, images: TaskImages, on_epoch: Callable[[], None] = lambda: None
 ) -> Iterator[Saved]:
     """Train a freshly made network and yield it behind each epoch that the recipe saves.
 
@@ -94,7 +94,7 @@ def train_network(
             yield Saved(epoch, state, float(right.mean()), halves, float(train.mean()), float(losses.mean()))
 
 
-def initialise(network: nn.Module, recipe: Recipe, generator: torch.Generator) -> None:
+def initialise(network: nn.Module, recipe: TrainingRecipe, generator: torch.Generator) -> None:
     """Set the weights of linear and convolution layers; biases become 0, but for PyTorch's own initialiser."""
     torch.manual_seed(recipe.seed % 2**31)
     for module in network.modules():
@@ -126,7 +126,7 @@ def _prepared(images: TaskImages, how: str) -> Callable[[Tensor], Tensor]:
     return lambda pictures: (pictures - mean) / deviation
 
 
-def _augmented(pictures: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+def _augmented(pictures: Tensor, recipe: TrainingRecipe, generator: torch.Generator) -> Tensor:
     if recipe.augmentation == "shift":
         rows, columns = torch.randint(-_SHIFT, _SHIFT + 1, (2,), generator=generator).tolist()
         return pictures.roll((rows, columns), (2, 3))
@@ -138,7 +138,7 @@ def _augmented(pictures: Tensor, recipe: Recipe, generator: torch.Generator) -> 
     return pictures
 
 
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimizer(network: nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
     parameters, rate, decay = network.parameters(), recipe.learning_rate, recipe.weight_decay
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
@@ -151,7 +151,9 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     )
 
 
-def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+def _schedule(
+    optimizer: torch.optim.Optimizer, recipe: TrainingRecipe, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
     if recipe.schedule == "cosine":
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     if recipe.schedule == "step":
@@ -169,8 +171,8 @@ def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
     """An exponential moving average of parameters; the statistics of norms are the network's own."""
     for ours, theirs in zip(average.parameters(), network.parameters(), strict=True):
         ours.lerp_(theirs, 1 - decay)
-    for ours, theirs in zip(average.buffers(), network.buffers(), strict=True):
-        ours.copy_(theirs)
+    for mean, newest in zip(average.buffers(), network.buffers(), strict=True):
+        mean.copy_(newest)
 
 
 @torch.no_grad()

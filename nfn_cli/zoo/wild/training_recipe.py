@@ -28,7 +28,7 @@ _EPOCHS = (1, 2, 3, 5, 8, 12, 20, 40)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """How one run trains.
 
     Attributes:
@@ -36,7 +36,7 @@ class Recipe:
         epochs: passes over them.
         saved: the epochs behind which a checkpoint is written.
         noise: share of training labels that are replaced by random ones.
-        averaging: decay a step of an exponential moving average of the weights, which is then what is saved; 0 for none.
+        averaging: decay a step of an exponential moving average of the weights, which is what is saved; 0 for none.
         early_stopping: whether a tenth of the images validates, and the last checkpoint has the best epoch's weights.
         preprocessing: pixels in [-1, 1], in [0, 1], or of mean 0 and deviation 1.
         scale: standard deviation of the `normal` initialiser.
@@ -61,13 +61,13 @@ class Recipe:
     preprocessing: str
 
 
-def draw_recipe(*, seed: int, run: int) -> Recipe:
+def draw_recipe(*, seed: int, run: int) -> TrainingRecipe:
     """The recipe of a run, which depends on `(seed, run)` alone."""
     rng = random.Random(f"nfn wild recipe {seed} {run}")
     optimizer = rng.choice(OPTIMIZERS)
     epochs = rng.choice(_EPOCHS)
     first = max(1, round(epochs * rng.choice((0.1, 0.25, 0.5))))
-    return Recipe(
+    return TrainingRecipe(
         run=run,
         seed=rng.getrandbits(48),
         images=rng.choice(_IMAGES),
