@@ -22,6 +22,7 @@ from nfn_cli.zoo.published.run_selection import Selection
 from nfn_cli.zoo.published.small_cnn_zoo import SMALL_CNN_ZOO, import_small_cnn_zoo
 from nfn_cli.zoo.record import SETTINGS_FILE, read_record, recipe_of
 from nfn_cli.zoo.small_cnn_recipe import ZooSettings
+from nfn_cli.zoo.wild.wild_recipe import WildSettings
 
 __all__ = [
     "LABELS_FILE",
@@ -38,6 +39,7 @@ __all__ = [
     "LabelledNetworks",
     "Selection",
     "Siren",
+    "WildSettings",
     "ZooReport",
     "ZooSettings",
     "draw_hyperparameters",

@@ -11,7 +11,7 @@ from typing import Any
 from nfn_cli.folders import claimed
 from nfn_cli.processes import in_processes
 from nfn_cli.threads import threads_for, weights_of
-from nfn_cli.zoo.network_files import free_parts, write_networks
+from nfn_cli.zoo.network_files import free_parts
 from nfn_cli.zoo.recipe import Job, Recipe, SharedData
 from nfn_cli.zoo.recipes import recipe_for
 from nfn_cli.zoo.record import read_state, write_record
@@ -91,7 +91,7 @@ def generate_zoo(
                     made = recipe.made(job.items, result, images)
                     part = job.part if recipe.settings.packed else None
                     with threads_for(weights_of(made)):
-                        rows += write_networks(folder, made.rows, made.tensors, recipe.metadata, part)
+                        rows += recipe.write(folder, made, part)
                     rows.sort(key=recipe.order)
                     diverged |= made.diverged
                     # In this order, a kill in between makes a run that diverged here be made again; the other order

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from torch import Tensor
 
 from nfn_cli.zoo.images import ImageSet
+from nfn_cli.zoo.network_files import write_networks
 from nfn_cli.zoo.settings import ZooSettingsBase
 
 Run = TypeVar("Run", bound=Hashable)
@@ -114,6 +115,17 @@ class Recipe(ABC, Generic[Run, Item, Row, Result]):
     @abstractmethod
     def metadata(self) -> dict[str, str]:
         """Of every file."""
+
+    def write(self, folder: Path, made: Made[Run, Row], part: int | None) -> list[Row]:
+        """Write what came of a job, and return its rows with the places where its networks are.
+
+        Args:
+            part: number of the packed file; None writes one file a network.
+
+        Raises:
+            CheckpointError: a file cannot be written.
+        """
+        return write_networks(folder, made.rows, made.tensors, self.metadata, part)
 
     def whole(self, folder: Path, rows: list[Row], diverged: frozenset[Run]) -> list[Row]:
         """The rows of runs that are finished.

@@ -9,10 +9,12 @@ from nfn_cli.zoo.inr.siren_recipe import InrSettings, SirenRecipe
 from nfn_cli.zoo.recipe import Recipe
 from nfn_cli.zoo.settings import ZooSettingsBase
 from nfn_cli.zoo.small_cnn_recipe import SmallCnnRecipe, ZooSettings
+from nfn_cli.zoo.wild.wild_recipe import WildRecipe, WildSettings
 
 RECIPES: Mapping[type[ZooSettingsBase], Callable[[Any], Recipe[Any, Any, Any, Any]]] = {
     ZooSettings: SmallCnnRecipe,
     InrSettings: SirenRecipe,
+    WildSettings: WildRecipe,
 }
 
 

@@ -27,6 +27,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("ViT and DeiT (transformers)", "vit"),
     Family("ViT and DeiT (timm)", "timm_vit"),
     Family("MLP-Mixer (timm)", "timm_mixer"),
+    Family("recorded network", "recorded"),
     Family("ResNet (torchvision)", "resnet", by_shapes=True),
     Family("CIFAR ResNet", "cifar_resnet", by_shapes=True),
     Family("pre-activation ResNet", "preact_resnet", by_shapes=True),

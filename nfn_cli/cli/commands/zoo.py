@@ -10,6 +10,7 @@ import typer
 from nfn_cli.cli.command import Command
 from nfn_cli.cli.commands.zoo_import import imports
 from nfn_cli.cli.commands.zoo_inr import inr
+from nfn_cli.cli.commands.zoo_wild import wild
 from nfn_cli.cli.options import FIT, INPUT
 from nfn_cli.cli.program import Group
 from nfn_cli.cli.takes import option, takes
@@ -113,4 +114,5 @@ def _summary(report: ZooReport, seconds: float) -> str:
 
 
 zoo.command(cls=Command)(inr)
+zoo.command(cls=Command)(wild)
 zoo.add_typer(imports, name="import")

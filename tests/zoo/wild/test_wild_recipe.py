@@ -1,0 +1,134 @@
+"""Zoos of wild classifiers: seeded, resumable, and each network with its forward pass beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+
+import nfn_cli.zoo.generate
+from nfn_cli.architectures.families.recorded import RecordedNetwork, read_steps
+from nfn_cli.errors import DataError
+from nfn_cli.zoo import WildSettings, ZooReport, generate_zoo, read_labels
+from nfn_cli.zoo.images import ImageSet
+from nfn_cli.zoo.wild import wild_recipe
+from nfn_cli.zoo.wild.labels import read_wild_rows
+from nfn_cli.zoo.wild.tasks import TASKS, task_images, task_shape
+from nfn_cli.zoo.wild.wild_recipe import plan_run
+
+Make = Callable[..., ZooReport]
+SETTINGS = WildSettings("images", count=4, budget=1)
+
+
+def images(count: int = 300) -> ImageSet:
+    """Bars of five classes on noise."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(count) % 5
+    pictures = torch.randn(count, 1, 8, 8, generator=generator) * 0.2
+    pictures[torch.arange(count), 0, labels] += 1
+    return ImageSet("bars", pictures, labels, pictures[:50].flip(3), labels[:50])
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Generates in this process."""
+    monkeypatch.setattr(wild_recipe, "load_images", lambda data: images())
+
+    def here(work: Any, shared: Any, jobs: Any, workers: int, on_steps: Any) -> Any:
+        for job in jobs:
+            yield job, work(shared, job, on_steps)
+
+    monkeypatch.setattr(nfn_cli.zoo.generate, "in_processes", here)
+    return generate_zoo
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    files = {str(path.relative_to(folder)): load_file(path) for path in folder.rglob("*.safetensors")}
+    return {name: {key: value.tolist() for key, value in tensors.items()} for name, tensors in files.items()}
+
+
+def test_each_checkpoint_is_what_its_row_says(make: Make, tmp_path: Path) -> None:
+    report = make(tmp_path, SETTINGS)
+    rows = read_wild_rows(tmp_path / "labels.csv")
+    assert report.networks == len(rows) and {row.run for row in rows} == {0, 1, 2, 3}
+    for row in rows:
+        config = json.loads((tmp_path / row.file).with_name("config.json").read_text())
+        network = RecordedNetwork(read_steps(config["steps"])).eval()
+        network.load_state_dict(load_file(tmp_path / row.file))
+        planned = plan_run(SETTINGS, row.run, images())
+        task = task_images(images(), planned.task)
+        assert (row.task, row.family) == (task.name, planned.family)
+        assert row.parameters == sum(parameter.numel() for parameter in network.parameters())
+        pictures = task.test_images
+        if planned.recipe.preprocessing == "unit":
+            pictures = (pictures + 1) / 2
+        elif planned.recipe.preprocessing == "standard":
+            train = task.train_images
+            pictures = (pictures - train.mean((0, 2, 3), keepdim=True)) / train.std((0, 2, 3), keepdim=True)
+        with torch.no_grad():
+            logits = network(pictures).double()
+        right = (logits.argmax(1) == task.test_labels).double()
+        assert row.test_accuracy == pytest.approx(right.mean().item(), abs=0.05)
+        assert row.test_loss == pytest.approx(F.cross_entropy(logits, task.test_labels).item(), rel=1e-3)
+        evens = (len(right) + 1) // 2
+        whole = row.even_accuracy * evens + row.odd_accuracy * (len(right) - evens)
+        assert whole == pytest.approx(row.test_accuracy * len(right))
+    assert {label.run for label in read_labels(tmp_path / "labels.csv")} == {"0", "1", "2", "3"}
+
+
+def test_a_seed_decides_everything(make: Make, tmp_path: Path) -> None:
+    for name, settings in {"a": SETTINGS, "b": SETTINGS, "c": replace(SETTINGS, seed=1)}.items():
+        make(tmp_path / name, settings)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b") != contents(tmp_path / "c")
+
+
+def test_a_zoo_may_grow_and_goes_on(make: Make, tmp_path: Path) -> None:
+    make(tmp_path / "once", replace(SETTINGS, count=5))
+    make(tmp_path / "grown", replace(SETTINGS, count=2))
+    report = make(tmp_path / "grown", replace(SETTINGS, count=5))
+    assert (report.found, report.trained) == (2, 3)
+    assert contents(tmp_path / "once") == contents(tmp_path / "grown")
+    assert (tmp_path / "once" / "labels.csv").read_text() == (tmp_path / "grown" / "labels.csv").read_text()
+    with pytest.raises(DataError, match="larger zoo"):
+        make(tmp_path / "grown", replace(SETTINGS, count=2))
+    with pytest.raises(DataError, match="another seed"):
+        make(tmp_path / "grown", replace(SETTINGS, count=5, seed=3))
+
+
+def test_a_run_that_diverges_is_recorded_and_not_made_again(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wild_recipe, "train_network", lambda *arguments: iter(()))
+    report = make(tmp_path, SETTINGS)
+    assert (report.trained, report.diverged, report.networks) == (4, 4, 0)
+    monkeypatch.undo()
+    monkeypatch.setattr(wild_recipe, "load_images", lambda data: images())
+    assert generate_zoo(tmp_path, SETTINGS).trained == 0
+
+
+def test_a_larger_network_sees_fewer_images() -> None:
+    small, large = (plan_run(replace(SETTINGS, budget=budget), 11, images()) for budget in (1, 1_000))
+    assert small.steps.listed == large.steps.listed
+    spent = [3 * own.steps.products * own.recipe.images * own.recipe.epochs for own in (small, large)]
+    assert spent[0] <= max(10**9, 3 * small.steps.products * 200) and spent[0] < spent[1] <= 10**12
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_tasks_have_classes_from_zero_on(task: str) -> None:
+    cut = task_images(images(), task)
+    assert (cut.picture, cut.classes) == task_shape(images(), task)
+    for pictures, labels in ((cut.train_images, cut.train_labels), (cut.test_images, cut.test_labels)):
+        assert len(pictures) == len(labels) > 0
+        assert labels.unique().tolist() == list(range(cut.classes))
+
+
+def test_packed_files_are_refused(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="files of their own"):
+        make(tmp_path, replace(SETTINGS, packed=True))
