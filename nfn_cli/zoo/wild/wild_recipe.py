@@ -1,4 +1,4 @@
-"""The recipe of zoos of wild classifiers: networks of random architecture, trained as people train, well and badly."""
+"""Zoos of wild classifiers: networks of random architecture, trained as people train, well and badly."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from nfn_cli.zoo.wild.tasks import TASKS, task_images, task_shape
 from nfn_cli.zoo.wild.wild_recipe import plan_run
 
 Make = Callable[..., ZooReport]
-SETTINGS = WildSettings("images", count=4, budget=1)
+SETTINGS = WildSettings("far/away.npz", count=4, budget=1)
 
 
 def images(count: int = 300) -> ImageSet:
