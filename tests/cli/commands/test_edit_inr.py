@@ -178,7 +178,7 @@ def test_another_network_is_refused(nfn: Nfn, head: Path, tmp_path: Path) -> Non
 def test_a_file_without_a_bias_is_refused(nfn: Nfn, head: Path, save: Save, tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
     finished = nfn("edit-inr", save("a.safetensors", bias=False), "-o", out, "--head", head)
-    refused(finished, out, 3, "no place for some")
+    refused(finished, out, 3, "this file lacks some")
 
 
 def test_numbers_that_leave_the_range_of_the_dtype_are_refused(
