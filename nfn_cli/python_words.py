@@ -17,7 +17,7 @@ _PHRASES = {
     "give its module: --model FILE.py:FACTORY": "give the module itself",
     "give example inputs by the factory, or --input-shape": "give inputs that its forward pass takes: inputs=...",
     "(--model)": "(the torch.nn.Module itself)",
-    "does not go with --model, which": "does not go with a module, which",
+    "has no effect with --model, which": "has no effect with a module, which",
     "compare with --model": "compare with the module itself",
     "name it with --head": "name it with head=...",
     " (--scale none)": ": scale='none'",

@@ -168,10 +168,10 @@ def try_recipe(settings: type[ZooSettingsBase], folder: Path, test_file: Path) -
     assert type(example) is settings and recipe_for(example).settings is example
 
 
-def try_command(named: tuple[str, tuple[str, str]], folder: Path, test_file: Path) -> None:
+def try_command(name: str, folder: Path, test_file: Path) -> None:
     """It tells about itself, and the help of all commands has its summary; `tests/cli/test_help.py` has the rest."""
-    assert f"Examples: nfn {named[0]}" in help_of(named[0])
-    assert re.search(rf" {named[0]} [A-Z]", help_of())
+    assert f"Examples: nfn {name}" in help_of(name)
+    assert re.search(rf" {name} [A-Z]", help_of())
 
 
 def offers(command: str, name: str) -> bool:
@@ -200,7 +200,7 @@ REGISTRIES = {
     "EDITS": Registry(EDITS.items(), lambda own: own[0].replace("-", "_"), "tests/nn/inr/edits/test_{}.py", try_edit),
     "ROW_FORMATS": Registry(RowFormat, lambda own: own.value, "tests/scoring/formats/test_{}.py", try_row_format),
     "RECIPES": Registry(RECIPES, lambda own: own.recipe.replace("-", "_"), "tests/zoo/recipes/test_{}.py", try_recipe),
-    "COMMANDS": Registry(COMMANDS.items(), lambda own: own[1][0], "tests/cli/commands/test_{}.py", try_command),
+    "COMMANDS": Registry(COMMANDS, lambda own: own.replace("-", "_"), "tests/cli/commands/test_{}.py", try_command),
 }
 ENTRIES = [
     pytest.param(own, entry, id=f"{name}-{own.called(entry)}")
@@ -222,7 +222,7 @@ PLANTED: dict[str, Any] = {
     "EDITS": ("planted", next(iter(EDITS.values()))),
     "ROW_FORMATS": SimpleNamespace(value="planted"),
     "RECIPES": SimpleNamespace(recipe="planted"),
-    "COMMANDS": ("planted", ("planted", "planted")),
+    "COMMANDS": "planted",
 }
 
 

@@ -48,10 +48,9 @@ def argument(metavar: str, help: str, **settings: Any) -> Any:
 def takes(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose parameters of dataclasses are expanded: each field is an option, as its annotation says.
 
+    >>> from dataclasses import make_dataclass
     >>> from typing import Annotated
-    >>> @dataclass(frozen=True)
-    ... class Where:
-    ...     output: Annotated[Path, option("Output", "File to write.")]
+    >>> Where = make_dataclass("Where", [("output", Annotated[Path, option("Output", "File to write.")])])
     >>> @takes
     ... def write(where: Where, often: int = 1) -> None:
     ...     print(where.output, often)

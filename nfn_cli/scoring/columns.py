@@ -4,7 +4,7 @@ Beside a row's own fields stand `bytes`, `modified` and `hash` of its input, by 
 changed, and `made_with`, by which it knows whether it would make the same row. They stand in every row, so that they
 stay with it in copies and in parts of files, and every reader reads them as columns.
 
->>> from nfn_cli.scoring.rows import ScoreRow
+>>> from nfn_cli.nn.tasks import ScoreRow
 >>> columns_of(ScoreRow)[-5:]
 ['error', 'bytes', 'modified', 'hash', 'made_with']
 """

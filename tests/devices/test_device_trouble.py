@@ -34,7 +34,7 @@ FULL = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capac
 
 @pytest.fixture(autouse=True)
 def _nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "_told", set())
+    monkeypatch.setattr(devices, "_said", set())
 
 
 @pytest.fixture
