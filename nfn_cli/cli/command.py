@@ -42,6 +42,9 @@ class Command(TyperCommand):
         try:
             return list(super().parse_args(ctx, _joined_sizes(args, self.callback)))
         except Exception as error:
+            if possible := getattr(error, "possibilities", None):  # hidden names are not offered
+                hidden = {name for own in beside(self.callback, Hidden).values() for name in own.names}
+                error.possibilities = [name for name in possible if name not in hidden]  # type: ignore[attr-defined]
             if getattr(error, "ctx", ctx) is None:
                 error.ctx = ctx  # type: ignore[attr-defined]  # so that the command's own help is named
             raise

@@ -162,3 +162,8 @@ def test_hidden_names_are_not_completed(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_app_has_only_the_commands_that_are_asked_for() -> None:
     assert [command.name for command in make_app(["rank"]).registered_commands] == ["rank"]
+
+
+def test_hidden_names_are_not_suggested(nfn: Nfn, tmp_path: Path) -> None:
+    code, _, error = nfn("train", str(tmp_path), "--outt", "head")
+    assert code == 2 and "--output" in error and "--out," not in error and "--out)" not in error
