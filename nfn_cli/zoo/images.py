@@ -119,7 +119,7 @@ def _torchvision(name: str, root: Path) -> list[np.ndarray[Any, Any]]:
     try:
         import torchvision.datasets
     except ImportError as error:
-        raise DataError(name, "torchvision is not installed", "pip install 'nfn-cli[zoo]'") from error
+        raise DataError(name, "torchvision is not installed", "pip install 'nfn-cli[torchvision]'") from error
     factory = getattr(torchvision.datasets, _TORCHVISION[name])
     splits = [{"split": "train"}, {"split": "test"}] if name == "svhn" else [{"train": True}, {"train": False}]
     arrays = []

@@ -249,12 +249,13 @@ def test_a_download_that_fails_offers_an_archive_instead(torchvision: types.Modu
 
 
 @pytest.mark.parametrize(
-    ("source", "module", "name"), [("mnist", "torchvision", "torchvision"), ("digits", "sklearn", "scikit-learn")]
+    ("source", "module", "name", "extra"),
+    [("mnist", "torchvision", "torchvision", "torchvision"), ("digits", "sklearn", "scikit-learn", "zoo")],
 )
 def test_a_missing_library_is_named_with_the_extra_that_brings_it(
-    source: str, module: str, name: str, monkeypatch: pytest.MonkeyPatch
+    source: str, module: str, name: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for loaded in [known for known in sys.modules if known.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, module, None)
-    assert refusal(source) == f"{source}: {name} is not installed; pip install 'nfn-cli[zoo]'"
+    assert refusal(source) == f"{source}: {name} is not installed; pip install 'nfn-cli[{extra}]'"

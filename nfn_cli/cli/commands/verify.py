@@ -51,7 +51,7 @@ def verify(
     computes the same along its orbit: random elements act on it; its outputs must not change, nor the prediction of a
     head that reads it.
 
-    Exit codes: 0 the same function, 1 another one (networks of different layers are), 2 wrong usage, 3 the question has
+    Exit codes: 0 the same function, 1 another one (always, if the layers differ), 2 wrong usage, 3 the question has
     no answer: a file that cannot be read, or that says too little.
 
     Examples:
