@@ -217,7 +217,7 @@ def _traced_or(
         read_chains: raises ArchitectureError where there are none. count: how many chains were read.
     """
     if tracer.model is not None:
-        _require_model_alone(stated, in_memory=isinstance(path, Checkpoint))
+        _require_model_alone(stated)
         found = _traced(path, tracer, stated)
         assert found is not None
         return found
@@ -264,16 +264,15 @@ def _traced_or(
     return source
 
 
-def _require_model_alone(stated: Stated, *, in_memory: bool) -> None:
-    """Check that nothing is stated that has no effect beside a module.
+def _require_model_alone(stated: Stated) -> None:
+    """Check that nothing contradicts that a module is the whole network.
+
+    What else is stated (activation, pooling, frequencies) the module has itself; scripts give it to all files alike.
 
     Raises:
         UsageError: something is.
     """
     given = {"--chain": stated.chain, "--prefix": stated.prefix is not None}
-    if not in_memory:
-        facts = {"--activation": stated.activation, "--pool": stated.pool, "--omega-0": stated.omega_0 or None}
-        given |= {option: fact is not None for option, fact in facts.items()}
     option = next((option for option in given if given[option]), None)
     if option is not None:
         raise UsageError(option, "has no effect with --model, which gives the whole network", "leave one of them out")

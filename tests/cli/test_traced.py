@@ -344,14 +344,21 @@ def test_a_module_that_cannot_be_made_is_wrong_usage_of_every_command(nfn, resid
 
 @pytest.mark.parametrize(
     "options",
-    [("--activation", "relu"), ("--pool", "max"), ("--omega-0", "30"), ("--chain",), ("--prefix", "a.")],
+    [("--chain",), ("--prefix", "a.")],
     ids=lambda options: options[0],
 )
 @pytest.mark.parametrize("command", [("inspect",), ("canonicalize", "-o", "out.pt"), ("verify",)])
-def test_what_has_no_effect_beside_a_module_is_refused(nfn, residual, command, options) -> None:
+def test_what_contradicts_a_module_is_refused(nfn, residual, command, options) -> None:
     done = nfn(*command, residual[0], "--model", "nets.py:Residual", *options)
     assert done.code == 2
     assert (
         done.err
         == f"nfn: {options[0]}: has no effect with --model, which gives the whole network; leave one of them out\n"
     )
+
+
+@pytest.mark.parametrize("options", [("--activation", "tanh"), ("--pool", "max"), ("--omega-0", "30")])
+def test_facts_beside_a_module_leave_it_as_it_is(nfn, residual, options) -> None:
+    plain = nfn("inspect", residual[0], "--model", "nets.py:Residual")
+    stated = nfn("inspect", residual[0], "--model", "nets.py:Residual", *options)
+    assert (plain.code, plain.out) == (stated.code, stated.out) == (0, plain.out)
