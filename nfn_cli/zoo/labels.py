@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nfn_cli.checkpoints import write_atomically
 from nfn_cli.errors import DataError
@@ -15,6 +15,8 @@ from nfn_cli.zoo.hyperparameters import SCHEDULES, Hyperparameters
 
 LABELS_FILE = "labels.csv"
 RUN_COLUMN = "run"
+
+Row = TypeVar("Row")
 _REMEDY = "give the CSV file with one row a checkpoint"
 _PARSERS: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float}
 
@@ -107,15 +109,34 @@ def read_zoo_rows(path: Path) -> list[ZooRow]:
     Raises:
         DataError: the file is unreadable, or a row is not one of a zoo.
     """
+    return parsed_rows(path, _zoo_row, "a zoo")
+
+
+def _zoo_row(row: Mapping[str, str]) -> ZooRow:
+    # Older zoos do not say the schedule.
+    cells = row if row.get("schedule") else {**row, "schedule": SCHEDULES[0]}
+    run = Hyperparameters(**typed_cells(Hyperparameters, cells))
+    return ZooRow(**typed_cells(ZooRow, cells), hyperparameters=run)
+
+
+def parsed_rows(
+    path: Path, parse: Callable[[dict[str, str]], Row], kind: str, remedy: str = "mend the row or remove it"
+) -> list[Row]:
+    """Every row of a table, parsed.
+
+    Args:
+        parse: makes a row of its cells; its KeyError or ValueError mean that it is none.
+        kind: of zoo, for the error.
+
+    Raises:
+        DataError: the file is unreadable, or a row is not one of such a zoo.
+    """
     rows = []
     for line, row in read_table(path):
         try:
-            # Older zoos do not say the schedule.
-            cells = row if row.get("schedule") else {**row, "schedule": SCHEDULES[0]}
-            run = Hyperparameters(**typed_cells(Hyperparameters, cells))
-            rows.append(ZooRow(**typed_cells(ZooRow, cells), hyperparameters=run))
+            rows.append(parse(row))
         except (KeyError, ValueError) as error:
-            raise DataError(f"{path}:{line}", f"not a row of a zoo ({error})", "mend the row or remove it") from error
+            raise DataError(f"{path}:{line}", f"not a row of {kind} ({error})", remedy) from error
     return rows
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from nfn_cli.errors import DataError, shown
-from nfn_cli.zoo.labels import read_table, typed_cells, write_table
+from nfn_cli.zoo.labels import parsed_rows, typed_cells, write_table
 
 SPLITS = ("train", "test")
 MOST_CLASSES = 10_000
@@ -60,17 +60,15 @@ def read_inr_rows(path: Path, *, none: bool = False) -> list[InrRow]:
     Raises:
         DataError: the file is unreadable, has no rows though it must, or a row is not one of INRs.
     """
-    rows = []
-    for line, row in read_table(path):
-        try:
-            said = {name: cell for name, cell in row.items() if cell or name not in _UNSAID}
-            found = InrRow(**typed_cells(InrRow, _UNSAID | said))
-            if found.split not in SPLITS or not found.file or not 0 <= found.label < MOST_CLASSES:
-                raise ValueError(f"split {shown(found.split)}, file {shown(found.file)}, label {found.label}")
-        except (KeyError, ValueError) as error:
-            cause = f"not a row of a zoo of INRs ({error})"
-            raise DataError(f"{path}:{line}", cause, "give the columns file, label and split (train, test)") from error
-        rows.append(found)
+    rows = parsed_rows(path, _inr_row, "a zoo of INRs", "give the columns file, label and split (train, test)")
     if not rows and not none:
         raise DataError(path, "the CSV file has no rows", "give the CSV file with one row a network")
     return rows
+
+
+def _inr_row(row: Mapping[str, str]) -> InrRow:
+    said = {name: cell for name, cell in row.items() if cell or name not in _UNSAID}
+    found = InrRow(**typed_cells(InrRow, _UNSAID | said))
+    if found.split not in SPLITS or not found.file or not 0 <= found.label < MOST_CLASSES:
+        raise ValueError(f"split {shown(found.split)}, file {shown(found.file)}, label {found.label}")
+    return found

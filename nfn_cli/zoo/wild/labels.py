@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from nfn_cli.errors import DataError
-from nfn_cli.zoo.labels import read_table, typed_cells, write_table
+from nfn_cli.zoo.labels import parsed_rows, typed_cells, write_table
 from nfn_cli.zoo.wild.training_recipe import TrainingRecipe
 
 
@@ -68,11 +67,4 @@ def read_wild_rows(path: Path) -> list[WildRow]:
     Raises:
         DataError: the file is unreadable, or a row is not one of such a zoo.
     """
-    rows = []
-    for line, row in read_table(path):
-        try:
-            rows.append(WildRow(**typed_cells(WildRow, row)))
-        except (KeyError, TypeError, ValueError) as error:
-            cause = f"not a row of a zoo of wild classifiers ({error})"
-            raise DataError(f"{path}:{line}", cause, "mend the row or remove it") from error
-    return rows
+    return parsed_rows(path, lambda row: WildRow(**typed_cells(WildRow, row)), "a zoo of wild classifiers")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter, index
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -149,12 +149,6 @@ class MadeRuns(Made[int, WildRow]):
     trained: tuple[Trained, ...] = ()
 
 
-def _whole_number(recorded: Any) -> int:
-    if type(recorded) is not int:
-        raise TypeError
-    return recorded
-
-
 class WildRecipe(Recipe[int, int, WildRow, list[Trained]]):
     """Wild classifiers; a run is its number. Every run has a folder of its own, with a `config.json` that records the
     forward pass.
@@ -167,9 +161,9 @@ class WildRecipe(Recipe[int, int, WildRow, list[Trained]]):
     work = staticmethod(train_job)
     read_rows = staticmethod(read_wild_rows)
     write_rows = staticmethod(write_wild_rows)
-    run_of = staticmethod(lambda row: row.run)
-    order = staticmethod(lambda row: (row.run, row.epoch))
-    diverged_run = staticmethod(_whole_number)
+    run_of = staticmethod(attrgetter("run"))
+    order = staticmethod(attrgetter("run", "epoch"))
+    diverged_run = staticmethod(index)
 
     def __init__(self, settings: WildSettings) -> None:
         if settings.packed:
@@ -199,8 +193,7 @@ class WildRecipe(Recipe[int, int, WildRow, list[Trained]]):
     def made(self, items: Sequence[int], result: list[Trained], images: ImageSet) -> MadeRuns:
         rows = [row for own in result for row in own.rows]
         # One that diverged late keeps what it saved before.
-        saved = Counter(row.run for row in rows)
-        diverged = {own.planned.run for own in result if saved[own.planned.run] < len(own.planned.recipe.saved)}
+        diverged = {own.planned.run for own in result if len(own.rows) < len(own.planned.recipe.saved)}
         return MadeRuns(rows, {}, diverged, tuple(result))
 
     def write(self, folder: Path, made: Made[int, WildRow], part: int | None) -> list[WildRow]:
