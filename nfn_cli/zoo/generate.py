@@ -91,7 +91,7 @@ def generate_zoo(
                     made = recipe.made(job.items, result, images)
                     part = job.part if recipe.settings.packed else None
                     with threads_for(weights_of(made)):
-                        rows += recipe.write(folder, made, part)
+                        rows += recipe.write(folder, made, result, part)
                     rows.sort(key=recipe.order)
                     diverged |= made.diverged
                     # In this order, a kill in between makes a run that diverged here be made again; the other order

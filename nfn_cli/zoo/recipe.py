@@ -116,10 +116,11 @@ class Recipe(ABC, Generic[Run, Item, Row, Result]):
     def metadata(self) -> dict[str, str]:
         """Of every file."""
 
-    def write(self, folder: Path, made: Made[Run, Row], part: int | None) -> list[Row]:
+    def write(self, folder: Path, made: Made[Run, Row], result: Result, part: int | None) -> list[Row]:
         """Write what came of a job, and return its rows with the places where its networks are.
 
         Args:
+            result: what `work` gave, for recipes whose networks are of many shapes.
             part: number of the packed file; None writes one file a network.
 
         Raises:

@@ -142,13 +142,6 @@ def _folder(run: int) -> str:
     return f"run-{run:06d}"
 
 
-@dataclass(frozen=True)
-class MadeRuns(Made[int, WildRow]):
-    """With the runs as they were trained, whose tensors differ in shape."""
-
-    trained: tuple[Trained, ...] = ()
-
-
 class WildRecipe(Recipe[int, int, WildRow, list[Trained]]):
     """Wild classifiers; a run is its number. Every run has a folder of its own, with a `config.json` that records the
     forward pass.
@@ -190,16 +183,15 @@ class WildRecipe(Recipe[int, int, WildRow, list[Trained]]):
     def share(self, images: ImageSet, device: str, group_size: int) -> SharedImages:
         return SharedImages(self.settings, images, device)
 
-    def made(self, items: Sequence[int], result: list[Trained], images: ImageSet) -> MadeRuns:
+    def made(self, items: Sequence[int], result: list[Trained], images: ImageSet) -> Made[int, WildRow]:
         rows = [row for own in result for row in own.rows]
         # One that diverged late keeps what it saved before.
         diverged = {own.planned.run for own in result if len(own.rows) < len(own.planned.recipe.saved)}
-        return MadeRuns(rows, {}, diverged, tuple(result))
+        return Made(rows, {}, diverged)
 
-    def write(self, folder: Path, made: Made[int, WildRow], part: int | None) -> list[WildRow]:
+    def write(self, folder: Path, made: Made[int, WildRow], result: list[Trained], part: int | None) -> list[WildRow]:
         """See `Recipe`."""
-        assert isinstance(made, MadeRuns)
-        for own in made.trained:
+        for own in result:
             if own.rows:
                 place = folder / _folder(own.planned.run)
                 make_folder(place)
