@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PER_SOURCE = 14  # numbers that `answer_statistics` gives
+PER_SOURCE = 16  # numbers that `answer_statistics` gives
 _SHARP = 4.0
 _TINY = 1e-9
 
@@ -50,8 +50,17 @@ def scaled_logits(logits: Tensor) -> Tensor:
     return own / (own.square().mean().sqrt() + 1e-4 * size + 1e-12)
 
 
+def told_apart(logits: Tensor, labels: Tensor) -> Tensor:
+    """How much the answers say of the class of the picture, [4]: their mutual information, as a share of what is possible,
+    and how even answers are; then how near answers lie to the mean of their class, and how much varies between classes."""
+    scaled, groups = scaled_logits(logits), _groups(labels)
+    sharp = (_SHARP * scaled).softmax(1)
+    parts = *_told_apart(sharp, groups), _near_centre(scaled, labels, groups), _between(scaled, groups)
+    return torch.stack(parts)
+
+
 def answer_statistics(logits: Tensor, labels: Tensor) -> Tensor:
-    """Statistics of the logits of pictures of one source, float64 [14].
+    """Statistics of the logits of pictures of one source, float64 [16].
 
     Args:
         logits: [pictures, classes].
@@ -61,8 +70,7 @@ def answer_statistics(logits: Tensor, labels: Tensor) -> Tensor:
     classes = own.shape[1]
     shares, scaled = own.softmax(1), scaled_logits(logits)
     sharp = (_SHARP * scaled).softmax(1)
-    groups = F.one_hot(labels).double()
-    groups = groups / groups.sum(0)
+    groups = _groups(labels)
     return torch.stack(
         [
             shares.amax(1).mean(),
@@ -74,7 +82,7 @@ def answer_statistics(logits: Tensor, labels: Tensor) -> Tensor:
             _near_centre(scaled, labels, groups),
             _between(scaled, groups),
             torch.tensor(math.log2(classes) / 4).double(),
-            *_most_agreed(sharp, groups, classes),
+            *_most_agreed(sharp, groups),
         ]
     )
 
@@ -85,6 +93,12 @@ def change_of_answers(before: Tensor, after: Tensor) -> Tensor:
     scaled = scaled_logits(torch.cat([before, after]))
     half = len(before)
     return torch.stack([shares, (scaled[:half] - scaled[half:]).square().mean().add(1e-12).sqrt()])
+
+
+def _groups(labels: Tensor) -> Tensor:
+    """Weights [pictures, classes] of a mean over each class."""
+    groups = F.one_hot(labels).double()
+    return groups / groups.sum(0)
 
 
 def _entropy(shares: Tensor) -> Tensor:
@@ -115,9 +129,12 @@ def _between(scaled: Tensor, groups: Tensor) -> Tensor:
     return (groups.T @ scaled).var(0, correction=0).sum() / total
 
 
-def _most_agreed(sharp: Tensor, groups: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:
+def _most_agreed(sharp: Tensor, groups: Tensor) -> tuple[Tensor, ...]:
     """How far the pictures of a class agree, in the classes that agree most: as many as the network tells apart, half as
-    many, and all. A network of two classes has learned two of these, and says anything of the others."""
-    agreed = (groups.T @ sharp).amax(1).sort(descending=True).values
-    count = min(classes, len(agreed))
-    return agreed[:count].mean(), agreed[: max(1, count // 2)].mean(), agreed.mean()
+    many, and all. A network of two classes has learned two of these, and says anything of the others. Then how sure each
+    of its own classes is of the class that it is surest of: the mean, and the least of them."""
+    of_class = groups.T @ sharp
+    agreed = of_class.amax(1).sort(descending=True).values
+    own = of_class.amax(0)
+    count = min(len(own), len(agreed))
+    return agreed[:count].mean(), agreed[: max(1, count // 2)].mean(), agreed.mean(), own.mean(), own.min()

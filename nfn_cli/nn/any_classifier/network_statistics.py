@@ -12,7 +12,7 @@ from torch import Tensor
 MOST_LAYERS = 24
 TOKEN = 48
 WHOLE = 16
-ANSWERS = 162
+ANSWERS = 88
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class NetworkStatistics:
         layers: of each layer with a matrix of weights, in order of depth [networks, 24, 48]; zeros behind the last.
         depth: how many layers each has [networks], int64.
         whole: of the network as a whole [networks, 16].
-        answers: of its answers to pictures [networks, 162]; zeros where it is not known how it is run.
+        answers: of its answers to pictures [networks, 88]; zeros where it is not known how it is run.
         runs: whether it is known how it is run [networks], bool.
         classes: how many it tells apart [networks], int64.
     """
