@@ -90,10 +90,8 @@ def do_runs(plan: Plan, workers: int, seconds: float | None) -> int:
             rows += result
             write_rows(plan.folder, plan.columns, rows)
             accuracies = ", ".join(f"{row['test_accuracy']:.3f}" for row in result)
-            own, seconds_in = result[0], time.time() - begun
-            _log.info(
-                "run %d: %s, %s: %s after %.0f s", run, own["task"], own["family"], accuracies, time.time() - begun
-            )
+            own, passed = result[0], time.time() - begun
+            _log.info("run %d: %s, %s: %s after %.0f s", run, own["task"], own["family"], accuracies, passed)
     if late or time.time() >= deadline:
         _log.info("the time is over; the same command goes on")
     write_rows(plan.folder, plan.columns, rows)
