@@ -67,7 +67,8 @@ def do_runs(plan: Plan, workers: int, seconds: float | None) -> int:
     rows = read_rows(plan.folder)
     if rows and set(rows[0]) != set(plan.columns):
         raise ValueError(f"{plan.folder / LABELS}: a table of other columns; choose another folder")
-    rows = [row for row in rows if (plan.folder / row["file"]).exists()]
+    broken = {row["run"] for row in rows if not (plan.folder / row["file"]).exists()}
+    rows = [row for row in rows if row["run"] not in broken]
     barren = _barren(plan.folder)
     done = {int(row["run"]) for row in rows} | barren
     todo = [run for run in plan.runs if run not in done]

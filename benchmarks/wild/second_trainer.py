@@ -74,7 +74,7 @@ def draw_recipe(rng: random.Random, available: int) -> Recipe:
         seed=rng.getrandbits(31),
         images=images,
         epochs=epochs,
-        half_way=rng.choice((0, max(1, epochs // 3))),
+        half_way=rng.choice((0, epochs // 3)),
         batch=rng.choice((24, 50, 100, 128, 200)),
         optimizer=optimizer,
         learning_rate=math.exp(rng.uniform(*map(math.log, _RATES[optimizer]))),
