@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nfn_cli.checkpoints import write_atomically
 from nfn_cli.errors import DataError
-from nfn_cli.zoo.hyperparameters import SCHEDULES, Hyperparameters
+from nfn_cli.zoo.hyperparameters import Hyperparameters
 
 LABELS_FILE = "labels.csv"
 RUN_COLUMN = "run"
@@ -113,10 +113,15 @@ def read_zoo_rows(path: Path) -> list[ZooRow]:
 
 
 def _zoo_row(row: Mapping[str, str]) -> ZooRow:
-    # Older zoos do not say the schedule.
-    cells = row if row.get("schedule") else {**row, "schedule": SCHEDULES[0]}
+    # Older zoos do not say all of what a run is made of.
+    cells = {own.name: _as_cell(own.default) for own in fields(Hyperparameters) if own.default is not MISSING}
+    cells |= {name: cell for name, cell in row.items() if name not in cells or cell}
     run = Hyperparameters(**typed_cells(Hyperparameters, cells))
     return ZooRow(**typed_cells(ZooRow, cells), hyperparameters=run)
+
+
+def _as_cell(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def parsed_rows(

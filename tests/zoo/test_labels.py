@@ -57,14 +57,15 @@ def test_a_zoos_rows_survive_writing_and_reading(tmp_path: Path) -> None:
     ]
 
 
-def test_a_zoo_that_names_no_schedule_had_a_constant_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("known", [1, 3, 5])
+def test_what_an_older_zoo_does_not_name_is_as_the_recipe_has_it(known: int, tmp_path: Path) -> None:
     run = draw_hyperparameters(seed=1, run=0, activation="tanh")
     row = ZooRow("a.safetensors", None, 1, 0.5, 0.5, 1.0, run)
     write_labels(tmp_path, [row])
     labels = tmp_path / "labels.csv"
-    header, cells = labels.read_text().splitlines()
-    assert header.endswith(",schedule")
-    labels.write_text(f"{header.rpartition(',')[0]}\n{cells.rpartition(',')[0]}\n")
+    header, cells = (line.split(",") for line in labels.read_text().splitlines())
+    assert header[-5:] == ["schedule", "augmentation", "preprocessing", "image_share", "epochs"]
+    labels.write_text(f"{','.join(header[:-known])}\n{','.join(cells[:-known])}\n")
     assert read_zoo_rows(labels) == [row]
 
 
