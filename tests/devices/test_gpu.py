@@ -175,7 +175,8 @@ def test_a_zoo_of_wild_classifiers_is_as_good_as_that_of_the_cpu(nfn: Nfn, tmp_p
     pictures = np.random.default_rng(0).integers(0, 100, (400, 8, 8)).astype(np.uint8)
     pictures[np.arange(400), labels] += 100
     np.savez(tmp_path / "rows.npz", x_train=pictures, y_train=labels, x_test=pictures, y_test=labels)
-    options = ["--data", tmp_path / "rows.npz", "--count", "24", "--per-network", "4", "--budget", "1"]
+    options = ["--data", tmp_path / "rows.npz", "--count", "8", "--per-network", "4", "--budget", "1"]
+    options += ["--seed", "78"]  # an MLP and a residual network
     for device in ("cpu", GPU):
         finished = nfn("zoo", "wild", *options, "-o", tmp_path / str(device), "--workers", "2", "--device", device)
         assert finished.code == 0, finished.err
