@@ -132,8 +132,8 @@ class SharedImages:
 
     @property
     def trained_on(self) -> str:
-        """The device; a network alone is too little work for a GPU."""
-        return self.device if self.settings.per_network > 1 else "cpu"
+        """The device; a network alone is too little work for a GPU, and Apple's have no float64 to measure with."""
+        return self.device if self.device == "cuda" and self.settings.per_network > 1 else "cpu"
 
     def task(self, name: str) -> TaskImages:
         """The pictures of a task."""
