@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 Picture = tuple[int, int, int]  # channels, height, width
-_MOST_PARAMETERS = 300_000
+MOST_PARAMETERS = 300_000
 _ACTIVATIONS: tuple[Callable[[], nn.Module], ...] = (
     *(nn.ReLU, nn.ReLU, nn.ReLU, nn.ReLU),
     *(nn.LeakyReLU, nn.GELU, nn.SiLU, nn.ELU, nn.Tanh),
@@ -168,9 +168,18 @@ FAMILIES: dict[str, Callable[[random.Random, Picture, int], nn.Module]] = {
 }
 
 
-def draw_network(rng: random.Random, family: str, picture: Picture, classes: int) -> nn.Module:
-    """A network of a family, of at most 300,000 parameters, for pictures of so many classes."""
-    while True:
-        network = FAMILIES[family](rng, picture, classes)
-        if sum(parameter.numel() for parameter in network.parameters()) <= _MOST_PARAMETERS:
-            return network
+def draw_network(
+    rng: random.Random, picture: Picture, classes: int, most_parameters: int = MOST_PARAMETERS
+) -> tuple[str, nn.Module]:
+    """A family and a network of it, of at most so many parameters, for pictures of so many classes.
+
+    Raises:
+        ValueError: none that was drawn is that small.
+    """
+    for _ in range(50):
+        family = rng.choice(sorted(FAMILIES))
+        for _ in range(20):  # another size before another family
+            network = FAMILIES[family](rng, picture, classes)
+            if sum(parameter.numel() for parameter in network.parameters()) <= most_parameters:
+                return family, network
+    raise ValueError(f"no network has at most {most_parameters:,} parameters; allow more")

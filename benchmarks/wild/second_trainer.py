@@ -26,7 +26,7 @@ from pixels import ToPixels, augmented
 from recording import products
 from runs import COLUMNS, OutOfTime, Plan, Row, do_runs, log_to
 from saving import Kept
-from second_networks import FAMILIES, draw_network
+from second_networks import MOST_PARAMETERS, draw_network
 from torch import nn
 from torch.optim import lr_scheduler
 
@@ -167,15 +167,14 @@ def start(paths: list[Path]) -> None:
     _archives[:] = [read_archive(path) for path in paths]
 
 
-def do_run(folder: Path, seed: int, run: int, deadline: float) -> list[Row]:
+def do_run(folder: Path, seed: int, most_parameters: int, run: int, deadline: float) -> list[Row]:
     """Train the network of a run, write it, and return its rows."""
     rng = random.Random(f"second trainer {seed} {run}")
     archive = _archives[run % len(_archives)]
     images = task_of(archive, rng.choice(tasks_of(archive)))
-    family = rng.choice(sorted(FAMILIES))
     recipe = draw_recipe(rng, len(images.y_train))
     torch.manual_seed(recipe.seed)
-    network = draw_network(rng, family, images.picture, images.classes)
+    family, network = draw_network(rng, images.picture, images.classes, most_parameters)
     initialise(network, recipe.initialiser)
     recipe = within_budget(recipe, products(network, images.picture))
     own = {name: value for name, value in asdict(recipe).items() if name not in ("seed", "half_way")}
@@ -193,6 +192,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, action="append", required=True, metavar="NPZ", help="repeatable")
     parser.add_argument("--count", type=int, default=500, help="runs, taking turns over the archives (500)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--most-parameters", type=int, default=MOST_PARAMETERS, help=f"of a network ({MOST_PARAMETERS:,})"
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each (1)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="runs not done by then are given up")
@@ -203,7 +205,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 2
     log_to(options.out)
     columns = [*COLUMNS, *_OWN_COLUMNS]
-    work, begin = partial(do_run, options.out, options.seed), partial(start, options.data)
+    work = partial(do_run, options.out, options.seed, options.most_parameters)
+    begin = partial(start, options.data)
     plan = Plan(options.out, columns, range(options.count), work, begin)
     try:
         failed = do_runs(plan, options.workers, options.time_limit)

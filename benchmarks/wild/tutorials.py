@@ -32,10 +32,11 @@ from archive import Images, read_archive
 from pixels import ToPixels, augmented
 from runs import COLUMNS, OutOfTime, Plan, Row, do_runs, log_to
 from saving import Kept
-from torch import nn
+from torch import Tensor, nn
 
 _PICTURES = {(1, 28, 28): "mnist", (1, 32, 32): "gray", (3, 32, 32): "color"}
 _QUICK_IMAGES = 200
+_REMEMBERED = 20  # steps between copies of the weights
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Training:
     early: int = 0
 
 
+_TOO_HIGH = 200
 _MOMENTUM = (("momentum", 0.9),)
 _RESNET = (("momentum", 0.9), ("nesterov", True), ("weight_decay", 5e-4))
 # What each tutorial does.
@@ -98,7 +100,7 @@ def _recipe(usual: Training, name: str) -> Training:
         "unit-pixels": {"pixels": "unit"},
         "raw-pixels": {"pixels": "raw"},
         "heavy-dropout": {"dropout": 0.8},
-        "rate-too-high": {"learning_rate": 20 * usual.learning_rate},
+        "rate-too-high": {"learning_rate": _TOO_HIGH * usual.learning_rate},
         "rate-too-low": {"learning_rate": usual.learning_rate / 100},
         "plain-sgd": {"optimizer": "SGD", "options": (), "learning_rate": 0.01},
         "overfit-1000": {"images": 1_000, "epochs": 20},
@@ -169,7 +171,9 @@ def specs() -> list[Spec]:
 
 
 def train(kept: Kept, training: Training, seed: int, deadline: float) -> None:
-    """Train a network and keep its checkpoints; ends early where the loss is no longer finite.
+    """Train a network and keep its checkpoints.
+
+    Where the loss is no longer finite it ends early, with the weights of at most 40 steps before.
 
     Raises:
         OutOfTime: it is not done by the deadline.
@@ -183,6 +187,8 @@ def train(kept: Kept, training: Training, seed: int, deadline: float) -> None:
     options = dict(training.options)
     optimizer = getattr(torch.optim, training.optimizer)(network.parameters(), lr=training.learning_rate, **options)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=training.decay)
+    remembered = [_copy(network)] * 2
+    step = 0
     for epoch in range(1, training.epochs + 1):
         network.train()
         order = rng.permutation(len(labels))
@@ -194,12 +200,21 @@ def train(kept: Kept, training: Training, seed: int, deadline: float) -> None:
             logits = network(kept.pixels(augmented(pictures[own], training.augmentation, rng)))
             loss = F.cross_entropy(logits, labels[own])
             if not torch.isfinite(loss):
+                network.load_state_dict(remembered[0])
+                kept.add(epoch, pictures, labels)
                 return
+            if step % _REMEMBERED == 0:
+                remembered = [remembered[1], _copy(network)]
+            step += 1
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         scheduler.step()
         if epoch in (training.early, training.epochs) and not kept.add(epoch, pictures, labels):
             return
+
+
+def _copy(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
 
 
 _archives: dict[str, Images] = {}  # of this process, by the kind of their pictures

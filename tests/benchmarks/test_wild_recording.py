@@ -29,7 +29,7 @@ def test_steps_of_the_second_trainers_networks_give_their_logits(load: Load, fam
     assert set(SECOND) == set(networks.FAMILIES)
     for seed in range(4):
         torch.manual_seed(seed)
-        network = with_statistics(networks.draw_network(random.Random(seed), family, (3, 16, 16), 5))
+        network = with_statistics(networks.FAMILIES[family](random.Random(seed), (3, 16, 16), 5))
         config = recording.configuration(network, (3, 16, 16))
         recording.require_same_logits(network, config, torch.randn(4, 3, 16, 16))
 

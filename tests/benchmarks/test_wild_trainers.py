@@ -73,7 +73,7 @@ def test_what_is_done_is_not_done_again(
     first, done = rows_of(out), []
 
     def counted(*given: object) -> list[object]:
-        done.append(given[2])
+        done.append(given[3])
         return do_run(*given)
 
     do_run = trainer.do_run
@@ -88,7 +88,7 @@ def test_a_run_beyond_the_time_limit_leaves_nothing(load: Load, archive: Archive
     trainer, data = load("second_trainer"), archive("gray", 16, 16)
     trainer.start([data])
     with pytest.raises(load("runs").OutOfTime):
-        trainer.do_run(tmp_path, 0, 0, 0.0)
+        trainer.do_run(tmp_path, 0, 300_000, 0, 0.0)
     assert not list(tmp_path.glob("run-*"))
     assert trainer.main([f"--data={data}", f"--out={tmp_path / 'out'}", "--count=3", "--time-limit=1e-9"]) == 0
     assert not rows_of(tmp_path / "out")
@@ -107,6 +107,15 @@ def test_recipes_stay_within_the_budget(load: Load) -> None:
         cut = trainer.within_budget(drawn, 10_000_000)
         assert cut.images >= 500 and cut.epochs >= 1 and cut.half_way < max(cut.epochs, 2)
         assert 3 * 10_000_000 * cut.images * cut.epochs <= trainer._BUDGET or (cut.images, cut.epochs) == (500, 1)
+
+
+def test_networks_are_as_small_as_asked(load: Load) -> None:
+    networks = load("second_networks")
+    drawn = [networks.draw_network(random.Random(seed), (3, 32, 32), 10, 30_000) for seed in range(20)]
+    assert max(sum(parameter.numel() for parameter in network.parameters()) for _, network in drawn) <= 30_000
+    assert len({family for family, _ in drawn}) > 2
+    with pytest.raises(ValueError, match="at most 100"):
+        networks.draw_network(random.Random(0), (1, 8, 8), 10, 100)
 
 
 def test_tasks(load: Load, archive: Archive) -> None:
