@@ -121,8 +121,13 @@ def test_a_zoo_may_be_augmented_and_preprocessed(nfn: Nfn, command: list[object]
 
 @pytest.mark.parametrize(
     "option",
-    [("--epochs", 3), ("--batch-size", 8), ("--schedule", "cosine"), ("--augmentation", "flip")]
-    + [("--preprocessing", "unit")],
+    [
+        ("--epochs", 3),
+        ("--batch-size", 8),
+        ("--schedule", "cosine"),
+        ("--augmentation", "flip"),
+        ("--preprocessing", "unit"),
+    ],
 )
 def test_what_a_varied_zoo_draws_cannot_be_given(option: tuple[str, object], nfn: Nfn, tmp_path: Path) -> None:
     given = ("--data", "digits", "--activation", "relu", "--count", 2, "--varied", "--out", tmp_path / "zoo")
