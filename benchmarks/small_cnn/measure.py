@@ -63,7 +63,7 @@ def _measured(arguments: argparse.Namespace, activation: str, left_out: str | No
     if not (head / "config.yaml").exists():
         budget = ["--members", arguments.members, "--device", arguments.device]
         budget += ["--epochs", arguments.epochs] if arguments.epochs else []
-        _nfn(arguments, "train", fitting, *budget, "--quiet", "--output", head)
+        _nfn(arguments, "train", fitting, *budget, "--overwrite", "--quiet", "--output", head)
     setting = {own: folder for own, folder in zoos.items() if own != left_out}
     named = [part for own, folder in setting.items() for part in ("--population", f"{own}={folder}")]
     out_options = ["--device", "cpu", "--format", "json", "--overwrite", "--quiet", "--output", calibrated]

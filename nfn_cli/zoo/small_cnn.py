@@ -142,9 +142,9 @@ def grouped_convolution(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def product_convolution(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """The same by one batched matrix product, which a GPU does faster than many small groups."""
-    networks, _, inputs = weight.shape[:3]
+    networks, inputs = len(weight), weight.shape[2]
     fields = hidden.unflatten(1, (networks, inputs)).unfold(3, KERNEL, STRIDE).unfold(4, KERNEL, STRIDE)
-    batch, rows, columns = len(hidden), *fields.shape[3:5]
+    batch, (rows, columns) = len(hidden), fields.shape[3:5]
     # [P, batch × rows × columns, inputs × 9]
     patches = fields.permute(1, 0, 3, 4, 2, 5, 6).reshape(networks, batch * rows * columns, -1)
     product = torch.baddbmm(bias[:, None], patches, weight.flatten(2).transpose(1, 2))
