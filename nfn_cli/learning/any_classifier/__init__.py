@@ -1,1 +1,1 @@
-"""Fits the head for any classifier, and measures it on populations that it was not fitted to."""
+"""Heads for any classifier: from labelled networks of many architectures to a fitted head, measured."""
