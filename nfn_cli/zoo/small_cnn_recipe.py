@@ -193,6 +193,8 @@ class SmallCnnRecipe(Recipe[int, Hyperparameters, ZooRow, list[Snapshot]]):
                         train_accuracy=snapshot.train_accuracy[position],
                         test_loss=snapshot.test_loss[position],
                         hyperparameters=run,
+                        even_accuracy=snapshot.even_accuracy[position] if snapshot.even_accuracy else None,
+                        odd_accuracy=snapshot.odd_accuracy[position] if snapshot.odd_accuracy else None,
                     )
                 )
         parameters = torch.stack(kept) if kept else result[0].parameters[:0]

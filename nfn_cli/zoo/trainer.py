@@ -16,7 +16,7 @@ from nfn_cli.zoo.optimizer import PopulationOptimizer
 from nfn_cli.zoo.preprocessing import Preprocessing
 from nfn_cli.zoo.small_cnn import PopulationDropout, SmallCnn, image_patches, population_logits, strided_patches
 
-_EVALUATION_BATCH = 250
+_EVALUATION_BATCH = 250  # even, so that a batch begins at an even place
 _TRAIN_ACCURACY_IMAGES = 5_000
 
 
@@ -58,13 +58,18 @@ class TrainingImages:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A group of P networks after some epoch."""
+    """A group of P networks after some epoch.
+
+    `even_accuracy` and `odd_accuracy` are those on the test images at even and at odd places; None of fewer than two.
+    """
 
     epoch: int
     parameters: Tensor  # float32 [P, parameter_count], a copy on the CPU
     test_accuracy: list[float]
     test_loss: list[float]
     train_accuracy: list[float]
+    even_accuracy: list[float] | None = None
+    odd_accuracy: list[float] | None = None
 
 
 def train_group(
@@ -145,11 +150,13 @@ def _snapshot(
     tensors = network.split(parameters)
     hits = torch.zeros(len(parameters), device=parameters.device)
     loss = torch.zeros_like(hits)
+    even_hits = torch.zeros_like(hits)
     pairs = zip(images.test_patches.split(_EVALUATION_BATCH), images.test_labels.split(_EVALUATION_BATCH), strict=True)
     for patches, labels in pairs:
         logits = population_logits(tensors, patches[None], activation, preprocessing=taken)  # [P, batch, classes]
         hits += (logits.argmax(2) == labels).sum(1)
         loss += F.cross_entropy(logits.transpose(1, 2), labels.expand(len(logits), -1), reduction="none").sum(1)
+        even_hits += (logits[:, ::2].argmax(2) == labels[::2]).sum(1)
     train_hits = torch.zeros_like(hits)
     for chosen in shown.split(_EVALUATION_BATCH, dim=1):
         patches = images.train_patches.index_select(0, chosen.flatten()).unflatten(0, chosen.shape)
@@ -162,4 +169,6 @@ def _snapshot(
         test_accuracy=(hits / tested).tolist(),
         test_loss=(loss / tested).tolist(),
         train_accuracy=(train_hits / shown.shape[1]).tolist(),
+        even_accuracy=(even_hits / (tested - tested // 2)).tolist() if tested > 1 else None,
+        odd_accuracy=((hits - even_hits) / (tested // 2)).tolist() if tested > 1 else None,
     )

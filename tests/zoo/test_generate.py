@@ -49,7 +49,9 @@ def test_every_run_and_epoch_has_a_row_with_all_that_was_drawn(
             cell = row[field.name]
             assert cell == "" if value is None else type(value)(cell) == value
     columns = ["file", "index", "epoch", "test_accuracy", "train_accuracy", "test_loss"]
-    assert list(rows[0]) == columns + [field.name for field in fields(Hyperparameters)]
+    assert list(rows[0]) == [*columns, "even_accuracy", "odd_accuracy"] + [
+        field.name for field in fields(Hyperparameters)
+    ]
 
 
 def test_every_row_has_a_checkpoint_of_its_own_and_nothing_else_is_written(
