@@ -116,7 +116,7 @@ def _metavar(kind: Any, name: str) -> str | None:
         return None
     if choices := choices_of(kind):
         joined = "|".join(choices)
-        return joined if len(joined) <= LONGEST_CHOICES else name.upper()
+        return joined if len(joined) <= LONGEST_CHOICES else "CHOICE"
     return _NAMES_OF_VALUES[own]
 
 
