@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from nfn_cli.architectures.network_weights import NetworkWeights
 
+LEAST_CLASSES, MOST_CLASSES = 2, 1_000
+
 
 @dataclass(frozen=True)
 class ReadClassifier:

@@ -39,6 +39,9 @@ def head_facts(inspection: Inspection, accepted: Mapping[str, Accepted]) -> tupl
 
 
 def _head(name: str, accepted: Accepted, inspection: Inspection) -> HeadFacts:
+    if accepted.is_any:
+        reason = accepted.mismatch(inspection.architecture)
+        return HeadFacts(name, reason is None, reason, other_layers=reason is not None)
     architecture = _under(accepted, inspection)
     reason = accepted.mismatch(architecture)
     if reason is None and inspection.left:
@@ -50,6 +53,6 @@ def _head(name: str, accepted: Accepted, inspection: Inspection) -> HeadFacts:
 
 def _under(accepted: Accepted, inspection: Inspection) -> Architecture:
     """The architecture, with the head's activation where no file says the network's."""
-    if inspection.activation is None:
+    if inspection.activation is None and not accepted.is_any:
         return inspection.architecture.with_activation(accepted.activation)
     return inspection.architecture
