@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 MOST_LAYERS = 24
-TOKEN = 40
+TOKEN = 48
 WHOLE = 16
-ANSWERS = 192
+ANSWERS = 88
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class NetworkStatistics:
     """Statistics of networks, invariant under every network's own group; float32, on any device.
 
     Attributes:
-        layers: of each layer with a matrix of weights, in order of depth [networks, 24, 40]; zeros behind the last.
+        layers: of each layer with a matrix of weights, in order of depth [networks, 24, 48]; zeros behind the last.
         depth: how many layers each has [networks], int64.
         whole: of the network as a whole [networks, 16].
-        answers: of its answers to pictures [networks, 192]; zeros where it is not known how it is run.
+        answers: of its answers to pictures [networks, 88]; zeros where it is not known how it is run.
         runs: whether it is known how it is run [networks], bool.
         classes: how many it tells apart [networks], int64.
     """

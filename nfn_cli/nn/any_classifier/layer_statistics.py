@@ -1,0 +1,103 @@
+"""What one layer's matrix of weights says by itself: sizes, and statistics that no scale, sign or permutation changes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from nfn_cli.nn.any_classifier.balanced_form import balanced
+
+OWN = 32  # numbers that `layer_statistics` gives
+_SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_LARGEST_SIDE = 512
+_TINY = 1e-12
+
+
+def layer_statistics(weight: Tensor, vectors: Mapping[str, Tensor], depth: float) -> Tensor:
+    """Statistics of a layer, float64 [32].
+
+    Args:
+        weight: [out, in, *kernel].
+        vectors: the bias and what a norm behind the layer holds, [out] each, by the last part of their names:
+            `bias`, `gain`, `shift`, `mean`, `variance`.
+        depth: where the layer lies, 0 for the first one and 1 for the last.
+    """
+    form = balanced(weight)
+    rows = form.flatten(1)
+    outs, ins = rows.shape
+    kernel = weight[0, 0].numel()
+    sizes = [float(weight.ndim > 2), *(math.log2(size) / 8 for size in (outs, weight.shape[1], kernel)), depth]
+    alike = _neighbours(form) if depth == 0 or weight.ndim == 4 else torch.zeros(4).double()
+    return torch.cat([torch.tensor(sizes).double(), _spectrum(rows), _entries(rows), alike, _norm(vectors)])
+
+
+def _spectrum(rows: Tensor) -> Tensor:
+    """Of squared singular values: against the largest of a random matrix of this size, their entropy, their quantiles."""
+    gram = rows @ rows.T if rows.shape[0] <= rows.shape[1] else rows.T @ rows
+    if len(gram) > _LARGEST_SIDE:  # moments alone: all eigenvalues of so large a matrix take long
+        total = gram.trace().clamp_min(_TINY)
+        flat = (gram.square().sum() / total.square()).clamp_min(_TINY)
+        return torch.cat([torch.zeros(2).double(), (1 / flat / len(gram)).view(1), torch.zeros(5).double()])
+    values = torch.linalg.eigvalsh(gram).clamp_min(0)
+    shares = values / values.sum().clamp_min(_TINY)
+    edge = (math.sqrt(rows.shape[0]) + math.sqrt(rows.shape[1])) ** 2 / (rows.shape[0] * rows.shape[1])
+    entropy = -(shares * shares.clamp_min(_TINY).log()).sum() / max(1.0, math.log(len(shares)))
+    quantiles = torch.quantile(shares * len(shares), torch.tensor(_SHARES).double())
+    head = torch.stack([(shares[-1] / edge + _TINY).log(), (shares - edge).clamp_min(0).sum(), entropy])
+    return torch.cat([head, (quantiles + 1e-6).log() / 4])
+
+
+def _entries(rows: Tensor) -> Tensor:
+    """Of balanced entries: how heavy their tails are, and quantiles of their sizes."""
+    sizes = rows.abs().flatten()
+    square = sizes.square().mean().clamp_min(_TINY)
+    tails = [sizes.mean() / square.sqrt(), (sizes.pow(4).mean() / square**2 + _TINY).log(), (sizes.max() + 1).log()]
+    ordered = sizes.sort().values  # torch.quantile takes 16 million entries at most
+    places = torch.tensor([round(share * (len(ordered) - 1)) for share in _SHARES])
+    alike = torch.nn.functional.normalize(rows, dim=1)
+    cosines = (alike @ alike.T).fill_diagonal_(0).abs() if len(rows) <= _LARGEST_SIDE else torch.zeros(1, 1).double()
+    return torch.cat([torch.stack([*tails, cosines.amax(1).mean(), cosines.max()]), ordered[places]])
+
+
+def _neighbours(form: Tensor) -> Tensor:
+    """How alike neighbouring weights of a kernel are, at one step and at two, and the middle's share of the kernel.
+
+    The first matrix of a network may read a flattened picture. It has the picture for its kernel, if one of one or three
+    channels fits its size: rows that learned from pictures are smooth.
+    """
+    if form.ndim == 4:
+        picture = form
+    else:
+        sides = [(channels, math.isqrt(form.shape[1] // channels)) for channels in (1, 3)]
+        fits = [(channels, side) for channels, side in sides if channels * side * side == form.shape[1] and side >= 8]
+        if form.ndim != 2 or not fits:
+            return torch.zeros(4).double()
+        channels, side = fits[0]
+        picture = form.view(len(form), channels, side, side)
+    total = picture.square().sum().clamp_min(_TINY)
+    height, width = picture.shape[2:]
+    steps = [
+        (picture[..., step:, :] * picture[..., : height - step, :]).sum() / total
+        + (picture[..., step:] * picture[..., : width - step]).sum() / total
+        for step in (1, 2)
+        if step < min(height, width)
+    ]
+    middle = picture[..., height // 2, width // 2].square().sum() / total
+    plain = picture.sum((2, 3)).square().sum() / total / (height * width)
+    return torch.stack([*steps, *[total.new_zeros(())] * (2 - len(steps)), middle, plain])
+
+
+def _norm(vectors: Mapping[str, Tensor]) -> Tensor:
+    """Of a norm behind the layer: shift against gain, and mean against deviation; of the bias whether there is one."""
+    found = {name: vector.double() for name, vector in vectors.items()}
+    ratios = torch.zeros(3).double()
+    if "gain" in found and "shift" in found:
+        ratio = (found["shift"] / found["gain"].abs().clamp_min(1e-6)).abs().clamp_max(100)
+        ratios[0], ratios[1] = (ratio.mean() + 1e-3).log(), (ratio.median() + 1e-3).log()
+    if "mean" in found and "variance" in found:
+        ratio = found["mean"].abs() / (found["variance"] + _TINY).sqrt()
+        ratios[2] = (ratio.clamp_max(100).mean() + 1e-3).log()
+    return torch.cat([torch.tensor([float("bias" in found), float("gain" in found)]).double(), ratios])

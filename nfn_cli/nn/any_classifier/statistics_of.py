@@ -1,0 +1,121 @@
+"""All that a head for any classifier reads of one network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nfn_cli.architectures.read_classifier import ReadClassifier
+from nfn_cli.nn.any_classifier.flow import FLOW, flow_statistics, path_sizes, path_statistics
+from nfn_cli.nn.any_classifier.layer_statistics import OWN, layer_statistics
+from nfn_cli.nn.any_classifier.network_statistics import ANSWERS, MOST_LAYERS, TOKEN, WHOLE, NetworkStatistics
+from nfn_cli.nn.any_classifier.running import SEEN, Run, run_on_probes
+
+_LARGEST_SIDE = 64
+_MOST_CLASSES = 100
+# The last parts of names, by what a norm holds under them.
+_OF_NORM = {"weight": "gain", "bias": "shift", "running_mean": "mean", "running_var": "variance"}
+
+
+@dataclass
+class _Layer:
+    """A matrix of weights with what follows it."""
+
+    name: str
+    weight: Tensor
+    vectors: dict[str, Tensor]
+
+
+def is_run(network: ReadClassifier) -> bool:
+    """Whether a network is run on probe pictures: small pictures and at most 100 classes."""
+    picture = network.picture
+    return network.module is not None and picture is not None and max(picture[1:]) <= _LARGEST_SIDE
+
+
+@torch.no_grad()
+def statistics_of(network: ReadClassifier) -> NetworkStatistics:
+    """Statistics of one network, a batch of 1.
+
+    Raises:
+        RuntimeError: what its module raises on pictures of its shape.
+    """
+    layers = _layers(network.tensors)
+    run: Run | None = None
+    if is_run(network):
+        assert network.module is not None and network.picture is not None
+        run = run_on_probes(network.module, network.picture)
+    sizes: dict[str, tuple[Tensor, Tensor]] = {}
+    seen: dict[str, Tensor] = {}
+    whole = torch.zeros(WHOLE).double()
+    if run is not None:
+        sizes = {name: (own.sizes_in, own.sizes_out) for name, own in run.layers.items()}
+        seen = {name: own.seen for name, own in run.layers.items()}
+    elif network.chain is not None:
+        names = [layer.name for layer in network.chain.architecture.layers]
+        found = path_sizes(network.chain)
+        sizes = dict(zip(names, found, strict=True))
+        whole[:2] = path_statistics(found, len(names))
+    tokens = [
+        _token(own, sizes.get(own.name), seen.get(own.name), place, len(layers)) for place, own in enumerate(layers)
+    ]
+    parameters = sum(tensor.numel() for tensor in network.tensors.values())
+    classes = len(layers[-1].weight)
+    whole[2:8] = torch.tensor(
+        [
+            len(layers) / 10,
+            torch.tensor(float(parameters)).log().item() / 10,
+            torch.tensor(float(classes)).log().item(),
+            float(run is not None),
+            float(network.chain is not None and run is None),
+            float(any("gain" in own.vectors for own in layers)),
+        ]
+    )
+    if run is not None and network.picture is not None:
+        whole[8:10] = torch.tensor([network.picture[0] / 3, network.picture[1] / 32])
+    padded = torch.zeros(MOST_LAYERS, TOKEN)
+    kept = _kept(len(tokens))
+    padded[: len(kept)] = torch.stack([tokens[place] for place in kept]).float()
+    return NetworkStatistics(
+        layers=padded.nan_to_num(0.0, 0.0, 0.0)[None],
+        depth=torch.tensor([len(kept)]),
+        whole=whole.float()[None],
+        answers=(torch.zeros(ANSWERS) if run is None else run.answers.float())[None],
+        runs=torch.tensor([run is not None]),
+        classes=torch.tensor([classes]),
+    )
+
+
+def _kept(layers: int) -> list[int]:
+    """The places of the layers that count: all, or of a deeper network so many, evenly spread from first to last."""
+    if layers <= MOST_LAYERS:
+        return list(range(layers))
+    return [round(place * (layers - 1) / (MOST_LAYERS - 1)) for place in range(MOST_LAYERS)]
+
+
+def _layers(tensors: Mapping[str, Tensor]) -> list[_Layer]:
+    """The matrices of weights in their order, each with its bias and what a norm behind it holds."""
+    found: list[_Layer] = []
+    for name, tensor in tensors.items():
+        owner, _, last = name.rpartition(".")
+        if tensor.ndim >= 2 and min(tensor.shape[:2]) > 0 and last not in ("running_mean", "running_var"):
+            found.append(_Layer(owner, tensor, {}))
+        elif tensor.ndim == 1 and found and len(tensor) == len(found[-1].weight):
+            vectors = found[-1].vectors
+            if owner == found[-1].name and last == "bias":
+                vectors["bias"] = tensor
+            elif owner != found[-1].name and last in _OF_NORM:
+                vectors.setdefault(_OF_NORM[last], tensor)
+    return found
+
+
+def _token(layer: _Layer, sizes: tuple[Tensor, Tensor] | None, seen: Tensor | None, place: int, layers: int) -> Tensor:
+    """Statistics of a layer, float64 [48]."""
+    own = layer_statistics(layer.weight, layer.vectors, place / max(1, layers - 1))
+    flow = torch.zeros(FLOW).double()
+    if sizes is not None and (len(sizes[1]), len(sizes[0])) == tuple(layer.weight.shape[:2]):
+        flow = flow_statistics(layer.weight, layer.vectors.get("bias"), *sizes)
+    assert len(own) == OWN and len(flow) == FLOW
+    return torch.cat([own, flow, torch.zeros(SEEN).double() if seen is None else seen])
