@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.accepted import Accepted
+from nfn_cli.nn.any_classifier.interval import AnyInterval
 from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
 from nfn_cli.nn.calibrated_accuracy import Calibration
 from nfn_cli.nn.ensemble import Ensemble
@@ -91,10 +92,11 @@ class AccuracyTask(RowTask[ScoreRow]):
     row = ScoreRow
 
     def model(self, config: HeadConfig) -> nn.Module:
-        """See `Task`. Its `calibration` is set on runs that were not fitted to."""
-        model: Any
-        if config.accepted.is_any:  # it is an ensemble of its own
-            (model,) = config.new_members()
+        """See `Task`. Its `calibration`, and the `interval` of one for any classifier, are set on runs that were not
+        fitted to."""
+        if config.accepted.is_any:
+            (model,) = config.new_members()  # it is an ensemble of its own
+            model.interval = AnyInterval()
         else:
             model = Ensemble(config.new_members())
         model.calibration = Calibration()
@@ -102,7 +104,8 @@ class AccuracyTask(RowTask[ScoreRow]):
 
     def loaded(self, model: Any, folder: Path, device: str) -> nn.Module:
         """See `Task`."""
-        if not model.calibration.is_sound():
+        parts = [model.calibration, *([model.interval] if hasattr(model, "interval") else [])]
+        if not all(part.is_sound() for part in parts):
             raise HeadError(folder, "its calibration is not one that a fit gives", "fetch the head again")
         return model
 
@@ -155,7 +158,7 @@ def _of_statistics(head: Head, statistics: NetworkStatistics) -> AnyPredictions:
     """What a head for any classifier says of networks of any architectures."""
     answers = head.model(statistics.to(next(head.model.parameters()).device))
     accuracy = head.model.calibration.accuracy(answers.logits)
-    radius = head.model.interval.radius(accuracy, answers, statistics.classes)
+    radius = head.model.interval.radius(accuracy, answers.spread, answers.distance, statistics.classes)
     distance = answers.distance.cpu().double()
     return AnyPredictions(
         accuracy=accuracy,
