@@ -14,6 +14,7 @@ from nfn_cli.nn.tasks import ClassRow, Row, RowTask, ScoreRow
 from nfn_cli.nn.tasks.accuracy import AccuracyTask
 from nfn_cli.nn.tasks.classification import ClassificationTask
 from nfn_cli.phrases import assumption
+from nfn_cli.scoring.any_network import ANSWERED, NOT_RUN, TOO_LARGE
 from nfn_cli.scoring.device import resolve_device
 from nfn_cli.scoring.from_memory import InMemoryNetwork, parted, rows_in_memory
 from nfn_cli.scoring.inputs import Inputs, found
@@ -185,15 +186,34 @@ def run_engine(
 
 
 def assumption_notes(tally: Tally) -> list[str]:
-    """What was assumed, a line each."""
+    """What was assumed, a line each, and before it which networks a head for any classifier has answered."""
     notes = []
-    for (assumed, head), count in sorted(tally.assumed.items()):
-        remedy = "see --activation"
-        if not assumed.startswith("activation"):
-            fact = "chain: true" if assumed == ONE_CHAIN else assumed.replace(" ", ": ")
-            remedy = f"say it in a file nfn.yaml beside them ({fact})"
-        notes.append(assumption(assumed, count, head=head, remedy=remedy))
+    for (said, head), count in sorted(tally.assumed.items(), key=lambda item: (item[0][0] != ANSWERED, item[0])):
+        if said == ANSWERED:
+            networks = "1 network" if count == 1 else f"{count:,} networks"
+            what = "a head for classifiers of every architecture, less exact than one for their own"
+            notes.append(f"{networks} answered by {head}: {what}")
+        elif said == NOT_RUN:
+            notes.append(
+                f"{count:,} of them {said}; their module makes the answer more exact (--model FILE.py:FACTORY)"
+            )
+        elif said == TOO_LARGE:
+            notes.append(f"{count:,} of them {said}")
+        else:
+            notes.append(assumption(said, count, head=head, remedy=_remedy(said)))
     return notes
+
+
+def _remedy(assumed: str) -> str:
+    """How to state what was assumed."""
+    if assumed.startswith("activation "):
+        return "see --activation"
+    if assumed == ONE_CHAIN or assumed.startswith("omega_0 "):
+        fact = "chain: true" if assumed == ONE_CHAIN else assumed.replace(" ", ": ")
+        return f"say it in a file nfn.yaml beside them ({fact})"
+    if assumed.startswith("pictures of "):
+        return "state it with --input-shape"
+    return "give their module (--model FILE.py:FACTORY)"
 
 
 def _rows(

@@ -15,7 +15,7 @@ import nfn_cli.scoring
 from nfn_cli.scoring import EngineSettings, Scored, ScoreRow, Stamp, Tally
 
 Nfn = Callable[..., tuple[int, str, str]]
-COLUMNS = "path,accuracy,low,high,head,in_distribution,error,bytes,modified,hash,made_with"
+COLUMNS = "path,accuracy,low,high,head,in_distribution,error,distance,bytes,modified,hash,made_with"
 MADE_WITH = "head=shipped@[0-9a-f]{12} dtype=float32"
 
 
