@@ -51,8 +51,8 @@ def scaled_logits(logits: Tensor) -> Tensor:
 
 
 def told_apart(logits: Tensor, labels: Tensor) -> Tensor:
-    """How much the answers say of the class of the picture, [4]: their mutual information, as a share of what is possible,
-    and how even answers are; then how near answers lie to the mean of their class, and how much varies between classes."""
+    """How much the answers say of the class of the picture, [4]: their mutual information, and how even answers are, as
+    shares of what is possible; how near answers lie to the mean of their class, and how much varies between classes."""
     scaled, groups = scaled_logits(logits), _groups(labels)
     sharp = (_SHARP * scaled).softmax(1)
     parts = *_told_apart(sharp, groups), _near_centre(scaled, labels, groups), _between(scaled, groups)
@@ -88,7 +88,7 @@ def answer_statistics(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def change_of_answers(before: Tensor, after: Tensor) -> Tensor:
-    """How far answers [pictures, classes] move where pictures are disturbed, [2]: in probability, and as scaled logits."""
+    """How far answers [pictures, classes] move where pictures are disturbed: as probabilities, as scaled logits; [2]."""
     shares = (before.double().softmax(1) - after.double().softmax(1)).abs().sum(1).mean() / 2
     scaled = scaled_logits(torch.cat([before, after]))
     half = len(before)
@@ -130,9 +130,11 @@ def _between(scaled: Tensor, groups: Tensor) -> Tensor:
 
 
 def _most_agreed(sharp: Tensor, groups: Tensor) -> tuple[Tensor, ...]:
-    """How far the pictures of a class agree, in the classes that agree most: as many as the network tells apart, half as
-    many, and all. A network of two classes has learned two of these, and says anything of the others. Then how sure each
-    of its own classes is of the class that it is surest of: the mean, and the least of them."""
+    """How far the pictures of a class agree, in the classes that agree most: as many as the network tells apart, half
+    as many, and all; then the share that each of its own classes has of the class that it names most: mean and least.
+
+    A network of two classes has learned two of these, and says anything of the others.
+    """
     of_class = groups.T @ sharp
     agreed = of_class.amax(1).sort(descending=True).values
     own = of_class.amax(0)

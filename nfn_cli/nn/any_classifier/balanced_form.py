@@ -4,9 +4,9 @@ Scaling rows and columns of a matrix by any positive numbers leaves this form as
 scales of every network that the matrix may be a layer of, whatever lies between its layers. Signs and permutations of
 rows and columns act on it as on the matrix.
 
-The form exists and is unique where no entry is 0 (Sinkhorn 1964, *A relationship between arbitrary positive matrices and
-doubly stochastic matrices*, here for the squares), and rows and columns of zeros change nothing. With other patterns of
-zeros the iteration may have no limit; it ends after 200 rounds.
+The form exists and is unique where no entry is 0 (Sinkhorn 1964, *A relationship between arbitrary positive matrices
+and doubly stochastic matrices*, here for the squares), and rows and columns of zeros change nothing. With other
+patterns of zeros the iteration may have no limit; it ends after 200 rounds.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How much of a layer's output comes from each of its inputs.
 
-A layer's weight times the size of its input channel, over the size of its output channel, is the same for every network
-of an orbit: the scales of neurons cancel. Sizes are root mean squares on pictures where the network is run. A chain that
-is not run has those of its paths: s² = |W|² s² + b², from 1 at the input on (the ℓ₂ path norm of Neyshabur et al. 2015,
-*Norm-based capacity control in neural networks*, with biases as further inputs).
+A layer's weight times the size of its input channel, over the size of its output channel, is the same for every
+network of an orbit: the scales of neurons cancel. Sizes are root mean squares on pictures where the network is run. A
+chain that is not run has those of its paths: s² = |W|² s² + b², from 1 at the input on (the ℓ₂ path norm of Neyshabur
+et al. 2015, *Norm-based capacity control in neural networks*, with biases as further inputs).
 """
 
 from __future__ import annotations

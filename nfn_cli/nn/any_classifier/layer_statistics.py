@@ -1,4 +1,4 @@
-"""What one layer's matrix of weights says by itself: sizes, and statistics that no scale, sign or permutation changes."""
+"""What a matrix of weights says by itself: sizes, and statistics that no scale, sign or permutation changes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from nfn_cli.nn.any_classifier.balanced_form import balanced
 OWN = 32  # numbers that `layer_statistics` gives
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _LARGEST_SIDE = 512
+# Of a larger matrix the sizes alone count: no network that heads were fitted to has one, and it would take minutes.
+_LARGEST = 1 << 22
 _TINY = 1e-12
 
 
@@ -25,17 +27,18 @@ def layer_statistics(weight: Tensor, vectors: Mapping[str, Tensor], depth: float
             `bias`, `gain`, `shift`, `mean`, `variance`.
         depth: where the layer lies, 0 for the first one and 1 for the last.
     """
+    shape = (len(weight), weight.shape[1], weight[0, 0].numel())
+    sizes = [float(weight.ndim > 2), *(math.log2(size) / 8 for size in shape), depth]
+    if weight.numel() > _LARGEST:
+        return torch.cat([torch.tensor(sizes).double(), torch.zeros(OWN - len(sizes)).double()])
     form = balanced(weight)
     rows = form.flatten(1)
-    outs, ins = rows.shape
-    kernel = weight[0, 0].numel()
-    sizes = [float(weight.ndim > 2), *(math.log2(size) / 8 for size in (outs, weight.shape[1], kernel)), depth]
     alike = _neighbours(form) if depth == 0 or weight.ndim == 4 else torch.zeros(4).double()
     return torch.cat([torch.tensor(sizes).double(), _spectrum(rows), _entries(rows), alike, _norm(vectors)])
 
 
 def _spectrum(rows: Tensor) -> Tensor:
-    """Of squared singular values: against the largest of a random matrix of this size, their entropy, their quantiles."""
+    """Of squared singular values: the largest against that of a random matrix, their entropy, their quantiles."""
     gram = rows @ rows.T if rows.shape[0] <= rows.shape[1] else rows.T @ rows
     if len(gram) > _LARGEST_SIDE:  # moments alone: all eigenvalues of so large a matrix take long
         total = gram.trace().clamp_min(_TINY)
@@ -65,8 +68,8 @@ def _entries(rows: Tensor) -> Tensor:
 def _neighbours(form: Tensor) -> Tensor:
     """How alike neighbouring weights of a kernel are, at one step and at two, and the middle's share of the kernel.
 
-    The first matrix of a network may read a flattened picture. It has the picture for its kernel, if one of one or three
-    channels fits its size: rows that learned from pictures are smooth.
+    The first matrix of a network may read a flattened picture. It has the picture for its kernel, if one of one or
+    three channels fits its size: rows that learned from pictures are smooth.
     """
     if form.ndim == 4:
         picture = form
