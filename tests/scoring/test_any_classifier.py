@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -249,3 +251,17 @@ def test_rank_names_the_head_and_the_distance(
     rows = list(csv.DictReader(out.splitlines()))
     assert code == 0 and [row["rank"] for row in rows] == ["1", "2", "3"] and ANSWERED in err
     assert all(row["head"] == "any-classifier" and float(row["distance"]) > 0 for row in rows)
+
+
+def test_networks_that_other_heads_read_need_none_of_what_this_one_needs() -> None:
+    samples = Path(__file__).parent.parent / "samples"
+    program = (
+        "import sys\n"
+        "from nfn_cli.scoring import score\n"
+        f"rows = list(score({str(samples)!r}, device='cpu', include=['relu*'], jobs=0))\n"
+        "assert rows and all(row.error is None for row in rows), rows\n"
+        "parts = ('architectures.families', '.tracing', 'classifier_module', 'any_classifier.statistics_of')\n"
+        "print([name for name in sys.modules if any(part in name for part in parts)])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
