@@ -188,7 +188,8 @@ def run_engine(
 def assumption_notes(tally: Tally) -> list[str]:
     """What was assumed, a line each, and before it which networks a head for any classifier has answered."""
     notes = []
-    for (said, head), count in sorted(tally.assumed.items(), key=lambda item: (item[0][0] != ANSWERED, item[0])):
+    first = {ANSWERED: 0, NOT_RUN: 1, TOO_LARGE: 2}
+    for (said, head), count in sorted(tally.assumed.items(), key=lambda item: (first.get(item[0][0], 3), item)):
         if said == ANSWERED:
             networks = "1 network" if count == 1 else f"{count:,} networks"
             what = "a head for classifiers of every architecture, less exact than one for their own"

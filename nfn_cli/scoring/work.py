@@ -67,7 +67,7 @@ class EngineSettings:
         if self.model is None:
             return reading
         if reading.any_head is None:
-            cause = f"{', '.join(accepted) or 'no head'} reads chains of layers alone, and no module"
+            cause = "of the heads that are asked none reads networks by a module"
             raise UsageError("--model", cause, "leave it out, or name a head for any classifier with --head")
         tracer_of(self.model, self.input_shape).picture_use()
         return reading

@@ -196,7 +196,7 @@ def test_a_module_that_does_not_serve_is_refused_before_the_first_row(
 
     assert "it takes whole numbers, as a language model does" in refusal(folder, "words")
     assert "has no nothing" in refusal(folder, "nothing")
-    assert "a-relu reads chains of layers alone, and no module" in refusal(shipped / "a-relu", "net")
+    assert "of the heads that are asked none reads networks by a module" in refusal(shipped / "a-relu", "net")
 
 
 def test_rows_tell_by_which_module_they_were_made(folder: Path, tmp_path: Path) -> None:
@@ -251,6 +251,27 @@ def test_rank_names_the_head_and_the_distance(
     rows = list(csv.DictReader(out.splitlines()))
     assert code == 0 and [row["rank"] for row in rows] == ["1", "2", "3"] and ANSWERED in err
     assert all(row["head"] == "any-classifier" and float(row["distance"]) > 0 for row in rows)
+
+
+def test_commands_take_a_module(nfn: Callable[..., tuple[int, str, str]], folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(MODULE, encoding="utf-8")
+    space: dict[str, Callable[[], nn.Module]] = {}
+    exec(MODULE, space)  # type: ignore[arg-type]
+    path = saved(tmp_path / "a.safetensors", space["Net"]().state_dict())
+    own = ("--head", folder, "--model", f"{tmp_path / 'net.py'}:net", "--format", "csv")
+    code, out, err = nfn("predict-accuracy", path, *own)
+    (row,) = csv.DictReader(out.splitlines())
+    assert code == 0 and row["head"] == "any-classifier" and ANSWERED in err
+    code, out, _ = nfn("rank", path, *own)
+    assert code == 0 and next(csv.DictReader(out.splitlines()))["accuracy"] == row["accuracy"]
+    code, out, err = nfn("predict-accuracy", path, *own, "--input-shape", "1x4x4")
+    assert (code, out) == (2, "") and err.count("\n") == 1 and "gives example inputs of its own" in err
+
+
+def test_verify_refuses_such_a_head(nfn: Callable[..., tuple[int, str, str]], folder: Path, tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.safetensors", chain(9, 4, 3))
+    code, _, err = nfn("verify", path, "--activation", "relu", "--head", folder)
+    assert code == 3 and "any-classifier reads no weights, but statistics" in err
 
 
 def test_networks_that_other_heads_read_need_none_of_what_this_one_needs() -> None:
