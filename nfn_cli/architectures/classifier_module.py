@@ -105,15 +105,19 @@ def classifying_copy(checkpoint: Checkpoint, module: nn.Module, names: Mapping[s
 
 
 def classifying_reference(
-    checkpoint: Checkpoint, reference: ReferenceModule, names: Mapping[str, str]
+    checkpoint: Checkpoint, reference: ReferenceModule, names: Mapping[str, str], shape: tuple[int, ...] | None = None
 ) -> tuple[nn.Module, PictureUse]:
     """A reference module with the weights of a file, and how it is used. It is run once.
+
+    Args:
+        shape: of one picture, where the user states it.
 
     Raises:
         ArchitectureError: it is no classifier of pictures, or tied tensors differ in the file.
     """
     args, kwargs = reference.inputs(_BATCH, "cpu")
     inputs = [*args, *kwargs.values()]
+    sizes = ""
     try:
         if len(inputs) != 1 or not isinstance(inputs[0], Tensor):
             raise _NoClassifier("it takes several inputs")
@@ -126,13 +130,21 @@ def classifying_reference(
             module = reference.make()  # it has constants, which have no numbers there
         own = set(module.state_dict())
         _load(checkpoint, module, {name: there for name, there in names.items() if name in own})
+        if shape is not None and len(shape) == 3:
+            picture = takes = (shape[0], shape[1], shape[2])
+        sizes = "x".join(map(str, picture))
         with torch.no_grad():
-            found = _classes_of(module(inputs[0].float()))
+            found = _classes_of(module(torch.zeros(_BATCH, *picture)))
         _require_head(module, found[0])
+    except RuntimeError as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        cause = f"{reference.text} does not run on pictures of {sizes} ({lines[0][:200]})"
+        raise ArchitectureError(checkpoint.path, cause, "give the shape of its pictures: --input-shape") from error
     except _NoClassifier as error:
         cause = f"{reference.text} is no classifier of pictures: {error}"
         raise ArchitectureError(checkpoint.path, cause, _REMEDY) from error
-    use = PictureUse(picture, takes, is_double=len(found) > 1)
+    assumed = () if reference.sized or shape is not None else (f"pictures of {sizes}",)
+    use = PictureUse(picture, takes, is_double=len(found) > 1, assumed=assumed)
     return _from_pictures(module, use), use
 
 

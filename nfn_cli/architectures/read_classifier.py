@@ -114,7 +114,7 @@ def _by_family(checkpoint: Checkpoint, stated: Stated, tracer: NetworkTracer) ->
         except ArchitectureError as error:
             refusal = error if unknown is None else ArchitectureError(checkpoint.path, unknown, _MODULE)
     if found is not None:
-        return _by_reference(checkpoint, stated, found, has_config=config is not None)
+        return _by_reference(checkpoint, stated, found, tracer, has_config=config is not None)
     try:
         return _by_chain(checkpoint, stated, tracer)
     except ArchitectureError as error:
@@ -143,21 +143,24 @@ def _by_model(checkpoint: Checkpoint, stated: Stated, tracer: NetworkTracer) -> 
     )
 
 
-def _by_reference(checkpoint: Checkpoint, stated: Stated, found: Fitting, *, has_config: bool) -> ReadClassifier:
+def _by_reference(
+    checkpoint: Checkpoint, stated: Stated, found: Fitting, tracer: NetworkTracer, *, has_config: bool
+) -> ReadClassifier:
     from nfn_cli.architectures.classifier_module import classifying_reference
 
     reference = found.reference
     if stated.strict and not has_config:
         cause = f"{reference.text} is recognised by names and shapes alone, which --strict refuses"
         raise ArchitectureError(checkpoint.path, cause, f"{_MODULE}, or put its config.json beside it")
-    module, use = classifying_reference(checkpoint, reference, found.names)
+    module, use = classifying_reference(checkpoint, reference, found.names, tracer.shape)
+    by_names = () if has_config else (f"{reference.family}, by its names and shapes",)
     return ReadClassifier(
         tensors=_tensors_of(checkpoint, module, found.names),
         module=None if use.is_double else module,
         picture=None if use.is_double else use.picture,
         chain=None,
         reading=f"{reference.text} (config.json)" if has_config else reference.text,
-        assumed=(*(() if has_config else (f"{reference.family}, by its names and shapes",)), *reference.assumptions),
+        assumed=(*by_names, *reference.assumptions, *(() if use.is_double else use.assumed)),
     )
 
 

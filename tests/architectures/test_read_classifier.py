@@ -200,6 +200,11 @@ def test_a_family_is_recognised_by_names_and_shapes(tmp_path: Path) -> None:
     found = read_classifier(path)
     assert found.reading.startswith("VGG (torchvision's names)") and found.picture == (3, 32, 32)
     assert found.assumed[0] == "VGG (torchvision), by its names and shapes"
+    assert found.assumed[-1] == "pictures of 3x32x32"
+    stated = read_classifier(path, None, NetworkTracer(None, (3, 8, 8)))
+    assert stated.picture == (3, 8, 8) and stated.assumed == found.assumed[:-1]
+    with pytest.raises(ArchitectureError, match="does not run on pictures of 3x1x1"):
+        read_classifier(path, None, NetworkTracer(None, (3, 1, 1)))
     assert found.module is not None and found.module(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
     with pytest.raises(ArchitectureError, match="recognised by names and shapes alone"):
         read_classifier(path, Stated(strict=True))
