@@ -136,7 +136,7 @@ def classifying_reference(
         with torch.no_grad():
             found = _classes_of(module(torch.zeros(_BATCH, *picture)))
         _require_head(module, found[0])
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         cause = f"{reference.text} does not run on pictures of {sizes} ({lines[0][:200]})"
         raise ArchitectureError(checkpoint.path, cause, "give the shape of its pictures: --input-shape") from error
