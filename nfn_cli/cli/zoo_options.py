@@ -27,16 +27,15 @@ class ZooOptions:
     output: ZooOutputOption
     packed: Annotated[bool, option(OUTPUT, "Many networks a file, along a population axis.", "--packed")] = False
     device: DeviceOption = Device.auto
-    workers: Annotated[int | None, option(SPEED, "Worker processes on a CPU. [default: one a core]", min=1)] = None
+    workers: Annotated[int | None, option(SPEED, "Worker processes. [default: one a core, on a GPU one]", min=1)] = None
     group_size: Annotated[
         int | None, option(SPEED, "Networks trained side by side. [default: what suits the device]", min=1)
     ] = None
     quiet: QuietOption = False
 
-    @property
-    def processes(self) -> int:
-        """The number asked for, or one a core."""
-        return self.workers or os.cpu_count() or 1
+    def processes(self, device: str) -> int:
+        """The number asked for, or one a core, and one for a GPU."""
+        return self.workers or (os.cpu_count() if device == "cpu" else 1) or 1
 
 
 def make_zoo(
@@ -52,13 +51,13 @@ def make_zoo(
     from nfn_cli.scoring.device import resolve_device
     from nfn_cli.zoo import generate_zoo
 
-    started = time.monotonic()
+    started, device = time.monotonic(), resolve_device(options.device.value)
     with zoo_progress(options.output, work, things, unit, quiet=options.quiet) as progress:
         report = generate_zoo(
             options.output,
             settings,
-            device=resolve_device(options.device.value),
-            workers=options.processes,
+            device=device,
+            workers=options.processes(device),
             group_size=options.group_size,
             on_start=progress.start,
             on_steps=progress.steps,

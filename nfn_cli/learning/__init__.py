@@ -14,7 +14,7 @@ from nfn_cli.learning.evaluate import evaluate_head
 from nfn_cli.learning.fit_state import has_state, is_unfinished
 from nfn_cli.learning.fitting import fit_member
 from nfn_cli.learning.member_fit import FitOutcome, FitSettings, Member
-from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, mean_absolute_error, r_squared
+from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, label_ceiling, mean_absolute_error, r_squared
 from nfn_cli.learning.out_of_distribution import OODReport
 from nfn_cli.learning.populations import (
     Covered,
@@ -60,6 +60,7 @@ __all__ = [
     "interval_radius",
     "is_unfinished",
     "kendall_tau",
+    "label_ceiling",
     "local_radii",
     "mean_absolute_error",
     "measure",

@@ -33,7 +33,7 @@ split by run with seed {fitted["split_seed"]}: 70 % train, 12 % calibration, 18 
         figures=report.figures(),
         notes=f"""- τ falls by {report.tau_drop:.4f} when networks are transformed;
   no prediction changes by more than {report.drift:.1e} of the predictions' standard deviation; {report.flags_changed}
-  flags change.
+  flags change.{_ceiling(report)}
 - {report.chance_share:.1%} of these networks are no better than chance. Histogram of true accuracies from
   {low:.3f} to {high:.3f}: {", ".join(map(str, report.histogram))}.""",
         sections=f"""## Interval
@@ -59,6 +59,14 @@ what is made of others can hardly be told apart.""",
         ],
         commands=_commands(head, fitted),
     )
+
+
+def _ceiling(report: EvaluationReport) -> str:
+    if report.tau_ceiling is None:
+        return ""
+    return """
+- The ceiling of τ is Kendall's τ between accuracies on two halves of the test images: what a second measurement on half
+  the images would reach. It is a low ceiling, as labels from all images are less noisy."""
 
 
 def half_widths(head: Head) -> str:

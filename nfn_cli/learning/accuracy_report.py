@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 
 from nfn_cli.learning.batches import predict_all
-from nfn_cli.learning.metrics import Estimate, bootstrap, kendall_tau, mean_absolute_error, r_squared, share
+from nfn_cli.learning.metrics import (
+    Estimate,
+    bootstrap,
+    kendall_tau,
+    label_ceiling,
+    mean_absolute_error,
+    r_squared,
+    share,
+)
 from nfn_cli.learning.out_of_distribution import MADE, OODReport, flags
 from nfn_cli.learning.settings import EvaluateSettings
 from nfn_cli.learning.transformed import in_float64, transformed
@@ -20,6 +28,7 @@ from nfn_cli.zoo import LabelledNetworks
 _CHANCE_MARGIN = 0.005
 _LEARNED_MARGIN = 0.1
 _HISTOGRAM_BINS = 10
+CEILING = "ceiling of τ (label noise)"
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class EvaluationReport:
 
     Attributes:
         plain, transformed: agreement on the networks as they are, and after random group elements.
+        tau_ceiling: τ between the labels' own halves, see `label_ceiling`; None where the table does not say them.
         tau_drop: τ plain − τ transformed.
         drift: the largest change of a prediction under an element, divided by the predictions' standard deviation.
         flags_changed: networks that are flagged before or after an element, and not both times.
@@ -66,6 +76,7 @@ class EvaluationReport:
     histogram: tuple[int, ...]
     histogram_range: tuple[float, float]
     out_of_distribution: tuple[OODReport, ...]
+    tau_ceiling: Estimate | None = None
 
     def figures(self) -> list[tuple[str, str, str]]:
         """Names of figures, with their values on networks as they are and after random elements."""
@@ -76,9 +87,12 @@ class EvaluationReport:
             "coverage": f"coverage of the {self.level:.0%} interval",
             "flagged": "out of distribution",
         }
-        return [
+        rows = [
             (name, str(getattr(self.plain, own)), str(getattr(self.transformed, own))) for own, name in names.items()
         ]
+        if self.tau_ceiling is not None:
+            rows.insert(1, (CEILING, str(self.tau_ceiling), ""))
+        return rows
 
 
 def measure(
@@ -112,7 +126,7 @@ def measure(
         _, point = transformed(exact, generator, scale_range=settings.scale_range)
         parts.append(predict_all(head, point, networks.files, "accuracy"))
     stacked = Predictions(*(torch.cat([getattr(part, own.name) for part in parts]) for own in fields(Predictions)))
-    truth = networks.targets
+    truth, halves = networks.targets, networks.halves
     on_stage("bootstrap")
     before = _agreement(truth, plain, networks.runs)
     after = _agreement(truth.repeat(settings.samples), stacked, networks.runs * settings.samples)
@@ -138,6 +152,7 @@ def measure(
         out_of_distribution=tuple(
             _ood_report(*found) for found in flags(head, networks, MADE, others or {}, settings.seed, on_stage)
         ),
+        tau_ceiling=None if halves is None else label_ceiling(halves[:, 0], halves[:, 1], networks.runs),
     )
 
 

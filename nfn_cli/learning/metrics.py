@@ -87,6 +87,21 @@ def share(truth: Tensor, predicted: Tensor, weights: Tensor | None = None) -> Te
     return (weights @ predicted.double()) / weights.sum(-1)
 
 
+def label_ceiling(even: Tensor, odd: Tensor, runs: Sequence[str]) -> Estimate:
+    """How well labels agree with themselves: Kendall's τ between accuracies on two halves of the test images.
+
+    Networks that differ by less than the noise of their labels are in an order that no one can predict. This is the τ
+    of a prediction as good as a second measurement on half the images, against labels from the other half. It is a
+    rough ceiling, and a low one: labels from all images are less noisy, and who knew the true accuracies would reach
+    more. A prediction far below it can improve. One near it cannot be told from a measurement.
+
+    Args:
+        even, odd: accuracies on one half and on the other [n].
+        runs: the training run of each, for the bootstrap.
+    """
+    return bootstrap(kendall_tau, even, odd, runs)
+
+
 def bootstrap(
     metric: Callable[[Tensor, Tensor, Tensor | None], Tensor],
     truth: Tensor,

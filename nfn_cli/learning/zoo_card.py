@@ -5,9 +5,11 @@ from __future__ import annotations
 from shlex import quote
 from typing import Any
 
-from nfn_cli.zoo.hyperparameters import SCHEDULES
+from nfn_cli.zoo.hyperparameters import AUGMENTATIONS, PREPROCESSINGS, SCHEDULES
 from nfn_cli.zoo.inr.siren_recipe import InrSettings
 from nfn_cli.zoo.small_cnn import WIDTH
+
+_USUAL = {"schedule": SCHEDULES[0], "augmentation": AUGMENTATIONS[0], "preprocessing": PREPROCESSINGS[0]}
 
 
 def zoo_paragraph(zoo: dict[str, Any]) -> str:
@@ -17,10 +19,17 @@ def zoo_paragraph(zoo: dict[str, Any]) -> str:
 {zoo["count"]:,} training and {zoo["test_count"]:,} test pictures of `{zoo["data"]}`, {zoo["fits"]} independent fit(s)
 each of {zoo["steps"]} full-batch steps of Adam."""
     width = f" of width {zoo['width']}" if zoo.get("width", WIDTH) != WIDTH else ""
+    if zoo.get("varied"):
+        return f"""The zoo: the recipe of the Small CNN Zoo (Unterthiner et al. 2020, arXiv 2002.11448) on
+`{zoo["data"]}`, {zoo["count"]} runs{width} with activation {zoo["activation"]}, each on a tenth to all of the training
+images, of which the recipe takes its fraction, for 1 to 20 epochs, in batches of 32 to 512, with a constant or cosine
+schedule, with and without augmentation, on pixels in [-1, 1], in [0, 1] or standardised; saved after a quarter, a half
+and all of its epochs; {len(zoo["diverged"])} runs diverged."""
     epochs = ", ".join(map(str, zoo["epochs"]))
+    special = "".join(f", {name} {zoo[name]}" for name, usual in _USUAL.items() if zoo.get(name, usual) != usual)
     return f"""The zoo: the recipe of the Small CNN Zoo (Unterthiner et al. 2020, arXiv 2002.11448) on `{zoo["data"]}`,
 {zoo["count"]} runs{width} with activation {zoo["activation"]}, saved after epochs {epochs} of
-{max(zoo["epochs"])}, batches of {zoo["batch_size"]} images; {len(zoo["diverged"])} runs diverged."""
+{max(zoo["epochs"])}, batches of {zoo["batch_size"]} images{special}; {len(zoo["diverged"])} runs diverged."""
 
 
 def zoo_command(zoo: dict[str, Any], out: str) -> str:
@@ -34,11 +43,12 @@ def zoo_command(zoo: dict[str, Any], out: str) -> str:
             f" --seed {zoo['seed']}{packed}"
         )
     epochs = " ".join(f"--epochs {epoch}" for epoch in zoo["epochs"])
+    epochs = "--varied" if zoo.get("varied") else f"{epochs} --batch-size {zoo['batch_size']}"
     images = f" --images {zoo['image_limit']}" if zoo["image_limit"] else ""
     width = f" --width {zoo['width']}" if zoo.get("width", WIDTH) != WIDTH else ""
-    schedule = f" --schedule {zoo['schedule']}" if zoo.get("schedule", SCHEDULES[0]) != SCHEDULES[0] else ""
+    special = "".join(f" --{name} {zoo[name]}" for name, usual in _USUAL.items() if zoo.get(name, usual) != usual)
     return (
         f"nfn zoo cnn --data {quote(zoo['data'])} --activation {zoo['activation']} --count {zoo['count']}"
-        f" --seed {zoo['seed']} {epochs} --batch-size {zoo['batch_size']}{width}{schedule}{images}"
+        f" --seed {zoo['seed']} {epochs}{width}{special}{images}"
         f" --precision {zoo['precision']}{packed}"
     )

@@ -60,7 +60,7 @@ def generate_zoo(
 
     Args:
         settings: of one kind of zoo, see `recipes`.
-        workers: processes with one thread each, on a CPU; a GPU is filled by one.
+        workers: processes with one thread each. Most recipes fill a GPU with one, whatever is asked for.
         group_size: networks made side by side; by default what suits the device.
         on_start: called with how many steps this sitting will do: network-samples of CNNs, network-steps of SIRENs.
         on_steps: called with how many were done since the last call.
@@ -112,7 +112,7 @@ def _worked(
     on_steps: Callable[[int], None],
 ) -> Generator[tuple[Job[Any], Any], None, None]:
     """Each job and its result when it is finished, in whatever order that is."""
-    if device != "cpu":
+    if device != "cpu" and (workers == 1 or not recipe.shares_gpu):
         for job in jobs:
             yield job, recipe.work(shared, job, on_steps)
         return

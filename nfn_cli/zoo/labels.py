@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nfn_cli.checkpoints import write_atomically
 from nfn_cli.errors import DataError
-from nfn_cli.zoo.hyperparameters import SCHEDULES, Hyperparameters
+from nfn_cli.zoo.hyperparameters import Hyperparameters
 
 LABELS_FILE = "labels.csv"
 RUN_COLUMN = "run"
+ACCURACY_COLUMN = "test_accuracy"
+# Accuracies on the test images at even and at odd places.
+HALVES = ("even_accuracy", "odd_accuracy")
 
 Row = TypeVar("Row")
 _REMEDY = "give the CSV file with one row a checkpoint"
@@ -23,7 +26,12 @@ _PARSERS: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": fl
 
 @dataclass(frozen=True)
 class ZooRow:
-    """One checkpoint. `index` is its position along a packed file's population axis, None for a file of its own."""
+    """One checkpoint.
+
+    Attributes:
+        index: its position along a packed file's population axis, None for a file of its own.
+        even_accuracy, odd_accuracy: of the test images at even and at odd places; None in older zoos.
+    """
 
     file: str
     index: int | None
@@ -32,6 +40,8 @@ class ZooRow:
     train_accuracy: float
     test_loss: float
     hyperparameters: Hyperparameters
+    even_accuracy: float | None = None
+    odd_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,7 @@ class Label:
         run: equal for checkpoints that no split may part.
         target: what a head predicts, an accuracy or the number of a class.
         split: the part that the table puts it into, such as "test"; empty where the table says nothing.
+        halves: its accuracies on two halves of the test images; None where the table does not say them.
     """
 
     file: str
@@ -52,6 +63,7 @@ class Label:
     run: str
     target: float
     split: str = ""
+    halves: tuple[float, float] | None = None
 
 
 def write_labels(folder: Path, rows: Sequence[ZooRow]) -> None:
@@ -84,17 +96,21 @@ def write_table(folder: Path, columns: Sequence[str], rows: Iterable[Mapping[str
 def typed_cells(kind: Any, cells: Mapping[str, str | None]) -> dict[str, Any]:
     """The plain fields of a row's dataclass from the cells of a table; an empty cell is None where a field may be that.
 
+    Where a column is missing, a field that has a default is left out.
+
     Args:
         kind: a dataclass; fields that are neither text nor numbers are left out.
         cells: by the names of the columns.
 
     Raises:
-        KeyError: a column is missing.
+        KeyError: a column is missing that is needed.
         ValueError: a cell is missing, or not of its field's type.
     """
     values: dict[str, Any] = {}
     for own in fields(kind):
         name, optional = str(own.type).removesuffix(" | None"), str(own.type).endswith(" | None")
+        if own.name not in cells and own.default is not MISSING:
+            continue
         if name in _PARSERS:
             cell = cells[own.name]
             if cell is None:
@@ -113,10 +129,15 @@ def read_zoo_rows(path: Path) -> list[ZooRow]:
 
 
 def _zoo_row(row: Mapping[str, str]) -> ZooRow:
-    # Older zoos do not say the schedule.
-    cells = row if row.get("schedule") else {**row, "schedule": SCHEDULES[0]}
+    # Older zoos do not say all of what a run is made of.
+    cells = {own.name: _as_cell(own.default) for own in fields(Hyperparameters) if own.default is not MISSING}
+    cells |= {name: cell for name, cell in row.items() if name not in cells or cell}
     run = Hyperparameters(**typed_cells(Hyperparameters, cells))
     return ZooRow(**typed_cells(ZooRow, cells), hyperparameters=run)
+
+
+def _as_cell(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def parsed_rows(
@@ -141,13 +162,14 @@ def parsed_rows(
 
 
 def read_labels(
-    path: Path, column: str = "test_accuracy", run_column: str = RUN_COLUMN, *, unique: bool = False
+    path: Path, column: str = ACCURACY_COLUMN, run_column: str = RUN_COLUMN, *, unique: bool = False
 ) -> list[Label]:
     """Read what a head is fitted to.
 
     Args:
         path: a CSV file with the columns `file` and `column`; `index` and `run` are optional. Without `run`, each
-            file counts as a run of its own.
+            file counts as a run of its own. `even_accuracy` and `odd_accuracy` are read as the halves of
+            `test_accuracy`, and of no other column.
         column: the accuracy to predict, a number in [0, 1].
         run_column: the column that names the training run; it must be there if it is not called `run`.
         unique: refuse a network that is listed twice.
@@ -184,8 +206,24 @@ def read_labels(
             raise DataError(
                 f"{path}:{line}", f"lists {row['file']} again (after line {before})", "keep one of the rows"
             )
-        labels.append(Label(row["file"], index, row.get(run_column) or row["file"], accuracy))
+        halves = _halves(row, f"{path}:{line}") if column == ACCURACY_COLUMN else None
+        labels.append(Label(row["file"], index, row.get(run_column) or row["file"], accuracy, halves=halves))
     return labels
+
+
+def _halves(row: Mapping[str, str], line: str) -> tuple[float, float] | None:
+    """Accuracies on both halves of the test images; None where a cell is empty or a column missing."""
+    even, odd = (row.get(name) for name in HALVES)
+    if not even or not odd:
+        return None
+    try:
+        halves = float(even), float(odd)
+    except ValueError as error:
+        raise DataError(line, f"not a number ({error})", "mend the row or remove it") from error
+    if not all(0 <= own <= 1 for own in halves):
+        cause = f"{' and '.join(HALVES)} are {halves[0]} and {halves[1]}"
+        raise DataError(line, cause, "give accuracies as fractions between 0 and 1")
+    return halves
 
 
 def read_table(path: Path, missing: str = _REMEDY, remedy: str = _REMEDY) -> list[tuple[int, dict[str, str]]]:

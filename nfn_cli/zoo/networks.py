@@ -15,7 +15,7 @@ from torch import Tensor
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.checkpoints import find_checkpoints, population_of
 from nfn_cli.errors import DataError
-from nfn_cli.zoo.labels import LABELS_FILE, RUN_COLUMN, Label, read_labels
+from nfn_cli.zoo.labels import ACCURACY_COLUMN, LABELS_FILE, RUN_COLUMN, Label, read_labels
 from nfn_cli.zoo.listed_networks import confined, read_listed, selected
 
 
@@ -29,6 +29,7 @@ class LabelledNetworks:
         runs: the training run of each, or the picture that it represents: no split parts those of one run.
         files: where each is, as its table lists it.
         splits: the part that the table puts each into, such as "test"; empty where it says nothing.
+        halves: accuracies on two halves of the test images, float64 [N, 2]; None unless they are known of all.
     """
 
     point: NetworkWeights
@@ -36,16 +37,21 @@ class LabelledNetworks:
     runs: tuple[str, ...]
     files: tuple[str, ...]
     splits: tuple[str, ...]
+    halves: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.runs)
 
     def select(self, indices: Sequence[int]) -> LabelledNetworks:
         """The networks at these positions, in their order."""
+        chosen = torch.tensor(indices, dtype=torch.int64)
         return LabelledNetworks(
             selected(self.point, indices),
-            self.targets[torch.tensor(indices, dtype=torch.int64)],
-            *(tuple(values[i] for i in indices) for values in (self.runs, self.files, self.splits)),
+            self.targets[chosen],
+            runs=tuple(self.runs[i] for i in indices),
+            files=tuple(self.files[i] for i in indices),
+            splits=tuple(self.splits[i] for i in indices),
+            halves=None if self.halves is None else self.halves[chosen],
         )
 
     def part(self, split: str) -> LabelledNetworks:
@@ -61,7 +67,7 @@ def read_networks(
     data: Path,
     labels: Path | None = None,
     *,
-    column: str = "test_accuracy",
+    column: str = ACCURACY_COLUMN,
     run_column: str = RUN_COLUMN,
     unique: bool = False,
     activation: str | None = None,
@@ -139,10 +145,14 @@ def read_labelled(
     Raises:
         DataError, CheckpointError, ArchitectureError: as in `read_listed`.
     """
+    halves = [row.halves for row in rows if row.halves is not None]
     return LabelledNetworks(
         read_listed(rows, path_of, activation, default_activation),
         torch.tensor([row.target for row in rows], dtype=dtype),
-        *(tuple(getattr(row, name) for row in rows) for name in ("run", "file", "split")),
+        runs=tuple(row.run for row in rows),
+        files=tuple(row.file for row in rows),
+        splits=tuple(row.split for row in rows),
+        halves=torch.tensor(halves, dtype=torch.float64) if len(halves) == len(rows) else None,
     )
 
 

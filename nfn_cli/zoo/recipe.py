@@ -61,6 +61,7 @@ class Recipe(ABC, Generic[Run, Item, Row, Result]):
 
     Attributes:
         together: networks made side by side on a device, by default.
+        shares_gpu: whether its work leaves so much of a GPU idle that several processes fill it.
         work: does a job with (shared data, job, what is called with the number of steps done). A module's function:
             processes look it up by its name.
         read_rows: the rows of `labels.csv`, maybe none; DataError where it is damaged.
@@ -72,6 +73,7 @@ class Recipe(ABC, Generic[Run, Item, Row, Result]):
 
     settings: ZooSettingsBase
     together: ClassVar[Mapping[str, int]]
+    shares_gpu: ClassVar[bool] = False
     work: Callable[[Any, Job[Item], Callable[[int], None]], Result]
     read_rows: Callable[[Path], list[Row]]
     write_rows: Callable[[Path, Sequence[Row]], None]

@@ -17,13 +17,21 @@ from torch import Tensor
 
 from nfn_cli.errors import DataError
 from nfn_cli.threads import threads_for
-from nfn_cli.zoo.hyperparameters import SCHEDULES, TRAIN_FRACTIONS, Hyperparameters, draw_hyperparameters
+from nfn_cli.zoo.hyperparameters import (
+    AUGMENTATIONS,
+    PREPROCESSINGS,
+    SCHEDULES,
+    TRAIN_FRACTIONS,
+    Hyperparameters,
+    draw_hyperparameters,
+)
 from nfn_cli.zoo.images import ImageSet, load_images
 from nfn_cli.zoo.labels import ZooRow, read_zoo_rows, write_labels
 from nfn_cli.zoo.recipe import Job, Made, Recipe
 from nfn_cli.zoo.settings import ZooSettingsBase
 from nfn_cli.zoo.small_cnn import ACTIVATIONS, SMALLEST_IMAGE, WIDTH, SmallCnn
 from nfn_cli.zoo.trainer import Snapshot, TrainingImages, train_group
+from nfn_cli.zoo.varied_recipe import IMAGE_SHARE_RANGE, draw_varied, saved_epochs
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -35,16 +43,25 @@ class ZooSettings(ZooSettingsBase):
     Attributes:
         data: image set, see `load_images`.
         count: training runs.
-        epochs: after which a run is saved.
+        epochs: after which a run is saved; not of a varied zoo.
         image_limit: training images that are used, the first ones; None for all.
         precision: of activations and gradients, "float32" or "bfloat16".
         width: channels of every convolution.
         schedule: of the learning rate, one of `SCHEDULES`.
+        augmentation: of training images, one of `AUGMENTATIONS`.
+        preprocessing: of pixels, one of `PREPROCESSINGS`.
+        varied: draw these three, the share of the images, the epochs and the batch size too, see `draw_varied`.
     """
 
     recipe = "small-cnn"
     growing = ("count",)
-    unsaid: ClassVar[dict[str, Any]] = {"width": WIDTH, "schedule": SCHEDULES[0]}
+    unsaid: ClassVar[dict[str, Any]] = {
+        "width": WIDTH,
+        "schedule": SCHEDULES[0],
+        "augmentation": AUGMENTATIONS[0],
+        "preprocessing": PREPROCESSINGS[0],
+        "varied": False,
+    }
 
     data: str
     activation: str
@@ -57,6 +74,9 @@ class ZooSettings(ZooSettingsBase):
     precision: str = "bfloat16"
     width: int = WIDTH
     schedule: str = SCHEDULES[0]
+    augmentation: str = AUGMENTATIONS[0]
+    preprocessing: str = PREPROCESSINGS[0]
+    varied: bool = False
 
     def record(self) -> dict[str, Any]:
         """Plain values for `zoo.yaml`; `count` stands last in it."""
@@ -76,12 +96,22 @@ class SharedImages:
     def tensors(self) -> tuple[Tensor, ...]:
         """Those that processes should share instead of copying."""
         images = self.images
-        return images.train_patches, images.train_labels, images.test_patches, images.test_labels
+        return images.train_patches, images.train_labels, images.test_patches, images.test_labels, images.train_images
 
 
 def train_job(shared: SharedImages, job: Job[Hyperparameters], on_samples: Callable[[int], None]) -> list[Snapshot]:
     """Snapshots of a group of runs."""
-    return list(train_group(shared.network, job.items, shared.images, shared.epochs, on_samples))
+    return list(train_group(shared.network, job.items, shared.images, _saved(job.items[0], shared.epochs), on_samples))
+
+
+def _saved(run: Hyperparameters, epochs: tuple[int, ...]) -> tuple[int, ...]:
+    """After which epochs a run is saved, in a zoo that has these for runs that say none."""
+    return epochs if run.epochs is None else saved_epochs(run.epochs)
+
+
+def _length(run: Hyperparameters) -> tuple[Any, ...]:
+    """What runs that are trained side by side have in common."""
+    return run.train_fraction, run.image_share, run.epochs or 0, run.batch_size, run.augmentation
 
 
 class SmallCnnRecipe(Recipe[int, Hyperparameters, ZooRow, list[Snapshot]]):
@@ -108,9 +138,11 @@ class SmallCnnRecipe(Recipe[int, Hyperparameters, ZooRow, list[Snapshot]]):
     def load_images(self) -> ImageSet:
         settings = self.settings
         images = load_images(settings.data, smallest=SMALLEST_IMAGE, limit=settings.image_limit)
-        if int(len(images.train_labels) * min(TRAIN_FRACTIONS)) < 1:
-            cause = f"only {len(images.train_labels)} training images, of which some runs take a tenth"
-            raise DataError(settings.data, cause, "use at least 10")
+        least = min(IMAGE_SHARE_RANGE) if settings.varied else 1.0
+        if int(int(len(images.train_labels) * least) * min(TRAIN_FRACTIONS)) < 1:
+            part, enough = ("a hundredth", 100) if settings.varied else ("a tenth", 10)
+            cause = f"only {len(images.train_labels)} training images, of which some runs take {part}"
+            raise DataError(settings.data, cause, f"use at least {enough}")
         return images
 
     def runs(self, images: ImageSet) -> list[int]:
@@ -119,33 +151,23 @@ class SmallCnnRecipe(Recipe[int, Hyperparameters, ZooRow, list[Snapshot]]):
     def batches(self, runs: Sequence[int], group_size: int) -> list[tuple[Hyperparameters, ...]]:
         """Groups of runs of equal length, in the order of their first run: a zoo stopped early is still a fair
         sample."""
-        settings = self.settings
-        drawn = [
-            draw_hyperparameters(
-                seed=settings.seed,
-                run=run,
-                activation=settings.activation,
-                batch_size=settings.batch_size,
-                schedule=settings.schedule,
-            )
-            for run in runs
-        ]
+        drawn = [self._drawn(run) for run in runs]
         groups: list[tuple[Hyperparameters, ...]] = []
-        alike = sorted(drawn, key=lambda run: (run.train_fraction, run.run))
-        for _, same in groupby(alike, key=lambda run: run.train_fraction):
+        for _, same in groupby(sorted(drawn, key=lambda run: (_length(run), run.run)), key=_length):
             cohort = tuple(same)
             groups += [cohort[start : start + group_size] for start in range(0, len(cohort), group_size)]
         return sorted(groups, key=lambda group: group[0].run)
 
     def steps(self, items: Sequence[Hyperparameters], images: ImageSet) -> int:
         """Network-samples."""
-        size = int(len(images.train_labels) * items[0].train_fraction)
-        batch = min(self.settings.batch_size, size)
-        return max(self.settings.epochs) * (size // batch) * batch * len(items)
+        size = items[0].images_of(len(images.train_labels))
+        batch = min(items[0].batch_size, size)
+        return max(_saved(items[0], self.settings.epochs)) * (size // batch) * batch * len(items)
 
     def share(self, images: ImageSet, device: str, group_size: int) -> SharedImages:
         with threads_for(images.train_images.numel()):
-            cut = TrainingImages.cut(images, dtype=_DTYPES[self.settings.precision], device=torch.device(device))
+            dtype, whole = _DTYPES[self.settings.precision], self._augments
+            cut = TrainingImages.cut(images, dtype=dtype, device=torch.device(device), whole=whole)
         return SharedImages(self._network(images), cut, self.settings.epochs)
 
     def made(self, items: Sequence[Hyperparameters], result: list[Snapshot], images: ImageSet) -> Made[int, ZooRow]:
@@ -171,10 +193,30 @@ class SmallCnnRecipe(Recipe[int, Hyperparameters, ZooRow, list[Snapshot]]):
                         train_accuracy=snapshot.train_accuracy[position],
                         test_loss=snapshot.test_loss[position],
                         hyperparameters=run,
+                        even_accuracy=snapshot.even_accuracy[position] if snapshot.even_accuracy else None,
+                        odd_accuracy=snapshot.odd_accuracy[position] if snapshot.odd_accuracy else None,
                     )
                 )
         parameters = torch.stack(kept) if kept else result[0].parameters[:0]
         return Made(rows, self._network(images).split(parameters), diverged)
+
+    @property
+    def _augments(self) -> bool:
+        return self.settings.varied or self.settings.augmentation != AUGMENTATIONS[0]
+
+    def _drawn(self, run: int) -> Hyperparameters:
+        settings = self.settings
+        if settings.varied:
+            return draw_varied(seed=settings.seed, run=run, activation=settings.activation)
+        return draw_hyperparameters(
+            seed=settings.seed,
+            run=run,
+            activation=settings.activation,
+            batch_size=settings.batch_size,
+            schedule=settings.schedule,
+            augmentation=settings.augmentation,
+            preprocessing=settings.preprocessing,
+        )
 
     def _network(self, images: ImageSet) -> SmallCnn:
         return SmallCnn(images.train_images.shape[1], images.classes, self.settings.width)
@@ -185,8 +227,9 @@ class SmallCnnRecipe(Recipe[int, Hyperparameters, ZooRow, list[Snapshot]]):
 
     def whole(self, folder: Path, rows: list[ZooRow], diverged: frozenset[int]) -> list[ZooRow]:
         """A run some of whose rows are missing, and which did not diverge, counts as not begun."""
-        saved = Counter(map(self.run_of, rows))
-        finished = diverged.union(run for run, count in saved.items() if count == len(self.settings.epochs))
+        saved = Counter(row.hyperparameters for row in rows)
+        wanted = self.settings.epochs
+        finished = diverged.union(run.run for run, count in saved.items() if count == len(_saved(run, wanted)))
         last = max(finished, default=-1)
         if last >= self.settings.count:
             raise DataError(folder, f"holds run {last} of a larger zoo", f"give a --count of at least {last + 1}")

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from nfn_cli.scoring import ScoreRow, pooled, score
 from nfn_cli.shipped import shipped_heads
+from nfn_cli.zoo.wild.labels import read_wild_rows
 
 TESTS = Path(__file__).parents[1]
 POPULATION = TESTS / "population"
@@ -167,6 +168,23 @@ def test_a_zoo_of_inrs_is_that_of_the_cpu(images: Path, nfn: Nfn, tmp_path: Path
     first, second = (load_file(tmp_path / str(device) / "part-00000.safetensors") for device in ("cpu", GPU))
     for name, tensor in first.items():
         assert (second[name] - tensor).abs().max() < 1e-2
+
+
+def test_a_zoo_of_wild_classifiers_is_as_good_as_that_of_the_cpu(nfn: Nfn, tmp_path: Path) -> None:
+    labels = np.arange(400) % 4
+    pictures = np.random.default_rng(0).integers(0, 100, (400, 8, 8)).astype(np.uint8)
+    pictures[np.arange(400), labels] += 100
+    np.savez(tmp_path / "rows.npz", x_train=pictures, y_train=labels, x_test=pictures, y_test=labels)
+    options = ["--data", tmp_path / "rows.npz", "--count", "8", "--per-network", "4", "--budget", "1"]
+    options += ["--seed", "78"]  # an MLP and a residual network
+    for device in ("cpu", GPU):
+        finished = nfn("zoo", "wild", *options, "-o", tmp_path / str(device), "--workers", "2", "--device", device)
+        assert finished.code == 0, finished.err
+    both = [read_wild_rows(tmp_path / str(device) / "labels.csv") for device in ("cpu", GPU)]
+    assert [row.file for row in both[0]] == [row.file for row in both[1]]
+    apart = [abs(one.test_accuracy - other.test_accuracy) for one, other in zip(*both, strict=True)]
+    # Dropout, augmentation and rounding are others there.
+    assert sorted(apart)[len(apart) // 2] < 0.1
 
 
 def test_bfloat16_is_near_float32() -> None:

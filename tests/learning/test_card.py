@@ -13,7 +13,7 @@ import torch
 import typer
 
 from nfn_cli.cli.app import make_app
-from nfn_cli.learning import EvaluationReport
+from nfn_cli.learning import Estimate, EvaluationReport
 from nfn_cli.learning.accuracy_card import accuracy_card
 from nfn_cli.learning.card import model_card, wrapped
 from nfn_cli.nn import Head, load_head
@@ -159,3 +159,12 @@ def test_paragraphs_and_lists_are_wrapped_and_tables_are_not() -> None:
     assert all(len(line) <= 120 for line in [*paragraph.splitlines(), *items.splitlines()])
     assert [line[:2] for line in items.splitlines()] == ["- ", "  ", "  ", "- "]
     assert items.endswith("\n- a b")
+
+
+def test_the_card_gives_the_ceiling_of_tau_where_it_is_known(fitted: Fitted, card: Card) -> None:
+    assert "ceiling" not in card()
+    folder, report = fitted
+    head = load_head(str(folder))
+    text = model_card(head, accuracy_card(head, replace(report, tau_ceiling=Estimate(0.9, 0.88, 0.92))))
+    assert "| ceiling of τ (label noise) | 0.900 [0.880, 0.920] | |" in text
+    assert "\n- The ceiling of τ is Kendall's τ between accuracies on two halves of the test images" in text

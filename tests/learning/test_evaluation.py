@@ -159,3 +159,33 @@ def test_scales_of_any_range_leave_predictions_alone(fitted: Fitted, networks: L
     assert report.scale_range == (1e-8, 1e8)
     assert abs(report.tau_drop) < 0.01
     assert report.flags_changed == 0
+
+
+def with_halves(population: Path, tmp_path: Path) -> Path:
+    """A table of the population that also gives accuracies on two halves."""
+    generator = torch.Generator().manual_seed(0)
+    with (population / "labels.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, (even, odd) in zip(rows, (0.02 * torch.randn(len(rows), 2, generator=generator)).tolist(), strict=True):
+        known = float(row["test_accuracy"])
+        row |= {"even_accuracy": str(min(max(known + even, 0), 1)), "odd_accuracy": str(min(max(known + odd, 0), 1))}
+    table = tmp_path / "halves.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return table
+
+
+def test_the_ceiling_of_tau_stands_beside_it_where_the_table_has_halves(
+    fitted: Fitted, population: Path, tmp_path: Path
+) -> None:
+    table = with_halves(population, tmp_path)
+    report = evaluate_head(str(fitted[0]), population, table)
+    networks = read_networks(population, table)
+    chosen = networks.select([place for place, run in enumerate(networks.runs) if part_of(run, 0) == "test"])
+    assert chosen.halves is not None and report.tau_ceiling is not None
+    assert report.tau_ceiling.value == pytest.approx(kendalltau(*chosen.halves.T).statistic)
+    assert report.figures()[1] == ("ceiling of τ (label noise)", str(report.tau_ceiling), "")
+    assert replace(report, tau_ceiling=None) == evaluate_head(str(fitted[0]), population)
+    assert fitted[1].tau_ceiling is None and len(fitted[1].figures()) == 5

@@ -115,3 +115,27 @@ def test_a_draw_of_equal_truths_has_no_r_squared() -> None:
     weights = torch.tensor([[3.0, 2.0, 0.0, 0.0], [0.0, 0.0, 5.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
     values = r_squared(truth, truth + 0.01, weights)
     assert values.isnan().tolist() == [True, True, False]
+
+
+def test_the_ceiling_is_the_tau_between_halves_with_an_interval_by_run() -> None:
+    even, odd = draw()
+    runs = [str(place // 4) for place in range(len(even))]
+    ceiling = metrics.label_ceiling(even, odd, runs)
+    assert ceiling.value == pytest.approx(kendalltau(even, odd).statistic)
+    assert ceiling == metrics.bootstrap(kendall_tau, even, odd, runs)
+    assert ceiling.low < ceiling.value < ceiling.high
+
+
+def test_who_knows_the_true_accuracies_reaches_more_than_the_ceiling() -> None:
+    """Labels counted on 200 images: the ceiling is low, and higher for labels from more images."""
+    generator = torch.Generator().manual_seed(0)
+    true = 0.3 + 0.6 * torch.rand(400, generator=generator, dtype=torch.float64)
+
+    def counted(images: int) -> Tensor:
+        return torch.binomial(torch.full_like(true, images), true, generator=generator) / images
+
+    even, odd, more_even, more_odd = counted(100), counted(100), counted(5_000), counted(5_000)
+    runs = [str(place) for place in range(400)]
+    ceiling = metrics.label_ceiling(even, odd, runs).value
+    assert ceiling < kendall_tau(even, true) < kendall_tau((even + odd) / 2, true)
+    assert metrics.label_ceiling(more_even, more_odd, runs).value > ceiling + 0.1

@@ -102,3 +102,36 @@ def test_unusable_data_is_refused_in_one_line(nfn: Nfn, tmp_path: Path) -> None:
     assert err.startswith(f"nfn: {tmp_path / 'bad.npz'}: not a NumPy archive")
     assert err.count("\n") == 1
     assert not (tmp_path / "zoo").exists()
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_zoo_may_be_augmented_and_preprocessed(nfn: Nfn, command: list[object], tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "zoo"
+    options = ("--count", 2, "--augmentation", "shift-flip", "--preprocessing", "unit")
+    assert nfn(*command, *options)[0] == 0
+    rows = read_zoo_rows(folder / "labels.csv")
+    assert {(row.hyperparameters.augmentation, row.hyperparameters.preprocessing) for row in rows} == {
+        ("shift-flip", "unit")
+    }
+    assert nfn(*command, *options)[0] == 0
+    code, _, err = nfn(*command, "--count", 2, "--augmentation", "flip", "--preprocessing", "unit")
+    assert code == 3
+    assert "holds a zoo of another augmentation" in err
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--epochs", 3),
+        ("--batch-size", 8),
+        ("--schedule", "cosine"),
+        ("--augmentation", "flip"),
+        ("--preprocessing", "unit"),
+    ],
+)
+def test_what_a_varied_zoo_draws_cannot_be_given(option: tuple[str, object], nfn: Nfn, tmp_path: Path) -> None:
+    given = ("--data", "digits", "--activation", "relu", "--count", 2, "--varied", "--out", tmp_path / "zoo")
+    code, _, err = nfn("zoo", "cnn", *given, *option)
+    assert code == 2
+    assert f"{option[0]}: is drawn for each run of a varied zoo; leave out {option[0]} or --varied" in err
+    assert not (tmp_path / "zoo").exists()

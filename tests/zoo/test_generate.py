@@ -46,9 +46,12 @@ def test_every_run_and_epoch_has_a_row_with_all_that_was_drawn(
         run = draw_hyperparameters(seed=0, run=int(row["run"]), activation="relu", batch_size=8)
         for field in fields(Hyperparameters):
             value = getattr(run, field.name)
-            assert type(value)(row[field.name]) == value
+            cell = row[field.name]
+            assert cell == "" if value is None else type(value)(cell) == value
     columns = ["file", "index", "epoch", "test_accuracy", "train_accuracy", "test_loss"]
-    assert list(rows[0]) == columns + [field.name for field in fields(Hyperparameters)]
+    assert list(rows[0]) == [*columns, "even_accuracy", "odd_accuracy"] + [
+        field.name for field in fields(Hyperparameters)
+    ]
 
 
 def test_every_row_has_a_checkpoint_of_its_own_and_nothing_else_is_written(
@@ -132,6 +135,9 @@ def test_zoo_yaml_tells_the_settings(generate: Generate, settings: Settings, arc
         "width": 16,
         "count": 8,
         "schedule": "constant",
+        "augmentation": "none",
+        "preprocessing": "signed",
+        "varied": False,
         "diverged": [],
     }
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from nfn_cli.errors import DataError
 from nfn_cli.zoo import Label, draw_hyperparameters, read_labels
-from nfn_cli.zoo.labels import ZooRow, read_zoo_rows, typed_cells, write_labels
+from nfn_cli.zoo.labels import HALVES, ZooRow, read_zoo_rows, typed_cells, write_labels
 
 Write = Callable[[str | bytes], Path]
 
@@ -57,14 +57,15 @@ def test_a_zoos_rows_survive_writing_and_reading(tmp_path: Path) -> None:
     ]
 
 
-def test_a_zoo_that_names_no_schedule_had_a_constant_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("known", [1, 3, 5])
+def test_what_an_older_zoo_does_not_name_is_as_the_recipe_has_it(known: int, tmp_path: Path) -> None:
     run = draw_hyperparameters(seed=1, run=0, activation="tanh")
     row = ZooRow("a.safetensors", None, 1, 0.5, 0.5, 1.0, run)
     write_labels(tmp_path, [row])
     labels = tmp_path / "labels.csv"
-    header, cells = labels.read_text().splitlines()
-    assert header.endswith(",schedule")
-    labels.write_text(f"{header.rpartition(',')[0]}\n{cells.rpartition(',')[0]}\n")
+    header, cells = (line.split(",") for line in labels.read_text().splitlines())
+    assert header[-5:] == ["schedule", "augmentation", "preprocessing", "image_share", "epochs"]
+    labels.write_text(f"{','.join(header[:-known])}\n{','.join(cells[:-known])}\n")
     assert read_zoo_rows(labels) == [row]
 
 
@@ -179,3 +180,39 @@ def test_a_cell_of_another_type_is_refused(change: dict[str, str | None]) -> Non
 def test_a_missing_column_is_refused_by_name() -> None:
     with pytest.raises(KeyError, match="count"):
         typed_cells(Row, {"name": "1", "index": "", "figure": ""})
+
+
+@pytest.mark.parametrize("given", [(), (0.25, 0.75)])
+def test_what_an_older_zoo_did_not_measure_is_not_known(given: tuple[float, ...], tmp_path: Path) -> None:
+    run = draw_hyperparameters(seed=1, run=0, activation="tanh")
+    rows = [ZooRow("a.safetensors", None, 1, 0.5, 0.5, 1.0, run), ZooRow("b", None, 1, 0.5, 0.5, 1.0, run, *given)]
+    write_labels(tmp_path, rows)
+    assert read_zoo_rows(tmp_path / "labels.csv") == rows
+    lines = (tmp_path / "labels.csv").read_text().splitlines()
+    places = [place for place, name in enumerate(lines[0].split(",")) if name not in HALVES]
+    older = [",".join(line.split(",")[place] for place in places) for line in lines]
+    (tmp_path / "labels.csv").write_text("\n".join(older) + "\n")
+    assert read_zoo_rows(tmp_path / "labels.csv") == [rows[0], replace(rows[0], file="b")]
+
+
+# --- accuracies on two halves of the test images -------------------------------------------------------------------
+
+
+def test_halves_are_read_where_a_row_says_both(write: Write) -> None:
+    text = "file,test_accuracy,odd_accuracy,even_accuracy\na.pt,0.5,0.4,0.6\nb.pt,0.5,,0.6\nc.pt,0.5,0.5\n"
+    assert [label.halves for label in read_labels(write(text))] == [(0.6, 0.4), None, None]
+    assert read_labels(write("file,test_accuracy,even_accuracy\na.pt,0.5,0.6\n"))[0].halves is None
+
+
+def test_halves_are_those_of_no_other_column(write: Write) -> None:
+    text = "file,test_accuracy,train_accuracy,even_accuracy,odd_accuracy\na.pt,0.5,0.9,0.4,x\n"
+    assert read_labels(write(text), "train_accuracy")[0].halves is None
+
+
+def test_halves_that_are_no_accuracies_are_refused_by_their_line(write: Write) -> None:
+    header = "file,test_accuracy,even_accuracy,odd_accuracy\n"
+    assert refusal(write(f"{header}a.pt,0.5,0.5,high\n")).startswith(":2: not a number (")
+    message = refusal(write(f"{header}a.pt,0.5,0.5,0.5\nb.pt,0.5,50,60\n"))
+    assert message == (
+        ":3: even_accuracy and odd_accuracy are 50.0 and 60.0; give accuracies as fractions between 0 and 1"
+    )

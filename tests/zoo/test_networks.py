@@ -278,3 +278,18 @@ def test_a_folder_that_cannot_be_read_without_labels_is_refused(tmp_path: Path) 
     (tmp_path / "cut.safetensors").write_bytes(b"\x10\0")
     with pytest.raises(CheckpointError, match=r"cut\.safetensors"):
         read_unlabelled(tmp_path)
+
+
+def test_accuracies_on_halves_are_kept_if_they_are_known_of_all(tmp_path: Path) -> None:
+    save_packed(tmp_path / "pack.safetensors", [mlp(seed) for seed in range(3)])
+    header = "file,index,test_accuracy,even_accuracy,odd_accuracy"
+    rows = [f"pack.safetensors,{i},0.{i},0.{i}1,0.{i}2" for i in range(3)]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join([header, *rows]) + "\n")
+    networks = read_networks(tmp_path)
+    assert networks.halves is not None and networks.halves.tolist() == [[0.01, 0.02], [0.11, 0.12], [0.21, 0.22]]
+    chosen = networks.select([2, 0])
+    assert chosen.halves is not None and chosen.halves.tolist() == [[0.21, 0.22], [0.01, 0.02]]
+    table.write_text("\n".join([header, *rows[:2], "pack.safetensors,2,0.2,,"]) + "\n")
+    assert read_networks(tmp_path).halves is None
+    assert read_networks(tmp_path).select([0]).halves is None

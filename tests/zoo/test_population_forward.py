@@ -9,7 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.zoo.small_cnn import SmallCnn, image_patches, population_logits
+from nfn_cli.zoo.small_cnn import (
+    SmallCnn,
+    grouped_convolution,
+    image_patches,
+    population_logits,
+    product_convolution,
+    strided_patches,
+)
 
 Plain = Callable[[dict[str, Tensor], str], nn.Module]
 NETWORKS, BATCH = 3, 5
@@ -89,3 +96,26 @@ def test_bfloat16_is_close_to_float32(activation: str) -> None:
     rough = population_logits(tensors, image_patches(images.bfloat16())[None], activation)
     assert rough.dtype == torch.float32
     torch.testing.assert_close(rough, exact, atol=0.03 * exact.abs().max().item(), rtol=0)
+
+
+@pytest.mark.parametrize("side", [3, 6, 15])
+def test_convolutions_by_groups_and_by_products_agree_with_their_gradients(side: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def leaf(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    hidden, weight, bias = leaf(2, NETWORKS * 4, side, side), leaf(NETWORKS, 5, 4, 3, 3), leaf(NETWORKS, 5)
+    results = []
+    for convolution in (grouped_convolution, product_convolution):
+        made = convolution(hidden.contiguous(memory_format=torch.channels_last), weight, bias)
+        results.append((made, *torch.autograd.grad(made.sin().sum(), [hidden, weight, bias])))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+    assert results[1][0].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("channels", "side"), [(1, 28), (3, 15), (2, 16)])
+def test_patches_of_a_step_are_those_of_the_image_set(channels: int, side: int) -> None:
+    images = random_images(BATCH, channels, side)
+    assert torch.equal(strided_patches(images), image_patches(images))

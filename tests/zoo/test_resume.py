@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from safetensors import safe_open
 
 import nfn_cli.zoo.small_cnn_recipe
 from nfn_cli.errors import DataError
-from nfn_cli.zoo import Hyperparameters, ZooReport, ZooSettings, draw_hyperparameters
+from nfn_cli.zoo import LABELS_FILE, Hyperparameters, ZooReport, ZooSettings, draw_hyperparameters
+from nfn_cli.zoo.labels import read_zoo_rows, write_labels
 from nfn_cli.zoo.small_cnn_recipe import SmallCnnRecipe
 
 Generate = Callable[..., ZooReport]
@@ -118,7 +120,7 @@ def test_a_run_with_missing_rows_is_trained_again(
 
 def _epoch_and_run(line: str) -> tuple[str, str]:
     cells = line.split(",")
-    return cells[2], cells[6]
+    return cells[2], cells[8]
 
 
 def test_a_finished_zoo_is_left_as_it_is(
@@ -247,3 +249,18 @@ def test_a_folder_of_labels_without_a_record_is_refused(generate: Generate, sett
     with pytest.raises(DataError, match=r"holds a labels\.csv but no zoo\.yaml; choose an empty folder"):
         generate(tmp_path, settings())
     assert [path.name for path in tmp_path.iterdir()] == ["labels.csv"]
+
+
+def test_a_zoo_from_before_halves_were_measured_grows_with_them(
+    settings: Settings, generate: Generate, tmp_path: Path
+) -> None:
+    generate(tmp_path, settings(count=4))
+    rows = [replace(row, even_accuracy=None, odd_accuracy=None) for row in read_zoo_rows(tmp_path / LABELS_FILE)]
+    write_labels(tmp_path, rows)
+    generate(tmp_path, settings(count=8))
+    grown = read_zoo_rows(tmp_path / LABELS_FILE)
+    assert [row for row in grown if row.even_accuracy is None] == rows
+    more = [row for row in grown if row.even_accuracy is not None and row.odd_accuracy is not None]
+    assert len(more) == 8
+    # 40 test images: 20 in each half.
+    assert all(row.even_accuracy + row.odd_accuracy == pytest.approx(2 * row.test_accuracy) for row in more)

@@ -186,3 +186,31 @@ def test_runs_of_different_length_form_no_group(
     other = replace(group[0], **change)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="equally many steps"):
         next(train_group(network, [*group, other], images, [1]))
+
+
+def test_accuracies_on_halves_are_those_at_even_and_at_odd_places(
+    runs: Runs,
+    network: SmallCnn,
+    image_set: ImageSet,
+    plain: Plain,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nfn_cli.zoo.trainer._EVALUATION_BATCH", 4)
+    # An odd number of images, some with the labels of others.
+    labels = image_set.test_labels[torch.randperm(40, generator=torch.Generator().manual_seed(0))]
+    mixed = replace(image_set, test_images=image_set.test_images[:39], test_labels=labels[:39])
+    group = [replace(run, initialiser="he_normal") for run in runs(3)]
+    (snapshot,) = train_group(network, group, TrainingImages.cut(mixed, dtype=torch.float32, device=CPU), [2])
+    assert snapshot.even_accuracy is not None and snapshot.odd_accuracy is not None
+    assert snapshot.even_accuracy != snapshot.odd_accuracy
+    for position, tensors in enumerate(snapshot.parameters):
+        model = plain({name: own[0] for name, own in network.split(tensors[None]).items()}, "relu")
+        right = (model(mixed.test_images).argmax(1) == mixed.test_labels).float()
+        assert snapshot.even_accuracy[position] == pytest.approx(right[::2].mean().item())
+        assert snapshot.odd_accuracy[position] == pytest.approx(right[1::2].mean().item())
+
+
+def test_a_single_test_image_has_no_halves(runs: Runs, network: SmallCnn, image_set: ImageSet) -> None:
+    single = replace(image_set, test_images=image_set.test_images[:1], test_labels=image_set.test_labels[:1])
+    (snapshot,) = train_group(network, runs(1), TrainingImages.cut(single, dtype=torch.float32, device=CPU), [1])
+    assert (snapshot.even_accuracy, snapshot.odd_accuracy) == (None, None)

@@ -13,12 +13,12 @@ from nfn_cli.architectures.families.recorded import MODEL_TYPE, RecordedNetwork,
 from nfn_cli.architectures.families.refusal import Refusal
 from nfn_cli.errors import ArchitectureError
 from nfn_cli.zoo.wild.building import Steps
-from nfn_cli.zoo.wild.networks import FAMILIES, draw_network
+from nfn_cli.zoo.wild.networks import FAMILIES, LARGE_FAMILIES, draw_network
 
 PICTURES = ((1, 8, 8), (1, 14, 14), (3, 32, 32))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES | LARGE_FAMILIES)
 def test_steps_have_the_shapes_that_they_give(family: str) -> None:
     for seed, picture in product(range(5), PICTURES):
         rng = random.Random(f"{family} {seed}")
@@ -39,7 +39,7 @@ def test_steps_have_the_shapes_that_they_give(family: str) -> None:
         assert products == steps.products
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES | LARGE_FAMILIES)
 def test_the_reader_knows_them_by_their_configuration(family: str) -> None:
     steps = draw_network(random.Random(1), family, (1, 14, 14), 4)
     network = RecordedNetwork(read_steps(steps.listed))
@@ -94,3 +94,11 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
     found = recognise(shapes, {"model_type": MODEL_TYPE, "input": [1, 8, 8], "steps": steps})
     with pytest.raises(RuntimeError):
         found.make()(*found.inputs(2, "cpu")[0])
+
+
+def test_resnet20_has_its_size() -> None:
+    # He et al. 2016, table 6: 0.27 million parameters; 41 million multiplications for 32×32 pixels.
+    steps = draw_network(random.Random(0), "resnet20", (3, 32, 32), 10)
+    network = RecordedNetwork(read_steps(steps.listed))
+    assert 2.6e5 < sum(parameter.numel() for parameter in network.parameters()) < 2.8e5
+    assert 4.0e7 < steps.products < 4.2e7

@@ -15,6 +15,7 @@ from nfn_cli.cli.options import FIT, INPUT
 from nfn_cli.cli.program import Group
 from nfn_cli.cli.takes import option, takes
 from nfn_cli.cli.zoo_options import ZooOptions, make_zoo
+from nfn_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from nfn_cli.zoo import ZooReport
@@ -46,6 +47,23 @@ class Schedule(str, Enum):
     cosine = "cosine"
 
 
+class Augmentation(str, Enum):
+    """What is done to each training image before it is shown."""
+
+    none = "none"
+    shift = "shift"
+    flip = "flip"
+    both = "shift-flip"
+
+
+class Preprocessing(str, Enum):
+    """The pixels that the networks read: in [-1, 1], in [0, 1], or of mean 0 and deviation 1."""
+
+    signed = "signed"
+    unit = "unit"
+    standard = "standard"
+
+
 class Precision(str, Enum):
     """Arithmetic of activations and gradients; weights and optimizer are float32 always."""
 
@@ -65,10 +83,25 @@ def cnn(
         list[int] | None, option(FIT, "Save after this epoch; repeatable. [default: 1 2 4 8]", min=1)
     ] = None,
     width: Annotated[int, option(FIT, "Channels of every convolution.", min=1)] = 16,
-    batch_size: Annotated[int, option(FIT, "Images a step and network.", min=1)] = 64,
-    schedule: Annotated[
-        Schedule, option(FIT, "The learning rate over a run; the recipe holds it constant.")
-    ] = Schedule.constant,
+    batch_size: Annotated[int | None, option(FIT, "Images a step and network. [default: 64]", min=1)] = None,
+    schedule: Annotated[Schedule | None, option(FIT, "The learning rate over a run. [default: constant]")] = None,
+    augmentation: Annotated[
+        Augmentation | None,
+        option(FIT, "Shift training images by up to an eighth, flip them, or both. [default: none]"),
+    ] = None,
+    preprocessing: Annotated[
+        Preprocessing | None,
+        option(FIT, "Pixels in [-1, 1], in [0, 1], or of mean 0 and deviation 1. [default: signed]"),
+    ] = None,
+    varied: Annotated[
+        bool,
+        option(
+            FIT,
+            "Draw these too: epochs (1 to 20), batch size (32 to 512), schedule, augmentation, preprocessing, and the"
+            " share of the images (a tenth to all).",
+            "--varied",
+        ),
+    ] = False,
     images: Annotated[int | None, option(INPUT, "Use this many training images.", min=1)] = None,
     precision: Annotated[
         Precision, option(FIT, "auto is bfloat16 where the processor computes in it.")
@@ -83,11 +116,22 @@ def cnn(
     Examples:
         nfn zoo cnn --data digits --activation relu --count 64 -o zoo
         nfn zoo cnn --data cifar10 --activation tanh --count 2000 --packed -o zoo
+        nfn zoo cnn --data cifar10 --activation relu --count 2000 --varied --packed -o broad
     """
     from nfn_cli.precision import fastest_precision
     from nfn_cli.scoring.device import resolve_device
     from nfn_cli.zoo import ZooSettings
 
+    given = {
+        "--epochs": epochs,
+        "--batch-size": batch_size,
+        "--schedule": schedule,
+        "--augmentation": augmentation,
+        "--preprocessing": preprocessing,
+    }
+    for name, value in given.items():
+        if varied and value is not None:
+            raise UsageError(name, "is drawn for each run of a varied zoo", f"leave out {name} or --varied")
     resolved = resolve_device(options.device.value)
     settings = ZooSettings(
         data=options.data,
@@ -95,12 +139,15 @@ def cnn(
         count=count,
         seed=seed,
         epochs=tuple(sorted(set(epochs or (1, 2, 4, 8)))),
-        batch_size=batch_size,
+        batch_size=batch_size or 64,
         image_limit=images,
         packed=options.packed,
         precision=fastest_precision(resolved) if precision is Precision.auto else precision.value,
         width=width,
-        schedule=schedule.value,
+        schedule=(schedule or Schedule.constant).value,
+        augmentation=(augmentation or Augmentation.none).value,
+        preprocessing=(preprocessing or Preprocessing.signed).value,
+        varied=varied,
     )
     make_zoo(settings, options, "training", "runs", "samples", _summary)
 

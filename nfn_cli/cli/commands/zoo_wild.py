@@ -20,6 +20,15 @@ def wild(
     budget: Annotated[
         int, option(FIT, "10^9 multiplications a run, in forward passes: larger networks see fewer images.", min=1)
     ] = 100,
+    per_network: Annotated[
+        int,
+        option(
+            FIT,
+            "Runs of each drawn network; they differ in seed, initialiser, learning rate, weight decay, label noise,"
+            " averaging and preprocessing, and train side by side.",
+            min=1,
+        ),
+    ] = 1,
 ) -> None:
     """Train classifiers of random architecture.
 
@@ -31,11 +40,17 @@ def wild(
     Examples:
         nfn zoo wild --data digits --count 100 -o wild
         nfn zoo wild --data cifar10.npz --count 5000 --workers 8 -o wild
+        nfn zoo wild --data cifar10.npz --count 5000 --per-network 16 --device cuda --workers 4 -o wild
     """
     from nfn_cli.zoo import WildSettings
 
     make_zoo(
-        WildSettings(options.data, count, seed, budget, options.packed), options, "training", "runs", "epochs", _summary
+        WildSettings(options.data, count, seed, budget, options.packed, per_network),
+        options,
+        "training",
+        "runs",
+        "epochs",
+        _summary,
     )
 
 

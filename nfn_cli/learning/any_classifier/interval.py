@@ -14,10 +14,10 @@ distance from what was fitted, and how far the members disagree. It is done in t
    run, so no network is judged by a scale that it helped to fit (cross-conformal, Vovk 2015; CV+, Barber et al. 2021).
 3. A stretch that grows from 1 near to its full size far away: the smallest that gives left-out populations out there
    their coverage, the level on average, each population with the same weight (pooled distributions of Dunn, Wasserman
-   and Ramdas 2022, arXiv 1809.07441), and the level less 7 points on each of 40 or more networks. If that is not
-   enough, because left-out populations lie as near as held-out runs, the whole interval is widened. Both are bounded:
-   held-out runs get at most 2 points more than the level. If coverage is still missing, it means that distance and
-   disagreement do not show how strange those networks are, and the table of coverages says so.
+   and Ramdas 2022, arXiv 1809.07441), and the level less 7 points and a standard error on each of 40 or more
+   networks. If that is not enough, because left-out populations lie as near as held-out runs, the whole interval is
+   widened. Both are bounded: held-out runs get at most 2 points more than the level. If coverage is still missing, it
+   means that distance and disagreement do not show how strange those networks are, and the table of coverages says so.
 
 There is no guarantee. Runs are exchangeable, but the few checkpoints of one are not independent, and the six
 coefficients of the scale are fitted to all networks at last, not crosswise. For a population left out, the average over
@@ -133,7 +133,9 @@ class _Scores:
         population."""
         if not len(values):
             return 1.0
-        each = [float(_quantile(values[own], level - LACKING, None)) for own in self.populations]
+        each = [
+            float(_quantile(values[own], level - LACKING - _error(level, len(own)), None)) for own in self.populations
+        ]
         return max([float(_quantile(values, level, self.weights)), *each])
 
 
@@ -235,6 +237,11 @@ def _stretch(near: _Scores, far: _Scores, ramp: Tensor, level: float, spare: flo
     most = float(_quantile(wanted(near), level + spare, near.weights))
     high = far.where(risen(ramp, far.distance) >= 0.5)
     return _bounded(high.needed(wanted(high), level), most, _MOST_STRETCH)
+
+
+def _error(level: float, count: int) -> float:
+    """Standard error of a coverage: the worst of many small populations is often so by chance alone."""
+    return math.sqrt(level * (1 - level) / count)
 
 
 def _bounded(needed: float, spare: float, most: float) -> float:

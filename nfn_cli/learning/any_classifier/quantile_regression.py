@@ -14,7 +14,7 @@ ROUNDED = 0.1
 _FIRST_BARRIER, _LAST_BARRIER, _FALL = 1e-1, 1e-7, 0.05
 _STEPS = 30
 _HALVINGS = 30
-_CLOSE = 1e-12
+_CLOSE = 1e-4
 
 
 def quantile_coefficients(features: Tensor, values: Tensor, weights: Tensor, level: float) -> Tensor:
@@ -48,7 +48,7 @@ def quantile_coefficients(features: Tensor, values: Tensor, weights: Tensor, lev
             hessian = features.T @ (curvature[:, None] * features) + torch.diag(barrier / coefficients.square())
             step = -torch.linalg.solve(hessian, gradient)
             slope = float(gradient @ step)
-            if slope > -_CLOSE:
+            if slope > -_CLOSE * barrier:
                 break
             moved = _moved(coefficients, step, slope, partial(loss, barrier=barrier))
             if moved is None:

@@ -88,7 +88,7 @@ def answer_statistics(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def change_of_answers(before: Tensor, after: Tensor) -> Tensor:
-    """How far answers [pictures, classes] move where pictures are disturbed: as probabilities, as scaled logits; [2]."""
+    """How far answers [pictures, classes] move where pictures are disturbed: probabilities, and scaled logits; [2]."""
     shares = (before.double().softmax(1) - after.double().softmax(1)).abs().sum(1).mean() / 2
     scaled = scaled_logits(torch.cat([before, after]))
     half = len(before)

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
@@ -33,6 +34,11 @@ class Steps:
     def place(self) -> int:
         """The number of the last step."""
         return len(self.listed) - 1
+
+    @property
+    def values(self) -> int:
+        """How many numbers all steps give for one picture."""
+        return sum(map(math.prod, self._shapes))
 
     def at(self, place: int) -> Steps:
         """The next step reads this one."""

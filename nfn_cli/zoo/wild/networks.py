@@ -97,6 +97,15 @@ def _residual(rng: random.Random, picture: Picture, classes: int) -> Steps:
     width, blocks = rng.choice((8, 8, 12, 16)), rng.choice((1, 1, 2))
     before, stages = rng.random() < 0.3, rng.choice((2, 3))
     first = 2 if picture[1] > 16 and rng.random() < 0.5 else 1
+    return _resnet(picture, classes, width=width, blocks=blocks, stages=stages, before=before, first=first)
+
+
+def _resnet20(rng: random.Random, picture: Picture, classes: int) -> Steps:
+    """ResNet-20 (He et al. 2016, section 4.2)."""
+    return _resnet(picture, classes, width=16, blocks=3, stages=3, before=rng.random() < 0.3, first=1)
+
+
+def _resnet(picture: Picture, classes: int, *, width: int, blocks: int, stages: int, before: bool, first: int) -> Steps:
     steps = Steps(picture).conv("conv1", width, 3, stride=first, bias=False)
     if not before:
         steps.norm("batch", "bn1").act("relu")
@@ -148,8 +157,10 @@ FAMILIES: dict[str, Callable[[random.Random, Picture, int], Steps]] = {
     "residual": _residual,
     "wild-park": _wild_park,
 }
+# Drawn rarely, and only for networks that several runs share: a run takes a GPU.
+LARGE_FAMILIES: dict[str, Callable[[random.Random, Picture, int], Steps]] = {"resnet20": _resnet20}
 
 
 def draw_network(rng: random.Random, family: str, picture: Picture, classes: int) -> Steps:
     """A network of a family, for pictures (channels, height, width) of so many classes."""
-    return FAMILIES[family](rng, picture, classes)
+    return (FAMILIES | LARGE_FAMILIES)[family](rng, picture, classes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,11 @@ class TaskImages:
     test_images: Tensor
     test_labels: Tensor
     classes: int
+
+    def to(self, device: str) -> TaskImages:
+        """The same on a device."""
+        names = ("train_images", "train_labels", "test_images", "test_labels")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
     @property
     def picture(self) -> tuple[int, int, int]:

@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nfn_cli.zoo.wild.schedules import MOMENTUM
 from nfn_cli.zoo.wild.tasks import TaskImages
 from nfn_cli.zoo.wild.training_recipe import TrainingRecipe
 
 _MEASURED_TOGETHER = 500
-_TRAIN_MEASURED = 2_000
-_SHIFT = 2  # pixels
+TRAIN_MEASURED = 2_000
+SHIFT = 2  # pixels
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def train_network(
             state = {name: value.detach().clone() for name, value in kept.state_dict().items()}
             if not all(bool(value.isfinite().all()) for value in state.values()) or not losses.isfinite().all():
                 return
-            train, _ = _measured(kept, pictures[:_TRAIN_MEASURED], labels[:_TRAIN_MEASURED])
+            train, _ = _measured(kept, pictures[:TRAIN_MEASURED], labels[:TRAIN_MEASURED])
             halves = float(right[::2].mean()), float(right[1::2].mean())
             yield Saved(epoch, state, float(right.mean()), halves, float(train.mean()), float(losses.mean()))
 
@@ -116,19 +117,31 @@ def initialise(network: nn.Module, recipe: TrainingRecipe, generator: torch.Gene
             nn.init.zeros_(module.bias)
 
 
+def centre_and_spread(images: TaskImages, how: str) -> tuple[Tensor, Tensor]:
+    """What a preprocessing subtracts from pixels, and what it divides them by then; float32 [1, channels, 1, 1]."""
+    train = images.train_images
+    if how == "standard":
+        return train.mean((0, 2, 3), keepdim=True), train.std((0, 2, 3), keepdim=True)
+    centre, spread = (-1.0, 2.0) if how == "unit" else (0.0, 1.0)
+    shape = (1, train.shape[1], 1, 1)
+    return train.new_full(shape, centre), train.new_full(shape, spread)
+
+
 def _prepared(images: TaskImages, how: str) -> Callable[[Tensor], Tensor]:
     if how == "signed":
         return lambda pictures: pictures
-    if how == "unit":
-        return lambda pictures: (pictures + 1) / 2
-    mean = images.train_images.mean((0, 2, 3), keepdim=True)
-    deviation = images.train_images.std((0, 2, 3), keepdim=True)
-    return lambda pictures: (pictures - mean) / deviation
+    centre, spread = centre_and_spread(images, how)
+    return lambda pictures: (pictures - centre) / spread
+
+
+def decay_of(recipe: TrainingRecipe) -> float:
+    """The optimizer's weight decay."""
+    return 10 * recipe.weight_decay if recipe.optimizer == "adamw" else recipe.weight_decay
 
 
 def _augmented(pictures: Tensor, recipe: TrainingRecipe, generator: torch.Generator) -> Tensor:
     if recipe.augmentation == "shift":
-        rows, columns = torch.randint(-_SHIFT, _SHIFT + 1, (2,), generator=generator).tolist()
+        rows, columns = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator).tolist()
         return pictures.roll((rows, columns), (2, 3))
     if recipe.augmentation == "flip":
         flipped = torch.rand(len(pictures), 1, 1, 1, generator=generator) < 0.5
@@ -139,15 +152,15 @@ def _augmented(pictures: Tensor, recipe: TrainingRecipe, generator: torch.Genera
 
 
 def _optimizer(network: nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
-    parameters, rate, decay = network.parameters(), recipe.learning_rate, recipe.weight_decay
+    parameters, rate, decay = network.parameters(), recipe.learning_rate, decay_of(recipe)
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=rate, weight_decay=10 * decay)
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
     if recipe.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=rate, weight_decay=decay)
     return torch.optim.SGD(
-        parameters, lr=rate, weight_decay=decay, momentum=0.9 if recipe.optimizer == "momentum" else 0.0
+        parameters, lr=rate, weight_decay=decay, momentum=MOMENTUM if recipe.optimizer == "momentum" else 0.0
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 OPTIMIZERS = ("sgd", "momentum", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "constant", "cosine", "step", "one-cycle")
@@ -23,6 +23,8 @@ _RATES = {
     "adamw": (1e-4, 2e-2),
     "rmsprop": (1e-4, 1e-2),
 }
+_NOISES = (0.0, 0.0, 0.0, 0.1, 0.3, 0.6)
+_AVERAGINGS = (0.0, 0.0, 0.0, 0.99)
 _IMAGES = (200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 _EPOCHS = (1, 2, 3, 5, 8, 12, 20, 40)
 
@@ -79,9 +81,30 @@ def draw_recipe(*, seed: int, run: int) -> TrainingRecipe:
         batch_size=rng.choice((16, 32, 64, 64, 128, 256)),
         schedule=rng.choice(SCHEDULES),
         augmentation=rng.choice(AUGMENTATIONS),
-        noise=rng.choice((0.0, 0.0, 0.0, 0.1, 0.3, 0.6)),
-        averaging=rng.choice((0.0, 0.0, 0.0, 0.99)),
+        noise=rng.choice(_NOISES),
+        averaging=rng.choice(_AVERAGINGS),
         early_stopping=rng.random() < 0.15,
+        initialiser=rng.choice(INITIALISERS),
+        scale=_log_uniform(rng, 1e-2, 0.3),
+        preprocessing=rng.choice(PREPROCESSING),
+    )
+
+
+def draw_member(common: TrainingRecipe, *, seed: int, run: int) -> TrainingRecipe:
+    """The recipe of one of several runs of a network, which depends on `(common, seed, run)` alone.
+
+    It differs from the network's in what can differ between networks trained side by side.
+    """
+    rng = random.Random(f"nfn wild member {seed} {run}")
+    return replace(
+        common,
+        run=run,
+        seed=rng.getrandbits(48),
+        learning_rate=_log_uniform(rng, *_RATES[common.optimizer]),
+        weight_decay=rng.choice((0.0, _log_uniform(rng, 1e-5, 1e-2))),
+        noise=rng.choice(_NOISES),
+        averaging=rng.choice(_AVERAGINGS),
+        early_stopping=False,
         initialiser=rng.choice(INITIALISERS),
         scale=_log_uniform(rng, 1e-2, 0.3),
         preprocessing=rng.choice(PREPROCESSING),

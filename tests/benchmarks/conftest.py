@@ -1,0 +1,42 @@
+"""Files of `benchmarks/wild`, which are programs and no package."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "wild"
+Load = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+    """Import a file of the benchmark."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(FOLDER))
+    yield importlib.import_module
+    for name in {path.stem for path in FOLDER.glob("*.py")} & (set(sys.modules) - before):
+        del sys.modules[name]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Callable[..., Path]:
+    """Write an archive of random pictures of ten classes."""
+
+    def write(name: str, *shape: int, train: int = 120, test: int = 40) -> Path:
+        rng = np.random.default_rng(0)
+        arrays = {}
+        for part, count in (("train", train), ("test", test)):
+            arrays[f"x_{part}"] = rng.integers(0, 256, (count, *shape), dtype=np.uint8)
+            arrays[f"y_{part}"] = np.arange(count, dtype=np.uint8) % 10
+        path = tmp_path / f"{name}.npz"
+        np.savez(path, **arrays)
+        return path
+
+    return write
