@@ -28,7 +28,7 @@ class HeadCard:
     Attributes:
         task: the command that it serves, such as `predict-accuracy`.
         kind: such as `monomial-probe`. does: of a head that edits, the edit.
-        reads: activation and layers of the networks that it reads, of any hidden widths.
+        reads: activation and layers of the networks that it reads, of any hidden widths; or any classifier.
         figures: of the card's table of measurements, by name; shares are between 0 and 1.
     """
 
@@ -68,6 +68,8 @@ def head_card(name: str) -> HeadCard:
 
 def _reads(accepts: Mapping[str, Any]) -> str:
     """Such as `relu, 3 conv 3x3, linear, from 1 to 10`."""
+    if accepts == {"any": "classifier"}:
+        return "any classifier of pictures"
     layers = accepts["layers"]
     kinds = [" ".join([str(layer["kind"]), "x".join(map(str, layer["kernel"]))]).strip() for layer in layers]
     counted = [(kind, len(list(alike))) for kind, alike in groupby(kinds)]

@@ -82,7 +82,7 @@ def in_memory(
         if inputs is not None:
             raise UsageError("inputs", "a state dict takes none", "leave them out, or give the module")
         return InMemory(checkpoint_of(value, name), stated)
-    user = _evaluated(value, inputs, name)
+    user = evaluated(value, inputs, name)
     checkpoint = checkpoint_of(user.module.state_dict(keep_vars=True), name)
     from nfn_cli.architectures.tracing.export import export_user_module
     from nfn_cli.architectures.tracing.plain_chain import NoChainError, plain_chain
@@ -115,8 +115,15 @@ def read_chain(network: InMemory, *, default_activation: str | None = None) -> R
     return read_weights(network.checkpoint, network.stated, default_activation=default_activation)
 
 
-def _evaluated(module: nn.Module, inputs: Any, name: str) -> UserModule:
-    """A copy of a module in evaluation mode that shares its tensors."""
+def evaluated(module: nn.Module, inputs: Any, name: str) -> UserModule:
+    """A copy of a module in evaluation mode that shares its tensors, not traced.
+
+    Args:
+        inputs, name: as of `in_memory`.
+
+    Raises:
+        UsageError: the inputs have another form, or it cannot be copied.
+    """
     from nfn_cli.architectures.tracing.inputs import example_of
     from nfn_cli.architectures.tracing.user_module import UserModule, unwrapped, without_caches
 

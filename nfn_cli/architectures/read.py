@@ -142,7 +142,7 @@ def read_weights(
     stated = stated or Stated()
     stated = stated.and_of(activation, pool)
     path, facts = checkpoint.path, gather_facts(checkpoint)
-    is_chain = stated.chain or _is_stated_chain(facts)
+    is_chain = stated.chain or is_stated_chain(facts)
     own = _of_prefix(checkpoint, stated, facts)
     modules = gather_modules(path, own)
     named = stated.activation or (str(fact.value) if (fact := facts.get("activation")) else "")
@@ -166,7 +166,8 @@ def read_weights(
     return network
 
 
-def _is_stated_chain(facts: Facts) -> bool:
+def is_stated_chain(facts: Facts) -> bool:
+    """Whether a sidecar or the file says that its layers are one chain."""
     if (fact := facts.get("chain")) is not None:
         return truth_fact("chain", fact)
     return (fact := facts.get("arch")) is not None and fact.value in _CHAINS

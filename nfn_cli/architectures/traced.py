@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,11 +12,13 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures.reading import Reading
+from nfn_cli.architectures.stated import Stated
 from nfn_cli.checkpoints import Checkpoint, TensorMap
-from nfn_cli.errors import ArchitectureError, NfnError
+from nfn_cli.errors import ArchitectureError, NfnError, UsageError
 
 if TYPE_CHECKING:
     # Chains, which are read by the thousand, need none of these.
+    from nfn_cli.architectures.classifier_module import PictureUse
     from nfn_cli.architectures.families import ReferenceModule
     from nfn_cli.architectures.labels import LabelledArchitecture
     from nfn_cli.architectures.tracing.export import Exported
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 _KEPT = 4  # architectures, for folders with files of a few kinds
 COUNTS = "num_batches_tracked"  # BatchNorm counts, and computes nothing of it
-_REMEDY = "make the module that wrote the checkpoint"
+REMEDY = "make the module that wrote the checkpoint"
 _DATA_PARALLEL = ("module.", "_orig_mod.")
 
 Run = Callable[[Mapping[str, Tensor]], list[Tensor]]
@@ -55,6 +58,18 @@ class TracedNetwork:
     runner: Callable[[], Run] = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Fitting:
+    """A reference module that fits a file.
+
+    Attributes:
+        names: the file's name of each tensor, by the module's.
+    """
+
+    reference: ReferenceModule
+    names: Mapping[str, str]
+
+
 class NetworkTracer:
     """Traces networks of files, each architecture once.
 
@@ -71,8 +86,9 @@ class NetworkTracer:
         self.model = model if isinstance(model, str | None) else model.spec
         self._made = None if isinstance(model, str | None) else model
         self._gauges = gauges
-        self._shape = shape
+        self.shape = shape
         self._user: tuple[UserModule, Exported, LabelledArchitecture] | None = None
+        self._use: PictureUse | None = None
         self._failed: NfnError | None = None
         self.unknown: str | None = None  # why the last configuration named no family
         self._known: dict[str, tuple[Exported, LabelledArchitecture]] = {}
@@ -84,40 +100,100 @@ class NetworkTracer:
             UsageError: the module cannot be made, or is another one.
             ArchitectureError: it cannot be traced, or is not the file's, name for name.
         """
-        assert self.model is not None
         from nfn_cli.architectures.tracing.export import export_user_module
-        from nfn_cli.architectures.tracing.fitting import difference
         from nfn_cli.architectures.tracing.tracer import trace
-        from nfn_cli.architectures.tracing.user_module import load_user_module
 
         if self._user is None:
-            if self._failed is not None:  # reported for the first of many files
-                raise self._failed
-            try:
-                made = self._made or load_user_module(self.model)
-                exported = export_user_module(made, self._shape)
+            with self._failing_once():
+                made = self.user()
+                exported = export_user_module(made, self.shape)
                 self._user = (made, exported, trace(exported, gauges=self._gauges))
-            except NfnError as error:
-                # Another one: this one's traceback holds what was read.
-                self._failed = type(error)(error.subject, error.cause, error.remedy)
-                raise
         user, exported, architecture = self._user
-        found: str | None = None
-        for names in _names_in_file(checkpoint):
-            found = difference(user.module, dict(zip(names, shapes_of(checkpoint).values(), strict=True)))
-            if found is None:
-                break
-        else:
-            raise ArchitectureError(checkpoint.path, f"{self.model} is another network: {found}", _REMEDY)
+        names = list(self.names_in_model(checkpoint))
         assumed = () if exported.example.assumed is None else (f"traced on {exported.example.assumed}",)
         network = _network(
             checkpoint, names, exported.names, architecture, "model", assumed, f"the module of {self.model}"
         )
-        _require_same_numbers(checkpoint, network.names, user.module.state_dict())
+        require_same_numbers(checkpoint, network.names, user.module.state_dict())
         return replace(network, runner=lambda: _runner(exported, exported.example, network.names))
+
+    def user(self) -> UserModule:
+        """The user's module, made once; it is not traced.
+
+        Raises:
+            UsageError: it cannot be made.
+        """
+        assert self.model is not None
+        from nfn_cli.architectures.tracing.user_module import load_user_module
+
+        if self._made is None:
+            with self._failing_once():
+                self._made = load_user_module(self.model)
+        return self._made
+
+    def picture_use(self) -> PictureUse:
+        """How the user's module is used as a classifier of pictures, found once.
+
+        Raises:
+            UsageError: it cannot be made, or is no classifier of pictures.
+        """
+        from nfn_cli.architectures.classifier_module import user_use
+
+        if self._use is None:
+            with self._failing_once():
+                self._use = user_use(self.user(), self.shape)
+        return self._use
+
+    def names_in_model(self, checkpoint: Checkpoint) -> dict[str, str]:
+        """The file's name of each tensor, by the name in the user's module.
+
+        Raises:
+            UsageError: the module cannot be made.
+            ArchitectureError: it is another network than the file's.
+        """
+        from nfn_cli.architectures.tracing.fitting import difference
+
+        module = self.user().module
+        found: str | None = None
+        for names in _names_in_file(checkpoint):
+            found = difference(module, dict(zip(names, shapes_of(checkpoint).values(), strict=True)))
+            if found is None:
+                return dict(zip(names, checkpoint.tensors, strict=True))
+        raise ArchitectureError(checkpoint.path, f"{self.model} is another network: {found}", REMEDY)
+
+    @contextmanager
+    def _failing_once(self) -> Iterator[None]:
+        """What failed for the first of many files fails for the others without being tried again."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            yield
+        except NfnError as error:
+            # Another one: this one's traceback holds what was read.
+            self._failed = type(error)(error.subject, error.cause, error.remedy)
+            raise
 
     def by_reference(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None) -> TracedNetwork | None:
         """The reference module that a configuration names, or names and shapes; None where they match no known family.
+
+        Raises:
+            ArchitectureError: they match one, but the file has other tensors.
+        """
+        fitting = self.fitting(checkpoint, config)
+        if fitting is None:
+            return None
+        found, names = fitting.reference, list(fitting.names)
+        shapes = dict(zip(names, shapes_of(checkpoint).values(), strict=True))
+        exported, architecture = self._traced(found, shapes, config)
+        how: Literal["config", "names"] = "names" if config is None else "config"
+        assumed = (("recognised by its names and shapes",) if config is None else ()) + found.assumptions
+        text = found.text if config is None else f"{found.text} (config.json)"
+        network = _network(checkpoint, names, exported.names, architecture, how, assumed, text)
+        return replace(network, config=config, runner=lambda: _reference_runner(found, network.names))
+
+    def fitting(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None) -> Fitting | None:
+        """The reference module that a configuration names, or names and shapes, without tracing it; None where they
+        match no known family.
 
         Raises:
             ArchitectureError: they match one, but the file has other tensors.
@@ -136,18 +212,11 @@ class NetworkTracer:
                 error = error or refused
                 continue
             if isinstance(found, ReferenceModule):
-                break
-        if not isinstance(found, ReferenceModule):
-            if error is not None:
-                raise error
-            self.unknown = found.cause if isinstance(found, Unknown) and config is not None else None
-            return None
-        exported, architecture = self._traced(found, shapes, config)
-        how: Literal["config", "names"] = "names" if config is None else "config"
-        assumed = (("recognised by its names and shapes",) if config is None else ()) + found.assumptions
-        text = found.text if config is None else f"{found.text} (config.json)"
-        network = _network(checkpoint, names, exported.names, architecture, how, assumed, text)
-        return replace(network, config=config, runner=lambda: _reference_runner(found, network.names))
+                return Fitting(found, dict(zip(names, checkpoint.tensors, strict=True)))
+        if error is not None:
+            raise error
+        self.unknown = found.cause if isinstance(found, Unknown) and config is not None else None
+        return None
 
     def _traced(
         self, found: ReferenceModule, shapes: Mapping[str, Sequence[int]], config: Mapping[str, Any] | None
@@ -165,6 +234,27 @@ class NetworkTracer:
                 self._known.pop(next(iter(self._known)))
             self._known[key] = (exported, trace(exported, subject=found.family, gauges=self._gauges))
         return self._known[key]
+
+
+def require_model_alone(stated: Stated) -> None:
+    """Check that nothing contradicts that a module is the whole network.
+
+    What else is stated (activation, pooling, frequencies) the module has itself; scripts give it to all files alike.
+
+    Raises:
+        UsageError: something is.
+    """
+    given = {"--chain": stated.chain, "--prefix": stated.prefix is not None}
+    option = next((option for option in given if given[option]), None)
+    if option is not None:
+        raise UsageError(option, "has no effect with --model, which gives the whole network", "leave one of them out")
+
+
+def with_model(error: ArchitectureError) -> ArchitectureError:
+    """The error of a refused chain, with the remedy to give the network's module as well."""
+    if "--model" in error.remedy:
+        return error
+    return ArchitectureError(error.subject, error.cause, f"{error.remedy}; or give its module: --model FILE.py:FACTORY")
 
 
 def shapes_of(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
@@ -228,7 +318,7 @@ def _no_runner() -> Run:
     raise AssertionError("a network without a function")
 
 
-def _require_same_numbers(checkpoint: Checkpoint, names: Mapping[str, str], state: Mapping[str, Tensor]) -> None:
+def require_same_numbers(checkpoint: Checkpoint, names: Mapping[str, str], state: Mapping[str, Tensor]) -> None:
     """Whole numbers of the module, such as tables of places, decide what is computed: the file must have the same.
 
     Raises:
@@ -238,7 +328,7 @@ def _require_same_numbers(checkpoint: Checkpoint, names: Mapping[str, str], stat
         if name not in names or own.is_floating_point() or own.is_meta or name.endswith(COUNTS):
             continue
         if not torch.equal(checkpoint.tensors[names[name]].to(own.dtype), own.cpu()):
-            raise ArchitectureError(checkpoint.path, f"{name} has other numbers than the module's", _REMEDY)
+            raise ArchitectureError(checkpoint.path, f"{name} has other numbers than the module's", REMEDY)
 
 
 def _runner(exported: Exported, example: Example, names: Mapping[str, str]) -> Run:

@@ -176,8 +176,8 @@ LargestSeed = 2**32 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadingOptions:
-    """What the user states about networks, and how they are read."""
+class ModuleOptions:
+    """The user's own module, by which networks are read."""
 
     model: Annotated[
         str | None,
@@ -191,6 +191,29 @@ class ReadingOptions:
     input_shape: Annotated[
         str | None, option(READING, "Shape of one input, such as 3x32x32. [default: one that fits]", metavar="NxN...")
     ] = None
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Of one input, from `3x32x32` or `3,32,32`.
+
+        Raises:
+            UsageError: there are no sizes.
+        """
+        if self.input_shape is None:
+            return None
+        try:
+            sizes = tuple(int(size) for size in self.input_shape.replace("x", ",").split(","))
+        except ValueError:
+            sizes = (0,)
+        if min(sizes) < 1:
+            raise UsageError("--input-shape", f"{self.input_shape!r} is no shape", "write one such as 3,32,32")
+        return sizes
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions(ModuleOptions):
+    """What the user states about networks, and how they are read."""
+
     activation: ActivationOption = None
     pool: Annotated[Pool | None, option(READING, "Pooling after activations; overrides what the files say.")] = None
     omega_0: Annotated[
@@ -214,23 +237,6 @@ class ReadingOptions:
     strict: Annotated[
         bool, option(READING, "Refuse a network that is only recognised by names and shapes.", "--strict")
     ] = False
-
-    @property
-    def shape(self) -> tuple[int, ...] | None:
-        """Of one input, from `3x32x32` or `3,32,32`.
-
-        Raises:
-            UsageError: there are no sizes.
-        """
-        if self.input_shape is None:
-            return None
-        try:
-            sizes = tuple(int(size) for size in self.input_shape.replace("x", ",").split(","))
-        except ValueError:
-            sizes = (0,)
-        if min(sizes) < 1:
-            raise UsageError("--input-shape", f"{self.input_shape!r} is no shape", "write one such as 3,32,32")
-        return sizes
 
     def stated(self) -> Stated:
         """What is stated about every network.

@@ -14,6 +14,7 @@ from nfn_cli.cli.options import (
     ActivationOption,
     Device,
     DeviceOption,
+    ModuleOptions,
     OverwriteOption,
     QuietOption,
     head_option,
@@ -129,6 +130,21 @@ class ScoringOptions(SourceOptions):
     ordered: Annotated[
         bool, option(OUTPUT, "Rows in the order of the inputs, or as they are finished.", "--ordered/--unordered")
     ] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleSourceOptions(SourceOptions, ModuleOptions):
+    """Those of commands whose heads may read networks by the user's module."""
+
+    def settings(self, *, ordered: bool = False, hashed: bool = False) -> EngineSettings:
+        """See `SourceOptions`."""
+        own = super().settings(ordered=ordered, hashed=hashed)
+        return own.changed(model=self.model, input_shape=self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleScoringOptions(ScoringOptions, ModuleSourceOptions):
+    """The same, and where the rows go."""
 
 
 def _parsed_batch_size(value: str) -> int | None:

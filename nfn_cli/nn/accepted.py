@@ -1,4 +1,4 @@
-"""What a head accepts: the layers' kinds, kernels and outer sizes. Hidden widths are free."""
+"""What a head accepts: the layers' kinds, kernels and outer sizes, hidden widths being free; or any classifier."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from typing import Any, Literal
 from nfn_cli.architectures import Architecture, Layer, chain
 from nfn_cli.architectures.activations import POOLS
 from nfn_cli.architectures.frequencies import DEFAULT_OMEGA_0
+from nfn_cli.architectures.read_classifier import LEAST_CLASSES, MOST_CLASSES
 from nfn_cli.errors import shown
+
+# How the configuration of a head for classifiers of every architecture says so.
+_ANY = {"any": "classifier"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class AcceptedLayer:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The architectures that one head reads: these layers with any hidden widths, and one activation.
+    """The architectures that one head reads: these layers with any hidden widths, and one activation; or, with neither,
+    all classifiers of pictures (`ANY_CLASSIFIER`).
 
     Attributes:
         pool: which pooling follows activations; None if unknown.
@@ -63,6 +68,11 @@ class Accepted:
         omega_0 = architecture.omega_0 if architecture.activation == "sin" else None
         return cls(architecture.activation, tuple(seen), architecture.pool, omega_0)
 
+    @property
+    def is_any(self) -> bool:
+        """Whether it is any classifier of pictures, which `nfn_cli.architectures.read_classifier` reads."""
+        return not self.layers
+
     def mismatch(self, architecture: Architecture) -> str | None:
         """Why a head does not read this architecture, naming the first layer that differs; None if it does."""
         return next(self._differences(architecture), None)
@@ -72,6 +82,9 @@ class Accepted:
         return tuple(self._differences(architecture))
 
     def _differences(self, architecture: Architecture) -> Iterator[str]:
+        if self.is_any:
+            yield from _no_classifier(architecture)
+            return
         if not architecture.is_whole:
             yield "it is not one chain of layers with activations alone between them"
             return
@@ -93,6 +106,8 @@ class Accepted:
 
     def to_record(self) -> dict[str, Any]:
         """Plain values for `config.yaml`."""
+        if self.is_any:
+            return dict(_ANY)
         known = {"activation": self.activation, "pool": self.pool, "omega_0": self.omega_0}
         layers = [asdict(layer) | {"kernel": list(layer.kernel)} for layer in self.layers]
         return {name: value for name, value in known.items() if value is not None} | {"layers": layers}
@@ -100,6 +115,8 @@ class Accepted:
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Accepted:
         """Inverse of `to_record`; KeyError, TypeError or ValueError for anything else."""
+        if record == _ANY:
+            return ANY_CLASSIFIER
         layers = [
             AcceptedLayer(
                 str(layer["kind"]),
@@ -134,12 +151,17 @@ class Accepted:
     def example(self, width: int = 2) -> list[Layer]:
         """Layers of the smallest kind of network that is accepted, to build a head's modules from."""
         layers, before = [], 0
-        for position, layer in enumerate(self.layers):
+        for position, layer in enumerate(self.layers or _LEAST):
             inputs = layer.inputs if layer.inputs is not None else before * layer.spatial
             before = layer.outputs if layer.outputs is not None else width
             kind: Literal["conv", "linear"] = "conv" if layer.kind == "conv" else "linear"
             layers.append(Layer(str(position), kind, inputs, before, layer.kernel, layer.spatial))
         return layers
+
+
+ANY_CLASSIFIER = Accepted("identity", ())
+# The smallest classifier.
+_LEAST = (AcceptedLayer("linear", (), 1, 1, 2),)
 
 
 def nearest(differences: Mapping[str, Sequence[str]]) -> str:
@@ -155,6 +177,16 @@ def nearest(differences: Mapping[str, Sequence[str]]) -> str:
     others = len(differences) - 1
     rest = ["; 1 other head does not, either"] if others == 1 else [f"; {others} other heads do not, either"]
     return "".join([f"nearest {name}: {differences[name][0]}", *(rest if others else [])])
+
+
+def _no_classifier(architecture: Architecture) -> Iterator[str]:
+    if len(architecture.starts) > 1:
+        yield "it may be more than one chain of layers"
+    if architecture.activation == "sin":
+        yield "its activation is sin, as implicit neural representations have it"
+    classes = architecture.layers[-1].out_features
+    if not LEAST_CLASSES <= classes <= MOST_CLASSES:
+        yield f"it has {classes:,} outputs, the head reads {LEAST_CLASSES} to {MOST_CLASSES:,}"
 
 
 def _size(value: Any) -> int:

@@ -92,10 +92,11 @@ def choose_head(
     assume_activation: bool = False,
     fitted_by: str = "nfn train",
 ) -> tuple[str, Architecture]:
-    """The first head that reads an architecture.
+    """The first head that reads an architecture, of those for certain layers.
 
     Args:
-        accepted: what each of the heads to choose from reads, by its name.
+        accepted: what each of the heads to choose from reads, by its name; those for any classifier are left out, since
+            they take no point in weight space.
         assume_activation: the network's activation is unknown; take that of the first head that reads its layers.
         fitted_by: the command that fits heads of this sort, for the error.
 
@@ -107,6 +108,8 @@ def choose_head(
     """
     differences = {}
     for name, own in accepted.items():
+        if own.is_any:
+            continue
         candidate = architecture.with_activation(own.activation) if assume_activation else architecture
         differences[name] = own.differences(candidate)
         if not differences[name]:

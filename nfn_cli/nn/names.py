@@ -62,7 +62,7 @@ class HeadKind:
         title: for people, with its source.
         help: what it looks at, in one line.
         module: its file, where the class of its sizes and its `KIND` are, a `nfn_cli.nn.kinds.Kind`.
-        runs: whether it runs the networks that it reads.
+        runs: whether it runs the networks that it reads, as its configuration says.
         epochs: passes over the training networks that a fit takes, where nothing else is said.
     """
 
@@ -89,6 +89,14 @@ HEAD_KINDS: dict[str, HeadKind] = {
         "Monomial-NFN (arXiv 2409.11697)",
         "equivariant layers on the weights alone",
         "nfn_cli.nn.monomial_nfn",
+        runs=False,
+        epochs=60,
+    ),
+    "any-classifier": HeadKind(
+        "predict-accuracy",
+        "Any-Classifier (statistics of every layer, and answers to probe pictures)",
+        "statistics of every layer of any classifier, and its answers to pictures where it is known how it is run",
+        "nfn_cli.nn.any_classifier.any_classifier",
         runs=False,
         epochs=60,
     ),

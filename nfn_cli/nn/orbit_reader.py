@@ -25,6 +25,9 @@ def reader_of(source: Source, name: str | None = None) -> Reader | None:
         except HeadError:
             return None
     head = load_head(chosen, task=CLASSIFY if task_of_head(chosen) == CLASSIFY else PREDICT)
+    if head.config.accepted.is_any:
+        cause = f"{head.name} reads no weights, but statistics that no element of the group changes"
+        raise HeadError(source.checkpoint.path, cause, "choose another head")
     if head.config.kind.task == CLASSIFY:
         shown = source.network.activation.value_range
         reader = Reader(head.name, lambda point: head.predict(to_plain_range(point, shown)).logits, phases=True)

@@ -28,14 +28,26 @@ class HeadFacts:
 
 
 def head_facts(inspection: Inspection, accepted: Mapping[str, Accepted]) -> tuple[tuple[HeadFacts, ...], str | None]:
-    """What every head says of a network; and where none reads it, the one that comes nearest, and why it does not."""
-    heads = tuple(_head(name, own, inspection) for name, own in accepted.items())
-    if not heads or any(head.accepts for head in heads):
+    """What every head says of a network; and where none reads it, the one that comes nearest, and why it does not.
+
+    Heads for any classifier say something where no head for certain layers reads it, as they are asked then.
+    """
+    special = {name: own for name, own in accepted.items() if not own.is_any}
+    heads = tuple(_head(name, own, inspection) for name, own in special.items())
+    if any(head.accepts for head in heads):
         return heads, None
-    differences = {name: own.differences(_under(own, inspection)) for name, own in accepted.items()}
+    others = tuple(_any_head(name, own, inspection) for name, own in accepted.items() if own.is_any)
+    if not heads or any(head.accepts for head in others):
+        return (*heads, *others), None
+    differences = {name: own.differences(_under(own, inspection)) for name, own in special.items()}
     # A head that reads the layers does not know what is beside them.
     beside = next((head.reason for head in heads if not differences[head.name]), None)
-    return heads, beside or nearest(differences)
+    return (*heads, *others), beside or nearest(differences)
+
+
+def _any_head(name: str, accepted: Accepted, inspection: Inspection) -> HeadFacts:
+    reason = accepted.mismatch(inspection.architecture)
+    return HeadFacts(name, reason is None, reason, other_layers=reason is not None)
 
 
 def _head(name: str, accepted: Accepted, inspection: Inspection) -> HeadFacts:

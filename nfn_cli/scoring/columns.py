@@ -5,8 +5,8 @@ changed, and `made_with`, by which it knows whether it would make the same row. 
 stay with it in copies and in parts of files, and every reader reads them as columns.
 
 >>> from nfn_cli.nn.tasks import ScoreRow
->>> columns_of(ScoreRow)[-5:]
-['error', 'bytes', 'modified', 'hash', 'made_with']
+>>> columns_of(ScoreRow)[-6:]
+['error', 'distance', 'bytes', 'modified', 'hash', 'made_with']
 """
 
 from __future__ import annotations

@@ -9,10 +9,14 @@ from typing import Any, TypeAlias
 from torch import Tensor, nn
 
 from nfn_cli.architectures import NetworkWeights, Stated, to_plain_range
-from nfn_cli.architectures.in_memory import in_memory, read_chain, require_network
-from nfn_cli.errors import ArchitectureError, NfnError, UsageError
+from nfn_cli.architectures.in_memory import evaluated, in_memory, read_chain, require_network
+from nfn_cli.architectures.traced import NetworkTracer
+from nfn_cli.checkpoints import checkpoint_of
+from nfn_cli.errors import ArchitectureError, HeadError, NfnError, UsageError
+from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
 from nfn_cli.nn.tasks import Row, RowTask
 from nfn_cli.python_words import python_words
+from nfn_cli.scoring.any_network import StatisticsGroup, any_network
 from nfn_cli.scoring.predicting import Predictor
 from nfn_cli.scoring.reading import PLACEHOLDER, Group, ReadChunk, ReadSettings, head_for, member_name
 from nfn_cli.scoring.work import EngineSettings, Scored, Tally
@@ -77,19 +81,48 @@ def rows_in_memory(
 
 
 def _read(networks: Sequence[tuple[str, InMemoryNetwork]], settings: ReadSettings, inputs: Any) -> ReadChunk:
-    groups: list[Group] = []
+    groups: list[Group | StatisticsGroup] = []
     failures: dict[int, NfnError] = {}
     for position, (name, network) in enumerate(networks):
         try:
             with python_words():
-                point, head, assumed = _headed(network, name, settings, inputs)
+                groups.append(_group(position, network, name, settings, inputs))
         except NfnError as error:
             failures[position] = error
-            continue
-        arrays = {own: tensor.numpy() for own, tensor in point.tensors.items()}
-        groups.append(Group([position], head, dict.fromkeys(assumed, 1), point.architecture, arrays))
     names = [name for name, _ in networks]
     return ReadChunk(names, [None] * len(names), groups, failures, {})
+
+
+def _group(
+    position: int, network: InMemoryNetwork, name: str, settings: ReadSettings, inputs: Any
+) -> Group | StatisticsGroup:
+    """A network, for a head that reads its architecture, or else for one that reads any classifier."""
+    if settings.any_head is None or settings.asks_special:
+        try:
+            point, head, assumed = _headed(network, name, settings, inputs)
+        except (ArchitectureError, HeadError):
+            if settings.any_head is None:
+                raise
+        else:
+            arrays = {own: tensor.numpy() for own, tensor in point.tensors.items()}
+            return Group([position], head, dict.fromkeys(assumed, 1), point.architecture, arrays)
+    statistics, said = _as_any(network, name, settings, inputs)
+    return StatisticsGroup.of([position], settings.any_head, dict.fromkeys(said, 1), [statistics])
+
+
+def _as_any(
+    network: InMemoryNetwork, name: str, settings: ReadSettings, inputs: Any
+) -> tuple[NetworkStatistics, list[str]]:
+    """A network as a head for any classifier reads it: a module runs itself. What is to be said of it as well."""
+    if not isinstance(network, nn.Module):
+        checkpoint, tracer = checkpoint_of(network, name), NetworkTracer()
+    else:
+        user = evaluated(network, inputs, name)
+        checkpoint, tracer = checkpoint_of(user.module.state_dict(keep_vars=True), name), NetworkTracer(user)
+    try:
+        return any_network(checkpoint, Stated(activation=settings.activation), tracer)
+    except UsageError as error:  # it is of the module, not of an option
+        raise ArchitectureError(name, error.cause, error.remedy) from error
 
 
 def _headed(

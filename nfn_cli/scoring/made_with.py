@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -33,6 +34,10 @@ def made_with(task: RowTask[Any], settings: EngineSettings) -> str:
     facts = {"head": _head(task, settings.head), "dtype": settings.dtype}
     if settings.activation is not None:
         facts["activation"] = settings.activation
+    if settings.model is not None:
+        facts["model"] = _model(settings.model)
+    if settings.input_shape is not None:
+        facts["input_shape"] = "x".join(map(str, settings.input_shape))
     facts |= task.options()
     return " ".join(f"{name}={quote(value, safe='@')}" for name, value in facts.items())
 
@@ -55,6 +60,13 @@ def _head(task: RowTask[Any], named: str | None) -> str:
     for name in asked_heads(task):
         all_of_them.update(f"{name}@{contents_of(folder_of_head(name))}\n".encode())
     return f"{_AUTOMATIC}@{all_of_them.hexdigest()[:_DIGITS]}"
+
+
+def _model(spec: str) -> str:
+    """The user's module, with a hash of its file."""
+    path = Path(spec.rpartition(":")[0])
+    contents = path.read_bytes() if path.is_file() else b""
+    return f"{spec}@{hashlib.sha256(contents).hexdigest()[:_DIGITS]}" if contents else spec
 
 
 def _facts(text: str) -> Mapping[str, str]:

@@ -6,12 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Any, Generic, TypeAlias
 
 import torch
 
 from nfn_cli.architectures import NetworkWeights, joined
 from nfn_cli.errors import CheckpointError, HeadError
+from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
 from nfn_cli.nn.choose import asked_heads, load_head
 from nfn_cli.nn.head import Head
 from nfn_cli.nn.names import TASKS
@@ -23,6 +24,8 @@ from nfn_cli.scoring.rows import Stamp
 
 # What goes through a head at once, in weights, for which a head keeps some thirty channels each.
 _LARGEST_BATCH = 1 << 21
+
+_Point: TypeAlias = NetworkWeights | NetworkStatistics
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Predictor(Generic[Row]):
         alike: dict[tuple[object, str], list[tuple[int, int]]] = {}
         for number, chunk in enumerate(chunks):
             for index, group in enumerate(chunk.groups):
-                alike.setdefault((group.architecture.signature, group.head), []).append((number, index))
+                alike.setdefault((group.alike, group.head), []).append((number, index))
                 for what, count in group.assumed.items():
                     assumed[number][what, group.head] += count
         for (_, head), members in alike.items():
@@ -90,7 +93,7 @@ class Predictor(Generic[Row]):
                 for position in group.positions
             ]
             names = [chunks[number].names[position] for number, position in owners]
-            point = joined([group.point() for group in groups])
+            point = _joined([group.point() for group in groups])
             for (number, position), row in zip(owners, self._sought(head, names, point), strict=True):
                 found[number][position] = row
         return [
@@ -98,11 +101,11 @@ class Predictor(Generic[Row]):
             for chunk, rows, counts in zip(chunks, found, assumed, strict=True)
         ]
 
-    def _sought(self, name: str, names: Sequence[str], point: NetworkWeights) -> list[Row]:
-        """Rows of networks of one architecture, from the head whose population each is nearest to, or from the first
-        that reads them."""
+    def _sought(self, name: str, names: Sequence[str], point: _Point) -> list[Row]:
+        """Rows of a batch of networks, from the head whose population each is nearest to, or from the first that reads
+        them."""
         rows = self._predicted(name, names, point)
-        if not TASKS[self._task.name].asks_all:
+        if not TASKS[self._task.name].asks_all or isinstance(point, NetworkStatistics):
             return rows
         others = [own for own, accepted in self.accepted.items() if not accepted.mismatch(point.architecture)]
         for other in others[others.index(name) + 1 :]:
@@ -110,20 +113,19 @@ class Predictor(Generic[Row]):
             rows = [min(pair, key=_distance) for pair in zip(rows, found, strict=True)]
         return rows
 
-    def _predicted(self, name: str, names: Sequence[str], point: NetworkWeights) -> list[Row]:
-        """Rows of networks of one architecture."""
+    def _predicted(self, name: str, names: Sequence[str], point: _Point) -> list[Row]:
+        """Rows of a batch of networks."""
         try:
             if name not in self._loaded:
                 self._loaded[name] = load_head(name, self._device, task=self._task.name)
         except HeadError as error:
             return [self._task.failed(own, error) for own in names]
         head = self._loaded[name]
-        size = max(1, min(self._batch, _LARGEST_BATCH // point.architecture.parameter_count))
+        size = max(1, min(self._batch, _LARGEST_BATCH // _numbers_of_one(point)))
         rows: list[Row] = []
         while len(rows) < len(names):
             start, stop = len(rows), len(rows) + size
-            part = {key: tensor[start:stop] for key, tensor in point.tensors.items()}
-            batch = NetworkWeights(point.architecture, part)
+            batch = _part(point, start, stop)
             try:
                 with torch.autocast(self._device, torch.bfloat16, enabled=self._dtype == "bfloat16"):
                     rows += self._task.rows(head, names[start:stop], head.predict(batch))
@@ -146,6 +148,27 @@ class Predictor(Generic[Row]):
         self._device = "cpu"
         for head in self._loaded.values():
             head.model.to("cpu")
+
+
+def _joined(points: Sequence[_Point]) -> _Point:
+    """Batches that go through one head, as one."""
+    statistics = [point for point in points if isinstance(point, NetworkStatistics)]
+    weights = [point for point in points if isinstance(point, NetworkWeights)]
+    return joined_statistics(statistics) if statistics else joined(weights)
+
+
+def _part(point: _Point, start: int, stop: int) -> _Point:
+    """The networks of a batch from one place to another."""
+    if isinstance(point, NetworkStatistics):
+        return point.mapped(lambda tensor: tensor[start:stop])
+    return NetworkWeights(point.architecture, {key: tensor[start:stop] for key, tensor in point.tensors.items()})
+
+
+def _numbers_of_one(point: _Point) -> int:
+    """How many numbers a head takes of one network."""
+    if isinstance(point, NetworkStatistics):
+        return point.layers[0].numel()
+    return point.architecture.parameter_count
 
 
 def _distance(row: Any) -> float:

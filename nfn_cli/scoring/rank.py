@@ -25,6 +25,7 @@ class RankRow:
     high: float
     head: str
     in_distribution: bool
+    distance: float | None = None
 
 
 class Ranking:

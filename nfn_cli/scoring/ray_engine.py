@@ -45,7 +45,7 @@ def run_ray(
     """
     ray = _ray()
     accepted = Predictor(task, settings.head, "cpu", settings.dtype, settings.batch_size).accepted
-    reading = ReadSettings(accepted, settings.activation, settings.hashed, _LARGEST, task.fitted_by, settings.cut)
+    reading = settings.reading(accepted, _LARGEST, task.fitted_by)
     _connect(ray)
     gpus = int(ray.cluster_resources().get("GPU", 0)) if device in ("auto", "cuda") else 0
     cpus = int(ray.cluster_resources().get("CPU", 1))

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -26,31 +26,38 @@ from nfn_cli.architectures import (
     ReadNetwork,
     Stated,
     joined,
-    read_network,
     read_weights,
     to_plain_range,
 )
+from nfn_cli.architectures.read_classifier import ONE_CHAIN as ONE_CHAIN
+from nfn_cli.architectures.stated import stated_entry
 from nfn_cli.checkpoints import (
+    Checkpoint,
     PackedError,
     StoreError,
     fetched,
     is_address,
     population_of,
+    read_checkpoint,
     read_members,
     remote_facts,
 )
-from nfn_cli.errors import CheckpointError, NfnError
+from nfn_cli.errors import ArchitectureError, CheckpointError, HeadError, NfnError
 from nfn_cli.nn import Accepted, choose_head
+from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
+from nfn_cli.scoring.any_network import StatisticsGroup, any_network, tracer_of
 from nfn_cli.scoring.machine import MORE_MEMORY, is_out_of_memory
 from nfn_cli.scoring.rows import Stamp
 
 # Stands in for an unknown activation until the head that reads the layers decides it.
 PLACEHOLDER = "identity"
-# What is assumed of a network that its names alone show to be one.
-ONE_CHAIN = "one chain of layers"
 # Networks of a packed file that are read at once.
 MEMBERS_TOGETHER = 256
 _HASHED = 1 << 20
+
+_Point: TypeAlias = NetworkWeights | NetworkStatistics
+# Positions of rows, what is assumed of the networks, and the networks as a batch.
+_Read: TypeAlias = tuple[list[int], list[str], _Point]
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,8 @@ class ReadSettings:
         largest: bytes; a larger file is refused.
         fitted_by: the command that fits heads such as these, for the error of a network that none reads.
         cut: of packed files, by their names, how many networks count: the first ones.
+        model: `FILE.py:FACTORY`, the user's module, by which networks are read for a head that reads any classifier.
+        input_shape: of one input of theirs, where it is stated.
     """
 
     accepted: Mapping[str, Accepted]
@@ -92,6 +101,18 @@ class ReadSettings:
     largest: int = 1 << 62
     fitted_by: str = "nfn train"
     cut: Mapping[str, int] = field(default_factory=dict)
+    model: str | None = None
+    input_shape: tuple[int, ...] | None = None
+
+    @property
+    def any_head(self) -> str | None:
+        """The head that reads any classifier, where there is one."""
+        return next((name for name, own in self.accepted.items() if own.is_any), None)
+
+    @property
+    def asks_special(self) -> bool:
+        """Whether heads for one architecture are asked first: not where a module says what the networks are."""
+        return self.model is None and not all(own.is_any for own in self.accepted.values())
 
 
 @dataclass(frozen=True)
@@ -109,6 +130,11 @@ class Group:
     assumed: Mapping[str, int]
     architecture: Architecture
     arrays: dict[str, np.ndarray[Any, Any]]
+
+    @property
+    def alike(self) -> object:
+        """Equal for networks that go through a head together."""
+        return self.architecture.signature
 
     def moved(self, rows: int) -> Group:
         """The same group, in a chunk that has so many rows before these."""
@@ -133,7 +159,7 @@ class ReadChunk:
 
     names: list[str]
     stamps: list[Stamp | None]
-    groups: list[Group]
+    groups: list[Group | StatisticsGroup]
     failures: dict[int, NfnError]
     packed: dict[int, int]
 
@@ -144,7 +170,7 @@ def read_chunk(sources: Sequence[Source], settings: ReadSettings) -> ReadChunk:
     stamps: list[Stamp | None] = []
     failures: dict[int, NfnError] = {}
     packed: dict[int, int] = {}
-    read: dict[tuple[object, str], list[tuple[list[int], list[str], NetworkWeights]]] = {}
+    read: dict[tuple[object, str], list[_Read]] = {}
     for number, source in enumerate(sources):
         stamp: Stamp | None = None
         try:
@@ -161,7 +187,8 @@ def read_chunk(sources: Sequence[Source], settings: ReadSettings) -> ReadChunk:
                     stamp = Stamp(stamp.bytes, stamp.modified, _hash(local, stamp.bytes, stamp.modified))
                 positions = list(range(len(names), len(names) + len(source.names)))
                 point, head, assumed = _read(source, local, settings)
-                read.setdefault((point.architecture.signature, head), []).append((positions, assumed, point))
+                alike = point.architecture.signature if isinstance(point, NetworkWeights) else None
+                read.setdefault((alike, head), []).append((positions, assumed, point))
         except _Packed as found:
             packed[number] = found.count
             continue
@@ -217,34 +244,68 @@ class _Packed(Exception):
         self.count = count
 
 
-def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[NetworkWeights, str, list[str]]:
-    """Networks [networks, *shape], the head that reads them, and what is assumed of them."""
+def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[_Point, str, list[str]]:
+    """Networks as a batch, the head that reads them, and what is assumed of them."""
     members: dict[str, Tensor] | None = None
     stated = Stated(activation=settings.activation)
     if source.members is not None:
         checkpoint, members = read_members(source.path, *source.members)
-        network = read_weights(checkpoint, stated, default_activation=PLACEHOLDER)
     else:
         try:
-            network = read_network(path, stated, default_activation=PLACEHOLDER)[1]
+            checkpoint = read_checkpoint(path, entry=stated_entry(path))
         except PackedError as error:
             if count := population_of(path):
                 raise _Packed(min(count, settings.cut.get(source.path, count))) from error
             cause = "a packed population whose tensors are not those of so many networks"
             raise CheckpointError(path, cause, "copy it again, or generate the zoo again") from error
+    if settings.any_head is None:
+        return _read_special(checkpoint, members, stated, settings)
+    if settings.asks_special:
+        try:
+            return _read_special(checkpoint, members, stated, settings)
+        except (ArchitectureError, HeadError):
+            pass  # it may be a classifier all the same
+    tracer = tracer_of(settings.model, settings.input_shape)
+    found = [any_network(own, stated, tracer) for own in _each(checkpoint, members)]
+    return joined_statistics([statistics for statistics, _ in found]), settings.any_head, found[0][1]
+
+
+def _each(checkpoint: Checkpoint, members: Mapping[str, Tensor] | None) -> Iterator[Checkpoint]:
+    """The networks of a checkpoint, or those that are packed in one."""
+    if members is None:
+        yield checkpoint
+        return
+    for position in range(len(next(iter(members.values())))):
+        tensors = {name: tensor[position] for name, tensor in members.items()}
+        broken = next((name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())), None)
+        if broken is not None:
+            raise _not_finite(checkpoint.path, broken)
+        yield replace(checkpoint, tensors=tensors)
+
+
+def _read_special(
+    checkpoint: Checkpoint, members: Mapping[str, Tensor] | None, stated: Stated, settings: ReadSettings
+) -> tuple[NetworkWeights, str, list[str]]:
+    """Networks [networks, *shape], the head for their architecture that reads them, and what is assumed of them."""
+    network = read_weights(checkpoint, stated, default_activation=PLACEHOLDER)
     head, architecture, assumed = head_for(network, settings)
     if members is None:
         tensors = {name: tensor[None] for name, tensor in network.weights.tensors.items()}
     else:
+        path = checkpoint.path
         names = [spec.name for spec in architecture.tensors]
         if set(names) != set(members):
             cause = "its members need conversion (folded layers or missing biases)"
             raise CheckpointError(path, cause, "store one file a network")
         broken = [name for name in names if not bool(members[name].isfinite().all())]
         if broken:
-            raise CheckpointError(path, f"tensor {broken[0]!r} of some member is not finite", "leave that one out")
+            raise _not_finite(path, broken[0])
         tensors = {name: members[name].to(torch.promote_types(members[name].dtype, torch.float32)) for name in names}
     return to_plain_range(NetworkWeights(architecture, tensors), network.activation.value_range), head, assumed
+
+
+def _not_finite(path: Path, name: str) -> CheckpointError:
+    return CheckpointError(path, f"tensor {name!r} of some member is not finite", "leave that one out")
 
 
 def head_for(network: ReadNetwork, settings: ReadSettings) -> tuple[str, Architecture, list[str]]:
@@ -267,13 +328,17 @@ def head_for(network: ReadNetwork, settings: ReadSettings) -> tuple[str, Archite
     return head, architecture, assumed
 
 
-def _group(head: str, parts: Sequence[tuple[list[int], list[str], NetworkWeights]]) -> Group:
-    point = joined([own for _, _, own in parts])
-    arrays = {name: tensor.numpy() for name, tensor in point.tensors.items()}
+def _group(head: str, parts: Sequence[_Read]) -> Group | StatisticsGroup:
     positions = [position for own, _, _ in parts for position in own]
     assumed: Counter[str] = Counter()
     for own, names, _ in parts:
         assumed += Counter(dict.fromkeys(names, len(own)))
+    points = [point for _, _, point in parts if isinstance(point, NetworkWeights)]
+    if not points:
+        statistics = [point for _, _, point in parts if isinstance(point, NetworkStatistics)]
+        return StatisticsGroup.of(positions, head, assumed, statistics)
+    point = joined(points)
+    arrays = {name: tensor.numpy() for name, tensor in point.tensors.items()}
     return Group(positions, head, assumed, point.architecture, arrays)
 
 

@@ -14,6 +14,7 @@ from nfn_cli.nn.tasks import ClassRow, Row, RowTask, ScoreRow
 from nfn_cli.nn.tasks.accuracy import AccuracyTask
 from nfn_cli.nn.tasks.classification import ClassificationTask
 from nfn_cli.phrases import assumption
+from nfn_cli.scoring.any_network import ANSWERED, NOT_RUN, TOO_LARGE
 from nfn_cli.scoring.device import resolve_device
 from nfn_cli.scoring.from_memory import InMemoryNetwork, parted, rows_in_memory
 from nfn_cli.scoring.inputs import Inputs, found
@@ -50,8 +51,8 @@ def score(
 
     >>> from torch import nn
     >>> [row] = score(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)))
-    >>> row.path, row.accuracy, row.error.partition(" (nearest")[0]
-    ('Sequential', None, 'Sequential: linear 4->8, linear 8->2 (relu): no head reads this network')
+    >>> row.path, row.accuracy, row.error.partition(":")[0]  # no head reads such small pictures
+    ('Sequential', None, 'Sequential')
 
     Files are read ahead, checked, grouped by architecture and put through the head in batches. Memory is bounded,
     however many there are; rows come as they are made. Closing the iterator, or leaving it to be collected, ends the
@@ -62,7 +63,8 @@ def score(
             its networks, called `path#index`. Or networks in memory: a state dict (tensors by name), a module (whose
             graph shows its layers and activation), or several of these, whose rows are called `state dict#0`.
         head: a shipped head's name, a head's folder, or a loaded head (see `nfn_cli.load_head`); without it, each
-            network is read by the shipped head that fits.
+            network is read by the shipped head for its own architecture, or else by one for any classifier. That one
+            runs a module as it is.
         device: auto, cpu, cuda or mps; a loaded head computes where it is.
         activation: of all networks, over what their files say.
         include, exclude: patterns for names or paths of checkpoints in folders, as in `fnmatch`.
@@ -185,15 +187,35 @@ def run_engine(
 
 
 def assumption_notes(tally: Tally) -> list[str]:
-    """What was assumed, a line each."""
+    """What was assumed, a line each, and before it which networks a head for any classifier has answered."""
     notes = []
-    for (assumed, head), count in sorted(tally.assumed.items()):
-        remedy = "see --activation"
-        if not assumed.startswith("activation"):
-            fact = "chain: true" if assumed == ONE_CHAIN else assumed.replace(" ", ": ")
-            remedy = f"say it in a file nfn.yaml beside them ({fact})"
-        notes.append(assumption(assumed, count, head=head, remedy=remedy))
+    first = {ANSWERED: 0, NOT_RUN: 1, TOO_LARGE: 2}
+    for (said, head), count in sorted(tally.assumed.items(), key=lambda item: (first.get(item[0][0], 3), item)):
+        if said == ANSWERED:
+            networks = "1 network" if count == 1 else f"{count:,} networks"
+            what = "a head for classifiers of every architecture, less exact than one for their own"
+            notes.append(f"{networks} answered by {head}: {what}")
+        elif said == NOT_RUN:
+            notes.append(
+                f"{count:,} of them {said}; their module makes the answer more exact (--model FILE.py:FACTORY)"
+            )
+        elif said == TOO_LARGE:
+            notes.append(f"{count:,} of them {said}")
+        else:
+            notes.append(assumption(said, count, head=head, remedy=_remedy(said)))
     return notes
+
+
+def _remedy(assumed: str) -> str:
+    """How to state what was assumed."""
+    if assumed.startswith("activation "):
+        return "see --activation"
+    if assumed == ONE_CHAIN or assumed.startswith("omega_0 "):
+        fact = "chain: true" if assumed == ONE_CHAIN else assumed.replace(" ", ": ")
+        return f"say it in a file nfn.yaml beside them ({fact})"
+    if assumed.startswith("pictures of "):
+        return "state it with --input-shape"
+    return "give their module (--model FILE.py:FACTORY)"
 
 
 def _rows(

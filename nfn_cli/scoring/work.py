@@ -8,7 +8,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic
 
+from nfn_cli.errors import UsageError
+from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.tasks import Row, RowTask
+from nfn_cli.scoring.any_network import tracer_of
 from nfn_cli.scoring.machine import memory
 from nfn_cli.scoring.predicting import Predictor, ScoredChunk
 from nfn_cli.scoring.reading import ReadSettings
@@ -31,6 +34,9 @@ class EngineSettings:
         done: names of rows that are there already; their inputs are skipped.
         stop: asked now and then; once it says so, no more files are begun.
         cut: of packed files, how many networks count, see `found`.
+        model: `FILE.py:FACTORY`, the user's module, by which a head for any classifier reads networks. It runs their
+            code.
+        input_shape: of one input of the module, or of a chain.
     """
 
     head: Any = None
@@ -44,6 +50,27 @@ class EngineSettings:
     done: Collection[str] = ()
     stop: Callable[[], bool] = lambda: False
     cut: Mapping[str, int] = field(default_factory=dict)
+    model: str | None = None
+    input_shape: tuple[int, ...] | None = None
+
+    def reading(self, accepted: Mapping[str, Accepted], largest: int, fitted_by: str) -> ReadSettings:
+        """How files are read for heads; the user's module is made once here, to see that it serves.
+
+        Args:
+            accepted, largest, fitted_by: as in `ReadSettings`.
+
+        Raises:
+            UsageError: it does not, or no head reads networks by a module.
+        """
+        own = (self.activation, self.hashed, largest, fitted_by, self.cut, self.model, self.input_shape)
+        reading = ReadSettings(accepted, *own)
+        if self.model is None:
+            return reading
+        if reading.any_head is None:
+            cause = "of the heads that are asked none reads networks by a module"
+            raise UsageError("--model", cause, "leave it out, or name a head for any classifier with --head")
+        tracer_of(self.model, self.input_shape).picture_use()
+        return reading
 
     def changed(self, **values: Any) -> EngineSettings:
         """The same settings but for these."""
@@ -93,11 +120,12 @@ class Work(Generic[Row]):
 
         Raises:
             HeadError: there is no such head.
+            UsageError: the user's module does not serve.
         """
         own = settings
         load: Callable[[], Predictor[Row]] = partial(Predictor, task, own.head, own.device, own.dtype, own.batch_size)
         predictor = load()
-        reading = ReadSettings(predictor.accepted, own.activation, own.hashed, memory() // 2, task.fitted_by, own.cut)
+        reading = own.reading(predictor.accepted, memory() // 2, task.fitted_by)
         return cls(settings, tally, load, predictor, reading)
 
     def left(self, names: list[str]) -> list[str]:

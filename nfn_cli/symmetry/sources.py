@@ -11,6 +11,7 @@ import torch
 
 from nfn_cli.architectures import ReadNetwork, Stated
 from nfn_cli.architectures.config_file import UnreadableConfigError, config_beside
+from nfn_cli.architectures.traced import require_model_alone, with_model
 from nfn_cli.checkpoints import Checkpoint
 from nfn_cli.errors import ArchitectureError, DifferentError, UsageError, shown
 from nfn_cli.symmetry.element import GroupElement
@@ -217,7 +218,7 @@ def _traced_or(
         read_chains: raises ArchitectureError where there are none. count: how many chains were read.
     """
     if tracer.model is not None:
-        _require_model_alone(stated)
+        require_model_alone(stated)
         found = _traced(path, tracer, stated)
         assert found is not None
         return found
@@ -254,7 +255,7 @@ def _traced_or(
             subject = path.path if isinstance(path, Checkpoint) else path
             raise ArchitectureError(subject, unknown, "give its module: --model FILE.py:FACTORY") from refused
         if found is None:
-            raise _with_model(error) from error
+            raise with_model(error) from error
         return found
     if count(source) > 1 and not stated.strict:
         try:
@@ -264,30 +265,9 @@ def _traced_or(
     return source
 
 
-def _require_model_alone(stated: Stated) -> None:
-    """Check that nothing contradicts that a module is the whole network.
-
-    What else is stated (activation, pooling, frequencies) the module has itself; scripts give it to all files alike.
-
-    Raises:
-        UsageError: something is.
-    """
-    given = {"--chain": stated.chain, "--prefix": stated.prefix is not None}
-    option = next((option for option in given if given[option]), None)
-    if option is not None:
-        raise UsageError(option, "has no effect with --model, which gives the whole network", "leave one of them out")
-
-
 def _traced(
     path: Path | Checkpoint, tracer: NetworkTracer, stated: Stated, config: Mapping[str, Any] | None = None
 ) -> LabelledSource | None:
     from nfn_cli.symmetry.labelled.source import open_labelled
 
     return open_labelled(path, tracer, entry=stated.entry, config=config, strict=stated.strict)
-
-
-def _with_model(error: ArchitectureError) -> ArchitectureError:
-    """The error of a refused chain, with the remedy to give the network's module as well."""
-    if "--model" in error.remedy:
-        return error
-    return ArchitectureError(error.subject, error.cause, f"{error.remedy}; or give its module: --model FILE.py:FACTORY")

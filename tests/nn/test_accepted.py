@@ -7,6 +7,7 @@ import pytest
 from nfn_cli.architectures import Architecture, Layer, chain
 from nfn_cli.errors import HeadError
 from nfn_cli.nn import Accepted, choose_head
+from nfn_cli.nn.accepted import ANY_CLASSIFIER
 
 
 def lenet(
@@ -124,3 +125,30 @@ def test_all_differences_are_found_and_the_first_is_the_mismatch() -> None:
     ]
     assert accepted.mismatch(lenet()) == found[0]
     assert Accepted.of(lenet()).differences(lenet()) == ()
+
+
+def test_any_classifier_is_read_whatever_its_layers() -> None:
+    assert ANY_CLASSIFIER.is_any and not Accepted.of(lenet()).is_any
+    for own in (lenet(), lenet(first=3, classes=100), lenet(activation="tanh")):
+        assert ANY_CLASSIFIER.mismatch(own) is None
+    assert Accepted.from_record(ANY_CLASSIFIER.to_record()) == ANY_CLASSIFIER
+    assert ANY_CLASSIFIER.to_record() == {"any": "classifier"}
+    assert ANY_CLASSIFIER.example_architecture().layers[-1].out_features == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (lenet(activation="sin"), "its activation is sin, as implicit neural representations have it"),
+        (lenet(classes=1), "it has 1 outputs, the head reads 2 to 1,000"),
+        (lenet(classes=21_841), "it has 21,841 outputs, the head reads 2 to 1,000"),
+    ],
+    ids=["sines", "one output", "words"],
+)
+def test_what_is_no_classifier_is_not_read_as_any(other: Architecture, reason: str) -> None:
+    assert ANY_CLASSIFIER.mismatch(other) == reason
+
+
+def test_a_head_for_any_classifier_is_not_chosen_for_weights() -> None:
+    with pytest.raises(HeadError, match="no head reads this network"):
+        choose_head(lenet(first=3), {"any": ANY_CLASSIFIER, "own": Accepted.of(lenet())})

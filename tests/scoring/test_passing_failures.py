@@ -52,7 +52,7 @@ def test_what_may_pass_leaves_no_stamp(
 ) -> None:
     path = save("a.safetensors")
     assert read(path).stamps[0] is not None and not read(path).failures
-    monkeypatch.setattr(reading, "read_network", raising(error))
+    monkeypatch.setattr(reading, "read_checkpoint", raising(error))
     chunk = read(path)
     assert isinstance(chunk.failures[0], CheckpointError) and chunk.stamps == [None]
 
@@ -71,7 +71,7 @@ def test_a_file_that_is_too_large_for_this_machine_has_none(read: Callable[..., 
 def test_a_bug_is_not_disguised_as_a_failure(
     read: Callable[..., ReadChunk], save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "read_network", raising(RuntimeError("shapes cannot be multiplied")))
+    monkeypatch.setattr(reading, "read_checkpoint", raising(RuntimeError("shapes cannot be multiplied")))
     with pytest.raises(RuntimeError, match="shapes"):
         read(save("a.safetensors"))
 

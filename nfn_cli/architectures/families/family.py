@@ -31,6 +31,8 @@ class ReferenceModule:
         ties: names that are one tensor, each group in the order of the state dict. A file may have only some names of a
             group; values that differ within a group are another network.
         assumptions: what the file does not tell and is taken to be so, in a few words each.
+        sized: whether pictures of `inputs` are of the network's own size, which its configuration states; else of one
+            that it takes.
     """
 
     family: str
@@ -40,6 +42,7 @@ class ReferenceModule:
     ignored: str | None = None
     ties: tuple[tuple[str, ...], ...] = ()
     assumptions: tuple[str, ...] = ()
+    sized: bool = False
 
 
 @dataclass(frozen=True)

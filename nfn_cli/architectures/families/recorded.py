@@ -55,7 +55,7 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
     layers = sum(step.op in ("conv", "linear") for step in steps)
     text = f"{_TITLE}, {counted(layers, 'layer')}"
     inputs = partial(picture_inputs, channels, (height, width))
-    return ReferenceModule(_TITLE, text, partial(RecordedNetwork, steps), inputs)
+    return ReferenceModule(_TITLE, text, partial(RecordedNetwork, steps), inputs, sized=True)
 
 
 def read_steps(listed: Any, most_named: int = _MOST_STEPS) -> tuple[Step, ...]:

@@ -64,7 +64,9 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
     )
     fields.finish()
     text = f"{_TITLE}{'' if spec.classes else ' without a head'}, {counted(spec.blocks, 'layer')}"
-    return ReferenceModule(_TITLE, text, partial(_Mixer, spec), partial(picture_inputs, spec.channels, size))
+    return ReferenceModule(
+        _TITLE, text, partial(_Mixer, spec), partial(picture_inputs, spec.channels, size), sized=True
+    )
 
 
 class _Mixer(nn.Module):

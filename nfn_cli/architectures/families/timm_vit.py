@@ -70,7 +70,9 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
     spec = _told(told_arguments(config, named, title), shapes, title)
     head = "" if spec.classes else " without a head"
     text = f"{title}{head}, {counted(spec.layers, 'layer')}, {counted(spec.heads, 'head')}"
-    return ReferenceModule(title, text, partial(_ViT, spec), partial(picture_inputs, spec.channels, spec.size))
+    return ReferenceModule(
+        title, text, partial(_ViT, spec), partial(picture_inputs, spec.channels, spec.size), sized=True
+    )
 
 
 def _told(fields: Fields, shapes: Shapes, title: str) -> _Spec:

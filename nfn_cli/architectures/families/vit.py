@@ -130,7 +130,7 @@ def from_config(config: Config, shapes: Shapes) -> ReferenceModule | None:
     )
     fields.finish()
     text = f"{title}{'' if found else ' without a head'}, {counted(spec.layers, 'layer')}, {counted(heads, 'head')}"
-    return ReferenceModule(title, text, partial(_ViT, spec), partial(picture_inputs, spec.channels, size))
+    return ReferenceModule(title, text, partial(_ViT, spec), partial(picture_inputs, spec.channels, size), sized=True)
 
 
 class _ViT(nn.Module):

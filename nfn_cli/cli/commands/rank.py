@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from nfn_cli.cli.options import OUTPUT, Format
-from nfn_cli.cli.scoring_options import SourceOptions
+from nfn_cli.cli.scoring_options import ModuleSourceOptions
 from nfn_cli.cli.takes import Hidden, option, takes
 from nfn_cli.phrases import escaped
 
@@ -31,7 +31,7 @@ else:
 
 @takes
 def rank(
-    options: SourceOptions,
+    options: ModuleSourceOptions,
     top: Annotated[int | None, option(OUTPUT, "Show only the best N.", min=1)] = None,
     in_distribution: Annotated[
         bool,

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.accepted import Accepted
+from nfn_cli.nn.any_classifier.interval import AnyInterval
+from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
 from nfn_cli.nn.calibrated_accuracy import Calibration
 from nfn_cli.nn.ensemble import Ensemble
 from nfn_cli.nn.forward_pass import ForwardPass
@@ -75,6 +77,13 @@ class Predictions:
     in_distribution: Tensor  # bool [batch]
 
 
+@dataclass(frozen=True)
+class AnyPredictions(Predictions):
+    """Those of a head for any classifier."""
+
+    distance: Tensor  # float64 [batch], from what the head was fitted to; 1 is its limit
+
+
 class AccuracyTask(RowTask[ScoreRow]):
     """`nfn predict-accuracy`."""
 
@@ -83,48 +92,81 @@ class AccuracyTask(RowTask[ScoreRow]):
     row = ScoreRow
 
     def model(self, config: HeadConfig) -> nn.Module:
-        """See `Task`. Its `calibration` is set on runs that were not fitted to."""
-        model = Ensemble(config.new_members())
+        """See `Task`. Its `calibration`, and the `interval` of one for any classifier, are set on runs that were not
+        fitted to."""
+        if config.accepted.is_any:
+            (model,) = config.new_members()  # it is an ensemble of its own
+            model.interval = AnyInterval()
+        else:
+            model = Ensemble(config.new_members())
         model.calibration = Calibration()
         return model
 
     def loaded(self, model: Any, folder: Path, device: str) -> nn.Module:
         """See `Task`."""
-        if not model.calibration.is_sound():
+        parts = [model.calibration, *([model.interval] if hasattr(model, "interval") else [])]
+        if not all(part.is_sound() for part in parts):
             raise HeadError(folder, "its calibration is not one that a fit gives", "fetch the head again")
         return model
 
-    @by_weights
-    @torch.inference_mode()
-    def output(self, head: Head, point: NetworkWeights, **options: Any) -> Predictions:
+    def output(self, head: Head, point: NetworkWeights | NetworkStatistics, **options: Any) -> Predictions:
         """See `Task`.
+
+        Args:
+            point: `NetworkStatistics`, on the CPU, for a head that reads any classifier.
 
         In one process, the same batch gives the same predictions bit for bit, from a head as from its saved copy. In
         another batch, with other threads or on another processor, float32 sums are taken in another order: shipped
         heads' predictions then move by up to 8e-8, as measured between batches of 1 to 128, one and two threads, and
         AVX-512, AVX2 and SSE, and none may move by more than 1e-6, the last digit that is written.
         """
-        logits, summary = head.model(head.model.encode(point))
-        known_widths = head.config.details.widths in (None, point.architecture.hidden_widths)
-        accuracy = head.model.calibration.accuracy(logits)
-        radius = head.model.calibration.radius(accuracy)
-        return Predictions(
-            accuracy=accuracy,
-            low=(accuracy - radius).clamp(0, 1),
-            high=(accuracy + radius).clamp(0, 1),
-            in_distribution=head.model.ood_detector.contains(summary).cpu() & known_widths,
-        )
+        if isinstance(point, NetworkStatistics):
+            return _of_statistics(head, point)
+        return _of_weights(head, point)
 
     def rows(self, head: Head, names: Sequence[str], output: Predictions) -> list[ScoreRow]:
         """See `RowTask`."""
         columns = (output.accuracy, output.low, output.high, output.in_distribution)
-        values = zip(*(column.tolist() for column in columns), strict=True)
+        distances = output.distance.tolist() if isinstance(output, AnyPredictions) else [None] * len(names)
+        values = zip(*(column.tolist() for column in columns), distances, strict=True)
         return [
-            ScoreRow(name, accuracy, low, high, head.name, known)
+            ScoreRow(name, accuracy, low, high, head.name, known, distance=distance)
             if math.isfinite(accuracy)
             else self.failed(name, too_large(name))
-            for name, (accuracy, low, high, known) in zip(names, values, strict=True)
+            for name, (accuracy, low, high, known, distance) in zip(names, values, strict=True)
         ]
+
+
+@by_weights
+@torch.inference_mode()
+def _of_weights(head: Head, point: NetworkWeights) -> Predictions:
+    """What an ensemble that reads weights of one architecture says."""
+    logits, summary = head.model(head.model.encode(point))
+    known_widths = head.config.details.widths in (None, point.architecture.hidden_widths)
+    accuracy = head.model.calibration.accuracy(logits)
+    radius = head.model.calibration.radius(accuracy)
+    return Predictions(
+        accuracy=accuracy,
+        low=(accuracy - radius).clamp(0, 1),
+        high=(accuracy + radius).clamp(0, 1),
+        in_distribution=head.model.ood_detector.contains(summary).cpu() & known_widths,
+    )
+
+
+@torch.inference_mode()
+def _of_statistics(head: Head, statistics: NetworkStatistics) -> AnyPredictions:
+    """What a head for any classifier says of networks of any architectures."""
+    answers = head.model(statistics.to(next(head.model.parameters()).device))
+    accuracy = head.model.calibration.accuracy(answers.logits)
+    radius = head.model.interval.radius(accuracy, answers.spread, answers.distance, statistics.classes)
+    distance = answers.distance.cpu().double()
+    return AnyPredictions(
+        accuracy=accuracy,
+        low=(accuracy - radius).clamp(0, 1),
+        high=(accuracy + radius).clamp(0, 1),
+        in_distribution=distance <= 1,
+        distance=distance,
+    )
 
 
 TASK = AccuracyTask()

@@ -14,7 +14,11 @@ from nfn_cli.phrases import escaped
 class ScoreRow:
     """What is said of one checkpoint: a prediction, or the one line that says why there is none.
 
-    `accuracy`, `low` and `high` are fractions; `low` and `high` bound the head's interval.
+    Attributes:
+        accuracy: as a fraction; low, high: the ends of the head's interval.
+        in_distribution: whether the network looks like those that the head was fitted to.
+        distance: of the network from what the head was fitted to, 1 being the farthest that it takes for its own; None
+            of heads for one architecture.
     """
 
     path: str
@@ -24,6 +28,7 @@ class ScoreRow:
     head: str | None = None
     in_distribution: bool | None = None
     error: str | None = None
+    distance: float | None = None
 
 
 @dataclass(frozen=True)

@@ -108,3 +108,9 @@ def test_tasks_are_those_of_the_registry() -> None:
 )
 def test_heads_of_a_task_alone_are_completed(tasks: tuple[str, ...], names: list[str]) -> None:
     assert heads_of(*tasks)("monomial-") == names
+
+
+def test_a_head_for_any_classifier_says_what_it_reads(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("kind: any-classifier\naccepts:\n  any: classifier\n", encoding="utf-8")
+    card = head_card(str(tmp_path))
+    assert (card.task, card.kind, card.reads) == (PREDICT, "any-classifier", "any classifier of pictures")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,10 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+
+import nfn_cli.shipped
+from nfn_cli.nn import AccuracyDetails, Head, HeadConfig, sizes_of
+from nfn_cli.nn.accepted import ANY_CLASSIFIER
 
 Nfn = Callable[..., Any]
 
@@ -165,9 +170,9 @@ def test_names_are_no_markup_and_command_no_terminal(nfn: Nfn, tmp_path: Path) -
 
 
 def test_of_heads_that_do_not_read_a_network_the_nearest_is_told(nfn: Nfn) -> None:
-    text = nfn("inspect", RELU, "--activation", "gelu", "--format", "table").out
+    text = nfn("inspect", RELU, "--activation", "sin", "--format", "table").out
     (line,) = (line for line in text.splitlines() if line.startswith("head"))
-    assert "none reads it: nearest small-cnn-relu: the activation is gelu, the head reads relu; " in line
+    assert "none reads it: nearest small-cnn-relu: the activation is sin, the head reads relu; " in line
     assert line.endswith(" other heads do not, either")
 
 
@@ -184,3 +189,21 @@ def test_jsonl_and_csv_have_the_lines_of_a_pipe(nfn: Nfn) -> None:
     assert table[0] == plain[0] == list(records[0])
     layer = plain[0].index("layer")
     assert [row[layer] for row in table[1:]] == [row[layer] for row in plain[1:]] == [own["layer"] for own in records]
+
+
+def test_a_head_for_any_classifier_is_named_where_no_other_reads_the_network(
+    nfn: Nfn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(nfn_cli.shipped.models_folder() / "small-cnn-relu", tmp_path / "models" / "small-cnn-relu")
+    sizes = sizes_of("any-classifier", members=1, width=4, hidden=2)
+    config = HeadConfig(ANY_CLASSIFIER, sizes, AccuracyDetails())
+    Head("any", config, config.new_model()).save(tmp_path / "models" / "any-classifier", "# card")
+    monkeypatch.setattr(nfn_cli.shipped, "_PACKAGE", tmp_path)
+
+    def told(*arguments: object) -> list[str]:
+        lines = nfn("inspect", RELU, *arguments, "--format", "table").out.splitlines()
+        return [line.split(maxsplit=1)[1] for line in lines if line.startswith("head")]
+
+    assert told() == ["small-cnn-relu reads it"]
+    assert told("--activation", "gelu")[-1] == "any-classifier reads it"
+    assert told("--activation", "sin")[0].startswith("none reads it: nearest small-cnn-relu")

@@ -15,7 +15,7 @@ import nfn_cli.scoring
 from nfn_cli.scoring import EngineSettings, Scored, ScoreRow, Stamp, Tally
 
 Nfn = Callable[..., tuple[int, str, str]]
-COLUMNS = "path,accuracy,low,high,head,in_distribution,error,bytes,modified,hash,made_with"
+COLUMNS = "path,accuracy,low,high,head,in_distribution,error,distance,bytes,modified,hash,made_with"
 MADE_WITH = "head=shipped@[0-9a-f]{12} dtype=float32"
 
 
@@ -167,6 +167,7 @@ def test_the_suffix_of_a_file_chooses_its_format(suffix: str, nfn: Nfn, tmp_path
             "head": "some-head",
             "in_distribution": True,
             "error": None,
+            "distance": None,
             "bytes": 9,
             "modified": "77",
             "hash": None,
@@ -194,7 +195,7 @@ def test_overwrite_replaces_the_output(nfn: Nfn, tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("old")
     assert nfn("predict-accuracy", "a.pt", "--format", "csv", "--output", file, "--overwrite")[0] == 0
-    assert re.fullmatch(rf"{COLUMNS}\na.pt,0.5,0.4,0.6,some-head,true,,9,77,,{MADE_WITH}\n", file.read_text())
+    assert re.fullmatch(rf"{COLUMNS}\na.pt,0.5,0.4,0.6,some-head,true,,,9,77,,{MADE_WITH}\n", file.read_text())
 
 
 def test_an_output_in_a_missing_folder_is_refused_before_any_work(

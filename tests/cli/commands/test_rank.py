@@ -17,7 +17,7 @@ import nfn_cli.scoring
 from nfn_cli.scoring import EngineSettings, Scored, ScoreRow, Tally
 
 Nfn = Callable[..., tuple[int, str, str]]
-COLUMNS = ["rank", "path", "accuracy", "low", "high", "head", "in_distribution"]
+COLUMNS = ["rank", "path", "accuracy", "low", "high", "head", "in_distribution", "distance"]
 
 
 @pytest.fixture(autouse=True)
@@ -45,9 +45,9 @@ def test_a_pipe_gets_plain_lines_the_best_first(nfn: Nfn, settings: list[EngineS
     assert code == 0
     assert [line.split("\t") for line in out.splitlines()] == [
         COLUMNS,
-        ["1", "90.pt", "0.9000", "0.8900", "0.9100", "some-head", "false"],
-        ["2", "50.pt", "0.5000", "0.4900", "0.5100", "some-head", "true"],
-        ["3", "30.pt", "0.3000", "0.2900", "0.3100", "some-head", "true"],
+        ["1", "90.pt", "0.9000", "0.8900", "0.9100", "some-head", "false", ""],
+        ["2", "50.pt", "0.5000", "0.4900", "0.5100", "some-head", "true", ""],
+        ["3", "30.pt", "0.3000", "0.2900", "0.3100", "some-head", "true", ""],
     ]
     assert err.startswith("nfn: 3 scored, 0 failed in ") and err.count("\n") == 1
     assert not settings[0].ordered

@@ -12,7 +12,7 @@ from nfn_cli.row_formats import RowFormat
 from nfn_cli.scoring import ScoreRow
 from nfn_cli.scoring.formats import text_format
 
-COLUMNS = ["path", "accuracy", "low", "high", "head", "in_distribution", "error"]
+COLUMNS = ["path", "accuracy", "low", "high", "head", "in_distribution", "error", "distance"]
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,110 @@
+"""A chain of layers as a classifier of pictures: whether it may be one, its tensors in order, and how it is run."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from nfn_cli.architectures.forward import functional_forward
+from nfn_cli.architectures.network_weights import NetworkWeights
+from nfn_cli.architectures.read import ReadNetwork
+from nfn_cli.architectures.read_classifier import LEAST_CLASSES, MOST_CLASSES
+from nfn_cli.errors import ArchitectureError
+
+_REMEDY = "give a classifier of pictures; or its module: --model FILE.py:FACTORY"
+
+
+class ChainModule(nn.Module):
+    """A chain of linear layers, from pictures [batch, *picture] to logits [batch, outputs].
+
+    Args:
+        weights: one network, [*shape].
+        picture: channels, height and width, whose product is what the first layer reads.
+    """
+
+    def __init__(self, weights: NetworkWeights, picture: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.picture = picture
+        tensors = {name: tensor.float() for name, tensor in weights.tensors.items()}
+        self._weights = NetworkWeights(weights.architecture, tensors)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return functional_forward(self._weights, pictures.flatten(1))
+
+
+def require_classifier(network: ReadNetwork) -> None:
+    """Check that a chain may be a classifier of pictures.
+
+    Raises:
+        ArchitectureError: it is none, or may be several networks.
+    """
+    architecture = network.weights.architecture
+    if len(architecture.starts) > 1:
+        cause = f"it may be more than one chain of layers: {network.plan.doubts[0]}"
+        remedy = "if it is one, say so in a file beside it (chain: true); or give its module: --model FILE.py:FACTORY"
+        raise ArchitectureError(network.path, cause, remedy)
+    first, last = architecture.layers[0], architecture.layers[-1]
+    axes = next(
+        (len(layer.kernel) for layer in architecture.layers if layer.kind == "conv" and len(layer.kernel) != 2), 2
+    )
+    reason = None
+    if architecture.activation == "sin":
+        reason = "its activation is sin, as implicit neural representations have it"
+    elif architecture.is_picture:
+        reason = "it takes two coordinates, as an implicit neural representation does"
+    elif axes != 2:
+        reason = f"its convolutions have {'one axis' if axes == 1 else 'three axes'}"
+    elif last.kind == "conv":
+        reason = f"its last layer, {last.name}, is a convolution, and it does not show whether it tells classes apart"
+    elif first.kind == "linear" and first.in_features == last.out_features:
+        reason = f"it gives as many numbers as it takes ({last.out_features:,}), as an autoencoder does"
+    elif not LEAST_CLASSES <= last.out_features <= MOST_CLASSES:
+        reason = f"it has {last.out_features:,} outputs, not {LEAST_CLASSES} to {MOST_CLASSES:,} classes"
+    if reason is not None:
+        raise ArchitectureError(network.path, f"no classifier of pictures: {reason}", _REMEDY)
+
+
+def chain_module(network: ReadNetwork, shape: tuple[int, ...] | None) -> ChainModule | None:
+    """How a chain is run, where nothing of it is assumed; else None.
+
+    That is a chain of linear layers that is stated to be one, whose activation is stated, for pictures of a shape that
+    is stated. Strides, poolings and the place of norms are in no file.
+
+    Args:
+        shape: of one picture, where the user gives it.
+    """
+    architecture = network.weights.architecture
+    first = architecture.layers[0]
+    is_plain = architecture.is_whole and all(
+        layer.kind == "linear" and layer.spatial == 1 for layer in architecture.layers
+    )
+    is_known = network.is_stated and network.activation.source != "assumed" and not network.norms
+    if not (is_plain and is_known) or network.plan.left or shape is None or len(shape) != 3:
+        return None
+    channels, height, width = shape
+    if math.prod(shape) != first.in_features:
+        cause = f"its first layer, {first.name}, reads {first.in_features:,} numbers, not {math.prod(shape):,}"
+        raise ArchitectureError(network.path, cause, "give the shape of its pictures: --input-shape")
+    return ChainModule(network.weights, (channels, height, width)).eval()
+
+
+def chain_tensors(network: ReadNetwork) -> dict[str, Tensor]:
+    """The tensors of a chain as they are in its file, in order of depth: a layer's, then those of the norms behind it.
+
+    A layer under weight normalisation has the weight that it computes with. Names are those of layers and norms.
+    """
+    found: dict[str, Tensor | None] = {}
+    for layer, module in zip(network.weights.architecture.layers, network.modules, strict=True):
+        found |= {f"{layer.name}.weight": module.weight, f"{layer.name}.bias": module.bias}
+        norms = [network.norms[layer.name]] if layer.name in network.norms else []
+        for norm in [*norms, *(network.stages[stage.name] for stage in layer.stages)]:
+            found |= {f"{norm.name}.weight": norm.weight, f"{norm.name}.bias": norm.bias}
+            for part, name in (("mean", "running_mean"), ("variance", "running_var")):
+                found[f"{norm.name}.{name}"] = getattr(norm, part, None)
+    return {
+        name: tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+        for name, tensor in found.items()
+        if tensor is not None
+    }

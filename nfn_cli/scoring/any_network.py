@@ -1,0 +1,100 @@
+"""Networks that no head for their own architecture reads, as statistics for one that reads any classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from nfn_cli.architectures import Stated
+from nfn_cli.architectures.read_classifier import ReadClassifier, read_classifier
+from nfn_cli.checkpoints import Checkpoint
+from nfn_cli.errors import ArchitectureError
+from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
+from nfn_cli.scoring.machine import is_out_of_memory
+
+if TYPE_CHECKING:
+    from nfn_cli.architectures.traced import NetworkTracer
+
+# What is said of such answers, beside what was assumed.
+ANSWERED = "answered by a head for any classifier"
+NOT_RUN = "not run, since it is not known how"
+TOO_LARGE = "not run, since its pictures are large or its classes many"
+
+
+@dataclass(frozen=True)
+class StatisticsGroup:
+    """Networks of any architectures for one head, as `Group` of `nfn_cli.scoring.reading` for those of one.
+
+    Attributes:
+        positions, assumed: as there.
+        arrays: the fields of `NetworkStatistics`, by name.
+    """
+
+    positions: list[int]
+    head: str
+    assumed: Mapping[str, int]
+    arrays: dict[str, np.ndarray[Any, Any]]
+
+    @classmethod
+    def of(
+        cls, positions: list[int], head: str, assumed: Mapping[str, int], parts: Sequence[NetworkStatistics]
+    ) -> StatisticsGroup:
+        """A group of batches, whose networks stand in the order of `positions`."""
+        joined = joined_statistics(parts)
+        arrays = {own.name: getattr(joined, own.name).numpy() for own in fields(joined)}
+        return cls(positions, head, assumed, arrays)
+
+    @property
+    def alike(self) -> object:
+        """As there: all go through their head together."""
+        return None
+
+    def moved(self, rows: int) -> StatisticsGroup:
+        """The same group, in a chunk that has so many rows before these."""
+        return replace(self, positions=[position + rows for position in self.positions])
+
+    def point(self) -> NetworkStatistics:
+        """The networks as a batch."""
+        return NetworkStatistics(**{name: torch.from_numpy(array) for name, array in self.arrays.items()})
+
+
+@lru_cache(maxsize=1)
+def tracer_of(model: str | None, input_shape: tuple[int, ...] | None) -> NetworkTracer:
+    """Has the user's module, made once in each process. None is no module."""
+    from nfn_cli.architectures.traced import NetworkTracer
+
+    return NetworkTracer(model, input_shape)
+
+
+def any_network(checkpoint: Checkpoint, stated: Stated, tracer: NetworkTracer) -> tuple[NetworkStatistics, list[str]]:
+    """The statistics of a network, a batch of one, and what is to be said of the answer.
+
+    Raises:
+        ArchitectureError: it is no classifier of pictures, or its module fails on pictures.
+        UsageError: the user's module cannot be made, or takes no pictures.
+    """
+    network = read_classifier(checkpoint, stated, tracer)
+    try:
+        statistics = _statistics(network)
+    except Exception as error:  # what a module raises, which may be the user's code
+        if network.module is None or is_out_of_memory(error):
+            raise
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        sizes = "x".join(map(str, network.picture or ()))
+        cause = f"it does not run on pictures of {sizes} ({lines[0][:200]})"
+        raise ArchitectureError(checkpoint.path, cause, "give the shape of its pictures: --input-shape") from error
+    said = [ANSWERED, *network.assumed]
+    if not bool(statistics.runs.all()):
+        said.append(NOT_RUN if network.module is None else TOO_LARGE)
+    return statistics, said
+
+
+def _statistics(network: ReadClassifier) -> NetworkStatistics:
+    from nfn_cli.nn.any_classifier.statistics_of import statistics_of
+
+    return statistics_of(network)
