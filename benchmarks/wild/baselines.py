@@ -4,10 +4,10 @@
     nfn train wild-mnist wild-cifar10 --kind any-classifier --output any-head
     python benchmarks/wild/baselines.py any-head wild-mnist wild-cifar10
 
-STATNN (Unterthiner et al. 2020, arXiv 2002.11448) takes the mean, the variance and five quantiles of the weights and
-biases of every layer. Here the layers are of any number, so each of these is aggregated over them: first, last, mean, least
-and largest. An MLP and two kinds of trees are fitted to that. They train on the runs that the head was fitted to, and
-all are measured on the runs that it kept for testing.
+STATNN (Unterthiner et al. 2020, arXiv 2002.11448) takes the mean, the variance and five quantiles of the weights and of
+the biases of every layer. Layers here are of any number, so each of these is aggregated over them: first, last, mean,
+least and largest. An MLP and two kinds of trees are fitted to that. They train on the runs that the head was fitted to,
+and all are measured on the runs that it kept for testing.
 
 Prints Kendall's τ over all networks, and the mean over tasks of τ within a task, with 95 % bootstrap intervals over
 runs, and how far the head is ahead: paired, by the same draws of runs.

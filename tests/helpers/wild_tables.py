@@ -24,7 +24,7 @@ def write_classifiers(folder: Path, runs: int = 48, *, columns: bool = True, kno
 
     Args:
         columns: whether the table says task, family and the accuracies on halves.
-        known: whether the files say their activation, so that it is known how they are run.
+        known: whether the files say their activation, so that their group is known.
     """
     folder.mkdir(parents=True)
     generator = torch.Generator().manual_seed(0)

@@ -20,7 +20,7 @@ def print_any_report(report: AnyReport, stream: TextIO) -> None:
         figures_table(report.head, ("as they are", "ceiling"), report.figures()),
         *_populations("by task", report.by_task),
         *_populations("by family", report.by_family),
-        *_populations("other populations", report.others),
+        *_populations("other networks", report.others),
     ]
     for own in report.left_out:
         tables += _populations(f"{own.way} left out", own.populations)

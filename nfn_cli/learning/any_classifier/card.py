@@ -49,7 +49,7 @@ architectures; of {report.known_forward:.1%} of the networks it is known how the
   networks."""
     yield from _population_table("By task", report.by_task)
     yield from _population_table("By family", report.by_family)
-    yield from _population_table("Other populations", report.others)
+    yield from _population_table("Other networks", report.others)
     for own in report.left_out:
         yield from _left_out(own, report.level)
     yield "## Interval"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nfn_cli.architectures import Stated
@@ -13,6 +13,7 @@ from nfn_cli.nn import Head
 from nfn_cli.nn.tasks.accuracy import Predictions
 from nfn_cli.zoo.listed_classifiers import LabelledClassifiers
 
+UNRUN = "the same, as if it were not known how they are run"
 _SEEDS_APART = 1_000_003
 
 
@@ -49,7 +50,8 @@ class AnyReport:
         by_task, by_family: where the tables say them.
         drift: under random elements of the networks' own groups.
         scale_range: of these.
-        others: networks of other populations that were given, by name.
+        others: the same networks as if it were not known how they are run, where it is; then networks of other
+            populations that were given, by name.
         left_out: what was measured when the head was fitted; empty in an evaluation.
     """
 
@@ -165,8 +167,17 @@ def measure_any(
         by_family=by_column(networks, said, "family"),
         drift=_largest(drifts),
         scale_range=settings.scale_range,
-        others=tuple(agreement(own, head.predict(own.statistics), name) for name, own in (others or {}).items()),
+        others=tuple(_others(head, networks, others or {})),
     )
+
+
+def _others(
+    head: Head, networks: LabelledClassifiers, others: Mapping[str, LabelledClassifiers]
+) -> Iterator[Agreement]:
+    if networks.statistics.runs.any():
+        yield agreement(networks, head.predict(networks.unrun), UNRUN)
+    for name, own in others.items():
+        yield agreement(own, head.predict(own.statistics), name)
 
 
 def left_out_report(way: str, populations: Sequence[Agreement]) -> LeftOutReport:
