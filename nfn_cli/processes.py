@@ -87,6 +87,8 @@ def in_processes(
     jobs: Sequence[Job],
     workers: int,
     on_steps: Callable[[int], None],
+    *,
+    killed: DataError | None = None,
 ) -> Generator[tuple[Job, Result], None, None]:
     """Do the work on every job in `workers` processes, and yield each job and its result when it is finished, in
     whatever order that is.
@@ -95,6 +97,7 @@ def in_processes(
 
     Args:
         work, shared: as in `WorkerPool`.
+        killed: what to raise where a process was killed; by default what `nfn zoo` says.
 
     Raises:
         DataError: a process was killed, most likely for want of memory.
@@ -112,6 +115,8 @@ def in_processes(
                 yield pending.pop(future), future.result()
     except BrokenProcessPool as error:
         pool.end()
+        if killed is not None:
+            raise killed from error
         remedy = "give the same command again with fewer --workers or a smaller --group-size"
         raise DataError("nfn zoo", "a training process was killed, perhaps because memory ran out", remedy) from error
     except BaseException:

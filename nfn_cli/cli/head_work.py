@@ -27,13 +27,17 @@ from nfn_cli.cli.options import (
 from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.progress.fit_progress import fit_progress
 from nfn_cli.cli.takes import argument, option
+from nfn_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Report = TypeVar("Report", bound="DataclassInstance")
 
-Networks = Annotated[Path, argument("DATA", "A folder of checkpoints, or a packed file.")]
+Networks = Annotated[
+    list[Path],
+    argument("DATA", "A folder of checkpoints, or a packed file; for a head for any classifier, one or more folders."),
+]
 Inrs = Annotated[Path, argument("DATA", "A zoo of INRs.")]
 AccuracyLabels = Annotated[
     Path | None,
@@ -97,6 +101,54 @@ def fit_head(
     show(report, sys.stdout)
     if not options.quiet:
         print_note(f"head written to {options.output}")
+
+
+def fit_any_head(data: list[Path], labels: Path | None, settings: Any, options: FitOptions) -> None:
+    """Fit a head for any classifier into its folder, or continue an unfinished fit, and print what it does.
+
+    Args:
+        settings: `nfn_cli.learning.AnySettings`.
+    """
+    from nfn_cli.cli.tables.any_report import print_any_report
+    from nfn_cli.learning import is_unfinished, train_any_head
+    from nfn_cli.scoring.device import resolve_device
+
+    def say(architectures: int) -> None:
+        several = "1 architecture" if architectures == 1 else f"{architectures:,} architectures"
+        progress.announce(f"networks of {several}: fitting a head for any classifier")
+
+    if not is_unfinished(options.output):
+        refuse_existing(options.output, overwrite=options.overwrite)
+    with fit_progress(options.output, "epochs", quiet=options.quiet) as progress:
+        report = train_any_head(
+            data,
+            labels,
+            options.output,
+            settings,
+            device=resolve_device(options.device.value),
+            overwrite=options.overwrite,
+            on_reading=progress.reading,
+            on_read=progress.read,
+            on_architectures=say,
+            on_plan=progress.plan,
+            on_steps=progress.steps,
+            on_skip=progress.skip,
+            on_stage=progress.stage,
+        )
+    print_any_report(report, sys.stdout)
+    if not options.quiet:
+        print_note(f"head written to {options.output}")
+
+
+def one_path(data: list[Path]) -> Path:
+    """What a head for one architecture is fitted to, or measured on.
+
+    Raises:
+        UsageError: several folders.
+    """
+    if len(data) > 1:
+        raise UsageError("DATA", "several folders, and the head reads one architecture", "give one of them")
+    return data[0]
 
 
 def measure_head(

@@ -169,6 +169,10 @@ OodOption = Annotated[
     ),
     Hidden("--outsiders"),
 ]
+WorkersOption = Annotated[
+    int | None,
+    option(SPEED, "Processes that read networks of many architectures, and fit to them. [default: one a core]", min=1),
+]
 PredictHead = Annotated[str, head_argument(PREDICT)]
 InrHead = Annotated[str, head_argument(CLASSIFY, EDIT)]
 Checkpoints = Annotated[list[Path], argument("PATH", "Checkpoints, or folders of them.")]

@@ -6,6 +6,10 @@ True
 """
 
 from nfn_cli.learning.accuracy_report import Agreement, EvaluationReport, measure
+from nfn_cli.learning.any_classifier.evaluate import evaluate_any_head
+from nfn_cli.learning.any_classifier.report import AnyReport, measure_any
+from nfn_cli.learning.any_classifier.settings import AnySettings
+from nfn_cli.learning.any_classifier.train import train_any_head
 from nfn_cli.learning.class_report import ClassReport, measure_classifier
 from nfn_cli.learning.conformal import crossed_residuals, interval_radius, local_radii
 from nfn_cli.learning.edit_report import EditReport, measure_editor
@@ -33,6 +37,8 @@ from nfn_cli.learning.train import FitPlan, train_head
 __all__ = [
     "AccuracySettings",
     "Agreement",
+    "AnyReport",
+    "AnySettings",
     "ClassReport",
     "ClassifierSettings",
     "Covered",
@@ -54,6 +60,7 @@ __all__ = [
     "bootstrap",
     "calibrate_head",
     "crossed_residuals",
+    "evaluate_any_head",
     "evaluate_head",
     "fit_member",
     "has_state",
@@ -64,9 +71,11 @@ __all__ = [
     "local_radii",
     "mean_absolute_error",
     "measure",
+    "measure_any",
     "measure_classifier",
     "measure_editor",
     "part_of",
     "r_squared",
+    "train_any_head",
     "train_head",
 ]

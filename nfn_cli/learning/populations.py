@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nfn_cli.errors import DataError
+from nfn_cli.errors import DataError, HeadError
 from nfn_cli.learning.batches import predict_all
 from nfn_cli.learning.conformal import interval_radius, local_radii
 from nfn_cli.learning.head_destination import require_head_destination
@@ -105,6 +105,9 @@ def calibrate_head(
     """
     settings = settings or IntervalSettings()
     head = load_head(name, device, task="predict-accuracy")
+    if head.config.accepted.is_any:
+        remedy = "fit it again with `nfn train`, to these networks as well"
+        raise HeadError(name, "the interval of a head for any classifier is set when it is fitted", remedy)
     require_head_destination(out)
     answered = []
     for own, folder in populations.items():

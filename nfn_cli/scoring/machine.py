@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from nfn_cli.processors import processors as processors
+
 MORE_MEMORY = "score it alone, on a machine with more memory"
 _UNKNOWN = 1 << 34
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -28,10 +30,3 @@ def memory() -> int:
         except (OSError, ValueError):  # no such limit, or "max"
             continue
     return most
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -43,7 +43,7 @@ def read_listed(
     for name, own in others:
         if own.signature != first[1].signature:
             cause = f"is {own.describe()}, while {first[0]} is {first[1].describe()}"
-            raise DataError(name, cause, "fit one head to networks of one architecture")
+            raise DataError(name, cause, "fit one head to networks of one architecture, or --kind any-classifier")
     return selected(joined(batches), torch.tensor(order).argsort().tolist())
 
 

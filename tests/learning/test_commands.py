@@ -157,14 +157,14 @@ def test_a_file_listed_outside_the_folder_is_refused(nfn: Nfn, data: Path, tmp_p
     assert f"../outside.safetensors: the labels point outside {data};" in err
 
 
-def test_several_architectures_are_refused(nfn: Nfn, data: Path, tmp_path: Path) -> None:
+def test_several_architectures_are_refused_by_a_head_for_one(nfn: Nfn, data: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(data / "run-5-0.safetensors")
     tensors |= {"0.weight": tensors["0.weight"][:5], "0.bias": tensors["0.bias"][:5]}
     tensors["2.weight"] = tensors["2.weight"][:, :5].contiguous()
     save_file(tensors, data / "run-5-0.safetensors", {"activation": "relu"})
-    err = refused(nfn, "train", data, "--out", tmp_path / "head")
+    err = refused(nfn, "train", data, "--out", tmp_path / "head", "--kind", "monomial-nfn")
     assert "run-5-0.safetensors: is linear 3->5, linear 5->2 (relu), while run-0-0.safetensors is linear 3->6" in err
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from nfn_cli.cli.head_work import AccuracyLabels, FitOptions, Networks, fit_head
+from nfn_cli.cli.head_work import AccuracyLabels, FitOptions, Networks, fit_any_head, fit_head, one_path
 from nfn_cli.cli.named_folders import named_folders
-from nfn_cli.cli.options import FIT, INPUT, READING, AccuracyKind, OodOption, kind_option
+from nfn_cli.cli.options import FIT, INPUT, READING, AccuracyKind, OodOption, WorkersOption, kind_option
 from nfn_cli.cli.takes import option, takes
 from nfn_cli.errors import UsageError
 from nfn_cli.nn.names import kinds_of
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _VALIDATION = 0.15
 _AUTO = AccuracyKind("auto")
+_ANY = AccuracyKind("any-classifier")
 _EPOCHS = ", ".join(f"{own.epochs} ({name})" for name, own in kinds_of(PREDICT).items())
 
 
@@ -30,7 +31,12 @@ def train(
         str, option(INPUT, "Column with the training run; without one, each checkpoint is a run of its own.")
     ] = "run",
     kind: Annotated[
-        AccuracyKind, kind_option(PREDICT, "; auto: the first where it is known how the networks are run")
+        AccuracyKind,
+        kind_option(
+            PREDICT,
+            "; auto: for networks of one architecture the first where it is known how they are run, else the second;"
+            " for others the third",
+        ),
     ] = _AUTO,
     input_size: Annotated[
         str | None,
@@ -58,21 +64,48 @@ def train(
         ),
     ] = None,
     members: Annotated[int, option(FIT, "Networks in the head's ensemble.", min=1, max=64)] = 4,
+    workers: WorkersOption = None,
     ood: OodOption = None,
 ) -> None:
     """Fit a head that predicts accuracies.
 
-    It is fitted to labelled networks, and written as a folder with its model card. Checkpoints of one training run stay
-    together: 70 % of the runs train the head, 12 % calibrate its interval, 18 % measure it. The same command continues
-    a fit that was stopped, and ends in the same head.
+    It is fitted to labelled networks, of one architecture or of many, and written as a folder with its model card.
+    Checkpoints of one training run stay together: 70 % of the runs train the head, 12 % calibrate its interval, 18 %
+    measure it. The same command continues a fit that was stopped, and ends in the same head.
+
+    For networks of many architectures, the columns task, family and trainer of the table are looked at, where it has
+    them: each of their values is left out of a fit of its own, to set the interval, and to show what the head does on
+    networks such as it has not seen.
 
     Examples:
-        nfn train zoo -o my-head
         nfn train runs --labels runs.csv --target accuracy -o my-head
+        nfn train wild-mnist wild-cifar10 -o any-head
     """
     from nfn_cli.cli.tables.report import print_report
-    from nfn_cli.learning import AccuracySettings, FitSettings
+    from nfn_cli.learning import AccuracySettings, AnySettings, FitSettings
+    from nfn_cli.learning.any_classifier.settings import any_fit_settings
+    from nfn_cli.learning.any_classifier.several import are_several
+    from nfn_cli.processors import processors
 
+    if kind is _ANY or (kind is _AUTO and are_several(data, labels, target, run_column)):
+        without = {
+            "--input-size": input_size is not None,
+            "--stride": stride != 1,
+            "--padding": padding != 0,
+            "--patience": patience is not None,
+            "--validation": validation is not None,
+        }
+        _refuse_without_effect(without)
+        any_settings = AnySettings(
+            fit=any_fit_settings(epochs=epochs, seed=options.seed, members=members),
+            column=target,
+            run_column=run_column,
+            activation=options.activation,
+            out_of_distribution=named_folders("--ood", ood),
+            workers=workers or processors(),
+        )
+        fit_any_head(data, labels, any_settings, options)
+        return
     settings = AccuracySettings(
         members=members,
         fit=FitSettings(
@@ -85,7 +118,7 @@ def train(
         activation=options.activation,
         out_of_distribution=named_folders("--ood", ood),
     )
-    fit_head(data, labels, settings, options, "epochs", print_report)
+    fit_head(one_path(data), labels, settings, options, "epochs", print_report)
 
 
 def _forward_pass(size: str | None, stride: int, padding: int) -> ForwardPass | None:
@@ -99,6 +132,18 @@ def _forward_pass(size: str | None, stride: int, padding: int) -> ForwardPass | 
         return ForwardPass(tuple(int(side) for side in size.split("x")), stride, padding)
     except ValueError as error:
         raise UsageError("--input-size", f"{size} is no size of an image", "give such as 32x32") from error
+
+
+def _refuse_without_effect(given: dict[str, bool]) -> None:
+    """Refuse options that a head for any classifier does not have.
+
+    Raises:
+        UsageError: one is given.
+    """
+    for name, is_given in given.items():
+        if is_given:
+            cause = "has no effect on a head for any classifier"
+            raise UsageError(name, cause, "leave it out, or name another --kind for networks of one architecture")
 
 
 def _validation_share(validation: float | None, patience: int | None) -> float:

@@ -39,6 +39,14 @@ class FitProgress:
         else:
             self._progress.stage(name)
 
+    def reading(self, networks: int) -> None:
+        """So many networks will be read."""
+        self._progress.stage("reading", networks, "networks")
+
+    def read(self, networks: int) -> None:
+        """So many more were read."""
+        self._progress.advance(networks)
+
     def plan(self, plan: FitPlan) -> None:
         """What the fit will take. Once some steps have shown how long they take, a long fit is announced."""
         self._left = plan.steps
@@ -53,6 +61,18 @@ class FitProgress:
         self._done += 1
         self._announce(time.monotonic() - self._began)
         self._progress.advance(1, f"loss {loss:.3g}")
+
+    def steps(self, count: int) -> None:
+        """Steps of fits in other processes are done, of which no loss is known."""
+        if count:
+            self._count(count)
+            self._done += count
+            self._announce(time.monotonic() - self._began)
+            self._progress.advance(count)
+
+    def announce(self, line: str) -> None:
+        """Write a line of its own."""
+        self._progress.announce(line)
 
     def skip(self, steps: int) -> None:
         """Steps were done in an earlier run, or need not be done."""

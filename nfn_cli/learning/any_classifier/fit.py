@@ -67,3 +67,15 @@ def fit_any_classifier(
             fit_member(member, member_inputs(part), truth[chosen.to(device)], settings.fit, seed, on_epoch)
         reach.fit(summary(part), part_runs)
     return model.cpu().eval()
+
+
+def epochs_of(settings: AnyFitSettings, runs: Tensor) -> int:
+    """How many epochs a fit takes in all, over its members.
+
+    Args:
+        runs: of the training networks, whether it is known how each is run [networks].
+    """
+    counts = [int((runs == run).sum()) for run in (True, False)]
+    return settings.sizes.members * sum(
+        settings.fit.epochs_for(len(runs) if count < _FEWEST else count) for count in counts
+    )

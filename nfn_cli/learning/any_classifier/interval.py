@@ -209,7 +209,11 @@ def _fitted_terms(ways: Sequence[LeftOut], level: float) -> Tensor:
         return torch.tensor([_NARROWEST, *[0.0] * (TERMS - 1)], dtype=torch.float64)
     others = sum(own.way != BY_RUN for own in ways)
     weights = [_alike(own) / len(own) if own.way == BY_RUN else even_weights(own) / others for own in ways]
-    terms = quantile_coefficients(torch.cat([_features(own) for own in ways]), residuals, torch.cat(weights), level)
+    features = torch.cat([_features(own) for own in ways])
+    # One member never disagrees: what is 0 everywhere has no coefficient.
+    seen = (features > 0).any(0)
+    terms = torch.zeros(TERMS, dtype=torch.float64)
+    terms[seen] = quantile_coefficients(features[:, seen], residuals, torch.cat(weights), level)
     terms = torch.where(terms > _NEGLIGIBLE, terms, torch.zeros_like(terms))
     terms[0] = terms[0].clamp_min(_NARROWEST)
     return terms

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nfn_cli.errors import DataError, HeadError, shown
 from nfn_cli.learning.accuracy_calibration import calibrate
@@ -25,6 +27,7 @@ from nfn_cli.nn.tasks.accuracy import AccuracyDetails
 from nfn_cli.zoo import LABELS_FILE, LabelledNetworks, read_networks, read_record, read_unlabelled
 from nfn_cli.zoo.labels import RUN_COLUMN
 
+PARTS: tuple[Part, ...] = ("train", "calibration", "test")
 _SMALLEST_PART = min(FEWEST_RUNS.values())
 # Each member leaves out one in eight of the training runs, which calibrate the interval together with the calibration
 # runs. Fewer left out steady it less; of 530 runs, this many cost an ensemble of four about 0.002 of Kendall's τ.
@@ -98,10 +101,13 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
         self, networks: LabelledNetworks, settings: AccuracySettings, data: Path
     ) -> tuple[Parts, AccuracySettings]:
         """See `LearningTask`."""
-        seed = _split_seed(networks, settings, data)
-        parts = Parts(*(_part(networks, part, seed, data) for part in ("train", "calibration", "test")))
+        seed = settings.split_seed
+        if seed is None:
+            seed = seed_of_split(networks.runs, settings.level, settings.run_column, data)
+        chosen = (part_positions(networks.runs, part, seed, data) for part in PARTS)
+        parts = Parts(*map(networks.select, chosen))
         for part in (parts.train, parts.test):
-            require_spread(part, data)
+            require_spread(part.targets, data)
         return parts, replace(settings, split_seed=seed)
 
     def decided(self, settings: AccuracySettings, train: LabelledNetworks, data: Path) -> AccuracySettings:
@@ -167,53 +173,76 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
 
     def part_of(self, networks: LabelledNetworks, split: str, head: Head, data: Path) -> LabelledNetworks:
         """See `LearningTask`."""
-        seed = head.config.fitted.get("split_seed", 0)
-        if not isinstance(seed, int):
-            raise HeadError(head.name, f"its split_seed is {shown(seed)}", "use --split all, or fit the head again")
-        chosen = positions(networks.runs, "test" if split == "test" else "train", seed)
-        if not chosen:
-            raise DataError(data, f"none of its runs belong to the head's {split} split", "use --split all")
-        return networks.select(chosen)
+        return networks.select(positions_of_split(networks.runs, split, head, data))
 
     def require_measurable(self, networks: LabelledNetworks, head: Head, data: Path) -> None:
         """See `LearningTask`."""
-        require_spread(networks, data)
+        require_spread(networks.targets, data)
 
 
-def require_spread(networks: LabelledNetworks, data: Path) -> None:
+def require_spread(targets: Tensor, data: Path) -> None:
     """Check, before long work, that there is something to rank.
 
     Raises:
         DataError: fewer than two different accuracies.
     """
-    if len(networks.targets.unique()) < 2:
-        cause = f"the accuracies to measure on are all equal ({len(networks)} networks)"
+    if len(targets.unique()) < 2:
+        cause = f"the accuracies to measure on are all equal ({len(targets)} networks)"
         raise DataError(data, cause, "give more networks, of different accuracies")
 
 
-def _split_seed(networks: LabelledNetworks, settings: AccuracySettings, data: Path) -> int:
-    if settings.split_seed is not None:
-        return settings.split_seed
-    seed = first_seed(networks.runs, settings.level)
+def seed_of_split(runs: Sequence[str], level: float, run_column: str, data: Path) -> int:
+    """The seed that splits runs, see `first_seed`.
+
+    Args:
+        runs: the run of each network.
+        level: of the interval.
+        run_column, data: where the runs stand, for the error.
+
+    Raises:
+        DataError: too few runs.
+    """
+    seed = first_seed(runs, level)
     if seed is None:
-        runs = len(set(networks.runs))
+        count = len(set(runs))
         parts = ", ".join(f"{least} for {part}" for part, least in FEWEST_RUNS.items())
-        cause = f"{len(networks)} checkpoints of only {runs} runs cannot be split by run (at least {parts})"
+        cause = f"{len(runs)} checkpoints of only {count} runs cannot be split by run (at least {parts})"
         remedy = "give checkpoints of more runs (30 or more; a few hundred make a good head)"
-        if runs < len(networks):
-            remedy = f"give checkpoints of more runs (30 or more), or a --run-column other than {settings.run_column!r}"
+        if count < len(runs):
+            remedy = f"give checkpoints of more runs (30 or more), or a --run-column other than {run_column!r}"
             remedy += " if more runs than these were trained"
         raise DataError(data, cause, remedy)
     return seed
 
 
-def _part(networks: LabelledNetworks, part: Part, seed: int, data: Path) -> LabelledNetworks:
-    chosen = positions(networks.runs, part, seed)
-    runs = len({networks.runs[position] for position in chosen})
-    if runs < _SMALLEST_PART:
-        cause = f"only {runs} of {len(set(networks.runs))} runs fall into the {part} part"
+def positions_of_split(runs: Sequence[str], split: str, head: Head, data: Path) -> list[int]:
+    """Where the networks of the head's test part are, or of its training part.
+
+    Raises:
+        HeadError: the head does not say how it was split.
+        DataError: there are none.
+    """
+    seed = head.config.fitted.get("split_seed", 0)
+    if not isinstance(seed, int):
+        raise HeadError(head.name, f"its split_seed is {shown(seed)}", "use --split all, or fit the head again")
+    chosen = positions(runs, "test" if split == "test" else "train", seed)
+    if not chosen:
+        raise DataError(data, f"none of its runs belong to the head's {split} split", "use --split all")
+    return chosen
+
+
+def part_positions(runs: Sequence[str], part: Part, seed: int, data: Path) -> list[int]:
+    """Where the networks of a part are.
+
+    Raises:
+        DataError: the part has too few runs.
+    """
+    chosen = positions(runs, part, seed)
+    count = len({runs[position] for position in chosen})
+    if count < _SMALLEST_PART:
+        cause = f"only {count} of {len(set(runs))} runs fall into the {part} part"
         raise DataError(data, cause, "give checkpoints of more runs (30 or more)")
-    return networks.select(chosen)
+    return chosen
 
 
 def _folds(settings: AccuracySettings) -> int:

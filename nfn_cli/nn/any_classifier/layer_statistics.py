@@ -16,6 +16,7 @@ _LARGEST_SIDE = 512
 # Of a larger matrix the sizes alone count: no network that heads were fitted to has one, and it would take minutes.
 _LARGEST = 1 << 22
 _TINY = 1e-12
+_EPSILON = 1e-5  # of PyTorch's norms, beside their variance
 
 
 def layer_statistics(weight: Tensor, vectors: Mapping[str, Tensor], depth: float) -> Tensor:
@@ -94,13 +95,18 @@ def _neighbours(form: Tensor) -> Tensor:
 
 
 def _norm(vectors: Mapping[str, Tensor]) -> Tensor:
-    """Of a norm behind the layer: shift against gain, and mean against deviation; of the bias whether there is one."""
+    """Of a norm behind the layer: what it adds against the constant that it makes of mean and bias; of the bias whether
+    there is one.
+
+    In evaluation mode a gain and the deviation that it is divided by may change together, and so may mean and bias. The
+    function, and these numbers, stay.
+    """
     found = {name: vector.double() for name, vector in vectors.items()}
     ratios = torch.zeros(3).double()
     if "gain" in found and "shift" in found:
-        ratio = (found["shift"] / found["gain"].abs().clamp_min(1e-6)).abs().clamp_max(100)
-        ratios[0], ratios[1] = (ratio.mean() + 1e-3).log(), (ratio.median() + 1e-3).log()
-    if "mean" in found and "variance" in found:
-        ratio = found["mean"].abs() / (found["variance"] + _TINY).sqrt()
-        ratios[2] = (ratio.clamp_max(100).mean() + 1e-3).log()
+        mean = found.get("mean", torch.zeros_like(found["gain"])) - found.get("bias", 0.0)
+        made = found["gain"] * mean / (found.get("variance", torch.ones_like(mean)) + _EPSILON).sqrt()
+        shift = found["shift"].abs()
+        ratio = shift / (shift + made.abs()).clamp_min(_TINY)
+        ratios = torch.stack([ratio.mean(), ratio.median(), ratio.std(correction=0)])
     return torch.cat([torch.tensor([float("bias" in found), float("gain" in found)]).double(), ratios])

@@ -1,0 +1,114 @@
+"""Run the fits of a head for any classifier: itself, and those that leave runs and populations out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nfn_cli.errors import DataError
+from nfn_cli.learning.any_classifier.fit import AnyFitSettings, fit_any_classifier
+from nfn_cli.learning.any_classifier.folds import Fold
+from nfn_cli.nn.any_classifier.any_classifier import AnyClassifier
+from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
+from nfn_cli.processes import in_processes
+from nfn_cli.zoo.listed_classifiers import LabelledClassifiers
+
+# Short fits are done before other processes have imported torch.
+_WORTH_PROCESSES = 1_000
+_KILLED = DataError(
+    "fitting", "a process was killed, perhaps because memory ran out", "give the same command again: it goes on"
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the model of one fit says of the networks that it was asked about: logits, deviations of the members'
+    logits, and distances, float32 [asked]; `model` are its tensors, of the head's own fit alone."""
+
+    logits: Tensor
+    spread: Tensor
+    distance: Tensor
+    model: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class _Shared:
+    statistics: NetworkStatistics
+    unrun: NetworkStatistics
+    targets: Tensor
+    runs: tuple[str, ...]
+    settings: AnyFitSettings
+    device: str
+
+
+def run_fits(
+    networks: LabelledClassifiers,
+    folds: Sequence[tuple[int, Fold]],
+    settings: AnyFitSettings,
+    *,
+    device: str = "cpu",
+    workers: int = 1,
+    on_steps: Callable[[int], None] = lambda epochs: None,
+) -> Iterator[tuple[int, Told]]:
+    """Each fit's number and what its model says, as they finish.
+
+    Args:
+        folds: numbered.
+        workers: processes of one thread each, at most; a GPU is filled by one.
+        on_steps: called with how many epochs were run since the last call.
+
+    Raises:
+        DataError: a process was killed.
+    """
+    shared = _Shared(networks.statistics, networks.unrun, networks.targets, networks.runs, settings, device)
+    if device != "cpu" or workers < 2 or len(networks) < _WORTH_PROCESSES or len(folds) < 2:
+        for number, fold in folds:
+            yield number, _told(shared, (number, fold), on_steps)
+        return
+    shared.statistics.mapped(Tensor.share_memory_)
+    shared.unrun.mapped(Tensor.share_memory_)
+    shared.targets.share_memory_()
+    with closing(in_processes(_told, shared, folds, workers, on_steps, killed=_KILLED)) as finished:
+        for (number, _), told in finished:
+            yield number, told
+
+
+def shown_to_fit(
+    statistics: NetworkStatistics, unrun: NetworkStatistics, fold: Fold
+) -> tuple[NetworkStatistics, list[int]]:
+    """The statistics that a fit is given, and whose they are: of each network as it was read, and of those that are run
+    once more, as if it were not known how."""
+    fitted = list(fold.fitted)
+    again = [position for position in fitted if statistics.runs[position]]
+    parts = [statistics.select(fitted), *([unrun.select(again)] if again else [])]
+    return joined_statistics(parts), fitted + again
+
+
+def answers_of(model: AnyClassifier, statistics: NetworkStatistics, device: str = "cpu") -> Told:
+    """What a model says of networks; its tensors are left out."""
+    with torch.inference_mode():
+        answers = model(statistics.to(device))
+    logits, spread, distance = (own.cpu().clone() for own in (answers.logits, answers.spread, answers.distance))
+    return Told(logits, spread, distance, model={})
+
+
+def _told(shared: _Shared, job: tuple[int, Fold], on_steps: Callable[[int], None]) -> Told:
+    _, fold = job
+    shown, positions = shown_to_fit(shared.statistics, shared.unrun, fold)
+    model = fit_any_classifier(
+        shown,
+        shared.targets[positions],
+        [shared.runs[position] for position in positions],
+        shared.settings,
+        device=shared.device,
+        on_epoch=lambda loss: on_steps(1),
+    )
+    told = answers_of(model, shared.statistics.select(fold.asked), shared.device)
+    if fold.way:
+        return told
+    tensors = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
+    return Told(told.logits, told.spread, told.distance, tensors)
