@@ -10,17 +10,16 @@ from torch import Tensor
 
 from nfn_cli.nn.any_classifier.balanced_form import balanced
 
-OWN = 32  # numbers that `layer_statistics` gives
+OWN = 29  # numbers that `layer_statistics` gives
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _LARGEST_SIDE = 512
 # Of a larger matrix the sizes alone count: no network that heads were fitted to has one, and it would take minutes.
 _LARGEST = 1 << 22
 _TINY = 1e-12
-_EPSILON = 1e-5  # of PyTorch's norms, beside their variance
 
 
 def layer_statistics(weight: Tensor, vectors: Mapping[str, Tensor], depth: float) -> Tensor:
-    """Statistics of a layer, float64 [32].
+    """Statistics of a layer, float64 [29].
 
     Args:
         weight: [out, in, *kernel].
@@ -35,7 +34,8 @@ def layer_statistics(weight: Tensor, vectors: Mapping[str, Tensor], depth: float
     form = balanced(weight)
     rows = form.flatten(1)
     alike = _neighbours(form) if depth == 0 or weight.ndim == 4 else torch.zeros(4).double()
-    return torch.cat([torch.tensor(sizes).double(), _spectrum(rows), _entries(rows), alike, _norm(vectors)])
+    beside = torch.tensor([float("bias" in vectors), float("gain" in vectors)]).double()
+    return torch.cat([torch.tensor(sizes).double(), _spectrum(rows), _entries(rows), alike, beside])
 
 
 def _spectrum(rows: Tensor) -> Tensor:
@@ -92,21 +92,3 @@ def _neighbours(form: Tensor) -> Tensor:
     middle = picture[..., height // 2, width // 2].square().sum() / total
     plain = picture.sum((2, 3)).square().sum() / total / (height * width)
     return torch.stack([*steps, *[total.new_zeros(())] * (2 - len(steps)), middle, plain])
-
-
-def _norm(vectors: Mapping[str, Tensor]) -> Tensor:
-    """Of a norm behind the layer: what it adds against the constant that it makes of mean and bias; of the bias whether
-    there is one.
-
-    In evaluation mode a gain and the deviation that it is divided by may change together, and so may mean and bias. The
-    function, and these numbers, stay.
-    """
-    found = {name: vector.double() for name, vector in vectors.items()}
-    ratios = torch.zeros(3).double()
-    if "gain" in found and "shift" in found:
-        mean = found.get("mean", torch.zeros_like(found["gain"])) - found.get("bias", 0.0)
-        made = found["gain"] * mean / (found.get("variance", torch.ones_like(mean)) + _EPSILON).sqrt()
-        shift = found["shift"].abs()
-        ratio = shift / (shift + made.abs()).clamp_min(_TINY)
-        ratios = torch.stack([ratio.mean(), ratio.median(), ratio.std(correction=0)])
-    return torch.cat([torch.tensor([float("bias" in found), float("gain" in found)]).double(), ratios])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 MOST_LAYERS = 24
-TOKEN = 48
+TOKEN = 45
 WHOLE = 16
 ANSWERS = 88
 
@@ -20,7 +20,7 @@ class NetworkStatistics:
     """Statistics of networks, invariant under every network's own group; float32, on any device.
 
     Attributes:
-        layers: of each layer with a matrix of weights, in order of depth [networks, 24, 48]; zeros behind the last.
+        layers: of each layer with a matrix of weights, in order of depth [networks, 24, 45]; zeros behind the last.
         depth: how many layers each has [networks], int64.
         whole: of the network as a whole [networks, 16].
         answers: of its answers to pictures [networks, 88]; zeros where it is not known how it is run.

@@ -112,7 +112,7 @@ def _layers(tensors: Mapping[str, Tensor]) -> list[_Layer]:
 
 
 def _token(layer: _Layer, sizes: tuple[Tensor, Tensor] | None, seen: Tensor | None, place: int, layers: int) -> Tensor:
-    """Statistics of a layer, float64 [48]."""
+    """Statistics of a layer, float64 [45]."""
     own = layer_statistics(layer.weight, layer.vectors, place / max(1, layers - 1))
     flow = torch.zeros(FLOW).double()
     if sizes is not None and (len(sizes[1]), len(sizes[0])) == tuple(layer.weight.shape[:2]):

@@ -11,7 +11,7 @@ SUMMARY = 3 * TOKEN + WHOLE + ANSWERS
 
 
 def summary(statistics: NetworkStatistics) -> Tensor:
-    """The mean over layers, the first and the last layer, the whole, and answers; [networks, 248]."""
+    """The mean over layers, the first and the last layer, the whole, and answers; [networks, 239]."""
     layers, depth = statistics.layers, statistics.depth
     present = (torch.arange(layers.shape[1], device=layers.device) < depth[:, None])[:, :, None]
     mean = (layers * present).sum(1) / depth[:, None]

@@ -115,7 +115,7 @@ def test_the_order_of_classes_does_not_matter() -> None:
 def test_networks_join_and_are_selected() -> None:
     one, other = statistics_of(read(residual())), statistics_of(read(residual()))
     both = joined_statistics([one, other])
-    assert len(both) == 2 and both.layers.shape == (2, 24, 48)
+    assert len(both) == 2 and both.layers.shape == (2, 24, 45)
     assert_alike(both.select([1]), other, 0)
 
 
