@@ -61,15 +61,16 @@ def fit_member(
     seed: int,
     on_epoch: Callable[[float], None] = lambda loss: None,
     validation: Sequence[int] = (),
+    loss: Loss = accuracy_loss,
 ) -> FitOutcome:
     """Fit one network from its first epoch to its last.
 
     Args:
-        member, inputs, accuracies, settings, seed, validation: as in `MemberFit`; the member is left in evaluation
-            mode.
+        member, inputs, accuracies, settings, seed, validation, loss: as in `MemberFit`; the member is left in
+            evaluation mode.
         on_epoch: called with the mean loss after every epoch.
     """
-    fit = MemberFit(member, inputs, accuracies, settings, seed, validation)
+    fit = MemberFit(member, inputs, accuracies, settings, seed, validation, loss)
     while not fit.finished:
         on_epoch(fit.run_epoch())
     return fit.finish()

@@ -27,9 +27,9 @@ class AnyClassifierSizes:
     """Sizes of a head: members that look at answers, and as many that do not; channels of a layer's token, hidden units
     of the readout, and its dropout."""
 
-    members: int = 4
-    width: int = 32
-    hidden: int = 96
+    members: int = 3
+    width: int = 48
+    hidden: int = 192
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
