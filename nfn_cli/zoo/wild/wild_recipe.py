@@ -182,7 +182,7 @@ def _side_by_side(steps: Steps, device: str) -> bool:
 
 
 def _trained_alone(shared: SharedImages, planned: Planned, on_steps: Callable[[int], None]) -> Trained:
-    images = shared.task(planned.task)
+    images = shared.task(planned.task).to("cpu")
     network = RecordedNetwork(read_steps(planned.steps.listed))
     trained = Trained(planned, [], [])
     for saved in train_network(network, planned.recipe, images, lambda: on_steps(1)):
@@ -200,12 +200,18 @@ def _parts(group: list[Planned], device: str) -> list[list[Planned]]:
 
 
 def _trained_together(shared: SharedImages, group: list[Planned], on_steps: Callable[[int], None]) -> list[Trained]:
-    """Runs of one network, side by side."""
+    """Runs of one network, side by side; one by one on the CPU where torch cannot batch an operator of it."""
     images = shared.task(group[0].task)
     network = RecordedNetwork(read_steps(group[0].steps.listed))
     trained = [Trained(own, [], []) for own in group]
-    for member, saved in train_group(network, [own.recipe for own in group], images, on_steps):
-        _keep(trained[member], saved, images, network)
+    try:
+        for member, saved in train_group(network, [own.recipe for own in group], images, on_steps):
+            _keep(trained[member], saved, images, network)
+    except RuntimeError as error:
+        # Such as "NYI: querying is_contiguous inside of vmap", seen on an H100 with coloured pictures.
+        if "vmap" not in str(error):
+            raise
+        trained = [_trained_alone(shared, own, on_steps) for own in group]
     if shared.trained_on == "cuda":
         torch.cuda.empty_cache()  # other processes may need it
     return trained

@@ -184,6 +184,22 @@ def _is_plain(planned: wild_recipe.Planned) -> bool:
     return not dropout and planned.recipe.augmentation == "none"
 
 
+def test_what_torch_cannot_batch_is_trained_one_by_one(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(SETTINGS, per_network=2)
+    monkeypatch.setattr(wild_recipe, "_side_by_side", lambda steps, device: False)
+    make(tmp_path / "alone", settings)
+
+    def refuse(*args: Any) -> Any:
+        raise RuntimeError("NYI: querying is_contiguous inside of vmap")
+
+    monkeypatch.setattr(wild_recipe, "_side_by_side", lambda steps, device: True)
+    monkeypatch.setattr(wild_recipe, "train_group", refuse)
+    make(tmp_path / "zoo", settings)
+    assert contents(tmp_path / "zoo") == contents(tmp_path / "alone")
+
+
 def test_a_gpu_takes_as_many_as_it_has_room_for() -> None:
     settings = replace(SETTINGS, per_network=5)
     group = [plan_run(settings, run, images()) for run in range(5)]
