@@ -109,12 +109,13 @@ def answers_of(
 ) -> Told:
     """What a model says of networks, as they are and as if it were not known how they are run; its tensors are left
     out."""
-    found: list[Tensor] = []
-    with torch.inference_mode():
-        for own in (statistics, unrun):
-            answers = model(own.to(device))
-            found += [part.cpu().clone() for part in (answers.logits, answers.spread, answers.distance)]
-    return Told(*found, model={})
+    return Told(*_answers_of(model, statistics, device), *_answers_of(model, unrun, device), {})
+
+
+@torch.inference_mode()
+def _answers_of(model: AnyClassifier, statistics: NetworkStatistics, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    said = model(statistics.to(device))
+    return said.logits.cpu().clone(), said.spread.cpu().clone(), said.distance.cpu().clone()
 
 
 def _told(shared: _Shared, job: tuple[int, Fold], on_steps: Callable[[int], None]) -> Told:

@@ -13,6 +13,7 @@ from nfn_cli.errors import DataError
 from nfn_cli.learning.any_classifier.calibration import Calibrated, FoldsTold, calibrated, left_out_reports
 from nfn_cli.learning.any_classifier.fits import Told, shown_to_fit
 from nfn_cli.learning.any_classifier.folds import BY_RUN, Fold
+from nfn_cli.learning.any_classifier.state import AnyState
 from nfn_cli.nn.any_classifier.network_statistics import ANSWERS, MOST_LAYERS, TOKEN, WHOLE, NetworkStatistics
 from nfn_cli.zoo.listed_classifiers import LabelledClassifiers, Place
 
@@ -166,3 +167,17 @@ def test_a_network_that_cannot_be_read_so_is_shown_to_a_fit_once() -> None:
     shown, positions = shown_to_fit(networks.statistics, networks.unrun, Fold("", "", tuple(range(10)), ()))
     assert positions == [*range(10), *range(NOT_RUN + BRANCHED, 10)]
     assert shown.runs.tolist() == [False] * 2 + [True] * 8 + [False] * 7
+
+
+def test_a_state_keeps_what_was_said_in_both_ways(tmp_path: Path) -> None:
+    networks = networks_of(20)
+    (_, told), *_ = folds_told(networks)
+    state = AnyState(tmp_path / "head", {"level": LEVEL})
+    state.keep_statistics(networks)
+    state.keep(3, told)
+    state.save()
+    again = AnyState(tmp_path / "head", {"level": LEVEL})
+    for name, tensor in vars(replace(told, model={})).items():
+        assert name == "model" or torch.equal(getattr(again.told[3], name), tensor)
+    assert again.statistics is not None
+    assert torch.equal(again.statistics.unrun.runs, networks.unrun.runs)
