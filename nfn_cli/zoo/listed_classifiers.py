@@ -18,7 +18,7 @@ from nfn_cli.architectures import Stated
 from nfn_cli.architectures.read_classifier import ReadClassifier, read_classifier
 from nfn_cli.architectures.traced import NetworkTracer, shapes_of
 from nfn_cli.checkpoints import Checkpoint, open_checkpoint, population_of, read_members
-from nfn_cli.errors import DataError
+from nfn_cli.errors import ArchitectureError, DataError
 from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
 from nfn_cli.nn.any_classifier.statistics_of import statistics_of
 from nfn_cli.processes import in_processes
@@ -72,7 +72,8 @@ class LabelledClassifiers:
 
     Attributes:
         statistics: of all.
-        unrun: of all, as if it were not known how any is run.
+        unrun: of all, as if it were not known how any is run. Those that are run are read there as a chain of layers;
+            one that cannot be, such as a residual network, stands there as it is, with `runs` True.
         targets: accuracies float64 [N].
         halves: accuracies on two halves of the test images, float64 [N, 2]; NaN where they are not known.
         runs: the training run of each. Runs of several tables that have one name count as one: no split parts them.
@@ -104,6 +105,11 @@ class LabelledClassifiers:
     def classes(self) -> Tensor:
         """How many classes each tells apart, int64 [N]."""
         return self.statistics.classes
+
+    @property
+    def has_unrun(self) -> Tensor:
+        """Whether each is run, and can be read as if it were not known how, bool [N]."""
+        return self.statistics.runs & ~self.unrun.runs
 
     @property
     def has_halves(self) -> bool:
@@ -320,11 +326,21 @@ def _read(stated: Stated, places: Sequence[Place], on_read: Callable[[int], None
     names: list[str] = []
     for place in places:
         network = read_classifier(opened(place), stated, tracer)
-        statistics.append(statistics_of(network))
-        unrun.append(statistics_of(replace(network, module=None, picture=None)) if network.module else statistics[-1])
+        found = statistics_of(network)
+        statistics.append(found)
+        unrun.append((_unrun(stated, place, tracer) if found.runs else None) or found)
         names.append(architecture_name(network))
         on_read(1)
     return FoundStatistics(joined_statistics(statistics), joined_statistics(unrun), tuple(names))
+
+
+def _unrun(stated: Stated, place: Place, tracer: NetworkTracer) -> NetworkStatistics | None:
+    """Of a chain as if nothing but its file were known; None of a network that does not read as one."""
+    try:
+        network = read_classifier(opened(place), replace(stated, chain=True), tracer)
+    except ArchitectureError:
+        return None
+    return statistics_of(replace(network, module=None, picture=None))
 
 
 def _read_numbered(stated: Stated, job: tuple[int, Sequence[Place]], on_read: Callable[[int], None]) -> FoundStatistics:

@@ -42,6 +42,19 @@ def test_networks_that_are_run_are_shown_as_if_they_were_not(tmp_path: Path) -> 
     networks = read_classifiers(listed_classifiers([tmp_path / "zoo"]))
     assert networks.statistics.runs.all() and not networks.unrun.runs.any()
     assert networks.unrun.answers.abs().max() == 0 < networks.statistics.answers.abs().max()
+    assert networks.has_unrun.all()
+    (tmp_path / "zoo" / "config.json").unlink()
+    alone = read_classifiers(listed_classifiers([tmp_path / "zoo"]))  # as a user's file comes
+    assert not alone.has_unrun.any()
+    for name, own in vars(alone.statistics).items():
+        assert torch.equal(own, getattr(networks.unrun, name))
+
+
+def test_a_network_with_branches_is_not_shown_as_if_it_were_not_run(tmp_path: Path) -> None:
+    wild = Path(__file__).parents[1] / "wild"
+    row = next(own for own in listed_classifiers([wild]) if own.family == "residual")
+    networks = read_classifiers([row])
+    assert networks.statistics.runs.all() and networks.unrun.runs.all() and not networks.has_unrun.any()
 
 
 def test_several_folders_are_one_table(tmp_path: Path) -> None:

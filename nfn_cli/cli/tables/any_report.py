@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def print_any_report(report: AnyReport, stream: TextIO) -> None:
     """Write the figures with their 95 % intervals and ceilings, then those of each task, family and other population,
     and of each population that a fit left out."""
+    from nfn_cli.learning.any_classifier.report import UNRUN
+
     tables = [
         figures_table(report.head, ("as they are", "ceiling"), report.figures()),
         *_populations("by task", report.by_task),
@@ -24,6 +26,8 @@ def print_any_report(report: AnyReport, stream: TextIO) -> None:
     ]
     for own in report.left_out:
         tables += _populations(f"{own.way} left out", own.populations)
+        if own.unrun is not None:
+            tables += _populations(f"{own.way} left out, {UNRUN}", own.unrun.populations)
     drift = report.drift
     unmoved = f", {drift.unmoved} more could not be" if drift.unmoved else ""
     print_lines(

@@ -8,12 +8,15 @@ from typing import Any
 
 from nfn_cli.learning.accuracy_card import column_options
 from nfn_cli.learning.any_classifier.folds import ARCHITECTURE
+from nfn_cli.learning.any_classifier.interval import fewest_runs
 from nfn_cli.learning.any_classifier.measured import Agreement
-from nfn_cli.learning.any_classifier.report import AGREEMENT_COLUMNS, AnyReport, LeftOutReport, agreement_row
+from nfn_cli.learning.any_classifier.report import AGREEMENT_COLUMNS, UNRUN, AnyReport, LeftOutReport, agreement_row
 from nfn_cli.learning.card import ood_options, option, parameters_of, table, wrapped
 from nfn_cli.nn import Head
 
 _WILD = "wild"
+# How the card calls the sorts of networks that have their own interval.
+_SORTS = {"run": "that are run", "unrun": "that are not run"}
 _PLURALS = {"family": "families"}
 # Settings of a zoo's record that are options of `nfn zoo wild`, in its order.
 _WILD_OPTIONS = ("count", "seed", "budget")
@@ -58,7 +61,9 @@ architectures; of {report.known_forward:.1%} of the networks it is known how the
     yield f"""The interval is set by what fits said of networks that they left out: runs{populations}. It grows with the
 distance of a network from what was fitted to, and with how far the members of the head disagree. It is made to hold on
 held-out runs and on populations that no fit has seen; what it does there is measured above, each time by an interval
-that was set without the population."""
+that was set without the population. Networks that are run and networks that are not have each their own interval; the
+second is set by the networks that are not run, and by chains that are, read as if it were not known
+how.{_few(fitted, report.level)}"""
     yield "## Out of distribution"
     yield """A network is flagged where its distance from what was fitted to is more than 1. Its interval is widened in
 proportion to the distance; rows give the distance."""
@@ -84,6 +89,21 @@ def _left_out(own: LeftOutReport, level: float) -> Iterator[str]:
 coverage of the {level:.0%} interval {own.mean_coverage:.3f}, flagged {own.mean_flagged:.1%}; the lowest coverage is
 {own.lowest_coverage:.3f}."""
     yield table(("", *AGREEMENT_COLUMNS), [agreement_row(population) for population in own.populations])
+    if own.unrun is not None:
+        yield f"""The {UNRUN}, with the interval for such networks: mean coverage {own.unrun.mean_coverage:.3f}, lowest
+{own.unrun.lowest_coverage:.3f}."""
+        yield table(("", *AGREEMENT_COLUMNS), [agreement_row(population) for population in own.unrun.populations])
+
+
+def _few(fitted: dict[str, Any], level: float) -> str:
+    """Says of which sort of networks there were too few to set an interval; empty where there were enough."""
+    least = fewest_runs(level)
+    return "".join(
+        f""" Of networks {sort} there were {fitted["interval"][key]}, and a {level:.0%} interval takes {least}: theirs
+is everything, 0 to 1."""
+        for key, sort in _SORTS.items()
+        if fitted["interval"][key] < least
+    )
 
 
 def _zoo_commands(fitted: dict[str, Any]) -> Iterator[str]:

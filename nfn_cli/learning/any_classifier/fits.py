@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -26,13 +26,28 @@ _KILLED = DataError(
 
 @dataclass(frozen=True)
 class Told:
-    """What the model of one fit says of the networks that it was asked about: logits, deviations of the members'
-    logits, and distances, float32 [asked]; `model` are its tensors, of the head's own fit alone."""
+    """What the model of one fit says of the networks that it was asked about.
+
+    Attributes:
+        logits, spread, distance: logits, deviations of the members' logits, and distances, float32 [asked].
+        unrun_logits, unrun_spread, unrun_distance: the same as if it were not known how any is run. Of a network that
+            cannot be read so these are what is said of it as it is, and do not count.
+        model: its tensors, of the head's own fit alone.
+    """
 
     logits: Tensor
     spread: Tensor
     distance: Tensor
+    unrun_logits: Tensor
+    unrun_spread: Tensor
+    unrun_distance: Tensor
     model: Mapping[str, Tensor]
+
+    def sort(self, *, run: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, spread and distance of all as they are, or as if it were not known how they are run."""
+        if run:
+            return self.logits, self.spread, self.distance
+        return self.unrun_logits, self.unrun_spread, self.unrun_distance
 
 
 @dataclass(frozen=True)
@@ -81,19 +96,26 @@ def shown_to_fit(
     statistics: NetworkStatistics, unrun: NetworkStatistics, fold: Fold
 ) -> tuple[NetworkStatistics, list[int]]:
     """The statistics that a fit is given, and whose they are: of each network as it was read, and of those that are run
-    once more, as if it were not known how."""
+    once more, as if it were not known how, if they can be read so."""
     fitted = list(fold.fitted)
-    again = [position for position in fitted if statistics.runs[position]]
+    twice = statistics.runs & ~unrun.runs
+    again = [position for position in fitted if twice[position]]
     parts = [statistics.select(fitted), *([unrun.select(again)] if again else [])]
     return joined_statistics(parts), fitted + again
 
 
-def answers_of(model: AnyClassifier, statistics: NetworkStatistics, device: str = "cpu") -> Told:
-    """What a model says of networks; its tensors are left out."""
-    with torch.inference_mode():
-        answers = model(statistics.to(device))
-    logits, spread, distance = (own.cpu().clone() for own in (answers.logits, answers.spread, answers.distance))
-    return Told(logits, spread, distance, model={})
+def answers_of(
+    model: AnyClassifier, statistics: NetworkStatistics, unrun: NetworkStatistics, device: str = "cpu"
+) -> Told:
+    """What a model says of networks, as they are and as if it were not known how they are run; its tensors are left
+    out."""
+    return Told(*_answers_of(model, statistics, device), *_answers_of(model, unrun, device), {})
+
+
+@torch.inference_mode()
+def _answers_of(model: AnyClassifier, statistics: NetworkStatistics, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    said = model(statistics.to(device))
+    return said.logits.cpu().clone(), said.spread.cpu().clone(), said.distance.cpu().clone()
 
 
 def _told(shared: _Shared, job: tuple[int, Fold], on_steps: Callable[[int], None]) -> Told:
@@ -107,8 +129,7 @@ def _told(shared: _Shared, job: tuple[int, Fold], on_steps: Callable[[int], None
         device=shared.device,
         on_epoch=lambda loss: on_steps(1),
     )
-    told = answers_of(model, shared.statistics.select(fold.asked), shared.device)
+    told = answers_of(model, shared.statistics.select(fold.asked), shared.unrun.select(fold.asked), shared.device)
     if fold.way:
         return told
-    tensors = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
-    return Told(told.logits, told.spread, told.distance, tensors)
+    return replace(told, model={name: tensor.cpu().clone() for name, tensor in model.state_dict().items()})

@@ -71,7 +71,7 @@ def set_interval(
     ways = [_ordered(own) for own in sorted(left_out, key=lambda own: own.way) if len(own)]
     runs = [own for own in ways if own.way == BY_RUN]
     others = [own for own in ways if own.way != BY_RUN]
-    least = math.ceil(level / (1 - level) - 1e-9)
+    least = fewest_runs(level)
     known = sum(len(own) for own in runs)
     if known < least:
         cause = f"{known} networks whose runs were left out, and a {level:.0%} interval takes {least}"
@@ -99,6 +99,15 @@ def set_interval(
         (interval.label, label),
     ):
         buffer.copy_(values)
+
+
+def fewest_runs(level: float) -> int:
+    """How many networks whose runs were left out an interval of a level takes.
+
+    >>> fewest_runs(0.9)
+    9
+    """
+    return math.ceil(level / (1 - level) - 1e-9)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from nfn_cli.zoo.listed_classifiers import LabelledClassifiers
 # Fewer networks of a task say little about the order within it.
 FEWEST_OF_TASK = 20
 
+SomePredictions = TypeVar("SomePredictions", bound=Predictions)
 Metric = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
@@ -140,7 +142,7 @@ def places_by_value(values: Sequence[str]) -> dict[str, list[int]]:
     return found
 
 
-def chosen(said: Predictions, places: Sequence[int]) -> Predictions:
+def chosen(said: SomePredictions, places: Sequence[int]) -> SomePredictions:
     """The predictions at some places."""
     parts: Mapping[str, Tensor] = vars(said)
     return type(said)(**{name: own[list(places)] for name, own in parts.items()})

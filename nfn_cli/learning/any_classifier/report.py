@@ -13,7 +13,7 @@ from nfn_cli.nn import Head
 from nfn_cli.nn.tasks.accuracy import Predictions
 from nfn_cli.zoo.listed_classifiers import LabelledClassifiers
 
-UNRUN = "the same, as if it were not known how they are run"
+UNRUN = "chains among them, as if it were not known how they are run"
 _SEEDS_APART = 1_000_003
 
 
@@ -27,6 +27,8 @@ class LeftOutReport:
         populations: each with what the fit without it does on it.
         mean_tau, mean_coverage, mean_flagged: over populations, each with the same weight.
         lowest_coverage: of a population.
+        unrun: of the networks among them that are run and can be read as if it were not known how, read so; None where
+            there are none.
     """
 
     way: str
@@ -35,6 +37,7 @@ class LeftOutReport:
     mean_coverage: float
     mean_flagged: float
     lowest_coverage: float
+    unrun: LeftOutReport | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class AnyReport:
         by_task, by_family: where the tables say them.
         drift: under random elements of the networks' own groups.
         scale_range: of these.
-        others: the same networks as if it were not known how they are run, where it is; then networks of other
+        others: the networks that are run and can be read as if it were not known how, read so; then networks of other
             populations that were given, by name.
         left_out: what was measured when the head was fitted; empty in an evaluation.
     """
@@ -174,14 +177,19 @@ def measure_any(
 def _others(
     head: Head, networks: LabelledClassifiers, others: Mapping[str, LabelledClassifiers]
 ) -> Iterator[Agreement]:
-    if networks.statistics.runs.any():
-        yield agreement(networks, head.predict(networks.unrun), UNRUN)
+    chains = networks.select(networks.has_unrun.nonzero()[:, 0].tolist())
+    if len(chains.targets.unique()) > 1:
+        yield agreement(chains, head.predict(chains.unrun), UNRUN)
     for name, own in others.items():
         yield agreement(own, head.predict(own.statistics), name)
 
 
-def left_out_report(way: str, populations: Sequence[Agreement]) -> LeftOutReport:
-    """The report of populations that were left out one by one; at least one."""
+def left_out_report(way: str, populations: Sequence[Agreement], unrun: Sequence[Agreement] = ()) -> LeftOutReport:
+    """The report of populations that were left out one by one; at least one.
+
+    Args:
+        unrun: of the networks that can be read as if it were not known how they are run, read so.
+    """
 
     def mean(values: Sequence[float]) -> float:
         known = [value for value in values if value == value]
@@ -194,6 +202,7 @@ def left_out_report(way: str, populations: Sequence[Agreement]) -> LeftOutReport
         mean_coverage=mean([own.coverage.value for own in populations]),
         mean_flagged=mean([own.flagged.value for own in populations]),
         lowest_coverage=min(own.coverage.value for own in populations),
+        unrun=left_out_report(way, unrun) if unrun else None,
     )
 
 

@@ -18,7 +18,7 @@ from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
 from nfn_cli.zoo.listed_classifiers import FoundStatistics, LabelledClassifiers, ListedClassifier
 
 _PARTS = ("statistics", "unrun")
-_ANSWERS = ("logits", "spread", "distance")
+_ANSWERS = tuple(own.name for own in fields(Told) if own.name != "model")
 
 
 class AnyState:

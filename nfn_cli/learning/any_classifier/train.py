@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from nfn_cli.architectures import Stated
-from nfn_cli.learning.any_classifier.calibration import calibrated, left_out_reports
+from nfn_cli.learning.any_classifier.calibration import Calibrated, calibrated, left_out_reports
 from nfn_cli.learning.any_classifier.card import any_card
 from nfn_cli.learning.any_classifier.fit import epochs_of
 from nfn_cli.learning.any_classifier.fits import Told, run_fits, shown_to_fit
@@ -100,9 +100,9 @@ def train_any_head(
     pairs = list(zip(folds, told, strict=True))
     set_by = calibrated(networks, pairs, usable, settings.level)
     reports = left_out_reports(networks, pairs, usable, settings.level)
-    head = _head(out, settings, told[0], _record(data, labels, settings, networks, folds))
-    head.model.calibration.load_state_dict(set_by.curve.state_dict())
-    head.model.interval.load_state_dict(set_by.interval.state_dict())
+    head = _head(out, settings, told[0], _record(data, labels, settings, networks, folds, set_by))
+    for name, own in set_by.parts().items():
+        getattr(head.model, name).load_state_dict(own.state_dict())
     measured = EvaluateSettings(seed=settings.fit.fit.seed, activation=settings.activation)
     report = measure_any(
         head, networks.select(parts["test"]), measured, others, workers=settings.workers, on_stage=on_stage
@@ -161,7 +161,7 @@ def _head(
     told: Told,
     record: dict[str, Any],
 ) -> Head:
-    """The head of a fit; its curve and interval are still to be set."""
+    """The head of a fit; its curves and intervals are still to be set."""
     config = HeadConfig(
         accepted=ANY_CLASSIFIER,
         sizes=settings.fit.sizes,
@@ -179,6 +179,7 @@ def _record(
     settings: AnySettings,
     networks: LabelledClassifiers,
     folds: Sequence[Fold],
+    set_by: Calibrated,
 ) -> dict[str, Any]:
     """What the card and the evaluation need to know of a fit."""
     zoos = {folder.resolve().name: read_yaml(folder) for folder in data}
@@ -194,6 +195,7 @@ def _record(
         "run_column": settings.run_column,
         "split_seed": settings.split_seed,
         "left_out": sorted({fold.way for fold in folds} - {""}),
+        "interval": {"run": set_by.run.networks, "unrun": set_by.unrun.networks},
         "zoos": {name: zoo for name, zoo in zoos.items() if isinstance(zoo, dict)},
         "out_of_distribution": {
             name: {"data": folder.resolve().name, "zoo": None} for name, folder in settings.out_of_distribution.items()

@@ -21,11 +21,14 @@ from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.sizes import require_sizes
 from nfn_cli.nn.tasks.accuracy import AccuracyDetails
 
+# A member deals the channels of a token among the heads of its attention.
+_WIDTH_STEP = 4
+
 
 @dataclass(frozen=True)
 class AnyClassifierSizes:
-    """Sizes of a head: members that look at answers, and as many that do not; channels of a layer's token, hidden units
-    of the readout, and its dropout."""
+    """Sizes of a head: members that look at answers, and as many that do not; channels of a layer's token, a multiple
+    of 4; hidden units of the readout, and its dropout."""
 
     members: int = 3
     width: int = 48
@@ -34,6 +37,8 @@ class AnyClassifierSizes:
 
     def __post_init__(self) -> None:
         require_sizes(self, members=64, width=1024, hidden=4096)
+        if self.width % _WIDTH_STEP:
+            raise ValueError(f"width is {self.width}, not a multiple of {_WIDTH_STEP}")
 
 
 @dataclass(frozen=True)

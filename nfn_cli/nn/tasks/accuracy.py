@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,9 @@ from nfn_cli.threads import by_weights
 
 if TYPE_CHECKING:
     from nfn_cli.nn.head import Head, HeadConfig
+
+# The parts of a module that are set after it was fitted; only a head for any classifier has all.
+CALIBRATED = ("calibration", "interval", "unrun_calibration", "unrun_interval")
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,12 @@ class AnyPredictions(Predictions):
 
     distance: Tensor  # float64 [batch], from what the head was fitted to; 1 is its limit
 
+    def where(self, chosen: Tensor, other: AnyPredictions) -> AnyPredictions:
+        """These for the networks that are chosen, bool [batch], and another's for the rest."""
+        return AnyPredictions(
+            *(torch.where(chosen, getattr(self, own.name), getattr(other, own.name)) for own in fields(self))
+        )
+
 
 class AccuracyTask(RowTask[ScoreRow]):
     """`nfn predict-accuracy`."""
@@ -92,11 +101,15 @@ class AccuracyTask(RowTask[ScoreRow]):
     row = ScoreRow
 
     def model(self, config: HeadConfig) -> nn.Module:
-        """See `Task`. Its `calibration`, and the `interval` of one for any classifier, are set on runs that were not
-        fitted to."""
+        """See `Task`. What it is calibrated by is set on runs that were not fitted to.
+
+        That is `calibration`; and in a head for any classifier `calibration` and `interval` for networks that are run,
+        `unrun_calibration` and `unrun_interval` for the others, of which less is known.
+        """
         if config.accepted.is_any:
             (model,) = config.new_members()  # it is an ensemble of its own
-            model.interval = AnyInterval()
+            model.interval, model.unrun_interval = AnyInterval(), AnyInterval()
+            model.unrun_calibration = Calibration()
         else:
             model = Ensemble(config.new_members())
         model.calibration = Calibration()
@@ -104,7 +117,7 @@ class AccuracyTask(RowTask[ScoreRow]):
 
     def loaded(self, model: Any, folder: Path, device: str) -> nn.Module:
         """See `Task`."""
-        parts = [model.calibration, *([model.interval] if hasattr(model, "interval") else [])]
+        parts = [getattr(model, name) for name in CALIBRATED if hasattr(model, name)]
         if not all(part.is_sound() for part in parts):
             raise HeadError(folder, "its calibration is not one that a fit gives", "fetch the head again")
         return model
@@ -156,10 +169,25 @@ def _of_weights(head: Head, point: NetworkWeights) -> Predictions:
 @torch.inference_mode()
 def _of_statistics(head: Head, statistics: NetworkStatistics) -> AnyPredictions:
     """What a head for any classifier says of networks of any architectures."""
-    answers = head.model(statistics.to(next(head.model.parameters()).device))
-    accuracy = head.model.calibration.accuracy(answers.logits)
-    radius = head.model.interval.radius(accuracy, answers.spread, answers.distance, statistics.classes)
-    distance = answers.distance.cpu().double()
+    model = head.model
+    said = model(statistics.to(next(model.parameters()).device))
+    answers = (said.logits, said.spread, said.distance, statistics.classes)
+    run = any_predictions(model.calibration, model.interval, *answers)
+    return run.where(statistics.runs.cpu(), any_predictions(model.unrun_calibration, model.unrun_interval, *answers))
+
+
+def any_predictions(
+    calibration: Calibration, interval: AnyInterval, logits: Tensor, spread: Tensor, distance: Tensor, classes: Tensor
+) -> AnyPredictions:
+    """Predictions for networks of one sort, run or not, of which a module says logits, spread and distance [batch].
+
+    Args:
+        calibration, interval: of this sort.
+        classes: how many each network tells apart [batch].
+    """
+    accuracy = calibration.accuracy(logits)
+    radius = interval.radius(accuracy, spread, distance, classes)
+    distance = distance.cpu().double()
     return AnyPredictions(
         accuracy=accuracy,
         low=(accuracy - radius).clamp(0, 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,20 @@ def quick() -> AnySettings:
 def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """72 networks of three architectures, with tasks, families and halves."""
     return write_classifiers(tmp_path_factory.mktemp("wild") / "zoo", runs=72)
+
+
+@pytest.fixture(scope="session")
+def run_classifiers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 such networks, of which it is known how they are run."""
+    return write_classifiers(tmp_path_factory.mktemp("wild") / "run-zoo", runs=60, run=True)
+
+
+@pytest.fixture(scope="session")
+def fitted_run(run_classifiers: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, AnyReport]:
+    """A head fitted to these, and what was measured."""
+    folder = tmp_path_factory.mktemp("heads") / "run-head"
+    brief = replace(QUICK, fit=replace(QUICK.fit, fit=replace(QUICK.fit.fit, epochs=3)))
+    return folder, train_any_head([run_classifiers], None, folder, brief)
 
 
 @pytest.fixture(scope="session")

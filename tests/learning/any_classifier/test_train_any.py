@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from wild_tables import write_classifiers
 
 from nfn_cli.errors import DataError
 from nfn_cli.learning import AnyReport, AnySettings, EvaluateSettings, evaluate_any_head, train_any_head
+from nfn_cli.learning.any_classifier.report import UNRUN
 from nfn_cli.learning.fit_state import has_state
 from nfn_cli.nn import load_head
 
@@ -66,6 +68,33 @@ def test_the_card_has_every_figure(fitted_any: Fitted) -> None:
     assert "### Families left out" in card
     assert "nfn train zoo --output any-head --kind any-classifier --epochs 10 --members 1 --seed 0\n" in card
     assert "nfn evaluate any-head zoo\n" in card
+
+
+def test_networks_that_are_run_are_measured_a_second_time_as_if_it_were_not_known_how(fitted_run: Fitted) -> None:
+    folder, report = fitted_run
+    assert report.known_forward == 1.0
+    (again,) = report.others
+    assert (again.name, again.networks) == (UNRUN, report.networks) and again.tau != report.overall.tau
+    (families,) = report.left_out
+    assert families.unrun is not None
+    assert [own.networks for own in families.unrun.populations] == [20, 20, 20]
+    assert families.unrun.populations[0].mean_absolute_error != families.populations[0].mean_absolute_error
+    model = load_head(str(folder)).model
+    assert not torch.equal(model.interval.terms, model.unrun_interval.terms)
+    assert not torch.equal(model.calibration.curve, model.unrun_calibration.curve)
+    card = " ".join((folder / "README.md").read_text().split())
+    assert f"mean coverage {families.unrun.mean_coverage:.3f}" in card and "theirs is everything" not in card
+    for population in families.unrun.populations:
+        assert f"| {population.name} | {population.networks} | {population.tau} |" in card
+
+
+def test_the_card_says_of_which_networks_there_were_too_few(fitted_any: Fitted) -> None:
+    folder, report = fitted_any
+    assert report.others == () and report.left_out[0].unrun is None
+    card = " ".join((folder / "README.md").read_text().split())
+    assert "Of networks that are run there were 0, and a 90% interval takes 9: theirs is everything, 0 to 1." in card
+    model = load_head(str(folder)).model
+    assert model.interval.terms.eq(1).all() and not model.unrun_interval.terms.eq(1).all()
 
 
 def test_architectures_are_left_out_where_the_table_says_no_more(quick: AnySettings, tmp_path: Path) -> None:

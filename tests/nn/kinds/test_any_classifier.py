@@ -27,6 +27,7 @@ def head() -> Head:
     config = HeadConfig(ANY_CLASSIFIER, AnyClassifierSizes(members=2, width=4, hidden=8), AccuracyDetails())
     model = config.new_model().eval()
     model.interval.terms.mul_(0.05)
+    model.unrun_interval.terms.mul_(0.1)
     for reach in (model.asked_reach, model.unasked_reach):
         reach.limit.fill_(9.0)
     return Head("any", config, model)
@@ -80,6 +81,29 @@ def test_a_row_is_the_same_beside_others_run_or_not(head: Head) -> None:
         assert alone.distance.item() == pytest.approx(together.distance[place].item(), rel=1e-5)
 
 
+def test_networks_that_are_run_and_others_have_each_their_own_curve_and_interval(head: Head) -> None:
+    own = statistics(network(9, 4, 3))
+    both = joined_statistics([own, as_if_run(own, 0)])
+    before = said(head, both)
+    names = ("unrun_calibration.curve", "unrun_interval.terms", "calibration.curve", "interval.terms")
+    for place, changed in enumerate(names):
+        tensor = head.model.get_buffer(changed)
+        kept = tensor.clone()
+        tensor.add_(0.03)
+        after = said(head, both)
+        tensor.copy_(kept)
+        moved = [after.low[row] != before.low[row] for row in (0, 1)]
+        assert moved == ([True, False] if place < 2 else [False, True])
+        assert (after.accuracy == before.accuracy).all() == ("terms" in changed)
+
+
+def test_a_fresh_head_says_everything_of_both_sorts() -> None:
+    config = HeadConfig(ANY_CLASSIFIER, AnyClassifierSizes(members=1, width=4, hidden=8), AccuracyDetails())
+    own = statistics(network(9, 4, 3))
+    found = said(Head("fresh", config, config.new_model().eval()), joined_statistics([own, as_if_run(own, 0)]))
+    assert found.low.tolist() == [0, 0] and found.high.tolist() == [1, 1]
+
+
 def test_a_saved_head_says_the_same(head: Head, tmp_path: Path) -> None:
     head.save(tmp_path / "mine", "# card\n")
     loaded = read_head(tmp_path / "mine")
@@ -104,13 +128,16 @@ def test_it_reads_no_weights(head: Head) -> None:
         head.predict(point)
 
 
-def test_an_interval_that_no_fit_gives_is_refused(head: Head, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "part", ["interval.terms", "unrun_interval.terms", "calibration.radii", "unrun_calibration.radii"]
+)
+def test_a_calibration_that_no_fit_gives_is_refused(part: str, head: Head, tmp_path: Path) -> None:
     head.save(tmp_path / "mine", "# card\n")
     from safetensors.torch import load_file, save_file
 
     path = tmp_path / "mine" / "model.safetensors"
     tensors = load_file(path)
-    save_file(tensors | {"interval.terms": -tensors["interval.terms"]}, path)
+    save_file(tensors | {part: -tensors[part]}, path)
     with pytest.raises(HeadError, match="calibration is not one that a fit gives"):
         read_head(tmp_path / "mine")
 
@@ -119,3 +146,9 @@ def test_an_interval_that_no_fit_gives_is_refused(head: Head, tmp_path: Path) ->
 def test_sizes_that_no_head_has_are_refused(size: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="is"):
         AnyClassifierSizes(**size)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("width", [2, 30])
+def test_a_width_that_attention_cannot_share_is_refused(width: int) -> None:
+    with pytest.raises(ValueError, match=f"^width is {width}, not a multiple of 4$"):
+        AnyClassifierSizes(width=width)
