@@ -112,10 +112,11 @@ def left_out_reports(
         said = rest.predictions(own, networks.statistics.runs[asked], classes)
         by_way.setdefault(fold.way, []).append(_Asked(fold.value, asked, said))
         places = networks.has_unrun[asked].nonzero()[:, 0].tolist()
-        unrun = chosen(rest.unrun_predictions(own, classes), places)
-        unrun_by_way.setdefault(fold.way, []).append(_Asked(fold.value, [asked[place] for place in places], unrun))
+        if len(own.unrun_logits):
+            unrun = chosen(rest.unrun_predictions(own, classes), places)
+            unrun_by_way.setdefault(fold.way, []).append(_Asked(fold.value, [asked[place] for place in places], unrun))
     return tuple(
-        left_out_report(way, found, _agreements(networks, unrun_by_way[way]))
+        left_out_report(way, found, _agreements(networks, unrun_by_way.get(way, [])))
         for way, own in by_way.items()
         if (found := _agreements(networks, own))
     )
@@ -178,7 +179,11 @@ def _answers(told: FoldsTold, counted: Tensor, *, run: bool) -> _Answers:
     for fold, own in told:
         asked = torch.tensor(fold.asked, dtype=torch.int64)
         places = counted[asked]
-        columns.append((asked[places], *(part[places] for part in own.sort(run=run))))
+        answers = own.sort(run=run)
+        if len(answers[0]):  # else it was not asked about networks of this sort
+            columns.append((asked[places], *(part[places] for part in answers)))
+    empty = torch.zeros(0)
+    columns = columns or [(empty.long(), empty, empty, empty)]
     return _Answers(*(torch.cat(column) for column in zip(*columns, strict=True)))
 
 

@@ -115,6 +115,8 @@ def _zoo_commands(fitted: dict[str, Any]) -> Iterator[str]:
 
 
 def _commands(head: Head, fitted: dict[str, Any]) -> list[str]:
+    if "commands" in fitted:  # of a head that a script has fitted
+        return list(fitted["commands"])
     data, name = " ".join(map(quote, fitted["data"])), quote(head.name)
     epochs = option("epochs", fitted.get("epochs"))
     options = option("labels", fitted.get("labels")) + column_options(fitted) + ood_options(fitted)

@@ -52,6 +52,7 @@ def fit_any_classifier(
     runs: Sequence[str],
     settings: AnyFitSettings,
     *,
+    unasked: bool = True,
     device: str = "cpu",
     on_epoch: Callable[[float], None] = lambda loss: None,
 ) -> AnyClassifier:
@@ -62,6 +63,7 @@ def fit_any_classifier(
         targets: their accuracies in [0, 1], [networks].
         runs: the training run of each.
         settings: budget and sizes.
+        unasked: whether to fit the members for networks that are not run; without them it says nothing of such.
         device: where to compute.
         on_epoch: called with the mean loss after every epoch of every member.
 
@@ -72,6 +74,8 @@ def fit_any_classifier(
     model = AnyClassifier(settings.sizes).to(device)
     own, truth = statistics.to(device), targets.to(device)
     for run, members, reach in ((True, model.asked, model.asked_reach), (False, model.unasked, model.unasked_reach)):
+        if not (run or unasked):
+            continue
         chosen = (statistics.runs == run).nonzero()[:, 0]
         if len(chosen) < _FEWEST:
             chosen = torch.arange(len(statistics))
@@ -86,13 +90,14 @@ def fit_any_classifier(
     return model.cpu().eval()
 
 
-def epochs_of(settings: AnyFitSettings, runs: Tensor) -> int:
+def epochs_of(settings: AnyFitSettings, runs: Tensor, *, unasked: bool = True) -> int:
     """How many epochs a fit takes in all, over its members.
 
     Args:
         runs: of the training networks, whether it is known how each is run [networks].
+        unasked: as in `fit_any_classifier`.
     """
-    counts = [int((runs == run).sum()) for run in (True, False)]
+    counts = [int((runs == run).sum()) for run in (True, *([False] if unasked else []))]
     return settings.sizes.members * sum(
         settings.fit.epochs_for(len(runs) if count < _FEWEST else count) for count in counts
     )

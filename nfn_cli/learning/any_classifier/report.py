@@ -125,6 +125,7 @@ def measure_any(
     settings: EvaluateSettings | None = None,
     others: Mapping[str, LabelledClassifiers] | None = None,
     *,
+    moved: LabelledClassifiers | None = None,
     workers: int = 1,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> AnyReport:
@@ -133,6 +134,7 @@ def measure_any(
     Args:
         settings: `scale_range`, `samples`, `seed` and `activation` of these count.
         others: networks of other populations by their names.
+        moved: networks that are moved along their orbits, whose files are there; by default those that are measured.
         workers: processes that move networks, at most.
         on_stage: called with what comes next.
 
@@ -145,14 +147,16 @@ def measure_any(
     on_stage("bootstrap")
     overall = agreement(networks, said)
     within = within_tasks(networks, said.accuracy)
+    moving = networks if moved is None else moved
+    before = said if moved is None else head.predict(moved.statistics)
     drifts = []
     for sample in range(settings.samples):
         on_stage("predicting transformed networks")
         drifts.append(
             drift_of(
                 head.predict,
-                networks.places,
-                said,
+                moving.places,
+                before,
                 stated=Stated(activation=settings.activation),
                 scale_range=settings.scale_range,
                 seed=settings.seed + _SEEDS_APART * sample,

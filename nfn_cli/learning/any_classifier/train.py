@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from nfn_cli.architectures import Stated
-from nfn_cli.learning.any_classifier.calibration import Calibrated, calibrated, left_out_reports
+from nfn_cli.learning.any_classifier.calibration import FoldsTold, calibrated, left_out_reports
 from nfn_cli.learning.any_classifier.card import any_card
 from nfn_cli.learning.any_classifier.fit import epochs_of
-from nfn_cli.learning.any_classifier.fits import Told, run_fits, shown_to_fit
+from nfn_cli.learning.any_classifier.fits import Told, asks_of_both, run_fits, shown_to_fit
 from nfn_cli.learning.any_classifier.folds import Fold, folds_of
-from nfn_cli.learning.any_classifier.report import AnyReport, measure_any
+from nfn_cli.learning.any_classifier.report import AnyReport, LeftOutReport, measure_any
 from nfn_cli.learning.any_classifier.settings import AnySettings
 from nfn_cli.learning.any_classifier.state import AnyState, made_of
 from nfn_cli.learning.head_destination import require_head_destination
@@ -97,12 +97,8 @@ def train_any_head(
     told = _fitted(networks, folds, settings, device, state, on_plan, on_steps, on_skip)
     on_stage("calibrating")
     usable = {*parts["train"], *parts["calibration"]}
-    pairs = list(zip(folds, told, strict=True))
-    set_by = calibrated(networks, pairs, usable, settings.level)
-    reports = left_out_reports(networks, pairs, usable, settings.level)
-    head = _head(out, settings, told[0], _record(data, labels, settings, networks, folds, set_by))
-    for name, own in set_by.parts().items():
-        getattr(head.model, name).load_state_dict(own.state_dict())
+    record = _record(data, labels, settings, networks, folds)
+    head, reports = head_of_fits(out, networks, list(zip(folds, told, strict=True)), usable, settings, record)
     measured = EvaluateSettings(seed=settings.fit.fit.seed, activation=settings.activation)
     report = measure_any(
         head, networks.select(parts["test"]), measured, others, workers=settings.workers, on_stage=on_stage
@@ -140,8 +136,14 @@ def _fitted(
     on_skip: Callable[[int], None],
 ) -> list[Told]:
     """What the model of every fit says, in their order; those that an earlier sitting has finished are not run."""
-    shown = (shown_to_fit(networks.statistics, networks.unrun, fold)[0] for fold in folds)
-    epochs = [epochs_of(settings.fit, own.runs) for own in shown]
+    epochs = [
+        epochs_of(
+            settings.fit,
+            shown_to_fit(networks.statistics, networks.unrun, fold)[0].runs,
+            unasked=asks_of_both(networks.statistics, fold),
+        )
+        for fold in folds
+    ]
     on_plan(FitPlan(len(folds[0].fitted), len(folds), sum(epochs) // len(folds)))
     on_skip(sum(epochs[number] for number in state.told))
     missing = [(number, fold) for number, fold in enumerate(folds) if number not in state.told]
@@ -155,22 +157,38 @@ def _fitted(
     return [state.told[number] for number in range(len(folds))]
 
 
-def _head(
+def head_of_fits(
     out: Path,
+    networks: LabelledClassifiers,
+    told: FoldsTold,
+    usable: Collection[int],
     settings: AnySettings,
-    told: Told,
     record: dict[str, Any],
-) -> Head:
-    """The head of a fit; its curves and intervals are still to be set."""
+) -> tuple[Head, tuple[LeftOutReport, ...]]:
+    """The head of the first fit, with curves and intervals set by what all fits left out; and what those fits do that
+    left out populations.
+
+    Args:
+        out: the head's folder, which gives its name; nothing is written.
+        usable: positions of the networks whose accuracies may be looked at.
+        record: of the fit, for the head's configuration.
+
+    Raises:
+        DataError: too few networks for the level.
+    """
+    set_by = calibrated(networks, told, usable, settings.level)
     config = HeadConfig(
         accepted=ANY_CLASSIFIER,
         sizes=settings.fit.sizes,
         details=AccuracyDetails(settings.level),
-        fitted=record,
+        fitted=record | {"interval": {"run": set_by.run.networks, "unrun": set_by.unrun.networks}},
     )
     model = config.new_model()
-    model.load_state_dict(told.model, strict=False)
-    return Head(out.resolve().name, config, model.eval())
+    model.load_state_dict(told[0][1].model, strict=False)
+    for name, own in set_by.parts().items():
+        getattr(model, name).load_state_dict(own.state_dict())
+    reports = left_out_reports(networks, told, usable, settings.level)
+    return Head(out.resolve().name, config, model.eval()), reports
 
 
 def _record(
@@ -179,7 +197,6 @@ def _record(
     settings: AnySettings,
     networks: LabelledClassifiers,
     folds: Sequence[Fold],
-    set_by: Calibrated,
 ) -> dict[str, Any]:
     """What the card and the evaluation need to know of a fit."""
     zoos = {folder.resolve().name: read_yaml(folder) for folder in data}
@@ -195,7 +212,6 @@ def _record(
         "run_column": settings.run_column,
         "split_seed": settings.split_seed,
         "left_out": sorted({fold.way for fold in folds} - {""}),
-        "interval": {"run": set_by.run.networks, "unrun": set_by.unrun.networks},
         "zoos": {name: zoo for name, zoo in zoos.items() if isinstance(zoo, dict)},
         "out_of_distribution": {
             name: {"data": folder.resolve().name, "zoo": None} for name, folder in settings.out_of_distribution.items()

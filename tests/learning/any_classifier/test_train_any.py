@@ -76,16 +76,14 @@ def test_networks_that_are_run_are_measured_a_second_time_as_if_it_were_not_know
     (again,) = report.others
     assert (again.name, again.networks) == (UNRUN, report.networks) and again.tau != report.overall.tau
     (families,) = report.left_out
-    assert families.unrun is not None
-    assert [own.networks for own in families.unrun.populations] == [20, 20, 20]
-    assert families.unrun.populations[0].mean_absolute_error != families.populations[0].mean_absolute_error
+    assert (
+        families.unrun is None
+    )  # fits without a family are asked about networks as they are, which takes half as long
     model = load_head(str(folder)).model
     assert not torch.equal(model.interval.terms, model.unrun_interval.terms)
     assert not torch.equal(model.calibration.curve, model.unrun_calibration.curve)
     card = " ".join((folder / "README.md").read_text().split())
-    assert f"mean coverage {families.unrun.mean_coverage:.3f}" in card and "theirs is everything" not in card
-    for population in families.unrun.populations:
-        assert f"| {population.name} | {population.networks} | {population.tau} |" in card
+    assert f"| {UNRUN} | {again.networks} | {again.tau} |" in card and "theirs is everything" not in card
 
 
 def test_the_card_says_of_which_networks_there_were_too_few(fitted_any: Fitted) -> None:
