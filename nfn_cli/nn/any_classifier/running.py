@@ -47,10 +47,17 @@ class RunLayer:
 
 @dataclass(frozen=True)
 class Run:
-    """What running a network gave: statistics of its answers, float64 [88], and its layers by name."""
+    """What running a network gave.
+
+    Attributes:
+        answers: statistics of its answers, float64 [88].
+        layers: by name.
+        classes: how many it tells apart.
+    """
 
     answers: Tensor
     layers: dict[str, RunLayer]
+    classes: int
 
 
 @torch.no_grad()
@@ -90,7 +97,7 @@ def run_on_probes(module: nn.Module, picture: tuple[int, int, int]) -> Run:
         blocks += [change_of_answers(before, answers(changed)) for changed in disturbed(pictures).values()]
     chosen = torch.stack(best)
     blocks.append((_CHOSEN_BY * chosen[:, _TOLD_APART]).softmax(0) @ chosen)
-    return Run(torch.cat(blocks).nan_to_num(0.0, 0.0, 0.0), layers)
+    return Run(torch.cat(blocks).nan_to_num(0.0, 0.0, 0.0), layers, said.shape[1])
 
 
 def _layers(
