@@ -24,7 +24,6 @@ _TRIED = 4  # numbers that `told_apart` gives
 ANSWERS = _SOURCES * (_WAYS * _TRIED + PER_SOURCE + 4) + PER_SOURCE
 _TOLD_APART = 6  # the place of the mutual information of sharpened answers in `answer_statistics`
 _CHOSEN_BY = 12.0
-_MOST_CHANNELS = 512
 _TINY = 1e-12
 _TOGETHER = 250
 # Pictures of each source that are shown in every way; all of them in the way whose answers say most.
@@ -146,8 +145,9 @@ def _seen(said: Tensor, labels: list[Tensor]) -> Tensor:
     deviation = own.std(0, correction=0)
     own = (own - own.mean(0)) / (deviation + 1e-6 * own.abs().amax(0) + _TINY)
     alive = own.square().mean(0).sum().clamp_min(_TINY)
-    gram = own[:, :_MOST_CHANNELS].T @ own[:, :_MOST_CHANNELS] / len(own)
-    directions = alive.square() / gram.square().sum().clamp_min(_TINY) / len(gram)
+    # ‖XXᵀ‖ = ‖XᵀX‖, and there are fewer pictures than there may be channels.
+    gram = own @ own.T / len(own)
+    directions = alive.square() / gram.square().sum().clamp_min(_TINY) / own.shape[1]
     shares = []
     for part, known in zip(own.split([len(known) for known in labels]), labels, strict=True):
         groups = torch.nn.functional.one_hot(known).double()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -69,7 +70,9 @@ def statistics_of(network: ReadClassifier) -> NetworkStatistics:
     tokens = []
     for place in kept:
         own = layers[place]
-        tokens.append(_token(own, sizes.get(own.name), seen.get(own.name), place, len(layers)))
+        sees_pixels = place == 0 and _is_of_pixels(own.weight, network.picture)
+        depth = place / max(1, len(layers) - 1)
+        tokens.append(_token(own, sizes.get(own.name), seen.get(own.name), depth, sees_pixels=sees_pixels))
     parameters = sum(tensor.numel() for tensor in tensors.values())
     classes = len(layers[-1].weight) if run is None else run.classes
     whole[2:8] = torch.tensor(
@@ -119,9 +122,16 @@ def _layers(tensors: Mapping[str, Tensor]) -> list[_Layer]:
     return found
 
 
-def _token(layer: _Layer, sizes: tuple[Tensor, Tensor] | None, seen: Tensor | None, place: int, layers: int) -> Tensor:
+def _is_of_pixels(weight: Tensor, picture: tuple[int, int, int] | None) -> bool:
+    """Whether a matrix may read the pictures; a module's first one may as well be its last layer."""
+    return picture is None or weight[0].numel() == math.prod(picture)
+
+
+def _token(
+    layer: _Layer, sizes: tuple[Tensor, Tensor] | None, seen: Tensor | None, depth: float, *, sees_pixels: bool
+) -> Tensor:
     """Statistics of a layer, float64 [45]."""
-    own = layer_statistics(layer.weight, layer.vectors, place / max(1, layers - 1))
+    own = layer_statistics(layer.weight, layer.vectors, depth, sees_pixels=sees_pixels)
     flow = torch.zeros(FLOW).double()
     if sizes is not None and (len(sizes[1]), len(sizes[0])) == tuple(layer.weight.shape[:2]):
         flow = flow_statistics(layer.weight, layer.vectors.get("bias"), *sizes)

@@ -160,6 +160,27 @@ def test_large_pictures_are_not_shown() -> None:
     assert statistics_of(read(network)).runs.all()
 
 
+class Wide(nn.Module):
+    """More channels than pictures, and the last layer registered first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.conv = nn.Linear(784, 3), nn.Conv2d(1, 784, 3)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        whole: Tensor = self.fc(self.conv(pictures).relu().mean((2, 3)))
+        return whole
+
+
+def test_channels_of_a_wide_layer_have_no_order() -> None:
+    torch.manual_seed(4)
+    before, after, order = Wide(), Wide(), torch.randperm(784)
+    own = before.state_dict()
+    moved = {"fc.weight": own["fc.weight"][:, order], "fc.bias": own["fc.bias"]}
+    after.load_state_dict(moved | {name: own[name][order] for name in ("conv.weight", "conv.bias")})
+    assert_alike(statistics_of(read(after)), statistics_of(read(before)), 1e-4)
+
+
 def test_classes_are_counted_in_the_answers() -> None:
     network = residual()
     tensors = read(network).tensors
