@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from nfn_cli.architectures.forward import functional_forward
 from nfn_cli.architectures.network_weights import NetworkWeights
+from nfn_cli.architectures.no_classifier import why_no_classifier
 from nfn_cli.architectures.read import ReadNetwork
-from nfn_cli.architectures.read_classifier import LEAST_CLASSES, MOST_CLASSES
 from nfn_cli.errors import ArchitectureError
 
 _REMEDY = "give a classifier of pictures; or its module: --model FILE.py:FACTORY"
@@ -34,8 +34,11 @@ class ChainModule(nn.Module):
         return functional_forward(self._weights, pictures.flatten(1))
 
 
-def require_classifier(network: ReadNetwork) -> None:
+def require_classifier(network: ReadNetwork, shape: tuple[int, ...] | None = None) -> None:
     """Check that a chain may be a classifier of pictures.
+
+    Args:
+        shape: of one picture, where the user states it.
 
     Raises:
         ArchitectureError: it is none, or may be several networks.
@@ -45,25 +48,12 @@ def require_classifier(network: ReadNetwork) -> None:
         cause = f"it may be more than one chain of layers: {network.plan.doubts[0]}"
         remedy = "if it is one, say so in a file beside it (chain: true); or give its module: --model FILE.py:FACTORY"
         raise ArchitectureError(network.path, cause, remedy)
-    first, last = architecture.layers[0], architecture.layers[-1]
-    axes = next(
-        (len(layer.kernel) for layer in architecture.layers if layer.kind == "conv" and len(layer.kernel) != 2), 2
-    )
-    reason = None
-    if architecture.activation == "sin":
-        reason = "its activation is sin, as implicit neural representations have it"
-    elif architecture.is_picture:
-        reason = "it takes two coordinates, as an implicit neural representation does"
-    elif axes != 2:
-        reason = f"its convolutions have {'one axis' if axes == 1 else 'three axes'}"
-    elif last.kind == "conv":
-        reason = f"its last layer, {last.name}, is a convolution, and it does not show whether it tells classes apart"
-    elif first.kind == "linear" and first.in_features == last.out_features:
-        reason = f"it gives as many numbers as it takes ({last.out_features:,}), as an autoencoder does"
-    elif not LEAST_CLASSES <= last.out_features <= MOST_CLASSES:
-        reason = f"it has {last.out_features:,} outputs, not {LEAST_CLASSES} to {MOST_CLASSES:,} classes"
-    if reason is not None:
-        raise ArchitectureError(network.path, f"no classifier of pictures: {reason}", _REMEDY)
+    reason = why_no_classifier(architecture, shape)
+    if reason is None:
+        return
+    stated = shape is None and why_no_classifier(architecture, (architecture.layers[0].in_features,)) is None
+    remedy = f"state the shape of its pictures: --input-shape; or {_REMEDY}" if stated else _REMEDY
+    raise ArchitectureError(network.path, f"no classifier of pictures: {reason}", remedy)
 
 
 def chain_module(network: ReadNetwork, shape: tuple[int, ...] | None) -> ChainModule | None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures.families import ReferenceModule
-from nfn_cli.architectures.read_classifier import LEAST_CLASSES, MOST_CLASSES
+from nfn_cli.architectures.no_classifier import LEAST_CLASSES, MOST_CHANNELS, MOST_CLASSES, flat_picture
 from nfn_cli.architectures.traced import COUNTS, REMEDY, require_same_numbers
 from nfn_cli.architectures.tracing.fitting import load_state
 from nfn_cli.architectures.tracing.inputs import examples
@@ -26,8 +26,6 @@ _BATCH = 2
 _TRIED = 16  # pictures on which a user's module is run, to see whether it gives probabilities
 # So many outputs of a linear layer are never all positive by chance.
 _SURELY_SIGNED = 32
-_MOST_CHANNELS = 4  # of pictures that nothing states
-_LEAST_SIDE = 4  # of one that is flattened
 _COLOUR_SIDE = 32  # tried first for modules of three channels that take pictures of any size
 _REMEDY = "give a classifier of pictures"
 _INPUTS = "give example inputs by the factory, or --input-shape"
@@ -130,8 +128,8 @@ def classifying_reference(
             module = reference.make()  # it has constants, which have no numbers there
         own = set(module.state_dict())
         _load(checkpoint, module, {name: there for name, there in names.items() if name in own})
-        if shape is not None and len(shape) == 3:
-            picture = takes = (shape[0], shape[1], shape[2])
+        if shape is not None:
+            picture = takes = _picture_of(shape)[0]
         sizes = "x".join(map(str, picture))
         with torch.no_grad():
             found = _classes_of(module(torch.zeros(_BATCH, *picture)))
@@ -276,7 +274,7 @@ def _tried_shapes(
         return
     for example in examples(user.module):
         own = example.args[0]
-        if own.is_floating_point() and (own.ndim == 3 or (own.ndim == 4 and own.shape[1] > _MOST_CHANNELS)):
+        if own.is_floating_point() and (own.ndim == 3 or (own.ndim == 4 and own.shape[1] > MOST_CHANNELS)):
             continue  # a sequence
         picture, takes = _picture_of(tuple(own.shape[1:]), floating=own.is_floating_point())
         sizes = "x".join(map(str, picture))
@@ -299,10 +297,7 @@ def _picture_of(shape: tuple[int, ...], *, floating: bool = True) -> tuple[tuple
         return (shape[0], shape[1], shape[2]), shape
     if len(shape) == 2:
         return (1, shape[0], shape[1]), shape
-    if len(shape) == 1:
-        for channels in (1, 3):
-            side = math.isqrt(shape[0] // channels)
-            if side >= _LEAST_SIDE and channels * side * side == shape[0]:
-                return (channels, side, side), shape
+    if len(shape) == 1 and (picture := flat_picture(shape[0])) is not None:
+        return picture, shape
     sizes = "x".join(map(str, shape)) or "single numbers"
     raise _NoClassifier(f"it takes inputs of {sizes}, which are no pictures")

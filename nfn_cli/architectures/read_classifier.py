@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from nfn_cli.architectures.read import ReadNetwork
     from nfn_cli.architectures.traced import Fitting, NetworkTracer
 
-LEAST_CLASSES, MOST_CLASSES = 2, 1_000
 # What is assumed of a network that its names alone show to be one.
 ONE_CHAIN = "one chain of layers"
 # Stands in for an activation that is not known.
@@ -169,7 +168,7 @@ def _by_chain(checkpoint: Checkpoint, stated: Stated, tracer: NetworkTracer) -> 
     from nfn_cli.architectures.read import read_weights
 
     network = read_weights(checkpoint, stated, default_activation=_UNKNOWN)
-    require_classifier(network)
+    require_classifier(network, tracer.shape)
     module = chain_module(network, tracer.shape)
     return ReadClassifier(
         tensors=chain_tensors(network),

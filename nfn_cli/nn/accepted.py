@@ -10,7 +10,7 @@ from typing import Any, Literal
 from nfn_cli.architectures import Architecture, Layer, chain
 from nfn_cli.architectures.activations import POOLS
 from nfn_cli.architectures.frequencies import DEFAULT_OMEGA_0
-from nfn_cli.architectures.read_classifier import LEAST_CLASSES, MOST_CLASSES
+from nfn_cli.architectures.no_classifier import why_no_classifier
 from nfn_cli.errors import shown
 
 # How the configuration of a head for classifiers of every architecture says so.
@@ -182,11 +182,8 @@ def nearest(differences: Mapping[str, Sequence[str]]) -> str:
 def _no_classifier(architecture: Architecture) -> Iterator[str]:
     if len(architecture.starts) > 1:
         yield "it may be more than one chain of layers"
-    if architecture.activation == "sin":
-        yield "its activation is sin, as implicit neural representations have it"
-    classes = architecture.layers[-1].out_features
-    if not LEAST_CLASSES <= classes <= MOST_CLASSES:
-        yield f"it has {classes:,} outputs, the head reads {LEAST_CLASSES} to {MOST_CLASSES:,}"
+    if (reason := why_no_classifier(architecture)) is not None:
+        yield reason
 
 
 def _size(value: Any) -> int:

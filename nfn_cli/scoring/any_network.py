@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # What is said of such answers, beside what was assumed.
 ANSWERED = "answered by a head for any classifier"
 NOT_RUN = "not run, since it is not known how"
-TOO_LARGE = "not run, since its pictures are large or its classes many"
+TOO_LARGE = "not run, since its pictures have more than 64x64 pixels or 4 channels"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ from nfn_cli.zoo.listed_networks import confined
 _TOGETHER = 16
 # Fewer are read before other processes have imported torch.
 _WORTH_PROCESSES = 128
-_HALVES = ("even_accuracy", "odd_accuracy")
 _TRAINERS = ("trainer", "population")
 KILLED = DataError(
     "reading", "a process was killed, perhaps because memory ran out", "give the same command again with more memory"
@@ -52,10 +51,9 @@ class ListedClassifier:
 
     Attributes:
         place: of the network.
-        label: its run and accuracy.
+        label: its run and accuracy, and accuracies on halves of the test images.
         task, family, trainer: as the table says; empty where it has no such column. `population` is another name of the
             column `trainer`.
-        halves: its accuracies on two halves of the test images; None where the table does not say them.
     """
 
     place: Place
@@ -63,7 +61,6 @@ class ListedClassifier:
     task: str = ""
     family: str = ""
     trainer: str = ""
-    halves: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -179,13 +176,10 @@ def listed_classifiers(
             raise DataError(folder, cause, "give a folder of checkpoints with a CSV file")
         table = labels or folder / LABELS_FILE
         rows = read_labels(table, column, run_column, unique=unique)
-        for label, (line, cells) in zip(rows, read_table(table), strict=True):
+        for label, (_, cells) in zip(rows, read_table(table), strict=True):
             place = Place(confined(folder, label.file, table), label.index)
             trainer = next((cells[name] for name in _TRAINERS if cells.get(name)), "")
-            halves = _halves(cells, f"{table}:{line}")
-            found.append(
-                ListedClassifier(place, label, cells.get("task") or "", cells.get("family") or "", trainer, halves)
-            )
+            found.append(ListedClassifier(place, label, cells.get("task") or "", cells.get("family") or "", trainer))
     return found
 
 
@@ -219,7 +213,7 @@ def labelled(rows: Sequence[ListedClassifier], found: FoundStatistics) -> Labell
         statistics=found.statistics,
         unrun=found.unrun,
         targets=torch.tensor([row.label.target for row in rows], dtype=torch.float64),
-        halves=torch.tensor([row.halves or unknown for row in rows], dtype=torch.float64),
+        halves=torch.tensor([row.label.halves or unknown for row in rows], dtype=torch.float64),
         runs=tuple(row.label.run for row in rows),
         places=tuple(row.place for row in rows),
         tasks=tuple(row.task for row in rows),
@@ -307,16 +301,6 @@ def _shapes(rows: Sequence[ListedClassifier]) -> Iterator[list[tuple[int, ...]]]
         found = opened(place)
         checkpoint = found if isinstance(found, Checkpoint) else open_checkpoint(found)
         yield sorted(shapes_of(checkpoint).values())
-
-
-def _halves(cells: dict[str, str], line: str) -> tuple[float, float] | None:
-    even, odd = (cells.get(name) for name in _HALVES)
-    if not even or not odd:
-        return None
-    try:
-        return float(even), float(odd)
-    except ValueError as error:
-        raise DataError(line, f"not a number ({error})", "mend the row or remove it") from error
 
 
 def _read(stated: Stated, places: Sequence[Place], on_read: Callable[[int], None]) -> FoundStatistics:

@@ -203,6 +203,8 @@ def test_a_family_is_recognised_by_names_and_shapes(tmp_path: Path) -> None:
     assert found.assumed[-1] == "pictures of 3x32x32"
     stated = read_classifier(path, None, NetworkTracer(None, (3, 8, 8)))
     assert stated.picture == (3, 8, 8) and stated.assumed == found.assumed[:-1]
+    flat = read_classifier(path, None, NetworkTracer(None, (192,)))
+    assert flat.picture == (3, 8, 8)
     with pytest.raises(ArchitectureError, match="does not run on pictures of 3x1x1"):
         read_classifier(path, None, NetworkTracer(None, (3, 1, 1)))
     assert found.module is not None and found.module(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
@@ -250,6 +252,11 @@ def test_norms_stand_behind_their_layers_and_whole_numbers_are_left_out(tmp_path
         (chain(49, 8, 1_001), "it has 1,001 outputs, not 2 to 1,000 classes"),
         (chain(49, 8, 49), "it gives as many numbers as it takes (49), as an autoencoder does"),
         (chain(2, 8, 8, 3), "it takes two coordinates"),
+        (chain(13, 8, 3), "its first layer, fc1, reads 13 numbers, which are no square picture"),
+        (
+            {"a.weight": torch.ones(4, 64, 3, 3), "b.weight": torch.ones(3, 4)},
+            "its first layer, a, reads 64 channels, more than pictures have",
+        ),
         ({"a.weight": torch.ones(4, 3, 5), "b.weight": torch.ones(3, 4)}, "its convolutions have one axis"),
         (
             {"a.weight": torch.ones(4, 1, 3, 3), "b.weight": torch.ones(3, 4, 3, 3)},
@@ -261,12 +268,30 @@ def test_norms_stand_behind_their_layers_and_whole_numbers_are_left_out(tmp_path
         ),
         ({"layers.0.attn.qkv.weight": torch.ones(6, 2), "head.weight": torch.ones(3, 2)}, "part of an attention"),
     ],
-    ids=["one output", "words", "autoencoder", "coordinates", "sound", "encoder", "several", "attention"],
+    ids=[
+        "one output",
+        "words",
+        "autoencoder",
+        "coordinates",
+        "table",
+        "features",
+        "sound",
+        "encoder",
+        "several",
+        "attention",
+    ],
 )
 def test_what_is_no_classifier_of_pictures_is_refused(tmp_path: Path, tensors: dict[str, Tensor], cause: str) -> None:
     with pytest.raises(ArchitectureError) as error:
         read_classifier(saved(tmp_path / "net", tensors))
     assert cause in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_picture_that_is_not_square_is_stated(tmp_path: Path) -> None:
+    path = saved(tmp_path / "net", chain(2914, 8, 4))
+    with pytest.raises(ArchitectureError, match="state the shape of its pictures: --input-shape"):
+        read_classifier(path)
+    assert read_classifier(path, None, NetworkTracer(None, (1, 62, 47))).chain is not None
 
 
 def test_sines_are_refused(tmp_path: Path) -> None:

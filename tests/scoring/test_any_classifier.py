@@ -91,7 +91,7 @@ def saved(path: Path, tensors: dict[str, Tensor], **facts: str) -> Path:
 def population(tmp_path: Path, count: int = 6) -> list[Path]:
     """Chains of several architectures."""
     return [
-        saved(tmp_path / "zoo" / f"{number}.safetensors", chain(16 + number, 5 + number % 3, 4, 3, seed=number))
+        saved(tmp_path / "zoo" / f"{number}.safetensors", chain(16, 5 + number % 3, 4 + number // 3, 3, seed=number))
         for number in range(count)
     ]
 
@@ -104,7 +104,7 @@ def read(paths: object, **options: object) -> tuple[list[ScoreRow], list[str]]:
 
 @pytest.mark.usefixtures("all_shipped")
 def test_a_network_goes_to_the_head_for_its_own_architecture_first(save: Save, tmp_path: Path) -> None:
-    other = saved(tmp_path / "other.safetensors", chain(9, 4, 4, 3))
+    other = saved(tmp_path / "other.safetensors", chain(16, 4, 4, 3))
     rows, notes = read([save("a.safetensors"), other])
     assert [row.head for row in rows] == ["a-relu", "any-classifier"]
     assert rows[0].distance is None and rows[1].distance is not None and rows[1].error is None
@@ -127,8 +127,8 @@ def test_a_head_for_any_classifier_is_forced_by_its_name(save: Save) -> None:
 @pytest.mark.usefixtures("all_shipped")
 def test_what_is_no_classifier_has_a_row_that_says_why(save: Save, tmp_path: Path) -> None:
     paths = [
-        saved(tmp_path / "sines.safetensors", chain(9, 4, 4, 3), activation="sin"),
-        saved(tmp_path / "one.safetensors", chain(9, 4, 4, 1)),
+        saved(tmp_path / "sines.safetensors", chain(16, 4, 4, 3), activation="sin"),
+        saved(tmp_path / "one.safetensors", chain(16, 4, 4, 1)),
         saved(tmp_path / "odd.safetensors", {"a.weight": torch.ones(3, 4), "b.weight": torch.ones(7, 5)}),
     ]
     rows, notes = read([*paths, save("a.safetensors")])
@@ -269,7 +269,7 @@ def test_commands_take_a_module(nfn: Callable[..., tuple[int, str, str]], folder
 
 
 def test_verify_refuses_such_a_head(nfn: Callable[..., tuple[int, str, str]], folder: Path, tmp_path: Path) -> None:
-    path = saved(tmp_path / "a.safetensors", chain(9, 4, 3))
+    path = saved(tmp_path / "a.safetensors", chain(16, 4, 3))
     code, _, err = nfn("verify", path, "--activation", "relu", "--head", folder)
     assert code == 3 and "any-classifier reads no weights, but statistics" in err
 

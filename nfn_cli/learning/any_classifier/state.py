@@ -83,7 +83,7 @@ def made_of(rows: Sequence[ListedClassifier], settings: AnySettings, device: str
 
     Files count by their sizes and by when they were written: to read them all is what a state spares.
     """
-    known = [(row.label, row.task, row.family, row.trainer, row.halves, row.place.index) for row in rows]
+    known = [(row.label, row.task, row.family, row.trainer, row.place.index) for row in rows]
     stamps = {}
     for path in {row.place.path for row in rows}:
         try:

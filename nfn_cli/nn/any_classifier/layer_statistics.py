@@ -18,7 +18,7 @@ _LARGEST = 1 << 22
 _TINY = 1e-12
 
 
-def layer_statistics(weight: Tensor, vectors: Mapping[str, Tensor], depth: float) -> Tensor:
+def layer_statistics(weight: Tensor, vectors: Mapping[str, Tensor], depth: float, *, sees_pixels: bool) -> Tensor:
     """Statistics of a layer, float64 [29].
 
     Args:
@@ -26,6 +26,7 @@ def layer_statistics(weight: Tensor, vectors: Mapping[str, Tensor], depth: float
         vectors: the bias and what a norm behind the layer holds, [out] each, by the last part of their names:
             `bias`, `gain`, `shift`, `mean`, `variance`.
         depth: where the layer lies, 0 for the first one and 1 for the last.
+        sees_pixels: whether its inputs are the pixels of the pictures, whose order no element of the group changes.
     """
     shape = (len(weight), weight.shape[1], weight[0, 0].numel())
     sizes = [float(weight.ndim > 2), *(math.log2(size) / 8 for size in shape), depth]
@@ -33,7 +34,7 @@ def layer_statistics(weight: Tensor, vectors: Mapping[str, Tensor], depth: float
         return torch.cat([torch.tensor(sizes).double(), torch.zeros(OWN - len(sizes)).double()])
     form = balanced(weight)
     rows = form.flatten(1)
-    alike = _neighbours(form) if depth == 0 or weight.ndim == 4 else torch.zeros(4).double()
+    alike = _neighbours(form) if sees_pixels or weight.ndim == 4 else torch.zeros(4).double()
     beside = torch.tensor([float("bias" in vectors), float("gain" in vectors)]).double()
     return torch.cat([torch.tensor(sizes).double(), _spectrum(rows), _entries(rows), alike, beside])
 
@@ -69,7 +70,7 @@ def _entries(rows: Tensor) -> Tensor:
 def _neighbours(form: Tensor) -> Tensor:
     """How alike neighbouring weights of a kernel are, at one step and at two, and the middle's share of the kernel.
 
-    The first matrix of a network may read a flattened picture. It has the picture for its kernel, if one of one or
+    A matrix may read a flattened picture. It has the picture for its kernel, if one of one or
     three channels fits its size: rows that learned from pictures are smooth.
     """
     if form.ndim == 4:

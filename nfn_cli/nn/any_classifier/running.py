@@ -24,7 +24,6 @@ _TRIED = 4  # numbers that `told_apart` gives
 ANSWERS = _SOURCES * (_WAYS * _TRIED + PER_SOURCE + 4) + PER_SOURCE
 _TOLD_APART = 6  # the place of the mutual information of sharpened answers in `answer_statistics`
 _CHOSEN_BY = 12.0
-_MOST_CHANNELS = 512
 _TINY = 1e-12
 _TOGETHER = 250
 # Pictures of each source that are shown in every way; all of them in the way whose answers say most.
@@ -47,10 +46,17 @@ class RunLayer:
 
 @dataclass(frozen=True)
 class Run:
-    """What running a network gave: statistics of its answers, float64 [88], and its layers by name."""
+    """What running a network gave.
+
+    Attributes:
+        answers: statistics of its answers, float64 [88].
+        layers: by name.
+        classes: how many it tells apart.
+    """
 
     answers: Tensor
     layers: dict[str, RunLayer]
+    classes: int
 
 
 @torch.no_grad()
@@ -90,7 +96,7 @@ def run_on_probes(module: nn.Module, picture: tuple[int, int, int]) -> Run:
         blocks += [change_of_answers(before, answers(changed)) for changed in disturbed(pictures).values()]
     chosen = torch.stack(best)
     blocks.append((_CHOSEN_BY * chosen[:, _TOLD_APART]).softmax(0) @ chosen)
-    return Run(torch.cat(blocks).nan_to_num(0.0, 0.0, 0.0), layers)
+    return Run(torch.cat(blocks).nan_to_num(0.0, 0.0, 0.0), layers, said.shape[1])
 
 
 def _layers(
@@ -139,8 +145,9 @@ def _seen(said: Tensor, labels: list[Tensor]) -> Tensor:
     deviation = own.std(0, correction=0)
     own = (own - own.mean(0)) / (deviation + 1e-6 * own.abs().amax(0) + _TINY)
     alive = own.square().mean(0).sum().clamp_min(_TINY)
-    gram = own[:, :_MOST_CHANNELS].T @ own[:, :_MOST_CHANNELS] / len(own)
-    directions = alive.square() / gram.square().sum().clamp_min(_TINY) / len(gram)
+    # ‖XXᵀ‖ = ‖XᵀX‖, and there are fewer pictures than there may be channels.
+    gram = own @ own.T / len(own)
+    directions = alive.square() / gram.square().sum().clamp_min(_TINY) / own.shape[1]
     shares = []
     for part, known in zip(own.split([len(known) for known in labels]), labels, strict=True):
         groups = torch.nn.functional.one_hot(known).double()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from nfn_cli.nn.any_classifier.network_statistics import ANSWERS, MOST_LAYERS, T
 from nfn_cli.nn.any_classifier.running import SEEN, Run, run_on_probes
 
 _LARGEST_SIDE = 64
-_MOST_CLASSES = 100
+_MOST_CHANNELS = 4  # the pictures have one or three, and a stranger's file may ask for thousands
 # The last parts of names, by what a norm holds under them.
 _OF_NORM = {"weight": "gain", "bias": "shift", "running_mean": "mean", "running_var": "variance"}
 
@@ -30,9 +31,11 @@ class _Layer:
 
 
 def is_run(network: ReadClassifier) -> bool:
-    """Whether a network is run on probe pictures: small pictures and at most 100 classes."""
+    """Whether a network is run on probe pictures: those it takes are of at most 64 by 64 pixels and 4 channels."""
     picture = network.picture
-    return network.module is not None and picture is not None and max(picture[1:]) <= _LARGEST_SIDE
+    if network.module is None or picture is None:
+        return False
+    return picture[0] <= _MOST_CHANNELS and max(picture[1:]) <= _LARGEST_SIDE
 
 
 @torch.no_grad()
@@ -42,46 +45,54 @@ def statistics_of(network: ReadClassifier) -> NetworkStatistics:
     Raises:
         RuntimeError: what its module raises on pictures of its shape.
     """
-    layers = _layers(network.tensors)
     run: Run | None = None
     if is_run(network):
         assert network.module is not None and network.picture is not None
         run = run_on_probes(network.module, network.picture)
+    # Of a chain that is not run, sizes follow from its weights; they fit those into which its norms are folded. What
+    # cannot be folded, such as a LayerNorm, changes sizes in a way that is not known.
+    chain = network.chain if run is None else None
+    folded = chain if chain is not None and chain.architecture.is_whole else None
+    tensors = network.tensors if folded is None else folded.tensors
+    layers = _layers(tensors)
     sizes: dict[str, tuple[Tensor, Tensor]] = {}
     seen: dict[str, Tensor] = {}
     whole = torch.zeros(WHOLE).double()
     if run is not None:
         sizes = {name: (own.sizes_in, own.sizes_out) for name, own in run.layers.items()}
         seen = {name: own.seen for name, own in run.layers.items()}
-    elif network.chain is not None:
-        names = [layer.name for layer in network.chain.architecture.layers]
-        found = path_sizes(network.chain)
+    elif folded is not None:
+        names = [layer.name for layer in folded.architecture.layers]
+        found = path_sizes(folded)
         sizes = dict(zip(names, found, strict=True))
         whole[:2] = path_statistics(found, len(names))
-    tokens = [
-        _token(own, sizes.get(own.name), seen.get(own.name), place, len(layers)) for place, own in enumerate(layers)
-    ]
-    parameters = sum(tensor.numel() for tensor in network.tensors.values())
-    classes = len(layers[-1].weight)
+    kept = _kept(len(layers))
+    tokens = []
+    for place in kept:
+        own = layers[place]
+        sees_pixels = place == 0 and _is_of_pixels(own.weight, network.picture)
+        depth = place / max(1, len(layers) - 1)
+        tokens.append(_token(own, sizes.get(own.name), seen.get(own.name), depth, sees_pixels=sees_pixels))
+    parameters = sum(tensor.numel() for tensor in tensors.values())
+    classes = len(layers[-1].weight) if run is None else run.classes
     whole[2:8] = torch.tensor(
         [
             len(layers) / 10,
             torch.tensor(float(parameters)).log().item() / 10,
             torch.tensor(float(classes)).log().item(),
             float(run is not None),
-            float(network.chain is not None and run is None),
+            float(chain is not None),
             float(any("gain" in own.vectors for own in layers)),
         ]
     )
     if run is not None and network.picture is not None:
         whole[8:10] = torch.tensor([network.picture[0] / 3, network.picture[1] / 32])
     padded = torch.zeros(MOST_LAYERS, TOKEN)
-    kept = _kept(len(tokens))
-    padded[: len(kept)] = torch.stack([tokens[place] for place in kept]).float()
+    padded[: len(kept)] = torch.stack(tokens).float()
     return NetworkStatistics(
         layers=padded.nan_to_num(0.0, 0.0, 0.0)[None],
         depth=torch.tensor([len(kept)]),
-        whole=whole.float()[None],
+        whole=whole.float().nan_to_num(0.0, 0.0, 0.0)[None],
         answers=(torch.zeros(ANSWERS) if run is None else run.answers.float())[None],
         runs=torch.tensor([run is not None]),
         classes=torch.tensor([classes]),
@@ -111,9 +122,16 @@ def _layers(tensors: Mapping[str, Tensor]) -> list[_Layer]:
     return found
 
 
-def _token(layer: _Layer, sizes: tuple[Tensor, Tensor] | None, seen: Tensor | None, place: int, layers: int) -> Tensor:
+def _is_of_pixels(weight: Tensor, picture: tuple[int, int, int] | None) -> bool:
+    """Whether a matrix may read the pictures; a module's first one may as well be its last layer."""
+    return picture is None or weight[0].numel() == math.prod(picture)
+
+
+def _token(
+    layer: _Layer, sizes: tuple[Tensor, Tensor] | None, seen: Tensor | None, depth: float, *, sees_pixels: bool
+) -> Tensor:
     """Statistics of a layer, float64 [45]."""
-    own = layer_statistics(layer.weight, layer.vectors, place / max(1, layers - 1))
+    own = layer_statistics(layer.weight, layer.vectors, depth, sees_pixels=sees_pixels)
     flow = torch.zeros(FLOW).double()
     if sizes is not None and (len(sizes[1]), len(sizes[0])) == tuple(layer.weight.shape[:2]):
         flow = flow_statistics(layer.weight, layer.vectors.get("bias"), *sizes)

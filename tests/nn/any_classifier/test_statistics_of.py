@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Layer, NetworkWeights, chain
-from nfn_cli.architectures.read_classifier import ReadClassifier
+from nfn_cli.architectures.read_classifier import ReadClassifier, read_classifier
+from nfn_cli.architectures.stated import Stated
+from nfn_cli.checkpoints import checkpoint_of
 from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
 from nfn_cli.nn.any_classifier.statistics_of import statistics_of
 from nfn_cli.symmetry import act, sample_element
@@ -93,6 +95,37 @@ def test_a_chain_that_is_not_run_has_the_statistics_of_its_orbit(activation: str
     assert_alike(of_chain(act(element, point)), of_chain(point), 1e-5)
 
 
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_a_chain_with_norms_that_is_not_run_has_the_statistics_of_its_orbit(norm: str) -> None:
+    torch.manual_seed(3)
+    norms = [nn.BatchNorm1d(6) if norm == "batch" else nn.LayerNorm(6) for _ in range(2)]
+    layers = nn.Linear(64, 6), norms[0], nn.ReLU(), nn.Linear(6, 6), norms[1], nn.ReLU(), nn.Linear(6, 3)
+    network = nn.Sequential(*layers).double()
+    network(torch.randn(32, 64).double())
+    before = {name: tensor.clone() for name, tensor in network.eval().state_dict().items()}
+    own, free = torch.empty(6).uniform_(0.1, 10).double(), torch.empty(6).uniform_(0.1, 10).double()
+    after = dict(before)
+    # The next layer undoes what the gain is scaled by; the gain of a BatchNorm undoes what its layer is scaled by.
+    after |= {
+        "1.weight": before["1.weight"] * own,
+        "1.bias": before["1.bias"] * own,
+        "3.weight": before["3.weight"] / own,
+    }
+    if norm == "batch":
+        after |= {"0.weight": before["0.weight"] * free[:, None], "0.bias": before["0.bias"] * free}
+        after |= {"1.weight": after["1.weight"] / free, "1.running_mean": before["1.running_mean"] * free}
+    pictures = torch.randn(5, 64).double()
+    logits = network(pictures)
+    found = from_file(after)
+    network.load_state_dict(after)
+    torch.testing.assert_close(network(pictures), logits)
+    assert_alike(found, from_file(before), 1e-5)
+
+
+def from_file(state: dict[str, Tensor]) -> NetworkStatistics:
+    return statistics_of(read_classifier(checkpoint_of(state, "net"), Stated(chain=True)))
+
+
 def small_layers() -> list[Layer]:
     return [Layer("a", "conv", 1, 5, (3, 3)), Layer("b", "conv", 5, 6, (3, 3)), Layer("c", "linear", 6, 4)]
 
@@ -122,5 +155,44 @@ def test_networks_join_and_are_selected() -> None:
 def test_large_pictures_are_not_shown() -> None:
     network = residual()
     tensors = read(network).tensors
-    assert not statistics_of(ReadClassifier(tensors, network, (1, 96, 96), None, "a module")).runs.any()
+    for picture in ((1, 96, 96), (2_000_000, 8, 8)):
+        assert not statistics_of(ReadClassifier(tensors, network, picture, None, "a module")).runs.any()
     assert statistics_of(read(network)).runs.all()
+
+
+class Wide(nn.Module):
+    """More channels than pictures, and the last layer registered first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.conv = nn.Linear(784, 3), nn.Conv2d(1, 784, 3)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        whole: Tensor = self.fc(self.conv(pictures).relu().mean((2, 3)))
+        return whole
+
+
+def test_channels_of_a_wide_layer_have_no_order() -> None:
+    torch.manual_seed(4)
+    before, after, order = Wide(), Wide(), torch.randperm(784)
+    own = before.state_dict()
+    moved = {"fc.weight": own["fc.weight"][:, order], "fc.bias": own["fc.bias"]}
+    after.load_state_dict(moved | {name: own[name][order] for name in ("conv.weight", "conv.bias")})
+    assert_alike(statistics_of(read(after)), statistics_of(read(before)), 1e-4)
+
+
+def test_classes_are_counted_in_the_answers() -> None:
+    network = residual()
+    tensors = read(network).tensors
+    first = {name: tensors[name] for name in sorted(tensors, reverse=True)}  # the last layer stands first
+    assert statistics_of(ReadClassifier(first, network, PICTURE, None, "a module")).classes.tolist() == [3]
+
+
+def test_huge_weights_give_finite_statistics() -> None:
+    torch.manual_seed(0)
+    state = {
+        name: own.double() * 1e200
+        for name, own in nn.Sequential(nn.Linear(64, 5), nn.Linear(5, 3)).state_dict().items()
+    }
+    found = from_file(state)
+    assert all(getattr(found, field.name).isfinite().all() for field in fields(NetworkStatistics))
