@@ -17,7 +17,7 @@ from nfn_cli.nn.any_classifier.running import SEEN, Run, run_on_probes
 
 _LARGEST_SIDE = 64
 _MOST_CHANNELS = 4  # the pictures have one or three, and a stranger's file may ask for thousands
-# A convolution in groups that would be larger without them counts as it is: its statistics may then move along its orbit.
+# A convolution in groups that would be larger without them counts as it is; its statistics may move along its orbit.
 _LARGEST_WHOLE = 1 << 26
 # The last parts of names, by what a norm holds under them.
 _OF_NORM = {"weight": "gain", "bias": "shift", "running_mean": "mean", "running_var": "variance"}
