@@ -40,7 +40,8 @@ known how a network is run, its answers to stored pictures are read as well."""
 architectures ({zoos}), split by run with seed {fitted["split_seed"]}: 70 % train, 12 % calibration, 18 % test."""
     yield f"## Measured on {report.networks:,} checkpoints of {report.runs:,} test runs"
     yield f"""95 % intervals by bootstrap over runs. *Ceiling*: τ between the accuracies on two halves of the test
-images, where they are known; the noise of the labels keeps any prediction from much more. {report.architectures:,}
+images, where they are known: what a second measurement on half the images would reach. It is a low ceiling, as labels
+from all images are less noisy. {report.architectures:,}
 architectures; of {report.known_forward:.1%} of the networks it is known how they are run."""
     yield table(("", "as they are", "ceiling"), report.figures())
     drift = report.drift
