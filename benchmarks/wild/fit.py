@@ -63,7 +63,7 @@ def main() -> None:
         on_stage=lambda stage: print(stage, file=sys.stderr),
     )
     head.save(arguments.out, any_card(head, replace(report, left_out=left_out)))
-    print((arguments.out / "README.md").read_text())
+    print((arguments.out / "README.md").read_text(encoding="utf-8"))
 
 
 def _told(

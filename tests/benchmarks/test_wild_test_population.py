@@ -53,7 +53,7 @@ def test_families_and_tasks_take_turns_within_the_size(load: Load, zoo: Path, tm
         before = round(row.test_accuracy * 24)
         assert (out / row.file).read_bytes() == (zoo / f"run-{before:06d}" / Path(row.file).name).read_bytes()
         assert json.loads((out / row.file).with_name("config.json").read_text()) == {"run": before}
-    assert f"{len(rows)} checkpoints of {len(runs)} training runs" in (out / "README.md").read_text()
+    assert f"{len(rows)} checkpoints of {len(runs)} training runs" in (out / "README.md").read_text(encoding="utf-8")
 
 
 def test_only_listed_runs_are_taken(load: Load, zoo: Path, tmp_path: Path) -> None:

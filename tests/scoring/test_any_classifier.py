@@ -119,7 +119,7 @@ def test_a_network_goes_to_the_head_for_its_own_architecture_first(save: Save, t
 
 @pytest.mark.usefixtures("all_shipped")
 def test_a_head_for_any_classifier_is_forced_by_its_name(save: Save) -> None:
-    rows, notes = read([save("a.safetensors")], head="any-classifier")
+    rows, notes = read([save("a.safetensors", conv=True)], head="any-classifier")
     assert rows[0].head == "any-classifier" and rows[0].distance is not None
     assert notes[0] == f"1 network {ANSWERED}"
 

@@ -40,7 +40,8 @@ known how a network is run, its answers to stored pictures are read as well."""
 architectures ({zoos}), split by run with seed {fitted["split_seed"]}: 70 % train, 12 % calibration, 18 % test."""
     yield f"## Measured on {report.networks:,} checkpoints of {report.runs:,} test runs"
     yield f"""95 % intervals by bootstrap over runs. *Ceiling*: τ between the accuracies on two halves of the test
-images, where they are known; the noise of the labels keeps any prediction from much more. {report.architectures:,}
+images, where they are known: what a second measurement on half the images would reach. It is a low ceiling, as labels
+from all images are less noisy. {report.architectures:,}
 architectures; of {report.known_forward:.1%} of the networks it is known how they are run."""
     yield table(("", "as they are", "ceiling"), report.figures())
     drift = report.drift
@@ -63,7 +64,7 @@ distance of a network from what was fitted to, and with how far the members of t
 held-out runs and on populations that no fit has seen; what it does there is measured above, each time by an interval
 that was set without the population. Networks that are run and networks that are not have each their own interval; the
 second is set by the networks that are not run, and by chains that are, read as if it were not known
-how.{_few(fitted, report.level)}"""
+how.{_by_run_alone(report)}{_few(fitted, report.level)}"""
     yield "## Out of distribution"
     yield """A network is flagged where its distance from what was fitted to is more than 1. Its interval is widened in
 proportion to the distance; rows give the distance."""
@@ -93,6 +94,14 @@ coverage of the {level:.0%} interval {own.mean_coverage:.3f}, flagged {own.mean_
         yield f"""The {UNRUN}, with the interval for such networks: mean coverage {own.unrun.mean_coverage:.3f}, lowest
 {own.unrun.lowest_coverage:.3f}."""
         yield table(("", *AGREEMENT_COLUMNS), [agreement_row(population) for population in own.unrun.populations])
+
+
+def _by_run_alone(report: AnyReport) -> str:
+    """Says where no fit that left out a population was asked about networks that are not run."""
+    if not report.left_out or report.known_forward < 1 or any(own.unrun is not None for own in report.left_out):
+        return ""
+    return """ No fit that left out a population was asked about the second: their interval is set by left-out runs
+alone, and may hold less often on a population that no fit has seen."""
 
 
 def _few(fitted: dict[str, Any], level: float) -> str:

@@ -30,8 +30,8 @@ class Agreement:
         name: of these networks, such as a task; empty for all.
         networks, runs: how many.
         tau: Kendall's τ.
-        ceiling: τ between the accuracies on two halves of the test images, which no prediction can be expected to
-            exceed by much; None where they are not known.
+        ceiling: τ between the accuracies on two halves of the test images, see `label_ceiling`; None where they are
+            not known.
         r_squared, mean_absolute_error: of the predictions.
         against_constant: their mean absolute error, divided by that of the constant that errs least on these networks.
         coverage: share of accuracies inside the interval. width: median of the intervals.

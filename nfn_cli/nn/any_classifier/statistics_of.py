@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nfn_cli.architectures.read_classifier import ReadClassifier
 from nfn_cli.nn.any_classifier.flow import FLOW, flow_statistics, path_sizes, path_statistics
@@ -17,6 +17,8 @@ from nfn_cli.nn.any_classifier.running import SEEN, Run, run_on_probes
 
 _LARGEST_SIDE = 64
 _MOST_CHANNELS = 4  # the pictures have one or three, and a stranger's file may ask for thousands
+# A convolution in groups that would be larger without them counts as it is; its statistics may move along its orbit.
+_LARGEST_WHOLE = 1 << 26
 # The last parts of names, by what a norm holds under them.
 _OF_NORM = {"weight": "gain", "bias": "shift", "running_mean": "mean", "running_var": "variance"}
 
@@ -55,6 +57,9 @@ def statistics_of(network: ReadClassifier) -> NetworkStatistics:
     folded = chain if chain is not None and chain.architecture.is_whole else None
     tensors = network.tensors if folded is None else folded.tensors
     layers = _layers(tensors)
+    modules = {} if network.module is None else dict(network.module.named_modules())
+    for own in layers:
+        own.weight = _whole_matrix(own.weight, modules.get(own.name))
     sizes: dict[str, tuple[Tensor, Tensor]] = {}
     seen: dict[str, Tensor] = {}
     whole = torch.zeros(WHOLE).double()
@@ -120,6 +125,21 @@ def _layers(tensors: Mapping[str, Tensor]) -> list[_Layer]:
             elif owner != found[-1].name and last in _OF_NORM:
                 vectors.setdefault(_OF_NORM[last], tensor)
     return found
+
+
+def _whole_matrix(weight: Tensor, conv: nn.Module | None) -> Tensor:
+    """The weights of a convolution in groups as those of one without, [out, in, *kernel], zeros between the groups:
+    each group's inputs have an order and scales of their own. One input a group is in no need of it."""
+    if not isinstance(conv, nn.Conv1d | nn.Conv2d) or conv.groups == 1 or weight.shape[1] == 1:
+        return weight
+    groups = weight.chunk(conv.groups)
+    if len(groups) * weight.numel() > _LARGEST_WHOLE:
+        return weight
+    whole = weight.new_zeros(len(weight), conv.in_channels, *weight.shape[2:])
+    for number, own in enumerate(groups):
+        rows, columns = number * len(own), number * own.shape[1]
+        whole[rows : rows + len(own), columns : columns + own.shape[1]] = own
+    return whole
 
 
 def _is_of_pixels(weight: Tensor, picture: tuple[int, int, int] | None) -> bool:

@@ -20,6 +20,7 @@ from nfn_cli.nn import load_head
 
 Fitted = tuple[Path, AnyReport]
 Nfn = Callable[..., tuple[int, str, str]]
+BY_RUN_ALONE = "their interval is set by left-out runs alone"
 QUICK = ["--members", 1, "--epochs", 2, "--device", "cpu", "--workers", 1]
 
 
@@ -60,7 +61,7 @@ def test_all_networks_are_measured_on_demand(fitted_any: Fitted, classifiers: Pa
 
 def test_the_card_has_every_figure(fitted_any: Fitted) -> None:
     folder, report = fitted_any
-    card = (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text(encoding="utf-8")
     for name, value, ceiling in report.figures():
         assert f"| {name} | {value} | {ceiling}".rstrip() in card
     for population in (*report.by_task, *report.by_family, *report.left_out[0].populations):
@@ -76,20 +77,20 @@ def test_networks_that_are_run_are_measured_a_second_time_as_if_it_were_not_know
     (again,) = report.others
     assert (again.name, again.networks) == (UNRUN, report.networks) and again.tau != report.overall.tau
     (families,) = report.left_out
-    assert (
-        families.unrun is None
-    )  # fits without a family are asked about networks as they are, which takes half as long
+    assert families.unrun is None  # fits without a family are asked about networks as they are: half of the work
     model = load_head(str(folder)).model
     assert not torch.equal(model.interval.terms, model.unrun_interval.terms)
     assert not torch.equal(model.calibration.curve, model.unrun_calibration.curve)
-    card = " ".join((folder / "README.md").read_text().split())
+    card = " ".join((folder / "README.md").read_text(encoding="utf-8").split())
     assert f"| {UNRUN} | {again.networks} | {again.tau} |" in card and "theirs is everything" not in card
+    assert BY_RUN_ALONE in card
 
 
 def test_the_card_says_of_which_networks_there_were_too_few(fitted_any: Fitted) -> None:
     folder, report = fitted_any
     assert report.others == () and report.left_out[0].unrun is None
-    card = " ".join((folder / "README.md").read_text().split())
+    card = " ".join((folder / "README.md").read_text(encoding="utf-8").split())
+    assert BY_RUN_ALONE not in card
     assert "Of networks that are run there were 0, and a 90% interval takes 9: theirs is everything, 0 to 1." in card
     model = load_head(str(folder)).model
     assert model.interval.terms.eq(1).all() and not model.unrun_interval.terms.eq(1).all()

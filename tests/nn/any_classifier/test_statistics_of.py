@@ -181,6 +181,44 @@ def test_channels_of_a_wide_layer_have_no_order() -> None:
     assert_alike(statistics_of(read(after)), statistics_of(read(before)), 1e-4)
 
 
+class Grouped(nn.Module):
+    """A convolution in groups of several channels, and one of a channel each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 6, 3), nn.Conv2d(6, 4, 3, groups=2)
+        self.conv3, self.fc = nn.Conv2d(4, 4, 3, groups=4), nn.Linear(4, 3)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        whole: Tensor = self.fc(self.conv3(self.conv2(self.conv1(pictures).relu()).relu()).mean((2, 3)))
+        return whole
+
+
+def test_channels_of_groups_have_scales_and_an_order_of_their_own() -> None:
+    torch.manual_seed(5)
+    before, after = Grouped().eval(), Grouped().eval()
+    first, second = torch.empty(6).uniform_(0.1, 10), torch.empty(4).uniform_(0.1, 10)
+    order = torch.tensor([2, 0, 1, 3, 5, 4])  # within a group
+    own = before.state_dict()
+    scaled = own["conv2.weight"].unflatten(0, (2, 2)) / first.view(2, 1, 3, 1, 1) * second.view(2, 2, 1, 1, 1)
+    moved = torch.stack([scaled[0][:, order[:3]], scaled[1][:, order[3:] - 3]]).flatten(0, 1)
+    after.load_state_dict(
+        {
+            "conv1.weight": (own["conv1.weight"] * first.view(-1, 1, 1, 1))[order],
+            "conv1.bias": (own["conv1.bias"] * first)[order],
+            "conv2.weight": moved,
+            "conv2.bias": own["conv2.bias"] * second,
+            "conv3.weight": own["conv3.weight"] / second.view(-1, 1, 1, 1),
+            "conv3.bias": own["conv3.bias"],
+            "fc.weight": own["fc.weight"],
+            "fc.bias": own["fc.bias"],
+        }
+    )
+    pictures = torch.randn(3, *PICTURE)
+    torch.testing.assert_close(after(pictures), before(pictures), rtol=1e-4, atol=1e-5)
+    assert_alike(statistics_of(read(after)), statistics_of(read(before)), 2e-3)
+
+
 def test_classes_are_counted_in_the_answers() -> None:
     network = residual()
     tensors = read(network).tensors
