@@ -4,6 +4,10 @@
     nfn train wild-mnist wild-cifar10 --kind any-classifier --output any-head
     python benchmarks/wild/baselines.py any-head wild-mnist wild-cifar10
 
+Where their statistics are stored (`statistics_file.py`), a head is fitted to those of the training runs here:
+
+    python benchmarks/wild/baselines.py --statistics benchmarks/wild/statistics/wild-2.npz wild-mnist wild-cifar10
+
 STATNN (Unterthiner et al. 2020, arXiv 2002.11448) takes the mean, the variance and five quantiles of the weights and of
 the biases of every layer. Layers here are of any number, so each of these is aggregated over them: first, last, mean,
 least and largest. An MLP and two kinds of trees are fitted to that. They train on the runs that the head was fitted to,
@@ -22,11 +26,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from statistics_file import read_statistics
 from torch import Tensor
 
 from nfn_cli.architectures.read_classifier import read_classifier
-from nfn_cli.errors import NfnError
+from nfn_cli.errors import DataError, NfnError
 from nfn_cli.learning import Estimate, FitSettings, bootstrap, fit_member, kendall_tau
+from nfn_cli.learning.any_classifier.fit import AnyFitSettings, fit_any_classifier
 from nfn_cli.learning.any_classifier.measured import Metric, mean_tau, task_groups
 from nfn_cli.learning.splits import positions
 from nfn_cli.learning.tasks.accuracy import positions_of_split
@@ -34,7 +40,13 @@ from nfn_cli.nn import Head, load_head
 from nfn_cli.nn.baselines import BoostedTrees, VectorMLP
 from nfn_cli.processors import processors
 from nfn_cli.zoo.labels import RUN_COLUMN
-from nfn_cli.zoo.listed_classifiers import ListedClassifier, listed_classifiers, opened, read_classifiers
+from nfn_cli.zoo.listed_classifiers import (
+    LabelledClassifiers,
+    ListedClassifier,
+    listed_classifiers,
+    opened,
+    read_classifiers,
+)
 
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _TREES = 500
@@ -106,16 +118,53 @@ def compare(head: Head, rows: Sequence[ListedClassifier], seed: int) -> list[tup
     truth = torch.tensor([row.label.target for row in rows], dtype=torch.float64)
     test = read_classifiers([rows[position] for position in test_at], workers=processors())
     vectors = torch.stack([_vector_of(row) for row in rows])
-    ours = head.predict(test.statistics).accuracy
+    return _lines(head.name, head.predict(test.statistics).accuracy, test, vectors, truth, train_at, test_at, seed)
+
+
+def compare_stored(stored: LabelledClassifiers, zoos: Sequence[Path], seed: int) -> list[tuple[str, ...]]:
+    """The same of networks whose statistics are stored; a head is fitted to those of the training runs."""
+    folders = {folder.resolve().name: folder for folder in zoos}
+    missing = {place.path.parts[0] for place in stored.places} - set(folders)
+    if missing:
+        raise DataError(sorted(missing)[0], "is not among the zoos", "give the folders of all networks")
+    train_at, test_at = (positions(stored.runs, part, seed) for part in ("train", "test"))
+    vectors = torch.stack(
+        [
+            layer_vector(
+                list(read_classifier(folders[own.path.parts[0]].joinpath(*own.path.parts[1:])).tensors.values())
+            )
+            for own in stored.places
+        ]
+    )
+    test = stored.select(test_at)
+    runs = [stored.runs[position] for position in train_at]
+    model = fit_any_classifier(
+        stored.statistics.select(train_at), stored.targets[train_at], runs, AnyFitSettings(), unasked=False
+    )
+    with torch.inference_mode():
+        ours = model(test.statistics).logits.double().sigmoid()
+    return _lines("Any-Classifier", ours, test, vectors, stored.targets, train_at, test_at, seed)
+
+
+def _lines(
+    name: str,
+    ours: Tensor,
+    test: LabelledClassifiers,
+    vectors: Tensor,
+    truth: Tensor,
+    train_at: Sequence[int],
+    test_at: Sequence[int],
+    seed: int,
+) -> list[tuple[str, ...]]:
     metrics: list[Metric] = [kendall_tau]
     if groups := task_groups(test):
         metrics.append(mean_tau(groups))
-    lines = [(head.name, *(str(bootstrap(own, test.targets, ours, test.runs)) for own in metrics))]
-    for name, fit in METHODS.items():
+    lines = [(name, *(str(bootstrap(own, test.targets, ours, test.runs)) for own in metrics))]
+    for method, fit in METHODS.items():
         theirs = fit(vectors[train_at], truth[train_at], seed)(vectors[test_at])
         own = [str(bootstrap(metric, test.targets, theirs, test.runs)) for metric in metrics]
         ahead = [str(paired(metric, test.targets, ours, theirs, test.runs)) for metric in metrics]
-        lines.append((name, *own, *ahead))
+        lines.append((method, *own, *ahead))
     return lines
 
 
@@ -135,16 +184,22 @@ def _vector_of(row: ListedClassifier) -> Tensor:
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("head", help="fitted to these zoos")
-    parser.add_argument("zoos", nargs="+", type=Path, metavar="ZOO")
+    parser.add_argument("zoos", nargs="+", metavar="HEAD ZOO", help="a head, and the zoos that it was fitted to")
+    parser.add_argument("--statistics", type=Path, help="of the zoos; then no head is named")
     parser.add_argument("--target", default="test_accuracy", help="column with the accuracy (test_accuracy)")
     parser.add_argument("--seed", type=int, default=0, help="of the baselines' fits (0)")
     arguments = parser.parse_args()
     try:
-        head = load_head(arguments.head, task="predict-accuracy")
-        run_column = head.config.fitted.get("run_column", RUN_COLUMN)
-        rows = listed_classifiers(arguments.zoos, column=arguments.target, run_column=run_column)
-        lines = compare(head, rows, arguments.seed)
+        if arguments.statistics is not None:
+            stored = read_statistics([arguments.statistics])
+            lines = compare_stored(stored, [Path(zoo) for zoo in arguments.zoos], arguments.seed)
+        else:
+            head = load_head(arguments.zoos[0], task="predict-accuracy")
+            run_column = head.config.fitted.get("run_column", RUN_COLUMN)
+            zoos = [Path(zoo) for zoo in arguments.zoos[1:]]
+            lines = compare(
+                head, listed_classifiers(zoos, column=arguments.target, run_column=run_column), arguments.seed
+            )
     except NfnError as error:
         print(f"baselines: {error}", file=sys.stderr)
         return error.exit_code
