@@ -30,7 +30,7 @@ def shown(name: str) -> list[str]:
 def printed(folder: Path, *arguments: str, errors: bool = False) -> list[str]:
     """What `nfn` prints in a folder with the samples where the pages expect them; with `errors` on stderr, too."""
     (folder / "tests").mkdir(exist_ok=True)
-    for name in ("samples", "inrs", "population"):
+    for name in ("samples", "inrs", "population", "wild"):
         if not (folder / "tests" / name).exists():
             (folder / "tests" / name).symlink_to(ROOT / "tests" / name)
     command = [sys.executable, "-m", "nfn_cli", *arguments]
@@ -49,6 +49,8 @@ def assert_alike(found: list[str], expected: list[str]) -> None:
 
 def test_predict_accuracy(tmp_path: Path) -> None:
     assert_alike(printed(tmp_path, "predict-accuracy", "tests/samples", "--format", "table"), shown("predict-accuracy"))
+    wild = "tests/wild/run-000017", "tests/wild/run-000058"
+    assert_alike(printed(tmp_path, "predict-accuracy", *wild, "--format", "table"), shown("predict any"))
 
 
 def test_inspect(tmp_path: Path) -> None:

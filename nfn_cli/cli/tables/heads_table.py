@@ -11,7 +11,7 @@ from nfn_cli.head_cards import HeadCard
 
 # Of a card's figures, those that say most: the first of these that it has, else its first.
 _MOST = {"Kendall's τ": "τ {:g}", "accuracy": "accuracy {:g}", "PSNR of the edited networks": "PSNR {:g} dB"}
-_DETAILS = re.compile(r" \d+(x\d+)*(?=,)|, from .*")
+_DETAILS = re.compile(r" \d+(x\d+)*(?=,)|, from .*| of pictures$")
 
 _COLUMNS: Columns = {
     Column("head", Kind.name): lambda row: row.name,

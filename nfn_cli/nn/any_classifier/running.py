@@ -25,6 +25,7 @@ ANSWERS = _SOURCES * (_WAYS * _TRIED + PER_SOURCE + 4) + PER_SOURCE
 _TOLD_APART = 6  # the place of the mutual information of sharpened answers in `answer_statistics`
 _CHOSEN_BY = 12.0
 _TINY = 1e-12
+_DEAD = 1e-4
 _TOGETHER = 250
 # Pictures of each source that are shown in every way; all of them in the way whose answers say most.
 _FIRST = {"digits": 50, "things": 80}
@@ -139,20 +140,23 @@ def _seen(said: Tensor, labels: list[Tensor]) -> Tensor:
     """Of what a layer says [pictures, channels, places]: how many directions it uses, how much of the variance of its
     channels lies between digits and between things, and how far its signs are the same for every picture.
 
-    Channels are brought to deviation 1, so that no scale matters.
+    Channels are brought to deviation 1, so that no scale matters. Of dead ones, which say the same of every picture up
+    to rounding, hardly anything is left, and nothing is read off it.
     """
     own = said.double().mean(2)
     deviation = own.std(0, correction=0)
-    own = (own - own.mean(0)) / (deviation + 1e-6 * own.abs().amax(0) + _TINY)
+    own = (own - own.mean(0)) / (deviation + _DEAD * own.abs().amax(0) + _TINY)
     alive = own.square().mean(0).sum().clamp_min(_TINY)
     # ‖XXᵀ‖ = ‖XᵀX‖, and there are fewer pictures than there may be channels.
     gram = own @ own.T / len(own)
     directions = alive.square() / gram.square().sum().clamp_min(_TINY) / own.shape[1]
+    known_share = alive / (alive + _DEAD * own.shape[1])
+    directions = known_share * directions + (1 - known_share) / 2
     shares = []
     for part, known in zip(own.split([len(known) for known in labels]), labels, strict=True):
         groups = torch.nn.functional.one_hot(known).double()
         centres = (groups / groups.sum(0)).T @ part
-        shares.append(centres.var(0, correction=0).mean() / (part.var(0, correction=0).mean() + 1e-6))
+        shares.append(centres.var(0, correction=0).mean() / (part.var(0, correction=0).mean() + _DEAD))
     # Steep, but continuous: a value that is 0 up to rounding must not decide.
     signs = torch.tanh(10 * said.double() / (said.double().square().mean((0, 2), keepdim=True).sqrt() + _TINY))
     return torch.stack([(directions + 1e-6).log(), *shares, signs.mean((0, 2)).abs().mean()])
