@@ -11,6 +11,7 @@ finished ones, and the same command goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -71,12 +72,21 @@ def _told(
 ) -> Iterator[tuple[Fold, Told]]:
     """What the model of every fit says; those that the cache has are not run."""
     cache.mkdir(parents=True, exist_ok=True)
+    _require_same(cache / "made-of.txt", repr((networks.runs, networks.targets.tolist(), folds, settings.fit)))
     missing = [(number, fold) for number, fold in enumerate(folds) if not (cache / f"{number}.pt").exists()]
     for number, told in run_fits(networks, missing, settings.fit, workers=settings.workers):
         torch.save(dict(vars(told)), cache / f"{number}.pt")
         print(f"{folds[number].name}: fitted", file=sys.stderr)
     for number, fold in enumerate(folds):
         yield fold, Told(**torch.load(cache / f"{number}.pt", weights_only=True))
+
+
+def _require_same(record: Path, made_of: str) -> None:
+    """Check that the fits of a cache are these."""
+    digest = hashlib.sha256(made_of.encode()).hexdigest()
+    if record.exists() and record.read_text() != digest:
+        sys.exit(f"{record.parent}: holds other fits; give another --cache")
+    record.write_text(digest)
 
 
 def _record(networks: LabelledClassifiers, folds: list[Fold], settings: AnySettings) -> dict[str, Any]:
