@@ -17,6 +17,7 @@ from nfn_cli.architectures.layer import Layer, Stage, StageKind
 from nfn_cli.architectures.network_weights import NetworkWeights
 
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "tanh": torch.tanh_}
 # Filters of at most so many entries are applied as a matrix product.
 _FEW_ENTRIES = 64
 _ADAPTIVE: dict[str, dict[int, Callable[[Tensor, int], Tensor]]] = {
@@ -109,7 +110,8 @@ def _shared_convolution(inputs: Tensor, weight: Tensor, bias: Tensor, stride: in
     """A two-dimensional convolution of all networks' filters on the same inputs, [batch, filters, height, width].
 
     With few input channels it is one matrix product, several times as fast on a CPU as what a convolution of so many
-    filters is otherwise turned into.
+    filters is otherwise turned into. Its channels lie last in memory, and so do those of what convolutions make of
+    it: grouped ones of few channels each are up to twice as fast so.
     """
     height, width = weight.shape[2:]
     rows = (inputs.shape[2] + 2 * padding - height) // stride + 1
@@ -117,8 +119,14 @@ def _shared_convolution(inputs: Tensor, weight: Tensor, bias: Tensor, stride: in
     entries = weight[0].numel()
     if inputs.device.type != "cpu" or entries > _FEW_ENTRIES or rows < 1 or columns < 1:
         return F.conv2d(inputs, weight, bias, stride, padding)
-    patches = F.unfold(inputs, (height, width), padding=padding, stride=stride)  # [batch, entries, positions]
-    return torch.matmul(weight.flatten(1), patches).add_(bias[:, None]).unflatten(2, (rows, columns))
+    if padding:
+        inputs = F.pad(inputs, [padding] * 4)
+    patches = inputs.unfold(2, height, stride).unfold(3, width, stride)  # [batch, channels, rows, columns, *kernel]
+    patches = patches.permute(1, 4, 5, 0, 2, 3).reshape(entries, -1)  # in this order it copies long rows
+    # The bias is one more entry, which reads a one: to copy it into the result first takes as long as the product.
+    patches = torch.cat([patches, patches.new_ones(1, patches.shape[1])])
+    found = patches.T @ torch.cat([weight.flatten(1), bias[:, None]], dim=1).T
+    return found.unflatten(0, (-1, rows, columns)).permute(0, 3, 1, 2)
 
 
 def _staged(hidden: Tensor, stage: Stage, point: NetworkWeights) -> Tensor:
@@ -142,8 +150,9 @@ def _activate(hidden: Tensor, point: NetworkWeights, position: int) -> Tensor:
         return torch.sin(architecture.frequency(position) * hidden)
     if architecture.slope is not None and architecture.activation in ("leaky_relu", "prelu"):
         return F.leaky_relu(hidden, architecture.slope)
-    if architecture.activation == "relu" and not torch.is_grad_enabled():
-        return hidden.relu_()  # it is a layer's own output; a fresh tensor would cost as much as the layer
+    if architecture.activation in _IN_PLACE and not torch.is_grad_enabled():
+        # It is a layer's own output; a fresh tensor would cost as much as the layer.
+        return _IN_PLACE[architecture.activation](hidden)
     return FUNCTIONS[architecture.activation](hidden)
 
 

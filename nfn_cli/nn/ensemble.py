@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,14 @@ class Member(Protocol):
         """Logits [batch, ...], and the invariants that the detector looks at, [batch, summary_features]."""
 
 
+@runtime_checkable
+class SharingMember(Member, Protocol):
+    """A member that does some of its work once for all."""
+
+    def of_all(self, members: Sequence[Any], inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits [members, batch, ...] of all members, of which it is the first, and its own summary [batch, n]."""
+
+
 class Ensemble(nn.Module):
     """An ensemble.
 
@@ -42,6 +50,10 @@ class Ensemble(nn.Module):
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Of what `encode` gives: logits [batch, ...], averaged over members, and the first's summary [batch, n]."""
+        first = self._member(0)
+        if isinstance(first, SharingMember):
+            logits, summary = first.of_all(list(self.members), inputs)
+            return logits.mean(0), summary
         found = [self._member(number).logits_and_summary(inputs) for number in range(len(self.members))]
         return torch.stack([logits for logits, _ in found]).mean(0), found[0][1]
 

@@ -9,7 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn_cli.architectures import FUNCTIONS, NetworkWeights, ReadNetwork, chain, functional_forward
+from nfn_cli.architectures import (
+    FUNCTIONS,
+    Layer,
+    NetworkWeights,
+    ReadNetwork,
+    chain,
+    functional_forward,
+    population_forward,
+)
 
 Read = Callable[..., ReadNetwork]
 Deviation = Callable[[Tensor, Tensor], float]
@@ -119,3 +127,28 @@ def test_positions_that_form_no_square_are_refused(read: Read) -> None:
     point = read(nn.Sequential(nn.Conv2d(1, 3, 3), nn.Linear(3 * 6, 4))).weights
     with pytest.raises(ValueError, match="1 reads 6 positions"):
         functional_forward(point, torch.randn(2, 1, 8, 8))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradients_of_a_population_are_those_of_its_networks(dtype: torch.dtype, deviation: Deviation) -> None:
+    layers = [Layer("a", "conv", 2, 3, (3, 2)), Layer("b", "conv", 3, 4, (3, 3)), Layer("c", "linear", 4, 5)]
+    architecture = chain(layers, activation="tanh")
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        spec.name: torch.randn(6, *spec.shape, generator=generator, dtype=dtype).requires_grad_()
+        for spec in architecture.tensors
+    }
+    pictures = torch.randn(7, 2, 13, 12, generator=generator, dtype=dtype, requires_grad=True)
+    wanted = [*tensors.values(), pictures]
+    found = population_forward(NetworkWeights(architecture, tensors), pictures, stride=2, padding=1)
+    expected = []
+    for own in range(6):
+        hidden = pictures
+        for name in "ab":
+            hidden = F.conv2d(hidden, tensors[f"{name}.weight"][own], tensors[f"{name}.bias"][own], 2, 1).tanh()
+        expected.append(F.linear(hidden.mean((2, 3)), tensors["c.weight"][own], tensors["c.bias"][own]))
+    assert deviation(found, torch.stack(expected)) < (1e-12 if dtype is torch.float64 else 1e-5)
+    ours = torch.autograd.grad(found.square().sum(), wanted)
+    theirs = torch.autograd.grad(torch.stack(expected).square().sum(), wanted)
+    for gradient, other in zip(ours, theirs, strict=True):
+        assert deviation(gradient, other) < (1e-12 if dtype is torch.float64 else 1e-4)

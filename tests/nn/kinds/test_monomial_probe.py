@@ -22,6 +22,7 @@ from nfn_cli.nn import (
     MonomialProbeSizes,
     read_head,
 )
+from nfn_cli.nn.ensemble import Ensemble
 from nfn_cli.nn.weight_statistics import statistics_count
 from nfn_cli.symmetry import GroupElement, act, sample_element, unit_scaled
 
@@ -248,3 +249,35 @@ def test_a_head_whose_readout_takes_more_is_refused_in_one_line(head: Head, tmp_
     with pytest.raises(HeadError, match=r"model\.safetensors: unreadable tensors.*readout\.0\.weight") as refused:
         read_head(tmp_path / "probe")
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_members_that_run_networks_together_answer_as_each_alone(
+    random_point: Callable[..., NetworkWeights], small_cnn: Callable[..., Architecture]
+) -> None:
+    architecture = small_cnn("relu", 3)
+    members = [MonomialProbe(architecture, SIZES, ForwardPass((15, 15), 2)).eval() for _ in range(3)]
+    inputs = members[0].encode(random_point(architecture, 40))
+    for member in members:
+        member.fit_normalisation(inputs)
+    with torch.no_grad():
+        logits, summary = members[0].of_all(members, inputs)
+        alone = [member.logits_and_summary(inputs) for member in members]
+        averaged, first = Ensemble(members)(inputs)
+    assert torch.allclose(logits, torch.stack([own for own, _ in alone]), atol=1e-5)
+    assert torch.allclose(summary, alone[0][1], atol=1e-4)
+    assert torch.allclose(averaged, logits.mean(0), atol=1e-5) and torch.allclose(first, summary, atol=1e-4)
+    assert (logits[0] - logits[1]).abs().max() > 1e-2
+
+
+def test_weights_below_the_normal_range_of_float32_are_read_as_zero(
+    random_point: Callable[..., NetworkWeights],
+) -> None:
+    architecture, forward_pass = architecture_and_pass("image", "relu")
+    network = MonomialProbe(architecture, SIZES, forward_pass).eval()
+    point = random_point(architecture, 70)
+    small, zero = (dict(point.tensors) for _ in range(2))
+    small["a.weight"], zero["a.weight"] = point.tensors["a.weight"].clone(), point.tensors["a.weight"].clone()
+    small["a.weight"][:, 1, 0, :, :2], zero["a.weight"][:, 1, 0, :, :2] = 1e-40, 0.0
+    read = [network.encode(NetworkWeights(architecture, own)) for own in (small, zero)]
+    assert all(((own == 0) | (own.abs() > torch.finfo(torch.float32).tiny)).all() for own in read[0])
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*read, strict=True))
