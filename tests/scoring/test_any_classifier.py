@@ -114,7 +114,8 @@ def test_a_network_goes_to_the_head_for_its_own_architecture_first(save: Save, t
         f"1 of them {NOT_RUN}",
         "assumed: one chain of layers, as head any-classifier reads it (1 file does not say); "
         "say it in a file nfn.yaml beside them (chain: true)",
-        "assumed: pictures of 1x4x4, as head any-classifier reads it (1 file does not say); state it with --input-shape",
+        "assumed: pictures of 1x4x4, as head any-classifier reads it (1 file does not say); "
+        "state it with --input-shape",
     ]
 
 
