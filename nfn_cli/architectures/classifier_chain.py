@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nfn_cli.architectures.forward import functional_forward
 from nfn_cli.architectures.network_weights import NetworkWeights
-from nfn_cli.architectures.no_classifier import why_no_classifier
+from nfn_cli.architectures.no_classifier import flat_picture, why_no_classifier
 from nfn_cli.architectures.read import ReadNetwork
 from nfn_cli.errors import ArchitectureError
 
@@ -50,10 +50,41 @@ def require_classifier(network: ReadNetwork, shape: tuple[int, ...] | None = Non
         raise ArchitectureError(network.path, cause, remedy)
     reason = why_no_classifier(architecture, shape)
     if reason is None:
+        if shape is not None:
+            _require_shape(network, shape)
         return
     stated = shape is None and why_no_classifier(architecture, (architecture.layers[0].in_features,)) is None
     remedy = f"state the shape of its pictures: --input-shape; or {_REMEDY}" if stated else _REMEDY
     raise ArchitectureError(network.path, f"no classifier of pictures: {reason}", remedy)
+
+
+def _require_shape(network: ReadNetwork, shape: tuple[int, ...]) -> None:
+    """Check that the first layer reads pictures of the shape that is stated.
+
+    Raises:
+        ArchitectureError: it does not.
+    """
+    first = network.weights.architecture.layers[0]
+    if first.kind == "linear":
+        reads, stated, what = first.in_features, math.prod(shape), "numbers"
+    else:
+        picture = flat_picture(shape[0]) if len(shape) == 1 else shape if len(shape) == 3 else None
+        reads, stated, what = first.in_features, 1 if picture is None else picture[0], "channels"
+    if reads != stated:
+        cause = f"its first layer, {first.name}, reads {reads:,} {what if reads > 1 else what[:-1]}, not {stated:,}"
+        raise ArchitectureError(network.path, cause, "give the shape of its pictures: --input-shape")
+
+
+def assumed_picture(network: ReadNetwork, shape: tuple[int, ...] | None) -> str | None:
+    """What pictures a chain is taken to read, in a few words, where a row of numbers is all that its first layer shows;
+    None where they are stated, or the layer shows their channels.
+
+    Args:
+        shape: of one picture, where the user gives it.
+    """
+    first = network.weights.architecture.layers[0]
+    picture = flat_picture(first.in_features) if first.kind == "linear" and shape is None else None
+    return None if picture is None else f"pictures of {'x'.join(map(str, picture))}"
 
 
 def chain_module(network: ReadNetwork, shape: tuple[int, ...] | None) -> ChainModule | None:
@@ -66,7 +97,6 @@ def chain_module(network: ReadNetwork, shape: tuple[int, ...] | None) -> ChainMo
         shape: of one picture, where the user gives it.
     """
     architecture = network.weights.architecture
-    first = architecture.layers[0]
     is_plain = architecture.is_whole and all(
         layer.kind == "linear" and layer.spatial == 1 for layer in architecture.layers
     )
@@ -74,9 +104,6 @@ def chain_module(network: ReadNetwork, shape: tuple[int, ...] | None) -> ChainMo
     if not (is_plain and is_known) or network.plan.left or shape is None or len(shape) != 3:
         return None
     channels, height, width = shape
-    if math.prod(shape) != first.in_features:
-        cause = f"its first layer, {first.name}, reads {first.in_features:,} numbers, not {math.prod(shape):,}"
-        raise ArchitectureError(network.path, cause, "give the shape of its pictures: --input-shape")
     return ChainModule(network.weights, (channels, height, width)).eval()
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures.families import ReferenceModule
-from nfn_cli.architectures.no_classifier import LEAST_CLASSES, MOST_CHANNELS, MOST_CLASSES, flat_picture
+from nfn_cli.architectures.no_classifier import LEAST_CLASSES, MOST_CHANNELS, MOST_CLASSES, flat_picture, not_classes
 from nfn_cli.architectures.traced import COUNTS, REMEDY, require_same_numbers
 from nfn_cli.architectures.tracing.fitting import load_state
 from nfn_cli.architectures.tracing.inputs import examples
@@ -195,7 +195,7 @@ def _classes_of(value: object) -> list[Tensor]:
         raise _NoClassifier(f"it gives {shapes}, and no logits of classes")
     classes = found[0].shape[1]
     if not LEAST_CLASSES <= classes <= MOST_CLASSES:
-        raise _NoClassifier(f"it has {classes:,} outputs, not {LEAST_CLASSES} to {MOST_CLASSES:,} classes")
+        raise _NoClassifier(not_classes(classes))
     return found
 
 

@@ -25,6 +25,12 @@ def flat_picture(numbers: int) -> tuple[int, int, int] | None:
     return None
 
 
+def not_classes(outputs: int) -> str:
+    """That so many outputs are no classes."""
+    given = "1 output" if outputs == 1 else f"{outputs:,} outputs"
+    return f"it has {given}, not {LEAST_CLASSES} to {MOST_CLASSES:,} classes"
+
+
 def why_no_classifier(architecture: Architecture, shape: tuple[int, ...] | None = None) -> str | None:
     """Why a network of one chain of layers is no classifier of pictures, as far as its layers show; None if it may be
     one.
@@ -47,7 +53,7 @@ def why_no_classifier(architecture: Architecture, shape: tuple[int, ...] | None 
     if first.kind == "linear" and first.in_features == last.out_features:
         return f"it gives as many numbers as it takes ({last.out_features:,}), as an autoencoder does"
     if not LEAST_CLASSES <= last.out_features <= MOST_CLASSES:
-        return f"it has {last.out_features:,} outputs, not {LEAST_CLASSES} to {MOST_CLASSES:,} classes"
+        return not_classes(last.out_features)
     if first.kind == "linear":
         if flat_picture(first.in_features) is None and (shape is None or math.prod(shape) != first.in_features):
             return f"its first layer, {first.name}, reads {first.in_features:,} numbers, which are no square picture"

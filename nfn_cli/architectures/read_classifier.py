@@ -164,19 +164,20 @@ def _by_reference(
 
 
 def _by_chain(checkpoint: Checkpoint, stated: Stated, tracer: NetworkTracer) -> ReadClassifier:
-    from nfn_cli.architectures.classifier_chain import chain_module, chain_tensors, require_classifier
+    from nfn_cli.architectures.classifier_chain import assumed_picture, chain_module, chain_tensors, require_classifier
     from nfn_cli.architectures.read import read_weights
 
     network = read_weights(checkpoint, stated, default_activation=_UNKNOWN)
     require_classifier(network, tracer.shape)
     module = chain_module(network, tracer.shape)
+    picture = assumed_picture(network, tracer.shape)
     return ReadClassifier(
         tensors=chain_tensors(network),
         module=module,
         picture=None if module is None else module.picture,
         chain=network.weights,
         reading=network.reading.text,
-        assumed=_assumed_of(network),
+        assumed=(*_assumed_of(network), *(() if picture is None else (picture,))),
     )
 
 

@@ -79,15 +79,21 @@ def any_network(checkpoint: Checkpoint, stated: Stated, tracer: NetworkTracer) -
         UsageError: the user's module cannot be made, or takes no pictures.
     """
     network = read_classifier(checkpoint, stated, tracer)
-    try:
+    if network.module is None:
         statistics = _statistics(network)
-    except Exception as error:  # what a module raises, which may be the user's code
-        if network.module is None or is_out_of_memory(error):
-            raise
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        sizes = "x".join(map(str, network.picture or ()))
-        cause = f"it does not run on pictures of {sizes} ({lines[0][:200]})"
-        raise ArchitectureError(checkpoint.path, cause, "give the shape of its pictures: --input-shape") from error
+    else:
+        from nfn_cli.architectures.tracing.user_code import UserCodeError, user_code
+
+        try:
+            with user_code(quiet=True):  # it may print, and end the program
+                statistics = _statistics(network)
+        except UserCodeError as failed:
+            error = failed.__cause__
+            if isinstance(error, Exception) and is_out_of_memory(error):
+                raise error from None
+            sizes = "x".join(map(str, network.picture or ()))
+            cause = f"it does not run on pictures of {sizes} ({str(failed)[:200]})"
+            raise ArchitectureError(checkpoint.path, cause, "give the shape of its pictures: --input-shape") from error
     said = [ANSWERED, *network.assumed]
     if not bool(statistics.runs.all()):
         said.append(NOT_RUN if network.module is None else TOO_LARGE)

@@ -162,7 +162,8 @@ def listed_classifiers(
     Args:
         data: folders of checkpoints or packed files.
         labels: the CSV file, of one folder; by default `labels.csv` in each.
-        column, run_column, unique: as in `read_labels`.
+        column, run_column: as in `read_labels`.
+        unique: refuse a network that is listed twice, in one table or by a folder that is given twice.
 
     Raises:
         DataError: a table is unusable, or lists a file outside its folder.
@@ -170,7 +171,12 @@ def listed_classifiers(
     if labels is not None and len(data) > 1:
         raise DataError(labels, f"one table, and {len(data)} folders", "give a labels.csv in each of the folders")
     found: list[ListedClassifier] = []
+    given: set[str] = set()
     for folder in data:
+        own = os.path.realpath(folder)
+        if unique and own in given:
+            raise DataError(folder, "given twice", "give each folder once")
+        given.add(own)
         if not os.path.isdir(folder):
             cause = "is no folder" if os.path.exists(folder) else "no such folder"
             raise DataError(folder, cause, "give a folder of checkpoints with a CSV file")

@@ -157,7 +157,7 @@ def test_probabilities_become_logits(source: Path) -> None:
         ("Segmenter", None, "it gives batchx6x32x32, and no logits of classes"),
         ("table", None, "it takes inputs of 13, which are no pictures"),
         ("words", None, "it takes whole numbers, as a language model does"),
-        ("one", None, "it has 1 outputs, not 2 to 1,000 classes"),
+        ("one", None, "it has 1 output, not 2 to 1,000 classes"),
         ("Net", (1, 9, 9), "does not run on pictures"),
         ("given", (3, 9, 9), "gives example inputs of its own"),
     ],
@@ -216,7 +216,7 @@ def test_a_chain_is_read_and_not_run(tmp_path: Path) -> None:
     tensors = chain(49, 12, 7, 4)
     found = read_classifier(saved(tmp_path / "mlp", tensors))
     assert found.module is None and found.picture is None and found.chain is not None
-    assert found.assumed == (ONE_CHAIN,) and found.reading == "fc1 → fc2 → fc3"
+    assert found.assumed == (ONE_CHAIN, "pictures of 1x7x7") and found.reading == "fc1 → fc2 → fc3"
     assert list(found.tensors) == list(tensors)
     assert all(torch.equal(found.tensors[name], tensor) for name, tensor in tensors.items())
 
@@ -248,7 +248,7 @@ def test_norms_stand_behind_their_layers_and_whole_numbers_are_left_out(tmp_path
 @pytest.mark.parametrize(
     ("tensors", "cause"),
     [
-        (chain(49, 8, 1), "it has 1 outputs, not 2 to 1,000 classes"),
+        (chain(49, 8, 1), "it has 1 output, not 2 to 1,000 classes"),
         (chain(49, 8, 1_001), "it has 1,001 outputs, not 2 to 1,000 classes"),
         (chain(49, 8, 49), "it gives as many numbers as it takes (49), as an autoencoder does"),
         (chain(2, 8, 8, 3), "it takes two coordinates"),
@@ -292,6 +292,20 @@ def test_a_picture_that_is_not_square_is_stated(tmp_path: Path) -> None:
     with pytest.raises(ArchitectureError, match="state the shape of its pictures: --input-shape"):
         read_classifier(path)
     assert read_classifier(path, None, NetworkTracer(None, (1, 62, 47))).chain is not None
+
+
+def test_a_stated_shape_is_never_passed_over(tmp_path: Path) -> None:
+    row = saved(tmp_path / "row", chain(49, 8, 4))
+    assert read_classifier(row, None, NetworkTracer(None, (1, 7, 7))).assumed == (ONE_CHAIN,)
+    with pytest.raises(ArchitectureError, match="its first layer, fc1, reads 49 numbers, not 3,072"):
+        read_classifier(row, None, NetworkTracer(None, (3, 32, 32)))
+    tensors = {"conv.weight": torch.randn(4, 1, 3, 3), "conv.bias": torch.zeros(4)}
+    tensors |= {"fc.weight": torch.randn(3, 4), "fc.bias": torch.zeros(3)}
+    conv = saved(tmp_path / "conv", tensors)
+    for shape in ((1, 9, 12), (28, 28), (784,)):
+        assert read_classifier(conv, None, NetworkTracer(None, shape)).assumed == (ONE_CHAIN,)
+    with pytest.raises(ArchitectureError, match="its first layer, conv, reads 1 channel, not 3"):
+        read_classifier(conv, None, NetworkTracer(None, (3, 32, 32)))
 
 
 def test_sines_are_refused(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_any_classifier_is_read_whatever_its_layers() -> None:
     ("other", "reason"),
     [
         (lenet(activation="sin"), "its activation is sin, as implicit neural representations have it"),
-        (lenet(classes=1), "it has 1 outputs, not 2 to 1,000 classes"),
+        (lenet(classes=1), "it has 1 output, not 2 to 1,000 classes"),
         (lenet(first=16), "its first layer, conv1, reads 16 channels, more than pictures have"),
         (lenet(classes=21_841), "it has 21,841 outputs, not 2 to 1,000 classes"),
     ],

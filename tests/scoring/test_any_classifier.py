@@ -114,6 +114,8 @@ def test_a_network_goes_to_the_head_for_its_own_architecture_first(save: Save, t
         f"1 of them {NOT_RUN}",
         "assumed: one chain of layers, as head any-classifier reads it (1 file does not say); "
         "say it in a file nfn.yaml beside them (chain: true)",
+        "assumed: pictures of 1x4x4, as head any-classifier reads it (1 file does not say); "
+        "state it with --input-shape",
     ]
 
 
@@ -133,7 +135,7 @@ def test_what_is_no_classifier_has_a_row_that_says_why(save: Save, tmp_path: Pat
     ]
     rows, notes = read([*paths, save("a.safetensors")])
     assert "no classifier of pictures: its activation is sin" in (rows[0].error or "")
-    assert "it has 1 outputs, not 2 to 1,000 classes" in (rows[1].error or "")
+    assert "it has 1 output, not 2 to 1,000 classes" in (rows[1].error or "")
     assert "--model FILE.py:FACTORY" in (rows[2].error or "")
     assert rows[3].head == "a-relu" and notes == []
 
@@ -266,6 +268,31 @@ def test_commands_take_a_module(nfn: Callable[..., tuple[int, str, str]], folder
     assert code == 0 and next(csv.DictReader(out.splitlines()))["accuracy"] == row["accuracy"]
     code, out, err = nfn("predict-accuracy", path, *own, "--input-shape", "1x4x4")
     assert (code, out) == (2, "") and err.count("\n") == 1 and "gives example inputs of its own" in err
+
+
+@pytest.mark.parametrize(
+    ("late", "cause"),
+    [
+        ("raise SystemExit(0)", "it does not run on pictures of 1x4x4 (SystemExit: 0)"),
+        ("raise KeyError('late')", "it does not run on pictures of 1x4x4 (KeyError: 'late')"),
+        ("print('words')", None),
+    ],
+)
+def test_a_module_that_ends_the_program_or_prints_spoils_no_rows(
+    nfn: Callable[..., tuple[int, str, str]], folder: Path, tmp_path: Path, late: str, cause: str | None
+) -> None:
+    head, tail = MODULE.split("        x = torch.relu", 1)
+    # With more pictures than tell how it is used: it fails while it is scored.
+    text = f"{head}        if len(x) > 16: {late}\n        x = torch.relu{tail}"
+    (tmp_path / "net.py").write_text(text, encoding="utf-8")
+    space: dict[str, Callable[[], nn.Module]] = {}
+    exec(MODULE, space)  # type: ignore[arg-type]
+    path = saved(tmp_path / "a.safetensors", space["Net"]().state_dict())
+    own = ("--head", folder, "--model", f"{tmp_path / 'net.py'}:net", "--format", "csv")
+    code, out, _ = nfn("predict-accuracy", path, *own)
+    (row,) = csv.DictReader(out.splitlines())
+    assert code == (0 if cause is None else 3) and out.startswith("path,accuracy,")
+    assert (cause or "") in row["error"] and bool(row["accuracy"]) == (cause is None)
 
 
 def test_verify_refuses_such_a_head(nfn: Callable[..., tuple[int, str, str]], folder: Path, tmp_path: Path) -> None:

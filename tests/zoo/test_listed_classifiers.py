@@ -67,6 +67,15 @@ def test_several_folders_are_one_table(tmp_path: Path) -> None:
         listed_classifiers([tmp_path / "none"])
 
 
+def test_a_folder_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    folder = write_classifiers(tmp_path / "zoo", 2)
+    twice = [folder, tmp_path / "other" / ".." / "zoo"]
+    (tmp_path / "other").mkdir()
+    assert len(listed_classifiers(twice)) == 4
+    with pytest.raises(DataError, match="given twice; give each folder once"):
+        listed_classifiers(twice, unique=True)
+
+
 def test_members_of_a_packed_file_are_read(tmp_path: Path) -> None:
     zoo = write_classifiers(tmp_path / "zoo", 4)
     single = read_classifiers(listed_classifiers([zoo]))

@@ -72,7 +72,7 @@ class ScoringProgress:
         if self._quiet or made + self._skipped < 2:
             return
         seconds = time.monotonic() - self._started
-        rate = f", {made / seconds:,.0f} a second" if made and seconds > 0 else ""
+        rate = f", {_rate(made / seconds)} a second" if made and seconds > 0 else ""
         before = f" ({failed_before:,} of them failed before)" if failed_before else ""
         skipped = f", {self._skipped:,} skipped{before}" if self._skipped else ""
         print_note(f"{self.scored:,} scored, {self.failed:,} failed{skipped} in {seconds:,.1f} s{rate}")
@@ -82,3 +82,12 @@ class ScoringProgress:
         if not self.failed + failed_before:
             return 0
         return 1 if self.scored or self._skipped > failed_before else 3
+
+
+def _rate(rate: float) -> str:
+    """Of inputs a second.
+
+    >>> _rate(1234.5), _rate(0.4567)
+    ('1,234', '0.46')
+    """
+    return f"{rate:,.0f}" if rate >= 1 else f"{rate:.2g}"
