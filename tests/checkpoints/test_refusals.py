@@ -562,7 +562,7 @@ def test_the_command_tells_a_bad_file_in_one_line_and_a_row(bad: Bad, nfn: Nfn, 
     (row,) = map(json.loads, out.splitlines())
     assert row["path"] == str(bad.path)
     assert f"nfn: {row['error']}\n" == err
-    assert [value for name, value in row.items() if name not in ("path", "error")] == [None] * 5
+    assert [value for name, value in row.items() if name not in ("path", "error")] == [None] * 6
     assert not (tmp_path / "ran").exists()
 
 

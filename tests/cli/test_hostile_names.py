@@ -89,7 +89,7 @@ ROW = ScoreRow(f"zoo/{HOSTILE}.pt", 0.5, 0.4, 0.6, f"head{HOSTILE}", True)
 def test_a_plain_row_stays_one_row() -> None:
     text = render_rows([ROW], ScoreRow, predictions_table, None)
     assert_harmless(text)
-    assert [len(line.split("\t")) for line in text.splitlines()] == [7, 7]
+    assert [len(line.split("\t")) for line in text.splitlines()] == [8, 8]
     assert "\\x1b[2J" in text and "\\u202e" in text and "\\n\\t" in text
 
 

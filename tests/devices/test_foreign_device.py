@@ -39,6 +39,7 @@ from nfn_cli.zoo import LabelledNetworks
 from nfn_cli.zoo.hyperparameters import draw_hyperparameters
 from nfn_cli.zoo.images import ImageSet
 from nfn_cli.zoo.inr.siren_recipe import InrSettings, SharedPictures, fit_job
+from nfn_cli.zoo.listed_classifiers import listed_classifiers, read_classifiers
 from nfn_cli.zoo.recipe import Job
 from nfn_cli.zoo.small_cnn import SmallCnn
 from nfn_cli.zoo.trainer import TrainingImages, train_group
@@ -48,6 +49,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*non-meta parameter.*")
 
 TESTS = Path(__file__).parents[1]
 NETWORKS = 6
+ANY = "any-classifier"  # a kind of head, and the shipped one of it
 
 
 @pytest.fixture(params=["with float64", "without float64"])
@@ -85,7 +87,7 @@ def inrs() -> LabelledNetworks:
     return LabelledNetworks(point, torch.arange(NETWORKS) % 2, names, names, ("train",) * NETWORKS)
 
 
-@pytest.mark.parametrize("name", shipped_heads_of("predict-accuracy"))
+@pytest.mark.parametrize("name", [own for own in shipped_heads_of("predict-accuracy") if own != ANY])
 def test_a_head_predicts_on_one_device(name: str, float64: bool) -> None:
     with foreign_device(float64=float64) as device:
         head = read_head(models_folder() / name, FOREIGN)
@@ -93,6 +95,17 @@ def test_a_head_predicts_on_one_device(name: str, float64: bool) -> None:
     assert device.operators > 100 and device.moved >= 3  # logits, curve and radii, whether it is known
     for values in (found.accuracy, found.low, found.high, found.in_distribution):
         assert values.shape == (NETWORKS,) and values.device.type == "cpu"
+
+
+def test_a_head_for_any_classifier_predicts_on_one_device(float64: bool) -> None:
+    rows = listed_classifiers([TESTS / "wild"])
+    statistics = read_classifiers([row for row in rows if row.family == "mlp"][:2]).statistics
+    with foreign_device(float64=float64) as device:
+        head = read_head(models_folder() / ANY, FOREIGN)
+        found = head.predict(statistics)
+    assert device.operators > 100 and device.moved >= 3
+    for values in (found.accuracy, found.low, found.high, found.in_distribution, found.distance):
+        assert values.shape == (2,) and values.device.type == "cpu"
 
 
 @pytest.mark.parametrize("name", shipped_heads_of("classify-inr"))
@@ -116,7 +129,7 @@ def test_a_head_edits_on_one_device(name: str, float64: bool) -> None:
     assert own.dtype is (torch.float64 if float64 else torch.float32)
 
 
-@pytest.mark.parametrize("kind", kinds_of("predict-accuracy"))
+@pytest.mark.parametrize("kind", [own for own in kinds_of("predict-accuracy") if own != ANY])
 def test_a_head_is_fitted_and_calibrated_on_one_device(
     kind: str, float64: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,7 +115,6 @@ def cnn(
 
     Examples:
         nfn zoo cnn --data digits --activation relu --count 64 -o zoo
-        nfn zoo cnn --data cifar10 --activation tanh --count 2000 --packed -o zoo
         nfn zoo cnn --data cifar10 --activation relu --count 2000 --varied --packed -o broad
     """
     from nfn_cli.precision import fastest_precision
