@@ -115,7 +115,7 @@ def cnn(
 
     Examples:
         nfn zoo cnn --data digits --activation relu --count 64 -o zoo
-        nfn zoo cnn --data cifar10 --activation relu --count 2000 --varied --packed -o broad
+        nfn zoo cnn --data cifar10 --activation tanh --count 2000 --varied -o zoo
     """
     from nfn_cli.precision import fastest_precision
     from nfn_cli.scoring.device import resolve_device

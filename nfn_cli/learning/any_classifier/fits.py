@@ -113,19 +113,17 @@ def shown_to_fit(
     return joined_statistics(parts), fitted + again
 
 
-def answers_of(
-    model: AnyClassifier, statistics: NetworkStatistics, unrun: NetworkStatistics, device: str = "cpu"
-) -> Told:
+def answers_of(model: AnyClassifier, statistics: NetworkStatistics, unrun: NetworkStatistics) -> Told:
     """What a model says of networks, as they are and as if it were not known how they are run; its tensors are left
     out."""
-    return Told(*_answers_of(model, statistics, device), *_answers_of(model, unrun, device), {})
+    return Told(*_answers_of(model, statistics), *_answers_of(model, unrun), {})
 
 
 @torch.inference_mode()
-def _answers_of(model: AnyClassifier, statistics: NetworkStatistics, device: str) -> tuple[Tensor, Tensor, Tensor]:
+def _answers_of(model: AnyClassifier, statistics: NetworkStatistics) -> tuple[Tensor, Tensor, Tensor]:
     if not len(statistics):
         return torch.zeros(0), torch.zeros(0), torch.zeros(0)
-    said = model(statistics.to(device))
+    said = model(statistics)
     return said.logits.cpu().clone(), said.spread.cpu().clone(), said.distance.cpu().clone()
 
 
@@ -143,7 +141,7 @@ def _told(shared: _Shared, job: tuple[int, Fold], on_steps: Callable[[int], None
         on_epoch=lambda loss: on_steps(1),
     )
     unrun = shared.unrun.select(fold.asked if both else [])
-    told = answers_of(model, shared.statistics.select(fold.asked), unrun, shared.device)
+    told = answers_of(model, shared.statistics.select(fold.asked), unrun)
     if fold.way:
         return told
     return replace(told, model={name: tensor.cpu().clone() for name, tensor in model.state_dict().items()})

@@ -75,8 +75,8 @@ class AnyClassifier(nn.Module):
         self.asked_reach, self.unasked_reach = Reach(), Reach()
 
     def forward(self, statistics: NetworkStatistics) -> Answers:
-        """What it says of networks whose statistics are on its device."""
-        runs = statistics.runs
+        """What it says of networks, whose statistics may be on its device or on the CPU."""
+        runs, device = statistics.runs, self.asked_reach.mean.device
         parts = []
         for answers, members, reach in (
             (True, self.asked, self.asked_reach),
@@ -84,11 +84,11 @@ class AnyClassifier(nn.Module):
         ):
             positions = (runs == answers).nonzero()[:, 0]
             if len(positions):
-                own = statistics.select(positions)
+                own = statistics.select(positions).to(device)
                 logits = torch.stack([member(member_inputs(own)) for member in members])
                 far = reach.distance(summary(own))
                 parts.append((positions, logits.mean(0), logits.std(0, correction=0), far))
-        order = torch.cat([part[0] for part in parts]).argsort()
+        order = torch.cat([part[0] for part in parts]).argsort().to(device)
         columns = (torch.cat([part[number] for part in parts])[order] for number in (1, 2, 3))
         return Answers(*columns)
 

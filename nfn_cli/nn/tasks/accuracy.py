@@ -170,7 +170,7 @@ def _of_weights(head: Head, point: NetworkWeights) -> Predictions:
 def _of_statistics(head: Head, statistics: NetworkStatistics) -> AnyPredictions:
     """What a head for any classifier says of networks of any architectures."""
     model = head.model
-    said = model(statistics.to(next(model.parameters()).device))
+    said = model(statistics)
     answers = (said.logits, said.spread, said.distance, statistics.classes)
     run = any_predictions(model.calibration, model.interval, *answers)
     return run.where(statistics.runs.cpu(), any_predictions(model.unrun_calibration, model.unrun_interval, *answers))
