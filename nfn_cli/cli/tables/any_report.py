@@ -9,6 +9,7 @@ from nfn_cli.cli.tables.report import figures_table, print_lines
 
 if TYPE_CHECKING:
     from nfn_cli.cli.tables.layout import Table
+    from nfn_cli.learning.any_classifier.drift import Drift
     from nfn_cli.learning.any_classifier.measured import Agreement
     from nfn_cli.learning.any_classifier.report import AnyReport
 
@@ -28,14 +29,11 @@ def print_any_report(report: AnyReport, stream: TextIO) -> None:
         tables += _populations(f"{own.way} left out", own.populations)
         if own.unrun is not None:
             tables += _populations(f"{own.way} left out, {UNRUN}", own.unrun.populations)
-    drift = report.drift
-    unmoved = f", {drift.unmoved} more could not be" if drift.unmoved else ""
     print_lines(
         stream,
         *tables,
         f"{report.networks:,} networks of {report.runs:,} runs and {report.architectures:,} architectures;"
-        f" {drift.networks} moved along their orbits{unmoved}: largest drift {drift.largest:.1e} of the predictions'"
-        f" spread, {drift.flags_changed} flags changed",
+        f" {_drift(report.drift)}",
     )
 
 
@@ -45,3 +43,21 @@ def _populations(title: str, populations: Sequence[Agreement]) -> list[Table]:
     if not populations:
         return []
     return [figures_table(title, AGREEMENT_COLUMNS, [agreement_row(own) for own in populations])]
+
+
+def _drift(drift: Drift) -> str:
+    """What moving networks along their orbits changes, in a few words.
+
+    >>> from nfn_cli.learning.any_classifier.drift import Drift
+    >>> _drift(Drift(0, 9, 0.0, 0))
+    'the group of none is known, so drift is not measured'
+    >>> _drift(Drift(7, 2, 1.24e-7, 0)).split("; ")[1]
+    'the group of 2 more is not known'
+    """
+    if not drift.networks:
+        return "the group of none is known, so drift is not measured"
+    unknown = f"; the group of {drift.unmoved} more is not known" if drift.unmoved else ""
+    return (
+        f"{drift.networks} moved along their orbits: largest drift {drift.largest:.1e} of the predictions' spread,"
+        f" {drift.flags_changed} flags changed{unknown}"
+    )
