@@ -86,6 +86,7 @@ def any_network(checkpoint: Checkpoint, stated: Stated, tracer: NetworkTracer) -
 
         try:
             with user_code(quiet=True):  # it may print, and end the program
+                finite = _answers_are_finite(network)
                 statistics = _statistics(network)
         except UserCodeError as failed:
             error = failed.__cause__
@@ -94,10 +95,26 @@ def any_network(checkpoint: Checkpoint, stated: Stated, tracer: NetworkTracer) -
             sizes = "x".join(map(str, network.picture or ()))
             cause = f"it does not run on pictures of {sizes} ({str(failed)[:200]})"
             raise ArchitectureError(checkpoint.path, cause, "give the shape of its pictures: --input-shape") from error
+        if not finite:
+            cause = "its answers to pictures are not finite numbers"
+            raise ArchitectureError(checkpoint.path, cause, "leave it out: its weights or its module are broken")
     said = [ANSWERED, *network.assumed]
     if not bool(statistics.runs.all()):
         said.append(NOT_RUN if network.module is None else TOO_LARGE)
     return statistics, said
+
+
+@torch.no_grad()
+def _answers_are_finite(network: ReadClassifier) -> bool:
+    """To a black picture and a white one, where pictures are small enough for it to be run."""
+    from nfn_cli.nn.any_classifier.statistics_of import is_run
+
+    if not is_run(network):
+        return True
+    assert network.module is not None and network.picture is not None
+    device = next((own.device for own in network.module.parameters()), torch.device("cpu"))
+    pictures = torch.stack([torch.zeros(network.picture), torch.ones(network.picture)])
+    return bool(network.module(pictures.to(device)).isfinite().all())
 
 
 def _statistics(network: ReadClassifier) -> NetworkStatistics:

@@ -295,6 +295,20 @@ def test_a_module_that_ends_the_program_or_prints_spoils_no_rows(
     assert (cause or "") in row["error"] and bool(row["accuracy"]) == (cause is None)
 
 
+def test_answers_that_are_not_finite_are_no_prediction(
+    nfn: Callable[..., tuple[int, str, str]], folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "net.py").write_text(MODULE, encoding="utf-8")
+    space: dict[str, Callable[[], nn.Module]] = {}
+    exec(MODULE, space)  # type: ignore[arg-type]
+    state = {name: tensor * 1e30 for name, tensor in space["Net"]().state_dict().items()}
+    path = saved(tmp_path / "a.safetensors", state)
+    own = ("--head", folder, "--model", f"{tmp_path / 'net.py'}:net", "--format", "csv")
+    code, out, _ = nfn("predict-accuracy", path, *own)
+    (row,) = csv.DictReader(out.splitlines())
+    assert code == 3 and "its answers to pictures are not finite numbers" in row["error"]
+
+
 def test_verify_refuses_such_a_head(nfn: Callable[..., tuple[int, str, str]], folder: Path, tmp_path: Path) -> None:
     path = saved(tmp_path / "a.safetensors", chain(16, 4, 3))
     code, _, err = nfn("verify", path, "--activation", "relu", "--head", folder)

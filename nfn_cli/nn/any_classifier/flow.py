@@ -17,6 +17,8 @@ from nfn_cli.architectures import NetworkWeights
 
 FLOW = 12  # numbers that `flow_statistics` gives
 _TINY = 1e-12
+_CANCELS = 1e-8
+_LEAST_SQUARE = 1e-200
 _LEAST = 1e-4
 _SHARES = (0.02, 0.1, 0.5, 0.9)
 
@@ -30,8 +32,10 @@ def flow_statistics(weight: Tensor, bias: Tensor | None, sizes_in: Tensor, sizes
         sizes_in, sizes_out: of input and output channels, [in] and [out], not negative.
     """
     squares = weight.double().square().flatten(2).sum(2) if weight.ndim > 2 else weight.double().square()
-    out = sizes_out.double().square().clamp_min(_TINY)
-    flow = squares * sizes_in.double().square() / out[:, None]
+    parts_of_out = squares * sizes_in.double().square()
+    # Relative to its parts, so that no scale matters: a neuron whose parts cancel up to rounding counts as dead.
+    out = torch.maximum(sizes_out.double().square(), _CANCELS * parts_of_out.sum(1)).clamp_min(_LEAST_SQUARE)
+    flow = parts_of_out / out[:, None]
     columns, rows = flow.mean(0), flow.sum(1)
     parts = [_logs(columns / columns.mean().clamp_min(_TINY)), _logs(rows)[-4:]]
     # A sum of many inputs is larger or smaller than its parts: how much they add up or cancel.
