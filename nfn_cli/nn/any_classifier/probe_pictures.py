@@ -1,4 +1,8 @@
-"""The pictures that networks are asked about: training images of MNIST and CIFAR-10, some of each class."""
+"""The pictures that networks are asked about: 50 training images of each class of MNIST and of CIFAR-10.
+
+MNIST is by LeCun, Cortes and Burges (CC BY-SA 3.0), CIFAR-10 by Krizhevsky (2009, *Learning multiple layers of features
+from tiny images*).
+"""
 
 from __future__ import annotations
 
