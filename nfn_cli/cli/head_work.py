@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
 
@@ -80,27 +81,15 @@ def fit_head(
         unit: of the steps, such as `epochs`.
         show: prints the report.
     """
-    from nfn_cli.learning import is_unfinished, train_head
-    from nfn_cli.scoring.device import resolve_device
+    from nfn_cli.learning import train_head
 
-    if not is_unfinished(options.output):
-        refuse_existing(options.output, overwrite=options.overwrite)
-    with fit_progress(options.output, unit, quiet=options.quiet) as progress:
-        report = train_head(
-            data,
-            labels,
-            options.output,
-            settings,
-            device=resolve_device(options.device.value),
-            overwrite=options.overwrite,
-            on_plan=progress.plan,
-            on_epoch=progress.step,
-            on_skip=progress.skip,
-            on_stage=progress.stage,
-        )
-    show(report, sys.stdout)
-    if not options.quiet:
-        print_note(f"head written to {options.output}")
+    _fit(
+        partial(train_head, data, labels, options.output, settings),
+        options,
+        unit,
+        show,
+        lambda progress: {"on_epoch": progress.step},
+    )
 
 
 def fit_any_head(data: list[Path], labels: Path | None, settings: Any, options: FitOptions) -> None:
@@ -110,32 +99,48 @@ def fit_any_head(data: list[Path], labels: Path | None, settings: Any, options: 
         settings: `nfn_cli.learning.AnySettings`.
     """
     from nfn_cli.cli.tables.any_report import print_any_report
-    from nfn_cli.learning import is_unfinished, train_any_head
-    from nfn_cli.scoring.device import resolve_device
+    from nfn_cli.learning import train_any_head
 
-    def say(architectures: int) -> None:
-        several = "1 architecture" if architectures == 1 else f"{architectures:,} architectures"
-        progress.announce(f"networks of {several}: fitting a head for any classifier")
+    def told(progress: Any) -> dict[str, Callable[[int], None]]:
+        def say(architectures: int) -> None:
+            several = "1 architecture" if architectures == 1 else f"{architectures:,} architectures"
+            progress.announce(f"networks of {several}: fitting a head for any classifier")
+
+        reading = {"on_reading": progress.reading, "on_read": progress.read, "on_architectures": say}
+        return {**reading, "on_steps": progress.steps}
+
+    _fit(partial(train_any_head, data, labels, options.output, settings), options, "epochs", print_any_report, told)
+
+
+def _fit(
+    train: Callable[..., Any],
+    options: FitOptions,
+    unit: str,
+    show: Callable[[Any, TextIO], None],
+    told: Callable[[Any], dict[str, Callable[..., None]]],
+) -> None:
+    """Run a fit with its progress, print its report, and say where the head is.
+
+    Args:
+        train: takes the device, `overwrite` and what it calls as it goes.
+        unit, show: as in `fit_head`.
+        told: what it calls besides, of the progress.
+    """
+    from nfn_cli.learning import is_unfinished
+    from nfn_cli.scoring.device import resolve_device
 
     if not is_unfinished(options.output):
         refuse_existing(options.output, overwrite=options.overwrite)
-    with fit_progress(options.output, "epochs", quiet=options.quiet) as progress:
-        report = train_any_head(
-            data,
-            labels,
-            options.output,
-            settings,
+    with fit_progress(options.output, unit, quiet=options.quiet) as progress:
+        report = train(
             device=resolve_device(options.device.value),
             overwrite=options.overwrite,
-            on_reading=progress.reading,
-            on_read=progress.read,
-            on_architectures=say,
             on_plan=progress.plan,
-            on_steps=progress.steps,
             on_skip=progress.skip,
             on_stage=progress.stage,
+            **told(progress),
         )
-    print_any_report(report, sys.stdout)
+    show(report, sys.stdout)
     if not options.quiet:
         print_note(f"head written to {options.output}")
 

@@ -13,16 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture
-from nfn_cli.nn.any_classifier.any_member import AnyMember
+from nfn_cli.nn.any_classifier.any_member import HEADS, AnyMember
 from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
 from nfn_cli.nn.any_classifier.reach import Reach
 from nfn_cli.nn.any_classifier.summary import summary
 from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.sizes import require_sizes
 from nfn_cli.nn.tasks.accuracy import AccuracyDetails
-
-# A member deals the channels of a token among the heads of its attention.
-_WIDTH_STEP = 4
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,8 @@ class AnyClassifierSizes:
 
     def __post_init__(self) -> None:
         require_sizes(self, members=64, width=1024, hidden=4096)
-        if self.width % _WIDTH_STEP:
-            raise ValueError(f"width is {self.width}, not a multiple of {_WIDTH_STEP}")
+        if self.width % HEADS:
+            raise ValueError(f"width is {self.width}, not a multiple of {HEADS}")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nfn_cli.nn.any_classifier.network_statistics import ANSWERS, TOKEN, WHOLE
 
-_HEADS = 4
+HEADS = 4  # of the attention, among which the channels of a token are dealt
 _REACH = 5.0  # a statistic further out than so many spreads counts as if it were there
 _FAR = -1e4
 
@@ -36,7 +36,7 @@ class AnyMember(nn.Module):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_scale", torch.ones(size))
         self.enter = nn.Sequential(nn.Linear(TOKEN, width), nn.GELU(), nn.Linear(width, width))
-        self.look = nn.MultiheadAttention(width, _HEADS, batch_first=True)
+        self.look = nn.MultiheadAttention(width, HEADS, batch_first=True)
         self.after = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
         self.beside = nn.Sequential(nn.Linear(rest, hidden), nn.GELU(), nn.Dropout(dropout))
         self.readout = nn.Sequential(

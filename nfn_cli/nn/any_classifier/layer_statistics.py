@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -18,14 +17,13 @@ _LARGEST = 1 << 22
 _TINY = 1e-12
 
 
-def layer_statistics(weight: Tensor, vectors: Mapping[str, Tensor], depth: float, *, sees_pixels: bool) -> Tensor:
+def layer_statistics(weight: Tensor, depth: float, *, has_bias: bool, has_gain: bool, sees_pixels: bool) -> Tensor:
     """Statistics of a layer, float64 [29].
 
     Args:
         weight: [out, in, *kernel].
-        vectors: the bias and what a norm behind the layer holds, [out] each, by the last part of their names:
-            `bias`, `gain`, `shift`, `mean`, `variance`.
         depth: where the layer lies, 0 for the first one and 1 for the last.
+        has_bias: whether it has a bias. has_gain: whether a norm behind it has a gain.
         sees_pixels: whether its inputs are the pixels of the pictures, whose order no element of the group changes.
     """
     shape = (len(weight), weight.shape[1], weight[0, 0].numel())
@@ -35,7 +33,7 @@ def layer_statistics(weight: Tensor, vectors: Mapping[str, Tensor], depth: float
     form = balanced(weight)
     rows = form.flatten(1)
     alike = _neighbours(form) if sees_pixels or weight.ndim == 4 else torch.zeros(4).double()
-    beside = torch.tensor([float("bias" in vectors), float("gain" in vectors)]).double()
+    beside = torch.tensor([float(has_bias), float(has_gain)]).double()
     return torch.cat([torch.tensor(sizes).double(), _spectrum(rows), _entries(rows), alike, beside])
 
 

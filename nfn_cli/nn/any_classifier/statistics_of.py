@@ -19,8 +19,6 @@ _LARGEST_SIDE = 64
 _MOST_CHANNELS = 4  # the pictures have one or three, and a stranger's file may ask for thousands
 # A convolution in groups that would be larger without them counts as it is; its statistics may move along its orbit.
 _LARGEST_WHOLE = 1 << 26
-# The last parts of names, by what a norm holds under them.
-_OF_NORM = {"weight": "gain", "bias": "shift", "running_mean": "mean", "running_var": "variance"}
 
 
 @dataclass
@@ -29,7 +27,8 @@ class _Layer:
 
     name: str
     weight: Tensor
-    vectors: dict[str, Tensor]
+    bias: Tensor | None = None
+    has_gain: bool = False
 
 
 def is_run(network: ReadClassifier) -> bool:
@@ -87,7 +86,7 @@ def statistics_of(network: ReadClassifier) -> NetworkStatistics:
             torch.tensor(float(classes)).log().item(),
             float(run is not None),
             float(chain is not None),
-            float(any("gain" in own.vectors for own in layers)),
+            float(any(own.has_gain for own in layers)),
         ]
     )
     if run is not None and network.picture is not None:
@@ -112,18 +111,17 @@ def _kept(layers: int) -> list[int]:
 
 
 def _layers(tensors: Mapping[str, Tensor]) -> list[_Layer]:
-    """The matrices of weights in their order, each with its bias and what a norm behind it holds."""
+    """The matrices of weights in their order, each with its bias, and whether a norm behind it has a gain."""
     found: list[_Layer] = []
     for name, tensor in tensors.items():
         owner, _, last = name.rpartition(".")
         if tensor.ndim >= 2 and min(tensor.shape[:2]) > 0 and last not in ("running_mean", "running_var"):
-            found.append(_Layer(owner, tensor, {}))
+            found.append(_Layer(owner, tensor))
         elif tensor.ndim == 1 and found and len(tensor) == len(found[-1].weight):
-            vectors = found[-1].vectors
             if owner == found[-1].name and last == "bias":
-                vectors["bias"] = tensor
-            elif owner != found[-1].name and last in _OF_NORM:
-                vectors.setdefault(_OF_NORM[last], tensor)
+                found[-1].bias = tensor
+            elif owner != found[-1].name and last == "weight":
+                found[-1].has_gain = True
     return found
 
 
@@ -151,9 +149,11 @@ def _token(
     layer: _Layer, sizes: tuple[Tensor, Tensor] | None, seen: Tensor | None, depth: float, *, sees_pixels: bool
 ) -> Tensor:
     """Statistics of a layer, float64 [45]."""
-    own = layer_statistics(layer.weight, layer.vectors, depth, sees_pixels=sees_pixels)
+    own = layer_statistics(
+        layer.weight, depth, has_bias=layer.bias is not None, has_gain=layer.has_gain, sees_pixels=sees_pixels
+    )
     flow = torch.zeros(FLOW).double()
     if sizes is not None and (len(sizes[1]), len(sizes[0])) == tuple(layer.weight.shape[:2]):
-        flow = flow_statistics(layer.weight, layer.vectors.get("bias"), *sizes)
+        flow = flow_statistics(layer.weight, layer.bias, *sizes)
     assert len(own) == OWN and len(flow) == FLOW
     return torch.cat([own, flow, torch.zeros(SEEN).double() if seen is None else seen])
