@@ -36,7 +36,9 @@ class Commutant:
     dimension: int
 
     @classmethod
-    def of(cls, layout: LabelledLayout, *, samples: int = _SAMPLES, generator: torch.Generator | None = None) -> Commutant:
+    def of(
+        cls, layout: LabelledLayout, *, samples: int = _SAMPLES, generator: torch.Generator | None = None
+    ) -> Commutant:
         """Count from sampled elements, for networks of at most a few hundred parameters.
 
         Args:

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.nn.labelled.activation import over_norm
+from nfn_cli.nn.labelled.contraction import mean_over
 from nfn_cli.nn.labelled.field import LabelledField
 from nfn_cli.nn.labelled.layout import LabelledLayout
-from nfn_cli.nn.labelled.linear import mean_over
 from nfn_cli.nn.labelled.patterns import diagonals
 
 
@@ -34,9 +34,7 @@ class LabelledInvariant(nn.Module):
         unit: whether entries are of degree 0 as they come in, so that α divides none.
     """
 
-    def __init__(
-        self, layout: LabelledLayout, inputs: Sequence[int], outputs: int, *, unit: bool = False
-    ) -> None:
+    def __init__(self, layout: LabelledLayout, inputs: Sequence[int], outputs: int, *, unit: bool = False) -> None:
         super().__init__()
         self._fields, self._unit = layout.fields, unit
         self._diagonals = [diagonals(field) for field in layout.fields]
@@ -46,9 +44,7 @@ class LabelledInvariant(nn.Module):
     def forward(self, fields: Sequence[Tensor]) -> Tensor:
         """Map fields [batch, *sizes, inputs] to [batch, out_features]."""
         found = []
-        for field, patterns, affine, values in zip(
-            self._fields, self._diagonals, self.affine, fields, strict=True
-        ):
+        for field, patterns, affine, values in zip(self._fields, self._diagonals, self.affine, fields, strict=True):
             entries = torch.relu(affine(unmoved(field, values, unit=self._unit)))
             found += [mean_over(entries, pattern) for pattern in patterns]
         return torch.cat(found, -1)
@@ -58,4 +54,3 @@ def unmoved(field: LabelledField, values: Tensor, *, unit: bool = False) -> Tens
     """What scales and signs leave of entries [..., features]; of signs alone, where they are of degree 0 already."""
     values = over_norm(values) if field.is_scaled and not unit else values
     return values.abs() if field.is_signed else values
-

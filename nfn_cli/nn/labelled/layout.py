@@ -113,7 +113,9 @@ class LabelledLayout:
         batch = len(fields[0])
         found = {name: fields[0].new_zeros(batch, *shape) for name, shape in self.shapes.items()}
         for field, values in zip(self.fields, fields, strict=True):
-            for piece, own in zip(field.pieces, values.split([piece.features for piece in field.pieces], -1), strict=True):
+            for piece, own in zip(
+                field.pieces, values.split([piece.features for piece in field.pieces], -1), strict=True
+            ):
                 places = torch.from_numpy(piece.places).to(values.device).flatten()
                 found[piece.name].view(batch, -1)[:, places] = backward(own, piece.stored).reshape(batch, -1)
         return found

@@ -14,13 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from nfn_cli.nn.labelled.field import CONSTANT, Coordinate, LabelledField
-from nfn_cli.nn.labelled.neurons import Ints
 
 _ALL = 1 << 16  # so many tuples of neurons are compared one by one; of more, so many random ones
+_FEW = 32
 _Classes = dict[int, int]
 
 
@@ -46,17 +47,20 @@ class Pattern:
 
 def patterns(before: LabelledField, after: LabelledField) -> list[Pattern]:
     """All patterns between two fields whose entries are multiplied alike."""
-    own = len(before.coordinates)
-    joint = [*before.coordinates]
-    joint += [Coordinate(one.path, None if one.parent is None else one.parent + own) for one in after.coordinates]
+    return [own for own in _between(before.coordinates, after.coordinates) if _alike(own, before, after)]
+
+
+@lru_cache(maxsize=4096)
+def _between(before: tuple[Coordinate, ...], after: tuple[Coordinate, ...]) -> tuple[Pattern, ...]:
+    """All patterns between such coordinates."""
+    own = len(before)
+    joint = [*before, *(Coordinate(one.path, None if one.parent is None else one.parent + own) for one in after)]
     found = []
     for classes in _equalities(joint, None, tuple(range(len(joint)))):
         letters: dict[int, int] = {}
         word = tuple(letters.setdefault(classes[place], len(letters)) for place in range(len(joint)))
-        pattern = Pattern(word[:own], word[own:])
-        if _alike(pattern, before, after):
-            found.append(pattern)
-    return found
+        found.append(Pattern(word[:own], word[own:]))
+    return tuple(found)
 
 
 def diagonals(field: LabelledField) -> list[Pattern]:
@@ -65,7 +69,9 @@ def diagonals(field: LabelledField) -> list[Pattern]:
     return patterns(still, CONSTANT)
 
 
-def _equalities(joint: Sequence[Coordinate], parents: Sequence[int] | None, places: Sequence[int]) -> Iterator[_Classes]:
+def _equalities(
+    joint: Sequence[Coordinate], parents: Sequence[int] | None, places: Sequence[int]
+) -> Iterator[_Classes]:
     """Every way in which coordinates may be equal, as the first place of each one's class.
 
     Args:
@@ -122,17 +128,16 @@ def _alike(pattern: Pattern, before: LabelledField, after: LabelledField) -> boo
         sizes |= dict(zip(word, field.sizes, strict=True))
     letters = sorted(sizes)
     count = math.prod(sizes[letter] for letter in letters)
-    chosen = np.arange(count) if count <= _ALL else np.random.default_rng(0).integers(0, count, _ALL)
-    places = np.unravel_index(chosen, [sizes[letter] for letter in letters]) if letters else ()
-    at = dict(zip(letters, places, strict=True))
-
-    def along(word: tuple[int, ...], values: Ints) -> Ints:
-        return values[tuple(at[letter] for letter in word)] if word else values.reshape(1)
-
-    return all(
-        bool((along(pattern.before, own) == along(pattern.after, other)).all())
-        for own, other in ((before.logs, after.logs), (before.signs, after.signs))
-    )
+    rng = np.random.default_rng(0)
+    # Most that differ do so at once.
+    for chosen in (rng.integers(0, count, _FEW), np.arange(count) if count <= _ALL else rng.integers(0, count, _ALL)):
+        places = np.unravel_index(chosen, [sizes[letter] for letter in letters]) if letters else ()
+        at = dict(zip(letters, places, strict=True))
+        for own, other in ((before.logs, after.logs), (before.signs, after.signs)):
+            there = own[tuple(at[letter] for letter in pattern.before)]
+            if not bool((there == other[tuple(at[letter] for letter in pattern.after)]).all()):
+                return False
+    return True
 
 
 def _word(letters: Sequence[int]) -> str:

@@ -60,7 +60,9 @@ def test_the_shipped_heads_come_out(activation: str) -> None:
         kind = "relu" if activation == "relu" else "tanh"
         for linear, _ in zip(member.equivariant[::2], member.equivariant[1::2], strict=True):
             channels = [member.channels] * len(features)
-            values = LabelledActivation(layout, still=kind)(copied(linear, layout, order, features, channels).double()(values))
+            values = LabelledActivation(layout, still=kind)(
+                copied(linear, layout, order, features, channels).double()(values)
+            )
             features = channels
         invariant = LabelledInvariant(layout, features, member.invariant.affine[0].out_features, unit=True)
         for place, affine in zip(order, invariant.affine, strict=True):
