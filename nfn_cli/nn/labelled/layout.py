@@ -65,8 +65,9 @@ class LabelledLayout:
             key = (own.coordinates, own.logs.tobytes(), own.signs.tobytes()) if merge else number
             groups.setdefault(key, []).append(own)
         fields = tuple(_field(own, share or str) for own in groups.values())
-        own = {tensor.name: tensor.shape for tensor in architecture.tensors}
-        return cls(architecture, fields, own | {name: tuple(shape) for name, shape in (shapes or {}).items()})
+        known = {tensor.name: tensor.shape for tensor in architecture.tensors}
+        known |= {name: tuple(shape) for name, shape in (shapes or {}).items()}
+        return cls(architecture, fields, known)
 
     @classmethod
     def from_module(
