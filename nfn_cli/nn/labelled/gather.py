@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -57,13 +57,14 @@ class Gatherer:
 
     def pieces(self, tensor: LabelledTensor) -> Iterator[Gathered]:
         """All pieces of a tensor; entries of no view are in one that nothing moves."""
+        found = [gathered for use in tensor.uses for gathered in self._of_use(tensor, use)]
         rest = np.ones(math.prod(tensor.shape), bool)
-        for use in tensor.uses:
-            for gathered in self._of_use(tensor, use):
-                rest[gathered.piece.places] = False
-                yield gathered
+        for gathered in found:
+            rest[gathered.piece.places] = False
         if rest.any():
-            yield fixed(tensor.name, np.flatnonzero(rest))
+            found.append(fixed(tensor.name, np.flatnonzero(rest)))
+        for part, gathered in enumerate(found):
+            yield replace(gathered, piece=replace(gathered.piece, part=part))
 
     def _of_use(self, tensor: LabelledTensor, use: Use) -> Iterator[Gathered]:
         steps = [math.prod(use.shape[axis + 1 :]) for axis in range(len(use.shape))]

@@ -124,10 +124,10 @@ class LabelledLayout:
 
 def _field(gathered: Sequence[Gathered], share: Share) -> LabelledField:
     first = gathered[0]
-    names = [f"{share(own.piece.name)}:{own.piece.features}" for own in gathered]
+    pieces = tuple(own.piece for own in gathered)
+    names = [f"{share(piece.name)}{f'#{piece.part}' * (piece.part > 0)}:{piece.features}" for piece in pieces]
     inside = "".join("n" if own.parent is None else f".{own.parent}" for own in first.coordinates)
     kind = f"{'+'.join(names)} over {inside}" if inside else "+".join(names)
-    pieces = tuple(own.piece for own in gathered)
     return LabelledField(first.coordinates, first.logs.shape, pieces, first.logs, first.signs, kind)
 
 
