@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +21,7 @@ class Chain(nn.Module):
     def __init__(self, widths: list[int], activation: str, *, bias: bool = True) -> None:
         super().__init__()
         self.activation = _ACTIVATIONS[activation]
-        self.layers = nn.ModuleList(
-            nn.Linear(ins, outs, bias) for ins, outs in zip(widths, widths[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(nn.Linear(ins, outs, bias) for ins, outs in pairwise(widths))
 
     def forward(self, values: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
