@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from nfn_cli.cli.head_work import ClassLabels, FitOptions, Inrs, fit_head
@@ -36,6 +37,18 @@ def train_inr(
             FIT, "Layers that multiply features of neurons with those of their neighbours (monomial-inr).", "--messages"
         ),
     ] = False,
+    sines: Annotated[
+        bool,
+        option(
+            FIT,
+            "Sines between the layers; with --messages the channels start at places of the picture (monomial-inr).",
+            "--sines",
+        ),
+    ] = False,
+    also: Annotated[
+        list[Path] | None,
+        option(INPUT, "Another zoo whose training part is fitted to as well; repeatable.", metavar="DIR"),
+    ] = None,
     epochs: Annotated[
         int | None, option(FIT, "Passes over the training networks. [default: the kind's own]", min=1)
     ] = None,
@@ -53,6 +66,7 @@ def train_inr(
     Examples:
         nfn train-inr inrs -o my-inr-head
         nfn train-inr inrs --kind monomial-inr --epochs 12 -o my-inr-head
+        nfn train-inr inrs --kind monomial-inr --sines --messages --channels 128 --also others -o my-inr-head
     """
     from nfn_cli.cli.tables.class_report import print_class_report
     from nfn_cli.learning import ClassifierSettings, FitSettings
@@ -62,12 +76,15 @@ def train_inr(
         raise UsageError("--mirror", f"does not apply to {kind.value}", "leave it out")
     if messages and kind.value != "monomial-inr":
         raise UsageError("--messages", f"does not apply to {kind.value}", "leave it out")
+    if sines and kind.value != "monomial-inr":
+        raise UsageError("--sines", f"does not apply to {kind.value}", "leave it out")
     settings = ClassifierSettings(
         kind=kind.value,
-        sizes=sizes_of(kind.value, side=side, channels=channels, mirror=mirror, messages=messages),
+        sizes=sizes_of(kind.value, side=side, channels=channels, mirror=mirror, messages=messages, sines=sines),
         members=members,
         fit=FitSettings(epochs=epochs, seed=options.seed),
         count=limit,
+        also=tuple(also or ()),
         class_names=_names(classes),
         activation=options.activation,
         out_of_distribution=named_folders("--ood", ood),

@@ -1,7 +1,9 @@
 """Monomial-NFN for sine networks (arXiv 2409.11697, the sign group), invariant to phase shifts too.
 
 Equivariant linear layers with equivariant nonlinearities, what no sign can change of every entry averaged over neurons,
-and an MLP: logits of classes.
+and an MLP: logits of classes. Usually the layers are the paper's: linear ones and tanh. With `messages` they multiply
+fields as well, and with `sines` their odd nonlinearity is the sine; with both they can compute a network's values, and
+start there (`nfn_cli.nn.sine.waves`).
 """
 
 from __future__ import annotations
@@ -19,9 +21,13 @@ from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.readout import readout
 from nfn_cli.nn.sine.fields import FieldSizes, SineFields, field_sizes, pack, require_sine_chain
 from nfn_cli.nn.sine.layers import SineActivation, SineLinear, SineMessages
+from nfn_cli.nn.sine.waves import WaveBody
 from nfn_cli.nn.sizes import require_flag, require_sizes
+from nfn_cli.nn.standardise import Standardise
 
 _TOGETHER = 64
+# Of a field, with sines; there the layers themselves make invariants.
+_MOST_AVERAGES = 16
 
 
 @dataclass(frozen=True)
@@ -30,9 +36,12 @@ class MonomialInrSizes:
 
     Attributes:
         channels: of every field in the equivariant layers.
-        equivariant_layers: of them.
+        equivariant_layers: of them; with sines at least as many as hidden layers, to reach the output.
         messages: whether products carry what a layer knows to its neighbours; the paper's layers are linear.
         hidden: units of the MLP.
+        sines: whether the nonlinearity is the sine, see `nfn_cli.nn.sine.waves`; with messages every channel starts at
+            a place.
+        heads: with sines, groups of channels that send their messages along pairs of their own.
     """
 
     channels: int = 16
@@ -40,10 +49,15 @@ class MonomialInrSizes:
     messages: bool = False
     hidden: int = 256
     dropout: float = 0.1
+    sines: bool = False
+    heads: int = 1
 
     def __post_init__(self) -> None:
-        require_sizes(self, channels=1024, equivariant_layers=64, hidden=4096)
+        require_sizes(self, channels=1024, equivariant_layers=64, hidden=4096, heads=1024)
         require_flag(self, "messages")
+        require_flag(self, "sines")
+        if self.channels % self.heads:
+            raise ValueError(f"channels are {self.channels}, no multiple of heads, which are {self.heads}")
 
 
 class SineBody(nn.Module):
@@ -91,11 +105,27 @@ class MonomialInr(nn.Module):
         self.omega_0, self.hidden_layers = architecture.omega_0, len(architecture.hidden_widths)
         channels = sizes.channels
         inputs = field_sizes(architecture)
-        self.standardise = inputs.standardise()
-        self.body = SineBody(inputs, channels, sizes.equivariant_layers, messages=sizes.messages)
-        fields = 2 * self.hidden_layers + 2 * (self.hidden_layers - 1)
-        self.invariant = nn.ModuleList(nn.Linear(channels, 2 * channels) for _ in range(fields))
-        self.summary_features = fields * 2 * channels + channels
+        if sizes.sines:
+            # A network's own units take the place of a population's constants.
+            self.standardise: Standardise | None = None
+            self.body: SineBody | WaveBody = WaveBody(
+                inputs,
+                architecture.inputs,
+                channels,
+                max(sizes.equivariant_layers, self.hidden_layers),
+                heads=sizes.heads,
+                messages=sizes.messages,
+                omega_0=self.omega_0,
+            )
+            entries = self.body.sizes
+        else:
+            self.standardise = inputs.standardise()
+            self.body = SineBody(inputs, channels, sizes.equivariant_layers, messages=sizes.messages)
+            entries = FieldSizes.uniform(self.hidden_layers, channels)
+        fields = [*entries.vectors, *entries.odd_pairs, *entries.even_pairs, *entries.evens]
+        averages = [min(2 * features, _MOST_AVERAGES) if sizes.sines else 2 * features for features in fields]
+        self.invariant = nn.ModuleList(map(nn.Linear, fields, averages))
+        self.summary_features = sum(averages) + channels
         # Averages over many entries differ little between networks: each by its own spread, not all by one.
         self.spread = nn.BatchNorm1d(self.summary_features)
         self.readout = readout(self.summary_features, sizes.hidden, classes, sizes.dropout)
@@ -106,7 +136,8 @@ class MonomialInr(nn.Module):
 
     def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
         """Set the standardising constants from a training population."""
-        self.standardise.fit(pack([values[:4096] for values in inputs], self.omega_0).all())
+        if self.standardise is not None:
+            self.standardise.fit(pack([values[:4096] for values in inputs], self.omega_0).all())
         with torch.no_grad():
             summary = in_parts(self._invariants, [values[:1024] for values in inputs], _TOGETHER)
             # The fit goes on from these; they are not yet those of the weights that it ends with.
@@ -123,7 +154,8 @@ class MonomialInr(nn.Module):
         return self.readout(self.spread(invariants)), invariants
 
     def _invariants(self, inputs: Sequence[Tensor]) -> Tensor:
-        fields = self.body(pack(inputs, self.omega_0).mapped(self.standardise))
+        packed = pack(inputs, self.omega_0)
+        fields = self.body(packed if self.standardise is None else packed.mapped(self.standardise))
         odd = [*fields.vectors, *fields.odd_pairs, *fields.even_pairs]
         entries = [*(values.abs() for values in odd), *fields.evens]
         pooled = [
