@@ -23,11 +23,10 @@ from nfn_cli.nn.sine.fields import FieldSizes, SineFields, field_sizes, pack, re
 from nfn_cli.nn.sine.layers import SineActivation, SineLinear, SineMessages
 from nfn_cli.nn.sine.waves import WaveBody
 from nfn_cli.nn.sizes import require_flag, require_sizes
-from nfn_cli.nn.standardise import Standardise
 
 _TOGETHER = 64
-# Of a field, with sines; there the layers themselves make invariants.
-_MOST_AVERAGES = 16
+# Of a field, with sines, where fields have many features.
+_MOST_AVERAGES = 32
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,7 @@ class SineBody(nn.Module):
             if messages:
                 modules.append(SineMessages(hidden, channels))
             sizes = after
+        self.sizes = sizes
         self.layers = nn.Sequential(*modules)
 
     def forward(self, fields: SineFields) -> SineFields:
@@ -103,29 +103,17 @@ class MonomialInr(nn.Module):
         super().__init__()
         require_sine_chain(architecture)
         self.omega_0, self.hidden_layers = architecture.omega_0, len(architecture.hidden_widths)
-        channels = sizes.channels
         inputs = field_sizes(architecture)
-        if sizes.sines:
-            # A network's own units take the place of a population's constants.
-            self.standardise: Standardise | None = None
-            self.body: SineBody | WaveBody = WaveBody(
-                inputs,
-                architecture.inputs,
-                channels,
-                max(sizes.equivariant_layers, self.hidden_layers),
-                heads=sizes.heads,
-                messages=sizes.messages,
-                omega_0=self.omega_0,
-            )
-            entries = self.body.sizes
-        else:
-            self.standardise = inputs.standardise()
-            self.body = SineBody(inputs, channels, sizes.equivariant_layers, messages=sizes.messages)
-            entries = FieldSizes.uniform(self.hidden_layers, channels)
-        fields = [*entries.vectors, *entries.odd_pairs, *entries.even_pairs, *entries.evens]
-        averages = [min(2 * features, _MOST_AVERAGES) if sizes.sines else 2 * features for features in fields]
-        self.invariant = nn.ModuleList(map(nn.Linear, fields, averages))
-        self.summary_features = sum(averages) + channels
+        # With sines a network's own units take the place of a population's constants.
+        self.standardise = None if sizes.sines else inputs.standardise()
+        self.body = _waves(architecture, sizes) if sizes.sines else _plain(inputs, sizes)
+        made = self.body.sizes
+        # What messages make of sines are invariants already, and averages of entries would tell trainers apart as well.
+        self.averages = not (sizes.sines and sizes.messages)
+        averaged = [*made.vectors, *made.odd_pairs, *made.even_pairs, *made.evens] if self.averages else []
+        features = [min(2 * own, _MOST_AVERAGES) if sizes.sines else 2 * own for own in averaged]
+        self.invariant = nn.ModuleList(map(nn.Linear, averaged, features))
+        self.summary_features = sum(features) + made.invariant
         # Averages over many entries differ little between networks: each by its own spread, not all by one.
         self.spread = nn.BatchNorm1d(self.summary_features)
         self.readout = readout(self.summary_features, sizes.hidden, classes, sizes.dropout)
@@ -156,6 +144,8 @@ class MonomialInr(nn.Module):
     def _invariants(self, inputs: Sequence[Tensor]) -> Tensor:
         packed = pack(inputs, self.omega_0)
         fields = self.body(packed if self.standardise is None else packed.mapped(self.standardise))
+        if not self.averages:
+            return fields.invariant
         odd = [*fields.vectors, *fields.odd_pairs, *fields.even_pairs]
         entries = [*(values.abs() for values in odd), *fields.evens]
         pooled = [
@@ -163,6 +153,22 @@ class MonomialInr(nn.Module):
             for affine, values in zip(self.invariant, entries, strict=True)
         ]
         return torch.cat([*pooled, fields.invariant], dim=1)
+
+
+def _plain(inputs: FieldSizes, sizes: MonomialInrSizes) -> SineBody | WaveBody:
+    return SineBody(inputs, sizes.channels, sizes.equivariant_layers, messages=sizes.messages)
+
+
+def _waves(architecture: Architecture, sizes: MonomialInrSizes) -> SineBody | WaveBody:
+    return WaveBody(
+        field_sizes(architecture),
+        architecture.inputs,
+        sizes.channels,
+        max(sizes.equivariant_layers, len(architecture.hidden_widths)),
+        heads=sizes.heads,
+        messages=sizes.messages,
+        omega_0=architecture.omega_0,
+    )
 
 
 KIND = Kind(

@@ -31,7 +31,8 @@ _LEVELS = 16
 class WaveBody(nn.Module):
     """Layers from fields as packed to vectors and invariants of `channels` features, pairs of `heads`, and evens.
 
-    Every layer reads the packed fields as well as what the layer before made of them.
+    Every layer reads the packed fields as well as what the layer before made of them. With messages the invariants are
+    what matters: the last layer sends none to the hidden layers.
 
     Args:
         inputs: features of the fields as packed.
@@ -60,16 +61,19 @@ class WaveBody(nn.Module):
         vectors, pairs = (channels,) * hidden, (heads,) * (hidden - 1)
         made = FieldSizes(vectors, (_LEVELS,) * hidden, pairs, pairs, channels)
         self.sizes = replace(made, evens=(channels + _LEVELS,) * hidden)
-        self.linear = nn.ModuleList(
-            SineLinear(inputs if layer == 0 else _both(inputs, self.sizes), made) for layer in range(layers)
-        )
-        self.messages = nn.ModuleList(
-            WaveMessages(hidden, inputs.invariant, channels, heads) for _ in range(layers if messages else 0)
-        )
-        for layer, linear in enumerate(self.linear):
+        self.linear, self.messages = nn.ModuleList(), nn.ModuleList()
+        # Behind the last layer nothing but the invariants matters, to which only the last hidden layer sends.
+        none = (0,) * (hidden - 1)
+        ending = FieldSizes((*none, channels), (0,) * hidden, none, none, channels)
+        for layer in range(layers):
+            after = ending if messages and layer == layers - 1 else made
+            linear = SineLinear(inputs if layer == 0 else _both(inputs, self.sizes), after)
             _start(linear, layer, coordinates, inputs)
-        for layer, between in enumerate(self.messages):
-            _start_out(between, outward=layer == hidden - 1)
+            self.linear.append(linear)
+            if messages:
+                between = WaveMessages(hidden, inputs.invariant, channels, heads, last=layer == layers - 1)
+                _start_out(between, outward=layer == hidden - 1)
+                self.messages.append(between)
 
     def forward(self, fields: SineFields) -> SineFields:
         """Fields as packed, in the network's own units, to fields."""
@@ -89,12 +93,13 @@ class WaveMessages(nn.Module):
     Args:
         hidden_layers, outputs: of the networks.
         channels, heads: as in `WaveBody`.
+        last: whether no layer follows, so that only what reaches the invariants matters.
     """
 
-    def __init__(self, hidden_layers: int, outputs: int, channels: int, heads: int) -> None:
+    def __init__(self, hidden_layers: int, outputs: int, channels: int, heads: int, *, last: bool) -> None:
         super().__init__()
         self._heads, self._outputs, self._channels = heads, outputs, channels
-        between = hidden_layers - 1
+        between = 0 if last else hidden_layers - 1
         # Of each channel; the direction of the network's own pass starts at 1, the other at 0.
         self.ahead = nn.Parameter(torch.ones(between, 2, channels))
         self.back = nn.Parameter(torch.zeros(between, 2, channels))
@@ -103,7 +108,7 @@ class WaveMessages(nn.Module):
     def forward(self, fields: SineFields, given: SineFields) -> SineFields:
         """Fields with the messages added; `given` are the fields as packed."""
         vectors, evens = list(fields.vectors), list(fields.evens)
-        for layer in range(len(vectors) - 1):
+        for layer in range(len(self.ahead)):
             odd, even = (pairs[layer].permute(0, 3, 1, 2) for pairs in (fields.odd_pairs, fields.even_pairs))
             before, after = fields.vectors[layer], fields.vectors[layer + 1]
             ahead, back = self.ahead[layer], self.back[layer]
@@ -188,7 +193,8 @@ def _start(linear: SineLinear, layer: int, coordinates: int, inputs: FieldSizes)
     for parameter in linear.parameters():
         parameter.zero_()
     first = _weight(linear.vectors[0])
-    first[:, :coordinates] = spread_places(len(first), coordinates).to(first)
+    if len(first):
+        first[:, :coordinates] = spread_places(len(first), coordinates).to(first)
     for reached in range(1, min(layer + 1, len(linear.vectors))):
         _weight(linear.vectors[reached])[:, inputs.vectors[reached] :].fill_diagonal_(1.0)
     for pairs in (*linear.odd_pairs, *linear.even_pairs):
@@ -207,13 +213,12 @@ def _start_out(messages: WaveMessages, *, outward: bool) -> None:
 
 
 def _weight(linear: nn.Module) -> Tensor:
-    weight = linear.weight
-    assert isinstance(weight, Tensor)
-    return weight
+    """Its matrix; an empty one where it maps from or to a field that does not exist."""
+    return linear.weight if isinstance(linear, nn.Linear) else torch.empty(0, 0)
 
 
 def spread_places(count: int, coordinates: int) -> Tensor:
-    """Places spread evenly over [-1, 1] along every coordinate, [count, coordinates]: Sobol's sequence.
+    """Places spread evenly over [-1, 1] along every coordinate, [count, coordinates]: a scrambled Sobol sequence.
 
     >>> spread_places(4, 2).abs().max() <= 1
     tensor(True)

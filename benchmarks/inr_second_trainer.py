@@ -5,7 +5,7 @@ Nothing but the architecture and the files is shared: autograd and optimisers of
 rates, steps and losses, random pixels in place of all; a way (`WAYS`) for every tenth part of the networks. Heads are
 measured on them and never fitted to them.
 
-    python benchmarks/inr/second_trainer.py mnist.npz second-trainer [--networks 600]
+    python benchmarks/inr_second_trainer.py mnist.npz second-trainer [--networks 600]
     nfn evaluate-inr monomial-inr-mnist second-trainer
 """
 
