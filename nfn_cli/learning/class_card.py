@@ -57,7 +57,7 @@ def _commands(head: Head, fitted: dict[str, Any]) -> list[str]:
         own = f" --side {sizes.side} --channels {sizes.channels}{' --mirror' if sizes.mirror else ''}"
     else:
         own = f" --channels {sizes.channels}{' --messages' if sizes.messages else ''}"
-        own += " --sines" if sizes.sines else ""
+        own += "".join(f" --{name}" for name in ("sines", "augment") if getattr(sizes, name))
     read = option("labels", fitted.get("labels")) + option("activation", fitted.get("activation"))
     read += ood_options(fitted)
     limit = option("limit", fitted.get("count"))

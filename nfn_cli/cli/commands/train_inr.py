@@ -45,6 +45,10 @@ def train_inr(
             "--sines",
         ),
     ] = False,
+    augment: Annotated[
+        bool,
+        option(FIT, "Pictures are turned, stretched and moved at random in the fit (monomial-inr).", "--augment"),
+    ] = False,
     also: Annotated[
         list[Path] | None,
         option(INPUT, "Another zoo whose training part is fitted to as well; repeatable.", metavar="DIR"),
@@ -66,7 +70,7 @@ def train_inr(
     Examples:
         nfn train-inr inrs -o my-inr-head
         nfn train-inr inrs --kind monomial-inr --epochs 12 -o my-inr-head
-        nfn train-inr inrs --kind monomial-inr --sines --messages --channels 128 --also others -o my-inr-head
+        nfn train-inr inrs --kind monomial-inr --sines --messages --augment --channels 128 -o my-inr-head
     """
     from nfn_cli.cli.tables.class_report import print_class_report
     from nfn_cli.learning import ClassifierSettings, FitSettings
@@ -74,13 +78,20 @@ def train_inr(
 
     if mirror and kind is not _PROBE:
         raise UsageError("--mirror", f"does not apply to {kind.value}", "leave it out")
-    if messages and kind.value != "monomial-inr":
-        raise UsageError("--messages", f"does not apply to {kind.value}", "leave it out")
-    if sines and kind.value != "monomial-inr":
-        raise UsageError("--sines", f"does not apply to {kind.value}", "leave it out")
+    for name, given in {"--messages": messages, "--sines": sines, "--augment": augment}.items():
+        if given and kind.value != "monomial-inr":
+            raise UsageError(name, f"does not apply to {kind.value}", "leave it out")
     settings = ClassifierSettings(
         kind=kind.value,
-        sizes=sizes_of(kind.value, side=side, channels=channels, mirror=mirror, messages=messages, sines=sines),
+        sizes=sizes_of(
+            kind.value,
+            side=side,
+            channels=channels,
+            mirror=mirror,
+            messages=messages,
+            sines=sines,
+            augment=augment,
+        ),
         members=members,
         fit=FitSettings(epochs=epochs, seed=options.seed),
         count=limit,

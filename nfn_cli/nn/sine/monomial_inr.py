@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.nn.in_parts import in_parts
-from nfn_cli.nn.inr.sine_chain import read_tensors
+from nfn_cli.nn.inr.other_coordinates import Changes, in_other_coordinates
+from nfn_cli.nn.inr.sine_chain import read_tensors, require_sine_picture
 from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.readout import readout
 from nfn_cli.nn.sine.fields import FieldSizes, SineFields, field_sizes, pack, require_sine_chain
@@ -27,6 +28,8 @@ from nfn_cli.nn.sizes import require_flag, require_sizes
 _TOGETHER = 64
 # Of a field, with sines, where fields have many features.
 _MOST_AVERAGES = 32
+# As Coordinate-Probe's grids.
+_CHANGES = Changes(turn=0.2, stretch=0.15, move=0.12)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class MonomialInrSizes:
         sines: whether the nonlinearity is the sine, see `nfn_cli.nn.sine.waves`; with messages every channel starts at
             a place.
         heads: with sines, groups of channels that send their messages along pairs of their own.
+        augment: whether a fit shows each network turned, stretched and moved at random, by an exact change of its first
+            layer; of pictures.
     """
 
     channels: int = 16
@@ -50,11 +55,13 @@ class MonomialInrSizes:
     dropout: float = 0.1
     sines: bool = False
     heads: int = 1
+    augment: bool = False
 
     def __post_init__(self) -> None:
         require_sizes(self, channels=1024, equivariant_layers=64, hidden=4096, heads=1024)
         require_flag(self, "messages")
         require_flag(self, "sines")
+        require_flag(self, "augment")
         if self.channels % self.heads:
             raise ValueError(f"channels are {self.channels}, no multiple of heads, which are {self.heads}")
 
@@ -103,6 +110,9 @@ class MonomialInr(nn.Module):
         super().__init__()
         require_sine_chain(architecture)
         self.omega_0, self.hidden_layers = architecture.omega_0, len(architecture.hidden_widths)
+        self.augment = sizes.augment
+        if sizes.augment:
+            require_sine_picture(architecture)
         inputs = field_sizes(architecture)
         # With sines a network's own units take the place of a population's constants.
         self.standardise = None if sizes.sines else inputs.standardise()
@@ -138,6 +148,8 @@ class MonomialInr(nn.Module):
 
     def logits_and_summary(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits [batch, classes], and what the detector looks at: the invariants [batch, summary_features]."""
+        if self.training and self.augment:
+            inputs = in_other_coordinates(inputs, _CHANGES)
         invariants = in_parts(self._invariants, inputs, _TOGETHER)
         return self.readout(self.spread(invariants)), invariants
 

@@ -253,7 +253,7 @@ def test_other_zoos_that_the_head_does_not_read_are_refused(
 OPTIONS = [
     ["--side", 9, "--channels", 2, "--epochs", 2, "--mirror", "--classes", "across,the way down,disc"],
     ["--kind", "monomial-inr", "--channels", 3, "--messages", "--epochs", 1],
-    ["--kind", "monomial-inr", "--channels", 8, "--messages", "--sines", "--epochs", 1],
+    ["--kind", "monomial-inr", "--channels", 8, "--messages", "--sines", "--augment", "--epochs", 1],
 ]
 
 
@@ -576,7 +576,12 @@ def test_an_existing_head_is_refused_before_any_work(nfn: Nfn, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("kind", "option"),
-    [("coordinate-probe", "--messages"), ("coordinate-probe", "--sines"), ("monomial-inr", "--mirror")],
+    [
+        ("coordinate-probe", "--messages"),
+        ("coordinate-probe", "--sines"),
+        ("coordinate-probe", "--augment"),
+        ("monomial-inr", "--mirror"),
+    ],
     ids=lambda value: value,
 )
 def test_options_of_another_kind_are_refused(kind: str, option: str, nfn: Nfn, zoo: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
+from nfn_cli.errors import HeadError
 from nfn_cli.nn.inr.sine_chain import sine_values
 from nfn_cli.nn.sine import MonomialInr, MonomialInrSizes, pack
 from nfn_cli.nn.sine.waves import WaveBody, spread_places
@@ -101,7 +102,21 @@ def test_places_are_spread_evenly() -> None:
     assert torch.equal(places, spread_places(64, 2)) and places.abs().max() <= 1
 
 
-@pytest.mark.parametrize("values", [{"sines": 1}, {"heads": 0}, {"channels": 6, "heads": 4}])
+def test_an_augmented_fit_sees_other_pictures_and_answers_do_not() -> None:
+    architecture = siren(2, 5, 4, 1)
+    sizes = MonomialInrSizes(channels=4, messages=True, hidden=8, dropout=0.0, sines=True, augment=True)
+    module = MonomialInr(architecture, sizes, 3).double()
+    inputs = rows(random_point(architecture, 6))
+    module.spread.eval()
+    first, second = module(inputs), module(inputs)
+    assert (first - second).abs().max() > 1e-4
+    module.eval()
+    assert torch.equal(module(inputs), module(inputs))
+    with pytest.raises(HeadError, match="no picture"):
+        MonomialInr(siren(3, 5, 4, 1), sizes, 3)
+
+
+@pytest.mark.parametrize("values", [{"augment": 1}, {"sines": 1}, {"heads": 0}, {"channels": 6, "heads": 4}])
 def test_hostile_sizes_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         MonomialInrSizes(**values)  # type: ignore[arg-type]
