@@ -7,6 +7,7 @@ measured on them and never fitted to them.
 
     python benchmarks/inr_second_trainer.py mnist.npz second-trainer [--networks 600]
     nfn evaluate-inr monomial-inr-mnist second-trainer
+    python benchmarks/inr_second_trainer.py --heads monomial-inr-mnist,inr-mnist second-trainer
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nfn_cli.checkpoints import POPULATION_KEY, save_tensors
-from nfn_cli.zoo import load_images
+from nfn_cli.learning.metrics import bootstrap, share
+from nfn_cli.nn import load_head
+from nfn_cli.zoo import load_images, read_inrs
 from nfn_cli.zoo.inr.labels import InrRow, write_inr_rows
 
 OMEGA_0 = 30.0
@@ -118,16 +121,39 @@ def _errors(values: Tensor, wanted: Tensor, loss: str) -> Tensor:
     return of(values, wanted, reduction="none").mean((1, 2))
 
 
+def print_by_way(folder: Path, names: Sequence[str]) -> None:
+    """A Markdown table: of every way, and of all, the share that each head classifies right, and the share flagged."""
+    networks = read_inrs(folder)
+    rows: dict[str, list[str]] = {way.name: [] for way in WAYS} | {"all": []}
+    for name in names:
+        found = load_head(name).predict(networks.point)
+        right = (found.logits.argmax(1) == networks.targets).double()
+        flagged = (~found.in_distribution).double()
+        for way, *own in zip(WAYS, right.chunk(len(WAYS)), flagged.chunk(len(WAYS)), strict=False):
+            rows[way.name] += [f"{part.mean():.3f}" for part in own]
+        rows["all"] += [str(bootstrap(share, networks.targets, of, networks.runs)) for of in (right, flagged)]
+    print("| fitted by | " + " | ".join(f"{name}, right | flagged" for name in names) + " |")
+    print("|---" * (1 + 2 * len(names)) + "|")
+    for way_name, cells in rows.items():
+        print(f"| {way_name} | " + " | ".join(cells) + " |")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="image set, as for `nfn zoo inr`")
-    parser.add_argument("out", type=Path)
+    parser.add_argument("data", nargs="?", help="image set, as for `nfn zoo inr`")
+    parser.add_argument("out", type=Path, help="folder of the networks")
+    parser.add_argument("--heads", metavar="NAME,NAME", help="print what they are worth on the folder's networks")
     parser.add_argument("--networks", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--share", type=float, default=1.0, help="of the steps of every way (1)")
     options = parser.parse_args(arguments)
 
     torch.set_num_threads(1)
+    if options.heads:
+        print_by_way(options.out, options.heads.split(","))
+        return
+    if options.data is None:
+        parser.error("give an image set, or --heads")
     torch.manual_seed(1_000_003 + options.seed)
     images = load_images(options.data)
     numbers = torch.randperm(len(images.test_labels))[: options.networks]

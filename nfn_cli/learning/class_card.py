@@ -39,14 +39,19 @@ one in twenty pictures of the training part set the temperature and the limits o
   transformed, and {report.changed} predicted classes and {report.flags_changed} flags change.
 - Share right by class: {shares}.
 - Commonest mistakes: {mistakes or "none"}.""",
-        out_of_distribution="""A network is out of distribution, and its class means nothing, if either the Mahalanobis
-distance of its invariants (what the last layer reads, and statistics of the picture) from the training mean is too
+        out_of_distribution=f"""A network is out of distribution, and its class means nothing, if either the Mahalanobis
+distance of its invariants ({_invariants(head)}) from the training mean is too
 large, or a small network finds them strange that has learned to tell training networks from shuffled and random weights
 and from negatives. The table shows the share that is flagged.""",
         ood_columns=("out of distribution", "flagged"),
         ood_rows=[(kind, str(flagged)) for kind, flagged in report.out_of_distribution.items()],
         commands=_commands(head, fitted),
     )
+
+
+def _invariants(head: Head) -> str:
+    probe = isinstance(head.config.sizes, CoordinateProbeSizes)
+    return "what the last layer reads, and statistics of the picture" if probe else "what the MLP reads"
 
 
 def _commands(head: Head, fitted: dict[str, Any]) -> list[str]:
