@@ -36,10 +36,11 @@ def zoo_command(zoo: dict[str, Any], out: str) -> str:
     """The command that makes a zoo again, from its record, in the folder `out`."""
     packed = f"{' --packed' if zoo['packed'] else ''} --output {out}"
     if zoo.get("recipe") == InrSettings.recipe:
+        scale = f" --initial-scale {zoo['initial_scale']:g}" if zoo.get("initial_scale", 1.0) != 1.0 else ""
         return (
             f"nfn zoo inr --data {quote(zoo['data'])} --count {zoo['count']} --test-count {zoo['test_count']}"
             f" --fits {zoo['fits']} --width {zoo['width']} --hidden-layers {zoo['hidden_layers']}"
-            f" --omega-0 {zoo['omega_0']:g} --steps {zoo['steps']} --learning-rate {zoo['learning_rate']:g}"
+            f" --omega-0 {zoo['omega_0']:g} --steps {zoo['steps']} --learning-rate {zoo['learning_rate']:g}{scale}"
             f" --seed {zoo['seed']}{packed}"
         )
     epochs = " ".join(f"--epochs {epoch}" for epoch in zoo["epochs"])
