@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from nfn_cli.cli.head_work import AccuracyLabels, FitOptions, Networks, fit_any_head, fit_head, one_path
 from nfn_cli.cli.named_folders import named_folders
-from nfn_cli.cli.options import FIT, INPUT, READING, AccuracyKind, OodOption, WorkersOption, kind_option
+from nfn_cli.cli.options import FIT, INPUT, READING, AccuracyKind, OodOption, WorkersOption, heads_of, kind_option
 from nfn_cli.cli.takes import option, takes
 from nfn_cli.errors import UsageError
 from nfn_cli.nn.names import kinds_of
@@ -64,6 +65,33 @@ def train(
         ),
     ] = None,
     members: Annotated[int, option(FIT, "Networks in the head's ensemble.", min=1, max=64)] = 4,
+    also: Annotated[
+        list[Path] | None,
+        option(
+            INPUT,
+            "Other networks of the same runs, such as those of nfn zoo between; those of training runs are fitted to"
+            " as well; repeatable.",
+            metavar="DIR",
+        ),
+    ] = None,
+    probe_images: Annotated[
+        str | None,
+        option(
+            FIT,
+            "The images that the networks were trained on (an .npz archive, digits, ...): learned inputs start as some"
+            " of them, class by class. [default: they start as noise]",
+        ),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        option(
+            FIT,
+            "A head for the same networks: members start as its first ones, and are fitted to the mean of the true"
+            " accuracies and of what it says.",
+            metavar="HEAD",
+            autocompletion=heads_of(PREDICT),
+        ),
+    ] = None,
     workers: WorkersOption = None,
     ood: OodOption = None,
 ) -> None:
@@ -79,6 +107,7 @@ def train(
 
     Examples:
         nfn train runs --labels runs.csv --target accuracy -o my-head
+        nfn train zoo --also copies --probe-images cifar10.npz -o my-head
         nfn train wild-mnist wild-cifar10 -o any-head
     """
     from nfn_cli.cli.tables.report import print_report
@@ -94,6 +123,9 @@ def train(
             "--padding": padding != 0,
             "--patience": patience is not None,
             "--validation": validation is not None,
+            "--also": bool(also),
+            "--probe-images": probe_images is not None,
+            "--teacher": teacher is not None,
         }
         _refuse_without_effect(without)
         any_settings = AnySettings(
@@ -106,6 +138,8 @@ def train(
         )
         fit_any_head(data, labels, any_settings, options)
         return
+    if teacher is not None and probe_images is not None:
+        raise UsageError("--probe-images", "learned inputs start as those of the --teacher", "give one of the two")
     settings = AccuracySettings(
         members=members,
         fit=FitSettings(
@@ -113,6 +147,9 @@ def train(
         ),
         kind=None if kind is _AUTO else kind.value,
         forward_pass=_forward_pass(input_size, stride, padding),
+        probe_images=probe_images,
+        also=tuple(also or ()),
+        teacher=teacher,
         column=target,
         run_column=run_column,
         activation=options.activation,
