@@ -18,7 +18,6 @@ from nfn_cli.learning.fitting import ensemble_stages, fit_stages
 from nfn_cli.learning.metrics import Estimate
 from nfn_cli.learning.probe_images import start_probes
 from nfn_cli.learning.tasks.accuracy import AccuracyLearning
-from nfn_cli.learning.tasks.task import Parts
 from nfn_cli.nn import Accepted, HeadConfig, load_head
 from nfn_cli.zoo import LabelledNetworks, load_images, read_networks
 
@@ -94,8 +93,7 @@ def _fitted(arguments: argparse.Namespace, name: str, seed: int) -> Any:
         also=tuple(arguments.copies) if design.copies else (),
     )
     also = read_also(settings.also, train, settings) if design.copies else None
-    parts = Parts(train, train.select([]), train.select([]), also)
-    settings = task.decided(settings, parts, arguments.fit)
+    settings = task.decided(settings, train, arguments.fit, len(also or ()))
     accepted = Accepted.of(train.point.architecture)
     config = HeadConfig(accepted, settings.sizes, task.details(settings, train), 1)
     torch.manual_seed(seed)

@@ -90,7 +90,7 @@ def train_head(
     accepted = Accepted.of(networks.point.architecture)
     read_other = partial(task.read_other, settings=settings, activation=accepted.activation)
     others = read_out_of_distribution(settings.out_of_distribution, accepted, read_other)
-    settings = task.decided(settings, parts, data)
+    settings = task.decided(settings, parts.train, data, parts.fitted - len(parts.train))
     config = HeadConfig(
         accepted=accepted,
         sizes=settings.sizes,

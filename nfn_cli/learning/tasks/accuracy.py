@@ -103,7 +103,9 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
             parts = replace(parts, also=read_also(settings.also, parts.train, settings))
         return parts, replace(settings, split_seed=seed)
 
-    def decided(self, settings: AccuracySettings, parts: Parts, data: Path) -> AccuracySettings:
+    def decided(
+        self, settings: AccuracySettings, train: LabelledNetworks, data: Path, more: int = 0
+    ) -> AccuracySettings:
         """See `LearningTask`.
 
         Raises:
@@ -112,10 +114,10 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
             HeadError: a teacher that this head cannot have.
         """
         if settings.teacher is not None:
-            return super().decided(taught_settings(settings, parts.train.point.architecture), parts, data)
-        known = settings.forward_pass or self._known(settings, parts.train.point.architecture, data)
+            return super().decided(taught_settings(settings, train.point.architecture), train, data, more)
+        known = settings.forward_pass or self._known(settings, train.point.architecture, data)
         usual = "monomial-nfn" if known is None else "monomial-probe"
-        settings = super().decided(replace(settings, kind=settings.kind or usual), parts, data)
+        settings = super().decided(replace(settings, kind=settings.kind or usual), train, data, more)
         assert settings.kind is not None
         if not HEAD_KINDS[settings.kind].runs:
             if settings.probe_images:

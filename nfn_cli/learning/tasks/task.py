@@ -91,11 +91,15 @@ class LearningTask(ABC, Generic[Settings, Report]):
             DataError: too few networks or too little to learn.
         """
 
-    def decided(self, settings: Settings, parts: Parts, data: Path) -> Settings:
-        """The settings with kind, sizes and epochs, where they do not say them."""
+    def decided(self, settings: Settings, train: LabelledNetworks, data: Path, more: int = 0) -> Settings:
+        """The settings with kind, sizes and epochs, where they do not say them.
+
+        Args:
+            more: networks that are fitted to besides the training networks.
+        """
         sizes = self.usual_sizes(settings) if settings.sizes is None else settings.sizes
         kind = kind_of(sizes)
-        fit = self.usual_fit(settings.fit, parts.fitted, HEAD_KINDS[kind].epochs)
+        fit = self.usual_fit(settings.fit, len(train) + more, HEAD_KINDS[kind].epochs)
         return replace(settings, kind=kind, sizes=sizes, fit=fit)
 
     def usual_fit(self, fit: FitSettings, networks: int, epochs: int) -> FitSettings:
