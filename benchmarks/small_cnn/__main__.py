@@ -11,6 +11,8 @@
 
 - `designs` fits one member to all runs of a zoo as `nfn train` does, with probes that start as training images, with
   networks between epochs, with both and with neither, and measures each on another zoo, paired by run.
+- `join` makes one zoo of several, with all of their runs, or with those that `nfn train` would hold out of the fit to
+  the joined zoo.
 
     python benchmarks/small_cnn populations --data cifar10_gray.npz --out populations
     python benchmarks/small_cnn measure --data cifar10_gray.npz --populations populations --out results
@@ -18,6 +20,7 @@
 
     nfn zoo between zoo --data cifar10_gray.npz --packed -o copies
     python benchmarks/small_cnn designs --fit zoo --copies copies --test other-zoo --data cifar10_gray.npz --out fits
+    python benchmarks/small_cnn join own=own-relu fewer=fewer-relu --out pool
 
 A population that is there is not made again, and one that was stopped goes on. `measure` prints a table and writes
 `results.json` and the heads.
@@ -30,6 +33,7 @@ import os
 from pathlib import Path
 
 from designs import DESIGNS, designs
+from join import join
 from measure import measure
 from pack import pack
 from populations import make_populations
@@ -67,8 +71,13 @@ def parse() -> argparse.Namespace:
     plan.add_argument("--designs", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
     plan.add_argument("--head", help="another one, to compare")
     plan.set_defaults(work=designs)
-    for command in (make, fit, half, plan):
+    one = commands.add_parser("join", help="join zoos")
+    one.add_argument("zoos", nargs="+", metavar="NAME=ZOO")
+    one.add_argument("--held-out", action="store_true", help="only runs that a fit to the joined zoo holds out")
+    one.set_defaults(work=join)
+    for command in (make, fit, half, plan, one):
         command.add_argument("--out", type=Path, required=True, metavar="DIR")
+    for command in (make, fit, half, plan):
         command.add_argument("--data", required=True, help="the image set, such as cifar10_gray.npz")
     return parser.parse_args()
 
