@@ -1,4 +1,4 @@
-"""Join zoos into one, with all of their runs or with those that `nfn train` holds out; a run gets the name of its zoo."""
+"""Join zoos into one, with all runs or with those that `nfn train` holds out; a run gets the name of its zoo."""
 
 from __future__ import annotations
 
