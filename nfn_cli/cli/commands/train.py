@@ -107,7 +107,6 @@ def train(
 
     Examples:
         nfn train runs --labels runs.csv --target accuracy -o my-head
-        nfn train zoo --also copies --probe-images cifar10.npz -o my-head
         nfn train wild-mnist wild-cifar10 -o any-head
     """
     from nfn_cli.cli.tables.report import print_report
