@@ -136,8 +136,8 @@ It was fitted to {also["networks"]:,} other networks of the training runs as wel
 Learned inputs started as training images of `{images}`, class by class."""
     if teacher := fitted.get("teacher"):
         found += f"""
-Members started as those of the head `{teacher}`, and were fitted to the mean of the true accuracies and of what that
-head says."""
+Members are the first ones of the head `{teacher}`; their readouts were fitted to the mean of the true accuracies and
+of what all of that head says. The detector is that head's."""
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from nfn_cli.architectures import Layer, chain
 from nfn_cli.errors import HeadError
 from nfn_cli.learning import AccuracySettings, EvaluationReport, FitSettings, train_head
 from nfn_cli.learning.teacher import taught, taught_settings
@@ -31,8 +32,15 @@ def test_a_head_starts_as_its_teacher_and_stays_near(
     assert head.config.sizes == replace(teacher.config.sizes, dropout=0.0) and head.config.members == 1
     assert head.config.fitted["teacher"] == "my-head" and report.plain.tau.value > 0.75
     old, new = (own.model.members[0].state_dict() for own in (teacher, head))
-    moved = [(new[name] - tensor).norm() / tensor.norm().clamp_min(1e-6) for name, tensor in old.items()]
-    assert max(moved) > 0 and torch.stack(moved).median() < 0.2
+    for name, tensor in old.items():
+        assert torch.equal(new[name], tensor) is not name.startswith("readout"), name
+        assert (new[name] - tensor).norm() <= 0.2 * tensor.norm() + 0.1
+    networks = read_networks(population)
+    far = networks.point.mapped(lambda tensor: tensor**3)
+    for point in (networks.point, far):
+        flags = [own.predict(point).in_distribution for own in (teacher, head)]
+        assert torch.equal(*flags)
+    assert not flags[0].all()
     assert "--teacher my-head" in (tmp_path / "head" / "README.md").read_text()
 
 
@@ -54,6 +62,10 @@ def test_a_teacher_that_does_not_suit_is_refused(population: Path, settings: Acc
         "does not read these networks": (settings, architecture.with_activation("tanh")),
         "is a monomial-nfn head, not monomial-probe": (replace(settings, kind="monomial-probe"), architecture),
         "has 2 members, and 3 are to start": (replace(settings, members=3), architecture),
+        "was fitted to hidden widths 6, and these are others": (
+            settings,
+            chain([Layer("0", "linear", 3, 5), Layer("2", "linear", 5, 2)], activation="relu"),
+        ),
     }
     for cause, (own, networks) in refused.items():
         with pytest.raises(HeadError, match=cause):

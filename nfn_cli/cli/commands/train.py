@@ -86,8 +86,8 @@ def train(
         str | None,
         option(
             FIT,
-            "A head for the same networks: members start as its first ones, and are fitted to the mean of the true"
-            " accuracies and of what it says.",
+            "A head for the same networks: members are its first ones, their readouts fitted to the mean of the true"
+            " accuracies and of what all of it says. The detector stays.",
             metavar="HEAD",
             autocompletion=heads_of(PREDICT),
         ),
@@ -138,7 +138,7 @@ def train(
         fit_any_head(data, labels, any_settings, options)
         return
     if teacher is not None and probe_images is not None:
-        raise UsageError("--probe-images", "learned inputs start as those of the --teacher", "give one of the two")
+        raise UsageError("--probe-images", "learned inputs are those of the --teacher", "give one of the two")
     settings = AccuracySettings(
         members=members,
         fit=FitSettings(

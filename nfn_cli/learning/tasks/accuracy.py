@@ -201,7 +201,8 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
 
     def calibrate(self, head: Head, parts: Parts, settings: AccuracySettings) -> None:
         """See `LearningTask`."""
-        calibrate(head, parts.train, parts.held_out, _left_out(parts.train, settings), settings.fit.seed)
+        left_out, taught_by = _left_out(parts.train, settings), settings.teacher
+        calibrate(head, parts.train, parts.held_out, left_out, settings.fit.seed, has_detector=taught_by is not None)
 
     def part_of(self, networks: LabelledNetworks, split: str, head: Head, data: Path) -> LabelledNetworks:
         """See `LearningTask`."""

@@ -131,7 +131,7 @@ def test_a_fit_with_patience_stops_early_and_says_so_on_the_card(nfn: Nfn, data:
         ),
         (
             ["--probe-images", "digits", "--teacher", "small-cnn-relu"],
-            "--probe-images: learned inputs start as those of the --teacher; give one of the two",
+            "--probe-images: learned inputs are those of the --teacher; give one of the two",
         ),
     ],
 )
