@@ -26,7 +26,7 @@ from nfn_cli.learning.settings import EvaluateSettings
 from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, left_out_positions, positions
 from nfn_cli.learning.tasks.task import LearningTask, Parts, require_finite
 from nfn_cli.learning.teacher import digest_of_head, taught, taught_settings
-from nfn_cli.nn import ForwardPass, Head, load_head
+from nfn_cli.nn import ForwardPass, Head
 from nfn_cli.nn.names import HEAD_KINDS
 from nfn_cli.nn.tasks.accuracy import AccuracyDetails
 from nfn_cli.zoo import (
@@ -161,7 +161,7 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
             "folds": _folds(settings),
             **also_record(settings.also, parts.also),
             **({"probe_images": Path(settings.probe_images).name} if settings.probe_images else {}),
-            **({"teacher": load_head(settings.teacher).name} if settings.teacher else {}),
+            **({"teacher": Path(settings.teacher).resolve().name} if settings.teacher else {}),
         }
 
     def made_of(self, settings: AccuracySettings) -> dict[str, Any]:
