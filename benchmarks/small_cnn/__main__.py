@@ -13,6 +13,7 @@
   networks between epochs, with both and with neither, and measures each on another zoo, paired by run.
 - `join` makes one zoo of several, with all of their runs, or with those that `nfn train` would hold out of the fit to
   the joined zoo.
+- `compare` measures two heads on the same networks, with the difference in tau paired by run.
 
     python benchmarks/small_cnn populations --data cifar10_gray.npz --out populations
     python benchmarks/small_cnn measure --data cifar10_gray.npz --populations populations --out results
@@ -21,6 +22,7 @@
     nfn zoo between zoo --data cifar10_gray.npz --packed -o copies
     python benchmarks/small_cnn designs --fit zoo --copies copies --test other-zoo --data cifar10_gray.npz --out fits
     python benchmarks/small_cnn join own=own-relu fewer=fewer-relu --out pool
+    python benchmarks/small_cnn compare head other-head zoo
 
 A population that is there is not made again, and one that was stopped goes on. `measure` prints a table and writes
 `results.json` and the heads.
@@ -32,6 +34,7 @@ import argparse
 import os
 from pathlib import Path
 
+from compare import compare
 from designs import DESIGNS, designs
 from join import join
 from measure import measure
@@ -75,6 +78,11 @@ def parse() -> argparse.Namespace:
     one.add_argument("zoos", nargs="+", metavar="NAME=ZOO")
     one.add_argument("--held-out", action="store_true", help="only runs that a fit to the joined zoo holds out")
     one.set_defaults(work=join)
+    two = commands.add_parser("compare", help="measure two heads on the same networks")
+    two.add_argument("before", type=Path, metavar="HEAD")
+    two.add_argument("after", type=Path, metavar="HEAD")
+    two.add_argument("zoos", type=Path, nargs="+", metavar="ZOO")
+    two.set_defaults(work=compare)
     for command in (make, fit, half, plan, one):
         command.add_argument("--out", type=Path, required=True, metavar="DIR")
     for command in (make, fit, half, plan):
