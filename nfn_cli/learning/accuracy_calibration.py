@@ -24,8 +24,6 @@ def calibrate(
     calibration: LabelledNetworks,
     left_out: Sequence[Sequence[int]],
     seed: int,
-    *,
-    has_detector: bool = False,
 ) -> None:
     """Set a head's detector, curve and interval.
 
@@ -34,12 +32,10 @@ def calibrate(
         calibration: networks of other runs.
         left_out: positions of the training networks that each member was not fitted to.
         seed: of what is made of training networks that the detector learns to distinguish, and of its training.
-        has_detector: the head has one already, which stays.
     """
     model, scale = head.model, head.model.calibration
     logits, held_out = logits_and_invariants(model, calibration.point)
-    if not has_detector:
-        fit_detector(model, train, held_out, TAUGHT, torch.Generator().manual_seed(seed), seed)
+    fit_detector(model, train, held_out, TAUGHT, torch.Generator().manual_seed(seed), seed)
 
     absent = [(number, train.select(chosen)) for number, chosen in enumerate(left_out) if chosen]
     unseen = torch.cat([logits.new_zeros(0), *(_logits(model, [number], own)[:, 0] for number, own in absent)])

@@ -134,10 +134,6 @@ It was fitted to {also["networks"]:,} other networks of the training runs as wel
     if images := fitted.get("probe_images"):
         found += f"""
 Learned inputs started as training images of `{images}`, class by class."""
-    if teacher := fitted.get("teacher"):
-        found += f"""
-Members are the first ones of the head `{teacher}`; their readouts were fitted to the mean of the true accuracies and
-of what all of that head says. The detector is that head's."""
     return found
 
 
@@ -150,7 +146,7 @@ def _commands(head: Head, fitted: dict[str, Any]) -> list[str]:
         kind += f" --input-size {size} --stride {running.stride} --padding {running.padding}"
     options = option("labels", fitted.get("labels")) + column_options(fitted) + ood_options(fitted)
     besides = "".join(option("also", own["data"]) for own in fitted.get("also", {}).get("folders", ()))
-    besides += option("probe-images", fitted.get("probe_images")) + option("teacher", fitted.get("teacher"))
+    besides += option("probe-images", fitted.get("probe_images"))
     stopping = option("patience", fitted.get("patience")) + option("validation", fitted.get("validation"))
     return [
         f"nfn train {data} --output {name}{kind} --epochs {fitted['epochs']} --members {head.config.members}"

@@ -26,8 +26,6 @@ class AccuracySettings(TrainSettings[EvaluationReport]):
             images, class by class, and networks whose recipe pools over all of space are run on images of their size.
         also: folders of other networks of the same runs, such as those of `nfn zoo between`. Those of the training runs
             are fitted to as well; they calibrate and measure nothing.
-        teacher: a head for the same networks. The members are its first ones, whose readouts are fitted to the mean of
-            the true accuracies and of what all of it says. The detector is the teacher's.
     """
 
     task = "predict-accuracy"
@@ -40,4 +38,3 @@ class AccuracySettings(TrainSettings[EvaluationReport]):
     forward_pass: ForwardPass | None = None
     probe_images: str | None = None
     also: tuple[Path, ...] = ()
-    teacher: str | None = None

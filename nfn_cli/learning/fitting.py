@@ -85,7 +85,6 @@ def ensemble_stages(
     loss: Loss = accuracy_loss,
     runs: Sequence[str] = (),
     left_out: Sequence[Sequence[int]] = (),
-    begun: bool = False,
 ) -> list[Stage]:
     """A stage for every member, which is fitted on its own.
 
@@ -96,7 +95,6 @@ def ensemble_stages(
         targets, loss: as in `MemberFit`.
         runs: the training run of each network; by these, each member holds out validation runs of its own.
         left_out: positions of the networks that the first member, the second, ... is not fitted to; none by default.
-        begun: as in `MemberFit`.
     """
 
     def begin(number: int) -> MemberFit:
@@ -105,7 +103,7 @@ def ensemble_stages(
         present = sorted(set(range(len(runs))).difference(absent))
         own_runs = [runs[position] for position in present]
         validation = [present[position] for position in validation_positions(own_runs, settings.validation, seed)]
-        return MemberFit(model.members[number], inputs, targets, settings, seed, validation, loss, absent, begun=begun)
+        return MemberFit(model.members[number], inputs, targets, settings, seed, validation, loss, absent)
 
     count, epochs = len(model.members), settings.epochs_for(len(targets))
     return [

@@ -110,7 +110,6 @@ class MemberFit:
         validation: positions of the networks that validate; the others are fitted to.
         loss: of what the member gives, the targets, and how to reduce over the batch ("mean" or "sum").
         left_out: positions of networks that have no part in the fit at all.
-        begun: the member was fitted before, and keeps its constants.
         numbers: in the largest tensor that one network makes, which decides the threads; by default that of a head
             that reads all of the inputs.
     """
@@ -126,7 +125,6 @@ class MemberFit:
         loss: Loss = accuracy_loss,
         left_out: Sequence[int] = (),
         numbers: int | None = None,
-        begun: bool = False,
     ) -> None:
         self._member, self._patience = member, settings.patience
         self._inputs, self._targets, self._loss_of = list(inputs), targets, loss
@@ -136,8 +134,7 @@ class MemberFit:
         fitted = [position for position in range(len(targets)) if position not in unseen]
         self._fitted = torch.tensor(fitted)
         self._held_out = torch.tensor(sorted(held_out), dtype=torch.int64)
-        if not begun:
-            cast(Member, member).fit_normalisation(self._rows(self._fitted) if unseen else self._inputs)
+        cast(Member, member).fit_normalisation(self._rows(self._fitted) if unseen else self._inputs)
         self._batch = min(settings.batch, len(fitted))
         self._steps = len(fitted) // self._batch
         numbers = numbers or CHANNELS * sum(values[:1].numel() for values in self._inputs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from nfn_cli.cli.head_work import AccuracyLabels, FitOptions, Networks, fit_any_head, fit_head, one_path
 from nfn_cli.cli.named_folders import named_folders
-from nfn_cli.cli.options import FIT, INPUT, READING, AccuracyKind, OodOption, WorkersOption, heads_of, kind_option
+from nfn_cli.cli.options import FIT, INPUT, READING, AccuracyKind, OodOption, WorkersOption, kind_option
 from nfn_cli.cli.takes import option, takes
 from nfn_cli.errors import UsageError
 from nfn_cli.nn.names import kinds_of
@@ -82,16 +82,6 @@ def train(
             " of them, class by class. [default: they start as noise]",
         ),
     ] = None,
-    teacher: Annotated[
-        str | None,
-        option(
-            FIT,
-            "A head for the same networks: members are its first ones, their readouts fitted to the mean of the true"
-            " accuracies and of what all of it says. The detector stays.",
-            metavar="HEAD",
-            autocompletion=heads_of(PREDICT),
-        ),
-    ] = None,
     workers: WorkersOption = None,
     ood: OodOption = None,
 ) -> None:
@@ -124,7 +114,6 @@ def train(
             "--validation": validation is not None,
             "--also": bool(also),
             "--probe-images": probe_images is not None,
-            "--teacher": teacher is not None,
         }
         _refuse_without_effect(without)
         any_settings = AnySettings(
@@ -137,8 +126,6 @@ def train(
         )
         fit_any_head(data, labels, any_settings, options)
         return
-    if teacher is not None and probe_images is not None:
-        raise UsageError("--probe-images", "learned inputs are those of the --teacher", "give one of the two")
     settings = AccuracySettings(
         members=members,
         fit=FitSettings(
@@ -148,7 +135,6 @@ def train(
         forward_pass=_forward_pass(input_size, stride, padding),
         probe_images=probe_images,
         also=tuple(also or ()),
-        teacher=teacher,
         column=target,
         run_column=run_column,
         activation=options.activation,

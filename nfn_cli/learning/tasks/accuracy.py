@@ -25,7 +25,6 @@ from nfn_cli.learning.probe_images import start_probes
 from nfn_cli.learning.settings import EvaluateSettings
 from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, left_out_positions, positions
 from nfn_cli.learning.tasks.task import LearningTask, Parts, require_finite
-from nfn_cli.learning.teacher import digest_of_head, taught, taught_settings
 from nfn_cli.nn import ForwardPass, Head
 from nfn_cli.nn.names import HEAD_KINDS
 from nfn_cli.nn.tasks.accuracy import AccuracyDetails
@@ -111,10 +110,7 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
         Raises:
             DataError: a kind of head that runs the networks, and it is not known how; or images for the probes of one
                 that has none.
-            HeadError: a teacher that this head cannot have.
         """
-        if settings.teacher is not None:
-            return super().decided(taught_settings(settings, train.point.architecture), train, data, more)
         known = settings.forward_pass or self._known(settings, train.point.architecture, data)
         usual = "monomial-nfn" if known is None else "monomial-probe"
         settings = super().decided(replace(settings, kind=settings.kind or usual), train, data, more)
@@ -161,7 +157,6 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
             "folds": _folds(settings),
             **also_record(settings.also, parts.also),
             **({"probe_images": Path(settings.probe_images).name} if settings.probe_images else {}),
-            **({"teacher": Path(settings.teacher).resolve().name} if settings.teacher else {}),
         }
 
     def made_of(self, settings: AccuracySettings) -> dict[str, Any]:
@@ -171,7 +166,6 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
             "split seed": settings.split_seed,
             "number of folds": _folds(settings),
             "set of probe images": settings.probe_images and Path(settings.probe_images).name,
-            "teacher": settings.teacher and digest_of_head(settings.teacher),
         }
 
     def stages(self, model: Any, parts: Parts, settings: AccuracySettings, device: str) -> list[Stage]:
@@ -184,25 +178,20 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
         inputs = model.encode(train.point)
         for values in inputs:
             require_finite(values, train)
-        targets = train.targets
-        if settings.teacher is not None:
-            targets = taught(model, train, settings.teacher, device)
         if settings.probe_images is not None:
             start_probes(model, _images(settings.probe_images), settings)
         return ensemble_stages(
             model,
             inputs,
-            targets.to(device, torch.float32),
+            train.targets.to(device, torch.float32),
             settings.fit,
             runs=train.runs,
             left_out=_left_out(train, settings),
-            begun=settings.teacher is not None,
         )
 
     def calibrate(self, head: Head, parts: Parts, settings: AccuracySettings) -> None:
         """See `LearningTask`."""
-        left_out, taught_by = _left_out(parts.train, settings), settings.teacher
-        calibrate(head, parts.train, parts.held_out, left_out, settings.fit.seed, has_detector=taught_by is not None)
+        calibrate(head, parts.train, parts.held_out, _left_out(parts.train, settings), settings.fit.seed)
 
     def part_of(self, networks: LabelledNetworks, split: str, head: Head, data: Path) -> LabelledNetworks:
         """See `LearningTask`."""

@@ -129,10 +129,6 @@ def test_a_fit_with_patience_stops_early_and_says_so_on_the_card(nfn: Nfn, data:
             ["--validation", 0, "--patience", 5],
             "--patience: needs validation runs; give --validation 0.15",
         ),
-        (
-            ["--probe-images", "digits", "--teacher", "small-cnn-relu"],
-            "--probe-images: learned inputs are those of the --teacher; give one of the two",
-        ),
     ],
 )
 def test_options_that_cannot_work_are_refused(
