@@ -5,6 +5,7 @@
 0.1
 """
 
+from nfn_cli.zoo.between_recipe import BetweenSettings
 from nfn_cli.zoo.generate import ZooReport, generate_zoo
 from nfn_cli.zoo.hyperparameters import Hyperparameters, draw_hyperparameters
 from nfn_cli.zoo.images import ImageSet, load_images
@@ -28,6 +29,7 @@ __all__ = [
     "LABELS_FILE",
     "SETTINGS_FILE",
     "SMALL_CNN_ZOO",
+    "BetweenSettings",
     "Hyperparameters",
     "ImageSet",
     "ImportReport",

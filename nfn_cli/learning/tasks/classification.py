@@ -101,10 +101,10 @@ class ClassLearning(InrTask[ClassifierSettings, ClassReport]):
         """See `LearningTask`."""
         return {"number of classes": len(settings.class_names or ()), "count": settings.count}
 
-    def stages(self, model: Any, train: LabelledNetworks, settings: ClassifierSettings, device: str) -> list[Stage]:
+    def stages(self, model: Any, parts: Parts, settings: ClassifierSettings, device: str) -> list[Stage]:
         """See `LearningTask`."""
-        inputs = model.encode(train.point)
-        return ensemble_stages(model, inputs, train.targets.to(device), settings.fit, loss=class_loss)
+        inputs = model.encode(parts.train.point)
+        return ensemble_stages(model, inputs, parts.train.targets.to(device), settings.fit, loss=class_loss)
 
     def calibrate(self, head: Head, parts: Parts, settings: ClassifierSettings) -> None:
         """See `LearningTask`."""
