@@ -37,7 +37,7 @@ from agreement import tau
 from figure import draw_figure
 from fitting import Fitted, predict_all
 from methods import METHODS
-from population import fingerprint, part_in, read_zoo
+from population import fingerprint, part_in, read_zoos
 from results import Cache, Ranking, Result
 from settings import SETTINGS, Budget, Setting
 from table import print_table
@@ -106,7 +106,7 @@ def fill(cache: Cache, arguments: argparse.Namespace) -> None:
     if not wanted:
         raise UsageError("--relu, --tanh", "there is no zoo", "give one or both, or --table to print what is kept")
     used = {setting.activation for setting in wanted}
-    populations = {name: read_zoo(folder, name, arguments.runs) for name, folder in zoos.items() if name in used}
+    populations = {name: read_zoos(zoos[name], name, arguments.runs) for name in zoos if name in used}
     names = {activation: fingerprint(networks) for activation, networks in populations.items()}
     budget = Budget(arguments.epochs, arguments.batch_size)
     cache.require_same(names, budget)
@@ -126,8 +126,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="generalization", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--relu", type=Path, metavar="ZOO", help="zoo of ReLU networks")
-    parser.add_argument("--tanh", type=Path, metavar="ZOO", help="zoo of tanh networks")
+    parser.add_argument("--relu", type=Path, nargs="+", metavar="ZOO", help="zoos of ReLU networks")
+    parser.add_argument("--tanh", type=Path, nargs="+", metavar="ZOO", help="zoos of tanh networks")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results, made if missing")
     parser.add_argument("--table", action="store_true", help="only print and draw what is in the folder")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="by default all")

@@ -1,15 +1,17 @@
-"""The networks of a zoo, split by training run and moved along their orbits."""
+"""The networks of one zoo or several, split by training run and moved along their orbits."""
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from settings import Setting
 
 from nfn_cli.architectures import NetworkWeights
-from nfn_cli.errors import DataError
+from nfn_cli.errors import DataError, UsageError
 from nfn_cli.learning.splits import Part, positions
 from nfn_cli.symmetry import GroupElement, act, sample_element
 from nfn_cli.zoo import LabelledNetworks, read_networks
@@ -19,24 +21,59 @@ _PARTS: tuple[Part, ...] = ("train", "calibration", "test")
 _ELEMENT_SEEDS = {"train": 1, "calibration": 2, "test": 3}
 
 
-def read_zoo(folder: Path, activation: str, runs: int | None) -> LabelledNetworks:
-    """Read a zoo, or the checkpoints of its first `runs` runs.
+def read_zoos(folders: Sequence[Path], activation: str, runs: int | None) -> LabelledNetworks:
+    """Read one zoo or several of one architecture, or the checkpoints of the first `runs` runs of each.
+
+    Runs of several zoos are named after their zoo's folder too, so that two runs of one number stay two.
 
     Raises:
-        DataError: unreadable, of another activation, or too small to split.
+        DataError: unreadable, of another activation or architecture, or too small to split.
+        UsageError: two zoos have folders of one name.
     """
+    names = [folder.resolve().name for folder in folders]
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise UsageError(f"--{activation}", f"{times} zoos are called {name}", "rename a folder")
+    read = [_read(folder, activation, runs) for folder in folders]
+    networks = read[0] if len(read) == 1 else _joined(read, folders)
+    for part in _PARTS:
+        accuracies = networks.select(positions(networks.runs, part, SPLIT_SEED)).targets
+        if len(accuracies.unique()) < 2:
+            raise DataError(folders[0], f"too few different accuracies in the {part} part", "give a larger zoo")
+    return networks
+
+
+def _read(folder: Path, activation: str, runs: int | None) -> LabelledNetworks:
     networks = read_networks(folder)
     found = networks.point.architecture.activation
     if found != activation:
         raise DataError(folder, f"its networks are {found} networks", f"give it as --{found}")
-    if runs is not None:
-        kept = set(list(dict.fromkeys(networks.runs))[:runs])
-        networks = networks.select([i for i, run in enumerate(networks.runs) if run in kept])
-    for part in _PARTS:
-        accuracies = networks.select(positions(networks.runs, part, SPLIT_SEED)).targets
-        if len(accuracies.unique()) < 2:
-            raise DataError(folder, f"too few different accuracies in the {part} part", "give a larger zoo")
-    return networks
+    if runs is None:
+        return networks
+    kept = set(list(dict.fromkeys(networks.runs))[:runs])
+    return networks.select([i for i, run in enumerate(networks.runs) if run in kept])
+
+
+def _joined(read: Sequence[LabelledNetworks], folders: Sequence[Path]) -> LabelledNetworks:
+    architecture = read[0].point.architecture
+    for networks, folder in zip(read, folders, strict=True):
+        if networks.point.architecture != architecture:
+            cause = f"its networks are of another architecture than those of {folders[0]}"
+            raise DataError(folder, cause, "give zoos of one architecture")
+    names = [folder.resolve().name for folder in folders]
+
+    def labelled(field: str) -> tuple[str, ...]:
+        pairs = zip(names, read, strict=True)
+        return tuple(f"{name}/{own}" for name, networks in pairs for own in getattr(networks, field))
+
+    tensors = {name: torch.cat([own.point.tensors[name] for own in read]) for name in read[0].point.tensors}
+    return LabelledNetworks(
+        NetworkWeights(architecture, tensors),
+        torch.cat([own.targets for own in read]),
+        labelled("runs"),
+        labelled("files"),
+        tuple(split for own in read for split in own.splits),
+    )
 
 
 def fingerprint(networks: LabelledNetworks) -> str:
