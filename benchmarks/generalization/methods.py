@@ -23,7 +23,17 @@ from nfn_cli.nn import (
     read_fields,
     read_unit_form,
 )
-from nfn_cli.nn.baselines import PermutationNFN, VectorMLP, read_statistics, read_tensors, read_weights
+from nfn_cli.nn.baselines import (
+    PermutationNFN,
+    ProbeGen,
+    ScaleGMN,
+    VectorMLP,
+    read_statistics,
+    read_tensors,
+    read_weights,
+)
+
+_RUN = ForwardPass((32, 32), stride=2)
 
 
 @dataclass(frozen=True)
@@ -59,12 +69,20 @@ def _hnp(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.Module:
     return PermutationNFN(architecture, "HNP")
 
 
+def _scale_gmn(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.Module:
+    return ScaleGMN(architecture, channels=32)
+
+
+def _probe_gen(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.Module:
+    return ProbeGen(architecture, _RUN, probes=64)
+
+
 def _monomial_nfn(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.Module:
     return MonomialNFN(Layout.of(architecture), MonomialNFNSizes())
 
 
 def _monomial_probe(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.Module:
-    return MonomialProbe(architecture, MonomialProbeSizes(), ForwardPass((32, 32), stride=2))
+    return MonomialProbe(architecture, MonomialProbeSizes(), _RUN)
 
 
 def _fields(point: NetworkWeights) -> list[Tensor]:
@@ -77,6 +95,8 @@ METHODS = {
     "flat-mlp": Method("MLP on all weights", member(_flat_mlp, read_weights, 1e-3, 1e-4)),
     "np": Method("NP", member(_np, read_tensors, 1e-3)),
     "hnp": Method("HNP", member(_hnp, read_tensors, 1e-3)),
+    "scale-gmn": Method("ScaleGMN", member(_scale_gmn, read_tensors, 3e-3, 1e-3), invariant=True),
+    "probe-gen": Method("ProbeGen", member(_probe_gen, read_tensors, 1e-3, 3e-4), invariant=True),
     "monomial-nfn": Method("Monomial-NFN", member(_monomial_nfn, _fields, 3e-3, 1e-3), invariant=True),
     "monomial-probe": Method(
         "Monomial-Probe (ours)", member(_monomial_probe, read_unit_form, 3e-3, 1e-3), invariant=True
