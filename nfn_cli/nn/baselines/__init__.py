@@ -16,6 +16,7 @@ torch.Size([5])
 
 from nfn_cli.nn.baselines.boosted_trees import BoostedTrees
 from nfn_cli.nn.baselines.flat_weights import read_weights
+from nfn_cli.nn.baselines.paper_monomial_nfn import PaperMonomialNFN
 from nfn_cli.nn.baselines.permutation_nfn import FourierFeatures, PermutationNFN, read_tensors
 from nfn_cli.nn.baselines.probe_gen import ProbeGen
 from nfn_cli.nn.baselines.scale_gmn import ScaleGMN
@@ -25,6 +26,7 @@ from nfn_cli.nn.baselines.vector_mlp import VectorMLP
 __all__ = [
     "BoostedTrees",
     "FourierFeatures",
+    "PaperMonomialNFN",
     "PermutationNFN",
     "ProbeGen",
     "ScaleGMN",
