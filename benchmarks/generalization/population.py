@@ -14,7 +14,7 @@ from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import DataError, UsageError
 from nfn_cli.learning.splits import Part, positions
 from nfn_cli.symmetry import GroupElement, act, sample_element
-from nfn_cli.zoo import LabelledNetworks, read_networks
+from nfn_cli.zoo import LabelledNetworks, join_networks, read_networks
 
 SPLIT_SEED = 0
 _PARTS: tuple[Part, ...] = ("train", "calibration", "test")
@@ -34,8 +34,9 @@ def read_zoos(folders: Sequence[Path], activation: str, runs: int | None) -> Lab
     for name, times in Counter(names).items():
         if times > 1:
             raise UsageError(f"--{activation}", f"{times} zoos are called {name}", "rename a folder")
-    read = [_read(folder, activation, runs) for folder in folders]
-    networks = read[0] if len(read) == 1 else _joined(read, folders)
+    networks = join_networks(
+        {name: _read(folder, activation, runs) for name, folder in zip(names, folders, strict=True)}
+    )
     for part in _PARTS:
         accuracies = networks.select(positions(networks.runs, part, SPLIT_SEED)).targets
         if len(accuracies.unique()) < 2:
@@ -52,28 +53,6 @@ def _read(folder: Path, activation: str, runs: int | None) -> LabelledNetworks:
         return networks
     kept = set(list(dict.fromkeys(networks.runs))[:runs])
     return networks.select([i for i, run in enumerate(networks.runs) if run in kept])
-
-
-def _joined(read: Sequence[LabelledNetworks], folders: Sequence[Path]) -> LabelledNetworks:
-    architecture = read[0].point.architecture
-    for networks, folder in zip(read, folders, strict=True):
-        if networks.point.architecture != architecture:
-            cause = f"its networks are of another architecture than those of {folders[0]}"
-            raise DataError(folder, cause, "give zoos of one architecture")
-    names = [folder.resolve().name for folder in folders]
-
-    def labelled(field: str) -> tuple[str, ...]:
-        pairs = zip(names, read, strict=True)
-        return tuple(f"{name}/{own}" for name, networks in pairs for own in getattr(networks, field))
-
-    tensors = {name: torch.cat([own.point.tensors[name] for own in read]) for name in read[0].point.tensors}
-    return LabelledNetworks(
-        NetworkWeights(architecture, tensors),
-        torch.cat([own.targets for own in read]),
-        labelled("runs"),
-        labelled("files"),
-        tuple(split for own in read for split in own.splits),
-    )
 
 
 def fingerprint(networks: LabelledNetworks) -> str:

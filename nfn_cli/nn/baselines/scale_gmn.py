@@ -201,9 +201,7 @@ class Canonical(nn.Module):
 
 def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     """One hidden layer with LayerNorm and SiLU."""
-    return nn.Sequential(
-        nn.Linear(inputs, hidden), nn.LayerNorm(hidden), nn.SiLU(), nn.Linear(hidden, outputs)
-    )
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.LayerNorm(hidden), nn.SiLU(), nn.Linear(hidden, outputs))
 
 
 def _entries(shape: Sequence[int], spatial: int) -> int:
