@@ -3,8 +3,8 @@
 One table and one figure: Kendall's τ on held-out training runs for every method (rows), on networks as they are and
 with copies moved along their orbits (columns), in the manner of arXiv 2409.11697, tables 2 and 3.
 
-- Population: a zoo for each activation, made by `nfn zoo cnn`. One split by run: 70 % train, 12 % calibration, 18 %
-  test.
+- Population: one zoo or several for each activation, made by `nfn zoo cnn`. One split by run: 70 % train, 12 %
+  calibration, 18 % test.
 - Moved: each network of all three parts appears once as it is and once acted on by a random element: permutations, and
   under ReLU scales drawn uniformly from [1, s], under tanh signs. Heads that are invariant by construction meet the
   same input twice, up to rounding; they are fitted once, without copies, and measured in every setting.
@@ -12,7 +12,8 @@ with copies moved along their orbits (columns), in the manner of arXiv 2409.1169
   `--epochs` passes over the networks as they are, or half as many over these and their moved copies. The weights of the
   epoch with the least loss on the calibration part are kept. NP and HNP take the paper's learning rate of 1e-3, the
   others the better of two by the same loss. Trees have a budget of their own: 300 trees.
-- Cost: with 2,400 checkpoints of each activation about an hour on one core, nearly all of it for NP and HNP.
+- Cost: with 2,400 checkpoints of each activation about an hour on one core, nearly all of it for NP and HNP, and
+  another half for ScaleGMN and ProbeGen. `--settings` and `--methods` do a part at a time, in the order given.
 - Results are kept in the folder `--out`: a line of `results.jsonl` and a file of predictions for every method, setting
   and seed. What is there is not done again; `--table` prints from it alone.
 
