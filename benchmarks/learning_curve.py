@@ -36,6 +36,7 @@ from nfn_cli.learning.fitting import ensemble_stages, fit_stages
 from nfn_cli.learning.known_forward_pass import known_forward_pass
 from nfn_cli.learning.member_fit import accuracy_loss
 from nfn_cli.learning.splits import positions
+from nfn_cli.learning.tasks import LEARNING_TASKS
 from nfn_cli.nn import (
     Accepted,
     AccuracyDetails,
@@ -101,8 +102,8 @@ def fit_head(sizes: Any, train: LabelledNetworks, test: LabelledNetworks, task: 
         Accepted.of(train.point.architecture), sizes, AccuracyDetails(forward_pass=task.forward_pass), task.members
     )
     model = config.new_model().to(task.device)
-    epochs = task.settings.epochs_for(len(train), HEAD_KINDS[kind_of(sizes)].epochs)
-    settings = replace(task.settings, epochs=epochs)
+    usual = LEARNING_TASKS["predict-accuracy"].usual_fit
+    settings = usual(task.settings, len(train), HEAD_KINDS[kind_of(sizes)].epochs)
     accuracies = train.targets.to(task.device, torch.float32)
     fit_stages(ensemble_stages(model, model.encode(train.point), accuracies, settings, runs=train.runs))
     with torch.inference_mode():
