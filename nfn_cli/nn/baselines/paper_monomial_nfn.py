@@ -48,7 +48,7 @@ class PaperMonomialNFN(nn.Module):
             sizes = [[count * field.features for field in fields] for count in (before, after)]
             linear = MonomialLinear(self.layout, *sizes)
             for own in linear.maps:
-                nn.init.xavier_normal_(own.weight)
+                nn.init.xavier_normal_(own.get_parameter("weight"))
             layers += [linear, EquivariantActivation(self.layout.kind)]
         self.equivariant = nn.Sequential(*layers)
         # Of every tensor: entries of one neuron or pair of neurons, as [ways, entries that are normalised together].
