@@ -15,6 +15,7 @@ from nfn_cli.zoo.inr.published.siren_selection import InrSelection
 from nfn_cli.zoo.inr.read import read_inrs
 from nfn_cli.zoo.inr.siren import Siren
 from nfn_cli.zoo.inr.siren_recipe import InrSettings
+from nfn_cli.zoo.joined import join_networks
 from nfn_cli.zoo.labels import LABELS_FILE, Label, read_labels
 from nfn_cli.zoo.networks import LabelledNetworks, read_networks, read_unlabelled
 from nfn_cli.zoo.published.imported_network import ImportReport
@@ -49,6 +50,7 @@ __all__ = [
     "import_model_zoo",
     "import_sirens",
     "import_small_cnn_zoo",
+    "join_networks",
     "load_images",
     "read_inr_rows",
     "read_inrs",
