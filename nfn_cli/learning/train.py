@@ -54,6 +54,7 @@ def train_head(
     device: str = "cpu",
     overwrite: bool = False,
     on_plan: Callable[[FitPlan], None] = lambda plan: None,
+    on_resume: Callable[[], None] = lambda: None,
     on_epoch: Callable[[float], None] = lambda loss: None,
     on_skip: Callable[[int], None] = lambda epochs: None,
     on_stage: Callable[[str], None] = lambda stage: None,
@@ -68,7 +69,7 @@ def train_head(
         out: the head's folder.
         settings: of the task, such as `AccuracySettings`.
         overwrite: begin anew where the folder holds the state of another fit.
-        on_plan: called with what the fit will take, before it begins.
+        on_plan: called with what the fit will take, before it begins. on_resume: where it goes on from a state.
         on_epoch: called with the mean loss after each epoch of each member.
         on_skip: called with how many epochs are not run: a state has them, or a member stopped early.
         on_stage: called with what comes next: reading, each member, calibrating, what is measured, writing.
@@ -103,6 +104,8 @@ def train_head(
     stages = task.stages(model, parts, settings, device)
     keeper = StateKeeper(out, _made_of(networks, parts, settings, device) | task.made_of(settings), overwrite=overwrite)
     on_plan(FitPlan(parts.fitted, settings.members, sum(stage.epochs for stage in stages) // settings.members))
+    if keeper.saved is not None:
+        on_resume()
     outcomes = fit_stages(stages, on_epoch, on_skip=on_skip, keeper=keeper, on_stage=on_stage)
     kept = [outcome.kept for outcome in outcomes]
     head = Head(out.resolve().name, replace(config, fitted={**config.fitted, "kept_epochs": kept}), model.eval())

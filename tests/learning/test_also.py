@@ -35,10 +35,8 @@ def test_those_of_training_runs_are_fitted_to(
     assert plans[0].networks == (2 + 3) * len(runs)
     assert report.networks == 2 * sum(part_of(str(run), 0) == "test" for run in range(80))
     head = read_head(tmp_path / "head")
-    assert head.config.fitted["also"] == {
-        "networks": 3 * len(runs),
-        "folders": [{"data": "copies", "zoo": None}],
-    }
+    assert head.config.fitted["also"] == [{"data": "copies", "zoo": None}]
+    assert head.config.fitted["also_networks"] == 3 * len(runs)
     assert head.config.fitted["networks"] == 160
     card = (tmp_path / "head" / "README.md").read_text()
     assert "--also copies" in card and f"{3 * len(runs)} other networks" in " ".join(card.split())

@@ -153,10 +153,10 @@ def cnn(
 
 
 def _summary(report: ZooReport, seconds: float) -> str:
+    rate = f", {report.steps / seconds:,.0f} network-samples/s" if report.steps else ""
     return (
         f"{report.networks} checkpoints of {report.trained + report.found} runs ({report.trained} trained now,"
-        f" {report.found} found, {report.diverged} diverged) in {seconds:.0f} s,"
-        f" {report.steps / seconds:,.0f} network-samples/s"
+        f" {report.found} found, {report.diverged} diverged) in {seconds:.0f} s{rate}"
     )
 
 

@@ -59,7 +59,8 @@ def inr(
 
 def _summary(report: ZooReport, seconds: float) -> str:
     psnr = f", mean PSNR {report.psnr:.1f} dB" if report.networks else ""
+    rate = f", {report.trained / seconds:,.0f} networks/s" if report.trained else ""
     return (
         f"{report.networks:,} networks ({report.trained:,} fitted now, {report.found:,} found,"
-        f" {report.diverged:,} diverged){psnr}, in {seconds:.0f} s, {report.trained / seconds:,.0f} networks/s"
+        f" {report.diverged:,} diverged){psnr}, in {seconds:.0f} s{rate}"
     )

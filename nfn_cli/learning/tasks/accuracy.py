@@ -207,7 +207,7 @@ def _images(source: str) -> ImageSet:
     return load_images(source, smallest=SMALLEST_IMAGE)
 
 
-def require_spread(targets: Tensor, data: Path) -> None:
+def require_spread(targets: Tensor, data: Path | str) -> None:
     """Check, before long work, that there is something to rank.
 
     Raises:
@@ -218,7 +218,7 @@ def require_spread(targets: Tensor, data: Path) -> None:
         raise DataError(data, cause, "give more networks, of different accuracies")
 
 
-def seed_of_split(runs: Sequence[str], level: float, run_column: str, data: Path) -> int:
+def seed_of_split(runs: Sequence[str], level: float, run_column: str, data: Path | str) -> int:
     """The seed that splits runs, see `first_seed`.
 
     Args:
@@ -258,7 +258,7 @@ def positions_of_split(runs: Sequence[str], split: str, head: Head, data: Path) 
     return chosen
 
 
-def part_positions(runs: Sequence[str], part: Part, seed: int, data: Path) -> list[int]:
+def part_positions(runs: Sequence[str], part: Part, seed: int, data: Path | str) -> list[int]:
     """Where the networks of a part are.
 
     Raises:
