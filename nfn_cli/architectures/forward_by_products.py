@@ -19,9 +19,12 @@ from torch import Tensor
 from nfn_cli.architectures.architecture import Architecture
 from nfn_cli.architectures.between_layers import activated, flattened
 from nfn_cli.architectures.network_weights import NetworkWeights
+from nfn_cli.kept_tensor import KeptTensor
 
 # Numbers that a first layer gives at once: a megabyte, half of a cache.
 _NUMBERS = 1 << 18
+# Heads give the same inputs each time.
+_ROWS = KeptTensor()
 # Networks that go through the later layers at once.
 _NETWORKS = 8
 
@@ -65,7 +68,8 @@ class _Products:
 
     def of(self, inputs: Tensor) -> Tensor:
         """Outputs [networks, batch, outputs], or [networks, batch, channels, *space]."""
-        rows = self._rows(inputs)
+        key = (self.kernels, self.nested, self.stride, self.padding)
+        rows = _ROWS.of([inputs], lambda: self._rows(inputs), key)
         inputs_at_once = max(1, _NUMBERS // (rows[0, ..., 0].numel() * self.weights[0].shape[2]))
         groups = range(len(self.weights[0]))
         found = [

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from torch.nn.functional import hardshrink
 
 from nfn_cli.architectures import Architecture, NetworkWeights, population_forward
 from nfn_cli.errors import HeadError
+from nfn_cli.kept_tensor import KeptTensor
 from nfn_cli.nn.forward_pass import ForwardPass
 from nfn_cli.nn.in_parts import parts_of
 from nfn_cli.nn.kinds import Kind
@@ -160,7 +162,7 @@ def _features(members: Sequence[MonomialProbe], inputs: Sequence[Tensor]) -> Ten
     """Summaries by class, statistics, other summaries, and the answers, each member's standardised, [members, batch,
     features]."""
     statistics, *tensors = inputs
-    probes = torch.cat([member.probes() for member in members])
+    probes = _probes(members)
     found = members[0]._answers(tensors, probes).unflatten(1, (len(members), -1)).transpose(0, 1)
     by_class, summaries, described = (own.unflatten(0, found.shape[:2]) for own in _described(found.flatten(0, 1)))
     features = torch.cat([by_class, statistics.expand(len(members), -1, -1), summaries, described], dim=2)
@@ -169,6 +171,15 @@ def _features(members: Sequence[MonomialProbe], inputs: Sequence[Tensor]) -> Ten
     return (features - mean[:, None]) * scale[:, None]
 
 
+def _probes(members: Sequence[MonomialProbe]) -> Tensor:
+    """The probes of all members, one member's behind the other's; made once for many calls."""
+    kept = _KEPT.setdefault(members[0], KeptTensor())
+    sources = [tensor for member in members for tensor in (member.probes.series, member.probes.amplitudes)]
+    return kept.of(sources, lambda: torch.cat([member.probes() for member in members]))
+
+
+# Beside the modules, since copies and files of them have none of it.
+_KEPT: WeakKeyDictionary[MonomialProbe, KeptTensor] = WeakKeyDictionary()
 _SUMMARIES = 5
 
 
