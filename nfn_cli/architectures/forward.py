@@ -64,7 +64,7 @@ def population_forward(point: NetworkWeights, inputs: Tensor, *, stride: int = 1
     architecture = point.architecture
     if len(architecture.starts) > 1:
         raise ValueError("several chains have no common outputs; run each of `architecture.chains`")
-    if runs_by_products(architecture, inputs):
+    if runs_by_products(point, inputs, stride, padding):
         return forward_by_products(point, inputs, stride, padding)
     if torch.is_grad_enabled():
         return _grouped(point, inputs, stride, padding)

@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nfn_cli.architectures.architecture import Architecture
 from nfn_cli.architectures.between_layers import activated, flattened
 from nfn_cli.architectures.network_weights import NetworkWeights
 from nfn_cli.kept_tensor import KeptTensor
@@ -25,28 +24,43 @@ from nfn_cli.kept_tensor import KeptTensor
 _NUMBERS = 1 << 18
 # Heads give the same inputs each time.
 _ROWS = KeptTensor()
+# Inputs that are laid out as windows at once.
+_INPUTS = 256
+# A first layer with windows of so few entries is cheap.
+_FEW_ENTRIES = 32
 # Networks that go through the later layers at once.
 _NETWORKS = 8
 
 
-def runs_by_products(architecture: Architecture, inputs: Tensor) -> bool:
-    """Whether `forward_by_products` runs such networks on these inputs.
+def runs_by_products(point: NetworkWeights, inputs: Tensor, stride: int, padding: int | None) -> bool:
+    """Whether `forward_by_products` runs these networks on these inputs.
 
-    They are convolutions, then linear layers, with nothing but activations between, and no gradient is wanted.
+    They are convolutions, then linear layers, with nothing but activations between, no layer's windows of one input
+    are more than are kept in a cache, and no gradient is wanted.
     """
-    kinds = [layer.kind for layer in architecture.layers]
-    return (
-        kinds[0] == "conv"
-        and kinds == sorted(kinds)
-        and not any(layer.stages for layer in architecture.layers)
-        and inputs.device.type == "cpu"
-        and not torch.is_grad_enabled()
-    )
+    layers = point.architecture.layers
+    kinds = [layer.kind for layer in layers]
+    if kinds[0] != "conv" or kinds != sorted(kinds) or any(layer.stages for layer in layers):
+        return False
+    if inputs.device.type != "cpu" or torch.is_grad_enabled() or inputs.ndim != 2 + len(layers[0].kernel):
+        return False
+    sides: Sequence[int] = inputs.shape[2:]
+    for layer in layers[: kinds.count("conv")]:
+        added = [size - 1 if padding is None else 2 * padding for size in layer.kernel]
+        steps = zip(sides, added, layer.kernel, strict=True)
+        sides = [(side + more - size) // stride + 1 for side, more, size in steps]
+        entries = math.prod(point.tensors[f"{layer.name}.weight"].shape[2:])
+        if min(sides) < 1 or math.prod(sides) * entries > _NUMBERS:
+            return False
+    return True
 
 
 def forward_by_products(point: NetworkWeights, inputs: Tensor, stride: int, padding: int | None) -> Tensor:
     """As `population_forward`, of networks that `runs_by_products`."""
-    return _Products(point, stride, padding).of(inputs)
+    products = _Products(point, stride, padding)
+    if len(inputs) <= _INPUTS:
+        return products.of(_ROWS.of([inputs], lambda: products.rows(inputs), products.key))
+    return torch.cat([products.of(products.rows(some)) for some in inputs.split(_INPUTS)], dim=1)
 
 
 class _Products:
@@ -58,7 +72,9 @@ class _Products:
         self.kernels = tuple(layer.kernel for layer in self.layers if layer.kind == "conv")
         # A layer's windows hold its inputs several times. A cheap first layer is computed as often, which is faster
         # than to copy what it gives: its own windows are laid out as the second one's will be, once for all networks.
-        self.nested = len(self.kernels) > 1 and padding == 0 and point.architecture.activation == "relu"
+        cheap = point.architecture.activation == "relu" and math.prod(self.layers[0].weight_shape[1:]) <= _FEW_ENTRIES
+        self.nested = cheap and len(self.kernels) > 1 and padding == 0
+        self.key = (self.kernels, self.nested, stride, padding)
         weights = [point.tensors[f"{layer.name}.weight"] for layer in self.layers]
         self.weights = [own.movedim((1, 2), (-1, -2)).flatten(1, -2).contiguous() for own in weights]
         self.biases = [point.tensors[f"{layer.name}.bias"][:, None] for layer in self.layers]
@@ -66,10 +82,8 @@ class _Products:
         self.weights[0] = torch.cat([self.weights[0], self.biases[0]], dim=1)
         self._memory: dict[str, Tensor] = {}
 
-    def of(self, inputs: Tensor) -> Tensor:
-        """Outputs [networks, batch, outputs], or [networks, batch, channels, *space]."""
-        key = (self.kernels, self.nested, self.stride, self.padding)
-        rows = _ROWS.of([inputs], lambda: self._rows(inputs), key)
+    def of(self, rows: Tensor) -> Tensor:
+        """Outputs [networks, batch, outputs], or [networks, batch, channels, *space], for `rows` of the inputs."""
         inputs_at_once = max(1, _NUMBERS // (rows[0, ..., 0].numel() * self.weights[0].shape[2]))
         groups = range(len(self.weights[0]))
         found = [
@@ -78,7 +92,7 @@ class _Products:
         ]
         return torch.cat(found, dim=1).movedim(-1, 2)
 
-    def _rows(self, inputs: Tensor) -> Tensor:
+    def rows(self, inputs: Tensor) -> Tensor:
         """What the first layer reads of inputs, a one behind each window's entries [batch, *positions, entries]."""
         places = _places(tuple(inputs.shape[1:]), self.kernels[: 1 + self.nested], self.stride, self.padding)
         # Behind each picture: what is padded, and what the bias reads.
@@ -87,7 +101,7 @@ class _Products:
         return found.unflatten(1, places.shape)
 
     def _of_some(self, rows: Tensor, networks: range) -> Tensor:
-        """Outputs [networks, batch, *positions, channels] of some networks, for `_rows` of some inputs.
+        """Outputs [networks, batch, *positions, channels] of some networks, for `rows` of some inputs.
 
         The first two layers, between which there is most, run one network a thread; those behind all at once.
         """

@@ -33,13 +33,13 @@ LAYERS = {
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 @pytest.mark.parametrize("pool", [None, "max"])
 @pytest.mark.parametrize("padding", [0, 1, None])
-@pytest.mark.parametrize("numbers", [1, 1 << 18])
+@pytest.mark.parametrize("at_once", [1, 256])
 def test_products_give_what_grouped_convolutions_give(
     name: str,
     activation: str,
     pool: str | None,
     padding: int | None,
-    numbers: int,
+    at_once: int,
     monkeypatch: pytest.MonkeyPatch,
     deviation: Callable[[Tensor, Tensor], float],
 ) -> None:
@@ -50,19 +50,24 @@ def test_products_give_what_grouped_convolutions_give(
     inputs = torch.randn(5, layers[0].in_features, *space, dtype=torch.float64)
     before = inputs.clone()
     expected = population_forward(point, inputs, stride=2, padding=padding)
-    monkeypatch.setattr(forward_by_products, "_NUMBERS", numbers)
+    monkeypatch.setattr(forward_by_products, "_INPUTS", at_once)
+    monkeypatch.setattr(forward_by_products, "_NUMBERS", 1000)
     with torch.no_grad():
-        assert forward_by_products.runs_by_products(point.architecture, inputs)
+        assert forward_by_products.runs_by_products(point, inputs, 2, padding)
         found = population_forward(point, inputs, stride=2, padding=padding)
     assert found.shape == expected.shape
     assert deviation(found, expected) < 1e-12
     assert torch.equal(inputs, before)
 
 
-def test_gradients_and_layers_in_another_order_are_not_run_by_products() -> None:
-    convolution, linear = Layer("a", "conv", 1, 3, (3, 3)), Layer("b", "linear", 3, 5)
-    inputs = torch.randn(2, 1, 5, 5)
-    assert not forward_by_products.runs_by_products(chain([convolution, linear], activation="relu"), inputs)
+def test_what_else_is_not_run_by_products() -> None:
+    architecture = chain([Layer("a", "conv", 1, 3, (3, 3)), Layer("b", "linear", 3, 5)], activation="relu")
+    point = NetworkWeights(architecture, {spec.name: torch.zeros(2, *spec.shape) for spec in architecture.tensors})
+    small, large, none = (torch.zeros(2, 1, side, side) for side in (5, 400, 2))
+    assert not forward_by_products.runs_by_products(point, small, 1, 0)  # gradients
     with torch.no_grad():
-        rows = chain([linear, Layer("c", "conv", 5, 2, (1, 1))], activation="relu")
-        assert not forward_by_products.runs_by_products(rows, inputs)
+        assert forward_by_products.runs_by_products(point, small, 1, 0)
+        assert not forward_by_products.runs_by_products(point, large, 1, 0)
+        assert not forward_by_products.runs_by_products(point, none, 1, 0)
+        assert not forward_by_products.runs_by_products(point, small[0], 1, 0)
+        assert population_forward(point, large).shape == (2, 2, 5)
