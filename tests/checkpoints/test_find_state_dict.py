@@ -227,7 +227,9 @@ def test_an_unknown_entry_is_answered_with_those_there_are(
 
 
 def test_several_models_can_be_told_apart_by_a_named_entry(read: Read, state_dict: StateDict) -> None:
-    with pytest.raises(CheckpointError, match=r"could be the model \(x\.a, x\.b\); name one by `entry: NAME` in a file nfn\.yaml"):
+    with pytest.raises(
+        CheckpointError, match=r"could be the model \(x\.a, x\.b\); name one by `entry: NAME` in a file nfn\.yaml"
+    ):
         read({"x": {"a": state_dict, "b": OTHER}})
 
 
