@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SECTION = "## Interval on several populations"
 _INTERVAL = re.compile(r"^A curve, fitted to .*?(?=\n\n|\Z)", re.DOTALL | re.MULTILINE)
-_COVERAGE = re.compile(r"^\| (coverage of the \S+ interval) \|.*$", re.MULTILINE)
+_COVERAGE = re.compile(r"^\| coverage of the (\d+) ?% interval \|.*$", re.MULTILINE)
 _OWN = re.compile(rf"^{SECTION}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -42,7 +42,7 @@ def with_interval(
     """
     paragraph, own = _paragraph(head, reports), _section(head, reports, zoos, before)
     card = _OWN.sub("", card) or f"# {head.name}\n\n"
-    card = _COVERAGE.sub(r"| \1 | see *Interval on several populations* | |", card)
+    card = _COVERAGE.sub(r"| coverage of the \1 % interval | see *Interval on several populations* | |", card)
     if _INTERVAL.search(card):
         card = _INTERVAL.sub(lambda _: paragraph, card, count=1)
     else:
