@@ -54,7 +54,7 @@ def with_interval(
 def _paragraph(head: Head, reports: Sequence[PopulationReport]) -> str:
     networks, runs = sum(own.networks for own in reports), sum(own.runs for own in reports)
     return wrapped(f"""A curve, fitted to what members say of the training runs that they left out, is laid through the
-predictions. The interval around them is conformal: as wide as the {head.config.details.level:.0%} quantile of the
+predictions. The interval around them is conformal: as wide as the {100 * head.config.details.level:.0f} % quantile of the
 absolute error on each of {len(reports)} populations asks for ({networks:,} checkpoints of {runs:,} runs), cut to
 [0, 1]:
 ± {half_widths(head)}.""")
@@ -76,7 +76,7 @@ def _section(
     return (
         wrapped(f"""{SECTION}
 
-Share of true accuracies inside the {head.config.details.level:.0%} interval, with 95 % bootstrap intervals over runs,
+Share of true accuracies inside the {100 * head.config.details.level:.0f} % interval, with 95 % bootstrap intervals over runs,
 and the interval's mean width. *Before*: with the interval that the head had. *Taken in*: set by all of these
 populations but for a tenth of their runs, and tried on that tenth, ten times. *Left out*: set by the other populations
 alone, which is what to expect of networks of yet another one. *Flagged*: found out of distribution.
