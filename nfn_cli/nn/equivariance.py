@@ -21,13 +21,16 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture, NetworkWeights
+from nfn_cli.nn.labelled.cases import labelled_cases
+from nfn_cli.nn.labelled.layout import LabelledLayout
 from nfn_cli.nn.layout import Layout, charges
 from nfn_cli.nn.unit_fields import read_fields
 from nfn_cli.symmetry import GroupElement, act, sample_element
@@ -38,7 +41,7 @@ _SHOWN = 8  # entries of a permutation or diagonal in a message
 
 def assert_equivariant(
     layer: Callable[[Any], Any],
-    architecture: Architecture,
+    architecture: Architecture | LabelledLayout,
     *,
     on: On = "fields",
     samples: int = 4,
@@ -56,12 +59,14 @@ def assert_equivariant(
         layer: f. On fields, a function of a list of fields [networks, neurons..., features], with the features of
             `Layout.of(architecture)`, to such a list with any features. On weights, one of `NetworkWeights` with
             tensors [networks, *shape] to such weights. A copy of a module is taken, in evaluation mode and float64.
+        architecture: a chain, or the `LabelledLayout` of any other network: fields are its fields then, and weights
+            state dicts of tensors [networks, *shape].
         on: fields or weights.
         samples: elements, each with networks of its own.
         networks: in the batch.
         tolerance: the deviation that rounding may make.
         scale_range: lowest and highest scale of an element, where the group has scalings.
-        phase: on weights, shift the phases of sines by half-turns, too.
+        phase: on weights of a chain, shift the phases of sines by half-turns, too.
         generator: draws elements and networks; by default one of seed 0.
 
     Raises:
@@ -69,6 +74,11 @@ def assert_equivariant(
         HeadError: on fields, the architecture has none.
     """
     layer = _exact(layer)
+    if not isinstance(architecture, Architecture):
+        for case in labelled_cases(architecture, on, samples, networks, scale_range, generator):
+            before, after = layer(case.point), case.back(layer(case.moved))
+            _compare("not equivariant", case.named(before), case.named(after), tolerance, case.lines)
+        return
     layout = Layout.of(architecture) if on == "fields" else None
     specs = architecture.tensors
     for element, point in _drawn(architecture, samples, networks, scale_range, phase, generator):
@@ -81,12 +91,12 @@ def assert_equivariant(
             outputs = act_on_fields(back, layer(layout.pack(transformed)), layout, architecture)
             before = dict(zip(names, layer(layout.pack(point)), strict=True))
             after = dict(zip(names, outputs, strict=True))
-        _compare("not equivariant", before, after, tolerance, element, architecture)
+        _compare("not equivariant", before, after, tolerance, partial(_lines, element, architecture))
 
 
 def assert_invariant(
     function: Callable[[Any], Any],
-    architecture: Architecture,
+    architecture: Architecture | LabelledLayout,
     *,
     on: On = "fields",
     samples: int = 4,
@@ -109,16 +119,24 @@ def assert_invariant(
         HeadError: on fields, the architecture has none.
     """
     function = _exact(function)
-    layout = Layout.of(architecture) if on == "fields" else None
 
-    def outputs(point: NetworkWeights) -> dict[str, Tensor]:
-        found = function(point if layout is None else read_fields(layout, point, dtype=torch.float64))
+    def outputs(found: Tensor | Sequence[Tensor]) -> dict[str, Tensor]:
         named = enumerate([found] if isinstance(found, Tensor) else found)
         return {f"output {number}": values for number, values in named}
 
+    if not isinstance(architecture, Architecture):
+        for case in labelled_cases(architecture, on, samples, networks, scale_range, generator):
+            before, after = outputs(function(case.point)), outputs(function(case.moved))
+            _compare("not invariant", before, after, tolerance, case.lines)
+        return
+    layout = Layout.of(architecture) if on == "fields" else None
+
+    def read(point: NetworkWeights) -> Any:
+        return point if layout is None else read_fields(layout, point, dtype=torch.float64)
+
     for element, point in _drawn(architecture, samples, networks, scale_range, phase, generator):
-        transformed = act(element, point)
-        _compare("not invariant", outputs(point), outputs(transformed), tolerance, element, architecture)
+        before, after = outputs(function(read(point))), outputs(function(read(act(element, point))))
+        _compare("not invariant", before, after, tolerance, partial(_lines, element, architecture))
 
 
 def act_on_fields(
@@ -175,8 +193,7 @@ def _compare(
     before: Mapping[str, Tensor],
     after: Mapping[str, Tensor],
     tolerance: float,
-    element: GroupElement,
-    architecture: Architecture,
+    lines: Callable[[], Iterable[str]],
 ) -> None:
     if not any(bool(values.any()) for values in before.values()):
         raise AssertionError("all outputs are zero, which proves nothing")
@@ -184,7 +201,7 @@ def _compare(
     worst = max(deviations, key=deviations.__getitem__)
     if deviations[worst] > tolerance:
         deviation = f"deviation {deviations[worst]:.1e}, more than {tolerance:.0e}, in {worst}"
-        raise AssertionError("\n".join([f"{what}: {deviation}, under this element", *_lines(element, architecture)]))
+        raise AssertionError("\n".join([f"{what}: {deviation}, under this element", *lines()]))
 
 
 def _deviation(ours: Tensor, theirs: Tensor) -> float:

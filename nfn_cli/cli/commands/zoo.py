@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.command import Command
+from nfn_cli.cli.commands.zoo_between import between
 from nfn_cli.cli.commands.zoo_import import imports
 from nfn_cli.cli.commands.zoo_inr import inr
 from nfn_cli.cli.commands.zoo_wild import wild
@@ -161,4 +162,5 @@ def _summary(report: ZooReport, seconds: float) -> str:
 
 zoo.command(cls=Command)(inr)
 zoo.command(cls=Command)(wild)
+zoo.command(cls=Command)(between)
 zoo.add_typer(imports, name="import")

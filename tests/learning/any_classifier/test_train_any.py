@@ -166,7 +166,16 @@ def test_a_head_for_one_architecture_refuses_several(kind: str, nfn: Nfn, classi
     assert code == 2 and "several folders, and the head reads one architecture" in err
 
 
-@pytest.mark.parametrize("given", [["--patience", 3], ["--input-size", "8x8"], ["--validation", 0.1]])
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--patience", 3],
+        ["--input-size", "8x8"],
+        ["--validation", 0.1],
+        ["--also", "zoo"],
+        ["--probe-images", "digits"],
+    ],
+)
 def test_options_without_effect_are_refused(given: list[object], nfn: Nfn, classifiers: Path, tmp_path: Path) -> None:
     code, out, err = nfn("train", classifiers, "--out", tmp_path / "head", *given)
     assert (code, out) == (2, "") and err.count("\n") == 1
