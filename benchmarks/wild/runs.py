@@ -99,6 +99,21 @@ def do_runs(plan: Plan, workers: int, seconds: float | None) -> int:
     return failed
 
 
+def exit_code(do: Callable[[], int]) -> int:
+    """That of a program: 0, or 1 where some of its runs failed; 2 with the line of a ValueError; 130 interrupted.
+
+    Args:
+        do: does the work, and returns how many runs failed.
+    """
+    try:
+        return 1 if do() else 0
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
 def _results(
     plan: Plan, todo: Sequence[int], workers: int, deadline: float
 ) -> Iterable[tuple[int, list[Row] | BaseException]]:

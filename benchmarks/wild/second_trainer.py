@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from archive import Images, read_archive, task_of, tasks_of
 from pixels import ToPixels, augmented
 from recording import products
-from runs import COLUMNS, OutOfTime, Plan, Row, do_runs, log_to
+from runs import COLUMNS, OutOfTime, Plan, Row, do_runs, exit_code, log_to
 from saving import Kept
 from second_networks import MOST_PARAMETERS, draw_network
 from torch import nn
@@ -208,14 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
     work = partial(do_run, options.out, options.seed, options.most_parameters)
     begin = partial(start, options.data)
     plan = Plan(options.out, columns, range(options.count), work, begin)
-    try:
-        failed = do_runs(plan, options.workers, options.time_limit)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 1 if failed else 0
+    return exit_code(lambda: do_runs(plan, options.workers, options.time_limit))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ import torch.nn.functional as F
 import tutorial_models
 from archive import Images, read_archive
 from pixels import ToPixels, augmented
-from runs import COLUMNS, OutOfTime, Plan, Row, do_runs, log_to
+from runs import COLUMNS, OutOfTime, Plan, Row, do_runs, exit_code, log_to
 from saving import Kept
 from torch import Tensor, nn
 
@@ -278,7 +278,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.list:
         print("\n".join(spec.name for spec in chosen))
         return 0
-    try:
+
+    def do() -> int:
         start(options.data)
         missing = sorted({spec.data for spec in chosen} - set(_archives))
         if missing or not chosen:
@@ -288,13 +289,9 @@ def main(arguments: list[str] | None = None) -> int:
         columns = [*COLUMNS, "recipe", "architecture", "model"]
         work, begin = partial(do_run, options.out, options.quick), partial(start, options.data)
         plan = Plan(options.out, columns, [spec.run for spec in chosen], work, begin)
-        failed = do_runs(plan, options.workers, options.time_limit)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 1 if failed else 0
+        return do_runs(plan, options.workers, options.time_limit)
+
+    return exit_code(do)
 
 
 if __name__ == "__main__":

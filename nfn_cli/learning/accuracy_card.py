@@ -39,7 +39,7 @@ split by run with seed {fitted["split_seed"]}: 70 % train, 12 % calibration, 18 
         sections=f"""## Interval
 
 A curve, fitted to what members say of the training runs that they left out, is laid through the predictions. The
-interval around them is conformal, the {details.level:.0%} quantile of the absolute error on calibration
+interval around them is conformal, the {100 * details.level:.0f} % quantile of the absolute error on calibration
 runs{_left_out(fitted)}, cut to [0, 1]:
 ± {half_widths(head)}.""",
         out_of_distribution=f"""A network is out of distribution, and its prediction means little, if

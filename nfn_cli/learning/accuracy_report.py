@@ -84,7 +84,7 @@ class EvaluationReport:
             "tau": "Kendall's τ",
             "r_squared": "R²",
             "mean_absolute_error": "mean absolute error",
-            "coverage": f"coverage of the {self.level:.0%} interval",
+            "coverage": f"coverage of the {100 * self.level:.0f} % interval",
             "flagged": "out of distribution",
         }
         rows = [

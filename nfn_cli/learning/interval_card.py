@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SECTION = "## Interval on several populations"
 _INTERVAL = re.compile(r"^A curve, fitted to .*?(?=\n\n|\Z)", re.DOTALL | re.MULTILINE)
-_COVERAGE = re.compile(r"^\| (coverage of the \S+ interval) \|.*$", re.MULTILINE)
+_COVERAGE = re.compile(r"^\| coverage of the (\d+) ?% interval \|.*$", re.MULTILINE)
 _MEMBERS = re.compile(r"An\s+ensemble\s+of\s+\d+\s+(networks\s+)?with\s+\S+\s+parameters\s+in\s+all\.")
 _MEASURED = re.compile(r"^(## Measured on (?:(?!, all \d+ members).)*)$", re.MULTILINE)
 _OWN = re.compile(rf"^{SECTION}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
@@ -51,7 +51,7 @@ def with_interval(
             wrapped(_MEMBERS.sub(now, block)) if _MEMBERS.search(block) else block for block in card.split("\n\n")
         )
         card = _MEASURED.sub(rf"\1, all {fitted} members", card)
-    card = _COVERAGE.sub(r"| \1 | see *Interval on several populations* | |", card)
+    card = _COVERAGE.sub(r"| coverage of the \1 % interval | see *Interval on several populations* | |", card)
     if _INTERVAL.search(card):
         card = _INTERVAL.sub(lambda _: paragraph, card, count=1)
     else:
@@ -63,8 +63,8 @@ def with_interval(
 def _paragraph(head: Head, reports: Sequence[PopulationReport]) -> str:
     networks, runs = sum(own.networks for own in reports), sum(own.runs for own in reports)
     return wrapped(f"""A curve, fitted to what members say of the training runs that they left out, is laid through the
-predictions. The interval around them is conformal: as wide as the {head.config.details.level:.0%} quantile of the
-absolute error on each of {len(reports)} populations asks for ({networks:,} checkpoints of {runs:,} runs), cut to
+predictions. The interval around them is conformal: as wide as the {100 * head.config.details.level:.0f} % quantile of
+the absolute error on each of {len(reports)} populations asks for ({networks:,} checkpoints of {runs:,} runs), cut to
 [0, 1]:
 ± {half_widths(head)}.""")
 
@@ -85,8 +85,8 @@ def _section(
     return (
         wrapped(f"""{SECTION}
 
-Share of true accuracies inside the {head.config.details.level:.0%} interval, with 95 % bootstrap intervals over runs,
-and the interval's mean width. *Before*: with the interval that the head had. *Taken in*: set by all of these
+Share of true accuracies inside the {100 * head.config.details.level:.0f} % interval, with 95 % bootstrap intervals over
+runs, and the interval's mean width. *Before*: with the interval that the head had. *Taken in*: set by all of these
 populations but for a tenth of their runs, and tried on that tenth, ten times. *Left out*: set by the other populations
 alone, which is what to expect of networks of yet another one. *Flagged*: found out of distribution.
 

@@ -127,7 +127,7 @@ def calibrate_head(
     level = head.config.details.level
     least = round(1 / (1 - level))
     if total < least:
-        cause = f"only {total} networks, and a {level:.0%} interval takes {least}"
+        cause = f"only {total} networks, and a {100 * level:.0f} % interval takes {least}"
         raise DataError(next(iter(populations.values())), cause, "give more labelled networks")
     knots, radii = _interval(answered, level)
     reports = _reports(answered, head, settings.seed)

@@ -102,13 +102,17 @@ class Head:
 
         Raises:
             HeadError: the head does not read this architecture.
+            TypeError: the task has no such option.
         """
+        task: Any = self.config.task
+        if unknown := sorted(set(options) - set(task.output_options)):
+            has = f"options {', '.join(task.output_options)}" if task.output_options else "no options"
+            raise TypeError(f"{self.name} takes {has}, not {', '.join(unknown)}")
         if isinstance(point, NetworkStatistics) is not self.config.accepted.is_any:
             given = "statistics of networks" if isinstance(point, NetworkStatistics) else "weights"
             raise HeadError(self.name, f"it reads no {given}", "see `nfn heads` for what it reads")
         if isinstance(point, NetworkWeights):
             self.require_readable(point.architecture)
-        task: Any = self.config.task
         return task.output(self, point, **options)
 
     def require_readable(self, architecture: Architecture) -> None:

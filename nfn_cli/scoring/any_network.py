@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from nfn_cli.architectures import Stated
+from nfn_cli.architectures.config_file import UnreadableConfigError, config_beside
 from nfn_cli.architectures.read_classifier import ReadClassifier, read_classifier
 from nfn_cli.checkpoints import Checkpoint
 from nfn_cli.errors import ArchitectureError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # What is said of such answers, beside what was assumed.
 ANSWERED = "answered by a head for any classifier"
 NOT_RUN = "not run, since it is not known how"
+NOT_ITS_OWN = "the config.json beside it is another network's"
 TOO_LARGE = "not run, since its pictures have more than 64x64 pixels or 4 channels"
 
 
@@ -69,6 +71,18 @@ def tracer_of(model: str | None, input_shape: tuple[int, ...] | None) -> Network
     from nfn_cli.architectures.traced import NetworkTracer
 
     return NetworkTracer(model, input_shape)
+
+
+def is_of_configuration(checkpoint: Checkpoint, tracer: NetworkTracer) -> bool | None:
+    """Whether a network is the one that the configuration beside its file describes; None where there is none, or none
+    of a known family."""
+    try:
+        config = config_beside(checkpoint.path)
+        return None if config is None or tracer.fitting(checkpoint, config) is None else True
+    except UnreadableConfigError:  # it may be nothing of the network's
+        return None
+    except ArchitectureError:
+        return False
 
 
 def any_network(checkpoint: Checkpoint, stated: Stated, tracer: NetworkTracer) -> tuple[NetworkStatistics, list[str]]:

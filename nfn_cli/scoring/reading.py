@@ -45,7 +45,7 @@ from nfn_cli.checkpoints import (
 from nfn_cli.errors import ArchitectureError, CheckpointError, HeadError, NfnError
 from nfn_cli.nn import Accepted, choose_head
 from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
-from nfn_cli.scoring.any_network import StatisticsGroup, any_network, tracer_of
+from nfn_cli.scoring.any_network import NOT_ITS_OWN, StatisticsGroup, any_network, is_of_configuration, tracer_of
 from nfn_cli.scoring.machine import MORE_MEMORY, is_out_of_memory
 from nfn_cli.scoring.rows import Stamp
 
@@ -260,12 +260,19 @@ def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[_Point, s
             raise CheckpointError(path, cause, "copy it again, or generate the zoo again") from error
     if settings.any_head is None:
         return _read_special(checkpoint, members, stated, settings)
+    tracer = tracer_of(settings.model, settings.input_shape)
     if settings.asks_special:
         try:
-            return _read_special(checkpoint, members, stated, settings)
+            point, head, assumed = _read_special(checkpoint, members, stated, settings)
         except (ArchitectureError, HeadError):
             pass  # it may be a classifier all the same
-    tracer = tracer_of(settings.model, settings.input_shape)
+        else:
+            beside = is_of_configuration(checkpoint, tracer) if assumed else None
+            if beside is None:
+                return point, head, assumed
+            if not beside:
+                return point, head, [*assumed, NOT_ITS_OWN]
+            # What would be assumed is known from its configuration.
     found = [any_network(own, stated, tracer) for own in _each(checkpoint, members)]
     return joined_statistics([statistics for statistics, _ in found]), settings.any_head, found[0][1]
 

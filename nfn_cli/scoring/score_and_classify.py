@@ -14,7 +14,7 @@ from nfn_cli.nn.tasks import ClassRow, Row, RowTask, ScoreRow
 from nfn_cli.nn.tasks.accuracy import AccuracyTask
 from nfn_cli.nn.tasks.classification import ClassificationTask
 from nfn_cli.phrases import assumption
-from nfn_cli.scoring.any_network import ANSWERED, NOT_RUN, TOO_LARGE
+from nfn_cli.scoring.any_network import ANSWERED, NOT_ITS_OWN, NOT_RUN, TOO_LARGE
 from nfn_cli.scoring.device import resolve_device
 from nfn_cli.scoring.from_memory import InMemoryNetwork, parted, rows_in_memory
 from nfn_cli.scoring.inputs import Inputs, found
@@ -43,6 +43,8 @@ def score(
     batch_size: int | None = None,
     dtype: str = "float32",
     engine: str = "local",
+    model: str | None = None,
+    input_shape: Sequence[int] | None = None,
     inputs: Any = None,
     on_row: Callable[[], None] = lambda: None,
     on_note: Callable[[str], None] = lambda note: None,
@@ -74,6 +76,9 @@ def score(
         batch_size: networks that go through a head at once, at most; None takes what suits the device.
         dtype: arithmetic of the head, "float32" or "bfloat16".
         engine: "local", or "ray" for the cluster that `RAY_ADDRESS` names.
+        model: of networks in files, their module as `FILE.py:FACTORY`, whose code is run; a head for any classifier
+            reads them by it.
+        input_shape: channels, height and width of one picture, for files that do not say it.
         inputs: of one forward pass of a module, where inputs for its first layer do not fit.
         on_row: called before every row.
         on_note: called with every assumption made, after the last row.
@@ -91,6 +96,7 @@ def score(
             thousand files ahead of the rows.
     """
     settings = engine_settings(head, device, activation, jobs, ordered, batch_size, dtype, engine=engine)
+    settings = settings.changed(model=model, input_shape=None if input_shape is None else tuple(input_shape))
     return _rows(
         AccuracyTask(), paths, settings, engine, device, include, exclude, limit, inputs, on_row=on_row, on_note=on_note
     )
@@ -213,6 +219,8 @@ def _remedy(assumed: str) -> str:
     if assumed == ONE_CHAIN or assumed.startswith("omega_0 "):
         fact = "chain: true" if assumed == ONE_CHAIN else assumed.replace(" ", ": ")
         return f"say it in a file nfn.yaml beside them ({fact})"
+    if assumed == NOT_ITS_OWN:
+        return "move it away, or say what they are in a file nfn.yaml (chain: true, activation: relu)"
     if assumed.startswith("pictures of "):
         return "state it with --input-shape"
     return "give their module (--model FILE.py:FACTORY)"
@@ -238,6 +246,10 @@ def _rows(
         if include or exclude or engine != "local":
             option = "include" if include else "exclude" if exclude else "engine"
             raise UsageError(option, "is for files, and networks in memory are given", "leave it out")
+        if settings.model is not None or settings.input_shape is not None:
+            option = "input_shape" if settings.model is None else "model"
+            remedy = "give the modules themselves, and inputs if those for their first layer do not fit"
+            raise UsageError(option, "is for files, and networks in memory are given", remedy)
         parts = rows_in_memory(task, networks[:limit], settings, tally, inputs)
     else:
         if inputs is not None:

@@ -54,7 +54,8 @@ def generate_zoo(
     Writes networks, `labels.csv` and `zoo.yaml`; `labels.csv` grows by whole jobs, after their networks, so a killed
     sitting loses at most the jobs under way.
 
-    The same settings give the same zoo on one device with one group size, bit for bit. CNNs of a group share one
+    The same settings give the same zoo on one kind of processor, with one version of torch and one group size, bit for
+    bit; other instructions take sums in another order, and training enlarges that. CNNs of a group share one
     stream of dropout masks: a count that grew gives other groups than one sitting would have had. A SIREN follows from
     the seed, its picture and the number of the fit; which others are fitted beside it changes no more than rounding.
 

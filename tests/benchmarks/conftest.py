@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
-
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "wild"
-Load = Callable[[str], ModuleType]
+from programs import BENCHMARKS, Load, programs_of
 
 
 @pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+def load() -> Iterator[Load]:
     """Import a file of the benchmark."""
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(FOLDER))
-    yield importlib.import_module
-    for name in {path.stem for path in FOLDER.glob("*.py")} & (set(sys.modules) - before):
-        del sys.modules[name]
+    with programs_of(BENCHMARKS / "wild") as found:
+        yield found
 
 
 @pytest.fixture

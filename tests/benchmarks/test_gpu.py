@@ -117,6 +117,15 @@ def test_zoos_are_timed(bench: ModuleType, monkeypatch: pytest.MonkeyPatch, caps
     assert all(float(line[2].replace(",", "")) > 0 for line in lines)
 
 
+def test_layers_of_traced_networks_are_timed(bench: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["--device", "cpu", "--quick", "--only", "layers"]) == 0
+    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| layers")]
+    named = [line[1].partition(",")[0] for line in lines[1:]]
+    assert named == [name for name in ("LabelledLinear", "LabelledActivation", "LabelledInvariant") for _ in range(2)]
+    assert lines[0][1].startswith("LabelledLayout.pack (5,354 entries, ")
+    assert {line[2] for line in lines} == {"4"}  # two networks in half a second
+
+
 def test_a_section_that_fails_is_named_and_the_others_go_on(
     bench: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,7 +39,7 @@ def test_a_head_is_fitted_and_measured_by_two_commands(nfn: Nfn, population: Pat
         "Kendall's τ",
         "R²",
         "mean absolute error",
-        "coverage of the 90% interval",
+        "coverage of the 90 % interval",
         "out of distribution",
     ]
     code, out, err = nfn("evaluate", head, population, "--format", "json", "--device", "cpu")

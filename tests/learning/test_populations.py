@@ -136,7 +136,7 @@ def test_the_card_tells_it_and_keeps_the_rest(
     assert command in card
     text = " ".join(card.split())
     assert f"asks for (320 checkpoints of 160 runs), cut to [0, 1]: ± {report.radii[0]:.4f}." in text
-    assert "| coverage of the 90% interval | see" in card
+    assert "| coverage of the 90 % interval | see" in card
     kept = [line for line in before.splitlines() if "Kendall" in line or "nfn " in line or "distribution" in line]
     assert all(line in card for line in kept)
     again = tmp_path / "again" / "new"
@@ -158,8 +158,8 @@ def test_cards_of_earlier_versions_are_told_too(name: str, fitted: Fitted, popul
     report = calibrate_head(str(head), {"own": population}, tmp_path / "new")
     card = (tmp_path / "new" / "README.md").read_text(encoding="utf-8")
     assert card.count("A curve, fitted") == card.count("## Interval on several populations") == 1
-    assert f"± {report.radii[0]:.4f}." in card and "| coverage of the 90% interval | see" in card
-    kept = [line for line in before.splitlines() if line.startswith(("| Kendall", "nfn train", "A network is outside"))]
+    assert f"± {report.radii[0]:.4f}." in card and "| coverage of the 90 % interval | see" in card
+    kept = [line for line in before.splitlines() if line.startswith(("| Kendall", "nfn train", "A network is out"))]
     assert len(kept) == 3 and all(line in card for line in kept)
 
 
@@ -208,7 +208,7 @@ def test_too_few_networks_are_refused(fitted: Fitted, population: Path, tmp_path
     (few / "labels.csv").write_text("".join(lines))
     for line in lines[1:]:
         shutil.copy(population / line.split(",")[0], few)
-    with pytest.raises(Exception, match="only 9 networks, and a 90% interval takes 10"):
+    with pytest.raises(Exception, match="only 9 networks, and a 90 % interval takes 10"):
         calibrate_head(str(fitted[0]), {"few": few}, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 

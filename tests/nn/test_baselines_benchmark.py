@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
+from programs import BENCHMARKS, Load, programs_of
 from safetensors.torch import save_file
 
 from nfn_cli.architectures import NetworkWeights, functional_forward
 from nfn_cli.errors import UsageError
 from nfn_cli.zoo import LabelledNetworks
 
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "generalization"
-Load = Callable[[str], ModuleType]
+FOLDER = BENCHMARKS / "generalization"
 
 
 @pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
-    """Import a file of the benchmark, which is a program and no package."""
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(FOLDER))
-    yield importlib.import_module
-    for name in {path.stem for path in FOLDER.glob("*.py")} & (set(sys.modules) - before):
-        del sys.modules[name]
+def load() -> Iterator[Load]:
+    """Import a file of the benchmark."""
+    with programs_of(FOLDER) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import subprocess
 import sys
@@ -184,6 +185,74 @@ def test_a_users_module_is_run(folder: Path, tmp_path: Path) -> None:
     assert assumption_notes(tally) == [f"1 network {ANSWERED}"]
     unknown, _ = read([path], head=str(folder))
     assert "give its module: --model FILE.py:FACTORY" in (unknown[0].error or "")
+
+
+def test_python_gives_a_module_and_the_shape_of_pictures(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(MODULE, encoding="utf-8")
+    space: dict[str, Callable[[], nn.Module]] = {}
+    exec(MODULE, space)  # type: ignore[arg-type]
+    module = space["Net"]()
+    path = saved(tmp_path / "a.safetensors", module.state_dict())
+    model = f"{tmp_path / 'net.py'}:net"
+    notes: list[str] = []
+    (row,) = score(path, head=folder, model=model, jobs=0, on_note=notes.append)
+    (there,) = score(module, head=folder, inputs=torch.zeros(1, 1, 4, 4))
+    assert row.error is None and row.accuracy == pytest.approx(there.accuracy, abs=1e-6)
+    assert notes == [f"1 network {ANSWERED}"]
+    plain = saved(tmp_path / "chain.safetensors", chain(16, 4, 4, 3))
+    told = [read([plain], head=folder, input_shape=shape)[1] for shape in (None, [1, 4, 4])]
+    assert [any("pictures of 1x4x4" in note for note in own) for own in told] == [True, False]
+    for options, name in (({"model": model}, "model"), ({"input_shape": (1, 4, 4)}, "input_shape")):
+        with pytest.raises(
+            UsageError, match=f"{name}: is for files, and networks in memory are given; give the modules"
+        ):
+            score(module, head=folder, **options)  # type: ignore[arg-type]
+
+
+def configured(folder: Path, kernel: int = 3) -> Path:
+    """A CNN whose file says nothing of itself, beside the configuration of a recorded network with tanh."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"conv.weight": (4, 1, 3, 3), "conv.bias": (4,), "fc.weight": (2, 4), "fc.bias": (2,)}
+    tensors = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    conv = {
+        "op": "conv",
+        "name": "conv",
+        "ins": 1,
+        "outs": 4,
+        "kernel": kernel,
+        "stride": 1,
+        "padding": 0,
+        "bias": True,
+    }
+    linear = {"op": "linear", "name": "fc", "ins": 4, "outs": 2, "bias": True}
+    steps = [conv, {"op": "tanh"}, {"op": "flatten"}, linear]
+    path = saved(folder / "net.safetensors", tensors)
+    (folder / "config.json").write_text(
+        json.dumps({"model_type": "nfn-steps", "input": [1, kernel, kernel], "steps": steps})
+    )
+    return path
+
+
+@pytest.mark.usefixtures("all_shipped")
+def test_what_a_configuration_proves_is_not_assumed(tmp_path: Path) -> None:
+    """The head for ReLU networks would take it for one of its own."""
+    path = configured(tmp_path / "own")
+    rows, notes = read([path])
+    assert rows[0].error is None and rows[0].head == "any-classifier" and notes == [f"1 network {ANSWERED}"]
+    (tmp_path / "own" / "config.json").unlink()
+    rows, notes = read([path])
+    assert rows[0].head != "any-classifier" and any("activation" in note for note in notes)
+
+
+@pytest.mark.usefixtures("all_shipped")
+def test_a_configuration_of_another_network_is_told_of(tmp_path: Path) -> None:
+    path = configured(tmp_path / "other", kernel=2)
+    rows, notes = read([path])
+    assert rows[0].error is None and rows[0].head != "any-classifier"
+    assert any("assumed: the config.json beside it is another network's, as head" in note for note in notes)
+    (tmp_path / "other" / "nfn.yaml").write_text("chain: true\nactivation: tanh\n")
+    rows, notes = read([path])
+    assert rows[0].error is None and notes == []
 
 
 def test_a_module_that_does_not_serve_is_refused_before_the_first_row(

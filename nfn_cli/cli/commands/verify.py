@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,50 +59,10 @@ def verify(
         nfn verify model.safetensors normal.safetensors
         nfn verify model.safetensors --samples 32
     """
-    from nfn_cli.cli.output import write_rows
-    from nfn_cli.cli.tables.verified_table import CheckRow, LayerRow, checks_table, layers_table
-    from nfn_cli.symmetry import Source
-    from nfn_cli.symmetry.comparing import compare_sources
-    from nfn_cli.symmetry.sources import read_any, write_element
-    from nfn_cli.symmetry.verification import check_orbit, check_traced_orbit, read_alone, require_there
-
-    stated, tracer = reading.stated(), reading.tracer()
     if other is None:
         if save_element is not None:
             raise UsageError("--save-element", "needs a second checkpoint", "give A and B")
-        require_there(path)
-        notes: list[str] = []
-
-        def checked(alone: AnySource, watch: Watch) -> list[Check]:
-            if not isinstance(alone, Source):
-                return check_traced_orbit(alone, samples=samples, seed=seed, watch=watch)
-            from nfn_cli.nn.orbit_reader import reader_of
-
-            return check_orbit(
-                alone,
-                samples=samples,
-                seed=seed,
-                reader=reader_of(alone, head),
-                shape=reading.shape,
-                model=reading.model,
-                watch=watch,
-                on_note=notes.append,
-            )
-
-        with (
-            interrupt_message(lambda: "nothing was decided"),
-            Progress(quiet=quiet, stage="reading") as progress,
-            threads_for(numbers_in(path)),
-        ):
-            alone = read_alone(path, stated, tracer)
-            if head is not None and not isinstance(alone, Source):
-                raise HeadError(path, f"heads read chains, and this is {alone.reading.text}", "leave out --head")
-            checks = checked(alone, _watch(progress, "samples"))
-        rows = [CheckRow(c.name, c.samples, c.deviation, c.tolerance, c.passed) for c in checks]
-        write_rows(rows, CheckRow, checks_table, format, sys.stdout)
-        failed = ", ".join(row.check for row in rows if not row.passed)
-        verdict = f"not preserved: {failed}" if failed else "preserved"
-        _finish(verdict, alone, passed=not failed, quiet=quiet, notes=notes)
+        _along_orbit(path, reading, samples, seed, head, format, quiet=quiet)
         return
     if head is not None:
         raise UsageError("--head", "does not apply to two checkpoints", "leave it out, or give A alone")
@@ -109,13 +70,79 @@ def verify(
         raise UsageError("--input-shape", "does not apply to two checkpoints", "leave it out, or give A alone")
     if save_element is not None:
         check_element(save_element, overwrite=overwrite)
+    _two(path, other, reading, save_element, format, overwrite=overwrite, quiet=quiet)
+
+
+def _along_orbit(
+    path: Path,
+    reading: ReadingOptions,
+    samples: int | None,
+    seed: int,
+    head: str | None,
+    format: Format | None,
+    *,
+    quiet: bool,
+) -> None:
+    """Whether a network computes the same along its orbit."""
+    from nfn_cli.cli.output import write_rows
+    from nfn_cli.cli.tables.verified_table import CheckRow, checks_table
+    from nfn_cli.symmetry import Source
+    from nfn_cli.symmetry.verification import check_orbit, check_traced_orbit, read_alone, require_there
+
+    stated, tracer = reading.stated(), reading.tracer()
+    require_there(path)
+    notes: list[str] = []
+
+    def checked(alone: AnySource, watch: Watch) -> list[Check]:
+        if not isinstance(alone, Source):
+            return check_traced_orbit(alone, samples=samples, seed=seed, watch=watch)
+        from nfn_cli.nn.orbit_reader import reader_of
+
+        return check_orbit(
+            alone,
+            samples=samples,
+            seed=seed,
+            reader=reader_of(alone, head),
+            shape=reading.shape,
+            model=reading.model,
+            watch=watch,
+            on_note=notes.append,
+        )
+
+    with _reading(quiet, path) as progress:
+        alone = read_alone(path, stated, tracer)
+        if head is not None and not isinstance(alone, Source):
+            raise HeadError(path, f"heads read chains, and this is {alone.reading.text}", "leave out --head")
+        checks = checked(alone, _watch(progress, "samples"))
+    rows = [CheckRow(c.name, c.samples, c.deviation, c.tolerance, c.passed) for c in checks]
+    write_rows(rows, CheckRow, checks_table, format, sys.stdout)
+    failed = ", ".join(row.check for row in rows if not row.passed)
+    verdict = f"not preserved: {failed}" if failed else "preserved"
+    _finish(verdict, alone, passed=not failed, quiet=quiet, notes=notes)
+
+
+def _two(
+    path: Path,
+    other: Path,
+    reading: ReadingOptions,
+    save_element: Path | None,
+    format: Format | None,
+    *,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Whether one network is the other in other coordinates."""
+    from nfn_cli.cli.output import write_rows
+    from nfn_cli.cli.tables.verified_table import LayerRow, layers_table
+    from nfn_cli.symmetry import Source
+    from nfn_cli.symmetry.comparing import compare_sources
+    from nfn_cli.symmetry.sources import read_any, write_element
+    from nfn_cli.symmetry.verification import require_there
+
+    stated, tracer = reading.stated(), reading.tracer()
     require_there(path, other)
     try:
-        with (
-            interrupt_message(lambda: "nothing was decided"),
-            Progress(quiet=quiet, stage="reading") as progress,
-            threads_for(numbers_in(path, other)),
-        ):
+        with _reading(quiet, path, other) as progress:
             source = read_any(path, stated, tracer)
             target = read_any(other, stated, tracer, like=source)
             unit = "layers" if isinstance(source, Source) else "steps"
@@ -139,6 +166,17 @@ def verify(
     more = [f"assumed of {other}: {target.reading.assumed}"] if target.reading.assumed != source.reading.assumed else []
     notes = more if target.reading.assumed else []
     _finish(verdict, source, passed=found.same_orbit, quiet=quiet, figures=worst, notes=notes)
+
+
+@contextmanager
+def _reading(quiet: bool, *paths: Path) -> Iterator[Progress]:
+    """The frame of reading and computing: its progress, its threads, and what an interrupt leaves."""
+    with (
+        interrupt_message(lambda: "nothing was decided"),
+        Progress(quiet=quiet, stage="reading") as progress,
+        threads_for(numbers_in(*paths)),
+    ):
+        yield progress
 
 
 def _watch(progress: Progress, unit: str) -> Watch:

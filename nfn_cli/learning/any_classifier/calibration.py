@@ -88,7 +88,7 @@ def calibrated(networks: LabelledClassifiers, told: FoldsTold, usable: Collectio
     unrun = _sort(networks, told, counted & ~networks.unrun.runs, level, run=False)
     most, least = max(run.networks, unrun.networks), fewest_runs(level)
     if most < least:
-        cause = f"{most} networks whose runs were left out, and a {level:.0%} interval takes {least}"
+        cause = f"{most} networks whose runs were left out, and a {100 * level:.0f} % interval takes {least}"
         raise DataError("the interval", cause, "give more labelled networks")
     return Calibrated(run, unrun)
 

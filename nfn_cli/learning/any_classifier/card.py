@@ -87,8 +87,8 @@ def _left_out(own: LeftOutReport, level: float) -> Iterator[str]:
         else (f"{each}, each time by a fit that then predicts their networks.")
     )
     yield f"""{how} The interval is set without them too. Means over {len(own.populations)}: τ {own.mean_tau:.3f},
-coverage of the {level:.0%} interval {own.mean_coverage:.3f}, flagged {own.mean_flagged:.1%}; the lowest coverage is
-{own.lowest_coverage:.3f}."""
+coverage of the {100 * level:.0f} % interval {own.mean_coverage:.3f}, flagged {own.mean_flagged:.1%}; the lowest
+coverage is {own.lowest_coverage:.3f}."""
     yield table(("", *AGREEMENT_COLUMNS), [agreement_row(population) for population in own.populations])
     if own.unrun is not None:
         yield f"""The {UNRUN}, with the interval for such networks: mean coverage {own.unrun.mean_coverage:.3f}, lowest
@@ -108,8 +108,8 @@ def _few(fitted: dict[str, Any], level: float) -> str:
     """Says of which sort of networks there were too few to set an interval; empty where there were enough."""
     least = fewest_runs(level)
     return "".join(
-        f""" Of networks {sort} there were {fitted["interval"][key]}, and a {level:.0%} interval takes {least}: theirs
-is everything, 0 to 1."""
+        f""" Of networks {sort} there were {fitted["interval"][key]}, and a {100 * level:.0f} % interval takes {least}:
+theirs is everything, 0 to 1."""
         for key, sort in _SORTS.items()
         if fitted["interval"][key] < least
     )

@@ -74,7 +74,7 @@ def set_interval(
     least = fewest_runs(level)
     known = sum(len(own) for own in runs)
     if known < least:
-        cause = f"{known} networks whose runs were left out, and a {level:.0%} interval takes {least}"
+        cause = f"{known} networks whose runs were left out, and a {100 * level:.0f} % interval takes {least}"
         raise DataError("the interval", cause, "give more labelled networks")
     z = math.sqrt(2) * float(torch.erfinv(torch.tensor(level, dtype=torch.float64)))
     label = torch.tensor([z, TEST_IMAGES], dtype=torch.float64)

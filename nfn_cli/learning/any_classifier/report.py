@@ -94,7 +94,7 @@ class AnyReport:
             ("R²", str(own.r_squared), ""),
             ("mean absolute error", str(own.mean_absolute_error), ""),
             ("error, of the best constant's", str(own.against_constant), ""),
-            (f"coverage of the {self.level:.0%} interval", str(own.coverage), ""),
+            (f"coverage of the {100 * self.level:.0f} % interval", str(own.coverage), ""),
             ("coverage where not flagged", str(own.inside or ""), ""),
             ("median width of the interval", f"{own.width:.3f}", ""),
             ("out of distribution", str(own.flagged), ""),

@@ -52,6 +52,7 @@ class EditingTask(Task):
     name = "edit-inr"
     details = EditDetails
     ensembles = False
+    output_options = ("gamma",)
 
     def model(self, config: HeadConfig) -> nn.Module:
         """See `Task`."""

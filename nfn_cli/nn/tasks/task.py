@@ -54,11 +54,13 @@ class Task(ABC):
         name: in `nfn_cli.nn.names.TASKS`, and of the command.
         details: the class of its part of a head's configuration.
         ensembles: whether its heads may have several members.
+        output_options: what `output` takes besides the networks.
     """
 
     name: ClassVar[str]
     details: ClassVar[type[Details]]
     ensembles: ClassVar[bool] = True
+    output_options: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def model(self, config: HeadConfig) -> nn.Module:

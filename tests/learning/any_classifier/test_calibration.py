@@ -148,7 +148,7 @@ def test_a_sort_of_too_few_networks_keeps_an_interval_of_everything() -> None:
     said = found.predictions(told_of(networks, asked, 5), networks.statistics.runs, networks.classes)
     width = said.high - said.low
     assert width[~networks.statistics.runs].eq(1).all() and width[networks.statistics.runs].max() < 1
-    with pytest.raises(DataError, match="5 networks whose runs were left out, and a 90% interval takes 9"):
+    with pytest.raises(DataError, match="5 networks whose runs were left out, and a 90 % interval takes 9"):
         calibrated(networks, told, range(2, 7), LEVEL)
 
 

@@ -195,7 +195,7 @@ def test_a_saved_interval_says_the_same(interval: AnyInterval, tmp_path: Path) -
 def test_too_few_networks_are_refused() -> None:
     left_out = ways()
     for few in ([], left_out[1:], [left_out[0].select(range(8)), left_out[1]]):
-        with pytest.raises(DataError, match=r"whose runs were left out, and a 90% interval takes 9; give more"):
+        with pytest.raises(DataError, match=r"whose runs were left out, and a 90 % interval takes 9; give more"):
             set_interval(AnyInterval(), few)
     interval = AnyInterval()
     set_interval(interval, [left_out[0].select(range(9))])

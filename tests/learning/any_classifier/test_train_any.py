@@ -91,7 +91,7 @@ def test_the_card_says_of_which_networks_there_were_too_few(fitted_any: Fitted) 
     assert report.others == () and report.left_out[0].unrun is None
     card = " ".join((folder / "README.md").read_text(encoding="utf-8").split())
     assert BY_RUN_ALONE not in card
-    assert "Of networks that are run there were 0, and a 90% interval takes 9: theirs is everything, 0 to 1." in card
+    assert "Of networks that are run there were 0, and a 90 % interval takes 9: theirs is everything, 0 to 1." in card
     model = load_head(str(folder)).model
     assert model.interval.terms.eq(1).all() and not model.unrun_interval.terms.eq(1).all()
 

@@ -166,6 +166,8 @@ def test_gamma_is_how_much_of_the_edit() -> None:
     expected = {name: tensor + 0.5 * changes.tensors[name] for name, tensor in point.tensors.items()}
     assert largest_gap(half, NetworkWeights(point.architecture, expected)) == 0
     assert largest_gap(head.predict(point, gamma=0.0), point) == 0
+    with pytest.raises(TypeError, match="takes options gamma, not gama, steps"):
+        head.predict(point, gama=0.5, steps=3)
 
 
 def test_a_singular_system_leaves_the_network_as_it_is() -> None:

@@ -295,3 +295,8 @@ def test_a_task_that_nfn_has_not_is_refused(head: Head, tmp_path: Path) -> None:
 def test_a_head_in_float64_is_saved_in_float32(head: Head, tmp_path: Path) -> None:
     head.to(torch.float64).save(tmp_path / "mine", "")
     assert read_head(tmp_path / "mine").model.calibration.radii.dtype is torch.float32
+
+
+def test_options_that_the_task_does_not_have_are_refused(head: Head, population: NetworkWeights) -> None:
+    with pytest.raises(TypeError, match="takes no options, not gamma"):
+        head.predict(population, gamma=0.5)
