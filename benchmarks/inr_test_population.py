@@ -2,6 +2,7 @@
 zoo, drawn at random.
 
     python benchmarks/inr_test_population.py zoo-mnist tests/population/inr-mnist [--networks 500]
+    python benchmarks/inr_test_population.py second-trainer tests/population/inr-mnist-second-trainer --networks 100
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def main() -> None:
     metadata = METADATA | omega_0 | {POPULATION_KEY: str(len(chosen))}
     save_tensors(options.out / PART, chosen.point.tensors, metadata, overwrite=True)
     write_inr_rows(options.out, [replace(rows[old], file=PART, index=new) for new, old in enumerate(places)])
-    shutil.copyfile(options.zoo / SETTINGS_FILE, options.out / SETTINGS_FILE)
+    if (options.zoo / SETTINGS_FILE).exists():  # networks of another trainer have none
+        shutil.copyfile(options.zoo / SETTINGS_FILE, options.out / SETTINGS_FILE)
     print(f"{options.out}: {len(chosen)} networks")
 
 

@@ -127,6 +127,15 @@ def test_the_inrs_in_the_repository_give_the_figures_of_the_card(name: str) -> N
     assert (models_folder() / name / "model.safetensors").stat().st_size < 2e6
 
 
+@pytest.mark.parametrize("name", ["inr-mnist", "monomial-inr-mnist"])
+def test_digits_that_another_trainer_fitted_are_read(name: str) -> None:
+    report = evaluate_head(name, POPULATION / "inr-mnist-second-trainer", device="cpu")
+    assert report.networks == 100
+    assert report.accuracy.value > 0.9
+    assert report.flagged.value < 0.2
+    assert (report.changed, report.flags_changed) == (0, 0)
+
+
 @pytest.mark.parametrize("name", EDITORS)
 def test_an_editor_has_its_card_and_is_small(name: str) -> None:
     assert "Mean squared errors" in (models_folder() / name / "README.md").read_text(encoding="utf-8")

@@ -49,9 +49,9 @@ def kind_of(sizes: Any) -> str:
 def sizes_of(kind: str, **chosen: Any) -> Any:
     """Sizes of a new head of a kind, those chosen that it has and are not None, the others as usual.
 
-    >>> sizes_of("monomial-inr", channels=8, side=None, mirror=True)
-    MonomialInrSizes(channels=8, equivariant_layers=2, messages=False, hidden=256, dropout=0.1, sines=False, heads=1,
-    augment=False)
+    >>> sizes = sizes_of("monomial-inr", channels=8, side=None, mirror=True)
+    >>> sizes.channels, sizes.hidden
+    (8, 256)
     """
     own = load_kind(kind)
     names = {size.name for size in fields(own.sizes)}

@@ -4,6 +4,7 @@ from nfn_cli.nn.sine.fields import FieldSizes, SineFields, lifted, pack
 from nfn_cli.nn.sine.layers import SineActivation, SineLinear, SineMessages
 from nfn_cli.nn.sine.monomial_editor import MonomialEditor, MonomialEditorSizes
 from nfn_cli.nn.sine.monomial_inr import MonomialInr, MonomialInrSizes
+from nfn_cli.nn.sine.waves import WaveBody, WaveMessages
 
 __all__ = [
     "FieldSizes",
@@ -15,6 +16,8 @@ __all__ = [
     "SineFields",
     "SineLinear",
     "SineMessages",
+    "WaveBody",
+    "WaveMessages",
     "lifted",
     "pack",
 ]

@@ -88,6 +88,13 @@ def test_the_network_is_the_one_that_the_package_runs(channels: int, width: int,
     )
 
 
+def test_a_scale_is_that_of_the_initial_weights_and_not_of_the_biases() -> None:
+    siren = Siren(1, width=4)
+    plain, larger = (siren.split(siren.initial(torch.Generator().manual_seed(0), scale)) for scale in (1.0, 2.0))
+    for name, values in plain.items():
+        assert torch.equal(larger[name], values * (2 if name.endswith("weight") else 1))
+
+
 def test_new_networks_have_the_bounds_of_the_paper() -> None:
     siren = Siren(3, 50, 3, omega_0=10.0)
     tensors = siren.split(siren.initial(torch.Generator().manual_seed(0)))
