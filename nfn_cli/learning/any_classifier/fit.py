@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from nfn_cli.learning.any_classifier.loss import any_loss
 from nfn_cli.learning.fitting import fit_member
 from nfn_cli.learning.member_fit import FitSettings
 from nfn_cli.nn.any_classifier.any_classifier import AnyClassifier, AnyClassifierSizes, member_inputs
@@ -17,20 +17,6 @@ from nfn_cli.nn.any_classifier.summary import summary
 
 # Fewer networks of one sort, run or not, are fitted with those of the other sort.
 _FEWEST = 40
-
-
-# What an error in accuracy counts beside the cross entropy. One member's τ on 2,268 held-out networks was 0.851 with
-# the cross entropy alone, 0.857 with this; within a task 0.715 and 0.736.
-_ABSOLUTE = 6.0
-
-
-def any_loss(logits: Tensor, accuracies: Tensor, reduction: str) -> Tensor:
-    """Cross entropy of predicted and true accuracy, and six times how far they are apart; of logits and accuracies
-    [batch]. The cross entropy alone hardly tells 0.96 from 0.98, nor networks near chance."""
-    truth = accuracies.float()
-    losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    losses = losses + _ABSOLUTE * (logits.sigmoid() - truth).abs()
-    return losses.mean() if reduction == "mean" else losses.sum()
 
 
 @dataclass(frozen=True)
