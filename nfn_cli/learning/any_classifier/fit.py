@@ -14,6 +14,7 @@ from nfn_cli.learning.member_fit import FitSettings
 from nfn_cli.nn.any_classifier.any_classifier import AnyClassifier, AnyClassifierSizes, member_inputs
 from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
 from nfn_cli.nn.any_classifier.summary import summary
+from nfn_cli.nn.labelled_nfn.monomial_any import MonomialAnySizes
 
 # Fewer networks of one sort, run or not, are fitted with those of the other sort.
 _FEWEST = 40
@@ -28,7 +29,7 @@ class AnyFitSettings:
         fit: the budget of each member; its seed decides all that is random.
     """
 
-    sizes: AnyClassifierSizes = field(default_factory=AnyClassifierSizes)
+    sizes: AnyClassifierSizes | MonomialAnySizes = field(default_factory=AnyClassifierSizes)
     fit: FitSettings = field(default_factory=lambda: FitSettings(learning_rate=2e-3, weight_decay=1e-2))
 
 
@@ -57,6 +58,7 @@ def fit_any_classifier(
         The head's module on the CPU, in evaluation mode.
     """
     torch.manual_seed(settings.fit.seed)
+    assert isinstance(settings.sizes, AnyClassifierSizes)
     model = AnyClassifier(settings.sizes).to(device)
     own, truth = statistics.to(device), targets.to(device)
     for run, members, reach in ((True, model.asked, model.asked_reach), (False, model.unasked, model.unasked_reach)):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Architecture
-from nfn_cli.errors import ArchitectureError, shown
+from nfn_cli.errors import shown
 from nfn_cli.nn.any_classifier.any_classifier import Answers
 from nfn_cli.nn.any_classifier.reach import Reach
 from nfn_cli.nn.kinds import Kind
@@ -25,6 +25,8 @@ from nfn_cli.nn.tasks.accuracy import AccuracyDetails
 
 _TOGETHER = 16  # networks
 _MOST_LINES = 4_096
+UNKNOWN = 1e6
+"""The distance, at least, of a network with tensors of a kind that no training network had: its interval is all."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class MonomialAny(nn.Module):
             graph = self.graph(networks.select(range(start, min(start + _TOGETHER, len(networks)))))
             logits = torch.stack([member(graph) for member in self.members])
             far = self.reach.distance(self.summary(graph))
+            strange = [bool(self.unknown(own.shape)) for own in networks.networks[start : start + _TOGETHER]]
+            far = torch.where(torch.tensor(strange, device=far.device), far.clamp_min(UNKNOWN), far)
             found.append((logits.mean(0), logits.std(0, correction=0), far))
         return Answers(*(torch.cat(column) for column in zip(*found, strict=True)))
 
@@ -87,18 +91,6 @@ class MonomialAny(nn.Module):
     def unknown(self, shape: NetworkShape) -> list[str]:
         """Kinds of fields of an architecture that none of the networks had that it was fitted to."""
         return self.vocabulary.unknown(shape)
-
-    def require_known(self, subject: object, shape: NetworkShape) -> None:
-        """Refuse networks with tensors such as it has never seen.
-
-        Raises:
-            ArchitectureError: this is one.
-        """
-        unknown = self.unknown(shape)
-        if unknown:
-            more = "" if len(unknown) == 1 else f" and {len(unknown) - 1} more"
-            cause = f"the head was fitted to no network with a tensor of the kind {unknown[0]!r}{more}"
-            raise ArchitectureError(str(subject), cause, "fit it to such networks too")
 
 
 def sizes_for(sizes: MonomialAnySizes, shapes: Sequence[NetworkShape]) -> MonomialAnySizes:

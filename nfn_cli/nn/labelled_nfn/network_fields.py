@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -71,6 +72,7 @@ class LabelledNetworks:
     """
 
     networks: tuple[NetworkFields, ...]
+    what: ClassVar[str] = "fields of networks"
 
     def __len__(self) -> int:
         return len(self.networks)

@@ -25,48 +25,41 @@ if TYPE_CHECKING:
     from nfn_cli.symmetry.sources import AnySource
 
 _KEPT = 8
+_known: dict[Any, FieldReader] = {}  # of the architectures that were read last
 
 
-class FieldsReader:
-    """Reads networks, and finds the fields of each architecture once.
+def read_fields(given: Path | Checkpoint, stated: Stated, tracer: NetworkTracer) -> NetworkFields:
+    """One network.
 
-    Args:
-        tracer: has the user's module, and the architectures that were traced last.
-        stated: what the caller says of all networks.
+    Raises:
+        CheckpointError: the file cannot be read.
+        ArchitectureError: its group is not known, or has no fields.
+        UsageError: the user's module cannot be made.
     """
+    return fields_of(source_of(given, stated, tracer))
 
-    def __init__(self, tracer: NetworkTracer, stated: Stated | None = None) -> None:
-        self._tracer, self._stated = tracer, stated or Stated()
-        self._known: dict[Any, FieldReader] = {}
 
-    def read(self, given: Path | Checkpoint) -> NetworkFields:
-        """One network.
+def fields_of(source: AnySource) -> NetworkFields:
+    """One network that was opened already.
 
-        Raises:
-            CheckpointError: the file cannot be read.
-            ArchitectureError: its group is not known, or has no fields.
-            UsageError: the user's module cannot be made.
-        """
-        return self.of(source_of(given, self._stated, self._tracer))
-
-    def of(self, source: AnySource) -> NetworkFields:
-        """One network that was opened already."""
-        architecture, tensors = labelled_of(source)
-        left = [name for name in architecture.left if name in tensors and not name.endswith(COUNTS)]
-        kept = {name: tensors[name] for name in left if tensors[name].is_floating_point()}
-        key = (id(architecture.logs), tuple(tensor.names for tensor in architecture.tensors), tuple(kept))
-        if isinstance(source, Source):
-            key = (repr(source.stored),)
-        if key not in self._known:
-            if len(self._known) >= _KEPT:
-                self._known.pop(next(iter(self._known)))
-            shapes = {name: tuple(tensor.shape) for name, tensor in kept.items()}
-            self._known[key] = FieldReader.of(architecture, shapes)
-        reader = self._known[key]
-        matrices = [tensor.shape for tensor in architecture.tensors if len(tensor.shape) > 1]
-        if not matrices:
-            raise ArchitectureError(source.checkpoint.path, "no matrix of weights", "give a classifier")
-        return reader.read({name: tensors[name] for name in reader.layout.shapes}, matrices[-1][0])
+    Raises:
+        ArchitectureError: its group has no fields.
+    """
+    architecture, tensors = labelled_of(source)
+    left = [name for name in architecture.left if name in tensors and not name.endswith(COUNTS)]
+    shapes = {name: tuple(tensors[name].shape) for name in left if tensors[name].is_floating_point()}
+    # A traced architecture is one object as long as its tracer keeps it, and here as long as its reader does.
+    own = repr(source.stored) if isinstance(source, Source) else id(architecture.logs)
+    key = (own, tuple(tensor.names for tensor in architecture.tensors), tuple(shapes.items()))
+    if key not in _known:
+        if len(_known) >= _KEPT:
+            _known.pop(next(iter(_known)))
+        _known[key] = FieldReader.of(architecture, shapes)
+    reader = _known[key]
+    matrices = [tensor.shape for tensor in architecture.tensors if len(tensor.shape) > 1]
+    if not matrices:
+        raise ArchitectureError(str(source.checkpoint.path), "no matrix of weights", "give a classifier")
+    return reader.read({name: tensors[name] for name in reader.layout.shapes}, matrices[-1][0])
 
 
 def source_of(given: Path | Checkpoint, stated: Stated, tracer: NetworkTracer) -> AnySource:
