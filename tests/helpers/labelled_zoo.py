@@ -15,7 +15,7 @@ from nfn_cli.architectures.families.recorded import RecordedNetwork, read_steps
 from nfn_cli.architectures.families.vit import from_config
 
 CLASSES = 3
-_VIT = {
+VIT = {
     "model_type": "vit",
     "hidden_size": 8,
     "intermediate_size": 6,
@@ -67,7 +67,7 @@ def network(config: dict[str, Any], part: float, generator: torch.Generator) -> 
 
 def write_zoo(folder: Path, runs: int, configs: tuple[dict[str, Any], ...] | None = None) -> Path:
     """Write checkpoints, one a run with its config.json, and labels.csv."""
-    configs = configs or (residual_config(), _VIT)
+    configs = configs or (residual_config(), VIT)
     generator = torch.Generator().manual_seed(0)
     rows = []
     for run in range(runs):
