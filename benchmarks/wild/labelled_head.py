@@ -36,10 +36,13 @@ from nfn_cli.architectures.read_classifier import read_classifier
 from nfn_cli.architectures.traced import NetworkTracer
 from nfn_cli.learning import bootstrap, kendall_tau
 from nfn_cli.learning.any_classifier.fit import fit_any_classifier
+from nfn_cli.learning.any_classifier.loss import any_loss
 from nfn_cli.learning.any_classifier.measured import Metric, mean_tau, places_by_value
 from nfn_cli.learning.any_classifier.settings import any_fit_settings
+from nfn_cli.learning.fitting import fit_member
 from nfn_cli.learning.labelled_nfn.fit import fit_monomial_any
 from nfn_cli.learning.metrics import mean_absolute_error
+from nfn_cli.nn.any_classifier.any_classifier import AnyClassifier, member_inputs
 from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
 from nfn_cli.nn.any_classifier.statistics_of import statistics_of
 from nfn_cli.nn.any_networks import AnyNetworks
@@ -122,10 +125,14 @@ def by_any(
 def by_unrun(
     train: Sequence[Read], test: Sequence[Read], targets: Tensor, runs: Sequence[str], how: argparse.Namespace
 ) -> Tensor:
-    """The same of its members for networks that are not run."""
+    """The same of members that look at no answers, as those for networks that are not run."""
     settings = any_fit_settings(members=how.members)
     own = [joined_statistics([one.unrun for one in part]) for part in (train, test)]
-    return _logits(fit_any_classifier(own[0], targets, runs, settings), own[1])
+    torch.manual_seed(settings.fit.seed)
+    model = AnyClassifier(settings.sizes)
+    for number, member in enumerate(model.unasked):
+        fit_member(member, member_inputs(own[0]), targets, settings.fit, number, loss=any_loss)
+    return _logits(model.eval(), own[1])
 
 
 @torch.inference_mode()
@@ -193,9 +200,7 @@ def _print(said: dict[str, Tensor], targets: Tensor, runs: Sequence[str], tasks:
         cells = [f"{title} {bootstrap(metric, targets, own, runs)}" for title, metric in metrics]
         cells.append(f"error {bootstrap(mean_absolute_error, targets, own, runs)}")
         if name != "monomial-any":
-            cells += [
-                f"{title}: ahead by {paired(metric, targets, own, ours, runs)}" for title, metric in metrics
-            ]
+            cells += [f"{title}: ahead by {paired(metric, targets, own, ours, runs)}" for title, metric in metrics]
         print(f"{name}: " + "; ".join(cells))
 
 

@@ -93,9 +93,7 @@ def _read(networks: Sequence[tuple[str, InMemoryNetwork]], settings: ReadSetting
     return ReadChunk(names, [None] * len(names), groups, failures, {})
 
 
-def _group(
-    position: int, network: InMemoryNetwork, name: str, settings: ReadSettings, inputs: Any
-) -> Group | AnyGroup:
+def _group(position: int, network: InMemoryNetwork, name: str, settings: ReadSettings, inputs: Any) -> Group | AnyGroup:
     """A network, for a head that reads its architecture, or else for one that reads any classifier."""
     if settings.any_head is None or settings.asks_special:
         try:
@@ -110,9 +108,7 @@ def _group(
     return any_group([position], settings.any_head, dict.fromkeys(said, 1), [point])
 
 
-def _as_any(
-    network: InMemoryNetwork, name: str, settings: ReadSettings, inputs: Any
-) -> tuple[AnyNetworks, list[str]]:
+def _as_any(network: InMemoryNetwork, name: str, settings: ReadSettings, inputs: Any) -> tuple[AnyNetworks, list[str]]:
     """A network as a head for any classifier reads it: a module runs itself. What is to be said of it as well."""
     if not isinstance(network, nn.Module):
         checkpoint, tracer = checkpoint_of(network, name), NetworkTracer()

@@ -21,8 +21,8 @@ from nfn_cli.architectures.traced import NetworkTracer, shapes_of
 from nfn_cli.checkpoints import Checkpoint, open_checkpoint, population_of, read_members
 from nfn_cli.errors import ArchitectureError, DataError
 from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
-from nfn_cli.nn.any_networks import AnyNetworks, joined_any
 from nfn_cli.nn.any_classifier.statistics_of import statistics_of
+from nfn_cli.nn.any_networks import AnyNetworks, joined_any
 from nfn_cli.processes import in_processes
 from nfn_cli.zoo.labels import LABELS_FILE, RUN_COLUMN, Label, read_labels, read_table
 from nfn_cli.zoo.listed_networks import confined

@@ -16,8 +16,8 @@ from nfn_cli.nn import Head
 from nfn_cli.nn.kinds import kind_of
 
 _WILD = "wild"
-_READS = """**Reads** any classifier that nfn reads: chains of layers, and networks whose module is known. Where it is
-known how a network is run, its answers to stored pictures are read as well."""
+_READS = """**Reads** any classifier that nfn reads: chains of layers, and networks whose module is known. Where it
+is known how a network is run, its answers to stored pictures are read as well."""
 _LABELLED_READS = """**Reads** the weights alone, of any network whose group nfn knows: those that it traces, and chains of
 layers. A network with tensors of a kind that no training network had is flagged, and its interval is everything."""
 # How the card calls the sorts of networks that have their own interval.
@@ -147,7 +147,7 @@ def _commands(head: Head, fitted: dict[str, Any]) -> list[str]:
     epochs = option("epochs", fitted.get("epochs"))
     options = option("labels", fitted.get("labels")) + column_options(fitted) + ood_options(fitted)
     return [
-        f"nfn train {data} --output {name} --kind {kind_of(head.config.sizes)}{epochs} --members {head.config.sizes.members} --seed"
-        f" {fitted['seed']}{options}",
+        f"nfn train {data} --output {name} --kind {kind_of(head.config.sizes)}{epochs} --members"
+        f" {head.config.sizes.members} --seed {fitted['seed']}{options}",
         f"nfn evaluate {name} {data}{options}",
     ]

@@ -13,8 +13,8 @@ from nfn_cli.architectures.read_classifier import read_classifier
 from nfn_cli.architectures.traced import NetworkTracer
 from nfn_cli.errors import NfnError
 from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
-from nfn_cli.nn.any_networks import AnyNetworks, joined_any
 from nfn_cli.nn.any_classifier.statistics_of import statistics_of
+from nfn_cli.nn.any_networks import AnyNetworks, joined_any
 from nfn_cli.nn.labelled_nfn.network_fields import LabelledNetworks
 from nfn_cli.nn.labelled_nfn.reading import fields_of, source_of
 from nfn_cli.nn.tasks.accuracy import Predictions

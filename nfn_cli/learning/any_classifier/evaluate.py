@@ -50,7 +50,9 @@ def evaluate_any_head(
     require_spread(torch.tensor([row.label.target for row in rows]), data[0])
     on_reading(len(rows))
     by_labels = head.config.accepted.by_labels
-    networks = read_classifiers(rows, Stated(activation=settings.activation), workers=workers, by_labels=by_labels, on_read=on_read)
+    networks = read_classifiers(
+        rows, Stated(activation=settings.activation), workers=workers, by_labels=by_labels, on_read=on_read
+    )
     others = read_others(
         settings.out_of_distribution, settings.column, settings.activation, workers, by_labels=by_labels
     )

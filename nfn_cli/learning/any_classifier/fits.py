@@ -102,7 +102,8 @@ def run_fits(
 def asks_of_both(statistics: AnyNetworks, fold: Fold) -> bool:
     """Whether a fit is also asked about networks as if it were not known how they are run.
 
-    Those of the head and of left out runs are, if a head knows of such networks at all. Others are not where all networks are run: that takes half of the time.
+    Those of the head and of left out runs are. Others are not where all networks are run: that takes half of the time.
+    A head that reads networks by labels runs none, and knows of one sort alone.
     """
     if isinstance(statistics, LabelledNetworks):
         return False
@@ -110,9 +111,7 @@ def asks_of_both(statistics: AnyNetworks, fold: Fold) -> bool:
     return fold.way in ("", BY_RUN) or not bool(statistics.runs[positions].all())
 
 
-def shown_to_fit(
-    statistics: AnyNetworks, unrun: AnyNetworks, fold: Fold
-) -> tuple[AnyNetworks, list[int]]:
+def shown_to_fit(statistics: AnyNetworks, unrun: AnyNetworks, fold: Fold) -> tuple[AnyNetworks, list[int]]:
     """The statistics that a fit is given, and whose they are: of each network as it was read, and of those that are run
     once more, as if it were not known how, if they can be read so."""
     fitted = list(fold.fitted)
@@ -148,9 +147,7 @@ def _fitted(
 
     if isinstance(settings.sizes, MonomialAnySizes):
         assert isinstance(shown, LabelledNetworks)
-        return fit_monomial_any(
-            shown, targets, runs, settings.sizes, settings.fit, device=device, on_epoch=on_epoch
-        )
+        return fit_monomial_any(shown, targets, runs, settings.sizes, settings.fit, device=device, on_epoch=on_epoch)
     assert isinstance(shown, NetworkStatistics)
     return fit_any_classifier(shown, targets, runs, settings, unasked=unasked, device=device, on_epoch=on_epoch)
 

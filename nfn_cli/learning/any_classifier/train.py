@@ -131,7 +131,9 @@ def read_others(
     """
     stated = Stated(activation=activation)
     return {
-        name: read_classifiers(listed_classifiers([folder], column=column), stated, workers=workers, by_labels=by_labels)
+        name: read_classifiers(
+            listed_classifiers([folder], column=column), stated, workers=workers, by_labels=by_labels
+        )
         for name, folder in folders.items()
     }
 

@@ -142,7 +142,13 @@ def _parts(place: int, layout_field: LabelledField) -> Iterator[_Part]:
                     continue
                 own = signed
             signs = own.signs if sort == "odd" else np.zeros_like(own.signs)
-            yield _Part(place, order, sort, own, _averaged(field, own, signs, kind_of(name, field.coordinates, features, f"{own.name} {sort}")))
+            yield _Part(
+                place,
+                order,
+                sort,
+                own,
+                _averaged(field, own, signs, kind_of(name, field.coordinates, features, f"{own.name} {sort}")),
+            )
 
 
 def _averaged(field: LabelledField, own: OneNeuron, signs: Ints, kind: str) -> LabelledField:

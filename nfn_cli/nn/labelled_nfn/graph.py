@@ -148,9 +148,7 @@ class Batcher:
         order = kind.argsort(stable=True)[len(kind) - known :]  # unknown kinds are -1
         place = torch.empty_like(order, dtype=torch.int64).new_full((len(kind),), -1)
         place[order] = torch.arange(known)
-        network = torch.repeat_interleave(
-            torch.arange(len(parts)), torch.tensor([len(part.kind) for part in parts])
-        )
+        network = torch.repeat_interleave(torch.arange(len(parts)), torch.tensor([len(part.kind) for part in parts]))
         meetings = {}
         for sort, names in self._vocabulary.ports.items():
             units, rows = 0, []

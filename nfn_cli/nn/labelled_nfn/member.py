@@ -42,9 +42,7 @@ class LabelledMember(nn.Module):
             self.register_buffer(f"{name}_mean", torch.zeros(shape))
             self.register_buffer(f"{name}_scale", torch.ones(shape))
         widths = [NUMBERS] + [channels] * layers
-        self.layers = nn.ModuleList(
-            EquivariantLayer(vocabulary, before, channels, neurons) for before in widths[:-1]
-        )
+        self.layers = nn.ModuleList(EquivariantLayer(vocabulary, before, channels, neurons) for before in widths[:-1])
         self.first = nn.Linear(kinds * (2 * NUMBERS + 1) + FACTS, hidden)
         self.affine = PerKind(self.odd, channels, channels, is_free=True)
         self.last = nn.Linear(2 * channels * kinds, hidden)
@@ -149,9 +147,7 @@ class EquivariantLayer(nn.Module):
         whole = self.context(torch.cat([means.flatten(1), graph.present], 1)).view(-1, self.channels)
         place = graph.network * len(graph.counts)
         parts = [
-            torch.tanh(own)
-            if self.odd[number]
-            else nn.functional.gelu(own + whole.index_select(0, at + number))
+            torch.tanh(own) if self.odd[number] else nn.functional.gelu(own + whole.index_select(0, at + number))
             for number, (own, at) in enumerate(zip(found.split(graph.counts), place.split(graph.counts), strict=True))
         ]
         return torch.cat(parts)

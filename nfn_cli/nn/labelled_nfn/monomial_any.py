@@ -45,7 +45,11 @@ class MonomialAnySizes:
     def __post_init__(self) -> None:
         require_sizes(self, members=64, channels=256, neurons=1024, layers=8, hidden=4096)
         lines = self.vocabulary
-        if not isinstance(lines, list | tuple) or len(lines) > _MOST_LINES or any(type(own) is not str for own in lines):
+        if (
+            not isinstance(lines, list | tuple)
+            or len(lines) > _MOST_LINES
+            or any(type(own) is not str for own in lines)
+        ):
             raise ValueError(f"vocabulary is {shown(lines)}, no list of kinds and ports")
         object.__setattr__(self, "vocabulary", tuple(lines))
 

@@ -18,8 +18,8 @@ from nfn_cli.nn.labelled.field import Coordinate, LabelledField
 
 NUMBERS = 8
 """Of an entry: the mean of its features, and logarithms of their root mean square, mean size and largest size. Where
-signs multiply it, the odd field has the mean alone, and the even one the logarithm of the mean's size in its place. Then
-the spread of each over the entries of a matrix that were averaged."""
+signs multiply it, the odd field has the mean alone, and the even one the logarithm of the mean's size in its place.
+Then the spread of each over the entries of a matrix that were averaged."""
 MOMENTS = 4
 FACTS = 4
 _SMALLEST = 1e-6

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from labelled_zoo import write_zoo
 
-from nfn_cli.learning.any_classifier.fit import AnyFitSettings
 from nfn_cli.learning import AnyReport, AnySettings, FitSettings, evaluate_any_head, train_any_head
+from nfn_cli.learning.any_classifier.fit import AnyFitSettings
 from nfn_cli.nn import load_head
 from nfn_cli.nn.labelled_nfn.monomial_any import MonomialAnySizes
 
@@ -60,7 +60,7 @@ def test_the_card_says_what_it_reads(fitted: tuple[Path, AnyReport]) -> None:
 
 def test_commands_train_and_predict(fitted: tuple[Path, AnyReport], zoo: Path, nfn: Nfn, tmp_path: Path) -> None:
     files = [zoo / f"run-{run}" / "model.safetensors" for run in (0, 1)]
-    code, out, err = nfn("predict-accuracy", *files, "--head", fitted[0], "--format", "json", "--workers", 1)
+    code, out, err = nfn("predict-accuracy", *files, "--head", fitted[0], "--format", "json", "--jobs", 1)
     assert code == 0, err
     rows = [json.loads(line) for line in out.splitlines()] if out.lstrip().startswith("{") else json.loads(out)
     assert len(rows) == 2 and all(row["status"] == "ok" for row in rows), rows

@@ -57,7 +57,9 @@ def test_the_answer_is_the_same_along_the_orbit(head: Head, networks: LabelledNe
     assert before.accuracy.std() > 1e-3
     for seed in (1, 2):
         moved = tuple(moved_fields(place, Stated(), (0.1, 10.0), seed).networks[0] for place in places)
-        assert any(not torch.equal(own.values, other.values) for own, other in zip(moved, networks.networks, strict=True))
+        assert any(
+            not torch.equal(own.values, other.values) for own, other in zip(moved, networks.networks, strict=True)
+        )
         after = head.predict(LabelledNetworks(moved))
         for name, value in vars(before).items():
             assert torch.allclose(value.double(), vars(after)[name].double(), atol=1e-5), name

@@ -19,5 +19,9 @@ def test_moments_are_mean_and_logarithms_of_sizes() -> None:
 
 def test_kinds_say_how_coordinates_lie_and_not_how_many_features_there_are() -> None:
     head, unit = Coordinate((1,), None), Coordinate((1, 2), 0)
-    assert kind_of("weight", [head, unit], 9, "still") == kind_of("weight", [head, unit], 27, "still") == "weight* a b.0 still"
+    assert (
+        kind_of("weight", [head, unit], 9, "still")
+        == kind_of("weight", [head, unit], 27, "still")
+        == "weight* a b.0 still"
+    )
     assert kind_of("weight", [head, head], 1, "odd") == "weight a a odd"
