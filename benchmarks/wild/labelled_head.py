@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("zoos", nargs="+", type=Path, metavar="ZOO")
     parser.add_argument("--cache", type=Path, required=True, metavar="DIR")
     parser.add_argument("--members", type=int, default=1, help="of every head (1)")
-    parser.add_argument("--epochs", type=int, default=30, help="of monomial-any (30)")
+    parser.add_argument("--epochs", type=int, default=25, help="of monomial-any (25)")
     parser.add_argument("--fold", type=int, choices=range(FOLDS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nfn_cli.nn.labelled_nfn.graph import Graph, Meeting, Vocabulary
-from nfn_cli.nn.labelled_nfn.network_fields import FACTS, NUMBERS
+from nfn_cli.nn.labelled_nfn.network_fields import CLASSES, FACTS, NUMBERS
 
 _REACH = 5.0  # a number further out than so many spreads counts as if it were there
 _TINY = 1e-4
@@ -83,7 +83,9 @@ class LabelledMember(nn.Module):
         entries = torch.relu(self.affine(_unsigned(values, graph.counts, self.odd), graph.counts))
         means = _means_by_field(entries, graph)
         last = torch.cat([_means_by_kind(means, graph).flatten(1), _largest_by_kind(means, graph).flatten(1)], 1)
-        found: Tensor = self.readout(first + self.last(self.dropout(last)))[:, 0]
+        # A head that knows nothing else says chance.
+        chance = -graph.facts[:, CLASSES].expm1().clamp_min(1.0).log()
+        found: Tensor = chance + self.readout(first + self.last(self.dropout(last)))[:, 0]
         return found
 
     def summary(self, graph: Graph, values: Tensor | None = None) -> Tensor:

@@ -21,7 +21,7 @@ NUMBERS = 8
 signs multiply it, the odd field has the mean alone, and the even one the logarithm of the mean's size in its place.
 Then the spread of each over the entries of a matrix that were averaged."""
 MOMENTS = 4
-FACTS = 4
+FACTS, CLASSES = 4, 2  # how many there are, and the place of the logarithm of the number of classes
 _SMALLEST = 1e-6
 
 

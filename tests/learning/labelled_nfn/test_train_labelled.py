@@ -18,14 +18,14 @@ Nfn = Callable[..., tuple[int, str, str]]
 QUICK = AnySettings(
     fit=AnyFitSettings(
         MonomialAnySizes(members=1, channels=4, neurons=6, hidden=16, dropout=0.0),
-        FitSettings(epochs=15, batch_size=16, learning_rate=1e-2),
+        FitSettings(epochs=10, batch_size=16, learning_rate=1e-2),
     )
 )
 
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_zoo(tmp_path_factory.mktemp("labelled") / "zoo", 64)
+    return write_zoo(tmp_path_factory.mktemp("labelled") / "zoo", 48)
 
 
 @pytest.fixture(scope="module")
