@@ -10,7 +10,9 @@ is fitted to four folds and predicts the fifth:
 
 - `monomial-any`: the weights alone, by layers derived from labels;
 - `any-classifier, weights alone`: as if it were not known how the networks are run;
-- `any-classifier`: with answers to probe pictures.
+- the same from chance: what its members say is added to the logit of 1 / classes, as in `monomial-any`;
+- `any-classifier`: with answers to probe pictures;
+- chance: 1 / classes, of which nothing is fitted.
 
 Prints Kendall's τ over all networks and within tasks, with 95 % bootstrap intervals over runs, the mean absolute error,
 and by how much each is ahead of the first, by the same draws of runs. `--fold K` fits and predicts one fold only, for
@@ -29,7 +31,7 @@ from pathlib import Path
 
 import torch
 from baselines import paired
-from torch import Tensor
+from torch import Tensor, nn
 
 from nfn_cli.architectures import Stated
 from nfn_cli.architectures.read_classifier import read_classifier
@@ -42,7 +44,8 @@ from nfn_cli.learning.any_classifier.settings import any_fit_settings
 from nfn_cli.learning.fitting import fit_member
 from nfn_cli.learning.labelled_nfn.fit import fit_monomial_any
 from nfn_cli.learning.metrics import mean_absolute_error
-from nfn_cli.nn.any_classifier.any_classifier import AnyClassifier, member_inputs
+from nfn_cli.nn.any_classifier.any_classifier import member_inputs
+from nfn_cli.nn.any_classifier.any_member import AnyMember
 from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
 from nfn_cli.nn.any_classifier.statistics_of import statistics_of
 from nfn_cli.nn.any_networks import AnyNetworks
@@ -126,13 +129,59 @@ def by_unrun(
     train: Sequence[Read], test: Sequence[Read], targets: Tensor, runs: Sequence[str], how: argparse.Namespace
 ) -> Tensor:
     """The same of members that look at no answers, as those for networks that are not run."""
+    return _without_answers(train, test, targets, how, from_chance=False)
+
+
+def by_unrun_from_chance(
+    train: Sequence[Read], test: Sequence[Read], targets: Tensor, runs: Sequence[str], how: argparse.Namespace
+) -> Tensor:
+    """The same, added to the logit of chance."""
+    return _without_answers(train, test, targets, how, from_chance=True)
+
+
+class _FromChance(nn.Module):
+    """A member whose last input is the logit of chance."""
+
+    def __init__(self, member: AnyMember) -> None:
+        super().__init__()
+        self.member = member
+
+    def fit_normalisation(self, inputs: Sequence[Tensor]) -> None:
+        self.member.fit_normalisation(inputs[:-1])
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        found: Tensor = self.member(inputs[:-1]) + inputs[-1]
+        return found
+
+
+def _without_answers(
+    train: Sequence[Read], test: Sequence[Read], targets: Tensor, how: argparse.Namespace, *, from_chance: bool
+) -> Tensor:
     settings = any_fit_settings(members=how.members)
     own = [joined_statistics([one.unrun for one in part]) for part in (train, test)]
+    first, last = ([*member_inputs(part), from_chance * chance(part)] for part in own)
     torch.manual_seed(settings.fit.seed)
-    model = AnyClassifier(settings.sizes)
-    for number, member in enumerate(model.unasked):
-        fit_member(member, member_inputs(own[0]), targets, settings.fit, number, loss=any_loss)
-    return _logits(model.eval(), own[1])
+    logits = []
+    for number in range(how.members):
+        member = _FromChance(
+            AnyMember(settings.sizes.width, settings.sizes.hidden, settings.sizes.dropout, answers=False)
+        )
+        fit_member(member, first, targets, settings.fit, number, loss=any_loss)
+        with torch.no_grad():
+            logits.append(member(last).double())
+    return torch.stack(logits).mean(0)
+
+
+def chance(networks: NetworkStatistics) -> Tensor:
+    """Its logit [networks]."""
+    return -(networks.classes - 1).clamp_min(1).float().log()
+
+
+def by_chance(
+    train: Sequence[Read], test: Sequence[Read], targets: Tensor, runs: Sequence[str], how: argparse.Namespace
+) -> Tensor:
+    """The logit of chance alone."""
+    return chance(joined_statistics([one.unrun for one in test])).double()
 
 
 @torch.inference_mode()
@@ -145,7 +194,9 @@ def _logits(model: Callable[[AnyNetworks], object], networks: AnyNetworks) -> Te
 METHODS: dict[str, Method] = {
     "monomial-any": by_monomial,
     "any-classifier, weights alone": by_unrun,
+    "any-classifier, weights alone, from chance": by_unrun_from_chance,
     "any-classifier": by_any,
+    "chance": by_chance,
 }
 
 
