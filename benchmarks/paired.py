@@ -1,7 +1,7 @@
 """This checkout against another one, such as that of the commit before, in one run: processor time of whole commands.
 
     git worktree add /tmp/before HEAD^
-    python benchmarks/paired.py /tmp/before [--rounds 9] [--files 1000] [--gigabytes 0.25]
+    python benchmarks/paired.py /tmp/before [--rounds 9] [--files 1000] [--gigabytes 0.25] [--only scoring]
 
 Commands: a prediction for one file (start-up), a prediction for many small files in one process (scoring),
 `nfn canonicalize` of one large file and of many small ones. Each round runs both checkouts one after the other, in turn
@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--gigabytes", type=float, default=0.25)
+    parser.add_argument("--only", nargs="+", metavar="COMMAND", help="some of the commands, such as start-up scoring")
     options = parser.parse_args()
     other = options.other.resolve()
     with tempfile.TemporaryDirectory() as name:
@@ -90,6 +91,8 @@ def main() -> None:
         }
         print("command\tbefore\tnow\tratio\t95 % interval")
         for what, arguments in commands.items():
+            if options.only and what not in options.only:
+                continue
             seconds: dict[Path, list[float]] = {ROOT: [], other: []}
             for number in range(options.rounds):
                 for checkout in (ROOT, other) if number % 2 else (other, ROOT):

@@ -1,7 +1,7 @@
-"""Predictions of a shipped head in this checkout against those in another one, in one run: processor time and answers.
+"""Predictions of a shipped head in this checkout against those in another one, in one run: time and answers.
 
     git worktree add /tmp/before HEAD^
-    python benchmarks/probe_pass.py /tmp/before [--head small-cnn-relu] [--rounds 15] [--threads 1]
+    python benchmarks/probe_pass.py /tmp/before [--head small-cnn-relu] [--rounds 15] [--threads 1] [--dtypes float32]
 
 A process of each checkout loads the head and is asked for the same predictions in turn, now the one and now the other
 first, so that what else the machine does hits both. The networks are those of tests/population. A ratio is of rates,
@@ -40,7 +40,7 @@ class Checkout:
         )
 
     def ask(self, batch: int, dtype: str, calls: int) -> dict[str, Any]:
-        """Processor seconds and faults of a call, and the accuracies that it gives."""
+        """Processor seconds, wall seconds and faults of a call, and the accuracies that it gives."""
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(f"{batch} {dtype} {calls}\n")
         self._process.stdin.flush()
@@ -69,13 +69,13 @@ def serve(head_name: str) -> None:
         part = NetworkWeights(point.architecture, {name: tensor[rows] for name, tensor in point.tensors.items()})
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
             found = head.predict(part)
-            before, start = resource.getrusage(resource.RUSAGE_SELF), time.process_time()
+            before, start, clock = resource.getrusage(resource.RUSAGE_SELF), time.process_time(), time.perf_counter()
             for _ in range(int(calls)):
                 head.predict(part)
-            seconds = (time.process_time() - start) / int(calls)
+            seconds, wall = (time.process_time() - start) / int(calls), (time.perf_counter() - clock) / int(calls)
         faults = (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before.ru_minflt) / int(calls)
         print(
-            json.dumps({"seconds": seconds, "faults": faults, "accuracy": found.accuracy.tolist()}),
+            json.dumps({"seconds": seconds, "wall": wall, "faults": faults, "accuracy": found.accuracy.tolist()}),
             flush=True,
         )
 
@@ -86,29 +86,33 @@ def main() -> None:
     parser.add_argument("--head", default="small-cnn-relu")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=DTYPES)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve(options.head)
         return
     now, before = (Checkout(root, options.head, options.threads) for root in (ROOT, options.other.resolve()))
-    print("dtype\tbatch\tbefore\tnow\tratio\t95 % interval\tlargest change\tfaults")
-    for dtype in DTYPES:
+    print("dtype\tbatch\tbefore\tnow\tratio\t95 % interval\twall ratio\t95 % interval\tlargest change\tfaults")
+    for dtype in options.dtypes:
         for batch in BATCHES:
             calls = max(1, round(_SECONDS / before.ask(batch, dtype, 3)["seconds"]))
             found: dict[Checkout, list[dict[str, Any]]] = {now: [], before: []}
             for number in range(options.rounds):
                 for checkout in (now, before) if number % 2 else (before, now):
                     found[checkout].append(checkout.ask(batch, dtype, calls))
-            seconds = {checkout: [own["seconds"] for own in found[checkout]] for checkout in found}
-            ratios = [old / new for old, new in zip(seconds[before], seconds[now], strict=True)]
-            low, high = interval(ratios)
-            pairs = zip(found[before][0]["accuracy"], found[now][0]["accuracy"], strict=True)
-            change = max(abs(old - new) for old, new in pairs)
-            times = (f"{1e3 * statistics.median(seconds[checkout]):.1f} ms" for checkout in (before, now))
-            figures = f"{statistics.median(ratios):.2f}", f"[{low:.2f}, {high:.2f}]", f"{change:.1e}"
+            columns = []
+            for clock in ("seconds", "wall"):
+                pairs = zip(found[before], found[now], strict=True)
+                ratios = [old[clock] / new[clock] for old, new in pairs]
+                low, high = interval(ratios)
+                columns += [f"{statistics.median(ratios):.2f}", f"[{low:.2f}, {high:.2f}]"]
+            answers = zip(found[before][0]["accuracy"], found[now][0]["accuracy"], strict=True)
+            change = max(abs(old - new) for old, new in answers)
+            medians = (statistics.median(own["seconds"] for own in found[checkout]) for checkout in (before, now))
+            times = (f"{1e3 * median:.1f} ms" for median in medians)
             faults = f"{statistics.median(own['faults'] for own in found[now]):.0f}"
-            print(dtype, batch, *times, *figures, faults, sep="\t", flush=True)
+            print(dtype, batch, *times, *columns, f"{change:.1e}", faults, sep="\t", flush=True)
     now.close()
     before.close()
 

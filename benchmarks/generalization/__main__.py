@@ -3,8 +3,8 @@
 One table and one figure: Kendall's τ on held-out training runs for every method (rows), on networks as they are and
 with copies moved along their orbits (columns), in the manner of arXiv 2409.11697, tables 2 and 3.
 
-- Population: a zoo for each activation, made by `nfn zoo cnn`. One split by run: 70 % train, 12 % calibration, 18 %
-  test.
+- Population: one zoo or several for each activation, made by `nfn zoo cnn`. One split by run: 70 % train, 12 %
+  calibration, 18 % test.
 - Moved: each network of all three parts appears once as it is and once acted on by a random element: permutations, and
   under ReLU scales drawn uniformly from [1, s], under tanh signs. Heads that are invariant by construction meet the
   same input twice, up to rounding; they are fitted once, without copies, and measured in every setting.
@@ -12,7 +12,8 @@ with copies moved along their orbits (columns), in the manner of arXiv 2409.1169
   `--epochs` passes over the networks as they are, or half as many over these and their moved copies. The weights of the
   epoch with the least loss on the calibration part are kept. NP and HNP take the paper's learning rate of 1e-3, the
   others the better of two by the same loss. Trees have a budget of their own: 300 trees.
-- Cost: with 2,400 checkpoints of each activation about an hour on one core, nearly all of it for NP and HNP.
+- Cost: with 2,400 checkpoints of each activation about an hour on one core, nearly all of it for NP and HNP, and
+  another half for ScaleGMN and ProbeGen. `--settings` and `--methods` do a part at a time, in the order given.
 - Results are kept in the folder `--out`: a line of `results.jsonl` and a file of predictions for every method, setting
   and seed. What is there is not done again; `--table` prints from it alone.
 
@@ -37,7 +38,7 @@ from agreement import tau
 from figure import draw_figure
 from fitting import Fitted, predict_all
 from methods import METHODS
-from population import fingerprint, part_in, read_zoo
+from population import fingerprint, part_in, read_zoos
 from results import Cache, Ranking, Result
 from settings import SETTINGS, Budget, Setting
 from table import print_table
@@ -106,7 +107,7 @@ def fill(cache: Cache, arguments: argparse.Namespace) -> None:
     if not wanted:
         raise UsageError("--relu, --tanh", "there is no zoo", "give one or both, or --table to print what is kept")
     used = {setting.activation for setting in wanted}
-    populations = {name: read_zoo(folder, name, arguments.runs) for name, folder in zoos.items() if name in used}
+    populations = {name: read_zoos(zoos[name], name, arguments.runs) for name in zoos if name in used}
     names = {activation: fingerprint(networks) for activation, networks in populations.items()}
     budget = Budget(arguments.epochs, arguments.batch_size)
     cache.require_same(names, budget)
@@ -126,8 +127,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="generalization", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--relu", type=Path, metavar="ZOO", help="zoo of ReLU networks")
-    parser.add_argument("--tanh", type=Path, metavar="ZOO", help="zoo of tanh networks")
+    parser.add_argument("--relu", type=Path, nargs="+", metavar="ZOO", help="zoos of ReLU networks")
+    parser.add_argument("--tanh", type=Path, nargs="+", metavar="ZOO", help="zoos of tanh networks")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results, made if missing")
     parser.add_argument("--table", action="store_true", help="only print and draw what is in the folder")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="by default all")

@@ -1,42 +1,58 @@
-"""The networks of a zoo, split by training run and moved along their orbits."""
+"""The networks of one zoo or several, split by training run and moved along their orbits."""
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from settings import Setting
 
 from nfn_cli.architectures import NetworkWeights
-from nfn_cli.errors import DataError
+from nfn_cli.errors import DataError, UsageError
 from nfn_cli.learning.splits import Part, positions
 from nfn_cli.symmetry import GroupElement, act, sample_element
-from nfn_cli.zoo import LabelledNetworks, read_networks
+from nfn_cli.zoo import LabelledNetworks, join_networks, read_networks
 
 SPLIT_SEED = 0
 _PARTS: tuple[Part, ...] = ("train", "calibration", "test")
 _ELEMENT_SEEDS = {"train": 1, "calibration": 2, "test": 3}
 
 
-def read_zoo(folder: Path, activation: str, runs: int | None) -> LabelledNetworks:
-    """Read a zoo, or the checkpoints of its first `runs` runs.
+def read_zoos(folders: Sequence[Path], activation: str, runs: int | None) -> LabelledNetworks:
+    """Read one zoo or several of one architecture, or the checkpoints of the first `runs` runs of each.
+
+    Runs of several zoos are named after their zoo's folder too, so that two runs of one number stay two.
 
     Raises:
-        DataError: unreadable, of another activation, or too small to split.
+        DataError: unreadable, of another activation or architecture, or too small to split.
+        UsageError: two zoos have folders of one name.
     """
+    names = [folder.resolve().name for folder in folders]
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise UsageError(f"--{activation}", f"{times} zoos are called {name}", "rename a folder")
+    networks = join_networks(
+        {name: _read(folder, activation, runs) for name, folder in zip(names, folders, strict=True)}
+    )
+    for part in _PARTS:
+        accuracies = networks.select(positions(networks.runs, part, SPLIT_SEED)).targets
+        if len(accuracies.unique()) < 2:
+            raise DataError(folders[0], f"too few different accuracies in the {part} part", "give a larger zoo")
+    return networks
+
+
+def _read(folder: Path, activation: str, runs: int | None) -> LabelledNetworks:
     networks = read_networks(folder)
     found = networks.point.architecture.activation
     if found != activation:
         raise DataError(folder, f"its networks are {found} networks", f"give it as --{found}")
-    if runs is not None:
-        kept = set(list(dict.fromkeys(networks.runs))[:runs])
-        networks = networks.select([i for i, run in enumerate(networks.runs) if run in kept])
-    for part in _PARTS:
-        accuracies = networks.select(positions(networks.runs, part, SPLIT_SEED)).targets
-        if len(accuracies.unique()) < 2:
-            raise DataError(folder, f"too few different accuracies in the {part} part", "give a larger zoo")
-    return networks
+    if runs is None:
+        return networks
+    kept = set(list(dict.fromkeys(networks.runs))[:runs])
+    return networks.select([i for i, run in enumerate(networks.runs) if run in kept])
 
 
 def fingerprint(networks: LabelledNetworks) -> str:

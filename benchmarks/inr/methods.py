@@ -5,15 +5,16 @@ with scale 3, dropout 0.1, a readout of two hidden layers of 1000 units), but fo
 equivariant layers of 32 channels in place of 512, 32 Fourier frequencies in place of 128, thousands of steps in place
 of 200,000, and one SIREN a picture where theirs have eleven.
 
-Monomial-NFN is the paper's as far as its layers go, invariant to phase shifts too; with messages, its layers multiply
-fields as well.
+Monomial-NFN is the paper's as far as its layers go, invariant to phase shifts too. With messages, its layers multiply
+fields as well; with sines, the nonlinearity on what changes sign is the sine in place of tanh. With both they can
+compute a network's values, and are started there, at 128 places.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -27,6 +28,7 @@ Make = Callable[[Architecture, int, bool], tuple[nn.Module, Read]]
 """From the architecture, the number of classes and whether mirrored pictures keep theirs."""
 
 OURS = "coordinate-probe"
+_PLACES = 128
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ def _permutation(kind: Literal["NP", "HNP"]) -> Make:
     return make
 
 
-def _monomial(messages: bool) -> Make:
+def _monomial(**sizes: Any) -> Make:
     def make(architecture: Architecture, classes: int, mirror: bool) -> tuple[nn.Module, Read]:
-        module = MonomialInr(architecture, MonomialInrSizes(messages=messages), classes)
+        module = MonomialInr(architecture, MonomialInrSizes(**sizes), classes)
         return module, module.encode
 
     return make
@@ -89,8 +91,15 @@ METHODS = {
     **_both("flat-mlp", "MLP on all weights", _flat_mlp, 1e-4),
     **_both("np", "NP", _permutation("NP"), 1e-3),
     **_both("hnp", "HNP", _permutation("HNP"), 1e-3),
-    **_both("monomial-nfn", "Monomial-NFN", _monomial(messages=False), 3e-3),
+    **_both("monomial-nfn", "Monomial-NFN", _monomial(), 3e-3),
     **_both("monomial-messages", "Monomial-NFN with messages", _monomial(messages=True), 3e-3),
+    "monomial-sines": Method("Monomial-NFN with sines", _monomial(sines=True, channels=_PLACES), 3e-3),
+    **_both(
+        "monomial-sines-messages",
+        "Monomial-NFN with sines and messages",
+        _monomial(sines=True, messages=True, channels=_PLACES),
+        3e-3,
+    ),
     "plain-probe": Method("Coordinate-Probe, not augmented", _plain_probe, 3e-3),
     OURS: Method("Coordinate-Probe (ours)", _coordinate_probe, 3e-3),
 }

@@ -9,9 +9,20 @@
   `nfn calibrate`, on all populations but the one that it is tried on. A head of the package may be given to compare.
 - `pack` copies a zoo with its weights in float16, and says how far that moves accuracies.
 
+- `designs` fits one member to all runs of a zoo as `nfn train` does, with probes that start as training images, with
+  networks between epochs, with both and with neither, and measures each on another zoo, paired by run.
+- `join` makes one zoo of several, with all of their runs, or with those that `nfn train` would hold out of the fit to
+  the joined zoo.
+- `compare` measures two heads on the same networks, with the difference in tau paired by run.
+
     python benchmarks/small_cnn populations --data cifar10_gray.npz --out populations
     python benchmarks/small_cnn measure --data cifar10_gray.npz --populations populations --out results
     python benchmarks/small_cnn pack populations/relu/varied --data cifar10_gray.npz --out packed
+
+    nfn zoo between zoo --data cifar10_gray.npz --packed -o copies
+    python benchmarks/small_cnn designs --fit zoo --copies copies --test other-zoo --data cifar10_gray.npz --out fits
+    python benchmarks/small_cnn join own=own-relu fewer=fewer-relu --out pool
+    python benchmarks/small_cnn compare head other-head zoo
 
 A population that is there is not made again, and one that was stopped goes on. `measure` prints a table and writes
 `results.json` and the heads.
@@ -23,6 +34,9 @@ import argparse
 import os
 from pathlib import Path
 
+from compare import compare
+from designs import DESIGNS, designs
+from join import join
 from measure import measure
 from pack import pack
 from populations import make_populations
@@ -52,8 +66,26 @@ def parse() -> argparse.Namespace:
     half = commands.add_parser("pack", help="copy a zoo in float16")
     half.add_argument("zoo", type=Path)
     half.set_defaults(work=pack)
-    for command in (make, fit, half):
+    plan = commands.add_parser("designs", help="fit one member in several ways")
+    plan.add_argument("--fit", type=Path, required=True, metavar="ZOO", help="all of whose runs are fitted to")
+    plan.add_argument("--copies", type=Path, nargs="+", default=[], metavar="ZOO", help="of nfn zoo between")
+    plan.add_argument("--test", type=Path, required=True, metavar="ZOO")
+    plan.add_argument("--seeds", type=int, default=3, help="of each design (3)")
+    plan.add_argument("--designs", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
+    plan.add_argument("--head", help="another one, to compare")
+    plan.set_defaults(work=designs)
+    one = commands.add_parser("join", help="join zoos")
+    one.add_argument("zoos", nargs="+", metavar="NAME=ZOO")
+    one.add_argument("--held-out", action="store_true", help="only runs that a fit to the joined zoo holds out")
+    one.set_defaults(work=join)
+    two = commands.add_parser("compare", help="measure two heads on the same networks")
+    two.add_argument("before", type=Path, metavar="HEAD")
+    two.add_argument("after", type=Path, metavar="HEAD")
+    two.add_argument("zoos", type=Path, nargs="+", metavar="ZOO")
+    two.set_defaults(work=compare)
+    for command in (make, fit, half, plan, one):
         command.add_argument("--out", type=Path, required=True, metavar="DIR")
+    for command in (make, fit, half, plan):
         command.add_argument("--data", required=True, help="the image set, such as cifar10_gray.npz")
     return parser.parse_args()
 

@@ -179,7 +179,8 @@ def _several(path: Path, weighted: Sequence[Weighted], error: ArchitectureError)
     if len(chains) < 2:
         return error
     cause = f"several networks ({', '.join(chains[:5])}), or the parts of one that is no chain"
-    return ArchitectureError(path, cause, f"name the one you mean, such as --prefix {chains[0]}.")
+    remedy = f"name the one you mean by `prefix: {chains[0]}.` in a file nfn.yaml beside it (some commands: --prefix)"
+    return ArchitectureError(path, cause, remedy)
 
 
 def _staged(

@@ -135,7 +135,7 @@ def _at(path: Path, loaded: Any, entry: str) -> Any:
     value = _entry(loaded, entry)
     if value is None:
         named = printable_list(_entries_with_tensors(loaded))
-        remedy = f"it has: {named}" if named else "leave out --entry"
+        remedy = f"it has: {named}" if named else "name no entry"
         raise CheckpointError(path, f"no entry '{printable(entry)}' with tensors in it", remedy)
     return value
 
@@ -263,7 +263,8 @@ class _Search:
         if len(candidates) > 1:
             listed = printable_list(".".join((*place, name)) for name, _ in candidates.values())
             cause = f"several entries could be the model ({listed})"
-            raise CheckpointError(self.path, cause, "name one with --entry NAME, or save it by itself")
+            remedy = "name one by `entry: NAME` in a file nfn.yaml beside it (some commands: --entry), or save it alone"
+            raise CheckpointError(self.path, cause, remedy)
         return next((found for _, found in candidates.values()), None)
 
 

@@ -62,7 +62,7 @@ def _checkpoint(path: str | os.PathLike[str], entry: str | None, places: _Places
     format = sniff(file)
     if entry is not None and not format.entries:
         cause = f"{format.title} has no entries to choose from"
-        raise CheckpointError(file, cause, "leave out --entry, or use --prefix")
+        raise CheckpointError(file, cause, "name no entry; a prefix of tensors' names may choose among networks")
     files: tuple[Stamped, ...] = (stamped(file),)
     if format.sharded:
         named, files = read_sharded(file, partial(_read_shard, places=places))

@@ -33,6 +33,8 @@ from nfn_cli.errors import UsageError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from nfn_cli.learning import FitPlan
+
 Report = TypeVar("Report", bound="DataclassInstance")
 
 Networks = Annotated[
@@ -85,6 +87,7 @@ def fit_head(
 
     _fit(
         partial(train_head, data, labels, options.output, settings),
+        ([data], labels),
         options,
         unit,
         show,
@@ -109,11 +112,13 @@ def fit_any_head(data: list[Path], labels: Path | None, settings: Any, options: 
         reading = {"on_reading": progress.reading, "on_read": progress.read, "on_architectures": say}
         return {**reading, "on_steps": progress.steps}
 
-    _fit(partial(train_any_head, data, labels, options.output, settings), options, "epochs", print_any_report, told)
+    work = partial(train_any_head, data, labels, options.output, settings)
+    _fit(work, (data, labels), options, "epochs", print_any_report, told)
 
 
 def _fit(
     train: Callable[..., Any],
+    given: tuple[list[Path], Path | None],
     options: FitOptions,
     unit: str,
     show: Callable[[Any, TextIO], None],
@@ -123,19 +128,28 @@ def _fit(
 
     Args:
         train: takes the device, `overwrite` and what it calls as it goes.
+        given: the data and their table.
         unit, show: as in `fit_head`.
         told: what it calls besides, of the progress.
     """
     from nfn_cli.learning import is_unfinished
     from nfn_cli.scoring.device import resolve_device
+    from nfn_cli.zoo.unlisted import unlisted_note
 
     if not is_unfinished(options.output):
         refuse_existing(options.output, overwrite=options.overwrite)
     with fit_progress(options.output, unit, quiet=options.quiet) as progress:
+
+        def plan(own: FitPlan) -> None:
+            if note := unlisted_note(*given):
+                progress.announce(note)
+            progress.plan(own)
+
         report = train(
             device=resolve_device(options.device.value),
             overwrite=options.overwrite,
-            on_plan=progress.plan,
+            on_plan=plan,
+            on_resume=progress.resumed,
             on_skip=progress.skip,
             on_stage=progress.stage,
             **told(progress),

@@ -6,6 +6,7 @@ True
 """
 
 from nfn_cli.learning.accuracy_report import Agreement, EvaluationReport, measure
+from nfn_cli.learning.accuracy_settings import AccuracySettings
 from nfn_cli.learning.any_classifier.evaluate import evaluate_any_head
 from nfn_cli.learning.any_classifier.report import AnyReport, measure_any
 from nfn_cli.learning.any_classifier.settings import AnySettings
@@ -29,7 +30,6 @@ from nfn_cli.learning.populations import (
 )
 from nfn_cli.learning.settings import EvaluateSettings, TrainSettings
 from nfn_cli.learning.splits import part_of
-from nfn_cli.learning.tasks.accuracy import AccuracySettings
 from nfn_cli.learning.tasks.classification import ClassifierSettings
 from nfn_cli.learning.tasks.editing import EditSettings
 from nfn_cli.learning.train import FitPlan, train_head

@@ -23,7 +23,7 @@ def accuracy_card(head: Head, report: EvaluationReport) -> CardParts:
 {ensemble_of(head)}.""",
         reads=_running(head.config),
         data=f"""{fitted["networks"]:,} checkpoints of {fitted["runs"]:,} training runs ({fitted["data"]}),
-split by run with seed {fitted["split_seed"]}: 70 % train, 12 % calibration, 18 % test.
+split by run with seed {fitted["split_seed"]}: 70 % train, 12 % calibration, 18 % test.{_besides(fitted)}
 
 {_stopping(fitted)}""",
         measured=f"{report.networks:,} checkpoints of {report.runs} test runs",
@@ -124,6 +124,19 @@ Of at most {fitted["epochs"]} epochs, the weights are those after epochs
 {", ".join(map(str, fitted["kept_epochs"]))}."""
 
 
+def _besides(fitted: dict[str, Any]) -> str:
+    """What a fit follows from besides its zoo."""
+    found = ""
+    if also := fitted.get("also"):
+        names = ", ".join(f"`{own['data']}`" for own in also)
+        found += f"""
+It was fitted to {fitted["also_networks"]:,} other networks of the training runs as well ({names})."""
+    if images := fitted.get("probe_images"):
+        found += f"""
+Learned inputs started as training images of `{images}`, class by class."""
+    return found
+
+
 def _commands(head: Head, fitted: dict[str, Any]) -> list[str]:
     data, name = quote(fitted["data"]), quote(head.name)
     running = head.config.details.forward_pass
@@ -132,9 +145,11 @@ def _commands(head: Head, fitted: dict[str, Any]) -> list[str]:
         size = "x".join(map(str, running.space))
         kind += f" --input-size {size} --stride {running.stride} --padding {running.padding}"
     options = option("labels", fitted.get("labels")) + column_options(fitted) + ood_options(fitted)
+    besides = "".join(option("also", own["data"]) for own in fitted.get("also", ()))
+    besides += option("probe-images", fitted.get("probe_images"))
     stopping = option("patience", fitted.get("patience")) + option("validation", fitted.get("validation"))
     return [
         f"nfn train {data} --output {name}{kind} --epochs {fitted['epochs']} --members {head.config.members}"
-        f" --seed {fitted['seed']}{stopping}{options}",
+        f" --seed {fitted['seed']}{besides}{stopping}{options}",
         f"nfn evaluate {name} {data}{options}",
     ]

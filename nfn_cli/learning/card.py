@@ -150,6 +150,6 @@ def ood_record(fitted: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _zoo_commands(fitted: dict[str, Any]) -> Iterator[str]:
-    for own in (fitted, *ood_record(fitted).values()):
+    for own in (fitted, *fitted.get("also", ()), *ood_record(fitted).values()):
         if own.get("zoo"):
             yield zoo_command(own["zoo"], quote(own["data"]))

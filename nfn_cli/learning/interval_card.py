@@ -9,7 +9,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from nfn_cli.learning.accuracy_card import column_options, half_widths
-from nfn_cli.learning.card import option, table, wrapped
+from nfn_cli.learning.card import ensemble_of, option, table, wrapped
 from nfn_cli.learning.zoo_card import zoo_command
 from nfn_cli.nn import Head
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SECTION = "## Interval on several populations"
 _INTERVAL = re.compile(r"^A curve, fitted to .*?(?=\n\n|\Z)", re.DOTALL | re.MULTILINE)
 _COVERAGE = re.compile(r"^\| (coverage of the \S+ interval) \|.*$", re.MULTILINE)
+_MEMBERS = re.compile(r"An\s+ensemble\s+of\s+\d+\s+(networks\s+)?with\s+\S+\s+parameters\s+in\s+all\.")
+_MEASURED = re.compile(r"^(## Measured on (?:(?!, all \d+ members).)*)$", re.MULTILINE)
 _OWN = re.compile(rf"^{SECTION}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -31,7 +33,8 @@ def with_interval(
 ) -> str:
     """A head's card with its new interval: the paragraph on it, its coverage, and the commands that set it.
 
-    All else stays: neither predictions nor flags have changed.
+    All else stays: neither predictions nor flags have changed. Where some of its members are left out, predictions
+    have: the card says of how many members the figures are.
 
     Args:
         card: Markdown of the card before; empty for none.
@@ -42,6 +45,12 @@ def with_interval(
     """
     paragraph, own = _paragraph(head, reports), _section(head, reports, zoos, before)
     card = _OWN.sub("", card) or f"# {head.name}\n\n"
+    if (fitted := len(head.config.fitted.get("kept_epochs", ()))) > head.config.members:
+        now = f"{ensemble_of(head)}, the first of {fitted} that were fitted."
+        card = "\n\n".join(
+            wrapped(_MEMBERS.sub(now, block)) if _MEMBERS.search(block) else block for block in card.split("\n\n")
+        )
+        card = _MEASURED.sub(rf"\1, all {fitted} members", card)
     card = _COVERAGE.sub(r"| \1 | see *Interval on several populations* | |", card)
     if _INTERVAL.search(card):
         card = _INTERVAL.sub(lambda _: paragraph, card, count=1)
@@ -70,7 +79,7 @@ def _section(
     named = " ".join(f"--population {quote(f'{name}={folder}')}" for name, folder in folders.items())
     replaced = " --overwrite" if Path(before).name == head.name else ""
     out = f"--output {quote(head.name)}{replaced}"
-    options = column_options(record) + option("seed", record["seed"])
+    options = column_options(record) + option("seed", record["seed"]) + option("members", record.get("members"))
     commands.append(f"nfn calibrate {quote(Path(before).name)} {named}{options} {out}")
     listed = "\n".join(commands)
     return (

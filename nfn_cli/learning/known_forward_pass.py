@@ -6,10 +6,10 @@ from pathlib import Path
 
 from nfn_cli.architectures import Architecture
 from nfn_cli.nn import ForwardPass
-from nfn_cli.zoo import SMALL_CNN_ZOO, recipe_of
+from nfn_cli.zoo import SMALL_CNN_ZOO, BetweenSettings, ZooSettings, recipe_of
 
 # These recipes pool over all of space, so any image that leaves a pixel will do.
-_RECIPES = ("small-cnn", SMALL_CNN_ZOO)
+_RECIPES = (ZooSettings.recipe, BetweenSettings.recipe, SMALL_CNN_ZOO)
 _FORWARD_PASS = ForwardPass((32, 32), stride=2)
 
 

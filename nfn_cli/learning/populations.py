@@ -1,6 +1,7 @@
 """An interval that has its coverage on several populations: the residuals of all set it, and it is measured on each.
 
-The members of a head, its curve and its detector stay as they are, and so do its predictions and its flags.
+The members of a head, its curve and its detector stay as they are, and so do its predictions and its flags. Or the
+first members alone stay: the detector looks at the first one, so the flags stay even then, and only predictions move.
 """
 
 from __future__ import annotations
@@ -31,12 +32,19 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class IntervalSettings:
-    """How to set an interval. `seed` deals runs into folds; `column` to `activation` are as in `read_networks`."""
+    """How to set an interval.
+
+    Attributes:
+        seed: deals runs into folds.
+        column, run_column, activation: as in `read_networks`.
+        members: of the head that stay, the first ones; None keeps all.
+    """
 
     seed: int = 0
     column: str = "test_accuracy"
     run_column: str = "run"
     activation: str | None = None
+    members: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ def calibrate_head(
     """Set the interval of a head by labelled networks of one or several populations, and write the head to `out`.
 
     Args:
-        name: a shipped head or a head's folder; its members, curve and detector are kept.
+        name: a shipped head or a head's folder; its members (or the first ones), curve and detector are kept.
         populations: folders of labelled networks that it was not fitted to, by their names.
         out: the folder of the new head, which may be that of the old one.
         on_population: called with the name of each population before it is read.
@@ -108,6 +116,8 @@ def calibrate_head(
     if head.config.accepted.is_any:
         remedy = "fit it again with `nfn train`, to these networks as well"
         raise HeadError(name, "the interval of a head for any classifier is set when it is fitted", remedy)
+    if settings.members is not None:
+        head = first_members(head, settings.members)
     require_head_destination(out)
     answered = []
     for own, folder in populations.items():
@@ -126,12 +136,28 @@ def calibrate_head(
     # The record is short: every call of a command reads it.
     folders = {own: folder.resolve().name for own, folder in populations.items()}
     interval = {"populations": folders, "folds": FOLDS, **asdict(settings)}
+    if settings.members is None:  # a later interval still is that of the members that stayed
+        interval.pop("members")
     config = replace(head.config, fitted={**head.config.fitted, "interval": interval})
     head = Head(out.resolve().name, config, head.model)
     report = IntervalReport(head.name, level, tuple(knots.tolist()), tuple(radii.tolist()), tuple(reports))
     zoos = {own: read_record(folder) for own, folder in populations.items()}
     head.save(out, with_interval(_card(name), name, head, reports, zoos))
     return report
+
+
+def first_members(head: Head, count: int) -> Head:
+    """The same head with its first members alone.
+
+    Raises:
+        HeadError: it has fewer.
+    """
+    if not 1 <= count <= head.config.members:
+        raise HeadError(
+            head.name, f"has {head.config.members} members, not {count}", "give --members no more than that"
+        )
+    head.model.members = head.model.members[:count]
+    return Head(head.name, replace(head.config, members=count), head.model)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from nfn_cli.learning.head_destination import require_head_destination
 from nfn_cli.learning.out_of_distribution import read_out_of_distribution
 from nfn_cli.learning.settings import EvaluateSettings, Report, TrainSettings
 from nfn_cli.learning.tasks import LEARNING_TASKS, LearningTask
-from nfn_cli.learning.tasks.task import require_float32
+from nfn_cli.learning.tasks.task import Parts, require_float32
 from nfn_cli.nn import Accepted, Head, HeadConfig
 from nfn_cli.threads import threads_for, weights_of
 from nfn_cli.zoo import LabelledNetworks
@@ -54,6 +54,7 @@ def train_head(
     device: str = "cpu",
     overwrite: bool = False,
     on_plan: Callable[[FitPlan], None] = lambda plan: None,
+    on_resume: Callable[[], None] = lambda: None,
     on_epoch: Callable[[float], None] = lambda loss: None,
     on_skip: Callable[[int], None] = lambda epochs: None,
     on_stage: Callable[[str], None] = lambda stage: None,
@@ -68,7 +69,7 @@ def train_head(
         out: the head's folder.
         settings: of the task, such as `AccuracySettings`.
         overwrite: begin anew where the folder holds the state of another fit.
-        on_plan: called with what the fit will take, before it begins.
+        on_plan: called with what the fit will take, before it begins. on_resume: where it goes on from a state.
         on_epoch: called with the mean loss after each epoch of each member.
         on_skip: called with how many epochs are not run: a state has them, or a member stopped early.
         on_stage: called with what comes next: reading, each member, calibrating, what is measured, writing.
@@ -90,7 +91,7 @@ def train_head(
     accepted = Accepted.of(networks.point.architecture)
     read_other = partial(task.read_other, settings=settings, activation=accepted.activation)
     others = read_out_of_distribution(settings.out_of_distribution, accepted, read_other)
-    settings = task.decided(settings, parts.train, data)
+    settings = task.decided(settings, parts.train, data, parts.fitted - len(parts.train))
     config = HeadConfig(
         accepted=accepted,
         sizes=settings.sizes,
@@ -100,9 +101,11 @@ def train_head(
     )
     torch.manual_seed(settings.fit.seed)
     model = _model(config, networks).to(device)
-    stages = task.stages(model, parts.train, settings, device)
-    keeper = StateKeeper(out, _made_of(networks, settings, device) | task.made_of(settings), overwrite=overwrite)
-    on_plan(FitPlan(len(parts.train), settings.members, sum(stage.epochs for stage in stages) // settings.members))
+    stages = task.stages(model, parts, settings, device)
+    keeper = StateKeeper(out, _made_of(networks, parts, settings, device) | task.made_of(settings), overwrite=overwrite)
+    on_plan(FitPlan(parts.fitted, settings.members, sum(stage.epochs for stage in stages) // settings.members))
+    if keeper.saved is not None:
+        on_resume()
     outcomes = fit_stages(stages, on_epoch, on_skip=on_skip, keeper=keeper, on_stage=on_stage)
     kept = [outcome.kept for outcome in outcomes]
     head = Head(out.resolve().name, replace(config, fitted={**config.fitted, "kept_epochs": kept}), model.eval())
@@ -141,12 +144,14 @@ def _record(
     return record
 
 
-def _made_of(networks: LabelledNetworks, settings: TrainSettings[Any], device: str) -> dict[str, Any]:
+def _made_of(networks: LabelledNetworks, parts: Parts, settings: TrainSettings[Any], device: str) -> dict[str, Any]:
     """All that every fit follows from, under names that a refusal can give."""
-    known = (networks.runs, networks.files, networks.splits, networks.point.architecture.describe())
-    contents = hashlib.sha256(repr(known).encode())
-    for tensor in (networks.targets, *networks.point.tensors.values()):
-        contents.update(tensor.contiguous().numpy().data)
+    contents = hashlib.sha256()
+    for own in (networks, *([parts.also] if parts.also else [])):
+        known = (own.runs, own.files, own.splits, own.point.architecture.describe())
+        contents.update(repr(known).encode())
+        for tensor in (own.targets, *own.point.tensors.values()):
+            contents.update(tensor.contiguous().numpy().data)
     return {
         **asdict(settings.fit),
         "members": settings.members,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from shlex import quote
 from typing import Any
 
+from nfn_cli.zoo.between_recipe import BetweenSettings
 from nfn_cli.zoo.hyperparameters import AUGMENTATIONS, PREPROCESSINGS, SCHEDULES
 from nfn_cli.zoo.inr.siren_recipe import InrSettings
 from nfn_cli.zoo.small_cnn import WIDTH
@@ -36,12 +37,16 @@ def zoo_command(zoo: dict[str, Any], out: str) -> str:
     """The command that makes a zoo again, from its record, in the folder `out`."""
     packed = f"{' --packed' if zoo['packed'] else ''} --output {out}"
     if zoo.get("recipe") == InrSettings.recipe:
+        scale = f" --initial-scale {zoo['initial_scale']:g}" if zoo.get("initial_scale", 1.0) != 1.0 else ""
         return (
             f"nfn zoo inr --data {quote(zoo['data'])} --count {zoo['count']} --test-count {zoo['test_count']}"
             f" --fits {zoo['fits']} --width {zoo['width']} --hidden-layers {zoo['hidden_layers']}"
-            f" --omega-0 {zoo['omega_0']:g} --steps {zoo['steps']} --learning-rate {zoo['learning_rate']:g}"
+            f" --omega-0 {zoo['omega_0']:g} --steps {zoo['steps']} --learning-rate {zoo['learning_rate']:g}{scale}"
             f" --seed {zoo['seed']}{packed}"
         )
+    if zoo.get("recipe") == BetweenSettings.recipe:
+        seed = f" --seed {zoo['seed']}" if zoo["seed"] else ""
+        return f"nfn zoo between {quote(zoo['zoo'])} --data {quote(zoo['data'])} --each {zoo['each']}{seed}{packed}"
     epochs = " ".join(f"--epochs {epoch}" for epoch in zoo["epochs"])
     epochs = "--varied" if zoo.get("varied") else f"{epochs} --batch-size {zoo['batch_size']}"
     images = f" --images {zoo['image_limit']}" if zoo["image_limit"] else ""

@@ -43,6 +43,12 @@ if TYPE_CHECKING:
     from nfn_cli.nn.kinds import kind_of as kind_of
     from nfn_cli.nn.kinds import load_kind as load_kind
     from nfn_cli.nn.kinds import sizes_of as sizes_of
+    from nfn_cli.nn.labelled import Commutant as Commutant
+    from nfn_cli.nn.labelled import LabelledActivation as LabelledActivation
+    from nfn_cli.nn.labelled import LabelledField as LabelledField
+    from nfn_cli.nn.labelled import LabelledInvariant as LabelledInvariant
+    from nfn_cli.nn.labelled import LabelledLayout as LabelledLayout
+    from nfn_cli.nn.labelled import LabelledLinear as LabelledLinear
     from nfn_cli.nn.layout import Field as Field
     from nfn_cli.nn.layout import Layout as Layout
     from nfn_cli.nn.monomial_nfn import MonomialNFN as MonomialNFN

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,9 @@ from torch.nn.functional import hardshrink
 
 from nfn_cli.architectures import Architecture, NetworkWeights, population_forward
 from nfn_cli.errors import HeadError
+from nfn_cli.kept_tensor import KeptTensor
 from nfn_cli.nn.forward_pass import ForwardPass
-from nfn_cli.nn.in_parts import in_parts, parts_of
+from nfn_cli.nn.in_parts import parts_of
 from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.probes import Probes
 from nfn_cli.nn.readout import readout
@@ -28,11 +30,9 @@ from nfn_cli.nn.weight_statistics import statistics_count, weight_statistics
 from nfn_cli.precision import fastest_precision
 from nfn_cli.symmetry import unit_scaled
 
-# Networks run at once on a CPU, and networks times probes: what stands between layers of more falls out of its cache.
-_TOGETHER = 16
-_RUNS_TOGETHER = 512
-# Networks whose weights are read at once.
-_READ_TOGETHER = 64
+# Networks at once without gradients. What is made of more in between is so large that the kernel takes it back and
+# clears it at each call.
+_TOGETHER = 64
 _LARGEST_FEATURE = 5.0
 _LARGEST_OUTPUT = 1e4
 _LARGEST_WEIGHT = 1e12
@@ -62,10 +62,9 @@ def read_unit_form(point: NetworkWeights, device: str | torch.device = "cpu") ->
         point: tensors [batch, *shape] on the CPU.
     """
     names = [spec.name for spec in point.architecture.tensors]
-    # What is made of more in between is so large that the kernel takes it back and clears it at each call.
     parts = [
         _unit_form(NetworkWeights.of_any_widths(point.architecture, dict(zip(names, part, strict=True))))
-        for part in parts_of([point.tensors[name] for name in names], _READ_TOGETHER)
+        for part in parts_of([point.tensors[name] for name in names], _TOGETHER)
     ]
     return [torch.cat(values).to(device) for values in zip(*parts, strict=True)]
 
@@ -132,6 +131,12 @@ class MonomialProbe(nn.Module):
         Args:
             members: the first one is this one.
         """
+        if torch.is_grad_enabled():
+            return self._of_all(members, inputs)
+        logits, summaries = zip(*(self._of_all(members, part) for part in parts_of(inputs, _TOGETHER)), strict=True)
+        return torch.cat(logits, dim=1), torch.cat(summaries)
+
+    def _of_all(self, members: Sequence[MonomialProbe], inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         features = _features(members, inputs)
         near = features[:, :, self._unread :].clamp(-_LARGEST_FEATURE, _LARGEST_FEATURE)
         logits = [member.readout(own)[:, 0] for member, own in zip(members, near, strict=True)]
@@ -157,14 +162,8 @@ def _features(members: Sequence[MonomialProbe], inputs: Sequence[Tensor]) -> Ten
     """Summaries by class, statistics, other summaries, and the answers, each member's standardised, [members, batch,
     features]."""
     statistics, *tensors = inputs
-    probes = torch.cat([member.probes() for member in members])
-    first = members[0]
-
-    def answers(part: Sequence[Tensor]) -> Tensor:
-        at_once = max(1, _RUNS_TOGETHER // len(part[0]))
-        return torch.cat([first._answers(part, some) for some in probes.split(at_once)], dim=1)
-
-    found = in_parts(answers, tensors, _TOGETHER).unflatten(1, (len(members), -1)).transpose(0, 1)
+    probes = _probes(members)
+    found = members[0]._answers(tensors, probes).unflatten(1, (len(members), -1)).transpose(0, 1)
     by_class, summaries, described = (own.unflatten(0, found.shape[:2]) for own in _described(found.flatten(0, 1)))
     features = torch.cat([by_class, statistics.expand(len(members), -1, -1), summaries, described], dim=2)
     mean = torch.stack([member.mean for member in members])
@@ -172,6 +171,15 @@ def _features(members: Sequence[MonomialProbe], inputs: Sequence[Tensor]) -> Ten
     return (features - mean[:, None]) * scale[:, None]
 
 
+def _probes(members: Sequence[MonomialProbe]) -> Tensor:
+    """The probes of all members, one member's behind the other's; made once for many calls."""
+    kept = _KEPT.setdefault(members[0], KeptTensor())
+    sources = [tensor for member in members for tensor in (member.probes.series, member.probes.amplitudes)]
+    return kept.of(sources, lambda: torch.cat([member.probes() for member in members]))
+
+
+# Beside the modules, since copies and files of them have none of it.
+_KEPT: WeakKeyDictionary[MonomialProbe, KeptTensor] = WeakKeyDictionary()
 _SUMMARIES = 5
 
 

@@ -47,6 +47,16 @@ class Probes(nn.Module):
         axes = tuple(range(2, 2 + len(self.space)))
         return torch.fft.irfftn(torch.fft.rfftn(white, dim=axes) * self.amplitudes, s=self.space, dim=axes)
 
+    @torch.no_grad()
+    def start_at(self, pictures: Tensor) -> None:
+        """Make the probes these pictures, [count, channels, *space] or [count, features]."""
+        if self.space:
+            axes = tuple(range(2, 2 + len(self.space)))
+            spectrum = torch.fft.rfftn(pictures.to(self.series), dim=axes) / self.amplitudes
+            self.series.copy_(torch.fft.irfftn(spectrum, s=self.space, dim=axes) / _SPEED)
+        else:
+            self.series.copy_(pictures.to(self.series) / (self.amplitudes * _SPEED))
+
 
 def _amplitudes(space: tuple[int, ...]) -> Tensor:
     """Amplitudes [*half spectrum] that give white noise of unit variance the spectrum and size of first probes."""

@@ -8,12 +8,11 @@ quantiles of the singular values. How many there are does not depend on hidden w
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
 from nfn_cli.architectures import Architecture, NetworkWeights, TensorSpec
+from nfn_cli.nn.quantiles import row_quantiles
 from nfn_cli.symmetry import DiagonalKind, group_kind
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
@@ -58,7 +57,7 @@ def _signless(tensor: Tensor, spec: TensorSpec, architecture: Architecture) -> T
 def _of_entries(rows: Tensor) -> list[Tensor]:
     mean = rows.mean(1, keepdim=True)
     variance = (rows - mean).square().mean(1, keepdim=True)  # as `var` gives it, several times as fast
-    return [mean, (variance + _TINY).log(), _quantiles(rows)]
+    return [mean, (variance + _TINY).log(), row_quantiles(rows, QUANTILES)]
 
 
 def _of_spectrum(matrices: Tensor) -> list[Tensor]:
@@ -70,7 +69,7 @@ def _of_spectrum(matrices: Tensor) -> list[Tensor]:
         (sizes + _TINY).log(),
         shares.sum(1, keepdim=True) / shares[:, :1],
         -(shares * shares.log()).sum(1, keepdim=True),
-        _quantiles(values / largest),
+        row_quantiles(values / largest, QUANTILES),
     ]
 
 
@@ -79,19 +78,3 @@ def _singular_values(matrices: Tensor) -> Tensor:
     for a batch; in float64 that costs values below 10⁻⁸ of the largest, which mean nothing in float32 weights."""
     wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
     return torch.linalg.eigvalsh(wide @ wide.mT).clamp_min(0).sqrt().flip(1)
-
-
-def _quantiles(rows: Tensor) -> Tensor:
-    """Quantiles [batch, levels] with linear interpolation, as torch.quantile gives them, of any number of entries."""
-    low, high, share = _places(rows.shape[1])
-    ordered = rows.sort(dim=1).values
-    return ordered[:, low].lerp(ordered[:, high], share)
-
-
-@lru_cache
-def _places(count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of so many ordered entries, the places next below and above each quantile, and its share of the way between."""
-    with torch.inference_mode(False):  # else no later gradient could pass them
-        positions = torch.tensor(QUANTILES, dtype=torch.float64) * (count - 1)
-        low = positions.floor().long()
-        return low, (low + 1).clamp_max(count - 1), positions - low

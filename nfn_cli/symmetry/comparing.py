@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
 
 def compare_sources(
-    source: AnySource, target: AnySource, watch: Watch = UNWATCHED
+    source: AnySource, target: AnySource, watch: Watch = UNWATCHED, *, scaled: bool = True
 ) -> Alignment[GroupElement] | LabelledAlignment:
     """Find the element that brings one checkpoint's network to the other's, by the coarser of their dtypes.
 
     Tensors on which the group does not act must be equal; each has a residual of its own.
+
+    Args:
+        scaled: whether scales, signs and phases may be used beside permutations.
 
     Raises:
         DifferentError: no element can.
@@ -31,7 +34,7 @@ def compare_sources(
         UsageError: SciPy is needed and missing.
     """
     if isinstance(source, Source) and isinstance(target, Source):
-        return _compare_chains(source, target, watch)
+        return _compare_chains(source, target, watch, scaled=scaled)
     from nfn_cli.symmetry.labelled.compared import align_sources
     from nfn_cli.symmetry.sources import difference
 
@@ -39,10 +42,10 @@ def compare_sources(
     if different is not None:
         raise different
     assert not isinstance(source, Source) and not isinstance(target, Source)
-    return align_sources(source, target, watch=watch)
+    return align_sources(source, target, scaled=scaled, watch=watch)
 
 
-def _compare_chains(source: Source, target: Source, watch: Watch) -> Alignment[GroupElement]:
+def _compare_chains(source: Source, target: Source, watch: Watch, *, scaled: bool) -> Alignment[GroupElement]:
     ours, theirs = source.network.weights, target.network.weights
     difference = architecture_difference(ours.architecture, theirs.architecture)
     if difference is not None:
@@ -50,6 +53,6 @@ def _compare_chains(source: Source, target: Source, watch: Watch) -> Alignment[G
         raise difference.error(target.checkpoint.path, remedy)
     beside = beside_residuals(target.checkpoint.path, source.beside, target.beside)
     coarsest = max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps)
-    found = align(ours, theirs, coarsest, watch=watch)
+    found = align(ours, theirs, coarsest, scaled=scaled, watch=watch)
     permuted = None if found.permuted is None else (*found.permuted, *beside)
     return replace(found, residuals=(*found.residuals, *beside), permuted=permuted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,13 @@ from nfn_cli.errors import CheckpointError
 from nfn_cli.symmetry.transform import Source
 
 if TYPE_CHECKING:
-    from nfn_cli.symmetry.sources import AnySource, AnyTransformed
+    from torch import Tensor
+
+    from nfn_cli.symmetry.sources import AnySource
 
 
 def write_moved(
-    source: AnySource, moved: AnyTransformed, target: Path, *, overwrite: bool = False, with_config: bool = False
+    source: AnySource, moved: Mapping[str, Tensor], target: Path, *, overwrite: bool = False, with_config: bool = False
 ) -> list[str]:
     """Write transformed weights as a checkpoint of the layout, names and dtype of the old one.
 

@@ -5,6 +5,7 @@
 0.1
 """
 
+from nfn_cli.zoo.between_recipe import BetweenSettings
 from nfn_cli.zoo.generate import ZooReport, generate_zoo
 from nfn_cli.zoo.hyperparameters import Hyperparameters, draw_hyperparameters
 from nfn_cli.zoo.images import ImageSet, load_images
@@ -14,6 +15,7 @@ from nfn_cli.zoo.inr.published.siren_selection import InrSelection
 from nfn_cli.zoo.inr.read import read_inrs
 from nfn_cli.zoo.inr.siren import Siren
 from nfn_cli.zoo.inr.siren_recipe import InrSettings
+from nfn_cli.zoo.joined import join_networks
 from nfn_cli.zoo.labels import LABELS_FILE, Label, read_labels
 from nfn_cli.zoo.networks import LabelledNetworks, read_networks, read_unlabelled
 from nfn_cli.zoo.published.imported_network import ImportReport
@@ -28,6 +30,7 @@ __all__ = [
     "LABELS_FILE",
     "SETTINGS_FILE",
     "SMALL_CNN_ZOO",
+    "BetweenSettings",
     "Hyperparameters",
     "ImageSet",
     "ImportReport",
@@ -47,6 +50,7 @@ __all__ = [
     "import_model_zoo",
     "import_sirens",
     "import_small_cnn_zoo",
+    "join_networks",
     "load_images",
     "read_inr_rows",
     "read_inrs",

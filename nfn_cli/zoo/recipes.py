@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nfn_cli.zoo.between_recipe import BetweenRecipe, BetweenSettings
 from nfn_cli.zoo.inr.siren_recipe import InrSettings, SirenRecipe
 from nfn_cli.zoo.recipe import Recipe
 from nfn_cli.zoo.settings import ZooSettingsBase
@@ -15,6 +16,7 @@ RECIPES: Mapping[type[ZooSettingsBase], Callable[[Any], Recipe[Any, Any, Any, An
     ZooSettings: SmallCnnRecipe,
     InrSettings: SirenRecipe,
     WildSettings: WildRecipe,
+    BetweenSettings: BetweenRecipe,
 }
 
 

@@ -33,7 +33,7 @@ from nfn_cli.zoo.small_cnn import ACTIVATIONS, SMALLEST_IMAGE, WIDTH, SmallCnn
 from nfn_cli.zoo.trainer import Snapshot, TrainingImages, train_group
 from nfn_cli.zoo.varied_recipe import IMAGE_SHARE_RANGE, draw_varied, saved_epochs
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class SmallCnnRecipe(Recipe[int, Hyperparameters, ZooRow, list[Snapshot]]):
 
     def share(self, images: ImageSet, device: str, group_size: int) -> SharedImages:
         with threads_for(images.train_images.numel()):
-            dtype, whole = _DTYPES[self.settings.precision], self._augments
+            dtype, whole = DTYPES[self.settings.precision], self._augments
             cut = TrainingImages.cut(images, dtype=dtype, device=torch.device(device), whole=whole)
         return SharedImages(self._network(images), cut, self.settings.epochs)
 

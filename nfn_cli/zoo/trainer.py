@@ -72,6 +72,23 @@ class Snapshot:
     odd_accuracy: list[float] | None = None
 
 
+@dataclass(frozen=True)
+class Tested:
+    """P networks on the test images; `even_accuracy` and `odd_accuracy` as in `Snapshot`."""
+
+    test_accuracy: list[float]
+    test_loss: list[float]
+    even_accuracy: list[float] | None
+    odd_accuracy: list[float] | None
+
+    def rows(self) -> list[dict[str, float | None]]:
+        """The figures of each network by their names."""
+        columns = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return [
+            {name: own and own[number] for name, own in columns.items()} for number in range(len(self.test_accuracy))
+        ]
+
+
 def train_group(
     network: SmallCnn,
     runs: Sequence[Hyperparameters],
@@ -148,27 +165,52 @@ def _snapshot(
     taken: Preprocessing | None,
 ) -> Snapshot:
     tensors = network.split(parameters)
-    hits = torch.zeros(len(parameters), device=parameters.device)
-    loss = torch.zeros_like(hits)
-    even_hits = torch.zeros_like(hits)
-    pairs = zip(images.test_patches.split(_EVALUATION_BATCH), images.test_labels.split(_EVALUATION_BATCH), strict=True)
-    for patches, labels in pairs:
-        logits = population_logits(tensors, patches[None], activation, preprocessing=taken)  # [P, batch, classes]
-        hits += (logits.argmax(2) == labels).sum(1)
-        loss += F.cross_entropy(logits.transpose(1, 2), labels.expand(len(logits), -1), reduction="none").sum(1)
-        even_hits += (logits[:, ::2].argmax(2) == labels[::2]).sum(1)
-    train_hits = torch.zeros_like(hits)
+    on_tests = tested(network, activation, parameters, images.test_patches, images.test_labels, taken)
+    train_hits = torch.zeros(len(parameters), device=parameters.device)
     for chosen in shown.split(_EVALUATION_BATCH, dim=1):
         patches = images.train_patches.index_select(0, chosen.flatten()).unflatten(0, chosen.shape)
         logits = population_logits(tensors, patches, activation, preprocessing=taken)
         train_hits += (logits.argmax(2) == images.train_labels[chosen]).sum(1)
-    tested = len(images.test_labels)
     return Snapshot(
         epoch=epoch,
         parameters=parameters.detach().cpu().clone(),
-        test_accuracy=(hits / tested).tolist(),
-        test_loss=(loss / tested).tolist(),
         train_accuracy=(train_hits / shown.shape[1]).tolist(),
-        even_accuracy=(even_hits / (tested - tested // 2)).tolist() if tested > 1 else None,
-        odd_accuracy=((hits - even_hits) / (tested // 2)).tolist() if tested > 1 else None,
+        test_accuracy=on_tests.test_accuracy,
+        test_loss=on_tests.test_loss,
+        even_accuracy=on_tests.even_accuracy,
+        odd_accuracy=on_tests.odd_accuracy,
+    )
+
+
+@torch.no_grad()
+def tested(
+    network: SmallCnn,
+    activation: str,
+    parameters: Tensor,
+    patches: Tensor,
+    labels: Tensor,
+    taken: Preprocessing | None = None,
+) -> Tested:
+    """How networks do on the test images.
+
+    Args:
+        parameters: float32 [P, parameter_count].
+        patches, labels: of the images, on the same device.
+        taken: what the networks are given for a pixel.
+    """
+    tensors = network.split(parameters)
+    hits = torch.zeros(len(parameters), device=parameters.device)
+    loss = torch.zeros_like(hits)
+    even_hits = torch.zeros_like(hits)
+    for some, own in zip(patches.split(_EVALUATION_BATCH), labels.split(_EVALUATION_BATCH), strict=True):
+        logits = population_logits(tensors, some[None], activation, preprocessing=taken)  # [P, batch, classes]
+        hits += (logits.argmax(2) == own).sum(1)
+        loss += F.cross_entropy(logits.transpose(1, 2), own.expand(len(logits), -1), reduction="none").sum(1)
+        even_hits += (logits[:, ::2].argmax(2) == own[::2]).sum(1)
+    count = len(labels)
+    return Tested(
+        test_accuracy=(hits / count).tolist(),
+        test_loss=(loss / count).tolist(),
+        even_accuracy=(even_hits / (count - count // 2)).tolist() if count > 1 else None,
+        odd_accuracy=((hits - even_hits) / (count // 2)).tolist() if count > 1 else None,
     )

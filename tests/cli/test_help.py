@@ -15,7 +15,12 @@ from nfn_cli.cli.help import summary_and_rest
 
 Nfn = Callable[..., tuple[int, str, str]]
 
-ZOO = [["zoo", "cnn"], ["zoo", "inr"], *(["zoo", "import", own] for own in ("small-cnn-zoo", "model-zoo", "siren"))]
+ZOO = [
+    ["zoo", "cnn"],
+    ["zoo", "between"],
+    ["zoo", "inr"],
+    *(["zoo", "import", own] for own in ("small-cnn-zoo", "model-zoo", "siren")),
+]
 EVERY = [[], *([name] for name in COMMANDS), *ZOO, ["zoo", "import"]]
 INTERNAL = re.compile(r"<|x>=|x<=|Value error|\bNone\b|\b(str|int|bool|enum|dynamic)\b")
 

@@ -225,3 +225,29 @@ def test_a_folder_of_other_files_is_no_place_for_a_head(fitted: Fitted, populati
     with pytest.raises(DataError, match="holds files, and no head"):
         train_head(population, None, tmp_path, AccuracySettings(), overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+def test_the_first_members_alone_may_stay(fitted: Fitted, population: Path, nfn: Nfn, tmp_path: Path) -> None:
+    out = tmp_path / "new"
+    command = ["calibrate", fitted[0], "--population", f"own={population}"]
+    assert nfn(*command, "--members", 1, "--out", out)[0] == 0
+    before, after = load_head(str(fitted[0])), load_head(str(out))
+    point = read_networks(population).point
+    assert (before.config.members, after.config.members) == (2, 1)
+    logits = before.model.members[0](before.model.encode(point))
+    assert torch.allclose(after.predict(point).accuracy, before.model.calibration.accuracy(logits), atol=1e-7)
+    assert not torch.equal(after.predict(point).accuracy, before.predict(point).accuracy)
+    far = point.mapped(lambda tensor: tensor**3)
+    for own in (point, far):
+        assert torch.equal(after.predict(own).in_distribution, before.predict(own).in_distribution)
+    card = (out / "README.md").read_text()
+    text = " ".join(card.split())
+    assert "One network with" in text and "in all, the first of 2 that were fitted." in text
+    assert "test runs, all 2 members\n" in card and "--members 1 --output new\n" in card
+    assert "--members 2 --seed 0" in card  # the command that fitted them
+    again = tmp_path / "again"
+    assert nfn("calibrate", out, "--population", f"own={population}", "--out", again)[0] == 0
+    text = " ".join((again / "README.md").read_text().split())
+    assert text.count("the first of 2 that were fitted") == text.count("all 2 members") == 1
+    code, stdout, err = nfn(*command, "--members", 3, "--out", tmp_path / "none")
+    assert (code, stdout, err.count("\n")) == (3, "", 1) and "has 2 members, not 3" in err

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nfn_cli.learning.zoo_card import zoo_command, zoo_paragraph
-from nfn_cli.zoo import ZooSettings
+from nfn_cli.zoo import BetweenSettings, ZooSettings
 
 SETTINGS = ZooSettings("images.npz", "tanh", 5, packed=True)
 
@@ -41,3 +41,11 @@ def test_an_older_record_is_of_the_recipe() -> None:
         del older[name]
     assert zoo_command(older, "zoo") == zoo_command(record(), "zoo")
     assert zoo_paragraph(older) == zoo_paragraph(record())
+
+
+def test_networks_between_epochs_are_made_by_their_command() -> None:
+    settings = BetweenSettings("far/images.npz", "far/zoo", "tanh", 16, "float32", 0, each=2, seed=4, packed=True)
+    made = {"recipe": settings.recipe, **settings.record(), "diverged": []}
+    assert zoo_command(made, "copies") == (
+        "nfn zoo between zoo --data images.npz --each 2 --seed 4 --packed --output copies"
+    )

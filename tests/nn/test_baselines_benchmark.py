@@ -6,6 +6,7 @@ import csv
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from nfn_cli.architectures import NetworkWeights, functional_forward
+from nfn_cli.errors import UsageError
 from nfn_cli.zoo import LabelledNetworks
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "generalization"
@@ -59,13 +61,31 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def networks_of(load: Load, zoo: Path, part: str, setting: str) -> LabelledNetworks:
-    networks = load("population").read_zoo(zoo, "relu", None)
+    networks = load("population").read_zoos([zoo], "relu", None)
     return load("population").part_in(networks, part, load("settings").SETTINGS[setting])
 
 
 def test_parts_share_no_run(load: Load, zoo: Path) -> None:
     runs = [set(networks_of(load, zoo, part, "relu").runs) for part in ("train", "calibration", "test")]
     assert sum(map(len, runs)) == len(set.union(*runs)) == 60
+
+
+def test_runs_of_two_zoos_stay_apart(load: Load, zoo: Path, tmp_path: Path) -> None:
+    population = load("population")
+    other = tmp_path / "other"
+    other.symlink_to(zoo)
+    twin = tmp_path / "twin"
+    shutil.copytree(zoo, twin)
+    both = population.read_zoos([zoo, twin], "relu", None)
+    assert len(both) == 240
+    assert len(set(both.runs)) == 120
+    assert {run.partition("/")[0] for run in both.runs} == {zoo.name, "twin"}
+    few = population.read_zoos([zoo, twin], "relu", 40)
+    assert len(set(few.runs)) == 80
+    # A single zoo keeps the names of its runs, and so its split.
+    assert set(population.read_zoos([zoo], "relu", None).runs) == {str(number) for number in range(60)}
+    with pytest.raises(UsageError, match="2 zoos are called"):
+        population.read_zoos([zoo, other], "relu", None)
 
 
 def test_moved_copies_come_second_and_compute_the_same(load: Load, zoo: Path) -> None:

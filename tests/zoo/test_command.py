@@ -48,6 +48,9 @@ def test_a_zoo_is_made_and_grows_by_the_same_command(nfn: Nfn, command: list[obj
     code, _, err = nfn(*command, "--count", 5)
     assert code == 0
     assert "10 checkpoints of 5 runs (1 trained now, 4 found, 0 diverged)" in err
+    code, _, err = nfn(*command, "--count", 5)
+    assert code == 0  # nothing was trained, so there is no rate
+    assert re.fullmatch(r".*10 checkpoints of 5 runs \(0 trained now, 5 found, 0 diverged\) in \d+ s", err.strip())
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 from nfn_cli.cli.failures import print_note
 from nfn_cli.cli.head_work import MeasureOptions, measure_head
 from nfn_cli.cli.named_folders import named_folders
-from nfn_cli.cli.options import INPUT, MEASURE, HeadOutputOption, OverwriteHeadOption, PredictHead, refuse_existing
+from nfn_cli.cli.options import (
+    HEAD,
+    INPUT,
+    MEASURE,
+    HeadOutputOption,
+    OverwriteHeadOption,
+    PredictHead,
+    refuse_existing,
+)
 from nfn_cli.cli.takes import option, takes
 from nfn_cli.folders import claimed
 
@@ -30,11 +38,16 @@ def calibrate(
     seed: Annotated[
         int, option(MEASURE, "Decides how runs are split into the ten folds that measure coverage.", min=0)
     ] = 0,
+    members: Annotated[
+        int | None,
+        option(HEAD, "Keep the first N members alone: faster, with other predictions. [default: all]", min=1),
+    ] = None,
     overwrite: OverwriteHeadOption = False,
 ) -> None:
     """Recalibrate a head's interval on networks of your own.
 
-    The interval is fitted to one or several populations, and measured on each. Predictions and flags do not change.
+    The interval is fitted to one or several populations, and measured on each. Predictions and flags do not change, but
+    for predictions with --members.
     Coverage is measured on runs that the interval was not fitted to, and on each population with an interval fitted to
     the others alone: what to expect of networks from elsewhere.
 
@@ -46,7 +59,7 @@ def calibrate(
 
     folders = named_folders("--population", population)
     refuse_existing(output, overwrite=overwrite)
-    settings = IntervalSettings(seed, target, run_column, options.activation)
+    settings = IntervalSettings(seed, target, run_column, options.activation, members)
 
     def measure(on_stage: Callable[[str], None], device: str) -> IntervalReport:
         return calibrate_head(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from nfn_cli.cli.head_work import AccuracyLabels, FitOptions, Networks, fit_any_head, fit_head, one_path
@@ -64,6 +65,23 @@ def train(
         ),
     ] = None,
     members: Annotated[int, option(FIT, "Networks in the head's ensemble.", min=1, max=64)] = 4,
+    also: Annotated[
+        list[Path] | None,
+        option(
+            INPUT,
+            "Other networks of the same runs, such as those of nfn zoo between; those of training runs are fitted to"
+            " as well; repeatable.",
+            metavar="DIR",
+        ),
+    ] = None,
+    probe_images: Annotated[
+        str | None,
+        option(
+            FIT,
+            "The images that the networks were trained on (an .npz archive, digits, ...): learned inputs start as some"
+            " of them, class by class. [default: they start as noise]",
+        ),
+    ] = None,
     workers: WorkersOption = None,
     ood: OodOption = None,
 ) -> None:
@@ -94,6 +112,8 @@ def train(
             "--padding": padding != 0,
             "--patience": patience is not None,
             "--validation": validation is not None,
+            "--also": bool(also),
+            "--probe-images": probe_images is not None,
         }
         _refuse_without_effect(without)
         any_settings = AnySettings(
@@ -115,6 +135,8 @@ def train(
         ),
         kind=None if kind is _AUTO else kind.value,
         forward_pass=_forward_pass(input_size, stride, padding),
+        probe_images=probe_images,
+        also=tuple(also or ()),
         column=target,
         run_column=run_column,
         activation=options.activation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from nfn_cli.cli.head_work import ClassLabels, FitOptions, Inrs, fit_head
@@ -36,6 +37,22 @@ def train_inr(
             FIT, "Layers that multiply features of neurons with those of their neighbours (monomial-inr).", "--messages"
         ),
     ] = False,
+    sines: Annotated[
+        bool,
+        option(
+            FIT,
+            "Sines between the layers; with --messages the channels start at places of the picture (monomial-inr).",
+            "--sines",
+        ),
+    ] = False,
+    augment: Annotated[
+        bool,
+        option(FIT, "Pictures are turned, stretched and moved at random in the fit (monomial-inr).", "--augment"),
+    ] = False,
+    also: Annotated[
+        list[Path] | None,
+        option(INPUT, "Another zoo whose training part is fitted to as well; repeatable.", metavar="DIR"),
+    ] = None,
     epochs: Annotated[
         int | None, option(FIT, "Passes over the training networks. [default: the kind's own]", min=1)
     ] = None,
@@ -53,6 +70,7 @@ def train_inr(
     Examples:
         nfn train-inr inrs -o my-inr-head
         nfn train-inr inrs --kind monomial-inr --epochs 12 -o my-inr-head
+        nfn train-inr inrs --kind monomial-inr --sines --messages --augment --channels 128 -o my-inr-head
     """
     from nfn_cli.cli.tables.class_report import print_class_report
     from nfn_cli.learning import ClassifierSettings, FitSettings
@@ -60,14 +78,24 @@ def train_inr(
 
     if mirror and kind is not _PROBE:
         raise UsageError("--mirror", f"does not apply to {kind.value}", "leave it out")
-    if messages and kind.value != "monomial-inr":
-        raise UsageError("--messages", f"does not apply to {kind.value}", "leave it out")
+    for name, given in {"--messages": messages, "--sines": sines, "--augment": augment}.items():
+        if given and kind.value != "monomial-inr":
+            raise UsageError(name, f"does not apply to {kind.value}", "leave it out")
     settings = ClassifierSettings(
         kind=kind.value,
-        sizes=sizes_of(kind.value, side=side, channels=channels, mirror=mirror, messages=messages),
+        sizes=sizes_of(
+            kind.value,
+            side=side,
+            channels=channels,
+            mirror=mirror,
+            messages=messages,
+            sines=sines,
+            augment=augment,
+        ),
         members=members,
         fit=FitSettings(epochs=epochs, seed=options.seed),
         count=limit,
+        also=tuple(also or ()),
         class_names=_names(classes),
         activation=options.activation,
         out_of_distribution=named_folders("--ood", ood),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfn_cli.cli.command import Command
+from nfn_cli.cli.commands.zoo_between import between
 from nfn_cli.cli.commands.zoo_import import imports
 from nfn_cli.cli.commands.zoo_inr import inr
 from nfn_cli.cli.commands.zoo_wild import wild
@@ -152,13 +153,14 @@ def cnn(
 
 
 def _summary(report: ZooReport, seconds: float) -> str:
+    rate = f", {report.steps / seconds:,.0f} network-samples/s" if report.steps else ""
     return (
         f"{report.networks} checkpoints of {report.trained + report.found} runs ({report.trained} trained now,"
-        f" {report.found} found, {report.diverged} diverged) in {seconds:.0f} s,"
-        f" {report.steps / seconds:,.0f} network-samples/s"
+        f" {report.found} found, {report.diverged} diverged) in {seconds:.0f} s{rate}"
     )
 
 
 zoo.command(cls=Command)(inr)
 zoo.command(cls=Command)(wild)
+zoo.command(cls=Command)(between)
 zoo.add_typer(imports, name="import")

@@ -23,6 +23,9 @@ def inr(
     omega_0: Annotated[float, option(FIT, "Frequency of the sines.", min=1e-3, max=1e4)] = 30.0,
     steps: Annotated[int, option(FIT, "Full-batch steps of Adam a network.", min=1)] = 100,
     learning_rate: Annotated[float, option(FIT, "Highest learning rate.", min=0.0)] = 6e-3,
+    initial_scale: Annotated[
+        float, option(FIT, "Initial weights, relative to the usual ones.", min=1e-3, max=1e3)
+    ] = 1.0,
     seed: Annotated[int, option(FIT, "Decides the pictures and the initial weights.", min=0, max=LargestSeed)] = 0,
 ) -> None:
     """Fit a SIREN to each of many pictures.
@@ -47,6 +50,7 @@ def inr(
         omega_0=omega_0,
         steps=steps,
         learning_rate=learning_rate,
+        initial_scale=initial_scale,
         seed=seed,
         packed=options.packed,
     )
@@ -55,7 +59,8 @@ def inr(
 
 def _summary(report: ZooReport, seconds: float) -> str:
     psnr = f", mean PSNR {report.psnr:.1f} dB" if report.networks else ""
+    rate = f", {report.trained / seconds:,.0f} networks/s" if report.trained else ""
     return (
         f"{report.networks:,} networks ({report.trained:,} fitted now, {report.found:,} found,"
-        f" {report.diverged:,} diverged){psnr}, in {seconds:.0f} s, {report.trained / seconds:,.0f} networks/s"
+        f" {report.diverged:,} diverged){psnr}, in {seconds:.0f} s{rate}"
     )

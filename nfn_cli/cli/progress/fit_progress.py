@@ -55,6 +55,10 @@ class FitProgress:
         self._began = time.monotonic()
         self._progress.stage("fitting", plan.steps, self._unit)
 
+    def resumed(self) -> None:
+        """The fit goes on from the state that a stopped one has left."""
+        self._progress.announce("going on with an unfinished fit, from the state that it left")
+
     def step(self, loss: float) -> None:
         """A step is done."""
         self._count(1)

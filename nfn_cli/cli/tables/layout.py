@@ -21,9 +21,11 @@ ALWAYS = ("checkpoint", "layer", "block", "tensor", "check", "rank")
 IMPORTANCE = (
     *ALWAYS,
     *("class", "accuracy", "written to", "size", "shape", "same", "passed", "note"),
+    *("before", "after"),
     *("as they are", "mean squared error", "all", "probability", "90 % interval", "aligned", "deviation"),
     *("of those that have learned", "group", "parameters", "zeros", "norm", "dtype"),
     *("change", "rounding", "imbalance", "permuted", "tolerance", "samples"),
+    *("moved", "scaled", "flipped"),
     *("scales", "tensors", "times", "moves"),
     *("head", "with", "residual", "entropy", "next", "of"),
 )

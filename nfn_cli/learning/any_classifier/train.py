@@ -44,6 +44,7 @@ def train_any_head(
     on_read: Callable[[int], None] = lambda networks: None,
     on_architectures: Callable[[int], None] = lambda architectures: None,
     on_plan: Callable[[FitPlan], None] = lambda plan: None,
+    on_resume: Callable[[], None] = lambda: None,
     on_steps: Callable[[int], None] = lambda epochs: None,
     on_skip: Callable[[int], None] = lambda epochs: None,
     on_stage: Callable[[str], None] = lambda stage: None,
@@ -60,7 +61,7 @@ def train_any_head(
         on_reading: called with how many networks are read, before they are. on_read: with how many were read since.
         on_architectures: called with how many there are.
         on_plan: called with what the fits will take, before they begin: the head's own, and those that leave out runs
-            and populations.
+            and populations. on_resume: where they go on from a state.
         on_steps: called with how many epochs were run since the last call. on_skip: with those that need not be run.
         on_stage: called with what comes next.
 
@@ -75,14 +76,15 @@ def train_any_head(
     on_stage("reading")
     rows = listed_classifiers(data, labels, column=settings.column, run_column=settings.run_column, unique=True)
     runs = [row.label.run for row in rows]
+    named = " and ".join(map(str, data)) if len(data) < 3 else f"{len(data)} folders ({data[0]} and others)"
     seed = settings.split_seed
     if seed is None:
-        seed = seed_of_split(runs, settings.level, settings.run_column, data[0])
+        seed = seed_of_split(runs, settings.level, settings.run_column, named)
     settings = replace(settings, split_seed=seed)
-    parts = {part: part_positions(runs, part, seed, data[0]) for part in PARTS}
+    parts = {part: part_positions(runs, part, seed, named) for part in PARTS}
     targets = torch.tensor([row.label.target for row in rows], dtype=torch.float64)
     for part in ("train", "test"):
-        require_spread(targets[parts[part]], data[0])
+        require_spread(targets[parts[part]], named)
     require_head_destination(out)
     state = AnyState(out, made_of(rows, settings, device), overwrite=overwrite)
     stated = Stated(activation=settings.activation)
@@ -94,6 +96,7 @@ def train_any_head(
         )
         state.keep_statistics(networks)
     else:
+        on_resume()
         networks = labelled(rows, found)
     others = read_others(
         settings.out_of_distribution,

@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nfn_cli.architectures import Architecture
 from nfn_cli.errors import DataError, HeadError, shown
 from nfn_cli.learning.accuracy_calibration import calibrate
 from nfn_cli.learning.accuracy_card import accuracy_card
 from nfn_cli.learning.accuracy_report import EvaluationReport, measure
+from nfn_cli.learning.accuracy_settings import AccuracySettings
+from nfn_cli.learning.also import also_record, read_also, together
 from nfn_cli.learning.fitting import Stage, ensemble_stages
 from nfn_cli.learning.known_forward_pass import known_forward_pass
 from nfn_cli.learning.member_fit import FitSettings
-from nfn_cli.learning.settings import EvaluateSettings, TrainSettings
+from nfn_cli.learning.probe_images import start_probes
+from nfn_cli.learning.settings import EvaluateSettings
 from nfn_cli.learning.splits import FEWEST_RUNS, Part, first_seed, left_out_positions, positions
 from nfn_cli.learning.tasks.task import LearningTask, Parts, require_finite
 from nfn_cli.nn import ForwardPass, Head
 from nfn_cli.nn.names import HEAD_KINDS
 from nfn_cli.nn.tasks.accuracy import AccuracyDetails
-from nfn_cli.zoo import LABELS_FILE, LabelledNetworks, read_networks, read_record, read_unlabelled
+from nfn_cli.zoo import (
+    LABELS_FILE,
+    ImageSet,
+    LabelledNetworks,
+    load_images,
+    read_networks,
+    read_record,
+    read_unlabelled,
+)
 from nfn_cli.zoo.labels import RUN_COLUMN
+from nfn_cli.zoo.small_cnn import SMALLEST_IMAGE
 
 PARTS: tuple[Part, ...] = ("train", "calibration", "test")
 _SMALLEST_PART = min(FEWEST_RUNS.values())
@@ -38,29 +51,6 @@ _FEWEST_FOLDS = 8
 _SMALL = 256
 _SMALL_BATCH = 16
 _SMALL_STEPS = 240
-
-
-@dataclass(frozen=True)
-class AccuracySettings(TrainSettings[EvaluationReport]):
-    """How to fit a head that predicts accuracies, see `TrainSettings`.
-
-    Attributes:
-        kind: None takes Monomial-Probe where it is known how the networks are run, and Monomial-NFN otherwise.
-        level: nominal coverage of the interval.
-        split_seed: decides which runs are held out; None takes 0, or for a small population the first seed that gives
-            each part enough runs.
-        column, run_column: of the CSV file, with the accuracy and the training run.
-        forward_pass: how the networks are run; None where the data or their layers say it.
-    """
-
-    task = "predict-accuracy"
-
-    members: int = 4
-    level: float = 0.9
-    split_seed: int | None = None
-    column: str = "test_accuracy"
-    run_column: str = RUN_COLUMN
-    forward_pass: ForwardPass | None = None
 
 
 class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
@@ -108,24 +98,41 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
         parts = Parts(*map(networks.select, chosen))
         for part in (parts.train, parts.test):
             require_spread(part.targets, data)
+        if settings.also:
+            parts = replace(parts, also=read_also(settings.also, parts.train, settings))
         return parts, replace(settings, split_seed=seed)
 
-    def decided(self, settings: AccuracySettings, train: LabelledNetworks, data: Path) -> AccuracySettings:
+    def decided(
+        self, settings: AccuracySettings, train: LabelledNetworks, data: Path, more: int = 0
+    ) -> AccuracySettings:
         """See `LearningTask`.
 
         Raises:
-            DataError: a kind of head that runs the networks, and it is not known how.
+            DataError: a kind of head that runs the networks, and it is not known how; or images for the probes of one
+                that has none.
         """
-        known = settings.forward_pass or known_forward_pass(data, train.point.architecture)
+        known = settings.forward_pass or self._known(settings, train.point.architecture, data)
         usual = "monomial-nfn" if known is None else "monomial-probe"
-        settings = super().decided(replace(settings, kind=settings.kind or usual), train, data)
+        settings = super().decided(replace(settings, kind=settings.kind or usual), train, data, more)
         assert settings.kind is not None
         if not HEAD_KINDS[settings.kind].runs:
+            if settings.probe_images:
+                cause = f"a {settings.kind} head has no probes that could start as images"
+                raise DataError(settings.probe_images, cause, "leave out --probe-images, or choose another --kind")
             return replace(settings, forward_pass=None)
         if known is None:
             cause = f"a {settings.kind} head runs the networks, and no file says how"
             raise DataError(data, cause, "give --input-size, --stride and --padding of their convolutions")
         return replace(settings, forward_pass=known)
+
+    def _known(self, settings: AccuracySettings, architecture: Architecture, data: Path) -> ForwardPass | None:
+        """How the networks are run, as far as the data say it."""
+        known = known_forward_pass(data, architecture)
+        if known is None or not known.space or settings.probe_images is None:
+            return known
+        # A recipe that pools over all of space leaves the size open.
+        sized = replace(known, space=tuple(_images(settings.probe_images).train_images.shape[2:]))
+        return sized if sized.mismatch(architecture) is None else known
 
     def usual_fit(self, fit: FitSettings, networks: int, epochs: int) -> FitSettings:
         """See `LearningTask`: small populations get small batches."""
@@ -148,6 +155,8 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
             "run_column": settings.run_column,
             "split_seed": settings.split_seed,
             "folds": _folds(settings),
+            **also_record(settings.also, parts.also),
+            **({"probe_images": Path(settings.probe_images).name} if settings.probe_images else {}),
         }
 
     def made_of(self, settings: AccuracySettings) -> dict[str, Any]:
@@ -156,16 +165,29 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
             "forward pass": settings.forward_pass and settings.forward_pass.to_record(),
             "split seed": settings.split_seed,
             "number of folds": _folds(settings),
+            "set of probe images": settings.probe_images and Path(settings.probe_images).name,
         }
 
-    def stages(self, model: Any, train: LabelledNetworks, settings: AccuracySettings, device: str) -> list[Stage]:
-        """See `LearningTask`."""
+    def stages(self, model: Any, parts: Parts, settings: AccuracySettings, device: str) -> list[Stage]:
+        """See `LearningTask`.
+
+        Raises:
+            DataError: the networks read no images such as those for the probes.
+        """
+        train = together(parts.train, parts.also)
         inputs = model.encode(train.point)
         for values in inputs:
             require_finite(values, train)
-        targets = train.targets.to(device, torch.float32)
-        left_out = _left_out(train, settings)
-        return ensemble_stages(model, inputs, targets, settings.fit, runs=train.runs, left_out=left_out)
+        if settings.probe_images is not None:
+            start_probes(model, _images(settings.probe_images), settings)
+        return ensemble_stages(
+            model,
+            inputs,
+            train.targets.to(device, torch.float32),
+            settings.fit,
+            runs=train.runs,
+            left_out=_left_out(train, settings),
+        )
 
     def calibrate(self, head: Head, parts: Parts, settings: AccuracySettings) -> None:
         """See `LearningTask`."""
@@ -180,7 +202,12 @@ class AccuracyLearning(LearningTask[AccuracySettings, EvaluationReport]):
         require_spread(networks.targets, data)
 
 
-def require_spread(targets: Tensor, data: Path) -> None:
+def _images(source: str) -> ImageSet:
+    """At the size at which a zoo of `nfn zoo cnn` takes them."""
+    return load_images(source, smallest=SMALLEST_IMAGE)
+
+
+def require_spread(targets: Tensor, data: Path | str) -> None:
     """Check, before long work, that there is something to rank.
 
     Raises:
@@ -191,7 +218,7 @@ def require_spread(targets: Tensor, data: Path) -> None:
         raise DataError(data, cause, "give more networks, of different accuracies")
 
 
-def seed_of_split(runs: Sequence[str], level: float, run_column: str, data: Path) -> int:
+def seed_of_split(runs: Sequence[str], level: float, run_column: str, data: Path | str) -> int:
     """The seed that splits runs, see `first_seed`.
 
     Args:
@@ -231,7 +258,7 @@ def positions_of_split(runs: Sequence[str], split: str, head: Head, data: Path) 
     return chosen
 
 
-def part_positions(runs: Sequence[str], part: Part, seed: int, data: Path) -> list[int]:
+def part_positions(runs: Sequence[str], part: Part, seed: int, data: Path | str) -> list[int]:
     """Where the networks of a part are.
 
     Raises:

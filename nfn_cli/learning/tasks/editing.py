@@ -89,6 +89,6 @@ class EditLearning(InrTask[EditSettings, EditReport]):
         """See `LearningTask`."""
         return {"edit": settings.edit, "picture size": settings.picture, "count": settings.count}
 
-    def stages(self, model: Any, train: LabelledNetworks, settings: EditSettings, device: str) -> list[Stage]:
+    def stages(self, model: Any, parts: Parts, settings: EditSettings, device: str) -> list[Stage]:
         """See `LearningTask`."""
-        return editor_stages(model, train, settings.edit, settings.picture, settings.fit, device)
+        return editor_stages(model, parts.train, settings.edit, settings.picture, settings.fit, device)

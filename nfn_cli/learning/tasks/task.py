@@ -28,11 +28,21 @@ Settings = TypeVar("Settings", bound=TrainSettings[Any])
 
 @dataclass(frozen=True)
 class Parts:
-    """Networks to fit to, to calibrate with, and to measure on; no run is in two of them."""
+    """Networks to fit to, to calibrate with, and to measure on; no run is in two of them.
+
+    Attributes:
+        also: others of the runs of `train`, which are fitted to and serve for nothing else.
+    """
 
     train: LabelledNetworks
     held_out: LabelledNetworks
     test: LabelledNetworks
+    also: LabelledNetworks | None = None
+
+    @property
+    def fitted(self) -> int:
+        """How many networks are fitted to."""
+        return len(self.train) + len(self.also or ())
 
 
 class LearningTask(ABC, Generic[Settings, Report]):
@@ -81,11 +91,15 @@ class LearningTask(ABC, Generic[Settings, Report]):
             DataError: too few networks or too little to learn.
         """
 
-    def decided(self, settings: Settings, train: LabelledNetworks, data: Path) -> Settings:
-        """The settings with kind, sizes and epochs, where they do not say them."""
+    def decided(self, settings: Settings, train: LabelledNetworks, data: Path, more: int = 0) -> Settings:
+        """The settings with kind, sizes and epochs, where they do not say them.
+
+        Args:
+            more: networks that are fitted to besides the training networks.
+        """
         sizes = self.usual_sizes(settings) if settings.sizes is None else settings.sizes
         kind = kind_of(sizes)
-        fit = self.usual_fit(settings.fit, len(train), HEAD_KINDS[kind].epochs)
+        fit = self.usual_fit(settings.fit, len(train) + more, HEAD_KINDS[kind].epochs)
         return replace(settings, kind=kind, sizes=sizes, fit=fit)
 
     def usual_fit(self, fit: FitSettings, networks: int, epochs: int) -> FitSettings:
@@ -114,7 +128,7 @@ class LearningTask(ABC, Generic[Settings, Report]):
         """What else a fit follows from, by names that a refusal can give."""
 
     @abstractmethod
-    def stages(self, model: Any, train: LabelledNetworks, settings: Settings, device: str) -> list[Stage]:
+    def stages(self, model: Any, parts: Parts, settings: Settings, device: str) -> list[Stage]:
         """The fits that make the model, see `fit_stages`."""
 
     def calibrate(self, head: Head, parts: Parts, settings: Settings) -> None:

@@ -1,4 +1,5 @@
-"""What one would otherwise predict a network's accuracy with: readers that know nothing of scalings and signs.
+"""What one would otherwise predict a network's accuracy with. ScaleGMN and ProbeGen alone are invariant to scalings or
+signs.
 
 Each reader of weight space gives tensors with the batch first, and the module next to it turns them into logits; both
 together stand in for a Monomial-NFN and its fields, so that one training loop serves all (`nfn_cli.learning.Member`).
@@ -15,14 +16,20 @@ torch.Size([5])
 
 from nfn_cli.nn.baselines.boosted_trees import BoostedTrees
 from nfn_cli.nn.baselines.flat_weights import read_weights
+from nfn_cli.nn.baselines.paper_monomial_nfn import PaperMonomialNFN
 from nfn_cli.nn.baselines.permutation_nfn import FourierFeatures, PermutationNFN, read_tensors
+from nfn_cli.nn.baselines.probe_gen import ProbeGen
+from nfn_cli.nn.baselines.scale_gmn import ScaleGMN
 from nfn_cli.nn.baselines.statistics import read_statistics
 from nfn_cli.nn.baselines.vector_mlp import VectorMLP
 
 __all__ = [
     "BoostedTrees",
     "FourierFeatures",
+    "PaperMonomialNFN",
     "PermutationNFN",
+    "ProbeGen",
+    "ScaleGMN",
     "VectorMLP",
     "read_statistics",
     "read_tensors",

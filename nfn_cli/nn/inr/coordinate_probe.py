@@ -24,6 +24,7 @@ from nfn_cli.architectures import (
 )
 from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.in_parts import in_parts, parts_of
+from nfn_cli.nn.inr.other_coordinates import Changes, random_affine
 from nfn_cli.nn.inr.sine_chain import read_tensors
 from nfn_cli.nn.kinds import Kind
 from nfn_cli.nn.sizes import require_flag, require_sizes
@@ -162,17 +163,9 @@ class CoordinateProbe(nn.Module):
     def _augmented(self, coordinates: Tensor, networks: int) -> Tensor:
         """A grid for each network, turned, stretched and moved at random, [networks, coordinates, 2]."""
         sizes = self.sizes
-        uniform = torch.rand(networks, 6, device=coordinates.device) * 2 - 1
-        angle, longer, aspect, rows, columns, side = uniform.unbind(1)
-        turn = angle * sizes.turn
-        cosine, sine = turn.cos(), turn.sin()
-        height = (1 + longer * sizes.stretch) * (1 + aspect * sizes.stretch / 2)
-        width = (1 + longer * sizes.stretch) * (1 - aspect * sizes.stretch / 2)
-        if sizes.mirror:
-            width = width * side.sign()
-        affine = torch.stack([cosine * height, -sine * width, sine * height, cosine * width], 1).view(-1, 2, 2)
-        moved = torch.stack([rows, columns], 1)[:, None] * sizes.move
-        return coordinates @ affine.mT + moved
+        changes = Changes(sizes.turn, sizes.stretch, sizes.move, sizes.mirror)
+        affine, moved = random_affine(networks, changes, coordinates.device)
+        return coordinates @ affine.mT + moved[:, None]
 
 
 _QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)

@@ -22,8 +22,9 @@ _STILL: dict[Still, Callable[[Tensor], Tensor]] = {
 class LabelledActivation(nn.Module):
     """A nonlinearity for each field, by what multiplies its entries.
 
-    A ReLU where scales do, since ReLU(d x) = d ReLU(x) for d > 0; a tanh where signs do, which is odd (arXiv 2409.11697,
-    section 5.2). Where both do, x · |x| / ‖x‖, with the norm over the features of an entry: odd and of degree 1.
+    A ReLU where scales do, since ReLU(d x) = d ReLU(x) for d > 0; a tanh where signs do, which is odd (arXiv
+    2409.11697, section 5.2). Where both do, x · |x| / ‖x‖, with the norm over the features of an entry: odd and of
+    degree 1.
 
     Args:
         layout: the fields.

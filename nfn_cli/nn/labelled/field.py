@@ -32,11 +32,13 @@ class Piece:
         name: of the tensor.
         places: int64 [*coordinates, features], positions in the flat tensor.
         stored: from the file's number to the one that the group multiplies.
+        part: which of the tensor's pieces it is.
     """
 
     name: str
     places: Ints
     stored: tuple[Stored, ...] = ()
+    part: int = 0
 
     @property
     def features(self) -> int:

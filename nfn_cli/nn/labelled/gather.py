@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -57,13 +57,14 @@ class Gatherer:
 
     def pieces(self, tensor: LabelledTensor) -> Iterator[Gathered]:
         """All pieces of a tensor; entries of no view are in one that nothing moves."""
+        found = [gathered for use in tensor.uses for gathered in self._of_use(tensor, use)]
         rest = np.ones(math.prod(tensor.shape), bool)
-        for use in tensor.uses:
-            for gathered in self._of_use(tensor, use):
-                rest[gathered.piece.places] = False
-                yield gathered
+        for gathered in found:
+            rest[gathered.piece.places] = False
         if rest.any():
-            yield fixed(tensor.name, np.flatnonzero(rest))
+            found.append(fixed(tensor.name, np.flatnonzero(rest)))
+        for part, gathered in enumerate(found):
+            yield replace(gathered, piece=replace(gathered.piece, part=part))
 
     def _of_use(self, tensor: LabelledTensor, use: Use) -> Iterator[Gathered]:
         steps = [math.prod(use.shape[axis + 1 :]) for axis in range(len(use.shape))]
@@ -118,8 +119,9 @@ class Gatherer:
                     values.append(value)
                 around = known[0]
         kinds, feature = np.unique(kind, return_inverse=True)
-        table = np.full((*(self._blocks[own.path[-1]].n for own in coordinates), len(kinds)), FIXED, np.int64)
-        table[(*values, feature)] = offsets
+        sizes = [self._blocks[own.path[-1]].n for own in coordinates]
+        table = np.full([*sizes, len(kinds)], FIXED, np.int64)
+        table[tuple([*values, feature])] = offsets
         if table.size != len(offsets) or bool((table == FIXED).any()):
             cause = f"{name} has not one entry for each tuple of neurons along an axis"
             raise ArchitectureError("the network", cause, "no layers are derived for it")
@@ -174,9 +176,8 @@ def left_out(architecture: LabelledArchitecture, shapes: Mapping[str, Sequence[i
 def _by_character(tensor: LabelledTensor, use: Use, part: _Part, logs: Ints, signs: Ints) -> Iterator[Gathered]:
     """Pieces of features with one character, in the order of the features."""
     offsets = part.offsets
-    places = np.full(offsets.size, use.offset, np.int64)
-    for own, stride in zip(np.unravel_index(offsets.ravel(), use.shape), use.stride, strict=True):
-        places += own * stride
+    along = zip(np.unravel_index(offsets.ravel(), use.shape), use.stride, strict=True)
+    places = use.offset + sum((own * stride for own, stride in along), np.zeros(offsets.size, np.int64))
     places = places.reshape(offsets.shape)
     columns = np.stack([logs[offsets], signs[offsets]]).reshape(-1, offsets.shape[-1])
     _, first, group = np.unique(columns, axis=1, return_index=True, return_inverse=True)

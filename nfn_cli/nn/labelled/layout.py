@@ -65,8 +65,9 @@ class LabelledLayout:
             key = (own.coordinates, own.logs.tobytes(), own.signs.tobytes()) if merge else number
             groups.setdefault(key, []).append(own)
         fields = tuple(_field(own, share or str) for own in groups.values())
-        own = {tensor.name: tensor.shape for tensor in architecture.tensors}
-        return cls(architecture, fields, own | {name: tuple(shape) for name, shape in (shapes or {}).items()})
+        known = {tensor.name: tensor.shape for tensor in architecture.tensors}
+        known |= {name: tuple(shape) for name, shape in (shapes or {}).items()}
+        return cls(architecture, fields, known)
 
     @classmethod
     def from_module(
@@ -123,10 +124,10 @@ class LabelledLayout:
 
 def _field(gathered: Sequence[Gathered], share: Share) -> LabelledField:
     first = gathered[0]
-    names = [f"{share(own.piece.name)}:{own.piece.features}" for own in gathered]
+    pieces = tuple(own.piece for own in gathered)
+    names = [f"{share(piece.name)}{f'#{piece.part}' * (piece.part > 0)}:{piece.features}" for piece in pieces]
     inside = "".join("n" if own.parent is None else f".{own.parent}" for own in first.coordinates)
     kind = f"{'+'.join(names)} over {inside}" if inside else "+".join(names)
-    pieces = tuple(own.piece for own in gathered)
     return LabelledField(first.coordinates, first.logs.shape, pieces, first.logs, first.signs, kind)
 
 

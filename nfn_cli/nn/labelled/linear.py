@@ -2,7 +2,8 @@
 
 For every pair of fields, the contractions, copies and broadcasts that keep permutations and scales (see `patterns`),
 each with one matrix of features: their number does not depend on any width. With scales this generalises arXiv
-2409.11697, equations 14 to 19, with permutations alone universal neural functionals (Zhou et al. 2024, arXiv 2402.05232).
+2409.11697, equations 14 to 19, with permutations alone universal neural functionals (Zhou et al. 2024, arXiv
+2402.05232).
 
 >>> from nfn_cli.nn.labelled.layout import LabelledLayout
 >>> layout = LabelledLayout.from_module(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3)))

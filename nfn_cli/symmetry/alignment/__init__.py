@@ -13,8 +13,14 @@
 (True, [2.0, 0.5])
 """
 
-from nfn_cli.symmetry.alignment.comparison import Alignment, align, architecture_difference, orbit_tolerance
+from nfn_cli.symmetry.alignment.comparison import (
+    Alignment,
+    align,
+    architecture_difference,
+    orbit_tolerance,
+    renamed,
+)
 from nfn_cli.symmetry.alignment.other_tensors import beside_residuals
 from nfn_cli.symmetry.alignment.watch import Watch
 
-__all__ = ["Alignment", "Watch", "align", "architecture_difference", "beside_residuals", "orbit_tolerance"]
+__all__ = ["Alignment", "Watch", "align", "architecture_difference", "beside_residuals", "orbit_tolerance", "renamed"]

@@ -89,13 +89,19 @@ def orbit_tolerance(*dtypes: torch.dtype) -> float:
 
 @by_weights
 def align(
-    ours: NetworkWeights, theirs: NetworkWeights, precision: torch.dtype | None = None, *, watch: Watch = UNWATCHED
+    ours: NetworkWeights,
+    theirs: NetworkWeights,
+    precision: torch.dtype | None = None,
+    *,
+    scaled: bool = True,
+    watch: Watch = UNWATCHED,
 ) -> Alignment[GroupElement]:
     """Find g such that g·A is next to B.
 
     Args:
         ours, theirs: A and B, without batch axes; computation is float64 whatever their dtypes.
         precision: the coarsest dtype that the weights were stored in; that of the tensors by default.
+        scaled: whether scales, signs and phases may be used beside permutations.
         watch: called with the progress.
 
     Raises:
@@ -112,11 +118,10 @@ def align(
     freedoms = [
         _freedom(ours.architecture, theirs.architecture, group) for group in range(len(theirs.architecture.groups))
     ]
-    # The names of tensors may differ; from here on those of B are used.
-    pairs = zip(ours.architecture.tensors, theirs.architecture.tensors, strict=True)
-    ours = NetworkWeights(theirs.architecture, {their.name: ours.tensors[our.name] for our, their in pairs})
-    forward = _measured(Aligner(ours, theirs, freedoms, tolerance).run(watch), ours, theirs)
+    ours = renamed(ours, theirs.architecture)
     fixed = [Freedom(DiagonalKind.TRIVIAL, in_place=freedom.in_place) for freedom in freedoms]
+    freedoms = freedoms if scaled else fixed
+    forward = _measured(Aligner(ours, theirs, freedoms, tolerance).run(watch), ours, theirs)
     if freedoms == fixed:
         element, left = _nearest([forward], ours, theirs, fixed, tolerance, watch)
         return Alignment(element, left, left, tolerance)
@@ -126,6 +131,12 @@ def align(
         alone.append(_nearest([permuted], ours, theirs, fixed, tolerance, watch))
     element, left = _nearest([forward, *alone], ours, theirs, freedoms, tolerance, watch)
     return Alignment(element, left, alone[0][1] if alone else None, tolerance)
+
+
+def renamed(point: NetworkWeights, architecture: Architecture) -> NetworkWeights:
+    """A network's weights by the names of another one, of the same architecture but for names."""
+    pairs = zip(point.architecture.tensors, architecture.tensors, strict=True)
+    return NetworkWeights(architecture, {their.name: point.tensors[our.name] for our, their in pairs})
 
 
 _Found = tuple[GroupElement, tuple[Residual, ...]]

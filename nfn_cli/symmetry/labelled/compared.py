@@ -14,7 +14,7 @@ from nfn_cli.symmetry.labelled.alignment import LabelledAlignment, align, beside
 from nfn_cli.symmetry.labelled.source import LabelledSource
 
 
-class _Renamed(Mapping[str, Tensor]):
+class Renamed(Mapping[str, Tensor]):
     """Tensors by the names that the other file has for them; each is read as it is asked for."""
 
     def __init__(self, tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
@@ -30,21 +30,24 @@ class _Renamed(Mapping[str, Tensor]):
         return len(self._names)
 
 
-def align_sources(source: LabelledSource, target: LabelledSource, *, watch: Watch = UNWATCHED) -> LabelledAlignment:
+def align_sources(
+    source: LabelledSource, target: LabelledSource, *, scaled: bool = True, watch: Watch = UNWATCHED
+) -> LabelledAlignment:
     """Find the element that brings A next to B, by the coarser of their dtypes.
 
     Tensors on which the group does not act have to be equal.
 
     Args:
         source, target: A and B, of one architecture.
+        scaled: whether scales and signs may be used beside permutations.
 
     Raises:
         UsageError: SciPy is needed and missing.
     """
-    names = _by_name(source, target)
-    theirs = _Renamed(target.checkpoint.tensors, names)
+    names = names_in_other(source, target)
+    theirs = Renamed(target.checkpoint.tensors, names)
     coarsest = max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps)
-    found = align(source.architecture, source.checkpoint.tensors, theirs, coarsest, watch=watch)
+    found = align(source.architecture, source.checkpoint.tensors, theirs, coarsest, scaled=scaled, watch=watch)
     acted_on = {name for tensor in source.architecture.tensors if tensor.uses for name in tensor.names}
     beside = {name for name in names if name not in acted_on and not name.endswith(COUNTS)}
     ours = {name: source.checkpoint.tensors[name] for name in beside}
@@ -54,7 +57,7 @@ def align_sources(source: LabelledSource, target: LabelledSource, *, watch: Watc
     return replace(found, residuals=(*found.residuals, *left), permuted=permuted)
 
 
-def _by_name(source: LabelledSource, target: LabelledSource) -> dict[str, str]:
+def names_in_other(source: LabelledSource, target: LabelledSource) -> dict[str, str]:
     """B's name of every tensor by A's: of names that are tied, any."""
     ours, theirs = source.network.names, target.network.names
     named = {ours[name]: theirs[name] for name in ours if name in theirs}

@@ -36,10 +36,11 @@ class Siren(FlatNetwork):
             shapes[f"layers.{position}.bias"] = (outputs,)
         return shapes
 
-    def initial(self, generator: torch.Generator) -> Tensor:
+    def initial(self, generator: torch.Generator, scale: float = 1.0) -> Tensor:
         """Parameters [parameter_count] of a new network, float32.
 
-        Weights as in the paper (section 3.2): U(±1/inputs) in the first layer, U(±√(6/inputs)/ω₀) in the others.
+        Weights as in the paper (section 3.2), times `scale`: U(±1/inputs) in the first layer, U(±√(6/inputs)/ω₀) in
+        the others.
         Biases as in PyTorch, U(±1/√inputs).
         """
         values = torch.rand(self.parameter_count, generator=generator) * 2 - 1
@@ -47,7 +48,7 @@ class Siren(FlatNetwork):
             if name.endswith("weight"):
                 inputs = part.shape[-1]
                 first = name == "layers.0.weight"
-                bound = 1 / inputs if first else math.sqrt(6 / inputs) / self.omega_0
+                bound = scale * (1 / inputs if first else math.sqrt(6 / inputs) / self.omega_0)
             else:
                 bound = 1 / math.sqrt(inputs)  # of the weight before it
             part *= bound

@@ -36,10 +36,12 @@ class InrSettings(ZooSettingsBase):
         count, test_count: pictures taken from its two parts, drawn at random.
         fits: independent fits to each picture.
         steps, learning_rate: of each fit.
+        initial_scale: of the initial weights, relative to the usual ones.
     """
 
     recipe = "siren"
     growing = ("count", "test_count", "fits")
+    unsaid: ClassVar[dict[str, Any]] = {"initial_scale": 1.0}
 
     data: str
     count: int
@@ -50,6 +52,7 @@ class InrSettings(ZooSettingsBase):
     omega_0: float = 30.0
     steps: int = 100
     learning_rate: float = 6e-3
+    initial_scale: float = 1.0
     seed: int = 0
     packed: bool = False
 
@@ -87,7 +90,8 @@ def fit_job(shared: SharedPictures, job: Job[Fit], on_steps: Callable[[int], Non
     found = []
     for begin in range(0, len(job.items), shared.together):
         group = job.items[begin : begin + shared.together]
-        initial = torch.stack([shared.siren.initial(_generator(shared.settings.seed, fit)) for fit in group])
+        scale = shared.settings.initial_scale
+        initial = torch.stack([shared.siren.initial(_generator(shared.settings.seed, fit), scale) for fit in group])
         pictures = torch.stack([shared.pictures[split][image] for split, image, _ in group]).to(shared.device)
         places = shared.places.to(shared.device)
         start, settings = initial.to(shared.device), shared.settings

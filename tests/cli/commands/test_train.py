@@ -74,6 +74,8 @@ def test_an_interrupted_fit_goes_on_with_the_same_command(data: Path, tmp_path: 
         subprocess.run(command(data, own), capture_output=True, text=True, check=True) for own in (parts, whole)
     ]
     assert finished[0].stdout == finished[1].stdout
+    told = ["nfn: going on with an unfinished fit, from the state that it left\n" in own.stderr for own in finished]
+    assert told == [True, False]
     for name in ("model.safetensors", "config.yaml", "README.md"):
         assert (parts / name).read_bytes() == (whole / name).read_bytes()
     assert not (parts / ".fit.safetensors").exists()

@@ -20,3 +20,8 @@ def test_options_reach_the_fit(nfn: Nfn, tmp_path: Path, monkeypatch: pytest.Mon
     assert (data, labels, settings.kind, settings.count, settings.members) == (tmp_path, None, "monomial-inr", 50, 2)
     assert (settings.sizes.channels, settings.sizes.messages, settings.fit.epochs) == (8, True, 3)
     assert settings.class_names == ("cat", "dog")
+    options = ["--kind", "monomial-inr", "--sines", "--augment", "--also", tmp_path / "a", "--also", tmp_path / "b"]
+    assert nfn("train-inr", tmp_path, "-o", tmp_path / "new", *options).code == 0
+    settings = asked[1][2]
+    assert (settings.sizes.sines, settings.sizes.augment, settings.sizes.messages) == (True, True, False)
+    assert settings.also == (tmp_path / "a", tmp_path / "b")

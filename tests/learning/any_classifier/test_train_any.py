@@ -121,8 +121,17 @@ def test_a_stopped_fit_goes_on(quick: AnySettings, classifiers: Path, tmp_path: 
     assert has_state(out)
     with pytest.raises(DataError, match="holds an unfinished fit of another level"):
         train_any_head([classifiers], None, out, replace(brief, level=0.8))
-    report = train_any_head([classifiers], None, out, brief, on_read=read.append, on_skip=skipped.append)
-    assert read == [] and sum(skipped) > 0
+    resumed: list[None] = []
+    report = train_any_head(
+        [classifiers],
+        None,
+        out,
+        brief,
+        on_read=read.append,
+        on_skip=skipped.append,
+        on_resume=lambda: resumed.append(None),
+    )
+    assert read == [] and sum(skipped) > 0 and len(resumed) == 1
     assert not has_state(out)
     whole = train_any_head([classifiers], None, tmp_path / "whole", brief)
     assert whole.overall == report.overall
@@ -157,7 +166,16 @@ def test_a_head_for_one_architecture_refuses_several(kind: str, nfn: Nfn, classi
     assert code == 2 and "several folders, and the head reads one architecture" in err
 
 
-@pytest.mark.parametrize("given", [["--patience", 3], ["--input-size", "8x8"], ["--validation", 0.1]])
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--patience", 3],
+        ["--input-size", "8x8"],
+        ["--validation", 0.1],
+        ["--also", "zoo"],
+        ["--probe-images", "digits"],
+    ],
+)
 def test_options_without_effect_are_refused(given: list[object], nfn: Nfn, classifiers: Path, tmp_path: Path) -> None:
     code, out, err = nfn("train", classifiers, "--out", tmp_path / "head", *given)
     assert (code, out) == (2, "") and err.count("\n") == 1

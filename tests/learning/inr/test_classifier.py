@@ -253,10 +253,11 @@ def test_other_zoos_that_the_head_does_not_read_are_refused(
 OPTIONS = [
     ["--side", 9, "--channels", 2, "--epochs", 2, "--mirror", "--classes", "across,the way down,disc"],
     ["--kind", "monomial-inr", "--channels", 3, "--messages", "--epochs", 1],
+    ["--kind", "monomial-inr", "--channels", 8, "--messages", "--sines", "--augment", "--epochs", 1],
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=["coordinate-probe", "monomial-inr"])
+@pytest.mark.parametrize("options", OPTIONS, ids=["coordinate-probe", "monomial-inr", "sines"])
 def test_the_commands_of_the_card_make_the_head_again(
     options: list[object], nfn: Nfn, zoo: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,6 +277,37 @@ def test_the_commands_of_the_card_make_the_head_again(
     assert nfn(*commands[1][1:])[:2] == (0, out)
     assert contents(Path("my head")) == first
     assert nfn(*commands[2][1:]) == (0, out, "")
+
+
+# --- several zoos --------------------------------------------------------------------------------------------------
+
+
+def test_training_parts_of_other_zoos_are_fitted_to_as_well(
+    zoo: Path, data: Path, brief: ClassifierSettings, tmp_path: Path
+) -> None:
+    settings = replace(brief, also=(data,))
+    networks = classification.ClassLearning().read(zoo, None, settings)
+    assert len(networks) == 312 + 240 and networks.files[312].startswith("data/")
+    own, both = parts_of(read_inrs(zoo), zoo), parts_of(networks, zoo)
+    # A picture is held out of both zoos or of none, and the first zoo alone measures.
+    assert [len(part) for part in both] == [2 * len(own[0]), 2 * len(own[1]), len(own[2])]
+    assert [set(part.runs) for part in both] == [set(part.runs) for part in own]
+    report = train_head(zoo, None, tmp_path / "head", settings)
+    assert report.networks == 72
+    fitted = load_head(str(tmp_path / "head")).config.fitted
+    assert (fitted["networks"], [also["data"] for also in fitted["also"]]) == (len(both[0]), ["data"])
+    card = (tmp_path / "head" / "README.md").read_text()
+    assert "(shapes-zoo, data)" in card and "--also data" in card and card.count("nfn zoo inr") == 2
+
+
+def test_other_zoos_of_another_architecture_are_refused(zoo: Path, brief: ClassifierSettings, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    save_file({"0.weight": torch.zeros(1, 2), "0.bias": torch.zeros(1)}, other / "a.safetensors")
+    (other / "labels.csv").write_text("file,label\na.safetensors,0\n")
+    assert "give zoos of one architecture" in refusal(zoo, tmp_path / "head", replace(brief, also=(other,)))
+    (other / "labels.csv").write_text("file,label,split\na.safetensors,0,test\n")
+    assert "training part" in refusal(zoo, tmp_path / "head", replace(brief, also=(other,)))
 
 
 # --- stopped fits --------------------------------------------------------------------------------------------------
@@ -543,7 +575,14 @@ def test_an_existing_head_is_refused_before_any_work(nfn: Nfn, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("kind", "option"), [("coordinate-probe", "--messages"), ("monomial-inr", "--mirror")], ids=lambda value: value
+    ("kind", "option"),
+    [
+        ("coordinate-probe", "--messages"),
+        ("coordinate-probe", "--sines"),
+        ("coordinate-probe", "--augment"),
+        ("monomial-inr", "--mirror"),
+    ],
+    ids=lambda value: value,
 )
 def test_options_of_another_kind_are_refused(kind: str, option: str, nfn: Nfn, zoo: Path, tmp_path: Path) -> None:
     code, _, err = nfn("train-inr", zoo, "--out", tmp_path / "head", "--kind", kind, option)

@@ -281,3 +281,18 @@ def test_weights_below_the_normal_range_of_float32_are_read_as_zero(
     read = [network.encode(NetworkWeights(architecture, own)) for own in (small, zero)]
     assert all(((own == 0) | (own.abs() > torch.finfo(torch.float32).tiny)).all() for own in read[0])
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(*read, strict=True))
+
+
+def test_new_values_of_the_probes_are_seen_where_nothing_else_is_new(
+    random_point: Callable[..., NetworkWeights],
+) -> None:
+    architecture, forward_pass = architecture_and_pass("image", "relu")
+    members = [MonomialProbe(architecture, SIZES, forward_pass).eval() for _ in range(2)]
+    inputs = members[0].encode(random_point(architecture, 3))
+    with torch.inference_mode():
+        before = members[0].of_all(members, inputs)[0]
+        assert torch.equal(members[0].of_all(members, inputs)[0], before)
+    members[1].probes.load_state_dict(MonomialProbe(architecture, SIZES, forward_pass).probes.state_dict())
+    with torch.inference_mode():
+        logits = members[0].of_all(members, inputs)[0]
+    assert torch.equal(logits[0], before[0]) and not torch.allclose(logits[1], before[1])

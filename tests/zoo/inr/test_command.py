@@ -44,6 +44,8 @@ def test_the_same_command_lets_a_zoo_grow(nfn: Nfn, command: list[object], tmp_p
     code, _, err = nfn(*command, "--count", 3, "--test-count", 1)
     assert code == 0
     assert "4 networks (2 fitted now, 2 found, 0 diverged)" in err
+    code, _, err = nfn(*command, "--count", 3, "--test-count", 1)
+    assert code == 0 and err.rstrip().endswith(" s") and "(0 fitted now, 4 found" in err  # no rate
     assert len(read_inrs(tmp_path / "new" / "zoo")) == 4
 
 

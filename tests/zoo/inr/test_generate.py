@@ -304,6 +304,7 @@ def refusal(folder: Path, settings: InrSettings) -> str:
         {"omega_0": 29.0},
         {"steps": 6},
         {"learning_rate": 1e-3},
+        {"initial_scale": 2.0},
         {"seed": 1},
         {"packed": True},
     ],

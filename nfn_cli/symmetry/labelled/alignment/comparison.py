@@ -38,6 +38,7 @@ def align(
     theirs: Mapping[str, Tensor],
     precision: torch.dtype | None = None,
     *,
+    scaled: bool = True,
     watch: Watch = UNWATCHED,
 ) -> LabelledAlignment:
     """Find g such that g·A is next to B.
@@ -46,6 +47,7 @@ def align(
         ours, theirs: A and B by name; a mapping may read a tensor when it is asked for. Only tensors on which the group
             acts are read.
         precision: the coarsest dtype that the weights were stored in; that of the tensors by default.
+        scaled: whether scales and signs may be used beside permutations.
         watch: called with the progress.
 
     Raises:
@@ -54,7 +56,7 @@ def align(
     """
     count = sum(math.prod(tensor.shape) for tensor in architecture.tensors)
     with threads_for(count):
-        return _align(architecture, ours, theirs, precision, watch, count)
+        return _align(architecture, ours, theirs, precision, watch, count, scaled=scaled)
 
 
 def _align(
@@ -64,6 +66,8 @@ def _align(
     precision: torch.dtype | None,
     watch: Watch,
     count: int,
+    *,
+    scaled: bool,
 ) -> LabelledAlignment:
     if precision is None:
         dtypes = [
@@ -80,7 +84,7 @@ def _align(
     if not in_place or largest_deviation(in_place) <= tolerance:
         return LabelledAlignment(still, in_place, in_place, tolerance)
     rounds = _Rounds(architecture, ours, theirs, tolerance, count, watch)
-    search = rounds.search(scaled=True)
+    search = rounds.search(scaled=scaled)
     search.forward(watch)
     found = rounds.nearest(search)
     if found[0].is_permutation:
