@@ -16,7 +16,8 @@ is fitted to four folds and predicts the fifth:
 
 Prints Kendall's τ over all networks and within tasks, with 95 % bootstrap intervals over runs, the mean absolute error,
 and by how much each is ahead of the first, by the same draws of runs. `--fold K` fits and predicts one fold only, for
-processes side by side; what is read and predicted is kept in the cache.
+processes side by side; what is read and predicted is kept in the cache. `--fresh FOLDER` names the folder whose zoos the
+shipped `any-classifier` was not fitted to; on these its predictions stand beside the others.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from nfn_cli.learning.any_classifier.settings import any_fit_settings
 from nfn_cli.learning.fitting import fit_member
 from nfn_cli.learning.labelled_nfn.fit import fit_monomial_any
 from nfn_cli.learning.metrics import mean_absolute_error
+from nfn_cli.nn import load_head
 from nfn_cli.nn.any_classifier.any_classifier import member_inputs
 from nfn_cli.nn.any_classifier.any_member import AnyMember
 from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
@@ -214,6 +216,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, metavar="DIR")
     parser.add_argument("--members", type=int, default=1, help="of every head (1)")
     parser.add_argument("--epochs", type=int, default=25, help="of monomial-any (25)")
+    parser.add_argument("--fresh", metavar="FOLDER", help="of zoos that the shipped head has not seen")
     parser.add_argument("--fold", type=int, choices=range(FOLDS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -239,6 +242,15 @@ def main() -> None:
             said[name][test] = torch.load(file, weights_only=True)
     if arguments.fold is None:
         _print(said, targets, runs, [row.task for row in rows])
+        fresh = [place for place, run in enumerate(runs) if run.startswith(f"{arguments.fresh}/")]
+        if fresh:
+            shipped = load_head("any-classifier").predict(
+                joined_statistics([read[place].statistics for place in fresh])
+            )
+            print("\nof the folder that the shipped head has not seen:")
+            some = {name: logits[fresh] for name, logits in said.items()}
+            some["the shipped any-classifier"] = shipped.accuracy.logit(1e-6)
+            _print(some, targets[fresh], [runs[place] for place in fresh], [rows[place].task for place in fresh])
 
 
 def _print(said: dict[str, Tensor], targets: Tensor, runs: Sequence[str], tasks: Sequence[str]) -> None:

@@ -104,8 +104,8 @@ def _group(position: int, network: InMemoryNetwork, name: str, settings: ReadSet
         else:
             arrays = {own: tensor.numpy() for own, tensor in point.tensors.items()}
             return Group([position], head, dict.fromkeys(assumed, 1), point.architecture, arrays)
-    point, said = _as_any(network, name, settings, inputs)
-    return any_group([position], settings.any_head, dict.fromkeys(said, 1), [point])
+    own, said = _as_any(network, name, settings, inputs)
+    return any_group([position], settings.any_head, dict.fromkeys(said, 1), [own])
 
 
 def _as_any(network: InMemoryNetwork, name: str, settings: ReadSettings, inputs: Any) -> tuple[AnyNetworks, list[str]]:
