@@ -15,6 +15,7 @@ from nfn_cli.errors import shown
 
 # How the configuration of a head for classifiers of every architecture says so.
 _ANY = {"any": "classifier"}
+_LABELLED = {"any": "labelled"}
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,14 @@ class Accepted:
     Attributes:
         pool: which pooling follows activations; None if unknown.
         omega_0: of a sine; None for others.
+        by_labels: whether it reads any network whose group is known, by labels (`ANY_LABELLED`).
     """
 
     activation: str
     layers: tuple[AcceptedLayer, ...]
     pool: str | None = None
     omega_0: float | None = None
+    by_labels: bool = False
 
     @classmethod
     def of(cls, architecture: Architecture) -> Accepted:
@@ -72,6 +75,11 @@ class Accepted:
     def is_any(self) -> bool:
         """Whether it is any classifier of pictures, which `nfn_cli.architectures.read_classifier` reads."""
         return not self.layers
+
+    @property
+    def reads(self) -> str:
+        """What a head takes of a network, in words."""
+        return "fields of networks" if self.by_labels else "statistics of networks" if self.is_any else "weights"
 
     def mismatch(self, architecture: Architecture) -> str | None:
         """Why a head does not read this architecture, naming the first layer that differs; None if it does."""
@@ -107,7 +115,7 @@ class Accepted:
     def to_record(self) -> dict[str, Any]:
         """Plain values for `config.yaml`."""
         if self.is_any:
-            return dict(_ANY)
+            return dict(_LABELLED if self.by_labels else _ANY)
         known = {"activation": self.activation, "pool": self.pool, "omega_0": self.omega_0}
         layers = [asdict(layer) | {"kernel": list(layer.kernel)} for layer in self.layers]
         return {name: value for name, value in known.items() if value is not None} | {"layers": layers}
@@ -117,6 +125,8 @@ class Accepted:
         """Inverse of `to_record`; KeyError, TypeError or ValueError for anything else."""
         if record == _ANY:
             return ANY_CLASSIFIER
+        if record == _LABELLED:
+            return ANY_LABELLED
         layers = [
             AcceptedLayer(
                 str(layer["kind"]),
@@ -160,6 +170,7 @@ class Accepted:
 
 
 ANY_CLASSIFIER = Accepted("identity", ())
+ANY_LABELLED = Accepted("identity", (), by_labels=True)
 # The smallest classifier.
 _LEAST = (AcceptedLayer("linear", (), 1, 1, 2),)
 

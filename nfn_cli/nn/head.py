@@ -19,7 +19,7 @@ from torch import nn
 from nfn_cli.architectures import Architecture, NetworkWeights
 from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.accepted import Accepted
-from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
+from nfn_cli.nn.any_networks import AnyNetworks
 from nfn_cli.nn.head_folder import CONFIG_FILE, load_model, read_record, task_of, write_folder
 from nfn_cli.nn.kinds import kind_of, load_kind
 from nfn_cli.nn.names import HEAD_KINDS, TASKS, HeadKind, kinds_of
@@ -90,14 +90,14 @@ class Head:
     config: HeadConfig
     model: Any
 
-    def predict(self, point: NetworkWeights | NetworkStatistics, **options: Any) -> Any:
+    def predict(self, point: NetworkWeights | AnyNetworks, **options: Any) -> Any:
         """What it says of a batch of networks of one architecture: `Predictions` of a head that predicts accuracies,
         a `Classification` of one that classifies, the weights of the edited networks of one that edits.
 
         Args:
             point: tensors [batch, *shape] on the CPU; computation is on the head's device, in float32, or in float64
-                where a head edits and the device can. For a head that reads any classifier, statistics of networks of
-                any architectures.
+                where a head edits and the device can. For a head that reads networks of any architectures, what it
+                reads of them.
             options: the task's own, such as `gamma`, how much of an edit.
 
         Raises:
@@ -108,8 +108,8 @@ class Head:
         if unknown := sorted(set(options) - set(task.output_options)):
             has = f"options {', '.join(task.output_options)}" if task.output_options else "no options"
             raise TypeError(f"{self.name} takes {has}, not {', '.join(unknown)}")
-        if isinstance(point, NetworkStatistics) is not self.config.accepted.is_any:
-            given = "statistics of networks" if isinstance(point, NetworkStatistics) else "weights"
+        given = "weights" if isinstance(point, NetworkWeights) else point.what
+        if given != self.config.accepted.reads:
             raise HeadError(self.name, f"it reads no {given}", "see `nfn heads` for what it reads")
         if isinstance(point, NetworkWeights):
             self.require_readable(point.architecture)

@@ -100,6 +100,14 @@ HEAD_KINDS: dict[str, HeadKind] = {
         runs=False,
         epochs=60,
     ),
+    "monomial-any": HeadKind(
+        "predict-accuracy",
+        "Monomial-NFN for any architecture (layers derived from labels and scale equations)",
+        "equivariant layers on the weights alone, of networks of any architectures whose group nfn traces",
+        "nfn_cli.nn.labelled_nfn.monomial_any",
+        runs=False,
+        epochs=60,
+    ),
     "coordinate-probe": HeadKind(
         "classify-inr",
         "Coordinate-Probe (values at learned coordinates, and a convolutional network)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from nfn_cli.architectures.read_classifier import ReadClassifier, read_classifie
 from nfn_cli.checkpoints import Checkpoint
 from nfn_cli.errors import ArchitectureError
 from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
+from nfn_cli.nn.any_networks import AnyNetworks, joined_any
+from nfn_cli.nn.labelled_nfn.network_fields import LabelledNetworks, NetworkFields, NetworkShape
 from nfn_cli.scoring.machine import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 # What is said of such answers, beside what was assumed.
 ANSWERED = "answered by a head for any classifier"
+BY_LABELS = "answered by a head for any architecture"
 NOT_RUN = "not run, since it is not known how"
 NOT_ITS_OWN = "the config.json beside it is another network's"
 TOO_LARGE = "not run, since its pictures have more than 64x64 pixels or 4 channels"
@@ -63,6 +66,66 @@ class StatisticsGroup:
     def point(self) -> NetworkStatistics:
         """The networks as a batch."""
         return NetworkStatistics(**{name: torch.from_numpy(array) for name, array in self.arrays.items()})
+
+
+@dataclass(frozen=True)
+class LabelledGroup:
+    """The same of networks that a head reads by labels.
+
+    Attributes:
+        positions, assumed: as there.
+        networks: of each its shape, the numbers of its entries and its facts as arrays, and how many classes it has.
+    """
+
+    positions: list[int]
+    head: str
+    assumed: Mapping[str, int]
+    networks: tuple[tuple[NetworkShape, np.ndarray[Any, Any], np.ndarray[Any, Any], int], ...]
+
+    @property
+    def alike(self) -> object:
+        """As there: all go through their head together."""
+        return None
+
+    def moved(self, rows: int) -> LabelledGroup:
+        """As there."""
+        return replace(self, positions=[position + rows for position in self.positions])
+
+    def point(self) -> LabelledNetworks:
+        """The networks as a batch."""
+        return LabelledNetworks(
+            tuple(
+                NetworkFields(shape, torch.from_numpy(values), torch.from_numpy(facts), classes)
+                for shape, values, facts, classes in self.networks
+            )
+        )
+
+
+AnyGroup: TypeAlias = StatisticsGroup | LabelledGroup
+
+
+def any_group(positions: list[int], head: str, assumed: Mapping[str, int], parts: Sequence[AnyNetworks]) -> AnyGroup:
+    """A group of batches of one sort, whose networks stand in the order of `positions`."""
+    joined = joined_any(parts)
+    if isinstance(joined, NetworkStatistics):
+        return StatisticsGroup.of(positions, head, assumed, [joined])
+    networks = tuple((own.shape, own.values.numpy(), own.facts.numpy(), own.classes) for own in joined.networks)
+    return LabelledGroup(positions, head, assumed, networks)
+
+
+def labelled_network(
+    checkpoint: Checkpoint, stated: Stated, tracer: NetworkTracer
+) -> tuple[LabelledNetworks, list[str]]:
+    """The fields of a network, a batch of one, and what is to be said of the answer.
+
+    Raises:
+        ArchitectureError: its group is not known.
+        UsageError: the user's module cannot be made.
+    """
+    from nfn_cli.nn.labelled_nfn.reading import fields_of, source_of
+
+    source = source_of(checkpoint, stated, tracer)
+    return LabelledNetworks((fields_of(source),)), [BY_LABELS, *source.reading.assumptions]
 
 
 @lru_cache(maxsize=1)

@@ -13,10 +13,10 @@ from nfn_cli.architectures.in_memory import evaluated, in_memory, read_chain, re
 from nfn_cli.architectures.traced import NetworkTracer
 from nfn_cli.checkpoints import checkpoint_of
 from nfn_cli.errors import ArchitectureError, HeadError, NfnError, UsageError
-from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
+from nfn_cli.nn.any_networks import AnyNetworks
 from nfn_cli.nn.tasks import Row, RowTask
 from nfn_cli.python_words import python_words
-from nfn_cli.scoring.any_network import StatisticsGroup, any_network
+from nfn_cli.scoring.any_network import AnyGroup, any_group, any_network, labelled_network
 from nfn_cli.scoring.predicting import Predictor
 from nfn_cli.scoring.reading import PLACEHOLDER, Group, ReadChunk, ReadSettings, head_for, member_name
 from nfn_cli.scoring.work import EngineSettings, Scored, Tally
@@ -81,7 +81,7 @@ def rows_in_memory(
 
 
 def _read(networks: Sequence[tuple[str, InMemoryNetwork]], settings: ReadSettings, inputs: Any) -> ReadChunk:
-    groups: list[Group | StatisticsGroup] = []
+    groups: list[Group | AnyGroup] = []
     failures: dict[int, NfnError] = {}
     for position, (name, network) in enumerate(networks):
         try:
@@ -93,9 +93,7 @@ def _read(networks: Sequence[tuple[str, InMemoryNetwork]], settings: ReadSetting
     return ReadChunk(names, [None] * len(names), groups, failures, {})
 
 
-def _group(
-    position: int, network: InMemoryNetwork, name: str, settings: ReadSettings, inputs: Any
-) -> Group | StatisticsGroup:
+def _group(position: int, network: InMemoryNetwork, name: str, settings: ReadSettings, inputs: Any) -> Group | AnyGroup:
     """A network, for a head that reads its architecture, or else for one that reads any classifier."""
     if settings.any_head is None or settings.asks_special:
         try:
@@ -106,13 +104,11 @@ def _group(
         else:
             arrays = {own: tensor.numpy() for own, tensor in point.tensors.items()}
             return Group([position], head, dict.fromkeys(assumed, 1), point.architecture, arrays)
-    statistics, said = _as_any(network, name, settings, inputs)
-    return StatisticsGroup.of([position], settings.any_head, dict.fromkeys(said, 1), [statistics])
+    own, said = _as_any(network, name, settings, inputs)
+    return any_group([position], settings.any_head, dict.fromkeys(said, 1), [own])
 
 
-def _as_any(
-    network: InMemoryNetwork, name: str, settings: ReadSettings, inputs: Any
-) -> tuple[NetworkStatistics, list[str]]:
+def _as_any(network: InMemoryNetwork, name: str, settings: ReadSettings, inputs: Any) -> tuple[AnyNetworks, list[str]]:
     """A network as a head for any classifier reads it: a module runs itself. What is to be said of it as well."""
     if not isinstance(network, nn.Module):
         checkpoint, tracer = checkpoint_of(network, name), NetworkTracer()
@@ -120,7 +116,8 @@ def _as_any(
         user = evaluated(network, inputs, name)
         checkpoint, tracer = checkpoint_of(user.module.state_dict(keep_vars=True), name), NetworkTracer(user)
     try:
-        return any_network(checkpoint, Stated(activation=settings.activation), tracer)
+        read = labelled_network if settings.any_head and settings.accepted[settings.any_head].by_labels else any_network
+        return read(checkpoint, Stated(activation=settings.activation), tracer)
     except UsageError as error:  # it is of the module, not of an option
         raise ArchitectureError(name, error.cause, error.remedy) from error
 

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from nfn_cli.errors import CheckpointError, NfnError
 from nfn_cli.nn.tasks import Row
-from nfn_cli.scoring.any_network import StatisticsGroup
+from nfn_cli.scoring.any_network import AnyGroup
 from nfn_cli.scoring.chunks import Chunk
 from nfn_cli.scoring.machine import MORE_MEMORY
 from nfn_cli.scoring.predicting import Predictor, ScoredChunk
@@ -133,7 +133,7 @@ class ReadingPool(_Pool[Row, ReadChunk]):
     def _joined(self, parts: Sequence[ReadChunk]) -> ReadChunk:
         names: list[str] = []
         stamps: list[Stamp | None] = []
-        groups: list[Group | StatisticsGroup] = []
+        groups: list[Group | AnyGroup] = []
         failures: dict[int, NfnError] = {}
         for part in parts:
             groups += [group.moved(len(names)) for group in part.groups]

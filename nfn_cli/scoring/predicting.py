@@ -12,9 +12,11 @@ import torch
 
 from nfn_cli.architectures import NetworkWeights, joined
 from nfn_cli.errors import CheckpointError, HeadError
-from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
+from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
+from nfn_cli.nn.any_networks import AnyNetworks, joined_any
 from nfn_cli.nn.choose import asked_heads, load_head
 from nfn_cli.nn.head import Head
+from nfn_cli.nn.labelled_nfn.network_fields import LabelledNetworks
 from nfn_cli.nn.names import TASKS
 from nfn_cli.nn.tasks import Row, RowTask
 from nfn_cli.scoring.device import is_missing_operator, say_once
@@ -25,7 +27,7 @@ from nfn_cli.scoring.rows import Stamp
 # What goes through a head at once, in weights, for which a head keeps some thirty channels each.
 _LARGEST_BATCH = 1 << 21
 
-_Point: TypeAlias = NetworkWeights | NetworkStatistics
+_Point: TypeAlias = NetworkWeights | AnyNetworks
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Predictor(Generic[Row]):
         """Rows of a batch of networks, from the head whose population each is nearest to, or from the first that reads
         them."""
         rows = self._predicted(name, names, point)
-        if not TASKS[self._task.name].asks_all or isinstance(point, NetworkStatistics):
+        if not TASKS[self._task.name].asks_all or not isinstance(point, NetworkWeights):
             return rows
         others = [own for own, accepted in self.accepted.items() if not accepted.mismatch(point.architecture)]
         for other in others[others.index(name) + 1 :]:
@@ -152,15 +154,15 @@ class Predictor(Generic[Row]):
 
 def _joined(points: Sequence[_Point]) -> _Point:
     """Batches that go through one head, as one."""
-    statistics = [point for point in points if isinstance(point, NetworkStatistics)]
+    others = [point for point in points if not isinstance(point, NetworkWeights)]
     weights = [point for point in points if isinstance(point, NetworkWeights)]
-    return joined_statistics(statistics) if statistics else joined(weights)
+    return joined_any(others) if others else joined(weights)
 
 
 def _part(point: _Point, start: int, stop: int) -> _Point:
     """The networks of a batch from one place to another."""
-    if isinstance(point, NetworkStatistics):
-        return point.mapped(lambda tensor: tensor[start:stop])
+    if not isinstance(point, NetworkWeights):
+        return point.select(range(start, min(stop, len(point))))
     return NetworkWeights(point.architecture, {key: tensor[start:stop] for key, tensor in point.tensors.items()})
 
 
@@ -168,6 +170,8 @@ def _numbers_of_one(point: _Point) -> int:
     """How many numbers a head takes of one network."""
     if isinstance(point, NetworkStatistics):
         return point.layers[0].numel()
+    if isinstance(point, LabelledNetworks):
+        return max(own.values.numel() for own in point.networks)
     return point.architecture.parameter_count
 
 

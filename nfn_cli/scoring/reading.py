@@ -44,8 +44,16 @@ from nfn_cli.checkpoints import (
 )
 from nfn_cli.errors import ArchitectureError, CheckpointError, HeadError, NfnError
 from nfn_cli.nn import Accepted, choose_head
-from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
-from nfn_cli.scoring.any_network import NOT_ITS_OWN, StatisticsGroup, any_network, is_of_configuration, tracer_of
+from nfn_cli.nn.any_networks import AnyNetworks, joined_any
+from nfn_cli.scoring.any_network import (
+    NOT_ITS_OWN,
+    AnyGroup,
+    any_group,
+    any_network,
+    is_of_configuration,
+    labelled_network,
+    tracer_of,
+)
 from nfn_cli.scoring.machine import MORE_MEMORY, is_out_of_memory
 from nfn_cli.scoring.rows import Stamp
 
@@ -55,7 +63,7 @@ PLACEHOLDER = "identity"
 MEMBERS_TOGETHER = 256
 _HASHED = 1 << 20
 
-_Point: TypeAlias = NetworkWeights | NetworkStatistics
+_Point: TypeAlias = NetworkWeights | AnyNetworks
 # Positions of rows, what is assumed of the networks, and the networks as a batch.
 _Read: TypeAlias = tuple[list[int], list[str], _Point]
 
@@ -159,7 +167,7 @@ class ReadChunk:
 
     names: list[str]
     stamps: list[Stamp | None]
-    groups: list[Group | StatisticsGroup]
+    groups: list[Group | AnyGroup]
     failures: dict[int, NfnError]
     packed: dict[int, int]
 
@@ -273,8 +281,9 @@ def _read(source: Source, path: Path, settings: ReadSettings) -> tuple[_Point, s
             if not beside:
                 return point, head, [*assumed, NOT_ITS_OWN]
             # What would be assumed is known from its configuration.
-    found = [any_network(own, stated, tracer) for own in _each(checkpoint, members)]
-    return joined_statistics([statistics for statistics, _ in found]), settings.any_head, found[0][1]
+    read = labelled_network if settings.accepted[settings.any_head].by_labels else any_network
+    found = [read(own, stated, tracer) for own in _each(checkpoint, members)]
+    return joined_any([own for own, _ in found]), settings.any_head, found[0][1]
 
 
 def _each(checkpoint: Checkpoint, members: Mapping[str, Tensor] | None) -> Iterator[Checkpoint]:
@@ -335,15 +344,15 @@ def head_for(network: ReadNetwork, settings: ReadSettings) -> tuple[str, Archite
     return head, architecture, assumed
 
 
-def _group(head: str, parts: Sequence[_Read]) -> Group | StatisticsGroup:
+def _group(head: str, parts: Sequence[_Read]) -> Group | AnyGroup:
     positions = [position for own, _, _ in parts for position in own]
     assumed: Counter[str] = Counter()
     for own, names, _ in parts:
         assumed += Counter(dict.fromkeys(names, len(own)))
     points = [point for _, _, point in parts if isinstance(point, NetworkWeights)]
     if not points:
-        statistics = [point for _, _, point in parts if isinstance(point, NetworkStatistics)]
-        return StatisticsGroup.of(positions, head, assumed, statistics)
+        others = [point for _, _, point in parts if not isinstance(point, NetworkWeights)]
+        return any_group(positions, head, assumed, others)
     point = joined(points)
     arrays = {name: tensor.numpy() for name, tensor in point.tensors.items()}
     return Group(positions, head, assumed, point.architecture, arrays)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from nfn_cli.architectures.read_classifier import ReadClassifier, read_classifie
 from nfn_cli.architectures.traced import NetworkTracer, shapes_of
 from nfn_cli.checkpoints import Checkpoint, open_checkpoint, population_of, read_members
 from nfn_cli.errors import ArchitectureError, DataError
-from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
+from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
 from nfn_cli.nn.any_classifier.statistics_of import statistics_of
+from nfn_cli.nn.any_networks import AnyNetworks, joined_any
 from nfn_cli.processes import in_processes
 from nfn_cli.zoo.labels import LABELS_FILE, RUN_COLUMN, Label, read_labels, read_table
 from nfn_cli.zoo.listed_networks import confined
@@ -68,7 +70,7 @@ class LabelledClassifiers:
     """N classifiers of any architectures, and what is known of each.
 
     Attributes:
-        statistics: of all.
+        statistics: of all; or, for a head that reads networks by labels, their fields.
         unrun: of all, as if it were not known how any is run. Those that are run are read there as a chain of layers;
             one that cannot be, such as a residual network, stands there as it is, with `runs` True.
         targets: accuracies float64 [N].
@@ -79,8 +81,8 @@ class LabelledClassifiers:
         architectures: equal for networks with the same shapes that are read alike.
     """
 
-    statistics: NetworkStatistics
-    unrun: NetworkStatistics
+    statistics: AnyNetworks
+    unrun: AnyNetworks
     targets: Tensor
     halves: Tensor
     runs: tuple[str, ...]
@@ -194,6 +196,7 @@ def read_classifiers(
     stated: Stated | None = None,
     *,
     workers: int = 1,
+    by_labels: bool = False,
     on_read: Callable[[int], None] = lambda networks: None,
 ) -> LabelledClassifiers:
     """Read networks, in processes of one thread each where there are many.
@@ -202,6 +205,7 @@ def read_classifiers(
         rows: at least one.
         stated: of all networks, over what their files say.
         workers: processes, at most.
+        by_labels: read fields by the labels of networks instead of statistics.
         on_read: called with how many networks were read since the last call.
 
     Raises:
@@ -209,7 +213,7 @@ def read_classifiers(
         CheckpointError, ArchitectureError: a checkpoint that cannot be read, or not as a classifier.
     """
     places = [row.place for row in rows]
-    return labelled(rows, statistics_of_places(places, stated, workers=workers, on_read=on_read))
+    return labelled(rows, statistics_of_places(places, stated, workers=workers, by_labels=by_labels, on_read=on_read))
 
 
 def labelled(rows: Sequence[ListedClassifier], found: FoundStatistics) -> LabelledClassifiers:
@@ -234,8 +238,8 @@ class FoundStatistics:
     """Statistics of networks, those of the same as if it were not known how they are run, and a name for the
     architecture of each."""
 
-    statistics: NetworkStatistics
-    unrun: NetworkStatistics
+    statistics: AnyNetworks
+    unrun: AnyNetworks
     architectures: tuple[str, ...]
 
 
@@ -244,11 +248,12 @@ def statistics_of_places(
     stated: Stated | None = None,
     *,
     workers: int = 1,
+    by_labels: bool = False,
     on_read: Callable[[int], None] = lambda networks: None,
 ) -> FoundStatistics:
     """The statistics of networks, in their order; arguments and errors as of `read_classifiers`."""
     jobs = [tuple(places[start : start + _TOGETHER]) for start in range(0, len(places), _TOGETHER)]
-    told = stated or Stated()
+    told = _Told(stated or Stated(), by_labels)
     if workers < 2 or len(places) < _WORTH_PROCESSES:
         parts = [_read(told, job, on_read) for job in jobs]
     else:
@@ -259,8 +264,8 @@ def statistics_of_places(
                 by_number[number] = found
         parts = [by_number[number] for number in range(len(jobs))]
     return FoundStatistics(
-        joined_statistics([part.statistics for part in parts]),
-        joined_statistics([part.unrun for part in parts]),
+        joined_any([part.statistics for part in parts]),
+        joined_any([part.unrun for part in parts]),
         tuple(name for part in parts for name in part.architectures),
     )
 
@@ -309,8 +314,16 @@ def _shapes(rows: Sequence[ListedClassifier]) -> Iterator[list[tuple[int, ...]]]
         yield sorted(shapes_of(checkpoint).values())
 
 
-def _read(stated: Stated, places: Sequence[Place], on_read: Callable[[int], None]) -> FoundStatistics:
-    tracer = NetworkTracer()
+@dataclass(frozen=True)
+class _Told:
+    stated: Stated
+    by_labels: bool
+
+
+def _read(told: _Told, places: Sequence[Place], on_read: Callable[[int], None]) -> FoundStatistics:
+    if told.by_labels:
+        return _read_fields(told.stated, places, on_read)
+    tracer, stated = NetworkTracer(), told.stated
     statistics: list[NetworkStatistics] = []
     unrun: list[NetworkStatistics] = []
     names: list[str] = []
@@ -321,7 +334,25 @@ def _read(stated: Stated, places: Sequence[Place], on_read: Callable[[int], None
         unrun.append((_unrun(stated, place, tracer) if found.runs else None) or found)
         names.append(architecture_name(network))
         on_read(1)
-    return FoundStatistics(joined_statistics(statistics), joined_statistics(unrun), tuple(names))
+    return FoundStatistics(joined_any(statistics), joined_any(unrun), tuple(names))
+
+
+def _read_fields(stated: Stated, places: Sequence[Place], on_read: Callable[[int], None]) -> FoundStatistics:
+    from nfn_cli.nn.labelled_nfn.network_fields import LabelledNetworks
+    from nfn_cli.nn.labelled_nfn.reading import read_fields
+
+    tracer, found = _tracer(), []
+    for place in places:
+        found.append(read_fields(opened(place), stated, tracer))
+        on_read(1)
+    networks = LabelledNetworks(tuple(found))
+    return FoundStatistics(networks, networks, tuple(own.shape.key for own in found))
+
+
+@lru_cache(maxsize=1)
+def _tracer() -> NetworkTracer:
+    """Keeps the architectures that this process traced last."""
+    return NetworkTracer()
 
 
 def _unrun(stated: Stated, place: Place, tracer: NetworkTracer) -> NetworkStatistics | None:
@@ -333,5 +364,5 @@ def _unrun(stated: Stated, place: Place, tracer: NetworkTracer) -> NetworkStatis
     return statistics_of(replace(network, module=None, picture=None))
 
 
-def _read_numbered(stated: Stated, job: tuple[int, Sequence[Place]], on_read: Callable[[int], None]) -> FoundStatistics:
-    return _read(stated, job[1], on_read)
+def _read_numbered(told: _Told, job: tuple[int, Sequence[Place]], on_read: Callable[[int], None]) -> FoundStatistics:
+    return _read(told, job[1], on_read)

@@ -43,7 +43,7 @@ def test_kinds_of_a_task_come_in_the_order_of_the_registry() -> None:
     assert [kinds_of(task) for task in TASKS] == [
         {name: kind for name, kind in HEAD_KINDS.items() if kind.task == task} for task in TASKS
     ]
-    assert list(kinds_of("predict-accuracy")) == ["monomial-probe", "monomial-nfn", "any-classifier"]
+    assert list(kinds_of("predict-accuracy")) == ["monomial-probe", "monomial-nfn", "any-classifier", "monomial-any"]
 
 
 def test_sizes_take_what_the_kind_has_and_leave_the_rest() -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _VALIDATION = 0.15
 _AUTO = AccuracyKind("auto")
-_ANY = AccuracyKind("any-classifier")
+_ANY = tuple(AccuracyKind(name) for name in ("any-classifier", "monomial-any"))
 _EPOCHS = ", ".join(f"{own.epochs} ({name})" for name, own in kinds_of(PREDICT).items())
 
 
@@ -105,7 +105,7 @@ def train(
     from nfn_cli.learning.any_classifier.several import are_several
     from nfn_cli.processors import processors
 
-    if kind is _ANY or (kind is _AUTO and are_several(data, labels, target, run_column)):
+    if kind in _ANY or (kind is _AUTO and are_several(data, labels, target, run_column)):
         without = {
             "--input-size": input_size is not None,
             "--stride": stride != 1,
@@ -117,7 +117,9 @@ def train(
         }
         _refuse_without_effect(without)
         any_settings = AnySettings(
-            fit=any_fit_settings(epochs=epochs, seed=options.seed, members=members),
+            fit=any_fit_settings(
+                _ANY[0].value if kind is _AUTO else kind.value, epochs=epochs, seed=options.seed, members=members
+            ),
             column=target,
             run_column=run_column,
             activation=options.activation,

@@ -13,8 +13,13 @@ from nfn_cli.learning.any_classifier.measured import Agreement
 from nfn_cli.learning.any_classifier.report import AGREEMENT_COLUMNS, UNRUN, AnyReport, LeftOutReport, agreement_row
 from nfn_cli.learning.card import ood_options, option, parameters_of, table, wrapped
 from nfn_cli.nn import Head
+from nfn_cli.nn.kinds import kind_of
 
 _WILD = "wild"
+_READS = """**Reads** any classifier that nfn reads: chains of layers, and networks whose module is known. Where it
+is known how a network is run, its answers to stored pictures are read as well."""
+_LABELLED_READS = """**Reads** the weights alone, of any network whose group nfn knows: those that it traces, and
+chains of layers. A network with tensors of a kind that no training network had is flagged, and its interval is everything."""
 # How the card calls the sorts of networks that have their own interval.
 _SORTS = {"run": "that are run", "unrun": "that are not run"}
 _PLURALS = {"family": "families"}
@@ -32,8 +37,7 @@ def _blocks(head: Head, report: AnyReport) -> Iterator[str]:
     yield f"# {head.name}"
     yield f"""Predicts the test accuracy of a classifier of pictures from its weights, whatever its architecture.
 Kind: {head.config.kind.title}. {parameters_of(head).capitalize()} in all."""
-    yield """**Reads** any classifier that nfn reads: chains of layers, and networks whose module is known. Where it is
-known how a network is run, its answers to stored pictures are read as well."""
+    yield _LABELLED_READS if head.config.accepted.by_labels else _READS
     yield "## Data"
     zoos = ", ".join(fitted["data"])
     yield f"""{fitted["networks"]:,} checkpoints of {fitted["runs"]:,} training runs, of {fitted["architectures"]:,}
@@ -41,8 +45,7 @@ architectures ({zoos}), split by run with seed {fitted["split_seed"]}: 70 % trai
     yield f"## Measured on {report.networks:,} checkpoints of {report.runs:,} test runs"
     yield f"""95 % intervals by bootstrap over runs. *Ceiling*: τ between the accuracies on two halves of the test
 images, where they are known: what a second measurement on half the images would reach. It is a low ceiling, as labels
-from all images are less noisy. {report.architectures:,}
-architectures; of {report.known_forward:.1%} of the networks it is known how they are run."""
+from all images are less noisy. {report.architectures:,} architectures{_known_forward(head, report)}."""
     yield table(("", "as they are", "ceiling"), report.figures())
     drift = report.drift
     unmoved = f" The group of {drift.unmoved} more is not known." if drift.unmoved else ""
@@ -62,9 +65,7 @@ architectures; of {report.known_forward:.1%} of the networks it is known how the
     yield f"""The interval is set by what fits said of networks that they left out: runs{populations}. It grows with the
 distance of a network from what was fitted to, and with how far the members of the head disagree. It is made to hold on
 held-out runs and on populations that no fit has seen; what it does there is measured above, each time by an interval
-that was set without the population. Networks that are run and networks that are not have each their own interval; the
-second is set by the networks that are not run, and by chains that are, read as if it were not known
-how.{_by_run_alone(report)}{_few(fitted, report.level)}"""
+that was set without the population.{_two_sorts(head, report)}"""
     yield "## Out of distribution"
     yield """A network is flagged where its distance from what was fitted to is more than 1. Its interval is widened in
 proportion to the distance; rows give the distance."""
@@ -104,6 +105,22 @@ def _by_run_alone(report: AnyReport) -> str:
 alone, and may hold less often on a population that no fit has seen."""
 
 
+def _known_forward(head: Head, report: AnyReport) -> str:
+    if head.config.accepted.by_labels:
+        return ""
+    return f"; of {report.known_forward:.1%} of the networks it is known how they are run"
+
+
+def _two_sorts(head: Head, report: AnyReport) -> str:
+    """Says that networks that are run and those that are not have their own interval; empty for a head that runs
+    none."""
+    if head.config.accepted.by_labels:
+        return ""
+    return f""" Networks that are run and networks that are not have each their own interval; the
+second is set by the networks that are not run, and by chains that are, read as if it were not known
+how.{_by_run_alone(report)}{_few(head.config.fitted, report.level)}"""
+
+
 def _few(fitted: dict[str, Any], level: float) -> str:
     """Says of which sort of networks there were too few to set an interval; empty where there were enough."""
     least = fewest_runs(level)
@@ -130,7 +147,7 @@ def _commands(head: Head, fitted: dict[str, Any]) -> list[str]:
     epochs = option("epochs", fitted.get("epochs"))
     options = option("labels", fitted.get("labels")) + column_options(fitted) + ood_options(fitted)
     return [
-        f"nfn train {data} --output {name} --kind any-classifier{epochs} --members {head.config.sizes.members} --seed"
-        f" {fitted['seed']}{options}",
+        f"nfn train {data} --output {name} --kind {kind_of(head.config.sizes)}{epochs} --members"
+        f" {head.config.sizes.members} --seed {fitted['seed']}{options}",
         f"nfn evaluate {name} {data}{options}",
     ]

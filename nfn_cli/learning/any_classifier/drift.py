@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nfn_cli.architectures import Stated
 from nfn_cli.architectures.read_classifier import read_classifier
 from nfn_cli.architectures.traced import NetworkTracer
 from nfn_cli.errors import NfnError
-from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics, joined_statistics
+from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
 from nfn_cli.nn.any_classifier.statistics_of import statistics_of
+from nfn_cli.nn.any_networks import AnyNetworks, joined_any
+from nfn_cli.nn.labelled_nfn.network_fields import LabelledNetworks
+from nfn_cli.nn.labelled_nfn.reading import fields_of, source_of
 from nfn_cli.nn.tasks.accuracy import Predictions
 from nfn_cli.processes import in_processes
 from nfn_cli.symmetry.sources import Draw, draw_element, read_any, transformed_by
@@ -43,7 +47,7 @@ class Drift:
 
 
 def drift_of(
-    predict: Callable[[NetworkStatistics], Predictions],
+    predict: Callable[[AnyNetworks], Predictions],
     places: Sequence[Place],
     before: Predictions,
     *,
@@ -51,18 +55,20 @@ def drift_of(
     scale_range: tuple[float, float] = (1.0, 1e4),
     seed: int = 0,
     workers: int = 1,
+    by_labels: bool = False,
     on_moved: Callable[[int], None] = lambda networks: None,
 ) -> Drift:
     """Move networks by random elements of their groups, in float64, and predict again.
 
     Args:
-        predict: what a head says of statistics.
+        predict: what a head says of statistics, or of fields.
         places: of the networks; at most 200 of them, evenly spread, are moved.
         before: predictions for all of the networks, as they are.
         stated: of all networks, over what their files say.
         scale_range: of the elements' scales, log-uniform.
         seed: decides the elements.
         workers: processes, at most.
+        by_labels: whether the head reads fields by labels.
         on_moved: called with how many networks were moved since the last call.
 
     Raises:
@@ -74,8 +80,8 @@ def drift_of(
         tuple((position, places[position]) for position in positions[start : start + _TOGETHER])
         for start in range(0, count, _TOGETHER)
     ]
-    shared = _Shared(stated or Stated(), scale_range, seed)
-    found: dict[int, NetworkStatistics] = {}
+    shared = _Shared(stated or Stated(), scale_range, seed, by_labels)
+    found: dict[int, AnyNetworks] = {}
     if workers < 2 or count < _WORTH_PROCESSES:
         for job in jobs:
             found |= _moved(shared, job, on_moved)
@@ -86,7 +92,7 @@ def drift_of(
     if not found:
         return Drift(0, count, 0.0, 0)
     moved_places = sorted(found)
-    after = predict(joined_statistics([found[position] for position in moved_places]))
+    after = predict(joined_any([found[position] for position in moved_places]))
     change = (after.accuracy - before.accuracy[moved_places]).abs().max().item()
     spread = before.accuracy.std(correction=0).item()
     flags = after.in_distribution != before.in_distribution[moved_places]
@@ -103,16 +109,18 @@ class _Shared:
     stated: Stated
     scale_range: tuple[float, float]
     seed: int
+    by_labels: bool
 
 
 def _moved(
     shared: _Shared, job: Sequence[tuple[int, Place]], on_moved: Callable[[int], None]
-) -> dict[int, NetworkStatistics]:
+) -> dict[int, AnyNetworks]:
     """The statistics of networks after random elements, by position; without those whose group is not known."""
-    found = {}
+    found: dict[int, AnyNetworks] = {}
+    move = moved_fields if shared.by_labels else moved_statistics
     for position, place in job:
         with suppress(NfnError):  # it was read as a classifier, but its group asks for more: an activation, or a module
-            found[position] = moved_statistics(place, shared.stated, shared.scale_range, shared.seed + position)
+            found[position] = move(place, shared.stated, shared.scale_range, shared.seed + position)
         on_moved(1)
     return found
 
@@ -124,12 +132,27 @@ def moved_statistics(place: Place, stated: Stated, scale_range: tuple[float, flo
         NfnError: the network, or its group, cannot be read.
     """
     tracer = NetworkTracer()
-    given = opened(place)
-    source = _in_float64(read_any(given, stated, tracer))
+    moved = _moved_source(read_any(opened(place), stated, tracer), scale_range, seed)
+    return statistics_of(read_classifier(moved.checkpoint, stated, tracer))
+
+
+def moved_fields(place: Place, stated: Stated, scale_range: tuple[float, float], seed: int) -> LabelledNetworks:
+    """The same for its fields."""
+    source = source_of(opened(place), stated, _tracer())
+    return LabelledNetworks((fields_of(_moved_source(source, scale_range, seed)),))
+
+
+@lru_cache(maxsize=1)
+def _tracer() -> NetworkTracer:
+    """Keeps the architectures that this process traced last."""
+    return NetworkTracer()
+
+
+def _moved_source(source: AnySource, scale_range: tuple[float, float], seed: int) -> AnySource:
+    source = _in_float64(source)
     moved = transformed_by(source, draw_element(source, Draw(scale_range=scale_range), seed))
     own = source.checkpoint
-    tensors = {**own.tensors, **{name: moved[name] for name in moved}}
-    return statistics_of(read_classifier(replace(own, tensors=tensors), stated, tracer))
+    return replace(source, checkpoint=replace(own, tensors={**own.tensors, **{name: moved[name] for name in moved}}))
 
 
 def _in_float64(source: AnySource) -> AnySource:

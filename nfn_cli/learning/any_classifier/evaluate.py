@@ -49,6 +49,11 @@ def evaluate_any_head(
     rows = rows[: settings.count]
     require_spread(torch.tensor([row.label.target for row in rows]), data[0])
     on_reading(len(rows))
-    networks = read_classifiers(rows, Stated(activation=settings.activation), workers=workers, on_read=on_read)
-    others = read_others(settings.out_of_distribution, settings.column, settings.activation, workers)
+    by_labels = head.config.accepted.by_labels
+    networks = read_classifiers(
+        rows, Stated(activation=settings.activation), workers=workers, by_labels=by_labels, on_read=on_read
+    )
+    others = read_others(
+        settings.out_of_distribution, settings.column, settings.activation, workers, by_labels=by_labels
+    )
     return measure_any(head, networks, settings, others, workers=workers, on_stage=on_stage)

@@ -161,6 +161,7 @@ def measure_any(
                 scale_range=settings.scale_range,
                 seed=settings.seed + _SEEDS_APART * sample,
                 workers=workers,
+                by_labels=head.config.accepted.by_labels,
             )
         )
     return AnyReport(

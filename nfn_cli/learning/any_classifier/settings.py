@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nfn_cli.learning.any_classifier.fit import AnyFitSettings
+from nfn_cli.learning.labelled_nfn.fit import BATCH
+from nfn_cli.nn.labelled_nfn.monomial_any import MonomialAnySizes
 from nfn_cli.zoo.labels import RUN_COLUMN
 
 
@@ -34,9 +36,18 @@ class AnySettings:
     out_of_distribution: Mapping[str, Path] = field(default_factory=dict)
     workers: int = 1
 
+    @property
+    def by_labels(self) -> bool:
+        """Whether the head reads networks by labels instead of statistics of them."""
+        return isinstance(self.fit.sizes, MonomialAnySizes)
 
-def any_fit_settings(*, epochs: int | None = None, seed: int = 0, members: int | None = None) -> AnyFitSettings:
-    """The budget of a fit, with what is given in the place of what is usual."""
+
+def any_fit_settings(
+    kind: str = "any-classifier", *, epochs: int | None = None, seed: int = 0, members: int | None = None
+) -> AnyFitSettings:
+    """The budget of a fit of a kind of head, with what is given in the place of what is usual."""
     usual = AnyFitSettings()
+    if kind == "monomial-any":
+        usual = AnyFitSettings(MonomialAnySizes(), replace(usual.fit, batch_size=BATCH))
     sizes = usual.sizes if members is None else replace(usual.sizes, members=members)
     return AnyFitSettings(sizes, replace(usual.fit, epochs=epochs, seed=seed))

@@ -1,4 +1,7 @@
-"""What an unfinished fit of a head for any classifier keeps in the head's folder: what was read, and finished fits."""
+"""What an unfinished fit of a head for any classifier keeps in the head's folder: what was read, and finished fits.
+
+Of networks that are read by labels it keeps finished fits alone: these are read again.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from nfn_cli.learning.any_classifier.fits import Told
 from nfn_cli.learning.any_classifier.settings import AnySettings
 from nfn_cli.learning.fit_state import FitState, StateKeeper
 from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
+from nfn_cli.nn.kinds import kind_of
 from nfn_cli.zoo.listed_classifiers import FoundStatistics, LabelledClassifiers, ListedClassifier
 
 _PARTS = ("statistics", "unrun")
@@ -38,18 +42,20 @@ class AnyState:
         saved = self._keeper.saved
         if saved is None:
             return
-        parts = {}
-        for part in _PARTS:
-            tensors = saved.part(f"{part}.")
-            parts[part] = NetworkStatistics(**{own.name: tensors[own.name] for own in fields(NetworkStatistics)})
-        self.statistics = FoundStatistics(**parts, architectures=tuple(saved.values["architectures"]))
+        if "architectures" in saved.values:
+            parts = {}
+            for part in _PARTS:
+                tensors = saved.part(f"{part}.")
+                parts[part] = NetworkStatistics(**{own.name: tensors[own.name] for own in fields(NetworkStatistics)})
+            self.statistics = FoundStatistics(**parts, architectures=tuple(saved.values["architectures"]))
         for number in saved.values["told"]:
             answers = saved.part(f"told.{number}.")
             self.told[number] = Told(**{name: answers[name] for name in _ANSWERS}, model=saved.part(f"model.{number}."))
 
     def keep_statistics(self, networks: LabelledClassifiers) -> None:
         """Keep what was read, before the fits begin."""
-        self.statistics = FoundStatistics(networks.statistics, networks.unrun, networks.architectures)
+        if isinstance(networks.statistics, NetworkStatistics):
+            self.statistics = FoundStatistics(networks.statistics, networks.unrun, networks.architectures)
         self.save()
 
     def keep(self, number: int, told: Told) -> None:
@@ -64,16 +70,18 @@ class AnyState:
 
     def save(self) -> None:
         """Write all that is kept."""
-        assert self.statistics is not None
-        tensors = {
-            f"{part}.{field.name}": getattr(getattr(self.statistics, part), field.name)
-            for part in _PARTS
-            for field in fields(NetworkStatistics)
-        }
+        tensors: dict[str, Any] = {}
+        values: dict[str, Any] = {"told": sorted(self.told)}
+        if self.statistics is not None:
+            values["architectures"] = list(self.statistics.architectures)
+            tensors = {
+                f"{part}.{field.name}": getattr(getattr(self.statistics, part), field.name)
+                for part in _PARTS
+                for field in fields(NetworkStatistics)
+            }
         for number, told in self.told.items():
             tensors |= {f"told.{number}.{name}": getattr(told, name) for name in _ANSWERS}
             tensors |= {f"model.{number}.{name}": tensor for name, tensor in told.model.items()}
-        values = {"architectures": list(self.statistics.architectures), "told": sorted(self.told)}
         # Tensors in memory that processes share are copied: a file holds each once.
         self._keeper.save(FitState({name: tensor.clone() for name, tensor in tensors.items()}, values))
 
@@ -98,7 +106,7 @@ def made_of(rows: Sequence[ListedClassifier], settings: AnySettings, device: str
         "level": settings.level,
         "split seed": settings.split_seed,
         "activation": settings.activation,
-        "kind": "any-classifier",
+        "kind": kind_of(settings.fit.sizes),
         "device": torch.device(device).type,
         "data set": contents.hexdigest(),
     }

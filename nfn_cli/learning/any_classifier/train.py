@@ -23,7 +23,10 @@ from nfn_cli.learning.settings import EvaluateSettings
 from nfn_cli.learning.tasks.accuracy import PARTS, part_positions, require_spread, seed_of_split
 from nfn_cli.learning.train import FitPlan
 from nfn_cli.nn import Head, HeadConfig
-from nfn_cli.nn.accepted import ANY_CLASSIFIER
+from nfn_cli.nn.accepted import ANY_CLASSIFIER, ANY_LABELLED
+from nfn_cli.nn.any_networks import AnyNetworks
+from nfn_cli.nn.labelled_nfn.monomial_any import sizes_for
+from nfn_cli.nn.labelled_nfn.network_fields import LabelledNetworks
 from nfn_cli.nn.tasks.accuracy import AccuracyDetails
 from nfn_cli.zoo.listed_classifiers import LabelledClassifiers, labelled, listed_classifiers, read_classifiers
 from nfn_cli.zoo.record import read_yaml
@@ -88,12 +91,20 @@ def train_any_head(
     found = state.statistics
     if found is None:
         on_reading(len(rows))
-        networks = read_classifiers(rows, stated, workers=settings.workers, on_read=on_read)
+        networks = read_classifiers(
+            rows, stated, workers=settings.workers, by_labels=settings.by_labels, on_read=on_read
+        )
         state.keep_statistics(networks)
     else:
         on_resume()
         networks = labelled(rows, found)
-    others = read_others(settings.out_of_distribution, settings.column, settings.activation, settings.workers)
+    others = read_others(
+        settings.out_of_distribution,
+        settings.column,
+        settings.activation,
+        settings.workers,
+        by_labels=settings.by_labels,
+    )
     on_architectures(len(set(networks.architectures)))
 
     folds = folds_of(networks, parts["train"], parts["calibration"], settings.fit.fit.seed)
@@ -114,7 +125,7 @@ def train_any_head(
 
 
 def read_others(
-    folders: Mapping[str, Path], column: str, activation: str | None, workers: int
+    folders: Mapping[str, Path], column: str, activation: str | None, workers: int, *, by_labels: bool = False
 ) -> dict[str, LabelledClassifiers]:
     """The networks of other populations, by their names.
 
@@ -123,7 +134,9 @@ def read_others(
     """
     stated = Stated(activation=activation)
     return {
-        name: read_classifiers(listed_classifiers([folder], column=column), stated, workers=workers)
+        name: read_classifiers(
+            listed_classifiers([folder], column=column), stated, workers=workers, by_labels=by_labels
+        )
         for name, folder in folders.items()
     }
 
@@ -181,8 +194,8 @@ def head_of_fits(
     """
     set_by = calibrated(networks, told, usable, settings.level)
     config = HeadConfig(
-        accepted=ANY_CLASSIFIER,
-        sizes=settings.fit.sizes,
+        accepted=ANY_LABELLED if settings.by_labels else ANY_CLASSIFIER,
+        sizes=_sizes(settings.fit.sizes, networks.statistics, told[0][0]),
         details=AccuracyDetails(settings.level),
         fitted=record | {"interval": {"run": set_by.run.networks, "unrun": set_by.unrun.networks}},
     )
@@ -192,6 +205,13 @@ def head_of_fits(
         getattr(model, name).load_state_dict(own.state_dict())
     reports = left_out_reports(networks, told, usable, settings.level)
     return Head(out.resolve().name, config, model.eval()), reports
+
+
+def _sizes(sizes: Any, networks: AnyNetworks, fold: Fold) -> Any:
+    """The sizes of the head that a fit gives: of one that reads by labels with what the fitted networks have."""
+    if not isinstance(networks, LabelledNetworks):
+        return sizes
+    return sizes_for(sizes, [networks.networks[position].shape for position in fold.fitted])
 
 
 def _record(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -34,6 +35,8 @@ class NetworkStatistics:
     answers: Tensor
     runs: Tensor
     classes: Tensor
+
+    what: ClassVar[str] = "statistics of networks"
 
     def __len__(self) -> int:
         return len(self.depth)

@@ -21,6 +21,9 @@ class Reach(nn.Module):
 
     The limit is a quantile (98 %) of the distances of training networks, each from a rule that its run had no part in,
     by fourfold cross-validation.
+
+    Args:
+        size: numbers of a summary.
     """
 
     centre: Tensor
@@ -29,12 +32,12 @@ class Reach(nn.Module):
     whitening: Tensor
     limit: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = SUMMARY) -> None:
         super().__init__()
-        self.register_buffer("centre", torch.zeros(SUMMARY))
-        self.register_buffer("scale", torch.ones(SUMMARY))
-        self.register_buffer("mean", torch.zeros(SUMMARY))
-        self.register_buffer("whitening", torch.zeros(SUMMARY, SUMMARY).fill_diagonal_(1.0))
+        self.register_buffer("centre", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("whitening", torch.zeros(size, size).fill_diagonal_(1.0))
         self.register_buffer("limit", torch.tensor(1.0))
 
     def distance(self, summaries: Tensor) -> Tensor:
@@ -49,7 +52,7 @@ class Reach(nn.Module):
         fold = torch.tensor([names[run] % _FOLDS for run in runs], device=summaries.device)
         found = []
         for number in range(_FOLDS if len(names) >= 2 * _FOLDS else 0):
-            part = Reach().to(summaries.device)
+            part = Reach(summaries.shape[1]).to(summaries.device)
             part._learn(summaries[fold != number])
             found.append(part.distance(summaries[fold == number]))
         distances = torch.cat(found) if found else self.distance(summaries)

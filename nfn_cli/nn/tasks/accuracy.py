@@ -15,7 +15,7 @@ from nfn_cli.architectures import NetworkWeights
 from nfn_cli.errors import HeadError, shown
 from nfn_cli.nn.accepted import Accepted
 from nfn_cli.nn.any_classifier.interval import AnyInterval
-from nfn_cli.nn.any_classifier.network_statistics import NetworkStatistics
+from nfn_cli.nn.any_networks import AnyNetworks
 from nfn_cli.nn.calibrated_accuracy import Calibration
 from nfn_cli.nn.ensemble import Ensemble
 from nfn_cli.nn.forward_pass import ForwardPass
@@ -122,20 +122,20 @@ class AccuracyTask(RowTask[ScoreRow]):
             raise HeadError(folder, "its calibration is not one that a fit gives", "fetch the head again")
         return model
 
-    def output(self, head: Head, point: NetworkWeights | NetworkStatistics, **options: Any) -> Predictions:
+    def output(self, head: Head, point: NetworkWeights | AnyNetworks, **options: Any) -> Predictions:
         """See `Task`.
 
         Args:
-            point: `NetworkStatistics`, on the CPU, for a head that reads any classifier.
+            point: `NetworkStatistics` or `LabelledNetworks`, on the CPU, for a head that reads any architectures.
 
         In one process, the same batch gives the same predictions bit for bit, from a head as from its saved copy. In
         another batch, with other threads or on another processor, float32 sums are taken in another order: shipped
         heads' predictions then move by up to 8e-8, as measured between batches of 1 to 128, one and two threads, and
         AVX-512, AVX2 and SSE, and none may move by more than 1e-6, the last digit that is written.
         """
-        if isinstance(point, NetworkStatistics):
-            return _of_statistics(head, point)
-        return _of_weights(head, point)
+        if isinstance(point, NetworkWeights):
+            return _of_weights(head, point)
+        return _of_any(head, point)
 
     def rows(self, head: Head, names: Sequence[str], output: Predictions) -> list[ScoreRow]:
         """See `RowTask`."""
@@ -167,13 +167,13 @@ def _of_weights(head: Head, point: NetworkWeights) -> Predictions:
 
 
 @torch.inference_mode()
-def _of_statistics(head: Head, statistics: NetworkStatistics) -> AnyPredictions:
+def _of_any(head: Head, networks: AnyNetworks) -> AnyPredictions:
     """What a head for any classifier says of networks of any architectures."""
     model = head.model
-    said = model(statistics)
-    answers = (said.logits, said.spread, said.distance, statistics.classes)
+    said = model(networks)
+    answers = (said.logits, said.spread, said.distance, networks.classes)
     run = any_predictions(model.calibration, model.interval, *answers)
-    return run.where(statistics.runs.cpu(), any_predictions(model.unrun_calibration, model.unrun_interval, *answers))
+    return run.where(networks.runs.cpu(), any_predictions(model.unrun_calibration, model.unrun_interval, *answers))
 
 
 def any_predictions(

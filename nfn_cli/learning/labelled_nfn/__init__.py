@@ -1,0 +1,1 @@
+"""Fit Monomial-NFN for any architecture."""

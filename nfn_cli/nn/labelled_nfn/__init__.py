@@ -1,0 +1,1 @@
+"""Monomial-NFN for networks of any architecture: equivariant layers derived from labels, with shared parameters."""

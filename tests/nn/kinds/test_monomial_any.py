@@ -1,0 +1,111 @@
+"""Monomial-NFN for any architecture: the same answer along an orbit, beside others, and from a saved copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from labelled_zoo import VIT, network, residual_config, write_zoo
+
+from nfn_cli.architectures import Stated
+from nfn_cli.architectures.traced import NetworkTracer
+from nfn_cli.errors import HeadError
+from nfn_cli.learning.any_classifier.drift import moved_fields
+from nfn_cli.nn import AccuracyDetails, Head, HeadConfig, read_head
+from nfn_cli.nn.accepted import ANY_LABELLED, Accepted
+from nfn_cli.nn.labelled_nfn.monomial_any import UNKNOWN, MonomialAnySizes, sizes_for
+from nfn_cli.nn.labelled_nfn.network_fields import LabelledNetworks
+from nfn_cli.nn.labelled_nfn.reading import read_fields
+from nfn_cli.zoo.listed_classifiers import Place, listed_classifiers
+
+SIZES = MonomialAnySizes(members=2, channels=4, neurons=6, hidden=8)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> list[Place]:
+    """Two residual networks and two transformers."""
+    zoo = write_zoo(tmp_path_factory.mktemp("labelled") / "zoo", 4)
+    return [row.place for row in listed_classifiers([zoo])]
+
+
+@pytest.fixture(scope="module")
+def networks(places: list[Place]) -> LabelledNetworks:
+    tracer = NetworkTracer()
+    return LabelledNetworks(tuple(read_fields(place.path, Stated(), tracer) for place in places))
+
+
+def made(networks: LabelledNetworks) -> Head:
+    """A head that nobody trained."""
+    torch.manual_seed(0)
+    sizes = sizes_for(SIZES, [own.shape for own in networks.networks])
+    config = HeadConfig(ANY_LABELLED, sizes, AccuracyDetails())
+    model = config.new_model().eval()
+    for member in model.members:
+        member.fit_normalisation(model.graph(networks))
+    model.interval.terms.mul_(0.05)
+    return Head("mine", config, model)
+
+
+@pytest.fixture(scope="module")
+def head(networks: LabelledNetworks) -> Head:
+    return made(networks)
+
+
+def test_the_answer_is_the_same_along_the_orbit(head: Head, networks: LabelledNetworks, places: list[Place]) -> None:
+    before = head.predict(networks)
+    assert before.accuracy.std() > 1e-3
+    for seed in (1, 2):
+        moved = tuple(moved_fields(place, Stated(), (0.1, 10.0), seed).networks[0] for place in places)
+        assert any(
+            not torch.equal(own.values, other.values) for own, other in zip(moved, networks.networks, strict=True)
+        )
+        after = head.predict(LabelledNetworks(moved))
+        for name, value in vars(before).items():
+            assert torch.allclose(value.double(), vars(after)[name].double(), atol=1e-5), name
+
+
+def test_a_row_is_the_same_beside_others(head: Head, networks: LabelledNetworks) -> None:
+    together = head.predict(networks)
+    for place in range(len(networks)):
+        alone = head.predict(networks.select([place]))
+        assert alone.accuracy.item() == pytest.approx(together.accuracy[place].item(), abs=1e-6)
+
+
+def test_a_saved_head_says_the_same(head: Head, networks: LabelledNetworks, tmp_path: Path) -> None:
+    head.save(tmp_path / "mine", "# card\n")
+    loaded = read_head(tmp_path / "mine")
+    assert loaded.config == head.config and loaded.config.accepted.by_labels
+    assert torch.equal(loaded.predict(networks).accuracy, head.predict(networks).accuracy)
+
+
+def test_a_network_with_tensors_of_an_unknown_kind_is_flagged_and_its_interval_is_everything(
+    networks: LabelledNetworks,
+) -> None:
+    residual = networks.select([0, 2])
+    said = made(residual).predict(networks)
+    assert said.in_distribution.tolist()[1::2] == [False, False]
+    assert said.distance[1] >= UNKNOWN and said.distance[0] < UNKNOWN
+    assert said.low[1] == 0 and said.high[1] == 1
+
+
+def test_it_reads_fields_alone(head: Head) -> None:
+    from nfn_cli.architectures import Layer, NetworkWeights, chain
+
+    architecture = chain([Layer("0", "linear", 3, 2), Layer("1", "linear", 2, 2)], activation="relu")
+    tensors = {spec.name: torch.ones(spec.shape) for spec in architecture.tensors}
+    with pytest.raises(HeadError, match="it reads no weights"):
+        head.predict(NetworkWeights(architecture, tensors))
+    assert Accepted.from_record(ANY_LABELLED.to_record()) == ANY_LABELLED
+
+
+@pytest.mark.parametrize("size", [{"members": 0}, {"channels": -1}, {"dropout": 2.0}, {"vocabulary": "abc"}])
+def test_sizes_that_no_head_has_are_refused(size: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="is"):
+        MonomialAnySizes(**size)  # type: ignore[arg-type]
+
+
+def test_the_helper_makes_what_its_configurations_say() -> None:
+    generator = torch.Generator().manual_seed(0)
+    assert "fc.weight" in network(residual_config(), 0.5, generator)
+    assert "classifier.weight" in network(VIT, 0.5, generator)
