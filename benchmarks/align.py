@@ -4,8 +4,8 @@ First, networks of random weights A against B = g·(A + noise), g a random eleme
 noise of a share of each tensor's standard deviation, as a fine-tune has it: the distance of B to A before and after
 alignment beside that of A + noise itself, and the share of neurons that are back in A's place.
 
-Second, two fine-tunes of one base, trained on parts of the digits of scikit-learn; one of them is disguised by a
-random element (`nfn apply`). The loss and accuracy of the midpoint, plain and aligned (`nfn align --interpolate 0.5`), on what
+Second, two fine-tunes of one base, trained on parts of the digits of scikit-learn; one of them is disguised by a random
+element (`nfn apply`). The loss and accuracy of the midpoint, plain and aligned (`nfn align --interpolate 0.5`), on what
 was held out, beside those of the worse parent.
 
 One thread, three minutes of processor time:

@@ -1,6 +1,6 @@
 """Read a trained network's weights like an instrument: symmetries, normal forms and invariant heads.
 
-Five functions take paths, state dicts (tensors by name) and `torch.nn.Module`s. Importing the package imports no torch;
+Six functions take paths, state dicts (tensors by name) and `torch.nn.Module`s. Importing the package imports no torch;
 the first use of a name does.
 
 >>> import torch
@@ -13,8 +13,8 @@ the first use of a name does.
 True
 
 `inspect` describes a network and its symmetries, `canonicalize` gives its normal form, `verify` says whether two
-networks are the same function up to the group. `score` and `classify` put networks through a head, and yield a
-`ScoreRow` or a `ClassRow` for each:
+networks are the same function up to the group, `align` brings one near to another. `score` and `classify` put networks
+through a head, and yield a `ScoreRow` or a `ClassRow` for each:
 
     for row in score(["zoo/"], head="small-cnn-relu"):
         print(row.path, row.accuracy, row.low, row.high, row.error)
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nfn_cli.nn import load_head
     from nfn_cli.nn.choose import load_classifier
     from nfn_cli.scoring import ClassRow, ScoreRow, classify, score
+    from nfn_cli.symmetry.align_from_python import align
     from nfn_cli.symmetry.from_python import Description, Verdict, canonicalize, inspect, verify
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ _HOMES = {
     "NfnError": "nfn_cli.errors",
     "ScoreRow": "nfn_cli.scoring",
     "Verdict": "nfn_cli.symmetry.from_python",
+    "align": "nfn_cli.symmetry.align_from_python",
     "canonicalize": "nfn_cli.symmetry.from_python",
     "classify": "nfn_cli.scoring",
     "inspect": "nfn_cli.symmetry.from_python",
@@ -63,6 +65,7 @@ __all__ = [
     "ScoreRow",
     "Verdict",
     "__version__",
+    "align",
     "canonicalize",
     "classify",
     "inspect",

@@ -109,6 +109,13 @@ def test_verify(tmp_path: Path) -> None:
     assert_alike(printed(tmp_path, "verify", sample, "--format", "table", errors=True), shown("verify one"))
 
 
+def test_align(tmp_path: Path) -> None:
+    sample = "tests/samples/relu-3.pt"
+    printed(tmp_path, "apply", sample, "--seed", "1", "-o", "transformed.pt")
+    found = printed(tmp_path, "align", sample, "transformed.pt", "-o", "aligned.pt", "--format", "table", errors=True)
+    assert_alike(found, shown("align"))
+
+
 def test_verify_normal_form(tmp_path: Path) -> None:
     sample = "tests/samples/relu-3.pt"
     printed(tmp_path, "canonicalize", sample, "-o", "normal.pt")

@@ -13,7 +13,6 @@ True
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,12 +22,13 @@ from torch import Tensor, nn
 
 from nfn_cli.architectures import Stated
 from nfn_cli.architectures.traced import shapes_of
-from nfn_cli.errors import CheckpointError, DifferentError, UsageError
+from nfn_cli.errors import DifferentError, UsageError
 from nfn_cli.python_words import python_words
 from nfn_cli.symmetry.alignment.residuals import Residual
 from nfn_cli.symmetry.any_form import find_form
 from nfn_cli.symmetry.comparing import compare_sources
 from nfn_cli.symmetry.given import Network, opened, read_given
+from nfn_cli.symmetry.given_back import given_back
 from nfn_cli.symmetry.inspection import Inspection, inspect_network
 from nfn_cli.symmetry.normal_form import NormalFormSettings
 from nfn_cli.symmetry.sources import read_to_inspect, transformed_by
@@ -200,19 +200,7 @@ def canonicalize(
     with python_words():
         source = read_given(opened(network, Stated.of(activation, pool, omega_0, chain, prefix), inputs))
         element, _ = find_form(source, NormalFormSettings(scale, sign, permute))
-        transformed = transformed_by(source, element)
-        checkpoint = source.checkpoint
-        new = {checkpoint.stripped + name: transformed[name] for name in transformed}
-        if isinstance(network, nn.Module):
-            return _with_tensors(network, new)
-        if isinstance(network, Mapping):
-            return {
-                name: new[name].to(old.device) if name in new else old.detach().clone()
-                for name, old in network.items()
-                if isinstance(old, Tensor)
-            }
-        named = {checkpoint.stripped + name: name for name in checkpoint.tensors}
-        return {name: new[name] if name in new else checkpoint.tensors[own].clone() for name, own in named.items()}
+        return given_back(network, source, transformed_by(source, element))
 
 
 def verify(
@@ -306,16 +294,3 @@ def _block(block: BlockFacts) -> str:
     parts += [f"{block.times} times"] if block.times > 1 else []
     parts += [f"{count} {what}" for count, what in ((block.scales, "scales"), (block.signs, "signs")) if count]
     return f"{block.name}: {', '.join(parts)}"
-
-
-def _with_tensors(module: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
-    """A deep copy of a module with other numbers in some of its tensors."""
-    from nfn_cli.architectures.tracing.user_module import unwrapped
-
-    try:
-        new = copy.deepcopy(module)
-        unwrapped(new).load_state_dict(tensors, strict=False)
-    except Exception as error:  # the module's methods are the user's code
-        cause = f"it does not take its own tensors ({type(error).__name__}: {error})"
-        raise CheckpointError(type(module).__name__, cause, "give its state dict") from error
-    return new

@@ -1,8 +1,8 @@
 """How near two networks are, as one number and layer by layer.
 
 >>> from nfn_cli.symmetry.alignment.residuals import Residual
->>> overall([Residual("a", 0.3, 0.0), Residual("b", 0.4, 0.0)])
-0.35355339059327373
+>>> round(overall([Residual("a", 0.3, 0.0), Residual("b", 0.4, 0.0)]), 6)
+0.353553
 """
 
 from __future__ import annotations

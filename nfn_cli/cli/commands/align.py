@@ -117,11 +117,7 @@ def align(
         write_rows([row], AlignedRow, aligned_table, format, sys.stdout)
     sys.stdout.flush()
     if not quiet:
-        print_note(
-            f"the distance to A is {found.after:.2g} instead of {found.before:.2g}"
-            if found.nearer
-            else f"nothing nearer to A was found than B itself (distance {found.before:.2g})"
-        )
+        print_note(_summary(found))
     for line in [*reading_lines([(row.read_as, row.assumed)]), *notes]:
         print_note(line)
 
@@ -166,3 +162,13 @@ def _written(
         left=", ".join(source.reading.left) or None,
     )
     return row, notes
+
+
+def _summary(found: Aligned) -> str:
+    if not found.nearer:
+        return f"nothing nearer to A was found than B itself (distance {found.before:.2g})"
+    moves = found.moves
+    counts = [f"{moves.moved:,} of {moves.neurons:,} neurons moved"]
+    for changed, of, what in ((moves.scaled, moves.scales, "scales"), (moves.flipped, moves.signs, "signs")):
+        counts += [f"{changed:,} of {of:,} {what} changed"] if of else []
+    return f"{', '.join(counts)}; the distance to A is {found.after:.2g} instead of {found.before:.2g}"

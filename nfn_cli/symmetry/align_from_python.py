@@ -1,0 +1,98 @@
+"""`align` for Python programs: of paths, state dicts and modules.
+
+>>> import torch
+>>> from torch import nn
+>>> from nfn_cli import canonicalize, verify
+>>> model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3))
+>>> torch.allclose(align(model, canonicalize(model))[0].weight, model[0].weight, atol=1e-5)
+True
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, overload
+
+from torch import Tensor, nn
+
+from nfn_cli.architectures import Stated
+from nfn_cli.errors import UsageError
+from nfn_cli.python_words import python_words
+from nfn_cli.symmetry.aligning import align_to
+from nfn_cli.symmetry.given import Network, opened, read_given
+from nfn_cli.symmetry.given_back import given_back
+from nfn_cli.symmetry.interpolated import InterpolatedTensors
+from nfn_cli.symmetry.sources import transformed_by
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class _Options(TypedDict, total=False):
+    """Those of `align`."""
+
+    scale: bool
+    interpolate: float | None
+    activation: str | None
+    pool: str | None
+    omega_0: float | Sequence[float] | None
+    chain: bool
+    prefix: str | None
+    inputs: Any
+
+
+@overload
+def align(a: Network, b: nn.Module, **options: Unpack[_Options]) -> nn.Module: ...
+
+
+@overload
+def align(
+    a: Network, b: str | os.PathLike[str] | Mapping[str, Tensor], **options: Unpack[_Options]
+) -> dict[str, Tensor]: ...
+
+
+def align(
+    a: Network,
+    b: Network,
+    *,
+    scale: bool = True,
+    interpolate: float | None = None,
+    activation: str | None = None,
+    pool: str | None = None,
+    omega_0: float | Sequence[float] | None = None,
+    chain: bool = False,
+    prefix: str | None = None,
+    inputs: Any = None,
+) -> nn.Module | dict[str, Tensor]:
+    """B moved along its own orbit, as near to A as descent finds, as `nfn align A B` does.
+
+    Where one of them is a module, and the other's tensors are the module's name for name, both are read by it.
+
+    Args:
+        a, b: each a path, a state dict or a module.
+        scale: whether scales, signs and phases are used beside permutations, which alone keep every bit.
+        interpolate: t from 0 to 1; gives (1 − t)·A + t·(B aligned) in place of B aligned. For relatives alone, such as
+            fine-tunes of one base; running statistics of a BatchNorm should be estimated anew.
+        activation, pool, omega_0, chain, prefix, inputs: of both, as in `inspect`.
+
+    Returns:
+        For a module a new one, a deep copy with other numbers; otherwise a state dict; with B's names and dtypes. What
+        is given is not changed.
+
+    Raises:
+        ArchitectureError: as `inspect`; or the two are of different architectures, or cannot be compared.
+        CheckpointError, UsageError: as `inspect`.
+    """
+    if interpolate is not None and not 0 <= interpolate <= 1:
+        raise UsageError("interpolate", f"{interpolate:g} is not between A and B", "give a number from 0 to 1")
+    with python_words():
+        stated = Stated.of(activation, pool, omega_0, chain, prefix)
+        theirs, ours = (
+            opened(network, stated, inputs if isinstance(network, nn.Module) else None) for network in (a, b)
+        )
+        by = theirs.module or ours.module
+        reference, source = read_given(theirs, by), read_given(ours, by)
+        moved = transformed_by(source, align_to(reference, source, scaled=scale).element)
+        between = None if interpolate is None else InterpolatedTensors(reference, source, moved, interpolate)
+        return given_back(b, source, moved if between is None else between)
