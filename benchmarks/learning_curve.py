@@ -9,9 +9,9 @@ what is there is not fitted again.
     nfn zoo cnn --data cifar10 --activation relu --count 600 --epochs 2 --epochs 4 --epochs 8 --packed --out zoo
     python benchmarks/learning_curve.py --zoo zoo --sizes 50 100 200 400 800 --out curve.jsonl
 
-Beside two kinds of heads there are two more methods: `monomial-nfn-unit-norms` reads entries of unit norm, as the
-paper's invariant map does and the shipped heads do; `monomial-nfn-paper` has the layers, sizes and fit of the paper's
-code (`nfn_cli.nn.baselines.PaperMonomialNFN`).
+Beside two kinds of heads there are two more methods: `monomial-nfn-unit-form` reads the sizes of entries in the unit
+form (`MonomialNFNSizes.unit_form`); `monomial-nfn-paper` has the layers, sizes and fit of the paper's code
+(`nfn_cli.nn.baselines.PaperMonomialNFN`).
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def fit_as_the_paper(train: LabelledNetworks, test: LabelledNetworks, task: Task
 METHODS: dict[str, Fit] = {
     "monomial-probe": lambda *given: fit_head(sizes_of("monomial-probe"), *given),
     "monomial-nfn": lambda *given: fit_head(sizes_of("monomial-nfn"), *given),
-    "monomial-nfn-unit-norms": lambda *given: fit_head(MonomialNFNSizes(), *given),
+    "monomial-nfn-unit-form": lambda *given: fit_head(MonomialNFNSizes(dropout=0.3, unit_form=True), *given),
     "monomial-nfn-paper": fit_as_the_paper,
 }
 

@@ -24,7 +24,6 @@ from nfn_cli.nn import (
     MonomialProbeSizes,
     read_fields,
     read_unit_form,
-    sizes_of,
 )
 from nfn_cli.nn.baselines import (
     PermutationNFN,
@@ -86,7 +85,7 @@ def _monomial_nfn(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.Mo
 
 
 def _monomial_nfn_unit_form(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.Module:
-    return MonomialNFN(Layout.of(architecture), sizes_of("monomial-nfn"))
+    return MonomialNFN(Layout.of(architecture), MonomialNFNSizes(dropout=0.3, unit_form=True))
 
 
 def _monomial_probe(architecture: Architecture, inputs: Sequence[Tensor]) -> nn.Module:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any
 
@@ -21,13 +21,10 @@ class Kind:
         sizes: the class of its sizes, a frozen dataclass of the same file; each size has a usual value.
         make: a member (see `nfn_cli.nn.ensemble.Member`), or the module of an editor, from an architecture that the
             head reads, the sizes, and the details of the head's task, such as `AccuracyDetails`.
-        fresh: sizes that a new head takes where nothing is said. They may differ from the defaults of `sizes`, which
-            are what a head has whose configuration is older than a size and does not name it.
     """
 
     sizes: type[Any]
     make: Callable[[Architecture, Any, Any], nn.Module]
-    fresh: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_kind(name: str) -> Kind:
@@ -47,13 +44,12 @@ def kind_of(sizes: Any) -> str:
 
 
 def sizes_of(kind: str, **chosen: Any) -> Any:
-    """Sizes of a new head of a kind, those chosen that it has and are not None, the others as usual.
+    """Sizes of a kind, those chosen that it has and are not None, the others as usual.
 
     >>> sizes = sizes_of("monomial-inr", channels=8, side=None, mirror=True)
     >>> sizes.channels, sizes.hidden
     (8, 256)
     """
-    own = load_kind(kind)
-    names = {size.name for size in fields(own.sizes)}
-    said = {name: size for name, size in chosen.items() if name in names and size is not None}
-    return own.sizes(**{**own.fresh, **said})
+    sizes = load_kind(kind).sizes
+    own = {field.name for field in fields(sizes)}
+    return sizes(**{name: size for name, size in chosen.items() if name in own and size is not None})

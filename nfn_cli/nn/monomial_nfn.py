@@ -143,8 +143,4 @@ class StandardisedInvariants(nn.BatchNorm1d):
         return super().forward(invariants).clamp(-_LARGEST_INVARIANT, _LARGEST_INVARIANT)
 
 
-KIND = Kind(
-    MonomialNFNSizes,
-    lambda architecture, sizes, details: MonomialNFN(Layout.of(architecture), sizes),
-    fresh={"unit_form": True, "dropout": 0.3},
-)
+KIND = Kind(MonomialNFNSizes, lambda architecture, sizes, details: MonomialNFN(Layout.of(architecture), sizes))

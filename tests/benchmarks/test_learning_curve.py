@@ -66,7 +66,7 @@ def test_a_lead_is_that_of_the_mean_tau(curve: dict[str, Any], networks: Labelle
     assert (same.value, same.low, same.high) == pytest.approx((0, 0, 0), abs=1e-12)
 
 
-@pytest.mark.parametrize("method", ["monomial-nfn", "monomial-nfn-unit-norms", "monomial-nfn-paper"])
+@pytest.mark.parametrize("method", ["monomial-nfn", "monomial-nfn-unit-form", "monomial-nfn-paper"])
 def test_every_method_gives_a_logit_a_network(curve: dict[str, Any], networks: LabelledNetworks, method: str) -> None:
     settings = curve["FitSettings"](epochs=1, batch_size=8)
     task = curve["Task"](curve["ForwardPass"](), 1, settings, "cpu")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nfn_cli.architectures import Architecture, Layer, NetworkWeights, chain
-from nfn_cli.nn import Layout, MonomialNFN, MonomialNFNSizes, read_fields, sizes_of
+from nfn_cli.nn import Layout, MonomialNFN, MonomialNFNSizes, read_fields
 from nfn_cli.nn.sized_fields import read_sized_fields
 from nfn_cli.symmetry import GroupElement, act, sample_element
 
@@ -77,9 +77,7 @@ def test_the_unit_form_tells_networks_apart_that_unit_norms_do_not(small_cnn) ->
         assert change.max() > 1e-3 if sizes.unit_form else change.max() < 1e-6
 
 
-def test_new_heads_read_the_unit_form_and_old_configurations_do_not() -> None:
-    assert sizes_of("monomial-nfn").unit_form
-    assert not sizes_of("monomial-nfn", unit_form=False).unit_form
+def test_configurations_without_the_unit_form_mean_unit_norms() -> None:
     old = {"channels": 32, "equivariant_layers": 2, "invariants": 32, "hidden": 128, "dropout": 0.1}
     assert not MonomialNFNSizes(**old).unit_form  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unit_form is 1, not true or false"):
