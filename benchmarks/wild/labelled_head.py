@@ -16,8 +16,8 @@ is fitted to four folds and predicts the fifth:
 
 Prints Kendall's τ over all networks and within tasks, with 95 % bootstrap intervals over runs, the mean absolute error,
 and by how much each is ahead of the first, by the same draws of runs. `--fold K` fits and predicts one fold only, for
-processes side by side; what is read and predicted is kept in the cache. `--fresh FOLDER` names the folder whose zoos the
-shipped `any-classifier` was not fitted to; on these its predictions stand beside the others.
+processes side by side; what is read and predicted is kept in the cache. `--fresh FOLDER` names the folder whose zoos
+the shipped `any-classifier` was not fitted to; on these its predictions stand beside the others.
 """
 
 from __future__ import annotations

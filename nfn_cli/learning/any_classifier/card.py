@@ -19,7 +19,8 @@ _WILD = "wild"
 _READS = """**Reads** any classifier that nfn reads: chains of layers, and networks whose module is known. Where it
 is known how a network is run, its answers to stored pictures are read as well."""
 _LABELLED_READS = """**Reads** the weights alone, of any network whose group nfn knows: those that it traces, and
-chains of layers. A network with tensors of a kind that no training network had is flagged, and its interval is everything."""
+chains of layers. A network with tensors of a kind that no training network had is flagged, and its interval is
+everything."""
 # How the card calls the sorts of networks that have their own interval.
 _SORTS = {"run": "that are run", "unrun": "that are not run"}
 _PLURALS = {"family": "families"}
