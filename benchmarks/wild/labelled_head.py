@@ -255,7 +255,9 @@ def main() -> None:
 
 def _print(said: dict[str, Tensor], targets: Tensor, runs: Sequence[str], tasks: Sequence[str]) -> None:
     groups = [torch.tensor(places) for places in places_by_value(tasks).values() if len(places) >= _FEWEST]
-    metrics: list[tuple[str, Metric]] = [("τ", kendall_tau), (f"τ within {len(groups)} tasks", mean_tau(groups))]
+    metrics: list[tuple[str, Metric]] = [("τ", kendall_tau)]
+    if groups:
+        metrics.append((f"τ within {len(groups)} tasks", mean_tau(groups)))
     print(f"{len(targets)} networks of {len(set(runs))} runs")
     ours = said["monomial-any"].sigmoid()
     for name, logits in said.items():
