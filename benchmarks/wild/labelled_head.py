@@ -16,8 +16,8 @@ is fitted to four folds and predicts the fifth:
 
 Prints Kendall's τ over all networks and within tasks, with 95 % bootstrap intervals over runs, the mean absolute error,
 and by how much each is ahead of the first, by the same draws of runs. `--fold K` fits and predicts one fold only, for
-processes side by side; what is read and predicted is kept in the cache. `--fresh FOLDER` names the folder whose zoos the
-shipped `any-classifier` was not fitted to; on these its predictions stand beside the others.
+processes side by side; what is read and predicted is kept in the cache. `--fresh FOLDER` names the folder whose zoos
+the shipped `any-classifier` was not fitted to; on these its predictions stand beside the others.
 """
 
 from __future__ import annotations
@@ -255,7 +255,9 @@ def main() -> None:
 
 def _print(said: dict[str, Tensor], targets: Tensor, runs: Sequence[str], tasks: Sequence[str]) -> None:
     groups = [torch.tensor(places) for places in places_by_value(tasks).values() if len(places) >= _FEWEST]
-    metrics: list[tuple[str, Metric]] = [("τ", kendall_tau), (f"τ within {len(groups)} tasks", mean_tau(groups))]
+    metrics: list[tuple[str, Metric]] = [("τ", kendall_tau)]
+    if groups:
+        metrics.append((f"τ within {len(groups)} tasks", mean_tau(groups)))
     print(f"{len(targets)} networks of {len(set(runs))} runs")
     ours = said["monomial-any"].sigmoid()
     for name, logits in said.items():

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from labelled_zoo import VIT, network, residual_config, write_zoo
+from torch import Tensor, nn
 
+from nfn_cli import score
 from nfn_cli.architectures import Stated
+from nfn_cli.architectures.in_memory import checkpoint_of, evaluated
 from nfn_cli.architectures.traced import NetworkTracer
 from nfn_cli.errors import HeadError
 from nfn_cli.learning.any_classifier.drift import moved_fields
@@ -109,3 +112,33 @@ def test_the_helper_makes_what_its_configurations_say() -> None:
     generator = torch.Generator().manual_seed(0)
     assert "fc.weight" in network(residual_config(), 0.5, generator)
     assert "classifier.weight" in network(VIT, 0.5, generator)
+
+
+class _Block(nn.Module):
+    """A user's own small transformer block with a classifier."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(3, width)
+        self.look = nn.MultiheadAttention(width, 2, batch_first=True)
+        self.fc = nn.Linear(width, 4)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        hidden = self.enter(tokens)
+        looked: Tensor = self.fc((hidden + self.look(hidden, hidden, hidden, need_weights=False)[0]).mean(1))
+        return looked
+
+
+def test_modules_of_ones_own_are_read_whatever_their_width(tmp_path: Path) -> None:
+    inputs, read = torch.randn(2, 5, 3), []
+    torch.manual_seed(0)
+    modules = [_Block(width) for width in (4, 8)]
+    for module in modules:
+        tracer = NetworkTracer(evaluated(module, inputs, "block"))
+        read.append(read_fields(checkpoint_of(module.state_dict(), "block"), Stated(), tracer))
+    networks = LabelledNetworks(tuple(read))
+    assert networks.classes.tolist() == [4, 4]
+    head = made(networks)
+    head.save(tmp_path / "mine", "# card\n")
+    (row,) = score(modules[0], head=str(tmp_path / "mine"), inputs=inputs, device="cpu")
+    assert row.accuracy == pytest.approx(head.predict(networks).accuracy[0].item(), abs=1e-5)
