@@ -6,11 +6,11 @@ alignment beside that of A + noise itself, and the share of neurons that are bac
 
 Second, two fine-tunes of one base, trained on parts of the digits of scikit-learn; one of them is disguised by a random
 element (`nfn apply`). The loss and accuracy of the midpoint, plain and aligned (`nfn align --interpolate 0.5`), on what
-was held out, beside those of the worse parent.
+was held out, beside those of the worse parent; then the same for two networks that were trained apart.
 
-One thread, three minutes of processor time:
+One thread, about four minutes of processor time:
 
-    python benchmarks/align.py [--seeds 3]
+    python benchmarks/align.py [--seeds 3] [--midpoints]
 """
 
 from __future__ import annotations
@@ -235,6 +235,19 @@ def trained(module: nn.Module, x: Tensor, y: Tensor, epochs: int, rate: float, g
     return module.eval()
 
 
+def reestimated(module: nn.Module, state: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:
+    """Running statistics of a BatchNorm estimated anew on inputs."""
+    module.load_state_dict(state)
+    for own in module.modules():
+        if isinstance(own, nn.BatchNorm2d):
+            own.reset_running_stats()
+            own.momentum = None  # the mean over all batches
+    with torch.no_grad():
+        for batch in x.split(64):
+            module.train()(batch)
+    return module.state_dict()
+
+
 def nfn(*arguments: str | Path) -> None:
     command = [sys.executable, "-m", "nfn_cli", *map(str, arguments), "--quiet"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
@@ -272,48 +285,76 @@ def midpoints(folder: Path, name: str, seed: int) -> dict[str, tuple[float, floa
     nfn("align", files[0], disguised, "--interpolate", "0.5", "-o", between)
     one, two, other = (load_file(file) for file in (files[0], files[1], disguised))
 
+    # Trained apart, on the same data as the first child and as long as both trainings together.
+    torch.manual_seed(1_000 + seed)
+    apart, across = folder / "apart.safetensors", folder / "across.safetensors"
+    stranger = trained(MODULES[name](), x[parts[1]], y[parts[1]], 40, 3e-3, generator)
+    save_file(stranger.state_dict(), apart, metadata={"activation": "relu", "pool": "none"})
+    nfn("align", files[0], apart, "--interpolate", "0.5", "-o", across)
+
     def halfway(a: dict[str, Tensor], b: dict[str, Tensor]) -> dict[str, Tensor]:
         return {key: (a[key] + b[key]) / 2 if a[key].is_floating_point() else a[key] for key in a}
 
-    return {
+    found = {
         "worse parent": max(measured(one), measured(two)),
         "midpoint, B undisguised": measured(halfway(one, two)),
         "midpoint, B disguised": measured(halfway(one, other)),
         "midpoint, B aligned": measured(load_file(between)),
+        "worse of two trained apart": max(measured(one), measured(load_file(apart))),
+        "their midpoint": measured(halfway(one, load_file(apart))),
+        "their midpoint, aligned": measured(load_file(across)),
     }
+    if MODULES[name] is Normalised:
+        anew = reestimated(Normalised(), load_file(across), x[parts[1]])
+        found["the same, statistics re-estimated"] = measured(anew)
+    return found
+
+
+def print_put_back(folder: Path, seeds: range) -> None:
+    print("| network | noise | distance of A + noise | of B before | of B aligned | put back | processor seconds |")
+    print("|---|---|---|---|---|---|---|")
+    for number, name in enumerate(NETWORKS):
+        for noise in NOISE:
+            rows = [put_back(folder / f"{number}-{noise}-{seed}", name, noise, seed) for seed in seeds]
+            own, before, after, share, seconds = (statistics.median(column) for column in zip(*rows, strict=True))
+            least = min(row[3] for row in rows)
+            print(
+                f"| {name} | {noise:g} | {own:.3f} | {before:.2f} | {after:.3f} |"
+                f" {share:.1%} (least {least:.1%}) | {seconds:.2f} |",
+                flush=True,
+            )
+
+
+def print_midpoints(folder: Path, seeds: range) -> None:
+    print("| network | midpoint | loss | accuracy | loss / the worse one's (least to most) |")
+    print("|---|---|---|---|---|")
+    for number, name in enumerate(MODULES):
+        found = [midpoints(folder / f"m{number}-{seed}", name, seed) for seed in seeds]
+        worse = ""
+        for what in found[0]:
+            worse = what if what.startswith("worse") else worse
+            losses, accuracies = zip(*(one[what] for one in found), strict=True)
+            ratios = [one[what][0] / one[worse][0] for one in found]
+            print(
+                f"| {name} | {what} | {statistics.median(losses):.3f} | {statistics.median(accuracies):.1%} |"
+                f" {min(ratios):.2f} to {max(ratios):.2f} |",
+                flush=True,
+            )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    seeds = range(parser.parse_args().seeds)
+    parser.add_argument("--midpoints", action="store_true", help="the second table alone")
+    given = parser.parse_args()
+    seeds = range(given.seeds)
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as given:
-        folder = Path(given)
-        print("| network | noise | distance of A + noise | of B before | of B aligned | put back | processor seconds |")
-        print("|---|---|---|---|---|---|---|")
-        for number, name in enumerate(NETWORKS):
-            for noise in NOISE:
-                rows = [put_back(folder / f"{number}-{noise}-{seed}", name, noise, seed) for seed in seeds]
-                own, before, after, share, seconds = (statistics.median(column) for column in zip(*rows, strict=True))
-                least = min(row[3] for row in rows)
-                print(
-                    f"| {name} | {noise:g} | {own:.3f} | {before:.2f} | {after:.3f} |"
-                    f" {share:.1%} (least {least:.1%}) | {seconds:.2f} |",
-                    flush=True,
-                )
-        print("\n| network | midpoint | loss | accuracy | loss / worse parent's (least to most) |")
-        print("|---|---|---|---|---|")
-        for number, name in enumerate(MODULES):
-            found = [midpoints(folder / f"m{number}-{seed}", name, seed) for seed in seeds]
-            for what in found[0]:
-                losses, accuracies = zip(*(one[what] for one in found), strict=True)
-                ratios = [one[what][0] / one["worse parent"][0] for one in found]
-                print(
-                    f"| {name} | {what} | {statistics.median(losses):.3f} | {statistics.median(accuracies):.1%} |"
-                    f" {min(ratios):.2f} to {max(ratios):.2f} |",
-                    flush=True,
-                )
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        if not given.midpoints:
+            print_put_back(folder, seeds)
+            print()
+        print_midpoints(folder, seeds)
 
 
 if __name__ == "__main__":
