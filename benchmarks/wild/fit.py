@@ -54,7 +54,7 @@ def main() -> None:
     head, left_out = head_of_fits(arguments.out, networks, told, usable, settings, _record(networks, folds, settings))
     others = {name: read_statistics([_STATISTICS / file]) for name, file in _OTHERS.items()}
     tests = read_classifiers(listed_classifiers([_TESTS]))
-    others["runs of yet another seed (`tests/wild`)"] = tests
+    others["other runs of the second zoo (`tests/wild`)"] = tests
     report = measure_any(
         head,
         networks.select(parts["test"]),
