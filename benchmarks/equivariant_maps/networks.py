@@ -20,7 +20,9 @@ class Chain(nn.Module):
     def __init__(self, widths: list[int], activation: str, *, bias: bool = True) -> None:
         super().__init__()
         self.activation = _ACTIVATIONS[activation]
-        self.layers = nn.ModuleList(nn.Linear(ins, outs, bias) for ins, outs in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(
+            nn.Linear(ins, outs, bias) for ins, outs in zip(widths, widths[1:], strict=False)
+        )
 
     def forward(self, values: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
