@@ -106,9 +106,7 @@ class _Basic(nn.Module):
         self.conv2, self.bn2 = nn.Conv2d(outs, outs, 3, 1, 1, bias=False), nn.BatchNorm2d(outs)
         same = ins == outs
         self.shortcut = (
-            nn.Sequential()
-            if same
-            else nn.Sequential(nn.Conv2d(ins, outs, 1, stride, bias=False), nn.BatchNorm2d(outs))
+            nn.Sequential() if same else nn.Sequential(nn.Conv2d(ins, outs, 1, stride, bias=False), nn.BatchNorm2d(outs))
         )
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:

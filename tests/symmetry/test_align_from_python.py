@@ -44,3 +44,30 @@ def test_refusals() -> None:
         align(net(), net(), interpolate=2)
     with pytest.raises(NfnError, match="it has 3 layers, the other 2"):
         align(net(), net()[2:])
+
+
+class Skip(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.inner, self.fc = nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.stem(x))
+        return self.fc(x + torch.relu(self.inner(x)))
+
+
+def test_the_point_between_of_modules_that_are_traced() -> None:
+    one, two = Skip(), Skip()
+    with torch.no_grad():  # units of the stream that moved together
+        order = torch.randperm(6)
+        near = {name: own + 0.01 * torch.randn_like(own) for name, own in one.state_dict().items()}
+        moved = dict(near)
+        for name in ("stem.weight", "stem.bias", "inner.weight", "inner.bias"):
+            moved[name] = moved[name][order]
+        for name in ("inner.weight", "fc.weight"):
+            moved[name] = moved[name][:, order]
+        two.load_state_dict(moved)
+    middle = align(one, two, scale=False, interpolate=0.5)
+    assert isinstance(middle, Skip)
+    for name, own in middle.state_dict().items():
+        assert torch.allclose(own, (one.state_dict()[name] + near[name]) / 2, atol=1e-7), name
