@@ -104,10 +104,8 @@ class _Basic(nn.Module):
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(ins, outs, 3, stride, 1, bias=False), nn.BatchNorm2d(outs)
         self.conv2, self.bn2 = nn.Conv2d(outs, outs, 3, 1, 1, bias=False), nn.BatchNorm2d(outs)
-        same = ins == outs
-        self.shortcut = (
-            nn.Sequential() if same else nn.Sequential(nn.Conv2d(ins, outs, 1, stride, bias=False), nn.BatchNorm2d(outs))
-        )
+        projection = nn.Sequential(nn.Conv2d(ins, outs, 1, stride, bias=False), nn.BatchNorm2d(outs))
+        self.shortcut = nn.Sequential() if ins == outs else projection
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         inside = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(values)))))
