@@ -44,6 +44,8 @@ def runs_by_products(point: NetworkWeights, inputs: Tensor, stride: int, padding
         return False
     if inputs.device.type != "cpu" or torch.is_grad_enabled() or inputs.ndim != 2 + len(layers[0].kernel):
         return False
+    if not len(inputs):
+        return False
     sides: Sequence[int] = inputs.shape[2:]
     for layer in layers[: kinds.count("conv")]:
         added = [size - 1 if padding is None else 2 * padding for size in layer.kernel]
@@ -59,7 +61,9 @@ def forward_by_products(point: NetworkWeights, inputs: Tensor, stride: int, padd
     """As `population_forward`, of networks that `runs_by_products`."""
     products = _Products(point, stride, padding)
     if len(inputs) <= _INPUTS:
-        return products.of(_ROWS.of([inputs], lambda: products.rows(inputs), products.key))
+        # The numbers as well: a caller may have written to them in a way that torch does not see.
+        numbers = inputs.detach().contiguous().view(torch.uint8).numpy().tobytes()
+        return products.of(_ROWS.of([inputs], lambda: products.rows(inputs), (products.key, numbers)))
     return torch.cat([products.of(products.rows(some)) for some in inputs.split(_INPUTS)], dim=1)
 
 
