@@ -36,7 +36,7 @@ def runs_by_products(point: NetworkWeights, inputs: Tensor, stride: int, padding
     """Whether `forward_by_products` runs these networks on these inputs.
 
     They are convolutions, then linear layers, with nothing but activations between, no layer's windows of one input
-    are more than are kept in a cache, and no gradient is wanted.
+    are more than are kept in a cache, and neither gradients nor shorter numbers are wanted.
     """
     layers = point.architecture.layers
     kinds = [layer.kind for layer in layers]
@@ -44,7 +44,8 @@ def runs_by_products(point: NetworkWeights, inputs: Tensor, stride: int, padding
         return False
     if inputs.device.type != "cpu" or torch.is_grad_enabled() or inputs.ndim != 2 + len(layers[0].kernel):
         return False
-    if not len(inputs):
+    # Autocast does not shorten products into memory of their own.
+    if not len(inputs) or torch.is_autocast_enabled("cpu"):
         return False
     sides: Sequence[int] = inputs.shape[2:]
     for layer in layers[: kinds.count("conv")]:

@@ -88,3 +88,11 @@ def test_no_inputs_give_no_outputs() -> None:
     point = NetworkWeights(architecture, {spec.name: torch.zeros(2, *spec.shape) for spec in architecture.tensors})
     with torch.no_grad():
         assert population_forward(point, torch.zeros(0, 1, 5, 5)).shape == (2, 0, 5)
+
+
+def test_short_numbers_are_used_where_they_are_wanted() -> None:
+    architecture = chain([Layer("a", "conv", 1, 3, (3, 3)), Layer("b", "linear", 3, 5)], activation="relu")
+    point = NetworkWeights(architecture, {spec.name: torch.randn(2, *spec.shape) for spec in architecture.tensors})
+    inputs = torch.randn(3, 1, 5, 5)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert population_forward(point, inputs).dtype == torch.bfloat16
