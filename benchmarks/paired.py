@@ -1,7 +1,7 @@
 """This checkout against another one, such as that of the commit before, in one run: processor time of whole commands.
 
-    git worktree add /tmp/before HEAD^
-    python benchmarks/paired.py /tmp/before [--rounds 9] [--files 1000] [--gigabytes 0.25] [--only scoring]
+    git worktree add ../before HEAD^
+    python benchmarks/paired.py ../before [--rounds 9] [--files 1000] [--gigabytes 0.25] [--only scoring]
 
 Commands: a prediction for one file (start-up), a prediction for many small files in one process (scoring),
 `nfn canonicalize` of one large file and of many small ones. Each round runs both checkouts one after the other, in turn

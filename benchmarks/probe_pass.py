@@ -1,7 +1,7 @@
 """Predictions of a shipped head in this checkout against those in another one, in one run: time and answers.
 
-    git worktree add /tmp/before HEAD^
-    python benchmarks/probe_pass.py /tmp/before [--head small-cnn-relu] [--rounds 15] [--threads 1] [--dtypes float32]
+    git worktree add ../before HEAD^
+    python benchmarks/probe_pass.py ../before [--head small-cnn-relu] [--rounds 15] [--threads 1] [--dtypes float32]
 
 A process of each checkout loads the head and is asked for the same predictions in turn, now the one and now the other
 first, so that what else the machine does hits both. The networks are those of tests/population. A ratio is of rates,

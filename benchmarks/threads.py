@@ -1,6 +1,6 @@
 """Small networks beside busy processes: `nfn predict-accuracy` as it decides, against one thread set by hand.
 
-    python benchmarks/threads.py [--rounds 5] [--busy 2] [--other /tmp/before] [--quick]
+    python benchmarks/threads.py [--rounds 5] [--busy 2] [--other ../before] [--quick]
 
 Writes single files of the networks in tests/population/relu, moved by random elements of their group. While as many
 processes as `--busy` do nothing but run, each round scores 256 of them with no setting and with OMP_NUM_THREADS=1, in

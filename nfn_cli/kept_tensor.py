@@ -10,7 +10,11 @@ from torch import Tensor
 
 
 class KeptTensor:
-    """Keeps the last one. Only without gradients, which would have to pass through what it was made of."""
+    """Keeps the last one. Only without gradients, which would have to pass through what it was made of.
+
+    Writes are seen that torch counts: not those through `.data`, or through an array of numpy on the same memory. Where
+    these may happen, the numbers belong in the key.
+    """
 
     def __init__(self) -> None:
         self._last: tuple[Hashable, list[tuple[weakref.ref[Tensor], int, int]], Tensor] | None = None

@@ -36,13 +36,16 @@ def runs_by_products(point: NetworkWeights, inputs: Tensor, stride: int, padding
     """Whether `forward_by_products` runs these networks on these inputs.
 
     They are convolutions, then linear layers, with nothing but activations between, no layer's windows of one input
-    are more than are kept in a cache, and no gradient is wanted.
+    are more than are kept in a cache, and neither gradients nor shorter numbers are wanted.
     """
     layers = point.architecture.layers
     kinds = [layer.kind for layer in layers]
     if kinds[0] != "conv" or kinds != sorted(kinds) or any(layer.stages for layer in layers):
         return False
     if inputs.device.type != "cpu" or torch.is_grad_enabled() or inputs.ndim != 2 + len(layers[0].kernel):
+        return False
+    # Autocast does not shorten products into memory of their own.
+    if not len(inputs) or torch.is_autocast_enabled("cpu"):
         return False
     sides: Sequence[int] = inputs.shape[2:]
     for layer in layers[: kinds.count("conv")]:
@@ -59,7 +62,9 @@ def forward_by_products(point: NetworkWeights, inputs: Tensor, stride: int, padd
     """As `population_forward`, of networks that `runs_by_products`."""
     products = _Products(point, stride, padding)
     if len(inputs) <= _INPUTS:
-        return products.of(_ROWS.of([inputs], lambda: products.rows(inputs), products.key))
+        # The numbers as well: a caller may have written to them in a way that torch does not see.
+        numbers = inputs.detach().contiguous().view(torch.uint8).numpy().tobytes()
+        return products.of(_ROWS.of([inputs], lambda: products.rows(inputs), (products.key, numbers)))
     return torch.cat([products.of(products.rows(some)) for some in inputs.split(_INPUTS)], dim=1)
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from nfn_cli.architectures.labels import LabelledArchitecture
     from nfn_cli.architectures.tracing.export import Exported
     from nfn_cli.architectures.tracing.inputs import Example
-    from nfn_cli.architectures.tracing.naming import Names
     from nfn_cli.architectures.tracing.user_module import UserModule
 
 _KEPT = 4  # architectures, for folders with files of a few kinds
@@ -44,6 +43,7 @@ class TracedNetwork:
         how: by the user's module, by a configuration beside the file, or by names and shapes.
         names: the file's name of each tensor that the module has, by the module's.
         ties: names in the file that must be equal numbers.
+        outputs: shapes of the real tensors that it computes from the inputs that it was traced on.
         config: the configuration, where one was used.
         runner: makes a function that computes the module's outputs in float64 from tensors by the file's names; it may
             take memory for all weights.
@@ -54,6 +54,7 @@ class TracedNetwork:
     how: Literal["model", "config", "names"]
     names: Mapping[str, str]
     ties: tuple[tuple[str, ...], ...]
+    outputs: tuple[tuple[int, ...], ...]
     config: Mapping[str, Any] | None
     runner: Callable[[], Run] = field(repr=False)
 
@@ -111,9 +112,7 @@ class NetworkTracer:
         user, exported, architecture = self._user
         names = list(self.names_in_model(checkpoint))
         assumed = () if exported.example.assumed is None else (f"traced on {exported.example.assumed}",)
-        network = _network(
-            checkpoint, names, exported.names, architecture, "model", assumed, f"the module of {self.model}"
-        )
+        network = _network(checkpoint, names, exported, architecture, "model", assumed, f"the module of {self.model}")
         require_same_numbers(checkpoint, network.names, user.module.state_dict())
         return replace(network, runner=lambda: _runner(exported, exported.example, network.names))
 
@@ -188,7 +187,7 @@ class NetworkTracer:
         how: Literal["config", "names"] = "names" if config is None else "config"
         assumed = (("recognised by its names and shapes",) if config is None else ()) + found.assumptions
         text = found.text if config is None else f"{found.text} (config.json)"
-        network = _network(checkpoint, names, exported.names, architecture, how, assumed, text)
+        network = _network(checkpoint, names, exported, architecture, how, assumed, text)
         return replace(network, config=config, runner=lambda: _reference_runner(found, network.names))
 
     def fitting(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None) -> Fitting | None:
@@ -294,13 +293,15 @@ def _names_in_file(checkpoint: Checkpoint) -> Iterator[list[str]]:
 def _network(
     checkpoint: Checkpoint,
     names: Sequence[str],
-    held: Names,
+    exported: Exported,
     architecture: LabelledArchitecture,
     how: Literal["model", "config", "names"],
     assumptions: tuple[str, ...],
     text: str,
 ) -> TracedNetwork:
     """The architecture on the names of a file."""
+    from nfn_cli.architectures.tracing.outputs import is_real
+
     own = dict(zip(names, checkpoint.tensors, strict=True))
     tensors = tuple(
         replace(tensor, names=tuple(own[name] for name in tensor.names if name in own))
@@ -308,10 +309,13 @@ def _network(
     )
     moved = {name for tensor in tensors for name in tensor.names}
     left = tuple(name for name in checkpoint.tensors if name not in moved and not name.endswith(COUNTS))
-    ties = tuple(there for one in held.held if len(there := tuple(own[name] for name in one.stored if name in own)) > 1)
+    held = exported.names.held
+    ties = tuple(there for one in held if len(there := tuple(own[name] for name in one.stored if name in own)) > 1)
+    given = (node.meta["val"] for node in exported.outputs)
+    outputs = tuple(tuple(map(int, value.shape)) for value in given if is_real(value))
     reading = Reading(text, None, how != "names", assumptions, left)
     placed = replace(architecture, tensors=tensors, left=left)
-    return TracedNetwork(placed, reading, how, own, ties, None, _no_runner)
+    return TracedNetwork(placed, reading, how, own, ties, outputs, None, _no_runner)
 
 
 def _no_runner() -> Run:

@@ -134,14 +134,19 @@ def element_path(folder: Path, destination: Destination) -> Path:
     return folder / destination.place.parent / f"{stem_of(destination.place)}.element.safetensors"
 
 
-def check_element(path: Path, *, overwrite: bool) -> None:
+def check_element(path: Path, *, overwrite: bool, target: Path | None = None) -> None:
     """Refuse a file that an element cannot be saved in, before any work.
 
+    Args:
+        target: the file that the network itself is written to.
+
     Raises:
-        UsageError: it exists (without `overwrite`), or has the name of another format.
+        UsageError: it is that file, exists (without `overwrite`), or has the name of another format.
         CheckpointError: it cannot be written.
     """
     from nfn_cli.checkpoints import require_safetensors_name
 
+    if target is not None and os.path.realpath(path) == os.path.realpath(target):
+        raise UsageError(f"--save-element {path}", "is the file that the network is written to", "give another name")
     require_safetensors_name(path)
     require_free(path, overwrite=overwrite)

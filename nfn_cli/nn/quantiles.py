@@ -17,12 +17,13 @@ def row_quantiles(rows: Tensor, levels: tuple[float, ...]) -> Tensor:
     [[1.0, 1.5, 3.0]]
     """
     places, share = _places(rows.shape[1], levels)
-    low, high = _sorted(rows).index_select(1, places).unflatten(1, (2, -1)).unbind(1)
-    return low.lerp(high, share.to(rows.dtype))
+    low, high = _sorted(rows).index_select(1, places.to(rows.device)).unflatten(1, (2, -1)).unbind(1)
+    return low.lerp(high, share.to(rows))
 
 
 def _sorted(rows: Tensor) -> Tensor:
-    if rows.device.type != "cpu" or (rows.requires_grad and torch.is_grad_enabled()):
+    wants_gradients = rows.requires_grad and torch.is_grad_enabled()
+    if rows.device.type != "cpu" or rows.dtype == torch.bfloat16 or wants_gradients:
         return rows.sort(dim=1).values
     # Several times as fast, for it compares many numbers at once; torch also has to say where each one was.
     return torch.from_numpy(np.sort(rows.detach().numpy(), axis=1))

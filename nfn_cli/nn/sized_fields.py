@@ -13,9 +13,10 @@ from torch import Tensor
 
 from nfn_cli.architectures import NetworkWeights
 from nfn_cli.nn.layout import Layout
+from nfn_cli.nn.quantiles import row_quantiles
+from nfn_cli.nn.weight_statistics import QUANTILES
 from nfn_cli.symmetry import DiagonalKind, unit_scaled
 
-QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _STATISTICS = 2 + len(QUANTILES)
 _TINY = 1e-20
 
@@ -60,8 +61,4 @@ def _statistics(rows: Tensor) -> Tensor:
     """Mean, log variance and quantiles of rows [batch, numbers]: [batch, 9]."""
     mean = rows.mean(1, keepdim=True)
     variance = (rows - mean).square().mean(1, keepdim=True)
-    places = torch.tensor(QUANTILES, dtype=rows.dtype) * (rows.shape[1] - 1)
-    low = places.floor().long()
-    ordered = rows.sort(dim=1).values
-    quantiles = ordered[:, low].lerp(ordered[:, (low + 1).clamp_max(rows.shape[1] - 1)], places - low)
-    return torch.cat([mean, (variance + _TINY).log(), quantiles], dim=1)
+    return torch.cat([mean, (variance + _TINY).log(), row_quantiles(rows, QUANTILES)], dim=1)

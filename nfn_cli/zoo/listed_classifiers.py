@@ -341,7 +341,7 @@ def _read_fields(stated: Stated, places: Sequence[Place], on_read: Callable[[int
     from nfn_cli.nn.labelled_nfn.network_fields import LabelledNetworks
     from nfn_cli.nn.labelled_nfn.reading import read_fields
 
-    tracer, found = _tracer(), []
+    tracer, found = kept_tracer(), []
     for place in places:
         found.append(read_fields(opened(place), stated, tracer))
         on_read(1)
@@ -350,7 +350,7 @@ def _read_fields(stated: Stated, places: Sequence[Place], on_read: Callable[[int
 
 
 @lru_cache(maxsize=1)
-def _tracer() -> NetworkTracer:
+def kept_tracer() -> NetworkTracer:
     """Keeps the architectures that this process traced last."""
     return NetworkTracer()
 

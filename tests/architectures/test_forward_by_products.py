@@ -71,3 +71,28 @@ def test_what_else_is_not_run_by_products() -> None:
         assert not forward_by_products.runs_by_products(point, none, 1, 0)
         assert not forward_by_products.runs_by_products(point, small[0], 1, 0)
         assert population_forward(point, large).shape == (2, 2, 5)
+
+
+def test_inputs_that_were_written_to_by_numpy_are_read_again() -> None:
+    architecture = chain([Layer("a", "conv", 1, 3, (3, 3)), Layer("b", "linear", 3, 5)], activation="relu")
+    point = NetworkWeights(architecture, {spec.name: torch.randn(2, *spec.shape) for spec in architecture.tensors})
+    inputs = torch.randn(3, 1, 5, 5)
+    with torch.no_grad():
+        population_forward(point, inputs)
+        inputs.numpy()[:] = 1.0
+        assert torch.equal(population_forward(point, inputs), population_forward(point, torch.ones(3, 1, 5, 5)))
+
+
+def test_no_inputs_give_no_outputs() -> None:
+    architecture = chain([Layer("a", "conv", 1, 3, (3, 3)), Layer("b", "linear", 3, 5)], activation="relu")
+    point = NetworkWeights(architecture, {spec.name: torch.zeros(2, *spec.shape) for spec in architecture.tensors})
+    with torch.no_grad():
+        assert population_forward(point, torch.zeros(0, 1, 5, 5)).shape == (2, 0, 5)
+
+
+def test_short_numbers_are_used_where_they_are_wanted() -> None:
+    architecture = chain([Layer("a", "conv", 1, 3, (3, 3)), Layer("b", "linear", 3, 5)], activation="relu")
+    point = NetworkWeights(architecture, {spec.name: torch.randn(2, *spec.shape) for spec in architecture.tensors})
+    inputs = torch.randn(3, 1, 5, 5)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert population_forward(point, inputs).dtype == torch.bfloat16

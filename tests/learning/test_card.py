@@ -52,7 +52,7 @@ def card(fitted: Fitted) -> Card:
 def test_the_card_tells_what_calibrated_the_interval_and_which_widths_are_known(fitted: Fitted, card: Card) -> None:
     text = " ".join(card().split())
     radius = load_head(str(fitted[0])).model.calibration.radii[0].item()
-    assert "the 90% quantile of the absolute error on calibration runs, and of each member" in text
+    assert "the 90 % quantile of the absolute error on calibration runs, and of each member" in text
     assert f"cut to [0, 1]: ± {radius:.4f}. ## Out of distribution A network is out of" in text
     assert "on the 12.5% of the training runs that it was not fitted to" in text
     assert "if its hidden widths are not 6, as those of all networks" in text

@@ -90,7 +90,7 @@ def align(
     plan = planned([other], output)
     (each,) = plan.destinations
     if save_element is not None:
-        check_element(save_element, overwrite=overwrite)
+        check_element(save_element, overwrite=overwrite, target=each.target)
     stated, tracer = reading.stated(), reading.tracer()
     made = make_folder(plan.folder) if plan.folder is not None else []
     try:

@@ -74,7 +74,7 @@ def apply(
     one = plan.destinations[0] if len(plan.destinations) == 1 else None
     elements = save_element if one is None or count is not None or (save_element or Path()).is_dir() else None
     if save_element is not None and elements is None and not (options.skip_existing and one and one.target.exists()):
-        check_element(save_element, overwrite=overwrite)
+        check_element(save_element, overwrite=overwrite, target=one.target if one else None)
     if elements is not None:
         require_folder_name(str(elements))
         require_place(elements)

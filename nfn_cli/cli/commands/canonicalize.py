@@ -56,7 +56,7 @@ def canonicalize(
     plan = planned(options.paths, options.output)
     done = options.skip_existing and os.path.exists(plan.destinations[0].target)
     if save_element is not None and not done:
-        check_element(save_element, overwrite=overwrite)
+        check_element(save_element, overwrite=overwrite, target=plan.destinations[0].target)
     if plot is not None and not done:
         check_plot(plot, options.paths, overwrite=overwrite)
     stated, tracer = reading.stated(), reading.tracer()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nfn_cli.architectures import Stated
@@ -20,7 +19,7 @@ from nfn_cli.nn.labelled_nfn.reading import fields_of, source_of
 from nfn_cli.nn.tasks.accuracy import Predictions
 from nfn_cli.processes import in_processes
 from nfn_cli.symmetry.sources import Draw, draw_element, read_any, transformed_by
-from nfn_cli.zoo.listed_classifiers import KILLED, Place, opened
+from nfn_cli.zoo.listed_classifiers import KILLED, Place, kept_tracer, opened
 
 if TYPE_CHECKING:
     from nfn_cli.symmetry.sources import AnySource
@@ -138,14 +137,8 @@ def moved_statistics(place: Place, stated: Stated, scale_range: tuple[float, flo
 
 def moved_fields(place: Place, stated: Stated, scale_range: tuple[float, float], seed: int) -> LabelledNetworks:
     """The same for its fields."""
-    source = source_of(opened(place), stated, _tracer())
+    source = source_of(opened(place), stated, kept_tracer())
     return LabelledNetworks((fields_of(_moved_source(source, scale_range, seed)),))
-
-
-@lru_cache(maxsize=1)
-def _tracer() -> NetworkTracer:
-    """Keeps the architectures that this process traced last."""
-    return NetworkTracer()
 
 
 def _moved_source(source: AnySource, scale_range: tuple[float, float], seed: int) -> AnySource:

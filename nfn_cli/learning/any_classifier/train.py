@@ -89,6 +89,8 @@ def train_any_head(
     state = AnyState(out, made_of(rows, settings, device), overwrite=overwrite)
     stated = Stated(activation=settings.activation)
     found = state.statistics
+    if found is not None or state.told:
+        on_resume()
     if found is None:
         on_reading(len(rows))
         networks = read_classifiers(
@@ -96,7 +98,6 @@ def train_any_head(
         )
         state.keep_statistics(networks)
     else:
-        on_resume()
         networks = labelled(rows, found)
     others = read_others(
         settings.out_of_distribution,

@@ -43,7 +43,7 @@ def fields_of(source: AnySource) -> NetworkFields:
     """One network that was opened already.
 
     Raises:
-        ArchitectureError: its group has no fields.
+        ArchitectureError: its group has no fields, or it is no classifier.
     """
     architecture, tensors = labelled_of(source)
     left = [name for name in architecture.left if name in tensors and not name.endswith(COUNTS)]
@@ -56,10 +56,21 @@ def fields_of(source: AnySource) -> NetworkFields:
             _known.pop(next(iter(_known)))
         _known[key] = FieldReader.of(architecture, shapes)
     reader = _known[key]
-    matrices = [tensor.shape for tensor in architecture.tensors if len(tensor.shape) > 1]
-    if not matrices:
-        raise ArchitectureError(str(source.checkpoint.path), "no matrix of weights", "give a classifier")
-    return reader.read({name: tensors[name] for name in reader.layout.shapes}, matrices[-1][0])
+    return reader.read({name: tensors[name] for name in reader.layout.shapes}, classes_of(source))
+
+
+def classes_of(source: AnySource) -> int:
+    """How many classes a network tells apart: the last axis of its first output that is a batch of vectors.
+
+    Raises:
+        ArchitectureError: it has no such output.
+    """
+    if isinstance(source, Source):
+        return source.stored.outputs
+    for shape in source.network.outputs:
+        if len(shape) > 1:
+            return shape[-1]
+    raise ArchitectureError(source.checkpoint.path, "it gives no logits of classes", "give a classifier")
 
 
 def source_of(given: Path | Checkpoint, stated: Stated, tracer: NetworkTracer) -> AnySource:

@@ -217,6 +217,7 @@ def wide() -> dict[str, Tensor]:
         (["a", "a", "-o", "there"], 3, "exists already"),
         (["a", "a", "-o", "a"], 3, "exists already"),
         (["a", "a", "-o", "new", "--save-element", "there"], 2, "exists already"),
+        (["a", "a", "-o", "new", "--save-element", "new"], 2, "is the file that the network is written to"),
         (["a", "a", "-o", "new", "--interpolate", "1.5"], 2, "--interpolate: 1.5 is not between A and B"),
         (["a", "a", "-o", "new", "--interpolate", "nan"], 2, "--interpolate: nan is not between A and B"),
         (["a", "none", "-o", "new"], 3, "no such file"),

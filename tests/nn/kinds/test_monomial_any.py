@@ -102,6 +102,25 @@ def test_it_reads_fields_alone(head: Head) -> None:
     assert Accepted.from_record(ANY_LABELLED.to_record()) == ANY_LABELLED
 
 
+class _Early(nn.Module):
+    """Its last layer stands first in its state dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last, self.first, self.second = nn.Linear(6, 7), nn.Linear(3, 6), nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.first(x).relu()
+        found: Tensor = self.last(hidden + self.second(hidden).relu())
+        return found
+
+
+def test_classes_are_those_of_the_output_whatever_the_order_of_the_tensors() -> None:
+    user = evaluated(_Early(), torch.zeros(2, 3), "net")
+    read = read_fields(checkpoint_of(user.module.state_dict(keep_vars=True), "net"), Stated(), NetworkTracer(user))
+    assert read.classes == 7
+
+
 @pytest.mark.parametrize("size", [{"members": 0}, {"channels": -1}, {"dropout": 2.0}, {"vocabulary": "abc"}])
 def test_sizes_that_no_head_has_are_refused(size: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="is"):
