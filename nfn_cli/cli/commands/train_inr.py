@@ -69,7 +69,6 @@ def train_inr(
 
     Examples:
         nfn train-inr inrs -o my-inr-head
-        nfn train-inr inrs --kind monomial-inr --epochs 12 -o my-inr-head
         nfn train-inr inrs --kind monomial-inr --sines --messages -o my-inr-head
     """
     from nfn_cli.cli.tables.class_report import print_class_report
