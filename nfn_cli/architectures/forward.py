@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nfn_cli.architectures.between_layers import activated, flattened
-from nfn_cli.architectures.forward_by_products import forward_by_products, runs_by_products
 from nfn_cli.architectures.layer import Stage, StageKind
 from nfn_cli.architectures.network_weights import NetworkWeights
 
@@ -64,8 +63,6 @@ def population_forward(point: NetworkWeights, inputs: Tensor, *, stride: int = 1
     architecture = point.architecture
     if len(architecture.starts) > 1:
         raise ValueError("several chains have no common outputs; run each of `architecture.chains`")
-    if runs_by_products(point, inputs, stride, padding):
-        return forward_by_products(point, inputs, stride, padding)
     if torch.is_grad_enabled():
         return _grouped(point, inputs, stride, padding)
     names = [spec.name for spec in architecture.tensors]
