@@ -5,17 +5,25 @@ A batch is one grouped convolution, or one batched matrix product, a layer.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nfn_cli.architectures.between_layers import activated, flattened
-from nfn_cli.architectures.layer import Stage, StageKind
+from nfn_cli.architectures.activations import FUNCTIONS
+from nfn_cli.architectures.layer import Layer, Stage, StageKind
 from nfn_cli.architectures.network_weights import NetworkWeights
 
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "tanh": torch.tanh_}
 # Filters of at most so many entries are applied as a matrix product.
 _FEW_ENTRIES = 64
+_ADAPTIVE: dict[str, dict[int, Callable[[Tensor, int], Tensor]]] = {
+    "avg": {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d},
+    "max": {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d},
+}
 # Networks run at once without gradients, and networks times inputs: what stands between the layers of more falls out of
 # a processor's cache.
 _NETWORKS = 16
@@ -98,7 +106,7 @@ def _grouped(point: NetworkWeights, inputs: Tensor, stride: int, padding: int | 
                 convolve = _CONVOLUTIONS[len(layer.kernel)]
                 hidden = convolve(hidden, weight.flatten(0, 1), bias.flatten(), stride, padding or 0, groups=groups)
         else:
-            rows = flattened(hidden, layer, architecture.pool)
+            rows = _flattened(hidden, layer, architecture.pool)
             if groups == 1:
                 hidden = F.linear(rows, weight.flatten(0, 1), bias.flatten())
             else:
@@ -156,4 +164,23 @@ def _activate(hidden: Tensor, point: NetworkWeights, position: int) -> Tensor:
         if stage.kind is StageKind.SLOPES:
             slopes = point.tensors[f"{stage.name}.weight"].flatten()
             return F.prelu(hidden, slopes if len(slopes) == hidden.shape[1] else slopes[:1])
-    return activated(hidden, architecture, position)
+    if architecture.activation == "sin":
+        return torch.sin(architecture.frequency(position) * hidden)
+    if architecture.slope is not None and architecture.activation in ("leaky_relu", "prelu"):
+        return F.leaky_relu(hidden, architecture.slope)
+    if architecture.activation in _IN_PLACE and not torch.is_grad_enabled():
+        # It is a layer's own output; a fresh tensor would cost as much as the layer.
+        return _IN_PLACE[architecture.activation](hidden)
+    return FUNCTIONS[architecture.activation](hidden)
+
+
+def _flattened(hidden: Tensor, layer: Layer, pool: str | None) -> Tensor:
+    if hidden.ndim == 2:
+        return hidden
+    dimensions = hidden.ndim - 2
+    if math.prod(hidden.shape[2:]) != layer.spatial:
+        side = round(layer.spatial ** (1 / dimensions))
+        if side**dimensions != layer.spatial:
+            raise ValueError(f"{layer.name} reads {layer.spatial} positions, which form no grid of equal sides")
+        hidden = _ADAPTIVE["max" if pool == "max" else "avg"][dimensions](hidden, side)
+    return hidden.flatten(1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from torch import Tensor, nn
 
@@ -20,7 +20,7 @@ from nfn_cli.architectures import Stated
 from nfn_cli.errors import UsageError
 from nfn_cli.python_words import python_words
 from nfn_cli.symmetry.aligning import align_to
-from nfn_cli.symmetry.given import Network, opened, read_given
+from nfn_cli.symmetry.given import Network, StatedOptions, read_two
 from nfn_cli.symmetry.given_back import given_back
 from nfn_cli.symmetry.interpolated import InterpolatedTensors
 from nfn_cli.symmetry.sources import transformed_by
@@ -29,17 +29,11 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class _Options(TypedDict, total=False):
+class _Options(StatedOptions, total=False):
     """Those of `align`."""
 
     scale: bool
     interpolate: float | None
-    activation: str | None
-    pool: str | None
-    omega_0: float | Sequence[float] | None
-    chain: bool
-    prefix: str | None
-    inputs: Any
 
 
 @overload
@@ -87,12 +81,7 @@ def align(
     if interpolate is not None and not 0 <= interpolate <= 1:
         raise UsageError("interpolate", f"{interpolate:g} is not between A and B", "give a number from 0 to 1")
     with python_words():
-        stated = Stated.of(activation, pool, omega_0, chain, prefix)
-        theirs, ours = (
-            opened(network, stated, inputs if isinstance(network, nn.Module) else None) for network in (a, b)
-        )
-        by = theirs.module or ours.module
-        reference, source = read_given(theirs, by), read_given(ours, by)
+        reference, source = read_two(a, b, Stated.of(activation, pool, omega_0, chain, prefix), inputs)
         moved = transformed_by(source, align_to(reference, source, scaled=scale).element)
         between = None if interpolate is None else InterpolatedTensors(reference, source, moved, interpolate)
         return given_back(b, source, moved if between is None else between)

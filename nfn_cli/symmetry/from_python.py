@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from torch import Tensor, nn
 
@@ -27,7 +27,7 @@ from nfn_cli.python_words import python_words
 from nfn_cli.symmetry.alignment.residuals import Residual
 from nfn_cli.symmetry.any_form import find_form
 from nfn_cli.symmetry.comparing import compare_sources
-from nfn_cli.symmetry.given import Network, opened, read_given
+from nfn_cli.symmetry.given import Network, StatedOptions, opened, read_given, read_two
 from nfn_cli.symmetry.given_back import given_back
 from nfn_cli.symmetry.inspection import Inspection, inspect_network
 from nfn_cli.symmetry.normal_form import NormalFormSettings
@@ -41,18 +41,12 @@ if TYPE_CHECKING:
     from nfn_cli.symmetry.sources import AnyElement
 
 
-class _Options(TypedDict, total=False):
+class _Options(StatedOptions, total=False):
     """Those of `canonicalize`."""
 
     scale: Literal["unit", "balanced", "none"]
     sign: bool
     permute: bool
-    activation: str | None
-    pool: str | None
-    omega_0: float | Sequence[float] | None
-    chain: bool
-    prefix: str | None
-    inputs: Any
 
 
 @dataclass(frozen=True)
@@ -230,12 +224,7 @@ def verify(
         ArchitectureError: as `inspect`; or what is stated is too little to compare them.
     """
     with python_words():
-        stated = Stated.of(activation, pool, omega_0, chain, prefix)
-        ours, theirs = (
-            opened(network, stated, inputs if isinstance(network, nn.Module) else None) for network in (a, b)
-        )
-        by = ours.module or theirs.module
-        source, target = read_given(ours, by), read_given(theirs, by)
+        source, target = read_two(a, b, Stated.of(activation, pool, omega_0, chain, prefix), inputs)
         read_as, assumed = source.read_as, source.reading.assumed
         if target.reading.assumed not in (None, assumed):
             assumed = f"{f'{assumed}; ' if assumed else ''}of B: {target.reading.assumed}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from torch import Tensor, nn
 
@@ -19,6 +19,18 @@ from nfn_cli.symmetry.transform import read_source
 
 if TYPE_CHECKING:
     from nfn_cli.symmetry.sources import AnySource
+
+
+class StatedOptions(TypedDict, total=False):
+    """How networks are read, in every function that takes them."""
+
+    activation: str | None
+    pool: str | None
+    omega_0: float | Sequence[float] | None
+    chain: bool
+    prefix: str | None
+    inputs: Any
+
 
 Network: TypeAlias = "str | os.PathLike[str] | Mapping[str, Tensor] | nn.Module"
 
@@ -71,6 +83,21 @@ def read_given(given: Given, by: InMemory | None = None) -> AnySource:
     if by is not None and (own := _fitting(given.where, by)) is not None:
         return _by_module(by, own)
     return read_any(given.where, given.stated, NetworkTracer())
+
+
+def read_two(a: Network, b: Network, stated: Stated, inputs: Any = None) -> tuple[AnySource, AnySource]:
+    """Read two networks. Where one of them is a module, and the other's tensors are its own, both are read by it.
+
+    Args:
+        stated: of both.
+        inputs: of one forward pass of a module.
+
+    Raises:
+        CheckpointError, ArchitectureError, UsageError: as `opened` and `read_given`.
+    """
+    first, second = (opened(network, stated, inputs if isinstance(network, nn.Module) else None) for network in (a, b))
+    by = first.module or second.module
+    return read_given(first, by), read_given(second, by)
 
 
 def _by_module(module: InMemory, checkpoint: Checkpoint) -> AnySource:
