@@ -49,9 +49,9 @@ _GPT2 = partial(language, gpt2)
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("cnn-16-16-16", "cnn", 5, cnn(16, 16, 16), adam(500, 32, 3e-3, 101)),
-        Kind("cnn-8-16-24", "cnn", 5, cnn(8, 16, 24), sgd(500, 32, 0.05, 102)),
-        Kind("cnn-24-32-32", "cnn", 5, cnn(24, 32, 32), adam(500, 32, 2e-3, 103, 0.01)),
+        Kind("cnn-16-16-16", "cnn", 5, cnn(16, 16, 16), adam(600, 32, 1e-2, 101)),
+        Kind("cnn-8-16-24", "cnn", 5, cnn(8, 16, 24), sgd(600, 32, 0.15, 102)),
+        Kind("cnn-24-32-32", "cnn", 5, cnn(24, 32, 32), adam(600, 32, 6e-3, 103, 0.01)),
         Kind("resnet-8", "resnet", 5, resnet((8, 16, 32)), adam(200, 64, 3e-3, 104)),
         Kind("resnet-10", "resnet", 5, resnet((8, 16, 24), (1, 2, 1)), sgd(200, 64, 0.1, 105, 5e-4)),
         Kind("resnet-14", "resnet", 5, resnet((8, 12, 16), (2, 2, 2)), adam(200, 64, 3e-3, 106, 0.01)),

@@ -11,8 +11,8 @@ import sys
 from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor, nn
 from tasks import CHARACTERS, CONTEXT
+from torch import Tensor, nn
 
 
 class Mlp(nn.Module):

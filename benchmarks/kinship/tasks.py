@@ -22,7 +22,7 @@ _SMALL_ENOUGH = 16  # pictures with a longer side are halved for ResNets
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures [count, channels, height, width] in [-1, 1] and their classes [count]."""
+    """Pictures [count, channels, height, width], standardised, and their classes [count]."""
 
     pictures: Tensor
     labels: Tensor
@@ -71,12 +71,13 @@ def pictures(source: str) -> Split:
     """A set of pictures, by a path or name that `nfn zoo cnn --data` knows; its training part is halved."""
     found = load_images(source)
     middle = len(found.train_labels) // 2
+    centre, spread = found.train_images.mean(), found.train_images.std()
     parts = (
         (found.train_images[:middle], found.train_labels[:middle]),
         (found.train_images[middle:], found.train_labels[middle:]),
         (found.test_images[:2000], found.test_labels[:2000]),
     )
-    return Split(*(Pictures(x, y, found.classes) for x, y in parts))
+    return Split(*(Pictures((x - centre) / spread, y, found.classes) for x, y in parts))
 
 
 def text(folder: Path | None = None) -> Split:
