@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from nfn_cli.symmetry.kinship import Comparison, compare_networks
+from nfn_cli.symmetry.kinship import Comparison, Verdict, compare_networks
 
 from measures.measured import Measure, Measured
 from nfn_cli.architectures import Stated
@@ -21,6 +21,7 @@ def _read(path: Path) -> AnySource:
     return read_any(path, Stated(), _TRACER)
 
 
+@lru_cache(2)
 def compared(a: Path, b: Path, basis: str = "aligned") -> Comparison | None:
     """What the tool says; None where it refuses to compare."""
     try:
@@ -30,12 +31,13 @@ def compared(a: Path, b: Path, basis: str = "aligned") -> Comparison | None:
 
 
 def measure(a: Path, b: Path) -> Measured:
-    """The score after alignment."""
+    """The score after alignment. Of copies none is computed, and it counts as theirs, 1."""
     found = compared(a, b)
     if found is None:
         return Measured(None)
+    score = 1.0 if found.score is None and found.verdict in (Verdict.same, Verdict.rounded) else found.score
     layer = max(found.layers, key=lambda own: own.changed).name if found.layers else None
-    return Measured(found.score, found.verdict.value, layer, found.false_positive_rate)
+    return Measured(score, found.verdict.value, layer, found.false_positive_rate)
 
 
 MEASURE = Measure("nfn", measure)
