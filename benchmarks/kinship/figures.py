@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from results import Result
 
 _DRAWS = 1_000
@@ -27,44 +28,53 @@ class Figure:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def area(kin: Sequence[float], apart: Sequence[float], kin_weights: object, apart_weights: object) -> float:
-    """The chance that one of the kin scores higher than a pair trained apart, ties half; weighted.
-
-    >>> area([2.0, 1.0], [1.0, 0.0], [1, 1], [1, 1])
-    0.875
-    """
-    one, other = np.asarray(kin)[:, None], np.asarray(apart)[None]
-    wins = np.where(one > other, 1.0, np.where(one == other, 0.5, 0.0))
-    weights = np.outer(np.asarray(kin_weights, float), np.asarray(apart_weights, float))
-    total = weights.sum()
-    return float((wins * weights).sum() / total) if total else math.nan
-
-
 def auc(kin: Sequence[Result], apart: Sequence[Result], seed: int = 0) -> Figure:
-    """The area of one statistic, with a bootstrap interval of 95 % over families.
+    """The chance that one of the kin scores higher than a pair trained apart (ties: one half), of one statistic.
 
-    A pair trained apart hangs on two families and is drawn as often as both together. Pairs of which the statistic says
-    nothing count as the least kin.
+    The interval of 95 % is a bootstrap over families. A pair trained apart hangs on two families, and is drawn as often
+    as both together. Pairs of which the statistic says nothing count as the least kin.
     """
     if not kin or not apart or all(result.score is None for result in (*kin, *apart)):
         return Figure(math.nan, math.nan, math.nan)
-    scores = [
-        [-math.inf if result.score is None else result.score for result in results]
-        for results in (list(kin), list(apart))
-    ]
-    kinds = {kind: sorted({r.one for r in kin if r.kind == kind}) for kind in sorted({r.kind for r in kin})}
-    value = area(*scores, np.ones(len(kin)), np.ones(len(apart)))
-    rng, drawn = np.random.default_rng(seed), []
-    for _ in range(_DRAWS):
-        times: dict[tuple[str, int], int] = {}
-        for kind, numbers in kinds.items():
-            for number in rng.choice(numbers, len(numbers)):
-                times[kind, int(number)] = times.get((kind, int(number)), 0) + 1
-        own = [times.get((r.kind, r.one), 0) for r in kin]
-        others = [times.get((r.kind, r.one), 0) * times.get((r.kind, r.other), 0) for r in apart]
-        drawn.append(area(*scores, own, others))
-    low, high = np.nanquantile(drawn, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return Figure(value, float(low), float(high))
+    wins = _wins(_scores(kin), _scores(apart))
+    families = sorted({(result.kind, result.one) for result in kin})
+    place = {family: number for number, family in enumerate(families)}
+    owner = np.eye(len(families))[:, [place[result.kind, result.one] for result in kin]]
+    by_family, counts = owner @ wins, owner.sum(1)  # [families, pairs apart], [families]
+    drawn = _multiplicities(families, np.random.default_rng(seed))
+    pairs = np.ones((_DRAWS, len(apart)))
+    for number, result in enumerate(apart):
+        for own in (result.one, result.other):
+            pairs[:, number] *= drawn[:, place[result.kind, own]] if (result.kind, own) in place else 0
+    totals = (drawn @ counts) * pairs.sum(1)
+    areas = np.einsum("df,fp,dp->d", drawn, by_family, pairs)[totals > 0] / totals[totals > 0]
+    if not len(areas):
+        return Figure(float(wins.mean()), math.nan, math.nan)
+    low, high = np.quantile(areas, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return Figure(float(wins.mean()), float(low), float(high))
+
+
+def _scores(results: Sequence[Result]) -> NDArray[np.float64]:
+    return np.array([-math.inf if result.score is None else result.score for result in results])
+
+
+def _wins(kin: NDArray[np.float64], apart: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 where a kin scores higher, one half where equal; [kin, apart].
+
+    >>> _wins(np.array([2.0, 1.0]), np.array([1.0, 0.0])).tolist()
+    [[1.0, 1.0], [0.5, 1.0]]
+    """
+    one, other = kin[:, None], apart[None]
+    return np.where(one > other, 1.0, np.where(one == other, 0.5, 0.0))
+
+
+def _multiplicities(families: Sequence[tuple[str, int]], rng: np.random.Generator) -> NDArray[np.float64]:
+    """How often each family is drawn in each draw, with replacement within its kind; [draws, families]."""
+    found = np.zeros((_DRAWS, len(families)))
+    for kind in sorted({kind for kind, _ in families}):
+        own = [number for number, family in enumerate(families) if family[0] == kind]
+        found[:, own] = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), _DRAWS)
+    return found
 
 
 def share(count: int, total: int) -> Figure:

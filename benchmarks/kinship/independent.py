@@ -33,7 +33,7 @@ def task_of(family: str, source: str) -> Split:
     if family == "lm":
         return text()
     found = pictures(source)
-    if family != "resnet":
+    if family == "mlp":
         return found
     parts = (found.first, found.second, found.held_out)
     return Split(*(part.halved() for part in parts if isinstance(part, Pictures)))

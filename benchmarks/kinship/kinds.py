@@ -55,9 +55,9 @@ KINDS = {
         Kind("resnet-8", "resnet", 5, resnet((8, 16, 32)), adam(200, 64, 3e-3, 104)),
         Kind("resnet-10", "resnet", 5, resnet((8, 16, 24), (1, 2, 1)), sgd(200, 64, 0.1, 105, 5e-4)),
         Kind("resnet-14", "resnet", 5, resnet((8, 12, 16), (2, 2, 2)), adam(200, 64, 3e-3, 106, 0.01)),
-        Kind("llama-48", "lm", 3, _LLAMA(48, 2, inner=128, heads=4, groups=2), adam(800, 8, 3e-3, 107, 0.1)),
-        Kind("gpt2-48", "lm", 3, _GPT2(48, 2, heads=4), adam(800, 8, 3e-3, 108, 0.1)),
-        Kind("llama-72", "lm", 3, _LLAMA(72, 3, inner=192, heads=6, groups=3), adam(800, 8, 3e-3, 109, 0.1)),
-        Kind("gpt2-64", "lm", 3, _GPT2(64, 4, heads=4), adam(800, 8, 2e-3, 110, 0.1)),
+        Kind("llama-48", "lm", 3, _LLAMA(48, 2, inner=128, heads=4, groups=2), adam(600, 8, 3e-3, 107, 0.1)),
+        Kind("gpt2-48", "lm", 3, _GPT2(48, 2, heads=4), adam(600, 8, 3e-3, 108, 0.1)),
+        Kind("llama-72", "lm", 3, _LLAMA(72, 3, inner=192, heads=6, groups=3), adam(600, 8, 3e-3, 109, 0.1)),
+        Kind("gpt2-64", "lm", 3, _GPT2(64, 3, heads=4), adam(600, 8, 2e-3, 110, 0.1)),
     )
 }

@@ -99,14 +99,14 @@ RECIPES = {
         Recipe("resnet-8", "resnet", "null", 24, resnet((8, 16, 32)), adam(250, 64, 3e-3, 7)),
         Recipe("mlp-256", "mlp", "null", 40, mlp(256), sgd(500, 64, 0.05, 8)),
         Recipe("resnet-8-narrow", "resnet", "null", 12, resnet((8, 12, 16)), sgd(250, 64, 0.1, 9, 5e-4)),
-        Recipe("mlp-100", "mlp", "fresh", 60, mlp(100), sgd(600, 32, 0.03, 11), other=True),
-        Recipe("mlp-96-96-96", "mlp", "fresh", 60, mlp(96, 96, 96), adam(400, 64, 2e-3, 12, 0.1)),
+        Recipe("mlp-100", "mlp", "fresh", 70, mlp(100), sgd(600, 32, 0.03, 11), other=True),
+        Recipe("mlp-96-96-96", "mlp", "fresh", 70, mlp(96, 96, 96), adam(400, 64, 2e-3, 12, 0.1)),
         Recipe("mlp-144", "mlp", "fresh", 40, mlp(144), adam(2000, 64, 2e-3, 13)),
         Recipe("mlp-160", "mlp", "fresh", 40, mlp(160), sgd(300, 128, 0.1, 14, 1e-3)),
         Recipe("cnn-12-24", "cnn", "fresh", 60, cnn(12, 24), adam(600, 32, 1e-2, 15)),
         Recipe("cnn-24-24-24-24", "cnn", "fresh", 60, cnn(24, 24, 24, 24), sgd(400, 32, 0.1, 16), other=True),
         Recipe("resnet-10", "resnet", "fresh", 32, resnet((6, 12, 24), (1, 2, 1)), adam(200, 64, 5e-3, 17, 0.01)),
-        Recipe("llama-40", "lm", "fresh", 24, _LLAMA(40, 3, inner=96, heads=5, groups=5), adam(300, 8, 4e-3, 18)),
-        Recipe("gpt2-64", "lm", "fresh", 24, _GPT2(64, 2, heads=4, tied=True), adam(300, 8, 2e-3, 19, 0.01)),
+        Recipe("llama-40", "lm", "fresh", 14, _LLAMA(40, 3, inner=96, heads=5, groups=5), adam(300, 8, 4e-3, 18)),
+        Recipe("gpt2-64", "lm", "fresh", 14, _GPT2(64, 2, heads=4, tied=True), adam(300, 8, 2e-3, 19, 0.01)),
     )
 }

@@ -17,7 +17,7 @@ from nfn_cli.zoo import load_images
 
 CHARACTERS = 128  # bytes above are written as "?"
 CONTEXT = 64
-_SMALL_ENOUGH = 16  # pictures with a longer side are halved for ResNets
+_SMALL_ENOUGH = 16  # pictures with a longer side are halved for convolutions
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Pictures:
         return self.pictures[chosen], self.labels[chosen]
 
     def halved(self) -> Pictures:
-        """The same at half the side, for ResNets; small ones as they are."""
+        """The same at half the side, for convolutional networks; small ones as they are."""
         if self.pictures.shape[-1] <= _SMALL_ENOUGH:
             return self
         return replace(self, pictures=F.avg_pool2d(self.pictures, 2))

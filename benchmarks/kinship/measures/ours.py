@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nfn_cli.symmetry.kinship import Comparison, Verdict, compare_networks
 
@@ -11,7 +12,10 @@ from measures.measured import Measure, Measured
 from nfn_cli.architectures import Stated
 from nfn_cli.architectures.traced import NetworkTracer
 from nfn_cli.errors import NfnError
-from nfn_cli.symmetry.sources import AnySource, read_any
+from nfn_cli.symmetry.sources import read_any
+
+if TYPE_CHECKING:
+    from nfn_cli.symmetry.sources import AnySource
 
 _TRACER = NetworkTracer()  # it keeps what it has traced
 
