@@ -6,7 +6,7 @@
 - `measure`: every statistic on every pair of which it has not been measured.
 - `table`: areas under the curve with bootstrap intervals over families, kin found and false positives at the verdict's
   threshold, replaced layers named.
-- `null`: scores of disjoint pairs of networks trained apart, as JSON.
+- `null`: the null that ships with the tool (`nfn_cli/symmetry/kinship/null.json`), from what was measured.
 
     pip install 'nfn-cli[bench,match]' transformers
     python benchmarks/kinship make --folder kin --data mnist --data cifar10
@@ -52,6 +52,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS), help="of families, by default all")
     parser.add_argument("--recipes", nargs="*", choices=RECIPES, default=list(RECIPES), help="by default all")
     parser.add_argument("--measures", nargs="+", choices=NAMES, default=list(NAMES), help="by default all")
+    parser.add_argument("--threshold", type=float, help="of the null that is printed, by default as it ships")
     parser.add_argument("--groups", nargs="+", choices=_GROUPS, default=list(_GROUPS), help="of pairs, by default all")
     return parser.parse_args(arguments)
 
@@ -69,18 +70,23 @@ def pairs_of(arguments: argparse.Namespace) -> Iterable[Pair]:
             yield from (pair for pair in found if pair.kind in arguments.recipes)
 
 
-def print_null(folder: Path) -> None:
-    """Scores of disjoint pairs by family of networks."""
-    null: dict[str, dict[str, object]] = {}
-    own = [r for r in read_results(folder / _RESULTS).values() if (r.measure, r.group) == ("ours", "null")]
+def print_null(folder: Path, least: float | None) -> None:
+    """The null as it ships with the tool: scores of disjoint pairs by family of networks.
+
+    Args:
+        least: the score from which on networks are called derived; None for the one that ships.
+    """
+    from nfn_cli.symmetry.kinship.null import threshold
+
+    found: dict[str, dict[str, object]] = {}
+    results = read_results(folder / _RESULTS).values()
+    own = [result for result in results if (result.measure, result.group) == ("ours", "null")]
     for family in sorted({result.family for result in own}):
-        chosen = [result for result in own if result.family == family and result.score is not None]
-        null[family] = {
-            "models": 2 * len(chosen),
-            "recipes": sorted({result.kind for result in chosen}),
-            "scores": sorted(result.score for result in chosen if result.score is not None),
-        }
-    print(json.dumps(null, indent=1))
+        chosen = [result for result in own if result.family == family]
+        scores = sorted(round(result.score, 5) for result in chosen if result.score is not None)
+        recipes = sorted({result.kind for result in chosen})
+        found[family] = {"recipes": recipes, "models": 2 * len(scores), "scores": scores}
+    print(json.dumps({"threshold": threshold() if least is None else least, "families": found}))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -98,7 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.do == "table":
         print_all(list(read_results(results).values()), folder, sys.stdout)
     else:
-        print_null(folder)
+        print_null(folder, arguments.threshold)
 
 
 def main() -> int:
