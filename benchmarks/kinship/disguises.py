@@ -29,7 +29,7 @@ def _signed_permutation(source: Path, target: Path, dtype: torch.dtype | None, s
     """A random element of the group, as `nfn apply` draws it."""
     found = read_any(source, Stated(), TRACER)
     moved = transformed_by(found, draw_element(found, Draw(), seed))
-    partial = target.with_name(f"partial-{target.name}")
+    partial = target.with_name(f"{os.getpid()}-{target.name}")
     write_moved(found, moved, partial, overwrite=True)
     os.replace(partial, target)
 

@@ -40,7 +40,7 @@ def write(path: Path, tensors: Tensors, config: str | None = None) -> Path:
     metadata = {"format": "pt"} if config is not None else {"format": "pt", "activation": "relu", "pool": "none"}
     if config is None and any(".running_" in name for name in tensors):
         metadata = {"format": "pt"}  # a ResNet is read by its names
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(f".{os.getpid()}")  # another process may be making the same
     save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata=metadata)
     os.replace(partial, path)
     return path
