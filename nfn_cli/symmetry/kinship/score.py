@@ -8,8 +8,8 @@ by its rank: by how many numbers speak.
 
 Networks that were trained apart on one task score above 0, so the score is held against a null of such networks.
 
-Where coordinates are compared as they are, nothing is matched: a tensor's score is the mean cosine of neurons that stand
-in one place.
+Where coordinates are compared as they are, nothing is matched: a tensor's score is the mean cosine of neurons that
+stand in one place.
 """
 
 from __future__ import annotations
