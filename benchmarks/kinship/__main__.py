@@ -52,7 +52,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS), help="of families, by default all")
     parser.add_argument("--recipes", nargs="*", choices=RECIPES, default=list(RECIPES), help="by default all")
     parser.add_argument("--measures", nargs="+", choices=NAMES, default=list(NAMES), help="by default all")
-    parser.add_argument("--threshold", type=float, help="of the null that is printed, by default as it ships")
     parser.add_argument("--groups", nargs="+", choices=_GROUPS, default=list(_GROUPS), help="of pairs, by default all")
     return parser.parse_args(arguments)
 
@@ -70,14 +69,8 @@ def pairs_of(arguments: argparse.Namespace) -> Iterable[Pair]:
             yield from (pair for pair in found if pair.kind in arguments.recipes)
 
 
-def print_null(folder: Path, least: float | None) -> None:
-    """The null as it ships with the tool: scores of disjoint pairs by family of networks.
-
-    Args:
-        least: the score from which on networks are called derived; None for the one that ships.
-    """
-    from nfn_cli.symmetry.kinship.null import threshold
-
+def print_null(folder: Path) -> None:
+    """The null as it ships with the tool: scores of disjoint pairs by family of networks."""
     found: dict[str, dict[str, object]] = {}
     results = read_results(folder / _RESULTS).values()
     own = [result for result in results if (result.measure, result.group) == ("ours", "null")]
@@ -86,7 +79,7 @@ def print_null(folder: Path, least: float | None) -> None:
         scores = sorted(round(result.score, 5) for result in chosen if result.score is not None)
         recipes = sorted({result.kind for result in chosen})
         found[family] = {"recipes": recipes, "models": 2 * len(scores), "scores": scores}
-    print(json.dumps({"threshold": threshold() if least is None else least, "families": found}))
+    print(json.dumps(found))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -104,7 +97,7 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.do == "table":
         print_all(list(read_results(results).values()), folder, sys.stdout)
     else:
-        print_null(folder, arguments.threshold)
+        print_null(folder)
 
 
 def main() -> int:
