@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from disguises import PLAIN, disguises_of
@@ -60,12 +59,12 @@ def kin_pairs(families: list[Family]) -> Iterator[Pair]:
 
 
 def independent_pairs(families: list[Family]) -> Iterator[Pair]:
-    """Bases of two families of one kind, and a base and the disguised long fine-tune of another."""
-    for one, other in sorted(combinations(families, 2), key=lambda pair: pair[1].number):
-        if one.kind == other.kind:
-            yield _between("independent", one, other, BASE, "disguised")
-            yield _between("independent", one, other, "long", "disguised")
-            yield _between("independent", other, one, "long", "disguised")
+    """The base of each family and the next one's of its kind, and that one's long fine-tune, plain and disguised."""
+    for one in sorted(families, key=lambda own: own.number):
+        other = replace(one, number=(one.number + 1) % one.kind.count)
+        for disguise in (PLAIN, *disguises_of(one)):
+            for member in (BASE, "long"):
+                yield _between("independent", one, other, member, disguise)
 
 
 def _between(group: str, one: Family, other: Family, member: str, disguise: str) -> Pair:
