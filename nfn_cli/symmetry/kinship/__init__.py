@@ -1,0 +1,1 @@
+"""Kinship: what two checkpoints have to do with each other."""
