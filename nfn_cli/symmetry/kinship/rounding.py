@@ -4,7 +4,7 @@ Two cases can be decided, each in the coordinates of one network X, to which the
 
 - Y is the rounded one. Then g·Y is what rounding X gives, up to the rounding of Y's dtype: no scale is left open.
 - X is the rounded one. Then X lies on the grid, and each of g·Y's numbers is nearer to X's than to any other of the
-  grid.
+  grid. The scales are only known to lie between bounds, so that a number may be a little beyond the middle (`_BEYOND`).
 
 In both, scales that alignment has fitted are fitted anew, to the rounded numbers. A network that was disguised before it
 was rounded, and is compared with another disguise, is not found.
@@ -39,11 +39,17 @@ _NOISE = 1e-6  # relative: of float32's numbers after an element has acted
 _LEFT = 0.35  # share of a squared distance that may be left when the scales are not yet fitted to the grid
 _MORE = 3.0  # times the squared distance that rounding explains; where it is more, nothing else is asked
 _BINS = 20
+_BEYOND = 0.3  # of half a step: how far a number may lie beyond the edge of its cell
+_LEFT_BEYOND = 3e-4  # share of a squared distance that may lie beyond the edges
+_NUMBERS = 4  # that are changed, for each free scale
 _LEAST = 8  # numbers that rounding has changed
 _CROWDED = 0.1  # largest distance from an even spread over the cells
 _CROWDED_HALF = 0.3  # of numbers that were rounded before, which have few places in a cell
+_UNFITTED = 0.2  # what is allowed in addition before scales are fitted
 _SIGNIFICANT = 1.95  # Kolmogorov and Smirnov's distance times √n, of level 0.001
-_FITS = 12
+_FASTER = 1.5
+_FITS = 16
+_PUSH = 0.3  # of the way that one number beyond its cell has to be pulled, to move its row to the edge
 # Up to so many numbers: steps of each fit.
 _STEPS = ((1 << 22, 60), (1 << 26, 20), (1 << 40, 6))
 
@@ -112,6 +118,7 @@ class _Sums:
         explained: the squared distance that rounding explains.
         noise: that of rounding to Y's dtype.
         deviation: the largest of one entry.
+        beyond: where X is rounded, the farthest that a number lies beyond the edge of X's cell, in half steps.
         changed: how many numbers rounding has changed.
         spread: float64 [bins]; where in their cells these lie, from the number of the grid to the edge.
         on_grid: whether all of X lies on the grid.
@@ -122,6 +129,7 @@ class _Sums:
     explained: float = 0.0
     noise: float = 0.0
     deviation: float = 0.0
+    beyond: float = 0.0
     changed: int = 0
     spread: NDArray[np.float64] = field(default_factory=lambda: np.zeros(_BINS))
     on_grid: bool = True
@@ -131,6 +139,7 @@ class _Sums:
         self.whole += other.whole
         self.left += other.left
         self.deviation = max(self.deviation, other.deviation)
+        self.beyond = max(self.beyond, other.beyond)
         self.changed += other.changed
         self.spread = self.spread + other.spread
 
@@ -171,26 +180,42 @@ def _decided(brought: Brought) -> tuple[_Case, float] | None:
 
 def _holds(brought: Brought, case: _Case, found: _Measured) -> bool:
     sums = found.sums
-    finer = brought.fixed if case.fixed_is_finer else brought.moving
+    if case.fixed_is_finer:
+        near = sums.deviation <= orbit_tolerance(brought.moving.precision) and sums.left <= _LEFT * sums.whole
+    else:
+        # So few numbers as to be met by scales alone say nothing.
+        many = sums.changed >= _NUMBERS * brought.labels.logs.free
+        near = many and sums.beyond <= _BEYOND and sums.left <= _LEFT_BEYOND * sums.whole
+    return near and _is_spread(brought, case, found)
+
+
+def _is_spread(brought: Brought, case: _Case, found: _Measured, more: float = 0.0) -> bool:
+    """Whether the finer network's numbers are spread over their cells, as those are that know nothing of the grid."""
+    sums, finer = found.sums, brought.fixed if case.fixed_is_finer else brought.moving
     crowded = _CROWDED if finer.precision in (torch.float32, torch.float64) else _CROWDED_HALF
-    return (
-        sums.deviation <= orbit_tolerance(brought.moving.precision)
-        and sums.left <= _LEFT * sums.whole
-        and sums.changed >= _LEAST
-        and sums.crowding <= crowded + _SIGNIFICANT / math.sqrt(sums.changed)
-    )
+    return sums.changed >= _LEAST and sums.crowding <= crowded + more + _SIGNIFICANT / math.sqrt(sums.changed)
 
 
 def _fitted(brought: Brought, case: _Case, found: _Measured) -> float | None:
     """The deviation after the scales are fitted to the rounded numbers; None where the case does not hold."""
+    if not _is_spread(brought, case, found, 0.0 if case.fixed_is_finer else _UNFITTED):
+        return None
+    if not case.fixed_is_finer:
+        better = _refitted(brought, case, found, math.inf)
+        found = _measured(better, [case]).get(case, found)
+        brought = better
+    push = _PUSH
     for _ in range(_FITS):
         if _holds(brought, case, found):
             return found.sums.deviation
-        better = _refitted(brought, case, found)
+        better = _refitted(brought, case, found, push)
         again = _measured(better, [case]).get(case)
-        if again is None or again.sums.left >= found.sums.left * (1 - 1e-3):
+        if again is not None and again.sums.left < found.sums.left:
+            brought, found, push = better, again, push * _FASTER
+        elif case.fixed_is_finer:
             return None
-        brought, found = better, again
+        else:
+            push /= 2
     return found.sums.deviation if _holds(brought, case, found) else None
 
 
@@ -208,7 +233,8 @@ def _measured(brought: Brought, cases: tuple[_Case, ...] | list[_Case]) -> dict[
         for case, (rounded, equal) in _of_tensor(brought, mine, fixed, list(found)).items():
             takes = rounded.on_grid and rounded.left < equal.left
             best = rounded if takes else equal
-            if best.whole > _MORE * max(rounded.explained if takes or rounded.on_grid else 0.0, 0.0) + noise * best.noise:
+            most = _MORE * (rounded.explained if rounded.on_grid else 0.0) + noise * best.noise
+            if fixed.ndim > 1 and best.whole > most:
                 del found[case]
                 continue
             found[case].sums.add(best)
@@ -244,6 +270,9 @@ def _of_tensor(
             if not case.fixed_is_finer:
                 rounded.on_grid &= bool(((grid.nearest(own) - own).abs() <= _NOISE * own.abs()).all())
             halves = grid.half_steps(base)
+            if not case.fixed_is_finer and own.numel():
+                far = torch.where(moved == own, 0.0, (moved - own).abs() / halves - 1)
+                rounded.beyond = max(rounded.beyond, far.max().item())
             away = ((own if case.fixed_is_finer else moved) - base).abs()
             rounded.explained += (
                 away.square().sum().item() if case.fixed_is_finer else halves.square().sum().item() / 3
@@ -265,11 +294,18 @@ def _add(sums: _Sums, moved: Tensor, own: Tensor, wanted: Tensor, floor: Tensor)
     sums.noise += torch.maximum(wanted.abs(), floor).square().sum().item()
 
 
-def _wanted(case: _Case, grid: Grid, own: Tensor, moved: Tensor) -> Tensor:
-    """What g·Y would be: X rounded; or what it is, where that is X when it is rounded."""
+def _wanted(case: _Case, grid: Grid, own: Tensor, moved: Tensor, push: float = 1.0) -> Tensor:
+    """What g·Y would be: X rounded; or what it is, and at the edge of X's cell where it is beyond.
+
+    Args:
+        push: how many times the way to that edge; for a fit, which moves a whole row by its mean. If infinite, X itself.
+    """
     if case.fixed_is_finer:
         return grid.taken(own, moved, _NOISE)
-    return torch.where(grid.taken(moved, own, _NOISE) == grid.nearest(own), moved, own)
+    if math.isinf(push):
+        return own
+    edge = own + (moved - own).sign() * grid.half_steps(own)
+    return torch.where((moved - own).abs() > (edge - own).abs(), moved + push * (edge - moved), moved)
 
 
 def _chunks(brought: Brought, name: str, fixed: Tensor) -> Iterator[tuple[Tensor, Tensor, tuple[int, int]]]:
@@ -284,16 +320,18 @@ def _chunks(brought: Brought, name: str, fixed: Tensor) -> Iterator[tuple[Tensor
 class _Wanted(Mapping[str, Tensor]):
     """What g·Y would be in a case, by Y's names; float64, made when it is asked for."""
 
-    def __init__(self, brought: Brought, case: _Case, rounded: set[str]) -> None:
-        self._brought, self._case, self._rounded = brought, case, rounded
+    def __init__(self, brought: Brought, case: _Case, rounded: set[str], push: float) -> None:
+        self._brought, self._case, self._rounded, self._push = brought, case, rounded, push
 
     def __getitem__(self, name: str) -> Tensor:
         fixed = self._brought.fixed.checkpoint.tensors[self._brought.pairs[name]]
         if name not in self._rounded:
             return fixed
         grid = grid_of(self._case.kind, fixed)
+        push = max(1.0, self._push * fixed.numel() / max(fixed.shape[:2])) if fixed.ndim > 1 else 1.0
         parts = [
-            _wanted(self._case, grid.rows(*rows), own, moved) for own, moved, rows in _chunks(self._brought, name, fixed)
+            _wanted(self._case, grid.rows(*rows), own, moved, push)
+            for own, moved, rows in _chunks(self._brought, name, fixed)
         ]
         return torch.cat(parts).reshape(fixed.shape)
 
@@ -315,12 +353,12 @@ class _Moved(_Wanted):
         return torch.cat(list(self._brought.rows(name))).reshape(shape)
 
 
-def _refitted(brought: Brought, case: _Case, found: _Measured) -> Brought:
+def _refitted(brought: Brought, case: _Case, found: _Measured, push: float) -> Brought:
     """The same with the scales that bring Y nearest to what it would be."""
     from nfn_cli.symmetry.labelled.alignment.search import Search
 
     labels = brought.labels
-    ours, theirs = _Moved(brought, case, found.rounded), _Wanted(brought, case, found.rounded)
+    ours, theirs = (kind(brought, case, found.rounded, push) for kind in (_Moved, _Wanted))
     search = Search(labels, ours, theirs, orbit_tolerance(torch.float64), scaled=True)
     search.restart()
     count = sum(math.prod(tensor.shape) for tensor in labels.tensors)
