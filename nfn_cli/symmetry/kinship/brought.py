@@ -106,7 +106,9 @@ class Brought:
             if any(bool(((own - own.round()).abs() > _NEAR).any()) for own in logs):
                 return None
             diagonals = zip(element.diagonals, logs, strict=True)
-            return replace(self, element=replace(element, diagonals=tuple(d.sign() * n.round().exp2() for d, n in diagonals)))
+            return replace(
+                self, element=replace(element, diagonals=tuple(d.sign() * n.round().exp2() for d, n in diagonals))
+            )
         whole = np.rint(element.logs)
         if bool((np.abs(element.logs - whole) > _NEAR).any()):
             return None

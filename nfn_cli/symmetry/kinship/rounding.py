@@ -4,9 +4,9 @@ Two cases can be decided, each in the coordinates of one network X, to which the
 
 - Y is the rounded one. Then g·Y is what rounding X gives, up to the rounding of Y's dtype: no scale is left open.
 - X is the rounded one. Then X lies on the grid, and each of g·Y's numbers is nearer to X's than to any other of the
-  grid. The scales are only known to lie between bounds, so that a number may be a little beyond the middle (`_BEYOND`).
+  grid. In a large network, where scales are only fitted to be nearest, a few may lie a little beyond the middle.
 
-In both, scales that alignment has fitted are fitted anew, to the rounded numbers. A network that was disguised before it
+In both, scales that alignment has fitted are fitted anew, to the rounded numbers or to lie between their bounds. A network that was disguised before it
 was rounded, and is compared with another disguise, is not found.
 
 A network that lies near to a grid is no proof: fine-tuning by little may leave every number next to where it was. So the
@@ -29,17 +29,20 @@ from nfn_cli.errors import ArchitectureError
 from nfn_cli.symmetry.alignment import orbit_tolerance
 from nfn_cli.symmetry.alignment.residuals import FLOOR
 from nfn_cli.symmetry.kinship.brought import Brought
+from nfn_cli.symmetry.kinship.cells import Cell, fit_cells
 from nfn_cli.symmetry.kinship.grids import KINDS, Grid, grid_of
 from nfn_cli.symmetry.sources import inverted
 
 if TYPE_CHECKING:
+    from nfn_cli.architectures.labels import LabelledArchitecture
     from nfn_cli.symmetry.sources import AnyElement, AnySource
 
 _NOISE = 1e-6  # relative: of float32's numbers after an element has acted
 _LEFT = 0.35  # share of a squared distance that may be left when the scales are not yet fitted to the grid
 _MORE = 3.0  # times the squared distance that rounding explains; where it is more, nothing else is asked
 _BINS = 20
-_BEYOND = 0.3  # of half a step: how far a number may lie beyond the edge of its cell
+_BEYOND = 0.01  # of half a step: how far a number may lie beyond the edge of its cell
+_BEYOND_LARGE = 0.3  # the same in a large network
 _LEFT_BEYOND = 3e-4  # share of a squared distance that may lie beyond the edges
 _NUMBERS = 4  # that are changed, for each free scale
 _LEAST = 8  # numbers that rounding has changed
@@ -47,9 +50,8 @@ _CROWDED = 0.1  # largest distance from an even spread over the cells
 _CROWDED_HALF = 0.3  # of numbers that were rounded before, which have few places in a cell
 _UNFITTED = 0.2  # what is allowed in addition before scales are fitted
 _SIGNIFICANT = 1.95  # Kolmogorov and Smirnov's distance times √n, of level 0.001
-_FASTER = 1.5
-_FITS = 16
-_PUSH = 0.3  # of the way that one number beyond its cell has to be pulled, to move its row to the edge
+_MOST_CELLS = 1 << 22  # numbers for which scales are looked for within bounds
+_INSIDE = 0.999  # of a cell: numbers at the very edge are rounded beyond
 # Up to so many numbers: steps of each fit.
 _STEPS = ((1 << 22, 60), (1 << 26, 20), (1 << 40, 6))
 
@@ -118,7 +120,8 @@ class _Sums:
         explained: the squared distance that rounding explains.
         noise: that of rounding to Y's dtype.
         deviation: the largest of one entry.
-        beyond: where X is rounded, the farthest that a number lies beyond the edge of X's cell, in half steps.
+        beyond: where X is rounded, the farthest that a number lies beyond the edge of X's cell, in half steps; where a
+            tensor is equal, beyond the tolerance, as a share of it.
         changed: how many numbers rounding has changed.
         spread: float64 [bins]; where in their cells these lie, from the number of the grid to the edge.
         on_grid: whether all of X lies on the grid.
@@ -185,7 +188,8 @@ def _holds(brought: Brought, case: _Case, found: _Measured) -> bool:
     else:
         # So few numbers as to be met by scales alone say nothing.
         many = sums.changed >= _NUMBERS * brought.labels.logs.free
-        near = many and sums.beyond <= _BEYOND and sums.left <= _LEFT_BEYOND * sums.whole
+        most = _BEYOND if _count(brought.labels) <= _MOST_CELLS else _BEYOND_LARGE
+        near = many and sums.beyond <= most and sums.left <= _LEFT_BEYOND * sums.whole
     return near and _is_spread(brought, case, found)
 
 
@@ -200,22 +204,11 @@ def _fitted(brought: Brought, case: _Case, found: _Measured) -> float | None:
     """The deviation after the scales are fitted to the rounded numbers; None where the case does not hold."""
     if not _is_spread(brought, case, found, 0.0 if case.fixed_is_finer else _UNFITTED):
         return None
-    if not case.fixed_is_finer:
-        better = _refitted(brought, case, found, math.inf)
-        found = _measured(better, [case]).get(case, found)
-        brought = better
-    push = _PUSH
-    for _ in range(_FITS):
-        if _holds(brought, case, found):
-            return found.sums.deviation
-        better = _refitted(brought, case, found, push)
-        again = _measured(better, [case]).get(case)
-        if again is not None and again.sums.left < found.sums.left:
-            brought, found, push = better, again, push * _FASTER
-        elif case.fixed_is_finer:
+    if not _holds(brought, case, found):
+        again = _measured(brought := _refitted(brought, case, found), [case]).get(case)
+        if again is None:
             return None
-        else:
-            push /= 2
+        found = again
     return found.sums.deviation if _holds(brought, case, found) else None
 
 
@@ -245,9 +238,7 @@ def _measured(brought: Brought, cases: tuple[_Case, ...] | list[_Case]) -> dict[
     return found
 
 
-def _of_tensor(
-    brought: Brought, name: str, fixed: Tensor, cases: list[_Case]
-) -> dict[_Case, tuple[_Sums, _Sums]]:
+def _of_tensor(brought: Brought, name: str, fixed: Tensor, cases: list[_Case]) -> dict[_Case, tuple[_Sums, _Sums]]:
     """What one tensor leaves if it is rounded, and if it is equal."""
     found = {case: (_Sums(), _Sums()) for case in cases}
     grids = {kind: grid_of(kind, fixed) for kind in {case.kind for case in cases}}
@@ -268,15 +259,15 @@ def _of_tensor(
             _add(rounded, moved, own, wanted, floor)
             _add(equal, moved, own, own, floor)
             if not case.fixed_is_finer:
+                equal.beyond = equal.deviation / orbit_tolerance(brought.moving.precision) - 1
+            if not case.fixed_is_finer:
                 rounded.on_grid &= bool(((grid.nearest(own) - own).abs() <= _NOISE * own.abs()).all())
             halves = grid.half_steps(base)
             if not case.fixed_is_finer and own.numel():
                 far = torch.where(moved == own, 0.0, (moved - own).abs() / halves - 1)
                 rounded.beyond = max(rounded.beyond, far.max().item())
             away = ((own if case.fixed_is_finer else moved) - base).abs()
-            rounded.explained += (
-                away.square().sum().item() if case.fixed_is_finer else halves.square().sum().item() / 3
-            )
+            rounded.explained += away.square().sum().item() if case.fixed_is_finer else halves.square().sum().item() / 3
             some = (base != 0) & (away > _NOISE * base.abs())
             rounded.changed += int(some.sum())
             places = (away[some] / halves[some]).clamp(0, 1)
@@ -294,18 +285,12 @@ def _add(sums: _Sums, moved: Tensor, own: Tensor, wanted: Tensor, floor: Tensor)
     sums.noise += torch.maximum(wanted.abs(), floor).square().sum().item()
 
 
-def _wanted(case: _Case, grid: Grid, own: Tensor, moved: Tensor, push: float = 1.0) -> Tensor:
-    """What g·Y would be: X rounded; or what it is, and at the edge of X's cell where it is beyond.
-
-    Args:
-        push: how many times the way to that edge; for a fit, which moves a whole row by its mean. If infinite, X itself.
-    """
+def _wanted(case: _Case, grid: Grid, own: Tensor, moved: Tensor) -> Tensor:
+    """What g·Y would be: X rounded; or what it is, and at the edge of X's cell where it is beyond."""
     if case.fixed_is_finer:
         return grid.taken(own, moved, _NOISE)
-    if math.isinf(push):
-        return own
     edge = own + (moved - own).sign() * grid.half_steps(own)
-    return torch.where((moved - own).abs() > (edge - own).abs(), moved + push * (edge - moved), moved)
+    return torch.where((moved - own).abs() > (edge - own).abs(), edge, moved)
 
 
 def _chunks(brought: Brought, name: str, fixed: Tensor) -> Iterator[tuple[Tensor, Tensor, tuple[int, int]]]:
@@ -317,23 +302,15 @@ def _chunks(brought: Brought, name: str, fixed: Tensor) -> Iterator[tuple[Tensor
         start = stop
 
 
-class _Wanted(Mapping[str, Tensor]):
-    """What g·Y would be in a case, by Y's names; float64, made when it is asked for."""
+class _Moved(Mapping[str, Tensor]):
+    """g·Y by Y's names; float64, made when it is asked for."""
 
-    def __init__(self, brought: Brought, case: _Case, rounded: set[str], push: float) -> None:
-        self._brought, self._case, self._rounded, self._push = brought, case, rounded, push
+    def __init__(self, brought: Brought) -> None:
+        self._brought = brought
 
     def __getitem__(self, name: str) -> Tensor:
-        fixed = self._brought.fixed.checkpoint.tensors[self._brought.pairs[name]]
-        if name not in self._rounded:
-            return fixed
-        grid = grid_of(self._case.kind, fixed)
-        push = max(1.0, self._push * fixed.numel() / max(fixed.shape[:2])) if fixed.ndim > 1 else 1.0
-        parts = [
-            _wanted(self._case, grid.rows(*rows), own, moved, push)
-            for own, moved, rows in _chunks(self._brought, name, fixed)
-        ]
-        return torch.cat(parts).reshape(fixed.shape)
+        shape = self._brought.moving.checkpoint.tensors[name].shape
+        return torch.cat(list(self._brought.rows(name))).reshape(shape)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._brought.pairs)
@@ -345,25 +322,58 @@ class _Wanted(Mapping[str, Tensor]):
         return name in self._brought.pairs
 
 
-class _Moved(_Wanted):
-    """g·Y itself."""
+class _Fixed(_Moved):
+    """X by Y's names; rounded where Y is."""
+
+    def __init__(self, brought: Brought, case: _Case, rounded: set[str]) -> None:
+        super().__init__(brought)
+        self._case, self._rounded = case, rounded
 
     def __getitem__(self, name: str) -> Tensor:
-        shape = self._brought.moving.checkpoint.tensors[name].shape
-        return torch.cat(list(self._brought.rows(name))).reshape(shape)
+        fixed = self._brought.fixed.checkpoint.tensors[self._brought.pairs[name]]
+        if not self._case.fixed_is_finer or name not in self._rounded:
+            return fixed
+        grid = grid_of(self._case.kind, fixed)
+        parts = [
+            _wanted(self._case, grid.rows(*rows), own, moved)
+            for own, moved, rows in _chunks(self._brought, name, fixed)
+        ]
+        return torch.cat(parts).reshape(fixed.shape)
 
 
-def _refitted(brought: Brought, case: _Case, found: _Measured, push: float) -> Brought:
-    """The same with the scales that bring Y nearest to what it would be."""
+def _refitted(brought: Brought, case: _Case, found: _Measured) -> Brought:
+    """The same with the scales under which Y is X rounded, or all of Y lies in the cells of X. For those of a large
+    network, which has many numbers to a scale, the scales that bring Y nearest to X."""
+    labels = brought.labels
+    if not case.fixed_is_finer and _count(labels) <= _MOST_CELLS:
+        return brought.scaled(fit_cells(labels, _cells(brought, case, found)))
     from nfn_cli.symmetry.labelled.alignment.search import Search
 
-    labels = brought.labels
-    ours, theirs = (kind(brought, case, found.rounded, push) for kind in (_Moved, _Wanted))
+    ours, theirs = _Moved(brought), _Fixed(brought, case, found.rounded)
     search = Search(labels, ours, theirs, orbit_tolerance(torch.float64), scaled=True)
     search.restart()
-    count = sum(math.prod(tensor.shape) for tensor in labels.tensors)
-    search.fit.descend(next(steps for most, steps in _STEPS if count <= most))
+    search.fit.descend(next(steps for most, steps in _STEPS if _count(labels) <= most))
     return brought.scaled(search.element.logs)
+
+
+def _cells(brought: Brought, case: _Case, found: _Measured) -> Iterator[Cell]:
+    """Where Y's numbers have to be: in X's cells, or, in tensors that are not rounded, at X's numbers."""
+    moved, tolerance = _Moved(brought), orbit_tolerance(brought.moving.precision)
+    for tensor in brought.labels.tensors:
+        name = next((name for name in tensor.names if name in brought.pairs), None)
+        if name is None:
+            continue
+        fixed = brought.fixed.checkpoint.tensors[brought.pairs[name]]
+        middles = fixed.double()
+        if name in found.rounded:
+            halves = grid_of(case.kind, fixed).half_steps(middles) * _INSIDE
+        else:
+            halves = tolerance * middles.abs().clamp_min(FLOOR * middles.square().mean().sqrt().item() or 1.0)
+        yield Cell(tensor, moved[name], middles, halves)
+
+
+def _count(labels: LabelledArchitecture) -> int:
+    return sum(math.prod(tensor.shape) for tensor in labels.tensors)
 
 
 __all__ = ["KINDS", "Rounded", "rounded_to"]
