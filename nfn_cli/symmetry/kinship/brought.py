@@ -21,7 +21,7 @@ from nfn_cli.symmetry.transform import Source
 
 if TYPE_CHECKING:
     # Chains, which are read by the thousand, need none of these.
-    from nfn_cli.architectures.labels import LabelledArchitecture
+    from nfn_cli.architectures.labels import LabelledArchitecture, LabelledTensor
     from nfn_cli.symmetry.sources import AnyElement, AnySource
 
 _NEAR = 0.05  # of a scale's logarithm to the base 2, from a whole number
@@ -67,10 +67,10 @@ class Brought:
             from nfn_cli.symmetry.labelled import TensorAction
 
             assert not isinstance(element, GroupElement)
-            own = {name: tensor for tensor in self.moving.architecture.tensors for name in tensor.names if tensor.uses}
-            if name in own:
+            if name in self._acted_on:
                 wide = old.to(torch.promote_types(old.dtype, torch.float32))
-                yield from (torch.atleast_1d(part).double() for part in TensorAction(own[name], element).rows(wide))
+                action = TensorAction(self._acted_on[name], element)
+                yield from (torch.atleast_1d(part).double() for part in action.rows(wide))
                 return
         whole = torch.atleast_1d(old)
         yield from (part.double() for part in whole.split(max(1, CHUNK // max(1, whole[:1].numel()))))
@@ -90,6 +90,12 @@ class Brought:
         return max((abs(step.value) for step in steps), default=0.0)
 
     @cached_property
+    def _acted_on(self) -> dict[str, LabelledTensor]:
+        """Y's tensors on which g acts, by each of their names, of a network that was traced."""
+        assert not isinstance(self.moving, Source)
+        return {name: tensor for tensor in self.moving.architecture.tensors if tensor.uses for name in tensor.names}
+
+    @cached_property
     def labels(self) -> LabelledArchitecture:
         """The labels of Y's tensors; of sines' phases there are none."""
         if isinstance(self.moving, Source):
@@ -99,7 +105,7 @@ class Brought:
         return self.moving.architecture
 
     def settled(self) -> Brought | None:
-        """The same with scales that are whole powers of two, which round nothing, if those of g may be; otherwise None."""
+        """The same with scales that are whole powers of two, which round nothing; None where those of g are not."""
         element = self.element
         if isinstance(element, GroupElement):
             logs = [own.abs().log2() for own in element.diagonals]
@@ -115,7 +121,7 @@ class Brought:
         return replace(self, element=replace(element, logs=whole))
 
     def scaled(self, logs: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Brought:
-        """The same after further scales of the neurons or labels: log₂ of each of `labels`' scale variables, in X's order."""
+        """The same after further scales: log₂ of each of `labels`' scale variables [scales], in X's order."""
         element = self.element
         if isinstance(element, GroupElement):
             parts = torch.from_numpy(logs).exp2().split([len(own) for own in element.diagonals])

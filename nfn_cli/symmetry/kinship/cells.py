@@ -1,7 +1,7 @@
 """Scales under which each number lies in its cell: between the middles to the next numbers of a grid.
 
-Each number bounds a product of scales from both sides. A point between all bounds is looked for by descent on the squares
-of what lies beyond them.
+Each number bounds a product of scales from both sides. A point between all bounds is looked for by descent on the
+squares of what lies beyond them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Cell:
 
     Attributes:
         tensor: its labels.
-        values, middles, halves: the numbers; the middles of their cells, and half of their widths: float64, in its shape.
+        values, middles, halves: the numbers; the middles of their cells, and half of their widths: float64.
     """
 
     tensor: LabelledTensor
@@ -89,8 +89,13 @@ def _parts(cell: Cell) -> Iterable[_Part]:
     for use in cell.tensor.uses:
         if use.stored or not use.scales:
             continue
-        seen = (
+        seen = [
             own.contiguous().reshape(-1).as_strided(use.shape, use.stride, use.offset)
             for own in (cell.values, cell.middles, cell.halves)
+        ]
+        yield _Part(
+            seen[0],
+            seen[1],
+            seen[2],
+            tuple((coefficient, torch.from_numpy(own).long()) for coefficient, own in use.scales),
         )
-        yield _Part(*seen, tuple((coefficient, torch.from_numpy(own).long()) for coefficient, own in use.scales))

@@ -6,8 +6,9 @@ Two cases can be decided, each in the coordinates of one network X, to which the
 - X is the rounded one. Then X lies on the grid, and each of g·Y's numbers is nearer to X's than to any other of the
   grid. In a large network, where scales are only fitted to be nearest, a few may lie a little beyond the middle.
 
-In both, scales that alignment has fitted are fitted anew, to the rounded numbers or to lie between their bounds. A network that was disguised before it
-was rounded, and is compared with another disguise, is not found.
+In both, scales that alignment has fitted are fitted anew: to the rounded numbers, or to lie between their bounds. Where
+both networks are disguised by scales, each by its own, no coordinates are known in which one was rounded, and nothing is
+found.
 
 A network that lies near to a grid is no proof: fine-tuning by little may leave every number next to where it was. So the
 finer network's numbers must be spread over the cells of the grid, as numbers are that know nothing of it.
@@ -123,7 +124,7 @@ class _Sums:
         beyond: where X is rounded, the farthest that a number lies beyond the edge of X's cell, in half steps; where a
             tensor is equal, beyond the tolerance, as a share of it.
         changed: how many numbers rounding has changed.
-        spread: float64 [bins]; where in their cells these lie, from the number of the grid to the edge.
+        spread: float64 [bins]; where in their cells these lie, from their middle to the edge.
         on_grid: whether all of X lies on the grid.
     """
 
@@ -148,7 +149,7 @@ class _Sums:
 
     @property
     def crowding(self) -> float:
-        """How far the numbers are from an even spread over their cells: 0 to 1, as Kolmogorov and Smirnov measure it."""
+        """How far the numbers are from an even spread over their cells, by Kolmogorov and Smirnov: 0 to 1."""
         shares = np.cumsum(self.spread) / max(1.0, self.spread.sum())
         return float(np.abs(shares - np.arange(1, _BINS + 1) / _BINS).max())
 

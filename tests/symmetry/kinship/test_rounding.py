@@ -146,7 +146,7 @@ def test_modules(name: str, kind: str) -> None:
     # As found by alignment but for a little: the scales fitted to the rounded numbers are the right ones.
     drawn = draw_element(b, Draw((0.3, 3.0)), 4)
     a, hidden = modules(name, state, {**b.checkpoint.tensors, **transformed_by(b, drawn)})
-    near = inverted(b, draw_element(b, Draw((0.999, 1.001), permute=False, flip=False), 5))
+    near = inverted(b, draw_element(b, Draw((0.9998, 1.0002), permute=False, flip=False), 5))
     back = compose(b.architecture, near, inverted(b, drawn))  # type: ignore[union-attr, arg-type]
     found = rounded_to(a, hidden, back)
     assert found is not None
