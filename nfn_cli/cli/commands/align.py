@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from nfn_cli.cli.destinations import Destination, check_element, planned
 from nfn_cli.cli.failures import print_note
-from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.options import OUTPUT, FormatOption, OverwriteOption, QuietOption, ReadingOptions
-from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.rewriting import reading_lines
 from nfn_cli.cli.takes import Hidden, argument, option, takes
-from nfn_cli.errors import CheckpointError, UsageError
+from nfn_cli.cli.two_networks import read_two, require_files, working
+from nfn_cli.errors import UsageError
 from nfn_cli.folders import make_folder, remove_empty
-from nfn_cli.threads import numbers_in, threads_for
 
 if TYPE_CHECKING:
     from nfn_cli.cli.tables.aligned_table import AlignedRow
@@ -76,34 +73,24 @@ def align(
     from nfn_cli.checkpoints import require_writable
     from nfn_cli.cli.output import write_rows
     from nfn_cli.cli.tables.aligned_table import AlignedRow, LayerRow, aligned_table, layers_table
-    from nfn_cli.symmetry import Watch
     from nfn_cli.symmetry.aligning import align_to
-    from nfn_cli.symmetry.sources import read_any, write_element
-    from nfn_cli.symmetry.verification import require_there
+    from nfn_cli.symmetry.sources import write_element
 
     if interpolate is not None and not 0 <= interpolate <= 1:
         raise UsageError("--interpolate", f"{interpolate:g} is not between A and B", "give a number from 0 to 1")
-    require_there(path, other)
-    for given in (path, other):
-        if os.path.isdir(given):
-            raise CheckpointError(given, "a folder, and align takes two checkpoints", "give a file in it")
+    require_files("align", path, other)
     plan = planned([other], output)
     (each,) = plan.destinations
     if save_element is not None:
         check_element(save_element, overwrite=overwrite, target=each.target)
-    stated, tracer = reading.stated(), reading.tracer()
+    reading.stated()  # a wrong option leaves no folder
     made = make_folder(plan.folder) if plan.folder is not None else []
     try:
-        with (
-            interrupt_message(lambda: "nothing was written"),
-            Progress(quiet=quiet, stage="reading") as progress,
-            threads_for(numbers_in(path, other)),
-        ):
+        with working(quiet, path, other, interrupted="nothing was written") as progress:
             require_writable(each.target, overwrite=overwrite)
-            reference = read_any(path, stated, tracer)
-            source = read_any(other, stated, tracer, like=reference)
-            watch = Watch(lambda name, steps: progress.stage(name, steps, "steps"), progress.advance)
-            found = align_to(reference, source, watch, scaled=scale)
+            two = read_two(path, other, reading, progress)
+            reference, source = two.first, two.second
+            found = align_to(reference, source, two.watch, scaled=scale)
             row, notes = _written(
                 each, reference, source, found, interpolate, overwrite=overwrite, with_config=plan.folder is not None
             )
