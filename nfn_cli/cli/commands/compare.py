@@ -52,8 +52,9 @@ def compare(
 
     One verdict: the same function; the same after one was rounded to a lower precision; derived (one was fine-tuned,
     merged, pruned or partly replaced, or both come from a third); independent; or nfn cannot tell, and says why. No
-    data is needed, and no disguise by the symmetries of the architecture helps. The table shows what has changed in
-    each layer, before and after B is aligned to A. With --format json and jsonl, one object holds all of it.
+    data is needed. Neurons that were permuted, scaled or flipped are brought back first. The table shows how much each
+    layer differs, before and after that. With --format json and jsonl, one object holds all of it. Networks that are no
+    copies of one another need SciPy (extra nfn-cli[match]).
 
     Exit codes: 0 the same, also after rounding, 1 derived, independent or unknown, 2 wrong usage, 3 the question has
     no answer: a file that cannot be read, or that says too little.

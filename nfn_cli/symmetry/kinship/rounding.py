@@ -3,10 +3,10 @@
 Two cases can be decided, each in the coordinates of one network X, to which the other one is brought as g·Y:
 
 - Y is the rounded one. Then g·Y is what rounding X gives, up to the rounding of Y's dtype: no scale is left open.
-- X is the rounded one. Then X lies on the grid, and each of g·Y's numbers is nearer to X's than to any other of it. In
-  a large network, where scales are only fitted to be nearest, a few may lie a little beyond the middle.
+- X is the rounded one. Then X lies on the grid, and each of g·Y's numbers is nearer to X's than to others of it. In a
+  large network, where scales are only fitted to be nearest, a few may lie a little beyond the middle.
 
-In both, scales that alignment has fitted are fitted anew: to the rounded numbers, or to lie between their bounds. Where
+In both, scales that alignment has fitted are fitted anew: to the rounded numbers, or to lie between their bounds. If
 both networks are disguised by scales, each by its own, no coordinates are known in which one was rounded, and nothing
 is found.
 

@@ -46,5 +46,5 @@ def _measured(found: Comparison) -> list[str]:
         pairs = f"of {found.models:,} models trained apart ({found.family})"
         figures.append(f"false positive rate at most {found.false_positive_rate:.1%}, {pairs}")
     if found.log10_p is not None:
-        figures.append(f"exact p 10^{found.log10_p:.1f}")
+        figures.append(f"exact p {10**found.log10_p:.2f}" if found.log10_p > -2 else f"exact p 10^{found.log10_p:.1f}")
     return figures
