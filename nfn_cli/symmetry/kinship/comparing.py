@@ -16,7 +16,7 @@ from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
 from nfn_cli.symmetry.comparing import compare_sources
 from nfn_cli.symmetry.kinship.exact_test import exact_log10_p
 from nfn_cli.symmetry.kinship.identity import identity_of
-from nfn_cli.symmetry.kinship.null import Null, families, family_of, threshold
+from nfn_cli.symmetry.kinship.null import Null, families, family_of, plain
 from nfn_cli.symmetry.kinship.pairing import pair_of
 from nfn_cli.symmetry.kinship.rounding import rounded_to
 from nfn_cli.symmetry.kinship.score import kinship_score
@@ -71,7 +71,7 @@ def compare_networks(
         cause = f"{rounded.which} is {other} rounded to {rounded.kind}"
         return replace(base, verdict=Verdict.rounded, cause=cause, rounded_to=rounded.kind, deviation=rounded.deviation)
     pair = pair_of(reference, source, element)
-    score = kinship_score(pair, watch)
+    score = kinship_score(pair, watch, matching=basis == "aligned")
     log10_p = exact_log10_p(pair_of(reference, source, still))
     family = family_of(reference)
     null = families().get(family) if family is not None else None
@@ -89,7 +89,7 @@ def compare_networks(
 
 def _judged(base: Comparison, null: Null | None) -> Comparison:
     """The verdict by the score and the exact test."""
-    least, score = threshold(), base.score
+    score = base.score
     if base.log10_p is not None and base.log10_p <= _SURE:
         cause = "more neurons stand in their place than chance explains, so both have one origin"
         return replace(base, verdict=Verdict.derived, cause=cause)
@@ -97,11 +97,11 @@ def _judged(base: Comparison, null: Null | None) -> Comparison:
         return replace(base, cause="there are no neurons by which the two could be compared")
     if null is None:
         # Nothing is known of networks of this kind that were trained apart: only what is plain is said.
-        if score >= (1 + least) / 2:
+        if score >= plain():
             cause = "their neurons are alike in what is each one's own; there is no null for networks of this kind"
             return replace(base, verdict=Verdict.derived, cause=cause)
         return replace(base, cause="there is no null for networks of this kind")
-    if score >= least:
+    if score >= null.threshold:
         cause = "their neurons are alike in what is each one's own, as those of networks trained apart are not"
         return replace(base, verdict=Verdict.derived, cause=cause)
     if score <= null.usual:
