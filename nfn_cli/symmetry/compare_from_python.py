@@ -28,8 +28,8 @@ _BASES = ("aligned", "exact")
 
 @dataclass(frozen=True)
 class Kinship:
-    """What two networks A and B have to do with each other. True in an `if` where they are the same, or were before one
-    was rounded.
+    """What two networks A and B have to do with each other. True in an `if` where they are the same, or would be if one
+    had not been rounded.
 
     Attributes:
         verdict: same, rounded, derived, independent, or unknown.
@@ -38,8 +38,8 @@ class Kinship:
         assumed: what was taken for granted; None where nothing was.
         score: how alike the neurons of both are in what is each one's own: 1 for copies, about 0 for strangers; None
             where it was not needed, or there are none to compare.
-        false_positive_rate: an upper bound of the share of networks trained apart that score so high; None where this is
-            not known of networks of this kind.
+        false_positive_rate: an upper bound of the share of networks trained apart that score so high; None where that
+            is not known of networks of this kind.
         family, models: the networks that it was read off, and how many there are.
         log10_p: of the exact test of coordinates that were kept; None where it does not apply.
         deviation, tolerance: the largest one of an entry that is left, and what is rounding.

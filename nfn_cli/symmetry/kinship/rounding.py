@@ -3,7 +3,7 @@
 Two cases can be decided, each in the coordinates of one network X, to which the other one is brought as g·Y:
 
 - Y is the rounded one. Then g·Y is what rounding X gives, up to the rounding of Y's dtype: no scale is left open.
-- X is the rounded one. Then X lies on the grid, and each of g·Y's numbers is nearer to X's than to others of it. In a
+- X is the rounded one. Then X lies on the grid, and each of g·Y's numbers is nearer to X's than to others. In a
   large network, where scales are only fitted to be nearest, a few may lie a little beyond the middle.
 
 In both, scales that alignment has fitted are fitted anew: to the rounded numbers, or to lie between their bounds. If
