@@ -1,0 +1,1 @@
+"""What two checkpoints have to do with each other."""

@@ -1,0 +1,29 @@
+"""The common part of two networks of any kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nfn_cli.symmetry.kinship.shapes.chains import common_part_of_chains
+from nfn_cli.symmetry.kinship.shapes.part import CommonPart, Unmatched
+from nfn_cli.symmetry.transform import Source
+
+if TYPE_CHECKING:
+    from nfn_cli.symmetry.sources import AnySource
+
+
+def common_part(reference: AnySource, source: AnySource) -> CommonPart | Unmatched:
+    """Cut two networks of one kind to what both have: layers, hidden neurons, rows of the vocabulary.
+
+    Args:
+        reference, source: A and B, of different shapes.
+
+    Returns:
+        Two networks of one architecture; or why it is not known which parts correspond. Nothing is guessed.
+
+    Raises:
+        UsageError: SciPy is needed and missing.
+    """
+    if isinstance(reference, Source) and isinstance(source, Source):
+        return common_part_of_chains(reference, source)
+    return Unmatched(f"one is read as {reference.reading.text}, the other as {source.reading.text}")
