@@ -1,4 +1,4 @@
-"""Networks of different widths, depths or vocabularies: what they have in common, as two networks of one architecture."""
+"""What networks of different widths, depths or vocabularies have in common, as two networks of one architecture."""
 
 from nfn_cli.symmetry.kinship.shapes.common import common_part
 from nfn_cli.symmetry.kinship.shapes.part import CommonPart, Unmatched

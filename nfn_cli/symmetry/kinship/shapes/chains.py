@@ -15,9 +15,9 @@ from torch import Tensor
 from nfn_cli.architectures import Architecture, Side, Stated
 from nfn_cli.checkpoints import Checkpoint
 from nfn_cli.errors import ArchitectureError
-from nfn_cli.symmetry.diagonal_kinds import group_kind
+from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind
 from nfn_cli.symmetry.kinship.shapes.cut_tensors import Cut, CutTensors
-from nfn_cli.symmetry.kinship.shapes.neurons import cosines, matched
+from nfn_cli.symmetry.kinship.shapes.neurons import above_chance, cosines, matched, mixed
 from nfn_cli.symmetry.kinship.shapes.part import CommonPart, Unmatched
 from nfn_cli.symmetry.transform import Source, read_source
 
@@ -28,12 +28,14 @@ class Partners:
 
     Attributes:
         ours, theirs: their places in A, in A's order, and in B, int64.
-        factors: a neuron of B over its partner, from what feeds them, float64.
+        factors: a neuron of B over its partner, float64.
+        alike: the mean cosine of what feeds, or reads, two partners, above chance (see `above_chance`).
     """
 
     ours: Tensor
     theirs: Tensor
     factors: Tensor
+    alike: float
 
 
 def common_part_of_chains(reference: Source, source: Source) -> CommonPart | Unmatched:
@@ -69,17 +71,24 @@ def difference(ours: Architecture, theirs: Architecture) -> str | None:
     """Why two chains are not of one kind but for their hidden widths; None where they are."""
     if len(ours.layers) != len(theirs.layers) or ours.starts != theirs.starts:
         return "the networks have other numbers of layers"
-    for name in ("activation", "slope", "omegas", "omega_0", "pool"):
-        if getattr(ours, name) != getattr(theirs, name):
-            return (
-                f"the networks differ in their {name.replace('omegas', 'frequencies').replace('omega_0', 'frequency')}"
-            )
+    if (cause := common_facts(ours, theirs)) is not None:
+        return cause
     for place, (one, two) in enumerate(zip(ours.layers, theirs.layers, strict=True)):
         if outline(ours, place) != outline(theirs, place):
             return f"{one.name} ({one.describe()}) and {two.name} ({two.describe()}) differ in more than hidden widths"
     for one_group, two_group in zip(ours.groups, theirs.groups, strict=True):
         if one_group.in_place and one_group.size != two_group.size:
             return f"the neurons of {one_group.name} stand in groups that the file does not show"
+    return None
+
+
+def common_facts(ours: Architecture, theirs: Architecture) -> str | None:
+    """The first of the facts of a whole chain in which two differ, in words."""
+    for name in ("activation", "slope", "omegas", "omega_0", "pool"):
+        if getattr(ours, name) != getattr(theirs, name):
+            return (
+                f"the networks differ in their {name.replace('omegas', 'frequencies').replace('omega_0', 'frequency')}"
+            )
     return None
 
 
@@ -111,63 +120,76 @@ def found_partners(reference: Source, source: Source, place: int, other: int, be
         place, other: of the layer in A and in B.
         before: the partners among the neurons that it reads; none for a layer that reads inputs.
     """
-    sides = []
-    for own, at, taken in (
-        (reference, place, [one.ours for one in before]),
-        (source, other, [one.theirs for one in before]),
+    rows = []
+    for own, at, read in (
+        (reference, place, [(one.ours, None) for one in before]),
+        (source, other, [(one.theirs, one.factors) for one in before]),
     ):
+        weight = blocks_of(own, at) if before else blocks_of(own, at).flatten(1)[:, :, None]
+        for kept, factors in read:
+            weight = weight.index_select(1, kept)
+            weight = weight if factors is None else weight * factors[:, None]
         layer, tensors = own.network.weights.architecture.layers[at], own.network.weights.tensors
-        rows = (
-            tensors[f"{layer.name}.weight"].double().flatten(2)
-            if layer.kernel
-            else (tensors[f"{layer.name}.weight"].double()[:, :, None])
-        )
-        if taken:
-            rows = rows.unflatten(1, (-1, layer.spatial)).flatten(2).index_select(1, taken[0])
-        sides.append((rows, tensors[f"{layer.name}.bias"].double()))
-    (ours, our_bias), (theirs, their_bias) = sides
-    if before:
-        theirs = theirs * before[0].factors[None, :, None]
-    architecture = reference.network.weights.architecture
-    with_bias = architecture.activation != "sin"  # half-turns of its phase are added to that
-    a = torch.cat([ours.flatten(1), *([our_bias[:, None]] if with_bias else [])], 1)
-    b = torch.cat([theirs.flatten(1), *([their_bias[:, None]] if with_bias else [])], 1)
-    group = group_behind(architecture, place)
+        bias = tensors[f"{layer.name}.bias"].double()[:, None]
+        # Half-turns of a sine's phase are added to its bias.
+        has_bias = own.network.weights.architecture.activation != "sin"
+        rows.append(torch.cat([weight.flatten(1), bias], 1) if has_bias else weight.flatten(1))
+    ours, theirs = rows
+    group = group_behind(reference.network.weights.architecture, place)
     assert group is not None
-    kind = group_kind(architecture, group)
-    alike = cosines(a, b)
-    rows_a, rows_b = matched(alike.abs() if kind.is_signed else alike)
-    factors = _factors(reference, source, group, (a, b), rows_a, rows_b)
-    return Partners(rows_a, rows_b, factors)
+    is_signed = group_kind(reference.network.weights.architecture, group).is_signed
+    alike = cosines(ours, theirs)
+    alike = alike.abs() if is_signed else alike
+    a, b = matched(alike)
+    held = _scaled_rows(reference, source, place, other, (ours, theirs))
+    factors = (
+        torch.ones(len(a), dtype=torch.float64)
+        if held is None
+        else (ratios(held[0][a], held[1][b], group_kind(reference.network.weights.architecture, group)))
+    )
+    chance = cosines(ours, mixed(theirs))
+    return Partners(a, b, factors, above_chance(alike[a, b], chance.abs() if is_signed else chance))
 
 
-def _factors(
-    reference: Source, source: Source, group: int, rows: tuple[Tensor, Tensor], ours: Tensor, theirs: Tensor
-) -> Tensor:
-    """A neuron of B over its partner, by the tensor that holds a neuron's scale."""
-    architecture = reference.network.weights.architecture
-    kind = group_kind(architecture, group)
-    first = architecture.groups[group].name
-    scaled = [
-        spec.name for spec in architecture.tensors if spec.roles[0].group == group and spec.roles[0].side is Side.OUT
-    ]
-    if f"{first}.weight" in scaled:
-        a, b = rows[0][ours], rows[1][theirs]
-    elif scaled:
-        names = {spec.name: place for place, spec in enumerate(architecture.tensors)}
-        others = source.network.weights.architecture.tensors
-        a = reference.network.weights.tensors[scaled[0]].double()[ours, None]
-        b = source.network.weights.tensors[others[names[scaled[0]]].name].double()[theirs, None]
-    else:
-        return torch.ones(len(ours), dtype=torch.float64)
+def blocks_of(source: Source, place: int) -> Tensor:
+    """A layer's weight as [neurons that it feeds, neurons that it reads, weights of such a pair], float64."""
+    layer = source.network.weights.architecture.layers[place]
+    weight = source.network.weights.tensors[f"{layer.name}.weight"].double()
+    return weight.flatten(1).unflatten(1, (layer.in_features // layer.spatial, -1))
+
+
+def ratios(ours: Tensor, theirs: Tensor, kind: DiagonalKind) -> Tensor:
+    """What B's rows are, as multiples of A's: by size and sign, as far as the activation lets them differ."""
     found = torch.ones(len(ours), dtype=torch.float64)
     if kind.is_scaled:
-        sizes = [torch.linalg.vector_norm(own, dim=1) for own in (a, b)]
+        sizes = [torch.linalg.vector_norm(own, dim=1) for own in (ours, theirs)]
         ratio = sizes[1] / sizes[0]
         found = torch.where(torch.isfinite(ratio) & (ratio > 0), ratio, found)
     if kind.is_signed:
-        found = torch.where((a * b).sum(1) < 0, -found, found)
+        found = torch.where((ours * theirs).sum(1) < 0, -found, found)
     return found
+
+
+def _scaled_rows(
+    reference: Source, source: Source, place: int, other: int, rows: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor] | None:
+    """The rows that hold a neuron's scale: of the layer's weight, or of the gains of a norm behind it."""
+    name = reference.network.weights.architecture.layers[place].name
+    scaled = scaled_names(reference, place)
+    if not scaled:
+        return None
+    if f"{name}.weight" in scaled:
+        return rows
+    ours = reference.network.weights.tensors[scaled[0]].double()[:, None]
+    return ours, source.network.weights.tensors[scaled_names(source, other)[0]].double()[:, None]
+
+
+def scaled_names(source: Source, place: int) -> list[str]:
+    """Names of the tensors that are multiplied with a layer's neurons."""
+    architecture = source.network.weights.architecture
+    group = group_behind(architecture, place)
+    roles = ((spec.name, spec.roles[0]) for spec in architecture.tensors)
+    return [name for name, role in roles if role.group == group and role.side is Side.OUT]
 
 
 def cut(source: Source, kept: list[Tensor]) -> dict[str, Cut]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nfn_cli.symmetry.kinship.shapes.chain_depths import common_part_of_depths
 from nfn_cli.symmetry.kinship.shapes.chains import common_part_of_chains
 from nfn_cli.symmetry.kinship.shapes.part import CommonPart, Unmatched
 from nfn_cli.symmetry.transform import Source
@@ -25,5 +26,6 @@ def common_part(reference: AnySource, source: AnySource) -> CommonPart | Unmatch
         UsageError: SciPy is needed and missing.
     """
     if isinstance(reference, Source) and isinstance(source, Source):
-        return common_part_of_chains(reference, source)
+        depths = [len(own.network.weights.architecture.layers) for own in (reference, source)]
+        return (common_part_of_chains if depths[0] == depths[1] else common_part_of_depths)(reference, source)
     return Unmatched(f"one is read as {reference.reading.text}, the other as {source.reading.text}")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from nfn_cli.checkpoints import TensorMap
 
-_PART = 1 << 22  # entries that are read at a time
+_PART = 1 << 22  # entries of whole rows that are read at a time
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,12 @@ class Cut:
     Attributes:
         name: of the whole tensor.
         kept: of an axis, which indices, int64, in the order that they get. Other axes stay whole.
+        factors: of the second axis as it is then, what its entries are multiplied by, float64; None for nothing.
     """
 
     name: str
-    kept: Mapping[int, Tensor]
+    kept: Mapping[int, Tensor] = field(default_factory=dict)
+    factors: Tensor | None = None
 
 
 class CutTensors(TensorMap):
@@ -110,4 +112,6 @@ class CutTensors(TensorMap):
         for axis, kept in cut.kept.items():
             if axis or some is None:
                 found = found.index_select(axis, kept)
+        if cut.factors is not None:
+            found = (found.double() * cut.factors.view(-1, *[1] * (found.ndim - 2))).to(found.dtype)
         return found

@@ -44,3 +44,20 @@ def cosines(ours: Tensor, theirs: Tensor) -> Tensor:
     tiny = torch.finfo(ours.dtype).tiny
     a, b = (rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min(tiny) for rows in (ours, theirs))
     return a @ b.T
+
+
+def mixed(rows: Tensor) -> Tensor:
+    """The rows with their entries in another order, by which they are like no other network's but by chance."""
+    return rows[:, torch.randperm(rows.shape[1], generator=torch.Generator().manual_seed(0))]
+
+
+def above_chance(alike: Tensor, chance: Tensor) -> float:
+    """How far similarities of partners are above chance: 1 where partners are equal, 0 for strangers.
+
+    Args:
+        alike: of the partners.
+        chance: of each neuron of A with each of B in another order of entries, [neurons of A, neurons of B].
+    """
+    a, b = matched(chance)
+    least = chance[a, b].mean().item()
+    return (alike.mean().item() - least) / max(1 - least, 1e-12)

@@ -1,5 +1,6 @@
 """Which layers of one network correspond to which of another, where layers were added, removed or copied.
 
+>>> import torch
 >>> alike = torch.tensor([[0.9, 0.1, 0.0], [0.1, 0.0, 0.8]])
 >>> ordered_layers(alike).pairs
 ((0, 0), (None, 1), (1, 2))
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from nfn_cli.symmetry.kinship.shapes.part import Unmatched
