@@ -28,4 +28,8 @@ def common_part(reference: AnySource, source: AnySource) -> CommonPart | Unmatch
     if isinstance(reference, Source) and isinstance(source, Source):
         depths = [len(own.network.weights.architecture.layers) for own in (reference, source)]
         return (common_part_of_chains if depths[0] == depths[1] else common_part_of_depths)(reference, source)
+    if not isinstance(reference, Source) and not isinstance(source, Source):
+        from nfn_cli.symmetry.kinship.shapes.decoders import common_part_of_decoders
+
+        return common_part_of_decoders(reference, source)
     return Unmatched(f"one is read as {reference.reading.text}, the other as {source.reading.text}")
