@@ -36,6 +36,7 @@ GPT2: dict[str, Any] = {
     "n_positions": 16,
     "n_inner": 24,
 }
+TRACER = NetworkTracer()  # traces what several tests open once
 _LAYER = re.compile(r"(.*\b(?:layers|h)\.)(\d+)(\..*)")
 
 State = dict[str, Tensor]
@@ -115,7 +116,7 @@ def with_layers(state: State, layers: list[int]) -> State:
 
 def opened(state: State, config: dict[str, Any]) -> LabelledSource:
     given = Checkpoint(Path("memory"), "memory", dict(state), {}, ordered=True)
-    found = open_labelled(given, NetworkTracer(), config=config)
+    found = open_labelled(given, TRACER, config=config)
     assert found is not None
     return found
 

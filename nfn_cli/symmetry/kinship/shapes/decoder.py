@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -105,7 +105,7 @@ class Decoder:
         repeated = [own.unflatten(0, (groups, -1)).repeat_interleave(count // groups, 0) for own in (key, value)]
         return query.unflatten(0, (count, -1)), repeated[0], repeated[1]
 
-    def _config(self, field: str) -> int | None:
+    def _config(self, field: str) -> Any:
         assert self.source.network.config is not None
         return self.source.network.config.get(field)
 

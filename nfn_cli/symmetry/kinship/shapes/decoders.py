@@ -35,25 +35,26 @@ _OF_LENGTH = ("max_position_embeddings",)
 Pair = tuple[int, int]
 
 
-def common_part_of_decoders(reference: LabelledSource, source: LabelledSource) -> CommonPart | Unmatched:
+def common_part_of_decoders(
+    reference: LabelledSource, source: LabelledSource, tracer: NetworkTracer
+) -> CommonPart | Unmatched:
     """Cut two decoders to the layers, tokens and MLP neurons that both have.
 
     Raises:
         CheckpointError: a tensor cannot be read.
         UsageError: SciPy is needed and missing.
     """
-    configs = reference.network.config, source.network.config
-    if configs[0] is None or configs[1] is None:
+    told, tells = reference.network.config, source.network.config
+    if told is None or tells is None:
         return Unmatched("networks of other shapes are cut by their configurations, and one has none")
-    layout = layout_of(configs[0])
-    if layout is None or configs[0].get("model_type") != configs[1].get("model_type"):
-        kinds = [shown(config.get("model_type")) for config in configs]
-        what = kinds[0] if kinds[0] == kinds[1] else f"{kinds[0]} and {kinds[1]}"
-        return Unmatched(f"layers of {what} are not matched")
+    layout, configs = layout_of(told), (told, tells)
+    if layout is None or told.get("model_type") != tells.get("model_type"):
+        kinds = dict.fromkeys(shown(config.get("model_type")) for config in configs)
+        return Unmatched(f"layers of {' and '.join(kinds)} are not matched")
     ours, theirs = Decoder(reference, layout), Decoder(source, layout)
-    allowed = (layout.depth_field, layout.tokens_field, layout.inner_field, *_OF_LAYERS, *_OF_LENGTH)
-    allowed += () if layout.positions is None else (layout.positions[0],)
-    trimmed = [{name: value for name, value in config.items() if name not in allowed} for config in configs]
+    free = {layout.depth_field, layout.tokens_field, layout.inner_field, *_OF_LAYERS, *_OF_LENGTH}
+    free |= set() if layout.positions is None else {layout.positions[0]}
+    trimmed = [{name: value for name, value in config.items() if name not in free} for config in configs]
     if (field := differing_field(trimmed[0], trimmed[1])) is not None:
         return Unmatched(f"their configurations differ in {shown(field)}")
     streams = streams_of(ours, theirs)
@@ -82,7 +83,7 @@ def common_part_of_decoders(reference: LabelledSource, source: LabelledSource) -
     if layout.positions is not None:
         name = f"{ours.trunk}{layout.positions[1]}.weight"
         changed[layout.positions[0]] = min(ours.shapes[name][0], theirs.shapes[name][0])
-    same = {name: configs[0].get(name) for name in (*_OF_LAYERS, *_OF_LENGTH) if any(name in own for own in configs)}
+    same = {name: told.get(name) for name in (*_OF_LAYERS, *_OF_LENGTH) if name in told or name in tells}
     if isinstance(same.get("layer_types"), list):
         same["layer_types"] = [same["layer_types"][a] for a, _ in pairs]
     parts = []
@@ -92,7 +93,7 @@ def common_part_of_decoders(reference: LabelledSource, source: LabelledSource) -
         cuts = _cuts(decoder, numbers, kept, changed)
         config = {name: value for name, value in configs[side].items() if name not in same} | changed
         config |= {name: value for name, value in same.items() if value is not None}
-        found = _read(decoder, cuts, config)
+        found = _read(decoder, cuts, config, tracer)
         if isinstance(found, Unmatched):
             return found
         parts.append((found, cuts))
@@ -150,12 +151,14 @@ def _tensors(name: str) -> tuple[str, str]:
     return f"{name}.weight", f"{name}.bias"
 
 
-def _read(decoder: Decoder, cuts: Mapping[str, Cut], config: Mapping[str, Any]) -> LabelledSource | Unmatched:
+def _read(
+    decoder: Decoder, cuts: Mapping[str, Cut], config: Mapping[str, Any], tracer: NetworkTracer
+) -> LabelledSource | Unmatched:
     whole = decoder.source.checkpoint
     tensors = CutTensors(whole.tensors, cuts)
     checkpoint = Checkpoint(whole.path, "memory", tensors, {}, ordered=False, entry=whole.entry, files=whole.files)
     try:
-        found = open_labelled(checkpoint, NetworkTracer(), config=config)
+        found = open_labelled(checkpoint, tracer, config=config)
     except ArchitectureError as error:
         return Unmatched(f"the common part is no network that can be read ({error.cause})")
     return Unmatched("the common part is no network of a known family") if found is None else found
