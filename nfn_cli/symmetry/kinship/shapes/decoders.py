@@ -84,8 +84,9 @@ def common_part_of_decoders(
         name = f"{ours.trunk}{layout.positions[1]}.weight"
         changed[layout.positions[0]] = min(ours.shapes[name][0], theirs.shapes[name][0])
     same = {name: told.get(name) for name in (*_OF_LAYERS, *_OF_LENGTH) if name in told or name in tells}
-    if isinstance(same.get("layer_types"), list):
-        same["layer_types"] = [same["layer_types"][a] for a, _ in pairs]
+    types = same.get("layer_types")
+    if isinstance(types, list):
+        same["layer_types"] = [types[a] for a, _ in pairs]
     parts = []
     for side, decoder in enumerate((ours, theirs)):
         numbers = [pair[side] for pair in pairs]
