@@ -1,4 +1,4 @@
-"""Where the decoders that are read by `config.json` keep their layers: names of tensors and of fields. No torch here.
+"""Where the decoders that are read by `config.json` keep their layers: names of tensors and of fields.
 
 >>> layout_of({"model_type": "gpt2"}).layer
 'h.'
