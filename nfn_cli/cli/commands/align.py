@@ -83,7 +83,6 @@ def align(
     Examples:
         nfn align base.safetensors tuned.safetensors -o aligned.safetensors
         nfn align one.pt two.pt --interpolate 0.5 -o merged.pt
-        nfn align one.pt two.pt --interpolate 0.5 --data digits -o merged.pt
     """
     from nfn_cli.checkpoints import require_writable
     from nfn_cli.cli.output import write_rows
