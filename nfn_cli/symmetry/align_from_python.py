@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from torch import Tensor, nn
 
@@ -33,6 +33,7 @@ class _Options(StatedOptions, total=False):
     """Those of `align`."""
 
     scale: bool
+    group: Literal["monomial", "full"]
     interpolate: float | None
 
 
@@ -51,6 +52,7 @@ def align(
     b: Network,
     *,
     scale: bool = True,
+    group: Literal["monomial", "full"] = "monomial",
     interpolate: float | None = None,
     activation: str | None = None,
     pool: str | None = None,
@@ -66,6 +68,7 @@ def align(
     Args:
         a, b: each a path, a state dict or a module.
         scale: whether scales, signs and phases are used beside permutations, which alone keep every bit.
+        group: `full` also fixes the gauges of transformers: rotations of the stream, matrices of heads.
         interpolate: t from 0 to 1; gives (1 − t)·A + t·(B aligned) in place of B aligned. For relatives alone, such as
             fine-tunes of one base; running statistics of a BatchNorm should be estimated anew.
         activation, pool, omega_0, chain, prefix, inputs: of both, as in `inspect`.
@@ -80,8 +83,14 @@ def align(
     """
     if interpolate is not None and not 0 <= interpolate <= 1:
         raise UsageError("interpolate", f"{interpolate:g} is not between A and B", "give a number from 0 to 1")
+    if group not in ("monomial", "full"):
+        raise UsageError("group", f"{group!r} is none", "give 'monomial' or 'full'")
+    if group == "full" and not scale:
+        raise UsageError("scale", "a rotation is no permutation", "leave out one of the two")
     with python_words():
-        reference, source = read_two(a, b, Stated.of(activation, pool, omega_0, chain, prefix), inputs)
-        moved = transformed_by(source, align_to(reference, source, scaled=scale).element)
+        stated, full = Stated.of(activation, pool, omega_0, chain, prefix), group == "full"
+        reference, source = read_two(a, b, stated, inputs, gauges=full)
+        found = align_to(reference, source, scaled=scale, full=full)
+        moved = transformed_by(found.source, found.element)
         between = None if interpolate is None else InterpolatedTensors(reference, source, moved, interpolate)
         return given_back(b, source, moved if between is None else between)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,13 @@ _RELATIVES = "the point between two networks is a good one for relatives alone, 
 _STATISTICS = "BatchNorm's running statistics are interpolated too, and wrong in between: re-estimate them on data"
 
 
+class AlignedBy(str, Enum):
+    """What B may be moved by."""
+
+    monomial = "monomial"
+    full = "full"
+
+
 @takes
 def align(
     path: Annotated[Path, argument("A", "A checkpoint, which stays where it is.")],
@@ -48,6 +56,14 @@ def align(
             "--scale/--no-scale",
         ),
     ] = True,
+    group: Annotated[
+        AlignedBy,
+        option(
+            _ALIGN,
+            "monomial: permutations, scales, signs and phases. full: of transformers, rotations of the stream and "
+            "matrices of heads as well.",
+        ),
+    ] = AlignedBy.monomial,
     interpolate: Annotated[
         float | None,
         option(
@@ -83,6 +99,11 @@ def align(
 
     if interpolate is not None and not 0 <= interpolate <= 1:
         raise UsageError("--interpolate", f"{interpolate:g} is not between A and B", "give a number from 0 to 1")
+    if group is AlignedBy.full:
+        if not scale:
+            raise UsageError("--no-scale", "a rotation is no permutation", "leave out --group full")
+        if save_element is not None:
+            raise UsageError("--save-element", "a rotation is no element of the group", "leave out --group full")
     require_there(path, other)
     for given in (path, other):
         if os.path.isdir(given):
@@ -91,7 +112,7 @@ def align(
     (each,) = plan.destinations
     if save_element is not None:
         check_element(save_element, overwrite=overwrite, target=each.target)
-    stated, tracer = reading.stated(), reading.tracer()
+    stated, tracer = reading.stated(), reading.tracer(gauges=group is AlignedBy.full)
     made = make_folder(plan.folder) if plan.folder is not None else []
     try:
         with (
@@ -103,7 +124,7 @@ def align(
             reference = read_any(path, stated, tracer)
             source = read_any(other, stated, tracer, like=reference)
             watch = Watch(lambda name, steps: progress.stage(name, steps, "steps"), progress.advance)
-            found = align_to(reference, source, watch, scaled=scale)
+            found = align_to(reference, source, watch, scaled=scale, full=group is AlignedBy.full)
             row, notes = _written(
                 each, reference, source, found, interpolate, overwrite=overwrite, with_config=plan.folder is not None
             )
@@ -138,7 +159,7 @@ def _written(
     from nfn_cli.symmetry.rewriting import write_moved
     from nfn_cli.symmetry.sources import transformed_by
 
-    moved = transformed_by(source, found.element)
+    moved = transformed_by(found.source, found.element)
     between = None if share is None else InterpolatedTensors(reference, source, moved, share)
     kept = write_moved(source, between or moved, each.target, overwrite=overwrite, with_config=with_config)
     notes = []
@@ -155,6 +176,7 @@ def _written(
         found.after,
         **asdict(found.moves),
         rounding=moved.rounding,
+        turned="; ".join(found.turned) or None,
         interpolated=share,
         kept=", ".join(kept) or None,
         read_as=source.reading.text,
@@ -171,4 +193,6 @@ def _summary(found: Aligned) -> str:
     counts = [f"{moves.moved:,} of {moves.neurons:,} neurons moved"]
     for changed, of, what in ((moves.scaled, moves.scales, "scales"), (moves.flipped, moves.signs, "signs")):
         counts += [f"{changed:,} of {of:,} {what} changed"] if of else []
+    if found.turned:
+        counts.append(f"turned by {'; '.join(found.turned)}")
     return f"{', '.join(counts)}; the distance to A is {found.after:.2g} instead of {found.before:.2g}"

@@ -72,7 +72,9 @@ def gauged(reference: LabelledSource, source: LabelledSource, watch: Watch = UNW
         if found is None or not all(bool(own.isfinite().all()) for own in (found[0].matrices, *found[0].gains)):
             continue
         ours.turn(found[0])
-        fitted |= found[1] | {place for own in known.action.gains for place in (own.gain, own.bias) if place is not None}
+        fitted |= found[1] | {
+            place for own in known.action.gains for place in (own.gain, own.bias) if place is not None
+        }
         if known.action.block is not None:
             rotated.add(known.action.block)
     owners = Owners(source.architecture)
@@ -118,8 +120,9 @@ def _match_others(
                 blocks = {int(own) for part in labels for own in owners.block[part]}
                 wanted |= {own for own in blocks if own >= 0 and architecture.blocks[own].parent is None}
     outers = {outer_block(known, owners) for known in heads}
-    wanted -= rotated | {own for own in outers if own is not None} | {own.action.block for own in heads if own.action.block}
-    if not wanted:
+    wanted -= rotated | {own for own in outers if own is not None}
+    wanted -= {own.action.block for own in heads if own.action.block is not None}
+    if not wanted and rotated:
         return
     coarsest = max(source.precision, reference.precision, key=lambda dtype: torch.finfo(dtype).eps)
     search = Search(architecture, _Now(ours), _Now(theirs, architecture), orbit_tolerance(coarsest))

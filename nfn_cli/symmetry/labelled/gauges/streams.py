@@ -11,9 +11,9 @@ from torch import Tensor
 from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.symmetry.labelled.gauges.procrustes import rotation_between
 from nfn_cli.symmetry.labelled.gauges.turning import Turning
-from nfn_cli.symmetry.labelled.gauges.turns import KnownGauge, Turn
+from nfn_cli.symmetry.labelled.gauges.turns import KnownGauge, Turn, read_gain
 
-_LEAST_GAIN = 1 / 64  # of the root mean square: weights are not divided by less
+_FEWEST, _MOST = 1e-6, 0.25  # of the root mean square of gains: weights are not divided by less
 _ENOUGH = 16  # numbers a coordinate, in multiples of n, that a rotation is fitted on
 
 
@@ -29,6 +29,7 @@ def fit_stream(known: KnownGauge, reference: Turning, source: Turning) -> tuple[
     there = tuple(_gain(known, number, reference) for number in range(len(known.action.gains)))
     here = tuple(_gain(known, number, source) for number in range(len(known.action.gains)))
     products = torch.zeros(known.spaces, known.n, known.n, dtype=torch.float64)
+    sizes = 0.0
     for place in places:
         for (space, theirs), (_, ours) in zip(
             lines_in(known, reference, place, there), lines_in(known, source, place, here), strict=True
@@ -38,9 +39,13 @@ def fit_stream(known: KnownGauge, reference: Turning, source: Turning) -> tuple[
             size = float(theirs.norm() * ours.norm())
             if size > 0 and math.isfinite(size):
                 products[space] += (theirs @ ours.T).double() / size
+                sizes += 1.0
     levelled = known.action.group == "levelled"
     matrices = torch.stack([rotation_between(product, levelled=levelled) for product in products])
-    gains = tuple(_kept_from_zero(own) for own in there)
+    # Of lines of size 1 each, the product of A and Q·B on average, and their distance from it.
+    alike = float((matrices * products).sum()) / (sizes or 1.0)
+    noise = math.sqrt(max(0.0, 2 - 2 * alike))
+    gains = tuple(_kept_from_zero(own, noise) for own in there)
     return Turn(known, matrices, gains), frozenset(places)
 
 
@@ -85,13 +90,12 @@ def _is_anchor(known: KnownGauge, place: int) -> bool:
 
 
 def _gain(known: KnownGauge, number: int, turning: Turning) -> Tensor:
-    from nfn_cli.symmetry.labelled.gauges.turns import read_gain
-
     own = known.action.gains[number]
     return read_gain(known, own, turning.now(own.gain))
 
 
-def _kept_from_zero(gain: Tensor) -> Tensor:
-    least = _LEAST_GAIN * float(gain.square().mean().sqrt()) or 1.0
+def _kept_from_zero(gain: Tensor, noise: float) -> Tensor:
+    """Gains of which none is so small that noise on the weights, divided by it, does more harm than another gain."""
+    least = min(max(math.sqrt(noise), _FEWEST), _MOST) * float(gain.square().mean().sqrt()) or 1.0
     sign = torch.where(gain < 0, -1.0, 1.0).double()
     return torch.where(gain.abs() < least, sign * least, gain)
