@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from torch import Tensor, nn
 
@@ -36,6 +36,7 @@ class _Options(StatedOptions, total=False):
     """Those of `align`."""
 
     scale: bool
+    group: Literal["monomial", "full"]
     interpolate: float | None
     data: Tensor | None
 
@@ -55,6 +56,7 @@ def align(
     b: Network,
     *,
     scale: bool = True,
+    group: Literal["monomial", "full"] = "monomial",
     interpolate: float | None = None,
     data: Tensor | None = None,
     activation: str | None = None,
@@ -71,6 +73,7 @@ def align(
     Args:
         a, b: each a path, a state dict or a module.
         scale: whether scales, signs and phases are used beside permutations, which alone keep every bit.
+        group: `full` also fixes the gauges of transformers: rotations of the stream, matrices of heads.
         interpolate: t from 0 to 1; gives (1 − t)·A + t·(B aligned) in place of B aligned. For relatives alone, such as
             fine-tunes of one base.
         data: inputs [count, *shape] on which running statistics of BatchNorms are estimated for that point; without
@@ -87,6 +90,7 @@ def align(
     """
     if interpolate is not None and not 0 <= interpolate <= 1:
         raise UsageError("interpolate", f"{interpolate:g} is not between A and B", "give a number from 0 to 1")
+<<<<<<< HEAD
     if data is not None and interpolate is None:
         raise UsageError("data", "B aligned has its own statistics", "give interpolate as well, or leave it out")
     stated = Stated.of(activation, pool, omega_0, chain, prefix)
@@ -113,3 +117,16 @@ def _estimate(module: nn.Module, data: Tensor) -> None:
     except Exception as error:  # the module's methods are the user's code
         cause = f"the module does not run on them ({type(error).__name__}: {error})"
         raise UsageError("data", cause, "give inputs that it takes") from error
+=======
+    if group not in ("monomial", "full"):
+        raise UsageError("group", f"{group!r} is none", "give 'monomial' or 'full'")
+    if group == "full" and not scale:
+        raise UsageError("scale", "a rotation is no permutation", "leave out one of the two")
+    with python_words():
+        stated, full = Stated.of(activation, pool, omega_0, chain, prefix), group == "full"
+        reference, source = read_two(a, b, stated, inputs, gauges=full)
+        found = align_to(reference, source, scaled=scale, full=full)
+        moved = transformed_by(found.source, found.element)
+        between = None if interpolate is None else InterpolatedTensors(reference, source, moved, interpolate)
+        return given_back(b, source, moved if between is None else between)
+>>>>>>> w-gauges
