@@ -90,13 +90,18 @@ def align(
     """
     if interpolate is not None and not 0 <= interpolate <= 1:
         raise UsageError("interpolate", f"{interpolate:g} is not between A and B", "give a number from 0 to 1")
-<<<<<<< HEAD
     if data is not None and interpolate is None:
         raise UsageError("data", "B aligned has its own statistics", "give interpolate as well, or leave it out")
+    if group not in ("monomial", "full"):
+        raise UsageError("group", f"{group!r} is none", "give 'monomial' or 'full'")
+    full = group == "full"
+    if full and not scale:
+        raise UsageError("scale", "a rotation is no permutation", "leave out one of the two")
     stated = Stated.of(activation, pool, omega_0, chain, prefix)
     with python_words():
-        reference, source = read_two(a, b, stated, inputs)
-        moved = transformed_by(source, align_to(reference, source, scaled=scale).element)
+        reference, source = read_two(a, b, stated, inputs, gauges=full)
+        aligned = align_to(reference, source, scaled=scale, full=full)
+        moved = transformed_by(aligned.source, aligned.element)
         if interpolate is None:
             return given_back(b, source, moved)
         between = InterpolatedTensors(reference, source, moved, interpolate)
@@ -117,16 +122,3 @@ def _estimate(module: nn.Module, data: Tensor) -> None:
     except Exception as error:  # the module's methods are the user's code
         cause = f"the module does not run on them ({type(error).__name__}: {error})"
         raise UsageError("data", cause, "give inputs that it takes") from error
-=======
-    if group not in ("monomial", "full"):
-        raise UsageError("group", f"{group!r} is none", "give 'monomial' or 'full'")
-    if group == "full" and not scale:
-        raise UsageError("scale", "a rotation is no permutation", "leave out one of the two")
-    with python_words():
-        stated, full = Stated.of(activation, pool, omega_0, chain, prefix), group == "full"
-        reference, source = read_two(a, b, stated, inputs, gauges=full)
-        found = align_to(reference, source, scaled=scale, full=full)
-        moved = transformed_by(found.source, found.element)
-        between = None if interpolate is None else InterpolatedTensors(reference, source, moved, interpolate)
-        return given_back(b, source, moved if between is None else between)
->>>>>>> w-gauges

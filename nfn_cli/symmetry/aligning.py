@@ -114,11 +114,11 @@ def _by_group(reference: AnySource, source: AnySource, watch: Watch, *, scaled: 
     if isinstance(source, Source):
         assert isinstance(element, GroupElement)
         moves = moves_of_chain(element, source.stored, found.tolerance)
-<<<<<<< HEAD
     else:
         assert not isinstance(element, GroupElement)
         moves = moves_of_labelled(element, source.architecture, found.tolerance)
-    return Aligned(element, overall(before), overall(after), by_layer(before, after), moves, found.tolerance)
+    layers = by_layer(before, after)
+    return Aligned(element, overall(before), overall(after), layers, moves, found.tolerance, source)
 
 
 def nearer_of(
@@ -134,15 +134,6 @@ def nearer_of(
         return _of_chains(reference, source, element, tolerance)
     assert not isinstance(reference, Source) and not isinstance(element, GroupElement)
     return _of_labelled(reference, source, element, tolerance)
-=======
-        return Aligned(
-            element, overall(before), overall(after), by_layer(before, after), moves, found.tolerance, source
-        )
-    assert not isinstance(reference, Source) and not isinstance(found.element, GroupElement)
-    chosen, before, after = _of_labelled(reference, source, found.element, found.tolerance)
-    moves = moves_of_labelled(chosen, source.architecture, found.tolerance)
-    return Aligned(chosen, overall(before), overall(after), by_layer(before, after), moves, found.tolerance, source)
->>>>>>> w-gauges
 
 
 def _of_chains(

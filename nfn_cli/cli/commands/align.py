@@ -108,98 +108,38 @@ def align(
 
     if interpolate is not None and not 0 <= interpolate <= 1:
         raise UsageError("--interpolate", f"{interpolate:g} is not between A and B", "give a number from 0 to 1")
-<<<<<<< HEAD
     if data is not None and interpolate is None:
         raise UsageError("--data", "B aligned has its own statistics", "give --interpolate as well, or leave it out")
+    full = group is AlignedBy.full
+    if full and not scale:
+        raise UsageError("--no-scale", "a rotation is no permutation", "leave out --group full")
+    if full and save_element is not None:
+        raise UsageError("--save-element", "a rotation is no element of the group", "leave out --group full")
     require_files("align", path, other)
-=======
-    if group is AlignedBy.full:
-        if not scale:
-            raise UsageError("--no-scale", "a rotation is no permutation", "leave out --group full")
-        if save_element is not None:
-            raise UsageError("--save-element", "a rotation is no element of the group", "leave out --group full")
-    require_there(path, other)
-    for given in (path, other):
-        if os.path.isdir(given):
-            raise CheckpointError(given, "a folder, and align takes two checkpoints", "give a file in it")
->>>>>>> w-gauges
     plan = planned([other], output)
     (each,) = plan.destinations
     if save_element is not None:
         check_element(save_element, overwrite=overwrite, target=each.target)
-<<<<<<< HEAD
     reading.stated()  # a wrong option leaves no folder
-=======
-    stated, tracer = reading.stated(), reading.tracer(gauges=group is AlignedBy.full)
->>>>>>> w-gauges
     made = make_folder(plan.folder) if plan.folder is not None else []
     try:
         with working(quiet, path, other, interrupted="nothing was written") as progress:
             require_writable(each.target, overwrite=overwrite)
-<<<<<<< HEAD
             inputs = None if data is None else _inputs(data)
-            two = read_two(path, other, reading, progress)
+            two = read_two(path, other, reading, progress, gauges=full)
             reference, source = two.first, two.second
-            found = align_to(reference, source, two.watch, scaled=scale)
-            moved = transformed_by(source, found.element)
+            found = align_to(reference, source, two.watch, scaled=scale, full=full)
+            moved = transformed_by(found.source, found.element)
             between = None if interpolate is None else InterpolatedTensors(reference, source, moved, interpolate)
             if between is not None and data is not None and inputs is not None:
                 progress.stage("estimating statistics")
                 between.put(estimated_statistics(source, between, inputs, reading.tracer(), data))
             with_config = plan.folder is not None
             kept = write_moved(source, between or moved, each.target, overwrite=overwrite, with_config=with_config)
-=======
-            reference = read_any(path, stated, tracer)
-            source = read_any(other, stated, tracer, like=reference)
-            watch = Watch(lambda name, steps: progress.stage(name, steps, "steps"), progress.advance)
-            found = align_to(reference, source, watch, scaled=scale, full=group is AlignedBy.full)
-            row, notes = _written(
-                each, reference, source, found, interpolate, overwrite=overwrite, with_config=plan.folder is not None
-            )
->>>>>>> w-gauges
             if save_element is not None:
                 write_element(source, found.element, save_element, overwrite=overwrite)
     finally:
         remove_empty(made)
-<<<<<<< HEAD
-=======
-    if layers:
-        write_rows([LayerRow(**asdict(own)) for own in found.layers], LayerRow, layers_table, format, sys.stdout)
-    else:
-        write_rows([row], AlignedRow, aligned_table, format, sys.stdout)
-    sys.stdout.flush()
-    if not quiet:
-        print_note(_summary(found))
-    for line in [*reading_lines([(row.read_as, row.assumed)]), *notes]:
-        print_note(line)
-
-
-def _written(
-    each: Destination,
-    reference: AnySource,
-    source: AnySource,
-    found: Aligned,
-    share: float | None,
-    *,
-    overwrite: bool,
-    with_config: bool,
-) -> tuple[AlignedRow, list[str]]:
-    """Write the aligned network, or a point between; the row of it, and lines for stderr."""
-    from nfn_cli.cli.tables.aligned_table import AlignedRow
-    from nfn_cli.symmetry.interpolated import InterpolatedTensors
-    from nfn_cli.symmetry.rewriting import write_moved
-    from nfn_cli.symmetry.sources import transformed_by
-
-    moved = transformed_by(found.source, found.element)
-    between = None if share is None else InterpolatedTensors(reference, source, moved, share)
-    kept = write_moved(source, between or moved, each.target, overwrite=overwrite, with_config=with_config)
-    notes = []
-    if reference.reading.assumed != source.reading.assumed and reference.reading.assumed:
-        notes.append(f"assumed of {reference.checkpoint.path}: {reference.reading.assumed}")
-    if between is not None and share is not None and 0 < share < 1:
-        notes.append(_RELATIVES)
-        notes += [_STATISTICS] if between.statistics else []
->>>>>>> w-gauges
     row = AlignedRow(
         str(each.source),
         str(reference.checkpoint.path),
@@ -208,13 +148,9 @@ def _written(
         found.after,
         **asdict(found.moves),
         rounding=moved.rounding,
-<<<<<<< HEAD
+        turned="; ".join(found.turned) or None,
         interpolated=interpolate,
         data=data,
-=======
-        turned="; ".join(found.turned) or None,
-        interpolated=share,
->>>>>>> w-gauges
         kept=", ".join(kept) or None,
         read_as=source.reading.text,
         assumed=source.reading.assumed,
