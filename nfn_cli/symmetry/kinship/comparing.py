@@ -18,6 +18,7 @@ from nfn_cli.symmetry.kinship.exact_test import exact_log10_p
 from nfn_cli.symmetry.kinship.identity import identity_of
 from nfn_cli.symmetry.kinship.null import Null, families, family_of, plain
 from nfn_cli.symmetry.kinship.pairing import pair_of
+from nfn_cli.symmetry.kinship.rounding import rounded_to
 from nfn_cli.symmetry.kinship.score import kinship_score
 from nfn_cli.symmetry.kinship.verdict import ComparedLayer, Comparison, Verdict
 from nfn_cli.symmetry.nearness import overall
@@ -64,6 +65,11 @@ def compare_networks(
     )
     if deviation <= _finest_tolerance(reference, source):
         return replace(base, verdict=Verdict.same, cause="every number is the other's but for rounding")
+    rounded = rounded_to(reference, source, element)
+    if rounded is not None:
+        other = "B" if rounded.which == "A" else "A"
+        cause = f"{rounded.which} is {other} rounded to {rounded.kind}"
+        return replace(base, verdict=Verdict.rounded, cause=cause, rounded_to=rounded.kind, deviation=rounded.deviation)
     pair = pair_of(reference, source, element)
     score = kinship_score(pair, watch, matching=basis == "aligned")
     log10_p = exact_log10_p(pair_of(reference, source, still))

@@ -72,3 +72,8 @@ class Comparison:
     models: int | None = None
     rounded_to: str | None = None
     assumed: str | None = None
+
+    @property
+    def same(self) -> bool:
+        """Whether both are one function, or were before one was rounded."""
+        return self.verdict in (Verdict.same, Verdict.rounded)
