@@ -17,7 +17,7 @@ from nfn_cli.symmetry.sources import read_any
 if TYPE_CHECKING:
     from nfn_cli.symmetry.sources import AnySource
 
-_TRACER = NetworkTracer()  # it keeps what it has traced
+_TRACER = NetworkTracer(gauges=True)  # it keeps what it has traced
 
 
 @lru_cache(4)
@@ -29,7 +29,7 @@ def _read(path: Path) -> AnySource:
 def compared(a: Path, b: Path, basis: str = "aligned") -> Comparison | None:
     """What the tool says; None where it refuses to compare."""
     try:
-        return compare_networks(_read(a), _read(b), basis=basis)
+        return compare_networks(_read(a), _read(b), basis=basis, tracer=_TRACER)
     except NfnError:
         return None
 
