@@ -108,5 +108,9 @@ RECIPES = {
         Recipe("resnet-10", "resnet", "fresh", 32, resnet((6, 12, 24), (1, 2, 1)), adam(200, 64, 5e-3, 17, 0.01)),
         Recipe("llama-40", "lm", "fresh", 14, _LLAMA(40, 3, inner=96, heads=5, groups=5), adam(300, 8, 4e-3, 18)),
         Recipe("gpt2-64", "lm", "fresh", 14, _GPT2(64, 2, heads=4, tied=True), adam(300, 8, 2e-3, 19, 0.01)),
+        # Seeds follow the places here: new recipes come last.
+        Recipe("mlp-32", "mlp", "null", 40, mlp(32), adam(2000, 64, 1e-3, 20)),
+        Recipe("mlp-24", "mlp", "fresh", 30, mlp(24), adam(2500, 64, 1e-3, 21), other=True),
+        Recipe("mlp-40", "mlp", "fresh", 30, mlp(40), adam(2500, 64, 1e-3, 22)),
     )
 }
