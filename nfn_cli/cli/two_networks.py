@@ -62,8 +62,11 @@ def watch_of(progress: Progress, unit: str) -> Watch:
     return Watch(lambda name, steps: progress.stage(name, steps, unit), progress.advance)
 
 
-def read_two(path: Path, other: Path, reading: ReadingOptions, progress: Progress) -> Two:
+def read_two(path: Path, other: Path, reading: ReadingOptions, progress: Progress, *, gauges: bool = False) -> Two:
     """Read two checkpoints.
+
+    Args:
+        gauges: whether to look for gauges, which takes time.
 
     Raises:
         CheckpointError, ArchitectureError, UsageError: as `read_any`.
@@ -71,7 +74,7 @@ def read_two(path: Path, other: Path, reading: ReadingOptions, progress: Progres
     from nfn_cli.symmetry import Source
     from nfn_cli.symmetry.sources import read_any
 
-    stated, tracer = reading.stated(), reading.tracer()
+    stated, tracer = reading.stated(), reading.tracer(gauges=gauges)
     first = read_any(path, stated, tracer)
     second = read_any(other, stated, tracer, like=first)
     return Two(first, second, watch_of(progress, "layers" if isinstance(first, Source) else "steps"))
