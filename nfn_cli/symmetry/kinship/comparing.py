@@ -92,10 +92,10 @@ def _same_or_rounded(reference: AnySource, source: AnySource, near: Near) -> Com
         return _same(near, "every number is the other's but for rounding")
     rounded = rounded_to(reference, source, near.element)
     if rounded is None:
-        if near.deviation > near.tolerance:
-            return None
-        # Stored in two dtypes, and apart by no more than a few roundings to the coarser one.
-        coarse = max((reference.precision, source.precision), key=lambda dtype: torch.finfo(dtype).eps)
+        fine, coarse = sorted((reference.precision, source.precision), key=lambda dtype: torch.finfo(dtype).eps)
+        if near.deviation > near.tolerance or fine in (torch.float32, torch.float64):
+            return None  # of a finer network that is float32, every number was asked for
+        # Both were rounded, to two dtypes, and are apart by no more than a few roundings to the coarser one.
         kind = str(coarse).removeprefix("torch.")
         which = "A" if reference.precision == coarse else "B"
         cause = f"every number is the other's but for the rounding of {kind}, in which {which} is stored"
