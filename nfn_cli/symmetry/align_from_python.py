@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from torch import Tensor, nn
 
@@ -36,6 +36,7 @@ class _Options(StatedOptions, total=False):
     """Those of `align`."""
 
     scale: bool
+    group: Literal["monomial", "full"]
     interpolate: float | None
     data: Tensor | None
 
@@ -55,6 +56,7 @@ def align(
     b: Network,
     *,
     scale: bool = True,
+    group: Literal["monomial", "full"] = "monomial",
     interpolate: float | None = None,
     data: Tensor | None = None,
     activation: str | None = None,
@@ -71,6 +73,7 @@ def align(
     Args:
         a, b: each a path, a state dict or a module.
         scale: whether scales, signs and phases are used beside permutations, which alone keep every bit.
+        group: `full` also fixes the gauges of transformers: rotations of the stream, matrices of heads.
         interpolate: t from 0 to 1; gives (1 − t)·A + t·(B aligned) in place of B aligned. For relatives alone, such as
             fine-tunes of one base.
         data: inputs [count, *shape] on which running statistics of BatchNorms are estimated for that point; without
@@ -89,10 +92,16 @@ def align(
         raise UsageError("interpolate", f"{interpolate:g} is not between A and B", "give a number from 0 to 1")
     if data is not None and interpolate is None:
         raise UsageError("data", "B aligned has its own statistics", "give interpolate as well, or leave it out")
+    if group not in ("monomial", "full"):
+        raise UsageError("group", f"{group!r} is none", "give 'monomial' or 'full'")
+    full = group == "full"
+    if full and not scale:
+        raise UsageError("scale", "a rotation is no permutation", "leave out one of the two")
     stated = Stated.of(activation, pool, omega_0, chain, prefix)
     with python_words():
-        reference, source = read_two(a, b, stated, inputs)
-        moved = transformed_by(source, align_to(reference, source, scaled=scale).element)
+        reference, source = read_two(a, b, stated, inputs, gauges=full)
+        aligned = align_to(reference, source, scaled=scale, full=full)
+        moved = transformed_by(aligned.source, aligned.element)
         if interpolate is None:
             return given_back(b, source, moved)
         between = InterpolatedTensors(reference, source, moved, interpolate)

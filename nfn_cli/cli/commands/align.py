@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import asdict
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from nfn_cli.cli.destinations import check_element, planned
 from nfn_cli.cli.failures import print_note
-from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.options import OUTPUT, FormatOption, OverwriteOption, QuietOption, ReadingOptions
-from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.rewriting import reading_lines
 from nfn_cli.cli.takes import Hidden, argument, option, takes
-from nfn_cli.errors import CheckpointError, UsageError
+from nfn_cli.cli.two_networks import read_two, require_files, working
+from nfn_cli.errors import UsageError
 from nfn_cli.folders import make_folder, remove_empty
-from nfn_cli.threads import numbers_in, threads_for
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +27,13 @@ _RELATIVES = "the point between two networks is a good one for relatives alone, 
 _STATISTICS = (
     "BatchNorm's running statistics are interpolated too, and wrong in between: estimate them on data (--data)"
 )
+
+
+class AlignedBy(str, Enum):
+    """What B may be moved by."""
+
+    monomial = "monomial"
+    full = "full"
 
 
 @takes
@@ -50,6 +55,14 @@ def align(
             "--scale/--no-scale",
         ),
     ] = True,
+    group: Annotated[
+        AlignedBy,
+        option(
+            _ALIGN,
+            "monomial: permutations, scales, signs and phases. full: of transformers, rotations of the stream and "
+            "matrices of heads as well.",
+        ),
+    ] = AlignedBy.monomial,
     interpolate: Annotated[
         float | None,
         option(
@@ -87,45 +100,40 @@ def align(
     from nfn_cli.checkpoints import require_writable
     from nfn_cli.cli.output import write_rows
     from nfn_cli.cli.tables.aligned_table import AlignedRow, LayerRow, aligned_table, layers_table
-    from nfn_cli.symmetry import Watch
     from nfn_cli.symmetry.aligning import align_to
     from nfn_cli.symmetry.interpolated import InterpolatedTensors
     from nfn_cli.symmetry.rewriting import write_moved
-    from nfn_cli.symmetry.sources import read_any, transformed_by, write_element
+    from nfn_cli.symmetry.sources import transformed_by, write_element
     from nfn_cli.symmetry.statistics import estimated_statistics
-    from nfn_cli.symmetry.verification import require_there
 
     if interpolate is not None and not 0 <= interpolate <= 1:
         raise UsageError("--interpolate", f"{interpolate:g} is not between A and B", "give a number from 0 to 1")
     if data is not None and interpolate is None:
         raise UsageError("--data", "B aligned has its own statistics", "give --interpolate as well, or leave it out")
-    require_there(path, other)
-    for given in (path, other):
-        if os.path.isdir(given):
-            raise CheckpointError(given, "a folder, and align takes two checkpoints", "give a file in it")
+    full = group is AlignedBy.full
+    if full and not scale:
+        raise UsageError("--no-scale", "a rotation is no permutation", "leave out --group full")
+    if full and save_element is not None:
+        raise UsageError("--save-element", "a rotation is no element of the group", "leave out --group full")
+    require_files("align", path, other)
     plan = planned([other], output)
     (each,) = plan.destinations
     if save_element is not None:
         check_element(save_element, overwrite=overwrite, target=each.target)
-    stated, tracer = reading.stated(), reading.tracer()
+    reading.stated()  # a wrong option leaves no folder
     made = make_folder(plan.folder) if plan.folder is not None else []
     try:
-        with (
-            interrupt_message(lambda: "nothing was written"),
-            Progress(quiet=quiet, stage="reading") as progress,
-            threads_for(numbers_in(path, other)),
-        ):
+        with working(quiet, path, other, interrupted="nothing was written") as progress:
             require_writable(each.target, overwrite=overwrite)
             inputs = None if data is None else _inputs(data)
-            reference = read_any(path, stated, tracer)
-            source = read_any(other, stated, tracer, like=reference)
-            watch = Watch(lambda name, steps: progress.stage(name, steps, "steps"), progress.advance)
-            found = align_to(reference, source, watch, scaled=scale)
-            moved = transformed_by(source, found.element)
+            two = read_two(path, other, reading, progress, gauges=full)
+            reference, source = two.first, two.second
+            found = align_to(reference, source, two.watch, scaled=scale, full=full)
+            moved = transformed_by(found.source, found.element)
             between = None if interpolate is None else InterpolatedTensors(reference, source, moved, interpolate)
             if between is not None and data is not None and inputs is not None:
                 progress.stage("estimating statistics")
-                between.put(estimated_statistics(source, between, inputs, tracer, data))
+                between.put(estimated_statistics(source, between, inputs, reading.tracer(), data))
             with_config = plan.folder is not None
             kept = write_moved(source, between or moved, each.target, overwrite=overwrite, with_config=with_config)
             if save_element is not None:
@@ -140,6 +148,7 @@ def align(
         found.after,
         **asdict(found.moves),
         rounding=moved.rounding,
+        turned="; ".join(found.turned) or None,
         interpolated=interpolate,
         data=data,
         kept=", ".join(kept) or None,
@@ -177,4 +186,6 @@ def _summary(found: Aligned) -> str:
     counts = [f"{moves.moved:,} of {moves.neurons:,} neurons moved"]
     for changed, of, what in ((moves.scaled, moves.scales, "scales"), (moves.flipped, moves.signs, "signs")):
         counts += [f"{changed:,} of {of:,} {what} changed"] if of else []
+    if found.turned:
+        counts.append(f"turned by {'; '.join(found.turned)}")
     return f"{', '.join(counts)}; the distance to A is {found.after:.2g} instead of {found.before:.2g}"

@@ -18,6 +18,7 @@ class AlignedRow:
         before, after: the distances to A of B, and of B aligned: the root mean square of the layers' ‖B − A‖ / ‖A‖.
         moved, neurons, scaled, scales, flipped, signs: see `nfn_cli.symmetry.moves.Moves`.
         rounding: largest error of rounding to the file's dtype, relative to the largest entry of its tensor.
+        turned: kinds of gauges that were fixed next to A's, such as a rotation of the stream.
         interpolated: the share of B, where a point between the two was written; `after` is of B itself also then.
         data: on what a BatchNorm's running statistics of that point were estimated.
         kept: entries of B's file beside the weights, such as an optimizer's state, that still belong to the old ones.
@@ -37,6 +38,7 @@ class AlignedRow:
     flipped: int
     signs: int
     rounding: float
+    turned: str | None = None
     interpolated: float | None = None
     data: str | None = None
     kept: str | None = None
