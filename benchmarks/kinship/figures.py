@@ -16,7 +16,7 @@ _LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Figure:
-    """An estimate and its interval."""
+    """An estimate and its interval, which is not shown where every draw gave the estimate."""
 
     value: float
     low: float
@@ -25,6 +25,8 @@ class Figure:
     def __str__(self) -> str:
         if math.isnan(self.value):
             return "-"
+        if self.low == self.high == self.value:
+            return f"{self.value:.3f}"
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 

@@ -13,7 +13,7 @@ from measures import NAMES, measure_of
 from members import BASE, MEMBERS, Family, replaced_layer
 from results import Result
 
-_GROUPS = {"language models": ("lm",), "CNNs and ResNets": ("cnn", "resnet")}
+_GROUPS = {"lm": "Language models", "cnn": "CNNs", "resnet": "ResNets"}
 _FOUND = {"same", "rounded", "derived"}
 _UP_TO_HALF = {
     BASE,
@@ -48,9 +48,9 @@ def _rows(results: Iterable[Result]) -> list[tuple[str, str, Callable[[Result], 
 
 
 def print_areas(results: list[Result], out: TextIO) -> None:
-    """A table for language models, one for the others: kin against pairs of families of one kind."""
-    for title, families in _GROUPS.items():
-        own = [result for result in results if result.family in families]
+    """A table for each family of networks: kin against pairs of families of one kind."""
+    for group, title in _GROUPS.items():
+        own = [result for result in results if result.family == group]
         kin = [result for result in own if result.group == "kin"]
         apart = [result for result in own if result.group == "independent"]
         if not kin or not apart:
@@ -78,14 +78,14 @@ def print_found(results: list[Result], out: TextIO) -> None:
     if not kin:
         return
     print("\nKin found (same, rounded or derived)\n", file=out)
-    print("| kin | disguise | language models | CNNs | ResNets | verdicts |", file=out)
+    print(f"| kin | disguise | {' | '.join(_GROUPS.values())} | verdicts |", file=out)
     print("|---|---|---|---|---|---|", file=out)
     for change, how, belongs in _rows(kin):
         chosen = [result for result in kin if belongs(result)]
         if not chosen:
             continue
         cells = []
-        for family in ("lm", "cnn", "resnet"):
+        for family in _GROUPS:
             own = [result for result in chosen if result.family == family]
             cells.append(f"{sum(r.verdict in _FOUND for r in own)}/{len(own)}" if own else "-")
         counts: dict[str, int] = {}
@@ -116,7 +116,7 @@ def print_replaced(results: list[Result], folder: Path, out: TextIO) -> None:
     print("| networks | disguise | named | share |", file=out)
     print("|---|---|---|---|", file=out)
     own = [r for r in results if (r.measure, r.group, r.member) == ("ours", "kin", "replaced")]
-    for name in ("all", "lm", "cnn", "resnet"):
+    for name in ("all", *_GROUPS):
         for how in (PLAIN, *DISGUISES):
             chosen = [r for r in own if name in ("all", r.family) and r.disguise == how]
             if chosen:

@@ -6,12 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nfn_cli.symmetry.kinship import Comparison, Verdict, compare_networks
-
 from measures.measured import Measure, Measured
 from nfn_cli.architectures import Stated
 from nfn_cli.architectures.traced import NetworkTracer
 from nfn_cli.errors import NfnError
+from nfn_cli.symmetry.kinship import Comparison, Verdict, compare_networks
 from nfn_cli.symmetry.sources import read_any
 
 if TYPE_CHECKING:
