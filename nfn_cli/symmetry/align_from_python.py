@@ -91,6 +91,6 @@ def align(
         stated, full = Stated.of(activation, pool, omega_0, chain, prefix), group == "full"
         reference, source = read_two(a, b, stated, inputs, gauges=full)
         found = align_to(reference, source, scaled=scale, full=full)
-        moved = transformed_by(found.source, found.element)
+        moved = transformed_by(found.acts_on(source), found.element)
         between = None if interpolate is None else InterpolatedTensors(reference, source, moved, interpolate)
         return given_back(b, source, moved if between is None else between)

@@ -159,7 +159,7 @@ def _written(
     from nfn_cli.symmetry.rewriting import write_moved
     from nfn_cli.symmetry.sources import transformed_by
 
-    moved = transformed_by(found.source, found.element)
+    moved = transformed_by(found.acts_on(source), found.element)
     between = None if share is None else InterpolatedTensors(reference, source, moved, share)
     kept = write_moved(source, between or moved, each.target, overwrite=overwrite, with_config=with_config)
     notes = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor, dtype
 
@@ -79,7 +79,7 @@ class Overlaid(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         return self._above[name] if name in self._above else self._below[name]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self._below)
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures.labels import AbsorbedGain, Gauge, GaugeAction, LabelledArchitecture
+from nfn_cli.architectures.labels import AbsorbedGain, Gauge, GaugeAction, LabelledArchitecture, LabelledTensor
 from nfn_cli.symmetry.labelled.action import backward, forward
 from nfn_cli.symmetry.labelled.gauges.lines import (
     Coordinates,
@@ -172,7 +172,7 @@ def act_by(turns: Sequence[Turn], tensors: Mapping[str, Tensor]) -> dict[str, Te
     for turn in turns:
         listed = turn.known.architecture.tensors
 
-        def now(place: int, listed: Sequence = listed) -> Tensor:
+        def now(place: int, listed: Sequence[LabelledTensor] = listed) -> Tensor:
             if place not in wide:
                 wide[place] = _named(listed[place].names, tensors).double()
             return wide[place]
