@@ -122,9 +122,7 @@ def _by_group(reference: AnySource, source: AnySource, watch: Watch, *, scaled: 
         assert isinstance(reference, Source) and isinstance(found.element, GroupElement)
         element, before, after = _of_chains(reference, source, found.element, found.tolerance)
         moves = moves_of_chain(element, source.stored, found.tolerance)
-        return Aligned(
-            element, overall(before), overall(after), by_layer(before, after), moves, found.tolerance, source
-        )
+        return Aligned(element, overall(before), overall(after), by_layer(before, after), moves, found.tolerance)
     assert not isinstance(reference, Source) and not isinstance(found.element, GroupElement)
     chosen, before, after = _of_labelled(reference, source, found.element, found.tolerance)
     moves = moves_of_labelled(chosen, source.architecture, found.tolerance)
