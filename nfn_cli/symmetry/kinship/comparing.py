@@ -191,7 +191,7 @@ def _judged(base: Comparison, null: Null | None) -> Comparison:
     if score >= null.threshold:
         cause = "their neurons are alike in what is each one's own, as those of networks trained apart are not"
         return replace(base, verdict=Verdict.derived, cause=cause)
-    if score <= null.usual:
+    if score <= null.scores[-1]:
         return replace(base, verdict=Verdict.independent, cause="no more alike than networks that were trained apart")
     cause = "more alike than most networks that were trained apart, and less than what is certainly derived"
     return replace(base, cause=cause)
