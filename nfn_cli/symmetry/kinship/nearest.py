@@ -26,7 +26,7 @@ class Near:
     Attributes:
         source: B, or B with its gauges fixed next to A's.
         element: g, with g·source near to A.
-        before, after: what is left of B, and of g·source, layer by layer; tensors on which no group acts are among them.
+        before, after: what is left of B, and of g·source, by layer; with the tensors on which no group acts.
         tolerance: a deviation that is rounding.
         turned: kinds of the gauges that were fixed.
         fitted: tensors by which they were.
