@@ -64,15 +64,29 @@ def align_to(reference: AnySource, source: AnySource, watch: Watch = UNWATCHED, 
         cause = error.cause.removeprefix("not the same orbit: ")
         remedy = f"align networks of one architecture; the other one is {source.checkpoint.path}"
         raise ArchitectureError(error.subject, cause, remedy) from error
+    element, before, after = nearer_of(reference, source, found.element, found.tolerance)
     if isinstance(source, Source):
-        assert isinstance(reference, Source) and isinstance(found.element, GroupElement)
-        element, before, after = _of_chains(reference, source, found.element, found.tolerance)
+        assert isinstance(element, GroupElement)
         moves = moves_of_chain(element, source.stored, found.tolerance)
-        return Aligned(element, overall(before), overall(after), by_layer(before, after), moves, found.tolerance)
-    assert not isinstance(reference, Source) and not isinstance(found.element, GroupElement)
-    chosen, before, after = _of_labelled(reference, source, found.element, found.tolerance)
-    moves = moves_of_labelled(chosen, source.architecture, found.tolerance)
-    return Aligned(chosen, overall(before), overall(after), by_layer(before, after), moves, found.tolerance)
+    else:
+        assert not isinstance(element, GroupElement)
+        moves = moves_of_labelled(element, source.architecture, found.tolerance)
+    return Aligned(element, overall(before), overall(after), by_layer(before, after), moves, found.tolerance)
+
+
+def nearer_of(
+    reference: AnySource, source: AnySource, element: AnyElement, tolerance: float
+) -> tuple[AnyElement, tuple[Residual, ...], tuple[Residual, ...]]:
+    """An element or, where B itself is not farther from A, the identity; with what is left of B and of g·B.
+
+    Args:
+        tolerance: a deviation that is rounding.
+    """
+    if isinstance(source, Source):
+        assert isinstance(reference, Source) and isinstance(element, GroupElement)
+        return _of_chains(reference, source, element, tolerance)
+    assert not isinstance(reference, Source) and not isinstance(element, GroupElement)
+    return _of_labelled(reference, source, element, tolerance)
 
 
 def _of_chains(
