@@ -22,10 +22,18 @@ from nfn_cli.cli.takes import option, takes
 from nfn_cli.phrases import files
 
 if TYPE_CHECKING:
-    from nfn_cli.cli.tables.families_table import FamilyRow, PairRow
+    from nfn_cli.cli.tables.families_table import FamilyRow
     from nfn_cli.symmetry.kinship.family_facts import Families
 
 _MOST_PAIRS = 2_000
+_ROOTS = 5  # of which a line is printed
+_COUNTED = {
+    "copy": ("copy", "copies"),
+    "disguised": ("disguised copy", "disguised copies"),
+    "rounded": ("rounded copy", "rounded copies"),
+    "derived": ("derived network", "derived networks"),
+    "stranger": ("stranger", "strangers"),
+}
 
 
 @takes
@@ -40,7 +48,9 @@ def families(
             min=0,
         ),
     ] = _MOST_PAIRS,
-    pairs: Annotated[bool, option(OUTPUT, "Show the pairs that were compared, in place of the files.", "--pairs")] = False,
+    pairs: Annotated[
+        bool, option(OUTPUT, "Show the pairs that were compared, in place of the files.", "--pairs")
+    ] = False,
     html: Annotated[Path | None, option(OUTPUT, "Write a page for browsers as well: a tree, a matrix, tables.")] = None,
     format: FormatOption = None,
     overwrite: OverwriteOption = False,
@@ -127,7 +137,7 @@ def _rows(found: Families) -> list[FamilyRow]:
 def _notes(found: Families) -> list[str]:
     """What holds for all of it, in lines."""
     counts = {kind: sum(own.relation.value == kind for own in found.members) for kind in _COUNTED}
-    parts = [f"{count:,} {_COUNTED[kind]}" for kind, count in counts.items() if count]
+    parts = [f"{count:,} {_COUNTED[kind][count > 1]}" for kind, count in counts.items() if count]
     named = "1 family" if found.count == 1 else f"{found.count:,} families"
     notes = [f"{files(len(found.members))}, {named}" + (f": {', '.join(parts)}" if parts else "")]
     if len(found.pairs) < found.possible:
@@ -142,18 +152,9 @@ def _notes(found: Families) -> list[str]:
             f"{len(rates):,} of {len(found.pairs):,} compared pairs are called derived; by the null, strangers are with"
             f" a rate of at most {max(known):.2g} a pair"
         )
-    for root in found.roots:
+    for root in found.roots[:_ROOTS]:
         notes.append(
-            f"family {root.family}: that {root.path} is the root is a guess; {root.agreeing} of {root.voting} edges with"
-            " a direction of their own agree"
+            f"family {root.family}: that {root.path} is the root is a guess; {root.agreeing} of {root.voting} edges of"
+            " its tree with a direction of their own point away from it"
         )
     return notes
-
-
-_COUNTED = {
-    "copy": "copies",
-    "disguised": "disguised copies",
-    "rounded": "rounded copies",
-    "derived": "derived",
-    "stranger": "strangers",
-}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from nfn_cli.cli.tables.columns import FAILED, Columns, digits, rows_table
@@ -64,8 +64,9 @@ class PairRow:
     changed: str | None = None
 
 
-def families_table(rows: Sequence[FamilyRow]) -> Table:
+def families_table(rows: Iterable[FamilyRow]) -> Table:
     """One line a file: each tree from its root down."""
+    rows = list(rows)
     depths = depths_of(rows)
 
     def named(row: FamilyRow) -> Cell:
