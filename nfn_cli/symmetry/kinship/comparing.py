@@ -65,7 +65,7 @@ def compare_networks(
     if deviation <= _finest_tolerance(reference, source):
         return replace(base, verdict=Verdict.same, cause="every number is the other's but for rounding")
     pair = pair_of(reference, source, element)
-    score = kinship_score(pair, watch)
+    score = kinship_score(pair, watch, matching=basis == "aligned")
     log10_p = exact_log10_p(pair_of(reference, source, still))
     family = family_of(reference)
     null = families().get(family) if family is not None else None

@@ -1,4 +1,4 @@
-"""The null: the scores of pairs of networks that were trained apart, with one recipe on the same data in the same order.
+"""The null: scores of pairs of networks that were trained apart, with one recipe on the same data in the same order.
 
 It ships with the tool as `null.json`, which `python benchmarks/kinship null` writes. Every network is in one pair only,
 so that the pairs of a family are independent.

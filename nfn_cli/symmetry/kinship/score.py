@@ -7,6 +7,9 @@ over 1 less that: 1 for copies, about 0 for chance. The score of the network is 
 by its rank: by how many numbers speak.
 
 Networks that were trained apart on one task score above 0, so the score is held against a null of such networks.
+
+Where coordinates are compared as they are, nothing is matched: a tensor's score is the mean cosine of neurons that stand
+in one place.
 """
 
 from __future__ import annotations
@@ -39,8 +42,11 @@ class Score:
     tensors: Mapping[str, float]
 
 
-def kinship_score(pair: Pair, watch: Watch = UNWATCHED) -> Score:
+def kinship_score(pair: Pair, watch: Watch = UNWATCHED, *, matching: bool = True) -> Score:
     """The score of two networks that lie next to each other.
+
+    Args:
+        matching: whether the neurons of a block are matched once more.
 
     Raises:
         UsageError: SciPy is needed and missing.
@@ -49,7 +55,7 @@ def kinship_score(pair: Pair, watch: Watch = UNWATCHED) -> Score:
     watch.on_stage("comparing neurons", len(pair.architecture.blocks))
     found: dict[str, list[tuple[float, float]]] = {}
     for block in block_rows(pair):
-        for tensor, own, weight in _block_scores(block, generator):
+        for tensor, own, weight in _block_scores(block, generator if matching else None):
             found.setdefault(pair.names.get(tensor, tensor), []).append((own, weight))
         watch.on_step()
     weighed = {name: _mean(parts) for name, parts in found.items()}
@@ -57,17 +63,25 @@ def kinship_score(pair: Pair, watch: Watch = UNWATCHED) -> Score:
     return Score(_mean(everything), {name: own for name, own in weighed.items() if own is not None})
 
 
-def _block_scores(block: BlockRows, generator: torch.Generator) -> list[tuple[str, float, float]]:
-    """Each tensor's name, score and weight."""
+def _block_scores(block: BlockRows, generator: torch.Generator | None) -> list[tuple[str, float, float]]:
+    """Each tensor's name, score and weight.
+
+    Args:
+        generator: of the random rows; None where nothing is matched.
+    """
     real, chance, ranks = [], [], []
     for rows in block.rows:
         ours, own = whitened(rows.moved)
         theirs, other = whitened(rows.reference)
-        random = torch.randn(theirs.shape, generator=generator, dtype=torch.float64).to(theirs.dtype)
-        real.append(cosines(theirs, ours, signed=rows.signed))
-        chance.append(cosines(whitened(random)[0], ours, signed=rows.signed))
         ranks.append(min(own, other))
-    found, by_chance = _matched(real, ranks, block.n), _matched(chance, ranks, block.n)
+        real.append(cosines(theirs, ours, signed=rows.signed and generator is not None))
+        if generator is not None:
+            random = torch.randn(theirs.shape, generator=generator, dtype=torch.float64).to(theirs.dtype)
+            chance.append(cosines(whitened(random)[0], ours, signed=rows.signed))
+    if generator is None:
+        found, by_chance = [float(table.diagonal().double().mean()) for table in real], [0.0] * len(real)
+    else:
+        found, by_chance = _matched(real, ranks, block.n), _matched(chance, ranks, block.n)
     return [
         (rows.tensor, (own - least) / (1 - least), rank)
         for rows, own, least, rank in zip(block.rows, found, by_chance, ranks, strict=True)
