@@ -23,7 +23,7 @@ from nfn_cli.phrases import files
 
 if TYPE_CHECKING:
     from nfn_cli.cli.tables.families_table import FamilyRow
-    from nfn_cli.symmetry.kinship.family_facts import Families
+    from nfn_cli.symmetry.kinship.family_facts import Families, Root
 
 _MOST_PAIRS = 2_000
 _ROOTS = 5  # of which a line is printed
@@ -101,19 +101,22 @@ def families(
     if html is not None:
         from nfn_cli.cli.pages.families_page import families_page
 
-        write_text_atomically(html, families_page(rows, compared, _notes(sorted_out)), overwrite=overwrite)
+        guesses = {root.family: _guess(root) for root in sorted_out.roots}
+        page = families_page(rows, compared, _notes(sorted_out)[1:], guesses)
+        write_text_atomically(html, page, overwrite=overwrite)
     if pairs:
         write_rows(compared, PairRow, pairs_table, format, sys.stdout)
     else:
         write_rows(rows, FamilyRow, families_table, format, sys.stdout)
-    leave_with(rows, [] if quiet else _notes(sorted_out))
+    guessed = [f"family {root.family}: {_guess(root)}" for root in sorted_out.roots[:_ROOTS]]
+    leave_with(rows, [] if quiet else [*_notes(sorted_out), *guessed])
 
 
 def _rows(found: Families) -> list[FamilyRow]:
     """The files by family, then those that failed."""
     from nfn_cli.cli.tables.families_table import FamilyRow
 
-    guesses = {"root": "that it is the root", "derived": "which of the two was first"}
+    guesses = {"root": "root", "derived": "direction"}
     rows = [
         FamilyRow(
             own.path,
@@ -152,9 +155,11 @@ def _notes(found: Families) -> list[str]:
             f"{len(rates):,} of {len(found.pairs):,} compared pairs are called derived; by the null, strangers are with"
             f" a rate of at most {max(known):.2g} a pair"
         )
-    for root in found.roots[:_ROOTS]:
-        notes.append(
-            f"family {root.family}: that {root.path} is the root is a guess; {root.agreeing} of {root.voting} edges of"
-            " its tree with a direction of their own point away from it"
-        )
     return notes
+
+
+def _guess(root: Root) -> str:
+    if not root.voting:
+        return f"that {root.path} is the root is a guess: it stands in the middle, and nothing tells who was first"
+    away = f"{root.agreeing} of {root.voting} edges whose direction can be guessed point away from it"
+    return f"that {root.path} is the root is a guess: {away}"

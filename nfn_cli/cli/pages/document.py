@@ -20,18 +20,20 @@ body { margin: 0 auto; max-width: 74rem; padding: 1.25rem; background: var(--pag
 h1 { font-size: 1.5rem; margin: 0 0 0.75rem; } h2 { font-size: 1.15rem; margin: 2rem 0 0.5rem; }
 h3 { font-size: 1rem; margin: 1.25rem 0 0.25rem; }
 p { margin: 0.4rem 0; } .soft { color: var(--soft); }
+.small { font-size: 0.82rem; white-space: nowrap; } h2 .soft { font-weight: 400; font-size: 0.95rem; }
 .facts { display: flex; flex-wrap: wrap; gap: 0.6rem; margin: 0.75rem 0; padding: 0; list-style: none; }
 .facts li { background: var(--card); border: 1px solid var(--line); border-radius: 0.5rem; padding: 0.4rem 0.8rem; }
 .facts b { display: block; font-size: 1.3rem; line-height: 1.2; }
 .note { background: var(--warn-page); border-left: 0.25rem solid var(--warn); padding: 0.4rem 0.8rem;
   margin: 0.75rem 0; }
+.wrap { overflow-wrap: anywhere; }
 .name { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 0.88em; overflow-wrap: anywhere; }
 .tag { border: 1px solid currentColor; border-radius: 1rem; padding: 0 0.5rem; font-size: 0.78rem; white-space: nowrap;
   color: var(--soft); }
 .tag.root { color: var(--warn); } .tag.derived { color: var(--accent); }
 .bad { color: var(--bad); }
 .tree ul { list-style: none; margin: 0; padding-left: 1.4rem; } .tree > ul { padding-left: 0; }
-.tree li { position: relative; padding: 0.15rem 0; }
+.tree { overflow-x: auto; } .tree li { position: relative; padding: 0.15rem 0; min-width: 11rem; }
 .tree li li::before { content: ""; position: absolute; left: -0.9rem; top: 0; height: 100%;
   border-left: 1px solid var(--line); }
 .tree li li::after { content: ""; position: absolute; left: -0.9rem; top: 0.95rem; width: 0.7rem;
@@ -48,7 +50,7 @@ th { text-align: left; border-bottom: 2px solid var(--line); padding: 0.3rem 0.6
 td { border-bottom: 1px solid var(--line); padding: 0.3rem 0.6rem 0.3rem 0; vertical-align: top; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 @media (max-width: 40rem) {
-  body { padding: 0.75rem; }
+  body { padding: 0.75rem; } .tree ul { padding-left: 1rem; } .tree li li::before, .tree li li::after { left: -0.7rem; }
   thead { display: none; } table, tbody, tr, td { display: block; }
   tr { border: 1px solid var(--line); border-radius: 0.5rem; margin: 0.5rem 0; padding: 0.3rem 0.6rem; }
   td { border: 0; padding: 0.1rem 0; display: grid; grid-template-columns: 6.5rem 1fr; gap: 0.5rem; text-align: left; }

@@ -22,13 +22,16 @@ _GUESS = (
 _DISTANCE = "A distance is ‖B − A‖ / ‖A‖ after alignment: the root mean square over the layers."
 
 
-def families_page(rows: Sequence[FamilyRow], pairs: Sequence[PairRow], notes: Sequence[str]) -> str:
+def families_page(
+    rows: Sequence[FamilyRow], pairs: Sequence[PairRow], notes: Sequence[str], guesses: Mapping[int, str]
+) -> str:
     """The whole page.
 
     Args:
         rows: of all files, by family, each behind the one that it is of; then those that failed.
         pairs: that were compared.
-        notes: what the command says of all, in lines.
+        notes: what holds for all, in lines.
+        guesses: about each family's root.
     """
     read = [row for row in rows if row.error is None]
     failed = [row for row in rows if row.error is not None]
@@ -37,13 +40,16 @@ def families_page(rows: Sequence[FamilyRow], pairs: Sequence[PairRow], notes: Se
         if row.family is not None and row.relation != "stranger":
             families.setdefault(row.family, []).append(row)
     strangers = [row for row in read if row.relation == "stranger"]
-    parts = [_facts(read, failed, len(families)), *(f"<p>{text(note)}</p>" for note in notes[1:])]
+    parts = [_facts(read, failed, len(families)), *(f"<p>{text(note)}</p>" for note in notes)]
     if any(row.guess for row in read):
         parts.append(f'<p class="note">{text(_GUESS)}</p>')
     for number, own in list(families.items())[:_TREES]:
         orbits = len({row.orbit for row in own})
         count = f"{len(own):,} files" + (f", {orbits:,} different networks" if orbits > 1 else ", one network")
-        parts += [f'<h2>Family {number} <span class="soft">{text(count)}</span></h2>', family_tree(own)]
+        parts.append(f'<h2>Family {number} <span class="soft">{text(count)}</span></h2>')
+        if number in guesses:
+            parts.append(f'<p class="soft wrap">{text(f"guess: {guesses[number]}")}</p>')
+        parts.append(family_tree(own))
     if len(families) > _TREES:
         parts.append(f'<p class="soft">{len(families) - _TREES:,} more families are in the table below.</p>')
     parts += _matrix(read, pairs)
@@ -92,14 +98,22 @@ def _matrix(rows: Sequence[FamilyRow], pairs: Sequence[PairRow]) -> list[str]:
 
 
 def _files(rows: Sequence[FamilyRow]) -> str:
-    columns = [("file", False), ("family", True), ("relation", False), ("of", False), ("distance", True)]
+    columns = [
+        ("file", False),
+        ("family", True),
+        ("relation", False),
+        ("of", False),
+        ("guess", False),
+        ("distance", True),
+    ]
     columns += [("score", True), ("read as", False)]
     cells = [
         [
             named(row.path),
             "" if row.family is None else str(row.family),
-            text(f"{row.relation}{' (guess)' if row.relation == 'root' else ''}"),
+            text(row.relation or ""),
             "" if row.of is None else named(row.of),
+            text(row.guess or ""),
             _digits(row.distance),
             "" if row.score is None else f"{row.score:.3f}",
             text(row.read_as or ""),

@@ -10,7 +10,7 @@ from nfn_cli.cli.pages.document import named, text
 _MOST = 40  # copies of one network that are named
 _WORDS = {
     "root": "probable root (guess)",
-    "derived": "derived",
+    "derived": "derived (direction a guess)",
     "first": "same network",
     "copy": "copy",
     "disguised": "disguised copy",
@@ -66,6 +66,6 @@ def family_tree(rows: Sequence[Node]) -> str:
 
 def _label(row: Node) -> str:
     relation = row.relation or ""
-    distance = "" if row.distance is None else f' <span class="soft">distance {row.distance:.2g}</span>'
+    distance = "" if row.distance is None else f' <span class="soft small">distance {row.distance:.2g}</span>'
     tag = f'<span class="tag {text(relation)}">{text(_WORDS.get(relation, relation))}</span>'
     return f"{named(row.path)} {tag}{distance}"

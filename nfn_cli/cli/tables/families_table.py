@@ -21,7 +21,7 @@ class FamilyRow:
         orbit: a number; files of one hold the same network but for disguise.
         relation: root, derived, first, copy, disguised, rounded or stranger.
         of: the file that it is a relative or copy of.
-        guess: what of this is a guess: that the root is one, or which of two relatives was first.
+        guess: what of this is a guess: `root`, that it is one; or `direction`, which of the two was first.
         distance: of derived networks, ‖g·B − A‖ / ‖A‖ after alignment.
         score, false_positive_rate: of derived networks, see `nfn compare`.
         signature: in short.
@@ -75,8 +75,9 @@ def families_table(rows: Iterable[FamilyRow]) -> Table:
     columns: Columns = {
         Column("checkpoint", Kind.name): named,
         Column("family", right=True): lambda row: "" if row.family is None else str(row.family),
-        Column("relation"): relation_cell,
+        Column("relation"): lambda row: Cell(row.relation or "", _STYLES.get(row.relation or "", "")),
         Column("of", Kind.other): lambda row: row.of or "",
+        Column("guess"): lambda row: row.guess or "",
         Column("distance", right=True): lambda row: digits(row.distance),
         Column("score", right=True): lambda row: "" if row.score is None else f"{row.score:.3f}",
     }
@@ -87,12 +88,6 @@ def _cells(row: FamilyRow, columns: Columns) -> list[Cell | str]:
     if row.error is not None:
         return [row.path, "", FAILED, *[""] * (len(columns) - 3)]
     return [show(row) for show in columns.values()]
-
-
-def relation_cell(row: FamilyRow) -> Cell:
-    """Such as `root (guess)`."""
-    guess = " (guess)" if row.relation == "root" else ""
-    return Cell(f"{row.relation}{guess}", _STYLES.get(row.relation or "", ""))
 
 
 def depths_of(rows: Iterable[FamilyRow]) -> Mapping[str, int]:

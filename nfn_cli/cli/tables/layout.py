@@ -20,7 +20,20 @@ from nfn_cli.phrases import escaped
 ALWAYS = ("checkpoint", "layer", "block", "tensor", "check", "rank")
 IMPORTANCE = (
     *ALWAYS,
-    *("class", "accuracy", "verdict", "relation", "family", "written to", "size", "shape", "same", "passed", "note"),
+    *(
+        "class",
+        "accuracy",
+        "verdict",
+        "relation",
+        "family",
+        "guess",
+        "written to",
+        "size",
+        "shape",
+        "same",
+        "passed",
+        "note",
+    ),
     *("before", "after"),
     *("as they are", "mean squared error", "all", "probability", "90 % interval", "aligned", "deviation"),
     *("of those that have learned", "group", "parameters", "zeros", "norm", "dtype"),

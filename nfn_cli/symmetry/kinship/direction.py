@@ -1,8 +1,9 @@
 """Which of two relatives was first: a guess from the weights alone, never more.
 
-Horwitz et al., *Unsupervised Model Tree Heritage Recovery* (arXiv 2405.18432), find that fine-tuning makes the tails of
-the weights lighter, and training from scratch makes them heavier. Training that goes on also makes weights larger. Both
-are read off the signature, so that no disguise changes them. Where they contradict each other, there is no guess.
+While a network is trained on, its weights grow, and the tails of their distribution become heavier. Horwitz et al.,
+*Unsupervised Model Tree Heritage Recovery* (arXiv 2405.18432), use the tails (as kurtosis); they find that fine-tuning
+of large pretrained networks makes them lighter again, so that one has to know which kind of training it was. Here both
+size and tails have to agree; else there is no guess. Both are read off the signature, so that no disguise changes them.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ _NOTHING = 1e-6  # differences that rounding explains
 def earlier(one: Signature, other: Signature) -> int:
     """1 if the first network looks like the parent of the second, −1 for the reverse, 0 for no guess.
 
-    >>> base, tuned = Signature("a", (), size=1.0, tails=0.60), Signature("a", (), size=1.2, tails=0.58)
+    >>> base, tuned = Signature("a", (), size=1.0, tails=0.60), Signature("a", (), size=1.2, tails=0.63)
     >>> earlier(base, tuned), earlier(tuned, base), earlier(base, base)
     (1, -1, 0)
     """
-    votes = _sign(one.tails - other.tails) + _sign(other.size - one.size)
-    return (votes > 0) - (votes < 0)
+    size, tails = _sign(other.size - one.size), _sign(other.tails - one.tails)
+    return size if size == tails else 0
 
 
 def _sign(difference: float) -> int:

@@ -93,6 +93,7 @@ class _Sorter:
         self._known: list[_Read] = []
         self._failed: list[Failed] = []
         self._orbits = Orbits(self._reopen)
+        self._standing: list[int] = []  # by orbit, the first of those of the finest precision
         self._pairs: dict[tuple[int, int], Comparison] = {}  # by orbits
 
     def _reopen(self, place: int) -> AnySource:
@@ -112,16 +113,20 @@ class _Sorter:
             else:
                 self._known.append(_Read(path, source.read_as, source.reading.assumed))
             self._shows.advance()
+        self._standing = list(self._orbits.firsts)
+        for place, own in enumerate(self._orbits.placed):
+            if own.eps < self._orbits.placed[self._standing[own.orbit]].eps:
+                self._standing[own.orbit] = place
 
     def kin(self, most: int) -> Candidates:
-        """Compare orbits, each by its first network."""
-        firsts = self._orbits.firsts
-        candidates = kin_candidates([self._orbits.placed[first].signature for first in firsts], most)
+        """Compare orbits, each by one network."""
+        standing = self._standing
+        candidates = kin_candidates([self._orbits.placed[place].signature for place in standing], most)
         self._shows.stage("comparing relatives", len(candidates.pairs), "pairs")
         memory = Memory(self._reopen)
         for one, other in sorted(candidates.pairs):
             try:
-                found = self._compare(memory.get(firsts[one]), memory.get(firsts[other]))
+                found = self._compare(memory.get(standing[one]), memory.get(standing[other]))
             except UsageError:
                 raise
             except NfnError as error:
@@ -132,10 +137,12 @@ class _Sorter:
 
     def result(self, candidates: Candidates) -> Families:
         """What was found, in order."""
+        pairs = tuple(self._pair(pair, found) for pair, found in sorted(self._pairs.items()))
         same = [pair for pair, own in self._pairs.items() if own.verdict in (Verdict.same, Verdict.rounded)]
-        number = len(self._orbits.firsts)
-        joined = components(range(number), [Edge(*pair, 0.0) for pair in same])
+        joined = components(range(len(self._standing)), [Edge(*pair, 0.0) for pair in same])
         of_orbit = {orbit: own[0] for own in joined for orbit in own}
+        for own in joined:
+            self._standing[own[0]] = min((self._standing[orbit] for orbit in own), key=self._fineness)
         edges: dict[tuple[int, int], tuple[Edge, Comparison]] = {}
         for (one, other), found in self._pairs.items():
             if found.verdict is Verdict.derived:
@@ -156,16 +163,18 @@ class _Sorter:
             inside = set(orbits)
             tree = hung(orbits, [edge for edge in every if edge.one in inside], self._earlier)
             if len(orbits) > 1:
-                root = self._path(self._orbits.firsts[tree.root])
+                root = self._path(self._standing[tree.root])
                 roots.append(Root(family, root, tree.agreeing, tree.voting))
             for orbit in _downward(tree):
                 members += self._members(family, orbit, tree, edges, rows[orbit])
-        pairs = tuple(self._pair(pair, found) for pair, found in sorted(self._pairs.items()))
         return Families(tuple(members), pairs, tuple(roots), tuple(self._failed), candidates.possible)
 
     def _earlier(self, one: int, other: int) -> int:
-        firsts, placed = self._orbits.firsts, self._orbits.placed
-        return earlier(placed[firsts[one]].signature, placed[firsts[other]].signature)
+        standing, placed = self._standing, self._orbits.placed
+        return earlier(placed[standing[one]].signature, placed[standing[other]].signature)
+
+    def _fineness(self, place: int) -> tuple[float, int]:
+        return self._orbits.placed[place].eps, place
 
     def _path(self, place: int) -> str:
         return str(self._known[place].path)
@@ -178,12 +187,13 @@ class _Sorter:
         edges: dict[tuple[int, int], tuple[Edge, Comparison]],
         places: Sequence[int],
     ) -> list[Member]:
-        """The first network of an orbit, then those like it."""
-        first, *others = sorted(places, key=lambda place: place != self._orbits.firsts[orbit])
+        """The network that stands for an orbit, the first of the finest precision, then those like it."""
+        placed = self._orbits.placed
+        first, *others = sorted(places, key=self._fineness)
         relation, of, found = Relation.stranger, None, None
         if orbit in tree.parents:
             above = tree.parents[orbit]
-            relation, of = Relation.derived, self._path(self._orbits.firsts[above])
+            relation, of = Relation.derived, self._path(self._standing[above])
             found = edges[min(orbit, above), max(orbit, above)][1]
         elif tree.parents:
             relation = Relation.root
@@ -191,16 +201,22 @@ class _Sorter:
             relation = Relation.first
         members = [self._member(first, family, orbit, relation, of, found)]
         for place in others:
-            own = self._orbits.placed[place]
-            if own.likeness is Likeness.first:  # of an orbit that a comparison has joined to this one
-                joint = self._pairs.get((orbit, own.orbit))
-                rounded = joint is not None and joint.verdict is Verdict.rounded
-                likeness = Relation.rounded if rounded else Relation.disguised
-                members.append(self._member(place, family, orbit, likeness, self._path(first), None))
-            else:
-                like = Relation(own.likeness.value)
-                members.append(self._member(place, family, orbit, like, self._path(own.of), None))
+            like, own = self._likeness(place, first), placed[place].of
+            beside = own if like is Relation.copy and own != place else first
+            members.append(self._member(place, family, orbit, like, self._path(beside), None))
         return members
+
+    def _likeness(self, place: int, first: int) -> Relation:
+        """What a network is to the one that stands for its orbit, or, of a copy, to that of which it is one."""
+        own, other = self._orbits.placed[place], self._orbits.placed[first]
+        if own.likeness is Likeness.copy:
+            return Relation.copy
+        if own.orbit != other.orbit:  # a comparison has joined them
+            pair = min(own.orbit, other.orbit), max(own.orbit, other.orbit)
+            joint = self._pairs.get(pair)
+            if joint is not None and joint.verdict is Verdict.rounded:
+                return Relation.rounded
+        return Relation.rounded if own.eps > other.eps else Relation.disguised
 
     def _member(
         self, place: int, family: int, orbit: int, relation: Relation, of: str | None, found: Comparison | None
@@ -222,7 +238,7 @@ class _Sorter:
         )
 
     def _pair(self, pair: tuple[int, int], found: Comparison) -> Pair:
-        one, other = (self._path(self._orbits.firsts[orbit]) for orbit in pair)
+        one, other = (self._path(self._standing[orbit]) for orbit in pair)
         changed: Any = max(found.layers, key=lambda layer: layer.changed, default=None)
         return Pair(
             one=one,

@@ -52,12 +52,14 @@ class Placed:
     Attributes:
         orbit: a number, from 0 in the order in which orbits came.
         of: the place among all networks of the one that it was found to be like; its own for the first of an orbit.
+        eps: of the coarsest dtype that its numbers are stored in.
     """
 
     orbit: int
     likeness: Likeness
     of: int
     signature: Signature
+    eps: float
 
 
 class Orbits:
@@ -84,7 +86,7 @@ class Orbits:
         place = len(self.placed)
         same = self._digests.get((signature.architecture, digest))
         if same is not None:
-            found = Placed(self.placed[same].orbit, Likeness.copy, same, signature)
+            found = Placed(self.placed[same].orbit, Likeness.copy, same, signature, self.placed[same].eps)
             self.placed.append(found)
             return found
         known = self._known.setdefault(signature.architecture, _Known(len(signature.values)))
@@ -93,10 +95,10 @@ class Orbits:
             first = self._memory.get(self.firsts[orbit])
             if on_one_orbit(first, source):
                 likeness = Likeness.disguised if first.precision == source.precision else Likeness.rounded
-                found = Placed(orbit, likeness, self.firsts[orbit], signature)
+                found = Placed(orbit, likeness, self.firsts[orbit], signature, eps)
                 break
         else:
-            found = Placed(len(self.firsts), Likeness.first, place, signature)
+            found = Placed(len(self.firsts), Likeness.first, place, signature, eps)
             self.firsts.append(place)
             self._memory.put(place, source)
         self._digests[signature.architecture, digest] = place

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+_FAR = 1e6  # stands for a distance that is not known
+_DIGITS = 9  # of sums of distances
+Beside = Mapping[int, Sequence[tuple[int, float]]]
 
 
 @dataclass(frozen=True)
@@ -70,31 +76,45 @@ def hung(nodes: Sequence[int], edges: Sequence[Edge], earlier: Callable[[int, in
     chosen = spanning(nodes, edges)
     guesses: dict[tuple[int, int], int] = {}
     for edge in chosen:
-        beside[edge.one].append((edge.other, edge.length))
-        beside[edge.other].append((edge.one, edge.length))
+        length = edge.length if math.isfinite(edge.length) else _FAR
+        beside[edge.one].append((edge.other, length))
+        beside[edge.other].append((edge.one, length))
         guesses[edge.one, edge.other] = earlier(edge.one, edge.other)
         guesses[edge.other, edge.one] = -guesses[edge.one, edge.other]
-    found = []
-    for root in sorted(nodes):
-        parents, reach = _from(root, beside)
-        votes = [guesses[parent, child] for child, parent in parents.items()]
-        found.append((-sum(votes), reach, root, parents, votes))
-    _, _, root, parents, votes = min(found, key=lambda own: own[:3])
+    root = _root(min(nodes), beside, guesses)
+    parents, _ = _from(root, beside)
+    votes = [guesses[parent, child] for child, parent in parents.items()]
     return Tree(root, parents, sum(vote > 0 for vote in votes), sum(vote != 0 for vote in votes))
 
 
-def _from(root: int, beside: Mapping[int, Sequence[tuple[int, float]]]) -> tuple[dict[int, int], float]:
-    """Every node's parent seen from a root, and the sum of the distances to all."""
+def _root(start: int, beside: Beside, guesses: Mapping[tuple[int, int], int]) -> int:
+    """Where the most edges point away; from one node to the next only the edge between them turns."""
+    parents, distances = _from(start, beside)
+    below = dict.fromkeys(distances, 1)
+    for node in reversed(distances):  # from the leaves
+        if node in parents:
+            below[parents[node]] += below[node]
+    votes = {start: sum(guesses[parent, child] for child, parent in parents.items())}
+    reach = {start: sum(distances.values())}
+    for node, parent in parents.items():
+        length = distances[node] - distances[parent]
+        votes[node] = votes[parent] - 2 * guesses[parent, node]
+        reach[node] = reach[parent] + length * (len(distances) - 2 * below[node])
+    return min(distances, key=lambda node: (-votes[node], round(reach[node], _DIGITS), node))
+
+
+def _from(root: int, beside: Beside) -> tuple[dict[int, int], dict[int, float]]:
+    """Every node's parent seen from a root, and its distance; a node comes behind its parent."""
     parents: dict[int, int] = {}
-    distances, waiting = {root: 0.0}, [root]
+    distances, waiting = {root: 0.0}, deque([root])
     while waiting:
-        node = waiting.pop(0)
+        node = waiting.popleft()
         for other, length in beside[node]:
             if other not in distances:
                 distances[other] = distances[node] + length
                 parents[other] = node
                 waiting.append(other)
-    return parents, sum(distances.values())
+    return parents, distances
 
 
 def _find(names: dict[int, int], node: int) -> int:
