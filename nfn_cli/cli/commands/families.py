@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,6 @@ from nfn_cli.cli.failures import leave_with
 from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.options import (
     OUTPUT,
-    Checkpoints,
     FormatOption,
     OverwriteOption,
     QuietOption,
@@ -18,6 +18,7 @@ from nfn_cli.cli.options import (
     require_free,
 )
 from nfn_cli.cli.progress.bars import Progress
+from nfn_cli.cli.scoring_options import InputOptions
 from nfn_cli.cli.takes import option, takes
 from nfn_cli.phrases import files
 
@@ -38,7 +39,7 @@ _COUNTED = {
 
 @takes
 def families(
-    paths: Checkpoints,
+    named: InputOptions,
     reading: ReadingOptions,
     most_pairs: Annotated[
         int,
@@ -68,19 +69,22 @@ def families(
         nfn families models/
         nfn families models/ --html families.html --format csv
     """
-    from nfn_cli.checkpoints import find_checkpoints, write_text_atomically
+    from nfn_cli.checkpoints import write_text_atomically
     from nfn_cli.cli.output import write_rows
     from nfn_cli.cli.tables.families_table import FamilyRow, PairRow, families_table, pairs_table
+    from nfn_cli.scoring import found
     from nfn_cli.symmetry.kinship.families import find_families
-    from nfn_cli.symmetry.sources import read_any
+    from nfn_cli.symmetry.named_networks import each_network, read_named
 
     if html is not None:
         require_free(html, overwrite=overwrite)
-    found = find_checkpoints(paths)
+    inputs = named.inputs()
     stated, tracer = reading.stated(), reading.tracer()
     with interrupt_message(lambda: "nothing was shown"), Progress(quiet=quiet) as progress:
+        progress.stage("looking for files")
+        networks = list(islice(each_network(found(inputs)), inputs.limit))
         sorted_out = find_families(
-            found, lambda path: read_any(path, stated, tracer), most_pairs=most_pairs, shows=progress
+            networks, lambda name: read_named(name, stated, tracer), most_pairs=most_pairs, shows=progress
         )
     rows = _rows(sorted_out)
     compared = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nfn_cli.errors import NfnError, UsageError
@@ -40,12 +39,12 @@ class _Silent:
         pass
 
 
-Read = Callable[[Path], "AnySource"]
+Read = Callable[[str], "AnySource"]
 Compare = Callable[["AnySource", "AnySource"], Comparison]
 
 
 def find_families(
-    paths: Sequence[Path],
+    paths: Sequence[str],
     read: Read,
     *,
     most_pairs: int = MOST_PAIRS,
@@ -55,7 +54,7 @@ def find_families(
     """Sort networks into families.
 
     Args:
-        paths: of checkpoints; one that cannot be read is a failure and stops nothing.
+        paths: names of networks; one that cannot be read is a failure and stops nothing.
         read: reads one.
         most_pairs: how many pairs are compared for kinship, those with the nearest signatures; 0 finds copies alone.
         compare: the verdict on two networks, `compare_networks` by default.
@@ -80,7 +79,7 @@ def _compare(reference: AnySource, source: AnySource) -> Comparison:
 class _Read:
     """What is kept of a network."""
 
-    path: Path
+    path: str
     read_as: str
     assumed: str | None
 
@@ -88,7 +87,7 @@ class _Read:
 class _Sorter:
     """The work on one set of files, step by step."""
 
-    def __init__(self, paths: Sequence[Path], read: Read, compare: Compare, shows: Shows) -> None:
+    def __init__(self, paths: Sequence[str], read: Read, compare: Compare, shows: Shows) -> None:
         self._paths, self._read, self._compare, self._shows = paths, read, compare, shows
         self._known: list[_Read] = []
         self._failed: list[Failed] = []
@@ -109,7 +108,7 @@ class _Sorter:
             except UsageError:
                 raise
             except NfnError as error:
-                self._failed.append(Failed(str(path), str(error)))
+                self._failed.append(Failed(path, str(error)))
             else:
                 self._known.append(_Read(path, source.read_as, source.reading.assumed))
             self._shows.advance()
@@ -177,7 +176,7 @@ class _Sorter:
         return self._orbits.placed[place].eps, place
 
     def _path(self, place: int) -> str:
-        return str(self._known[place].path)
+        return self._known[place].path
 
     def _members(
         self,
@@ -223,7 +222,7 @@ class _Sorter:
     ) -> Member:
         known = self._known[place]
         return Member(
-            path=str(known.path),
+            path=known.path,
             family=family,
             orbit=orbit + 1,
             relation=relation,

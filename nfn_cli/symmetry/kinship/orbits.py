@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nfn_cli.checkpoints import TensorMap
+from nfn_cli.errors import ArchitectureError
 from nfn_cli.symmetry.kinship.contents import content_digest
 from nfn_cli.symmetry.kinship.same_orbit import on_one_orbit
 from nfn_cli.symmetry.kinship.signature import Signature, signature_of
-from nfn_cli.symmetry.transform import Source
 
 if TYPE_CHECKING:
     from nfn_cli.symmetry.sources import AnySource
@@ -80,7 +81,7 @@ class Orbits:
         """Place the next network.
 
         Raises:
-            CheckpointError, ArchitectureError, UsageError: it cannot be read or compared; then it is not placed.
+            CheckpointError, UsageError: it cannot be read or compared; then it is not placed.
         """
         signature, digest = signature_of(source), content_digest(source)
         place = len(self.placed)
@@ -93,7 +94,7 @@ class Orbits:
         eps = torch.finfo(source.precision).eps
         for orbit in known.near(signature, eps)[:_TRIES]:
             first = self._memory.get(self.firsts[orbit])
-            if on_one_orbit(first, source):
+            if _on_one_orbit(first, source):
                 likeness = Likeness.disguised if first.precision == source.precision else Likeness.rounded
                 found = Placed(orbit, likeness, self.firsts[orbit], signature, eps)
                 break
@@ -105,6 +106,13 @@ class Orbits:
         self.placed.append(found)
         known.add(signature, found.orbit, eps)
         return found
+
+
+def _on_one_orbit(first: AnySource, source: AnySource) -> bool:
+    try:
+        return on_one_orbit(first, source)
+    except ArchitectureError:  # it cannot be said that they are
+        return False
 
 
 class _Known:
@@ -176,7 +184,7 @@ class Memory:
 
 
 def _bytes(source: AnySource) -> int:
-    """What it keeps in memory: of chains all numbers, twice; others are read as they are needed."""
-    if not isinstance(source, Source):
+    """What it keeps in memory: of chains all numbers, twice; most others are read as they are needed."""
+    if isinstance(source.checkpoint.tensors, TensorMap):
         return 0
     return 2 * sum(tensor.numel() * tensor.element_size() for tensor in source.checkpoint.tensors.values())
