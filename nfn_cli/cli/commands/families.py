@@ -57,7 +57,7 @@ def families(
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Sort networks into families: copies, disguises, descendants, strangers.
+    """Sort networks into families of copies and relatives.
 
     Copies hold the same numbers; disguised ones compute the same function with other weights; rounded ones the same at
     another precision; derived ones come from a common origin. Networks of different architectures are not compared.
