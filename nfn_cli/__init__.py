@@ -1,7 +1,7 @@
 """Read a trained network's weights like an instrument: symmetries, normal forms and invariant heads.
 
-Six functions take paths, state dicts (tensors by name) and `torch.nn.Module`s. Importing the package imports no torch;
-the first use of a name does.
+Seven functions take paths, state dicts (tensors by name) and `torch.nn.Module`s. Importing the package imports no
+torch; the first use of a name does.
 
 >>> import torch
 >>> from torch import nn
@@ -13,8 +13,9 @@ the first use of a name does.
 True
 
 `inspect` describes a network and its symmetries, `canonicalize` gives its normal form, `verify` says whether two
-networks are the same function up to the group, `align` brings one near to another. `score` and `classify` put networks
-through a head, and yield a `ScoreRow` or a `ClassRow` for each:
+networks are the same function up to the group, `align` brings one near to another, and `families` sorts many into
+copies, relatives and strangers. `score` and `classify` put networks through a head, and yield a `ScoreRow` or a
+`ClassRow` for each:
 
     for row in score(["zoo/"], head="small-cnn-relu"):
         print(row.path, row.accuracy, row.low, row.high, row.error)
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from nfn_cli.nn.choose import load_classifier
     from nfn_cli.scoring import ClassRow, ScoreRow, classify, score
     from nfn_cli.symmetry.align_from_python import align
+    from nfn_cli.symmetry.families_from_python import families
     from nfn_cli.symmetry.from_python import Description, Verdict, canonicalize, inspect, verify
 
 __version__ = "0.1.0"
@@ -50,6 +52,7 @@ _HOMES = {
     "align": "nfn_cli.symmetry.align_from_python",
     "canonicalize": "nfn_cli.symmetry.from_python",
     "classify": "nfn_cli.scoring",
+    "families": "nfn_cli.symmetry.families_from_python",
     "inspect": "nfn_cli.symmetry.from_python",
     "load_classifier": "nfn_cli.nn.choose",
     "load_head": "nfn_cli.nn",
@@ -68,6 +71,7 @@ __all__ = [
     "align",
     "canonicalize",
     "classify",
+    "families",
     "inspect",
     "load_classifier",
     "load_head",

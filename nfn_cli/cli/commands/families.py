@@ -18,6 +18,7 @@ from nfn_cli.cli.options import (
     require_free,
 )
 from nfn_cli.cli.progress.bars import Progress
+from nfn_cli.cli.rewriting import reading_lines
 from nfn_cli.cli.scoring_options import InputOptions
 from nfn_cli.cli.takes import option, takes
 from nfn_cli.phrases import files
@@ -113,7 +114,8 @@ def families(
     else:
         write_rows(rows, FamilyRow, families_table, format, sys.stdout)
     guessed = [f"family {root.family}: {_guess(root)}" for root in sorted_out.roots[:_ROOTS]]
-    leave_with(rows, [] if quiet else [*_notes(sorted_out), *guessed])
+    read = reading_lines((row.read_as, row.assumed) for row in rows)
+    leave_with(rows, [*([] if quiet else [*_notes(sorted_out), *guessed]), *read])
 
 
 def _rows(found: Families) -> list[FamilyRow]:

@@ -110,7 +110,7 @@ class _Sorter:
             except NfnError as error:
                 self._failed.append(Failed(path, str(error)))
             else:
-                self._known.append(_Read(path, source.read_as, source.reading.assumed))
+                self._known.append(_Read(path, source.reading.text, source.reading.assumed))
             self._shows.advance()
         self._standing = list(self._orbits.firsts)
         for place, own in enumerate(self._orbits.placed):
