@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nfn_cli.errors import ArchitectureError, DifferentError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from nfn_cli.symmetry.labelled.source import LabelledSource
     from nfn_cli.symmetry.sources import AnyElement, AnySource
 
+_LARGE = 1 << 28  # above so many weights the group alone is tried only where gauges bring B no nearer
+
 
 @dataclass(frozen=True)
 class Aligned:
@@ -32,6 +36,8 @@ class Aligned:
         layers: the same of each layer.
         moves: what g does.
         tolerance: a deviation that is rounding.
+        source: what g acts on: B, or B with its gauges fixed next to A's, in memory.
+        turned: kinds of the gauges that were fixed.
     """
 
     element: AnyElement
@@ -40,6 +46,8 @@ class Aligned:
     layers: tuple[LayerDistance, ...]
     moves: Moves
     tolerance: float
+    source: AnySource
+    turned: tuple[str, ...] = ()
 
     @property
     def nearer(self) -> bool:
@@ -47,17 +55,55 @@ class Aligned:
         return self.after < self.before
 
 
-def align_to(reference: AnySource, source: AnySource, watch: Watch = UNWATCHED, *, scaled: bool = True) -> Aligned:
+def align_to(
+    reference: AnySource, source: AnySource, watch: Watch = UNWATCHED, *, scaled: bool = True, full: bool = False
+) -> Aligned:
     """Find g such that g·B is near to A: see `compare_sources`.
 
     Args:
         reference, source: A and B.
         scaled: whether scales, signs and phases may be used beside permutations.
+        full: whether B's gauges may be fixed next to A's first. Needs networks traced with their gauges; where this
+            brings B no nearer, it is not done.
 
     Raises:
         ArchitectureError: they are of two architectures, or their files do not say enough to know.
         UsageError: SciPy is needed and missing.
     """
+    if not full or isinstance(source, Source) or isinstance(reference, Source):
+        return _by_group(reference, source, watch, scaled=scaled)
+    from nfn_cli.symmetry.labelled.gauges import gauged
+
+    turned = gauged(reference, source, watch)
+    if turned is None:
+        return _by_group(reference, source, watch, scaled=scaled)
+    found = _by_group(reference, turned.source, watch, scaled=scaled)
+    found = replace(found, turned=turned.kinds)
+    count = sum(math.prod(tensor.shape) for tensor in source.architecture.tensors)
+    before = tuple(_in_place(reference, source))
+    if count > _LARGE and found.after < overall(before):
+        return _since(found, before)
+    plain = _by_group(reference, source, watch, scaled=scaled)
+    return _since(found, before) if found.after < plain.after else plain
+
+
+def _since(found: Aligned, before: Sequence[Residual]) -> Aligned:
+    """The same, with the distances of B itself in front."""
+    layers = [LayerDistance(own.layer, was.distance, own.after) for own, was in zip(found.layers, before, strict=True)]
+    return replace(found, before=overall(before), layers=tuple(layers))
+
+
+def _in_place(reference: LabelledSource, source: LabelledSource) -> tuple[Residual, ...]:
+    from nfn_cli.symmetry.labelled import identity
+    from nfn_cli.symmetry.labelled.alignment import residuals as labelled_residuals
+    from nfn_cli.symmetry.labelled.compared import Renamed, names_in_other
+
+    theirs = Renamed(reference.checkpoint.tensors, names_in_other(source, reference))
+    own = source.architecture
+    return labelled_residuals(identity(own), own, source.checkpoint.tensors, theirs)
+
+
+def _by_group(reference: AnySource, source: AnySource, watch: Watch, *, scaled: bool) -> Aligned:
     try:
         found = compare_sources(source, reference, watch, scaled=scaled)
     except DifferentError as error:
@@ -71,7 +117,8 @@ def align_to(reference: AnySource, source: AnySource, watch: Watch = UNWATCHED, 
     else:
         assert not isinstance(element, GroupElement)
         moves = moves_of_labelled(element, source.architecture, found.tolerance)
-    return Aligned(element, overall(before), overall(after), by_layer(before, after), moves, found.tolerance)
+    layers = by_layer(before, after)
+    return Aligned(element, overall(before), overall(after), layers, moves, found.tolerance, source)
 
 
 def nearer_of(

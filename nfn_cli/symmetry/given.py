@@ -67,43 +67,47 @@ def opened(network: Network, stated: Stated, inputs: Any = None) -> Given:
     return Given(found.checkpoint, found.stated, found if found.user is not None else None)
 
 
-def read_given(given: Given, by: InMemory | None = None) -> AnySource:
+def read_given(given: Given, by: InMemory | None = None, *, gauges: bool = False) -> AnySource:
     """Read a network.
 
     A module is read by its graph: as a chain where it is one, otherwise traced. A state dict is read as a file is.
 
     Args:
         by: a module; a file or state dict with the same tensors is read as this module.
+        gauges: whether to trace with gauges.
 
     Raises:
         CheckpointError, ArchitectureError, UsageError: as `read_any`.
     """
     if given.module is not None:
-        return _by_module(given.module, given.module.checkpoint)
+        return _by_module(given.module, given.module.checkpoint, gauges=gauges)
     if by is not None and (own := _fitting(given.where, by)) is not None:
-        return _by_module(by, own)
-    return read_any(given.where, given.stated, NetworkTracer())
+        return _by_module(by, own, gauges=gauges)
+    return read_any(given.where, given.stated, NetworkTracer(gauges=gauges))
 
 
-def read_two(a: Network, b: Network, stated: Stated, inputs: Any = None) -> tuple[AnySource, AnySource]:
+def read_two(
+    a: Network, b: Network, stated: Stated, inputs: Any = None, *, gauges: bool = False
+) -> tuple[AnySource, AnySource]:
     """Read two networks. Where one of them is a module, and the other's tensors are its own, both are read by it.
 
     Args:
         stated: of both.
         inputs: of one forward pass of a module.
+        gauges: whether to trace with gauges.
 
     Raises:
         CheckpointError, ArchitectureError, UsageError: as `opened` and `read_given`.
     """
     first, second = (opened(network, stated, inputs if isinstance(network, nn.Module) else None) for network in (a, b))
     by = first.module or second.module
-    return read_given(first, by), read_given(second, by)
+    return read_given(first, by, gauges=gauges), read_given(second, by, gauges=gauges)
 
 
-def _by_module(module: InMemory, checkpoint: Checkpoint) -> AnySource:
+def _by_module(module: InMemory, checkpoint: Checkpoint, *, gauges: bool) -> AnySource:
     if module.chain is not None:
         return read_source(replace(checkpoint, tensors=in_order(checkpoint, module.chain), ordered=True), module.stated)
-    return read_any(checkpoint, Stated(), NetworkTracer(module.user))
+    return read_any(checkpoint, Stated(), NetworkTracer(module.user, gauges=gauges))
 
 
 def _fitting(where: Path | Checkpoint, by: InMemory) -> Checkpoint | None:

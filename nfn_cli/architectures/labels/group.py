@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,18 +65,58 @@ class Solutions:
 
 
 @dataclass(frozen=True)
+class AbsorbedGain:
+    """The gains of a norm, which the weights that read it can take in.
+
+    Attributes:
+        gain, bias: their places among the tensors; None for no bias.
+        weights: places of all weights that read what the norm gives.
+    """
+
+    gain: int
+    bias: int | None
+    weights: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class GaugeAction:
+    """How a gauge acts on tensors: by a matrix for each space, along axes whose labels are the space's coordinates.
+
+    Attributes:
+        group: `orthogonal`; `levelled`, the orthogonal matrices that fix the vector of ones; `linear`, all that are
+            invertible; `phases`, complex numbers other than 0, each of which multiplies a pair of coordinates.
+        block: the place of the block whose units are the coordinates. The units in one unit of its parent are one
+            space. None for phases.
+        inverse: (place of a tensor, its labels int32) each: of these entries the axis is multiplied by the inverse
+            transposed matrix. For orthogonal matrices, which are their own, these are the axes that are read.
+        gains: have to be absorbed first.
+        pairs: int32 [pairs, 3], for phases: labels of the two coordinates, and the number of the space.
+        keys: bool [pairs], for phases: whether the pair is one of a key, which is multiplied by 1 / conj z.
+    """
+
+    group: Literal["orthogonal", "levelled", "linear", "phases"]
+    block: int | None
+    inverse: tuple[tuple[int, NDArray[np.int32]], ...] = ()
+    gains: tuple[AbsorbedGain, ...] = ()
+    pairs: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 3), np.int32))
+    keys: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+
+
+@dataclass(frozen=True)
 class Gauge:
-    """A freedom of the function that is no monomial matrix, so that nothing here acts on it.
+    """A freedom of the function that is no monomial matrix, so that no element of the group acts by it.
 
     Attributes:
         kind: such as `rotation of the residual stream`.
         where: the module or tensors that it is about.
         dimension: of the continuous group.
+        action: how it acts, where that is known.
     """
 
     kind: str
     where: str
     dimension: int
+    action: GaugeAction | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

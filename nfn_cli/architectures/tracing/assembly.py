@@ -38,11 +38,13 @@ def assembled(trace: Trace, names: Names) -> LabelledArchitecture:
     for held in names.held:
         uses = trace.uses.get(held.name, [])
         if held.stored and uses:
+            trace.places[held.name] = len(tensors)
             tensors.append(
                 LabelledTensor(held.stored, held.shape, tuple(reconciled(trace, held.name, held.shape, uses)))
             )
     blocks, determined, needed = _permutations(trace, tensors)
     blocks = _in_order(blocks)
+    trace.kept = needed
     visible = [list(use.scales) for tensor in tensors for use in tensor.uses if use.scales]
     logs = trace.logs.solve([[(float(c), a) for c, a in terms] for terms in visible])
     odd = [[(1.0, a) for c, a in terms if c % 2] for terms in visible]

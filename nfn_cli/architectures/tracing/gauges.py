@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nfn_cli.architectures.labels import Block, Gauge, Use
+from nfn_cli.architectures.labels import Block, Gauge, GaugeAction, Use
+from nfn_cli.architectures.tracing.gauge_actions import Group, matrices
 from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.watching import LAYER_NORM, SOFTMAX, Bond, Labels, Watch
 
@@ -87,6 +89,7 @@ class _Spaces:
             units += block.units
         self._space_of = np.concatenate(of_units)
         self._rigid: set[int] = set()
+        self._readers: dict[str, set[str]] = {}  # by gain, what takes it in
         self._classes = _Classes(nodes)
 
     def gauges(self) -> list[Gauge]:
@@ -118,8 +121,24 @@ class _Spaces:
                 norm=root in rounds,
             )
             if size:
-                found.append(Gauge(kind, block.name, size * (block.units // block.n)))
+                group: Group = "linear"
+                if root in levelled:
+                    group = "levelled"
+                elif root in rounds or self._classes.clashes(root):
+                    group = "orthogonal"
+                found.append(Gauge(kind, block.name, size * (block.units // block.n), self._action(place, group)))
         return found
+
+    def _action(self, place: int, group: Group) -> GaugeAction | None:
+        spaces = np.unique(self._space[self._blocks[place].labels])
+
+        def inside(labels: Labels) -> NDArray[np.bool_]:
+            return np.isin(self._space[labels], spaces)
+
+        def odd(labels: Labels) -> NDArray[np.bool_]:
+            return np.array([self._classes.find(int(node))[1] for node in self._node[labels]], bool)
+
+        return matrices(self._trace, self._watch, group, place, inside, odd, self._readers)
 
     def _nodes_of(self, arrays: Iterable[Labels]) -> set[int]:
         found: set[int] = set()
@@ -137,7 +156,7 @@ class _Spaces:
     def _gains(self) -> None:
         """Gains that weights cannot take in hold what they scale."""
         watch = self._watch
-        readers: dict[str, set[str]] = {}
+        readers = self._readers
         pairs: dict[tuple[str, str], int] = {}
         for gain, weight in watch.absorbed:
             readers.setdefault(gain, set()).add(weight)

@@ -16,7 +16,10 @@ from torch import fx
 
 from nfn_cli.architectures.labels import Gauge
 from nfn_cli.architectures.tracing.flat_graph import operator_name
+from nfn_cli.architectures.tracing.gauge_actions import pairs
+from nfn_cli.architectures.tracing.trace import Trace
 from nfn_cli.architectures.tracing.values import Parameter, Value
+from nfn_cli.architectures.tracing.watching import Watch
 
 KIND = "phases of rotary pairs"
 _SAME = ("to", "contiguous", "clone", "dropout", "_to_copy", "detach", "float", "type_as")
@@ -32,13 +35,15 @@ class _Rotated:
     angles: fx.Node  # half of them
 
 
-def rotary_phases(graph: fx.Graph, values: Mapping[fx.Node, Any], uses: Mapping[str, int]) -> list[Gauge]:
+def rotary_phases(graph: fx.Graph, values: Mapping[fx.Node, Any], trace: Trace, watch: Watch) -> list[Gauge]:
     """One for each layer's keys.
 
     Args:
         values: what the tracer has made of each node.
-        uses: how many operators read each parameter.
+        trace: as the whole graph has left it.
+        watch: its notes.
     """
+    uses = watch.uses
     found = []
     rotated = {made.node: made for made in map(_rotation, graph.nodes) if made is not None}
     for node in graph.nodes:
@@ -59,7 +64,50 @@ def rotary_phases(graph: fx.Graph, values: Mapping[fx.Node, Any], uses: Mapping[
             continue
         count, others = _coordinates(values.get(key.source)), _coordinates(values.get(query.source))
         if count and others % count == 0:  # each query head has one key head, and each of these several
-            found.append(Gauge(KIND, source.rpartition(".")[0] or source, count // 2))
+            where = source.rpartition(".")[0] or source
+            action = pairs(trace, watch, _pairs(query, key, (pair[0], pair[1]), values))
+            found.append(Gauge(KIND, where, count // 2, action))
+    return found
+
+
+def _pairs(
+    query: _Rotated, key: _Rotated, operands: tuple[Any, Any], values: Mapping[fx.Node, Any]
+) -> list[tuple[int, int, int, bool]]:
+    """Labels of the coordinates of each pair, the number of its space, and whether it is a key's; none where it is
+    not clear which of the product's entries is which."""
+    ours, theirs = _halves_of(query, values), _halves_of(key, values)
+    factors = [values[own].factor_on(len(values[own].shape) - 1) for own in operands]
+    if None in factors or len(values[operands[0]].shape) != len(values[operands[1]].shape):
+        return []
+    try:
+        entries = [own.reshape(-1).tolist() for own in np.broadcast_arrays(*(factor.labels for factor in factors))]
+    except ValueError:
+        return []
+    spaces = {own: number for number, own in enumerate(sorted(set(theirs.values())))}
+    found: dict[tuple[int, int, int, bool], None] = {}
+    for one, other in zip(*entries, strict=True):
+        if (one in ours) != (other in theirs):
+            return []
+        if one in ours:
+            space = spaces[theirs[other]]
+            found[(*ours[one], space, False)] = None
+            found[(*theirs[other], space, True)] = None
+    return list(found)
+
+
+def _halves_of(rotated: _Rotated, values: Mapping[fx.Node, Any]) -> dict[int, tuple[int, int]]:
+    """For each label of what comes out, the labels of the pair that it is made of."""
+    out, source = (values[own].factor_on(len(values[own].shape) - 1) for own in (rotated.node, rotated.source))
+    if out is None or source is None or out.labels.shape != source.labels.shape:
+        return {}
+    half = source.labels.shape[-1] // 2
+    first = source.labels[..., :half].reshape(-1).tolist()
+    second = source.labels[..., half:].reshape(-1).tolist()
+    found: dict[int, tuple[int, int]] = {}
+    for labels in (out.labels[..., :half], out.labels[..., half:]):
+        for own, *pair in zip(labels.reshape(-1).tolist(), first, second, strict=True):
+            if found.setdefault(own, (pair[0], pair[1])) != (pair[0], pair[1]):
+                return {}
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nfn_cli.architectures.labels import NONE, Role, Use
@@ -47,6 +48,13 @@ class Trace:
         self.unread: set[str] = set()  # parameters that met nothing but zeros somewhere
         self.place = ""
         self.watch: Watch | None = None
+        # Of what came of it: the labels that are left, sorted, and the place of each stored tensor.
+        self.kept: Ints = np.zeros(0, np.int64)
+        self.places: dict[str, int] = {}
+
+    def kept_places(self, labels: Ints) -> NDArray[np.int32]:
+        """The numbers of labels among those that are left; all have to be."""
+        return np.searchsorted(self.kept, labels).astype(np.int32)
 
     # Labels.
 

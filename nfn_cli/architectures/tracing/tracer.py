@@ -94,7 +94,7 @@ def trace(exported: Exported, *, subject: str = "--model", gauges: bool = True) 
         raise ArchitectureError(subject, str(error), _REMEDY) from error
     if state.watch is None:
         return found
-    phases = rotary_phases(exported.graph, values, state.watch.uses)
+    phases = rotary_phases(exported.graph, values, state, state.watch)
     return replace(found, gauges=(*found.gauges, *phases))
 
 

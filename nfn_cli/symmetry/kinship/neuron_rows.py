@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.symmetry.kinship.pairing import Pair
 from nfn_cli.symmetry.labelled.alignment.paired_slices import Slices, thinned
 from nfn_cli.symmetry.labelled.alignment.unit_positions import Table, Units
@@ -53,8 +52,11 @@ class BlockRows:
     rows: tuple[Rows, ...]
 
 
-def block_rows(pair: Pair) -> Iterator[BlockRows]:
+def block_rows(pair: Pair, without: Collection[str] = ()) -> Iterator[BlockRows]:
     """The rows of every block with at least two units, one block after the other.
+
+    Args:
+        without: names of tensors that are not read.
 
     A unit's numbers in one tensor are as the function uses them. Of large blocks and long rows an evenly spread part is
     read. A single number a unit, such as a bias, says too little and is left out.
@@ -70,17 +72,16 @@ def block_rows(pair: Pair) -> Iterator[BlockRows]:
     for place, block in enumerate(architecture.blocks):
         if block.n < 2:
             continue
-        tables = [table for table in units.tables(place) if _numbers(views[table.view], table) > 1]
+        tables = [
+            table
+            for table in units.tables(place)
+            if _numbers(views[table.view], table) > 1 and views[table.view].tensor.name not in without
+        ]
         some = _some_units(block.units, block.n)
         most = min(_NUMBERS, max(_FEWEST, _IN_ALL // max(1, len(tables))))
         rows = [_rows(table, views[table.view], slices, some, most, free) for table in tables]
         if rows:
             yield BlockRows(block.name, min(block.n, _UNITS), tuple(rows))
-
-
-def without_blocks(architecture: LabelledArchitecture) -> bool:
-    """Whether there is nothing to compare."""
-    return not any(block.n > 1 for block in architecture.blocks)
 
 
 def _numbers(view: View, table: Table) -> int:

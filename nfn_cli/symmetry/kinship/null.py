@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from nfn_cli.symmetry.sources import AnySource
 
 _FILE = Path(__file__).with_name("null.json")
+_LEAST = 0.25  # no threshold is lower
+_ABOVE = 4 / 3  # of the highest score of a null
 
 
 @dataclass(frozen=True)
@@ -47,29 +49,31 @@ class Null:
         return (sum(own >= score for own in self.scores) + 1) / (len(self.scores) + 1)
 
     @property
+    def threshold(self) -> float:
+        """From this score on two networks are called derived: a third above the highest score of the null, for recipes
+        that it has not seen."""
+        return max(_LEAST, _ABOVE * self.scores[-1])
+
+    @property
     def usual(self) -> float:
         """The score below which 95 % of the pairs lie."""
         return self.scores[max(0, math.ceil(0.95 * len(self.scores)) - 1)]
 
 
 @cache
-def _read() -> tuple[float, Mapping[str, Null]]:
-    stored = json.loads(_FILE.read_text(encoding="utf-8"))
-    found = {
-        name: Null(name, tuple(own["recipes"]), own["models"], tuple(sorted(own["scores"])))
-        for name, own in stored["families"].items()
-    }
-    return stored["threshold"], found
-
-
 def families() -> Mapping[str, Null]:
     """The null of each family."""
-    return _read()[1]
+    stored = json.loads(_FILE.read_text(encoding="utf-8"))
+    return {
+        name: Null(name, tuple(own["recipes"]), own["models"], tuple(sorted(own["scores"])))
+        for name, own in stored.items()
+    }
 
 
-def threshold() -> float:
-    """From this score on two networks are called derived."""
-    return _read()[0]
+def plain() -> float:
+    """From this score on two networks of a kind without a null are called derived: half-way from the highest threshold
+    to 1."""
+    return (1 + max(null.threshold for null in families().values())) / 2
 
 
 def family_of(source: AnySource) -> str | None:

@@ -8,13 +8,13 @@ by its rank: by how many numbers speak.
 
 Networks that were trained apart on one task score above 0, so the score is held against a null of such networks.
 
-Where coordinates are compared as they are, nothing is matched: a tensor's score is the mean cosine of neurons that stand
-in one place.
+Where coordinates are compared as they are, nothing is matched: a tensor's score is the mean cosine of neurons that
+stand in one place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -42,11 +42,14 @@ class Score:
     tensors: Mapping[str, float]
 
 
-def kinship_score(pair: Pair, watch: Watch = UNWATCHED, *, matching: bool = True) -> Score:
+def kinship_score(
+    pair: Pair, watch: Watch = UNWATCHED, *, matching: bool = True, without: Collection[str] = ()
+) -> Score:
     """The score of two networks that lie next to each other.
 
     Args:
         matching: whether the neurons of a block are matched once more.
+        without: tensors that say nothing, because B was brought near to A by them.
 
     Raises:
         UsageError: SciPy is needed and missing.
@@ -54,7 +57,7 @@ def kinship_score(pair: Pair, watch: Watch = UNWATCHED, *, matching: bool = True
     generator = torch.Generator().manual_seed(_SEED)
     watch.on_stage("comparing neurons", len(pair.architecture.blocks))
     found: dict[str, list[tuple[float, float]]] = {}
-    for block in block_rows(pair):
+    for block in block_rows(pair, without):
         for tensor, own, weight in _block_scores(block, generator if matching else None):
             found.setdefault(pair.names.get(tensor, tensor), []).append((own, weight))
         watch.on_step()

@@ -54,6 +54,8 @@ class Comparison:
         before, after: the distances to A of B and of g·B; `after` is never the larger one.
         family: the null that the score was held against; None for none. models: how many networks it was read off.
         rounded_to: the precision that one of the two was rounded to.
+        turned: kinds of gauges, such as rotations of a stream, that were fixed next to A's first; no element says it.
+        part: what was compared, in words, where the two have different shapes; None where all was.
         assumed: what was taken for granted to compare them, beside how each was read.
     """
 
@@ -71,4 +73,11 @@ class Comparison:
     family: str | None = None
     models: int | None = None
     rounded_to: str | None = None
+    turned: tuple[str, ...] = ()
+    part: str | None = None
     assumed: str | None = None
+
+    @property
+    def same(self) -> bool:
+        """Whether both are one function, or were before one was rounded."""
+        return self.verdict in (Verdict.same, Verdict.rounded)

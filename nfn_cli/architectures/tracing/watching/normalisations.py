@@ -105,5 +105,6 @@ def _normalised(notes: Notes, call: Call, found: Value, made: Made, *, centres: 
             notes.exempt += [role.labels for role in use.roles]
         if weight is None:
             return False
+        notes.norm_biases.setdefault(weight.name, set()).add(bias.name)
         notes.shifts.adds(bias.name, found, axis)
     return True

@@ -72,6 +72,8 @@ class Notes:
         recurrences: biases of recurrent layers.
         centred: weights that read a LayerNorm.
         shifts: what may be added to parameters.
+        norm_biases: by gain, the biases of the norms that it belongs to.
+        biases: labels of biases, and those of what they are added to.
         exempt: labels that do not count as coordinates, such as those of gains.
         gain_fails: by gain, labels of what something other than a weight reads behind it.
 
@@ -95,6 +97,8 @@ class Notes:
         self.signs: dict[str, list[tuple[Use, list[tuple[Labels, int]]]]] = {}
         self.uses: dict[str, int] = {}
         self.exempt: list[Labels] = []
+        self.norm_biases: dict[str, set[str]] = {}
+        self.biases: list[tuple[Labels, Labels]] = []
         self.values: list[Labels] = []
         self.keys: list[Labels] = []
         self.recurrences: list[Recurrence] = []

@@ -50,6 +50,7 @@ def _parameter_added(notes: Notes, x: Value, y: Parameter, found: Value, made: M
         if len(roles) != len(use.roles):
             return False
         notes.bonds += [Bond(role.labels.reshape(-1), out.labels.reshape(-1)) for role in roles]
+        notes.biases += [(role.labels.reshape(-1), out.labels.reshape(-1)) for role in roles]
         notes.signs.setdefault(y.name, []).append((use, made_roles(roles)))
     notes.shifts.passed(x, found)
     notes.shifts.writes(y.name, int(np.prod(y.shape)), found, -1)

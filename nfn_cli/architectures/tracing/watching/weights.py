@@ -79,6 +79,7 @@ def _bias(notes: Notes, bias: Any, out: Factor, found: Value, axis: int, made: M
     for use in made.get(bias.name, []):
         for role in use.roles:
             notes.bonds.append(Bond(role.labels.reshape(-1), out.labels.reshape(-1)))
+            notes.biases.append((role.labels.reshape(-1), out.labels.reshape(-1)))
         notes.signs.setdefault(bias.name, []).append((use, made_roles(use.roles)))
     notes.shifts.writes(bias.name, int(np.prod(bias.shape)), found, axis)
     notes.shifts.adds(bias.name, found, axis)

@@ -8,7 +8,7 @@ improve.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,9 +116,15 @@ class Search:
         state = self.state
         self.restore(State(other.state.places, state.log, state.sign))
 
-    def forward(self, watch: Watch) -> None:
-        """Match all blocks, one after the other, and measure all scales."""
+    def forward(self, watch: Watch, *, only: Collection[int] | None = None) -> None:
+        """Match all blocks, one after the other, and measure all scales.
+
+        Args:
+            only: match no other blocks than these, which lie in no other; the others' units stay.
+        """
         blocks = self.architecture.blocks
+        if only is not None:
+            self.matched = [own not in only for own in range(len(blocks))]
         watch.on_stage("matching neurons", len(blocks))
         self._measure(range(len(self.slices.views)))
         amounts: dict[int, int] = {}
@@ -143,7 +149,7 @@ class Search:
             self._measure(touched)
             near = {own for number in touched for own in self._blocks_of(number)}
             amounts = {own: amount for own, amount in amounts.items() if own not in near}
-        self._again()
+        self._again(only)
         self._measure(range(len(self.slices.views)))
         self._all_settled()
 
@@ -185,15 +191,16 @@ class Search:
             return True
         return False
 
-    def _again(self) -> None:
+    def _again(self, only: Collection[int] | None) -> None:
         """Match units that looked alike once more, by what has been settled since."""
-        for block in range(len(self.architecture.blocks)):
+        for block in range(len(self.architecture.blocks)) if only is None else sorted(only):
             labels = self.architecture.blocks[block].labels
             if labels.size and not bool(self.clear[labels].all()):
                 for own in self.units.within(block):
                     self.clear[self.architecture.blocks[own].labels] = False
                 for own in self.units.within(block):
-                    self._match(own, final=True)
+                    if only is None or own in only:
+                        self._match(own, final=True)
                 self._measure(self.units.touched([block]))
 
     def _amount(self, block: int) -> int:
