@@ -7,13 +7,13 @@ were trained with one recipe. Printed: orbits joined wrongly and orbits torn apa
 processor time, peak memory.
 
 `direction`: families of MLPs on parts of scikit-learn's digits: a base, children of it and grandchildren, each trained
-on in another way, then disguised. Printed: for how many edges of a tree the guess who was first is right, and for how
-many families the root is.
+on in another way, then disguised. Printed: for how many pairs of parent and child the guess who was first is right, and
+for how many families the root is. `--made` looks at the families that benchmarks/kinship has made in a folder instead.
 
 One thread:
 
     python benchmarks/families.py scale --orbits 200 2000 [--members 5] [--zoo DIR ...] [--most-pairs 2000]
-    python benchmarks/families.py direction [--families 20]
+    python benchmarks/families.py direction [--families 10] [--made FOLDER]
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def direction(count: int) -> None:
     x, y = torch.tensor(digits.data / 16, dtype=torch.float32), torch.tensor(digits.target)
     tracer = NetworkTracer()
     guesses: dict[str, list[int]] = {name: [] for name, (parent, _) in LINEAGE.items() if parent is not None}
-    single: dict[str, list[tuple[bool, bool]]] = {name: [] for name in guesses}
+    heavier: dict[str, list[bool]] = {name: [] for name in guesses}
     roots = edges = right = turned = families = 0
     for family in range(count):
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(family)).chunk(3)
@@ -231,7 +231,7 @@ def direction(count: int) -> None:
                 if parent is not None:
                     one, other = signatures[parent], signatures[name]
                     guesses[name].append(earlier(one, other))
-                    single[name].append((other.tails > one.tails, other.size > one.size))
+                    heavier[name].append(other.tails > one.tails)
             found = find_families(sorted(paths.values()), lambda path: read_any(path, Stated(), tracer))
         families += found.count == 1 and len(found.members) == len(LINEAGE) and len(found.roots) == 1
         names = {str(path): name for name, path in paths.items()}
@@ -242,15 +242,36 @@ def direction(count: int) -> None:
                 edges += 1
                 right += LINEAGE[one][0] == other
                 turned += LINEAGE[other][0] == one
-    print("| child | guess right | wrong | none | heavier tails | larger |")
-    print("|---|---|---|---|---|---|")
+    print("| child | families | guess right | heavier tails |")
+    print("|---|---|---|---|")
     for name, own in guesses.items():
-        tails, larger = (sum(pair[place] for pair in single[name]) for place in (0, 1))
-        print(f"| {name} | {own.count(1)} | {own.count(-1)} | {own.count(0)} | {tails} | {larger} |")
+        print(f"| {name} | {len(own)} | {own.count(1)} | {sum(heavier[name])} |")
     print(
         f"\nfamilies found whole: {families} of {count}; root right: {roots}; edges right: {right} of {edges}, "
         f"the wrong way round: {turned}"
     )
+
+
+def direction_of_made(folder: Path) -> None:
+    from nfn_cli.symmetry.kinship.direction import earlier
+    from nfn_cli.symmetry.kinship.signature import Signature, signature_of
+
+    children = ("short", "long", "sibling")  # those that were trained on
+    print("| family | base and child | guess right | heavier tails |")
+    print("|---|---|---|---|")
+    all_pairs = all_right = all_tails = 0
+    for kind in sorted(own for own in folder.iterdir() if own.is_dir()):
+        tracer = NetworkTracer()
+
+        def read(number: Path, name: str, tracer: NetworkTracer = tracer) -> Signature:
+            return signature_of(read_any(number / f"{name}.disguised.safetensors", Stated(), tracer))
+
+        pairs = [(read(number, "base"), read(number, name)) for number in kind.iterdir() for name in children]
+        right = sum(earlier(*pair) == 1 for pair in pairs)
+        tails = sum(other.tails > one.tails for one, other in pairs)
+        print(f"| {kind.name} | {len(pairs)} | {right} | {tails} |", flush=True)
+        all_pairs, all_right, all_tails = all_pairs + len(pairs), all_right + right, all_tails + tails
+    print(f"| all | {all_pairs} | {all_right} | {all_tails} |")
 
 
 def main() -> None:
@@ -262,13 +283,16 @@ def main() -> None:
     sizes.add_argument("--zoo", type=Path, nargs="+", default=[])
     sizes.add_argument("--most-pairs", type=int, default=2000)
     directed = parts.add_parser("direction")
-    directed.add_argument("--families", type=int, default=20)
+    directed.add_argument("--families", type=int, default=10)
+    directed.add_argument("--made", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.part == "scale":
         scale(options.orbits, options.members, options.zoo, options.most_pairs)
-    else:
+    elif options.made is None:
         direction(options.families)
+    else:
+        direction_of_made(options.made)
 
 
 if __name__ == "__main__":

@@ -63,8 +63,7 @@ def families(
     Copies hold the same numbers; disguised ones compute the same function with other weights; rounded ones the same at
     another precision; derived ones come from a common origin. Networks of different architectures are not compared.
 
-    Which network of a family was first is a guess, from the tails and the size of the weights. SciPy is needed (extra
-    nfn-cli[match]).
+    Which network of a family was first is a guess, by the size of the weights. SciPy is needed (nfn-cli[match]).
 
     Examples:
         nfn families models/

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _TREES = 200  # families that are drawn
 _PAIRS = 2_000  # pairs that are listed
 _GUESS = (
-    "Which network was first is a guess, from the tails and the size of the weights: the roots below, and which way an"
-    " edge of a tree points. That two networks are copies is not: an element of the group was found that brings one to"
+    "Which network was first is a guess, by the size of the weights: the roots below, and which way an edge of a tree"
+    " points. That two networks are copies is not: an element of the group was found that brings one to"
     " the other."
 )
 _DISTANCE = "A distance is ‖B − A‖ / ‖A‖ after alignment: the root mean square over the layers."

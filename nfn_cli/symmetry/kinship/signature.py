@@ -36,7 +36,7 @@ class Signature:
     Attributes:
         architecture: a fingerprint; only networks with equal ones can be on one orbit.
         values: numbers that are constant along the orbit; logarithms of norms.
-        size: the logarithm of a norm of the whole network; part of the guess who was first.
+        size: the logarithm of a norm of the whole network, by which is guessed who was first (see `direction`).
         tails: how heavy the tails of the weights are: log of E|w|³ / (E w²)^1.5, 0.47 of a normal distribution.
     """
 

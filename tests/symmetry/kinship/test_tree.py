@@ -62,9 +62,8 @@ def test_one_alone() -> None:
     assert hung([7], [], lambda one, other: 0).root == 7
 
 
-def test_a_guess_needs_both_signs() -> None:
+def test_the_larger_one_is_taken_for_the_child() -> None:
     base = Signature("a", (), 1.0, 0.5)
-    assert earlier(base, Signature("a", (), 1.1, 0.6)) == 1
-    assert earlier(base, Signature("a", (), 0.9, 0.4)) == -1
-    assert earlier(base, Signature("a", (), 1.1, 0.4)) == 0
+    assert earlier(base, Signature("a", (), 1.1, 0.4)) == 1
+    assert earlier(base, Signature("a", (), 0.9, 0.6)) == -1
     assert earlier(base, Signature("a", (), 1.0, 0.6)) == 0
