@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nfn_cli.errors import ArchitectureError, DifferentError
 from nfn_cli.symmetry.alignment import Watch, renamed
 from nfn_cli.symmetry.alignment.residuals import Residual, largest_deviation, residuals
@@ -161,7 +163,7 @@ def _of_chains(
 def _of_labelled(
     reference: LabelledSource, source: LabelledSource, element: Element, tolerance: float
 ) -> tuple[Element, tuple[Residual, ...], tuple[Residual, ...]]:
-    from nfn_cli.symmetry.labelled import bounded, identity
+    from nfn_cli.symmetry.labelled import bounded, identity, without_extremes
     from nfn_cli.symmetry.labelled.alignment import residuals as labelled_residuals
     from nfn_cli.symmetry.labelled.compared import Renamed, names_in_other
 
@@ -170,8 +172,11 @@ def _of_labelled(
     still = identity(own)
     before = labelled_residuals(still, own, ours, theirs)
     if before and largest_deviation(before) > tolerance:
-        element = bounded(element, own, ours)
-        after = labelled_residuals(element, own, ours, theirs)
-        if overall(after) < overall(before):
-            return element, before, after
+        tried = [bounded(element, own, ours)]
+        if not np.array_equal(tried[0].logs, element.logs):  # the scale of a dead neuron may have spoilt others
+            tried.append(bounded(without_extremes(element, own), own, ours))
+        left = [labelled_residuals(each, own, ours, theirs) for each in tried]
+        best = min(range(len(tried)), key=lambda place: overall(left[place]))
+        if overall(left[best]) < overall(before):
+            return tried[best], before, left[best]
     return still, before, before

@@ -20,7 +20,7 @@ from nfn_cli.symmetry.labelled.sampling import sample
 from nfn_cli.symmetry.labelled.stored_element import fault, load_labelled_element, save_labelled_element
 from nfn_cli.symmetry.labelled.transformed import TransformedTensors
 from nfn_cli.symmetry.labelled.unit_orders import orders_of
-from nfn_cli.symmetry.labelled.variance_bounds import bounded
+from nfn_cli.symmetry.labelled.variance_bounds import bounded, without_extremes
 
 __all__ = [
     "Element",
@@ -49,4 +49,5 @@ __all__ = [
     "sample",
     "save_labelled_element",
     "used_variables",
+    "without_extremes",
 ]

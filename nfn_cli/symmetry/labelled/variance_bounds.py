@@ -17,6 +17,7 @@ from nfn_cli.symmetry.labelled.positions import all_uses, used_variables
 
 LEAST = 1e-3  # of a running variance, relative to what it was
 _LARGEST_EPSILON = 0.5
+_EXTREME = 20.0  # of a free scale's logarithm to the base 2
 
 
 def bounded(element: Element, architecture: LabelledArchitecture, tensors: Mapping[str, Tensor]) -> Element:
@@ -64,6 +65,21 @@ def bounded(element: Element, architecture: LabelledArchitecture, tensors: Mappi
     own = linked(row, column, architecture.logs.free)
     np.minimum.at(lowest, own[column], share[row])
     new = np.where(used, element.logs + architecture.logs.values(free * lowest[own] - free), 0.0)
+    return replace(element, logs=new)
+
+
+def without_extremes(element: Element, architecture: LabelledArchitecture) -> Element:
+    """The same element with 1 in place of free scales beyond 2^±20: what alignment fits to a neuron that is dead in one
+    of two networks.
+
+    Raises:
+        ValueError: the element's scales are none of the architecture.
+    """
+    require_of(architecture, element)
+    used = used_variables(architecture)
+    free = free_logs(architecture.logs, element.logs, used)
+    kept = np.where(np.abs(free) > _EXTREME, 0.0, free)
+    new = np.where(used, element.logs + architecture.logs.values(kept - free), 0.0)
     return replace(element, logs=new)
 
 
