@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nfn_cli.architectures.traced import NetworkTracer
     from nfn_cli.symmetry.sources import AnySource
 
+_HALVES = (torch.float16, torch.bfloat16)
 _SURE = -6.0  # log₁₀ of a p-value that decides alone
 
 
@@ -94,9 +95,10 @@ def _same_or_rounded(reference: AnySource, source: AnySource, near: Near) -> Com
     rounded = rounded_to(reference, source, near.element)
     if rounded is None:
         fine, coarse = sorted((reference.precision, source.precision), key=lambda dtype: torch.finfo(dtype).eps)
-        if near.deviation > near.tolerance or fine in (torch.float32, torch.float64):
-            return None  # of a finer network that is float32, every number was asked for
-        # Both were rounded, to two dtypes, and are apart by no more than a few roundings to the coarser one.
+        asked = coarse in _HALVES and fine not in _HALVES  # then every number was, and one is not what it would be
+        if asked or near.deviation > near.tolerance:
+            return None
+        # Stored in two dtypes, and apart by no more than a few roundings to the coarser one.
         kind = str(coarse).removeprefix("torch.")
         which = "A" if reference.precision == coarse else "B"
         cause = f"every number is the other's but for the rounding of {kind}, in which {which} is stored"

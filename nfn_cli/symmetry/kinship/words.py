@@ -17,6 +17,7 @@ _SAYS = {
     Verdict.independent: "independent",
     Verdict.unknown: "cannot tell",
 }
+_REMARKABLE = -2.0  # log₁₀ of a p-value; a larger one says nothing
 
 
 def in_words(found: Comparison, read_as: str) -> str:
@@ -44,9 +45,9 @@ def _certain(found: Comparison) -> list[str]:
 
 def _measured(found: Comparison) -> list[str]:
     figures = [] if found.score is None else [f"score {found.score:.2f}"]
-    if found.false_positive_rate is not None and found.models:
-        pairs = f"of {found.models:,} models trained apart ({found.family})"
-        figures.append(f"false positive rate at most {found.false_positive_rate:.1%}, {pairs}")
-    if found.log10_p is not None:
-        figures.append(f"exact p {10**found.log10_p:.2f}" if found.log10_p > -2 else f"exact p 10^{found.log10_p:.1f}")
+    if found.verdict is Verdict.derived and found.false_positive_rate is not None and found.models:
+        null = f"of {found.models:,} models trained apart ({found.family})"
+        figures.append(f"false positive rate at most {found.false_positive_rate:.2g}, {null}")
+    if found.log10_p is not None and found.log10_p <= _REMARKABLE:
+        figures.append(f"exact p 10^{found.log10_p:.1f}")
     return figures

@@ -116,6 +116,13 @@ def test_a_copy_of_lower_precision(
     )
 
 
+def test_a_copy_in_float32_of_a_network_in_float64(a: Path, tmp_path: Path, nfn: Nfn) -> None:
+    fine = {name: own.double() * (1 + 1e-8 * torch.rand_like(own)) for name, own in load_file(a).items()}
+    row = compared(nfn, saved(tmp_path / "b.safetensors", fine), disguised(a, nfn), code=0)
+    assert (row["verdict"], row["rounded_to"]) == ("rounded", "float32")
+    assert "in which B is stored" in row["cause"]
+
+
 def test_a_copy_of_lower_precision_that_is_disguised_then(a: Path, tmp_path: Path, nfn: Nfn) -> None:
     row = compared(nfn, a, disguised(saved(tmp_path / "b.safetensors", int8(load_file(a))), nfn), code=0)
     assert (row["verdict"], row["rounded_to"]) == ("rounded", "int8 per tensor")
