@@ -1,8 +1,8 @@
 """Which layers correspond: children grown by a layer against their own parent and against strangers.
 
 Takes the folder that `python benchmarks/kinship make` has written. A grown child was trained on; it lies there as
-it is, disguised, and rotated where it is a language model. For each kind of network: of how many of these files the right
-layers are matched, and of how many children of other families of the kind any layers are.
+it is, disguised, and rotated where it is a language model. For each kind of network: of how many of these files the
+right layers are matched, and of how many children of other families of the kind any layers are.
 
     python benchmarks/kinship_shapes.py FOLDER
 """
