@@ -146,8 +146,15 @@ def _of_parts(
     part = common_part(reference, source, tracer)
     if isinstance(part, Unmatched):
         return Comparison(Verdict.unknown, f"{cause}; {part.cause}")
-    near = near_by_group(part.reference, part.source, watch, aligned=basis == "aligned")
-    score = score_of(part.reference, near, watch, matching=basis == "aligned")
+    aligned = basis == "aligned"
+    near = near_by_group(part.reference, part.source, watch, aligned=aligned)
+    near = replace(near, fitted=frozenset(part.ordered))
+    score = score_of(part.reference, near, watch, matching=aligned)
+    if aligned and (score.total is None or score.total < plain()):
+        turned = near_by_gauges(part.reference, near, watch)
+        other = None if turned is None else score_of(part.reference, turned, watch)
+        if turned is not None and other is not None and (other.total or 0.0) > (score.total or 0.0):
+            near, score = turned, other
     found = replace(_described(near, score), assumed=part.assumed, part=_words(part), element=None, deviation=None)
     layers = tuple(replace(own, name=_original(own.name, part)) for own in found.layers)
     found = replace(found, layers=layers, tolerance=None)

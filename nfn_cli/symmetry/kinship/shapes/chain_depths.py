@@ -85,7 +85,7 @@ def _exchanged(found: CommonPart) -> CommonPart:
         source=found.reference,
         layers=tuple((two, one) for one, two in found.layers),
         original={name: name for name in found.source.checkpoint.tensors},
-        ordered=tuple(two for one, two in found.layers if one in found.ordered and two is not None),
+        ordered=tuple(f"{two}.weight" for one, two in found.layers if f"{one}.weight" in found.ordered),
     )
 
 
@@ -165,7 +165,7 @@ def _without(reference: Source, source: Source, place: _Place, more: int) -> Com
         f"{others} lies between layers of the other network; the neurons in front of it were matched with it left out"
     )
     whole = cut(reference, [torch.arange(own.size) for own in reference.network.weights.architecture.groups])
-    return of_parts(reference, source, whole, cuts, names, assumed, (ours[place.before - 1].name,))
+    return of_parts(reference, source, whole, cuts, names, assumed, (f"{ours[place.before].name}.weight",))
 
 
 def _owners(source: Source, places: range) -> set[str]:

@@ -19,7 +19,7 @@ def common_part(reference: AnySource, source: AnySource, tracer: NetworkTracer |
 
     Args:
         reference, source: A and B, of different shapes.
-        tracer: of the parts; one for many calls spares time. None for a new one.
+        tracer: of the parts; one for many calls spares time. None for a new one, with gauges where A has any.
 
     Returns:
         Two networks of one architecture; or why it is not known which parts correspond. Nothing is guessed.
@@ -34,7 +34,7 @@ def common_part(reference: AnySource, source: AnySource, tracer: NetworkTracer |
         from nfn_cli.symmetry.kinship.shapes.decoders import common_part_of_decoders
         from nfn_cli.symmetry.kinship.shapes.residual import common_part_of_resnets, is_resnet
 
-        tracer = tracer or NetworkTracer()
+        tracer = tracer or NetworkTracer(gauges=bool(reference.architecture.gauges))
         if is_resnet(reference, tracer) and is_resnet(source, tracer):
             return common_part_of_resnets(reference, source, tracer)
         return common_part_of_decoders(reference, source, tracer)

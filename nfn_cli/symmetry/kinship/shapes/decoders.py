@@ -49,7 +49,8 @@ def common_part_of_decoders(
     layout, configs = layout_of(told), (told, tells)
     if layout is None or told.get("model_type") != tells.get("model_type"):
         kinds = dict.fromkeys(shown(config.get("model_type")) for config in configs)
-        return Unmatched(f"layers of {' and '.join(kinds)} are not matched")
+        what = " and ".join(kinds) if len(kinds) > 1 else reference.reading.text
+        return Unmatched(f"networks of different shapes are not matched for {what}")
     ours, theirs = Decoder(reference, layout), Decoder(source, layout)
     free = {layout.depth_field, layout.tokens_field, layout.inner_field, *_OF_LAYERS, *_OF_LENGTH}
     free |= set() if layout.positions is None else {layout.positions[0]}

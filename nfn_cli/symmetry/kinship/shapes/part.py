@@ -19,8 +19,7 @@ class CommonPart:
         layers: each layer's name in A and in B, in order; None where the other network has no such layer.
         assumed: what was taken for granted, in words.
         original: the name in A's file of each tensor of `reference`.
-        ordered: names in A of layers whose neurons stand in one order in both parts because they were matched here.
-            That they agree there shows nothing.
+        ordered: tensors of `reference` whose columns B's were ordered by, so that they say less than others.
     """
 
     reference: AnySource
