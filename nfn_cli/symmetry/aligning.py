@@ -20,6 +20,7 @@ from nfn_cli.symmetry.transform import Source
 if TYPE_CHECKING:
     # Chains, which are read by the thousand, need none of these.
     from nfn_cli.symmetry.labelled import Element
+    from nfn_cli.symmetry.labelled.alignment import LabelledAlignment
     from nfn_cli.symmetry.labelled.gauges import Gauged
     from nfn_cli.symmetry.labelled.source import LabelledSource
     from nfn_cli.symmetry.sources import AnyElement, AnySource
@@ -124,7 +125,7 @@ def _by_group(reference: AnySource, source: AnySource, watch: Watch, *, scaled: 
         moves = moves_of_chain(element, source.stored, found.tolerance)
         return Aligned(element, overall(before), overall(after), by_layer(before, after), moves, found.tolerance)
     assert not isinstance(reference, Source) and not isinstance(found.element, GroupElement)
-    chosen, before, after = _of_labelled(reference, source, found.element, found.tolerance)
+    chosen, before, after = _of_labelled(reference, source, found)
     moves = moves_of_labelled(chosen, source.architecture, found.tolerance)
     return Aligned(chosen, overall(before), overall(after), by_layer(before, after), moves, found.tolerance)
 
@@ -144,7 +145,7 @@ def _of_chains(
 
 
 def _of_labelled(
-    reference: LabelledSource, source: LabelledSource, element: Element, tolerance: float
+    reference: LabelledSource, source: LabelledSource, found: LabelledAlignment
 ) -> tuple[Element, tuple[Residual, ...], tuple[Residual, ...]]:
     from nfn_cli.symmetry.labelled import bounded, identity
     from nfn_cli.symmetry.labelled.alignment import residuals as labelled_residuals
@@ -153,10 +154,13 @@ def _of_labelled(
     ours, own = source.checkpoint.tensors, source.architecture
     theirs = Renamed(reference.checkpoint.tensors, names_in_other(source, reference))
     still = identity(own)
-    before = labelled_residuals(still, own, ours, theirs)
-    if before and largest_deviation(before) > tolerance:
-        element = bounded(element, own, ours)
-        after = labelled_residuals(element, own, ours, theirs)
+    before = labelled_residuals(still, own, ours, theirs) if found.in_place is None else found.in_place
+    if before and largest_deviation(before) > found.tolerance:
+        element = bounded(found.element, own, ours)
+        # What the group does not act on stands behind the rest.
+        after = found.residuals[: len(before)]
+        if element is not found.element:
+            after = labelled_residuals(element, own, ours, theirs)
         if overall(after) < overall(before):
             return element, before, after
     return still, before, before
