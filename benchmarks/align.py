@@ -391,11 +391,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     tables = {"put-back": print_put_back, "turned": print_turned, "midpoints": print_midpoints}
     parser.add_argument("--only", nargs="+", choices=tables, default=list(tables))
+    parser.add_argument("--barrier", action="store_true", help="loss barriers of CNNs trained apart, by width, alone")
+    parser.add_argument("--data", default="digits", help="images for --barrier: an .npz archive, digits, ...")
+    parser.add_argument("--widths", type=int, nargs="+", default=[8, 16, 32, 64])
+    parser.add_argument("--limit", type=int, default=20_000, help="training images for --barrier")
+    parser.add_argument("--epochs", type=int, default=5)
     given = parser.parse_args()
     seeds = range(given.seeds)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
+        if given.barrier:
+            from barriers import print_barriers
+
+            print_barriers(given.data, folder, seeds, given.widths, given.limit, given.epochs)
+            return
         for name in given.only:
             tables[name](folder, seeds)
             print()

@@ -1,7 +1,7 @@
 """Read a trained network's weights like an instrument: symmetries, normal forms and invariant heads.
 
-Six functions take paths, state dicts (tensors by name) and `torch.nn.Module`s. Importing the package imports no torch;
-the first use of a name does.
+Eight functions take paths, state dicts (tensors by name) and `torch.nn.Module`s. Importing the package imports no
+torch; the first use of a name does.
 
 >>> import torch
 >>> from torch import nn
@@ -13,7 +13,8 @@ the first use of a name does.
 True
 
 `inspect` describes a network and its symmetries, `canonicalize` gives its normal form, `verify` says whether two
-networks are the same function up to the group, `align` brings one near to another. `score` and `classify` put networks
+networks are the same function up to the group, `compare` what else they have to do with each other, `align` brings one
+near to another, and `families` sorts many into copies, relatives and strangers. `score` and `classify` put networks
 through a head, and yield a `ScoreRow` or a `ClassRow` for each:
 
     for row in score(["zoo/"], head="small-cnn-relu"):
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from nfn_cli.nn.choose import load_classifier
     from nfn_cli.scoring import ClassRow, ScoreRow, classify, score
     from nfn_cli.symmetry.align_from_python import align
+    from nfn_cli.symmetry.compare_from_python import Kinship, compare
+    from nfn_cli.symmetry.families_from_python import families
     from nfn_cli.symmetry.from_python import Description, Verdict, canonicalize, inspect, verify
 
 __version__ = "0.1.0"
@@ -43,6 +46,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "ClassRow": "nfn_cli.scoring",
     "Description": "nfn_cli.symmetry.from_python",
+    "Kinship": "nfn_cli.symmetry.compare_from_python",
     "NetworkWeights": "nfn_cli.architectures",
     "NfnError": "nfn_cli.errors",
     "ScoreRow": "nfn_cli.scoring",
@@ -50,6 +54,8 @@ _HOMES = {
     "align": "nfn_cli.symmetry.align_from_python",
     "canonicalize": "nfn_cli.symmetry.from_python",
     "classify": "nfn_cli.scoring",
+    "compare": "nfn_cli.symmetry.compare_from_python",
+    "families": "nfn_cli.symmetry.families_from_python",
     "inspect": "nfn_cli.symmetry.from_python",
     "load_classifier": "nfn_cli.nn.choose",
     "load_head": "nfn_cli.nn",
@@ -60,6 +66,7 @@ _HOMES = {
 __all__ = [
     "ClassRow",
     "Description",
+    "Kinship",
     "NetworkWeights",
     "NfnError",
     "ScoreRow",
@@ -68,6 +75,8 @@ __all__ = [
     "align",
     "canonicalize",
     "classify",
+    "compare",
+    "families",
     "inspect",
     "load_classifier",
     "load_head",

@@ -34,6 +34,7 @@ COMMANDS = {
     "apply": [CNN, "--seed", "1", "-o", "{out}.safetensors"],
     "verify": [CNN, "--samples", "1"],
     "verify two": [CNN, CNN],
+    "compare": [CNN, CNN],
     "align": [CNN, CNN, "-o", "{out}.safetensors"],
 }
 

@@ -92,6 +92,19 @@ def classifying_copy(checkpoint: Checkpoint, module: nn.Module, names: Mapping[s
     Raises:
         ArchitectureError: the file has other tensors.
     """
+    return _from_pictures(loaded_copy(checkpoint, module, names), use)
+
+
+def loaded_copy(checkpoint: Checkpoint, module: nn.Module, names: Mapping[str, str]) -> nn.Module:
+    """A copy of the user's module with the weights of a file, in float32 on the CPU, for evaluation.
+
+    Args:
+        names: in the file, by the module's.
+
+    Raises:
+        ArchitectureError: the file has other tensors.
+        UsageError: the module cannot be copied.
+    """
     require_same_numbers(checkpoint, names, module.state_dict())
     try:
         with user_code():
@@ -99,7 +112,7 @@ def classifying_copy(checkpoint: Checkpoint, module: nn.Module, names: Mapping[s
     except UserCodeError as error:
         raise UsageError(OPTION, f"the module cannot be copied ({error})", "make copy.deepcopy of it work") from error
     _load(checkpoint, own, names)
-    return _from_pictures(own, use)
+    return own
 
 
 def classifying_reference(

@@ -19,7 +19,7 @@ from nfn_cli.threads import sleep_while_waiting
 # builds its own command alone: to inspect the options of all takes a tenth of the time in which torch is imported.
 GROUPS = {
     "Predict": ("predict-accuracy", "rank", "heads"),
-    "Read and rewrite": ("inspect", "canonicalize", "apply", "verify", "align"),
+    "Read and rewrite": ("inspect", "canonicalize", "apply", "verify", "compare", "align", "families"),
     "Pictures (implicit neural representations, INRs)": ("classify-inr", "edit-inr", "render"),
     "Make and measure heads": (
         *("train", "train-inr", "train-editor"),
@@ -45,8 +45,8 @@ def _nfn(
     nfn predicts how well they generalise, shows their symmetry groups, rewrites them along their orbits, and draws,
     classifies and edits the pictures that implicit neural representations hold.
 
-    Exit codes: 0 all done, 1 some inputs failed (verify: not the same function), 2 wrong usage, 3 nothing could be
-    done, 130 interrupted.
+    Exit codes: 0 all done, 1 some inputs failed (verify, compare: not the same function), 2 wrong usage, 3 nothing
+    could be done, 130 interrupted.
 
     Examples:
         nfn predict-accuracy runs/

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from torch import Tensor, nn
 
 from nfn_cli.architectures import Stated
+from nfn_cli.architectures.batch_statistics import reestimate, tracked_norms
+from nfn_cli.architectures.traced import NetworkTracer
 from nfn_cli.errors import UsageError
 from nfn_cli.python_words import python_words
 from nfn_cli.symmetry.aligning import align_to
-from nfn_cli.symmetry.given import Network, StatedOptions, read_two
+from nfn_cli.symmetry.given import Network, StatedOptions, opened, read_two
 from nfn_cli.symmetry.given_back import given_back
 from nfn_cli.symmetry.interpolated import InterpolatedTensors
 from nfn_cli.symmetry.sources import transformed_by
+from nfn_cli.symmetry.statistics import estimated_statistics
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -35,6 +38,7 @@ class _Options(StatedOptions, total=False):
     scale: bool
     group: Literal["monomial", "full"]
     interpolate: float | None
+    data: Tensor | None
 
 
 @overload
@@ -54,6 +58,7 @@ def align(
     scale: bool = True,
     group: Literal["monomial", "full"] = "monomial",
     interpolate: float | None = None,
+    data: Tensor | None = None,
     activation: str | None = None,
     pool: str | None = None,
     omega_0: float | Sequence[float] | None = None,
@@ -70,7 +75,9 @@ def align(
         scale: whether scales, signs and phases are used beside permutations, which alone keep every bit.
         group: `full` also fixes the gauges of transformers: rotations of the stream, matrices of heads.
         interpolate: t from 0 to 1; gives (1 − t)·A + t·(B aligned) in place of B aligned. For relatives alone, such as
-            fine-tunes of one base; running statistics of a BatchNorm should be estimated anew.
+            fine-tunes of one base.
+        data: inputs [count, *shape] on which running statistics of BatchNorms are estimated for that point; without
+            them they are interpolated as well, and wrong in general.
         activation, pool, omega_0, chain, prefix, inputs: of both, as in `inspect`.
 
     Returns:
@@ -83,14 +90,35 @@ def align(
     """
     if interpolate is not None and not 0 <= interpolate <= 1:
         raise UsageError("interpolate", f"{interpolate:g} is not between A and B", "give a number from 0 to 1")
+    if data is not None and interpolate is None:
+        raise UsageError("data", "B aligned has its own statistics", "give interpolate as well, or leave it out")
     if group not in ("monomial", "full"):
         raise UsageError("group", f"{group!r} is none", "give 'monomial' or 'full'")
-    if group == "full" and not scale:
+    full = group == "full"
+    if full and not scale:
         raise UsageError("scale", "a rotation is no permutation", "leave out one of the two")
+    stated = Stated.of(activation, pool, omega_0, chain, prefix)
     with python_words():
-        stated, full = Stated.of(activation, pool, omega_0, chain, prefix), group == "full"
         reference, source = read_two(a, b, stated, inputs, gauges=full)
-        found = align_to(reference, source, scaled=scale, full=full)
-        moved = transformed_by(found.acts_on(source), found.element)
-        between = None if interpolate is None else InterpolatedTensors(reference, source, moved, interpolate)
-        return given_back(b, source, moved if between is None else between)
+        aligned = align_to(reference, source, scaled=scale, full=full)
+        moved = transformed_by(aligned.acts_on(source), aligned.element)
+        if interpolate is None:
+            return given_back(b, source, moved)
+        between = InterpolatedTensors(reference, source, moved, interpolate)
+        if data is not None and not isinstance(b, nn.Module):
+            tracer = opened(a, stated, inputs).tracer() if isinstance(a, nn.Module) else NetworkTracer()
+            between.put(estimated_statistics(source, between, data, tracer, "data"))
+        found = given_back(b, source, between)
+        if data is not None and isinstance(found, nn.Module):
+            _estimate(found, data)
+        return found
+
+
+def _estimate(module: nn.Module, data: Tensor) -> None:
+    if not tracked_norms(module):
+        raise UsageError("data", "the module has no BatchNorm whose statistics could be estimated", "leave it out")
+    try:
+        reestimate(module, data)
+    except Exception as error:  # the module's methods are the user's code
+        cause = f"the module does not run on them ({type(error).__name__}: {error})"
+        raise UsageError("data", cause, "give inputs that it takes") from error

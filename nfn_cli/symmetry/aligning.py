@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nfn_cli.errors import ArchitectureError, DifferentError
-from nfn_cli.symmetry.alignment import Watch, renamed
+from nfn_cli.symmetry.alignment import Alignment, Watch, renamed
 from nfn_cli.symmetry.alignment.residuals import Residual, largest_deviation, residuals
 from nfn_cli.symmetry.alignment.watch import UNWATCHED
 from nfn_cli.symmetry.comparing import compare_sources
@@ -119,15 +119,27 @@ def _by_group(reference: AnySource, source: AnySource, watch: Watch, *, scaled: 
         cause = error.cause.removeprefix("not the same orbit: ")
         remedy = f"align networks of one architecture; the other one is {source.checkpoint.path}"
         raise ArchitectureError(error.subject, cause, remedy) from error
+    element, before, after = nearer_of(reference, source, found)
+    if isinstance(source, Source):
+        assert isinstance(element, GroupElement)
+        moves = moves_of_chain(element, source.stored, found.tolerance)
+    else:
+        assert not isinstance(element, GroupElement)
+        moves = moves_of_labelled(element, source.architecture, found.tolerance)
+    layers = by_layer(before, after)
+    return Aligned(element, overall(before), overall(after), layers, moves, found.tolerance)
+
+
+def nearer_of(
+    reference: AnySource, source: AnySource, found: Alignment[GroupElement] | LabelledAlignment
+) -> tuple[AnyElement, tuple[Residual, ...], tuple[Residual, ...]]:
+    """The element that was found or, where B itself is not farther from A, the identity; with what is left of B and of
+    g·B, by the layers on which the group acts."""
     if isinstance(source, Source):
         assert isinstance(reference, Source) and isinstance(found.element, GroupElement)
-        element, before, after = _of_chains(reference, source, found.element, found.tolerance)
-        moves = moves_of_chain(element, source.stored, found.tolerance)
-        return Aligned(element, overall(before), overall(after), by_layer(before, after), moves, found.tolerance)
+        return _of_chains(reference, source, found.element, found.tolerance)
     assert not isinstance(reference, Source) and not isinstance(found.element, GroupElement)
-    chosen, before, after = _of_labelled(reference, source, found)
-    moves = moves_of_labelled(chosen, source.architecture, found.tolerance)
-    return Aligned(chosen, overall(before), overall(after), by_layer(before, after), moves, found.tolerance)
+    return _of_labelled(reference, source, found)
 
 
 def _of_chains(

@@ -50,6 +50,11 @@ class InterpolatedTensors(PartedTensors):
             if ours[name].is_floating_point and theirs[other].is_floating_point
         }
         self.statistics = any(name.endswith(_STATISTICS) for name in self._names)
+        self._estimated: Mapping[str, Tensor] = {}
+
+    def put(self, estimated: Mapping[str, Tensor]) -> None:
+        """Take other numbers for some tensors, such as running statistics that were estimated on data."""
+        self._estimated = dict(estimated)
 
     @property
     def rounding(self) -> float:
@@ -63,6 +68,9 @@ class InterpolatedTensors(PartedTensors):
 
     def parts(self, name: str) -> Iterator[Tensor]:
         """The tensor's rows, a few at a time."""
+        if name in self._estimated:
+            yield self._estimated[name]
+            return
         theirs, start = torch.atleast_1d(self._theirs[self._names[name]]), 0
         ours = parts_of(self._moved, name) if name in self._acted_on else iter((self._ours[name],))
         for part in ours:

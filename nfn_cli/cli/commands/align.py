@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from nfn_cli.cli.destinations import Destination, check_element, planned
+from nfn_cli.cli.destinations import check_element, planned
 from nfn_cli.cli.failures import print_note
-from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.options import OUTPUT, FormatOption, OverwriteOption, QuietOption, ReadingOptions
-from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.rewriting import reading_lines
 from nfn_cli.cli.takes import Hidden, argument, option, takes
-from nfn_cli.errors import CheckpointError, UsageError
+from nfn_cli.cli.two_networks import read_two, require_files, working
+from nfn_cli.errors import UsageError
 from nfn_cli.folders import make_folder, remove_empty
-from nfn_cli.threads import numbers_in, threads_for
 
 if TYPE_CHECKING:
-    from nfn_cli.cli.tables.aligned_table import AlignedRow
+    from torch import Tensor
+
     from nfn_cli.symmetry.aligning import Aligned
-    from nfn_cli.symmetry.sources import AnySource
 
 _ALIGN = "Alignment"
 _RELATIVES = "the point between two networks is a good one for relatives alone, such as fine-tunes of one base"
-_STATISTICS = "BatchNorm's running statistics are interpolated too, and wrong in between: re-estimate them on data"
+_STATISTICS = (
+    "BatchNorm's running statistics are interpolated too, and wrong in between: estimate them on data (--data)"
+)
 
 
 class AlignedBy(str, Enum):
@@ -72,6 +71,15 @@ def align(
             metavar="T",
         ),
     ] = None,
+    data: Annotated[
+        str | None,
+        option(
+            _ALIGN,
+            "Inputs on which BatchNorm's statistics are estimated for the point between: an .npz archive with an array "
+            "x as the network takes it, or images as nfn zoo takes them (an archive, digits, ...).",
+            metavar="FILE",
+        ),
+    ] = None,
     layers: Annotated[bool, option(OUTPUT, "Show each layer's distances.", "--layers")] = False,
     save_element: Annotated[Path | None, option(OUTPUT, "Save the group element that was applied to B.")] = None,
     format: FormatOption = None,
@@ -92,82 +100,46 @@ def align(
     from nfn_cli.checkpoints import require_writable
     from nfn_cli.cli.output import write_rows
     from nfn_cli.cli.tables.aligned_table import AlignedRow, LayerRow, aligned_table, layers_table
-    from nfn_cli.symmetry import Watch
     from nfn_cli.symmetry.aligning import align_to
-    from nfn_cli.symmetry.sources import read_any, write_element
-    from nfn_cli.symmetry.verification import require_there
+    from nfn_cli.symmetry.interpolated import InterpolatedTensors
+    from nfn_cli.symmetry.rewriting import write_moved
+    from nfn_cli.symmetry.sources import transformed_by, write_element
+    from nfn_cli.symmetry.statistics import estimated_statistics
 
     if interpolate is not None and not 0 <= interpolate <= 1:
         raise UsageError("--interpolate", f"{interpolate:g} is not between A and B", "give a number from 0 to 1")
-    if group is AlignedBy.full:
-        if not scale:
-            raise UsageError("--no-scale", "a rotation is no permutation", "leave out --group full")
-        if save_element is not None:
-            raise UsageError("--save-element", "a rotation is no element of the group", "leave out --group full")
-    require_there(path, other)
-    for given in (path, other):
-        if os.path.isdir(given):
-            raise CheckpointError(given, "a folder, and align takes two checkpoints", "give a file in it")
+    if data is not None and interpolate is None:
+        raise UsageError("--data", "B aligned has its own statistics", "give --interpolate as well, or leave it out")
+    full = group is AlignedBy.full
+    if full and not scale:
+        raise UsageError("--no-scale", "a rotation is no permutation", "leave out --group full")
+    if full and save_element is not None:
+        raise UsageError("--save-element", "a rotation is no element of the group", "leave out --group full")
+    require_files("align", path, other)
     plan = planned([other], output)
     (each,) = plan.destinations
     if save_element is not None:
         check_element(save_element, overwrite=overwrite, target=each.target)
-    stated, tracer = reading.stated(), reading.tracer(gauges=group is AlignedBy.full)
+    reading.stated()  # a wrong option leaves no folder
     made = make_folder(plan.folder) if plan.folder is not None else []
     try:
-        with (
-            interrupt_message(lambda: "nothing was written"),
-            Progress(quiet=quiet, stage="reading") as progress,
-            threads_for(numbers_in(path, other)),
-        ):
+        with working(quiet, path, other, interrupted="nothing was written") as progress:
             require_writable(each.target, overwrite=overwrite)
-            reference = read_any(path, stated, tracer)
-            source = read_any(other, stated, tracer, like=reference)
-            watch = Watch(lambda name, steps: progress.stage(name, steps, "steps"), progress.advance)
-            found = align_to(reference, source, watch, scaled=scale, full=group is AlignedBy.full)
-            row, notes = _written(
-                each, reference, source, found, interpolate, overwrite=overwrite, with_config=plan.folder is not None
-            )
+            inputs = None if data is None else _inputs(data)
+            two = read_two(path, other, reading, progress, gauges=full)
+            reference, source = two.first, two.second
+            found = align_to(reference, source, two.watch, scaled=scale, full=full)
+            moved = transformed_by(found.acts_on(source), found.element)
+            between = None if interpolate is None else InterpolatedTensors(reference, source, moved, interpolate)
+            if between is not None and data is not None and inputs is not None:
+                progress.stage("estimating statistics")
+                between.put(estimated_statistics(source, between, inputs, reading.tracer(), data))
+            with_config = plan.folder is not None
+            kept = write_moved(source, between or moved, each.target, overwrite=overwrite, with_config=with_config)
             if save_element is not None:
                 write_element(source, found.element, save_element, overwrite=overwrite)
     finally:
         remove_empty(made)
-    if layers:
-        write_rows([LayerRow(**asdict(own)) for own in found.layers], LayerRow, layers_table, format, sys.stdout)
-    else:
-        write_rows([row], AlignedRow, aligned_table, format, sys.stdout)
-    sys.stdout.flush()
-    if not quiet:
-        print_note(_summary(found))
-    for line in [*reading_lines([(row.read_as, row.assumed)]), *notes]:
-        print_note(line)
-
-
-def _written(
-    each: Destination,
-    reference: AnySource,
-    source: AnySource,
-    found: Aligned,
-    share: float | None,
-    *,
-    overwrite: bool,
-    with_config: bool,
-) -> tuple[AlignedRow, list[str]]:
-    """Write the aligned network, or a point between; the row of it, and lines for stderr."""
-    from nfn_cli.cli.tables.aligned_table import AlignedRow
-    from nfn_cli.symmetry.interpolated import InterpolatedTensors
-    from nfn_cli.symmetry.rewriting import write_moved
-    from nfn_cli.symmetry.sources import transformed_by
-
-    moved = transformed_by(found.acts_on(source), found.element)
-    between = None if share is None else InterpolatedTensors(reference, source, moved, share)
-    kept = write_moved(source, between or moved, each.target, overwrite=overwrite, with_config=with_config)
-    notes = []
-    if reference.reading.assumed != source.reading.assumed and reference.reading.assumed:
-        notes.append(f"assumed of {reference.checkpoint.path}: {reference.reading.assumed}")
-    if between is not None and share is not None and 0 < share < 1:
-        notes.append(_RELATIVES)
-        notes += [_STATISTICS] if between.statistics else []
     row = AlignedRow(
         str(each.source),
         str(reference.checkpoint.path),
@@ -177,13 +149,34 @@ def _written(
         **asdict(found.moves),
         rounding=moved.rounding,
         turned="; ".join(found.turned) or None,
-        interpolated=share,
+        interpolated=interpolate,
+        data=data,
         kept=", ".join(kept) or None,
         read_as=source.reading.text,
         assumed=source.reading.assumed,
         left=", ".join(source.reading.left) or None,
     )
-    return row, notes
+    if layers:
+        write_rows([LayerRow(**asdict(own)) for own in found.layers], LayerRow, layers_table, format, sys.stdout)
+    else:
+        write_rows([row], AlignedRow, aligned_table, format, sys.stdout)
+    sys.stdout.flush()
+    if not quiet:
+        print_note(_summary(found))
+    lines = reading_lines([(row.read_as, row.assumed)])
+    if reference.reading.assumed != source.reading.assumed and reference.reading.assumed:
+        lines.append(f"assumed of {reference.checkpoint.path}: {reference.reading.assumed}")
+    if between is not None and interpolate is not None and 0 < interpolate < 1:
+        lines.append(_RELATIVES)
+        lines += [_STATISTICS] if between.statistics and data is None else []
+    for line in lines:
+        print_note(line)
+
+
+def _inputs(data: str) -> Tensor:
+    from nfn_cli.zoo.inputs import load_inputs
+
+    return load_inputs(data)
 
 
 def _summary(found: Aligned) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,13 +11,11 @@ import typer
 
 from nfn_cli.cli.destinations import check_element
 from nfn_cli.cli.failures import print_note
-from nfn_cli.cli.interrupts import interrupt_message
 from nfn_cli.cli.options import OUTPUT, Format, FormatOption, OverwriteOption, QuietOption, ReadingOptions, head_option
-from nfn_cli.cli.progress.bars import Progress
 from nfn_cli.cli.takes import argument, option, takes
+from nfn_cli.cli.two_networks import read_two, watch_of, working
 from nfn_cli.errors import DifferentError, HeadError, UsageError
 from nfn_cli.shipped import CLASSIFY, PREDICT
-from nfn_cli.threads import numbers_in, threads_for
 
 if TYPE_CHECKING:
     from nfn_cli.symmetry import Check, Watch
@@ -109,16 +106,17 @@ def _along_orbit(
             on_note=notes.append,
         )
 
-    with _reading(quiet, path) as progress:
+    with working(quiet, path) as progress:
         alone = read_alone(path, stated, tracer)
         if head is not None and not isinstance(alone, Source):
             raise HeadError(path, f"heads read chains, and this is {alone.reading.text}", "leave out --head")
-        checks = checked(alone, _watch(progress, "samples"))
+        checks = checked(alone, watch_of(progress, "samples"))
     rows = [CheckRow(c.name, c.samples, c.deviation, c.tolerance, c.passed) for c in checks]
     write_rows(rows, CheckRow, checks_table, format, sys.stdout)
     failed = ", ".join(row.check for row in rows if not row.passed)
     verdict = f"not preserved: {failed}" if failed else "preserved"
-    _finish(verdict, alone, passed=not failed, quiet=quiet, notes=notes)
+    assumed = [f"assumed: {alone.reading.assumed}"] if alone.reading.assumed else []
+    _finish(verdict, alone, passed=not failed, quiet=quiet, assumed=[*assumed, *notes])
 
 
 def _two(
@@ -134,25 +132,21 @@ def _two(
     """Whether one network is the other in other coordinates."""
     from nfn_cli.cli.output import write_rows
     from nfn_cli.cli.tables.verified_table import LayerRow, layers_table
-    from nfn_cli.symmetry import Source
     from nfn_cli.symmetry.comparing import compare_sources
-    from nfn_cli.symmetry.sources import read_any, write_element
+    from nfn_cli.symmetry.sources import write_element
     from nfn_cli.symmetry.verification import require_there
 
-    stated, tracer = reading.stated(), reading.tracer()
     require_there(path, other)
     try:
-        with _reading(quiet, path, other) as progress:
-            source = read_any(path, stated, tracer)
-            target = read_any(other, stated, tracer, like=source)
-            unit = "layers" if isinstance(source, Source) else "steps"
-            found = compare_sources(source, target, _watch(progress, unit))
+        with working(quiet, path, other) as progress:
+            two = read_two(path, other, reading, progress)
+            found = compare_sources(two.first, two.second, two.watch)
     except DifferentError:
         if format is not None and format is not Format.table:
             write_rows([], LayerRow, layers_table, format, sys.stdout)  # programs read an answer, also this one
         raise
     if save_element is not None:
-        write_element(source, found.element, save_element, overwrite=overwrite)
+        write_element(two.first, found.element, save_element, overwrite=overwrite)
     permuted = [left.distance for left in found.permuted] if found.permuted else [None] * len(found.residuals)
     layers = [
         LayerRow(left.layer, alone, left.distance, left.deviation, found.tolerance, left.deviation <= found.tolerance)
@@ -162,44 +156,22 @@ def _two(
     row = max(layers, key=lambda row: row.deviation)
     worst = f" (largest deviation {row.deviation:.1e}, in {row.layer}; tolerance {row.tolerance:.0e})"
     verdict = "same function" if found.same_orbit else "not the same orbit"
-    # What was taken for granted of A is said in any case.
-    more = [f"assumed of {other}: {target.reading.assumed}"] if target.reading.assumed != source.reading.assumed else []
-    notes = more if target.reading.assumed else []
-    _finish(verdict, source, passed=found.same_orbit, quiet=quiet, figures=worst, notes=notes)
-
-
-@contextmanager
-def _reading(quiet: bool, *paths: Path) -> Iterator[Progress]:
-    """The frame of reading and computing: its progress, its threads, and what an interrupt leaves."""
-    with (
-        interrupt_message(lambda: "nothing was decided"),
-        Progress(quiet=quiet, stage="reading") as progress,
-        threads_for(numbers_in(*paths)),
-    ):
-        yield progress
-
-
-def _watch(progress: Progress, unit: str) -> Watch:
-    """Shows what is done, in steps of a unit."""
-    from nfn_cli.symmetry import Watch
-
-    return Watch(lambda name, steps: progress.stage(name, steps, unit), progress.advance)
+    _finish(verdict, two.first, passed=found.same_orbit, quiet=quiet, figures=worst, assumed=two.assumptions)
 
 
 def _finish(
-    verdict: str, source: AnySource, *, passed: bool, quiet: bool, figures: str = "", notes: Sequence[str] = ()
+    verdict: str, source: AnySource, *, passed: bool, quiet: bool, figures: str = "", assumed: Sequence[str] = ()
 ) -> None:
     """Print the verdict on stderr, apart from the rows, with the network it is about; leave with its exit code.
 
     Args:
         quiet: where all is well, print only what was assumed.
+        assumed: lines on this, and other notes.
     """
     sys.stdout.flush()
     if not (quiet and passed):
         print_note(f"{verdict}, as {source.read_as}{figures}")
-    if source.reading.assumed:
-        print_note(f"assumed: {source.reading.assumed}")
-    for note in notes:
-        print_note(note)
+    for line in assumed:
+        print_note(line)
     if not passed:
         raise typer.Exit(_DIFFERENT)

@@ -20,6 +20,7 @@ class AlignedRow:
         rounding: largest error of rounding to the file's dtype, relative to the largest entry of its tensor.
         turned: kinds of gauges that were fixed next to A's, such as a rotation of the stream.
         interpolated: the share of B, where a point between the two was written; `after` is of B itself also then.
+        data: on what a BatchNorm's running statistics of that point were estimated.
         kept: entries of B's file beside the weights, such as an optimizer's state, that still belong to the old ones.
         read_as, assumed: how B was read, and what was taken for granted in this.
         left: tensors beside the network's layers, which stay as they are in B.
@@ -39,6 +40,7 @@ class AlignedRow:
     rounding: float
     turned: str | None = None
     interpolated: float | None = None
+    data: str | None = None
     kept: str | None = None
     read_as: str | None = None
     assumed: str | None = None
@@ -94,4 +96,5 @@ def _note(row: AlignedRow) -> str:
     notes = {"unchanged:": row.left, "still of the old weights:": row.kept}
     if row.interpolated is not None:
         notes["interpolated:"] = f"{1 - row.interpolated:g} A + {row.interpolated:g} B aligned"
+    notes["statistics of:"] = row.data
     return "; ".join(f"{name} {what}" for name, what in notes.items() if what)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -173,7 +174,7 @@ def test_the_point_between(tmp_path: Path, nfn: Nfn) -> None:
         finished = nfn("align", a, b, "--interpolate", share, "-o", out)
         assert finished.code == 0
         assert ("for relatives alone" in finished.err) == (0 < share < 1)
-        assert ("re-estimate them on data" in finished.err) == (0 < share < 1)
+        assert ("estimate them on data (--data)" in finished.err) == (0 < share < 1)
         mine, near, found = load_file(a), load_file(aligned), load_file(out)
         assert list(found) == list(tensors)
         for name, own in found.items():
@@ -183,6 +184,45 @@ def test_the_point_between(tmp_path: Path, nfn: Nfn) -> None:
                 assert torch.equal(own, exact.half())
             else:
                 assert torch.equal(own, tensors[name])  # a counter of B's
+
+
+NORMED = """
+from torch import nn
+
+def make():
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 4, 3),
+        nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)
+    )
+"""
+
+
+def test_statistics_of_the_point_between_are_estimated_on_data(tmp_path: Path, nfn: Nfn) -> None:
+    (tmp_path / "net.py").write_text(NORMED)
+    spaces: dict[str, Any] = {}
+    exec(NORMED, spaces)
+    torch.manual_seed(0)
+    a, b = (saved(tmp_path / f"{name}.safetensors", spaces["make"]().half().state_dict()) for name in "ab")
+    x = np.random.default_rng(0).normal(2, 3, size=(40, 1, 8, 8)).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x=x)
+    given = (a, b, "--interpolate", 0.5, "--model", f"{tmp_path / 'net.py'}:make")
+    plain, out = tmp_path / "plain.safetensors", tmp_path / "out.safetensors"
+    assert nfn("align", *given, "-o", plain).code == 0
+    finished = nfn("align", *given, "--data", tmp_path / "data.npz", "-o", out, "--format", "json")
+    assert finished.code == 0
+    assert "estimate them on data" not in finished.err
+    (row,) = json.loads(finished.out)
+    assert row["data"] == str(tmp_path / "data.npz")
+    before, after = load_file(plain), load_file(out)
+    assert list(after) == list(load_file(b))
+    changed = {name for name, own in after.items() if not torch.equal(own, before[name])}
+    assert changed == {f"{norm}.running_{part}" for norm in (1, 5) for part in ("mean", "var")}
+    assert after["1.running_mean"].dtype == torch.float16
+    module = spaces["make"]()
+    module.load_state_dict({name: own.float() for name, own in after.items()})
+    hidden = module[0](torch.from_numpy(x))
+    assert torch.allclose(module[1].running_mean, hidden.mean((0, 2, 3)), atol=1e-2)
+    assert torch.allclose(module[1].running_var, hidden.var((0, 2, 3)), rtol=1e-2)
 
 
 def test_distances_of_layers(pair: tuple[Path, Path, Path], tmp_path: Path, nfn: Nfn) -> None:
@@ -220,6 +260,18 @@ def wide() -> dict[str, Tensor]:
         (["a", "a", "-o", "new", "--save-element", "new"], 2, "is the file that the network is written to"),
         (["a", "a", "-o", "new", "--interpolate", "1.5"], 2, "--interpolate: 1.5 is not between A and B"),
         (["a", "a", "-o", "new", "--interpolate", "nan"], 2, "--interpolate: nan is not between A and B"),
+        (["a", "a", "-o", "new", "--data", "digits"], 2, "--data: B aligned has its own statistics"),
+        (["a", "a", "-o", "new", "--interpolate", "0.5", "--data", "none.npz"], 3, "none.npz: no such file"),
+        (
+            ["a", "a", "-o", "new", "--interpolate", "0.5", "--data", "digits"],
+            2,
+            "digits: the network has no BatchNorm",
+        ),
+        (
+            ["normed", "normed", "-o", "new", "--interpolate", "1", "--data", "digits"],
+            3,
+            "are in no file; give its mod",
+        ),
         (["a", "none", "-o", "new"], 3, "no such file"),
         (["a", ".", "-o", "new"], 3, "a folder, and align takes two checkpoints"),
         (["a", "a", "-o", "-"], 2, "checkpoints do not go to stdout"),

@@ -65,6 +65,10 @@ class Evidence:
         own = sum(source.numbers for source in self._sources(block, clear, above))
         return own or sum(self.inner_amount(child, clear) for child in self.units.children[block])
 
+    def own_costs(self, block: int, clear: Flags) -> Costs | None:
+        """Costs by a block's own evidence alone; None where there is none."""
+        return self._own(block, list(self._sources(block, clear, ())), across=False, most=ENOUGH_NUMBERS)
+
     def costs(self, block: int, clear: Flags, *, across: bool = False, budget: int = ENOUGH_NUMBERS) -> Costs | None:
         """Costs by a block's own evidence and, where there is none, by that of blocks inside: what the best partner of
         each inner unit costs. None where there is no evidence.
