@@ -103,7 +103,8 @@ def _rows_and_columns(flat: Tensor, view: View, chosen: Sequence[Ints]) -> Tenso
     if len(chosen) != 2 or len(shape) != 2 or view.use.offset or min(map(len, chosen)) < 2:
         return None
     width = shape[1]
-    for one, other, turned in ((*chosen, False), (*chosen[::-1], True)):
+    for turned in (False, True):
+        one, other = chosen[turned], chosen[not turned]
         if not (one % width).any() and int(other.max()) < width:
             rows = flat.view(shape).index_select(0, torch.from_numpy(one // width))
             if len(other) != width or not np.array_equal(other, np.arange(width)):
