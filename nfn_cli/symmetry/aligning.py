@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from nfn_cli.errors import ArchitectureError, DifferentError
-from nfn_cli.symmetry.alignment import Watch, renamed
+from nfn_cli.symmetry.alignment import Alignment, Watch, renamed
 from nfn_cli.symmetry.alignment.residuals import Residual, largest_deviation, residuals
 from nfn_cli.symmetry.alignment.watch import UNWATCHED
 from nfn_cli.symmetry.comparing import compare_sources
@@ -22,6 +20,7 @@ from nfn_cli.symmetry.transform import Source
 if TYPE_CHECKING:
     # Chains, which are read by the thousand, need none of these.
     from nfn_cli.symmetry.labelled import Element
+    from nfn_cli.symmetry.labelled.alignment import LabelledAlignment
     from nfn_cli.symmetry.labelled.gauges import Gauged
     from nfn_cli.symmetry.labelled.source import LabelledSource
     from nfn_cli.symmetry.sources import AnyElement, AnySource
@@ -120,7 +119,7 @@ def _by_group(reference: AnySource, source: AnySource, watch: Watch, *, scaled: 
         cause = error.cause.removeprefix("not the same orbit: ")
         remedy = f"align networks of one architecture; the other one is {source.checkpoint.path}"
         raise ArchitectureError(error.subject, cause, remedy) from error
-    element, before, after = nearer_of(reference, source, found.element, found.tolerance)
+    element, before, after = nearer_of(reference, source, found)
     if isinstance(source, Source):
         assert isinstance(element, GroupElement)
         moves = moves_of_chain(element, source.stored, found.tolerance)
@@ -132,18 +131,15 @@ def _by_group(reference: AnySource, source: AnySource, watch: Watch, *, scaled: 
 
 
 def nearer_of(
-    reference: AnySource, source: AnySource, element: AnyElement, tolerance: float
+    reference: AnySource, source: AnySource, found: Alignment[GroupElement] | LabelledAlignment
 ) -> tuple[AnyElement, tuple[Residual, ...], tuple[Residual, ...]]:
-    """An element or, where B itself is not farther from A, the identity; with what is left of B and of g·B.
-
-    Args:
-        tolerance: a deviation that is rounding.
-    """
+    """The element that was found or, where B itself is not farther from A, the identity; with what is left of B and of
+    g·B, by the layers on which the group acts."""
     if isinstance(source, Source):
-        assert isinstance(reference, Source) and isinstance(element, GroupElement)
-        return _of_chains(reference, source, element, tolerance)
-    assert not isinstance(reference, Source) and not isinstance(element, GroupElement)
-    return _of_labelled(reference, source, element, tolerance)
+        assert isinstance(reference, Source) and isinstance(found.element, GroupElement)
+        return _of_chains(reference, source, found.element, found.tolerance)
+    assert not isinstance(reference, Source) and not isinstance(found.element, GroupElement)
+    return _of_labelled(reference, source, found)
 
 
 def _of_chains(
@@ -161,7 +157,7 @@ def _of_chains(
 
 
 def _of_labelled(
-    reference: LabelledSource, source: LabelledSource, element: Element, tolerance: float
+    reference: LabelledSource, source: LabelledSource, found: LabelledAlignment
 ) -> tuple[Element, tuple[Residual, ...], tuple[Residual, ...]]:
     from nfn_cli.symmetry.labelled import bounded, identity, without_extremes
     from nfn_cli.symmetry.labelled.alignment import residuals as labelled_residuals
@@ -170,13 +166,18 @@ def _of_labelled(
     ours, own = source.checkpoint.tensors, source.architecture
     theirs = Renamed(reference.checkpoint.tensors, names_in_other(source, reference))
     still = identity(own)
-    before = labelled_residuals(still, own, ours, theirs)
-    if before and largest_deviation(before) > tolerance:
-        tried = [bounded(element, own, ours)]
-        if not np.array_equal(tried[0].logs, element.logs):  # the scale of a dead neuron may have spoilt others
-            tried.append(bounded(without_extremes(element, own), own, ours))
-        left = [labelled_residuals(each, own, ours, theirs) for each in tried]
-        best = min(range(len(tried)), key=lambda place: overall(left[place]))
-        if overall(left[best]) < overall(before):
-            return tried[best], before, left[best]
+    before = labelled_residuals(still, own, ours, theirs) if found.in_place is None else found.in_place
+    if before and largest_deviation(before) > found.tolerance:
+        element = bounded(found.element, own, ours)
+        # What the group does not act on stands behind the rest.
+        after = found.residuals[: len(before)]
+        if element is not found.element:
+            after = labelled_residuals(element, own, ours, theirs)
+            # The scale of a dead neuron may have spoilt others.
+            tamed = bounded(without_extremes(found.element, own), own, ours)
+            left = labelled_residuals(tamed, own, ours, theirs)
+            if overall(left) < overall(after):
+                element, after = tamed, left
+        if overall(after) < overall(before):
+            return element, before, after
     return still, before, before

@@ -39,12 +39,14 @@ class Alignment(Generic[ElementT]):
         permuted: the same for the best permutations without scales and signs; None where that needs SciPy, which is
             missing.
         tolerance: the deviation that still counts as rounding.
+        in_place: of A − B by layers on which the group acts, where that was measured.
     """
 
     element: ElementT
     residuals: tuple[Residual, ...]
     permuted: tuple[Residual, ...] | None
     tolerance: float
+    in_place: tuple[Residual, ...] | None = None
 
     @property
     def deviation(self) -> float:

@@ -59,7 +59,7 @@ def near_by_group(reference: AnySource, source: AnySource, watch: Watch = UNWATC
         UsageError: SciPy is needed and missing.
     """
     found = compare_sources(source, reference, watch)
-    element, before, after = nearer_of(reference, source, found.element, found.tolerance)
+    element, before, after = nearer_of(reference, source, found)
     beside = found.residuals[len(after) :]
     if not aligned:
         element, after = identity_of(source), before

@@ -24,7 +24,9 @@ from nfn_cli.threads import threads_for
 
 _SMALL = 1 << 22  # largest number of weights for which the best permutations without scales are searched for as well
 _LEAST = 1e-4  # relative gain of a squared distance; a sweep that gains less is the last
-_STEPS = ((1 << 22, 60, 12), (1 << 26, 20, 4), (1 << 40, 6, 1))  # up to so many weights: steps of descent, sweeps
+# Up to so many weights: steps of descent, sweeps. What is measured is enough for a large network's relatives.
+_STEPS = ((1 << 22, 60, 12), (1 << 26, 20, 4), (1 << 28, 6, 1), (1 << 40, 3, 0))
+_MEASURED_ALONE = 1 << 28  # up to so many weights permutations alone are measured, too, where nothing brings A to B
 
 
 LabelledAlignment = Alignment[Element]
@@ -88,12 +90,14 @@ def _align(
     search.forward(watch)
     found = rounds.nearest(search)
     if found[0].is_permutation:
-        return LabelledAlignment(*found, found[1], tolerance)
+        return LabelledAlignment(*found, found[1], tolerance, rounds.in_place)
     same = largest_deviation(found[1]) <= tolerance
+    if not same and count > _MEASURED_ALONE:
+        return LabelledAlignment(*found, None, tolerance, rounds.in_place)
     alone = rounds.permuted(search, same=same)
     if not same and alone is not None:
         found = min(found, alone, key=_total)
-    return LabelledAlignment(*found, None if alone is None else alone[1], tolerance)
+    return LabelledAlignment(*found, None if alone is None else alone[1], tolerance, rounds.in_place)
 
 
 @dataclass(eq=False)
@@ -116,6 +120,11 @@ class _Rounds:
         """The identity as a start: a fine-tuned network is near to where it was."""
         element = identity(self.architecture)
         return element, residuals(element, self.architecture, self.ours, self.theirs)
+
+    @property
+    def in_place(self) -> tuple[Residual, ...] | None:
+        """What the identity leaves, where it was measured."""
+        return self.at_rest[1] if "at_rest" in self.__dict__ else None
 
     def search(self, *, scaled: bool) -> Search:
         return Search(self.architecture, self.ours, self.theirs, self.tolerance, scaled=scaled)

@@ -15,7 +15,7 @@ from nfn_cli.symmetry.labelled.alignment.paired_slices import Slices, marks, oth
 from nfn_cli.symmetry.labelled.alignment.unit_positions import Table, Units
 from nfn_cli.symmetry.labelled.alignment.views import Flags, Ints
 
-_BUDGET = 4_096  # numbers of a unit that are compared; more would not decide better
+ENOUGH_NUMBERS = 4_096  # of a unit that are compared; more would not decide better
 _FEWEST = 64  # at least so many numbers of a unit are taken from one tensor
 _PAIRS = 1 << 27  # of units that are compared at once
 
@@ -67,22 +67,23 @@ class Evidence:
 
     def own_costs(self, block: int, clear: Flags) -> Costs | None:
         """Costs by a block's own evidence alone; None where there is none."""
-        return self._own(block, list(self._sources(block, clear, ())), across=False)
+        return self._own(block, list(self._sources(block, clear, ())), across=False, most=ENOUGH_NUMBERS)
 
-    def costs(self, block: int, clear: Flags, *, across: bool = False) -> Costs | None:
+    def costs(self, block: int, clear: Flags, *, across: bool = False, budget: int = ENOUGH_NUMBERS) -> Costs | None:
         """Costs by a block's own evidence and, where there is none, by that of blocks inside: what the best partner of
         each inner unit costs. None where there is no evidence.
 
         Args:
             across: compare units of different parents too, because the parents are not settled.
+            budget: so many numbers of a unit are compared, about.
         """
         above = self.units.lineage(block)[1:] if across else ()
-        found = self._own(block, list(self._sources(block, clear, above)), across)
+        found = self._own(block, list(self._sources(block, clear, above)), across, budget)
         if found is not None:
             return found
         total: Costs | None = None
         for child in self.units.children[block]:
-            inner = self.costs(child, clear, across=True)
+            inner = self.costs(child, clear, across=True, budget=budget)
             if inner is None:
                 continue
             outer = _best_inner(inner, self.units.architecture.blocks[child].n)
@@ -125,11 +126,11 @@ class Evidence:
                 scaled, signed = bool(log_marks[places[0]].any()), bool(sign_marks[places[0]].any())
                 yield _Source(table, usable[places], beside, key, scaled, signed)
 
-    def _own(self, block: int, sources: list[_Source], across: bool) -> Costs | None:
+    def _own(self, block: int, sources: list[_Source], across: bool, most: int) -> Costs | None:
         own = self.units.architecture.blocks[block]
         if across and own.units**2 > _PAIRS:
             return None
-        budget = max(_FEWEST, _BUDGET // max(len(sources), 1))
+        budget = max(_FEWEST, most // max(len(sources), 1))
         groups: dict[tuple[bytes, bytes], list[_Source]] = {}
         for source in sources:
             groups.setdefault(source.key, []).append(source)

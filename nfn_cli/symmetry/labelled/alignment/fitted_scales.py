@@ -11,9 +11,11 @@ from torch import Tensor
 
 from nfn_cli.symmetry.labelled.alignment.known_scales import MOST, Knowledge, Values
 from nfn_cli.symmetry.labelled.alignment.paired_slices import Slices, factors, thinned
-from nfn_cli.symmetry.labelled.alignment.views import Ints
+from nfn_cli.symmetry.labelled.alignment.views import Ints, entries
 
 _MOST_NUMBERS = 1 << 22  # of a view
+_LARGE = 1 << 28  # numbers of a network of which fewer are taken of each view
+_FEWER_NUMBERS = 1 << 20
 _MOST_KEPT = 1 << 22  # numbers that are kept in memory
 _LEAST_STEP = 1e-5  # of a distance, relative
 
@@ -28,6 +30,8 @@ class Fit:
         self._spread = np.bincount(solutions.rows, np.abs(solutions.coefficients), minlength=solutions.variables)
         self._goes: NDArray[np.int32] | None = None
         self._kept: dict[int, tuple[Tensor, Tensor, list[Ints]]] = {}
+        total = sum(entries(view) for view in slices.views)
+        self._most = _MOST_NUMBERS if total <= _LARGE else _FEWER_NUMBERS
 
     def distance(self, views: Iterable[int]) -> float:
         """Σ ‖g·A − B‖² / ‖B‖² over some views, or over some of their entries where they are large."""
@@ -141,7 +145,7 @@ class Fit:
             self._kept.clear()
         kept = self._kept.get(number)
         if kept is None:
-            places = thinned([np.arange(size) for size in view.shape], _MOST_NUMBERS)
+            places = thinned([np.arange(size) for size in view.shape], self._most)
             ours, theirs = self.slices.pair(number, places, [])
             kept = (ours.double(), theirs.double(), places)
             if sum(own[0].numel() for own in self._kept.values()) < _MOST_KEPT:

@@ -88,11 +88,29 @@ class Slices:
         chosen = [own if some is None else own[some] for own, some in zip(offsets, places, strict=True)]
         if not chosen:
             return forward(flat[view.use.offset].to(self.dtype).reshape(()), view.use.stored)
+        if (picked_out := _rows_and_columns(flat, view, chosen)) is not None:
+            return forward(picked_out.to(self.dtype), view.use.stored)
         total = torch.full((1,) * len(chosen), view.use.offset, dtype=torch.int64)
         for dimension, own in enumerate(chosen):
             shape = [-1 if other == dimension else 1 for other in range(len(chosen))]
             total = total + torch.from_numpy(own).reshape(shape)
         return forward(flat[total].to(self.dtype), view.use.stored)
+
+
+def _rows_and_columns(flat: Tensor, view: View, chosen: Sequence[Ints]) -> Tensor | None:
+    """Entries of a matrix that are some rows of some columns: taken so, no place of an entry is computed."""
+    shape = view.tensor.shape
+    if len(chosen) != 2 or len(shape) != 2 or view.use.offset or min(map(len, chosen)) < 2:
+        return None
+    width = shape[1]
+    for turned in (False, True):
+        one, other = chosen[turned], chosen[not turned]
+        if not (one % width).any() and int(other.max()) < width:
+            rows = flat.view(shape).index_select(0, torch.from_numpy(one // width))
+            if len(other) != width or not np.array_equal(other, np.arange(width)):
+                rows = rows.index_select(1, torch.from_numpy(other))
+            return rows.T if turned else rows
+    return None
 
 
 def factors(parts: Sequence[Part], places: Sequence[Ints | None]) -> list[Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.symmetry.alignment.assignment import assign
 from nfn_cli.symmetry.alignment.watch import Watch
-from nfn_cli.symmetry.labelled.alignment.evidence import Costs, Evidence
+from nfn_cli.symmetry.labelled.alignment.evidence import ENOUGH_NUMBERS, Costs, Evidence
 from nfn_cli.symmetry.labelled.alignment.fitted_scales import Fit
 from nfn_cli.symmetry.labelled.alignment.known_scales import Knowledge, Values
 from nfn_cli.symmetry.labelled.alignment.measured_factors import measure
@@ -29,6 +29,9 @@ from nfn_cli.symmetry.labelled.element import Element, compose, element_of
 from nfn_cli.symmetry.labelled.unit_orders import goes_of, nested_orders
 
 _DOUBLE = 1 << 25  # up to so many weights all is computed in float64
+_MANY = 2_048  # units of which few numbers are compared first
+_FEW_NUMBERS = 512  # where all units are told apart by so many, no more are compared
+_APART = 0.6  # of the second best cost: a best one below it is clear
 _ENOUGH = 256  # a block with so many numbers a unit is matched at once
 
 
@@ -214,7 +217,13 @@ class Search:
     def _match(self, block: int, *, final: bool = False) -> None:
         own = self.architecture.blocks[block]
         parents = own.units // own.n
-        costs = self.evidence.costs(block, self.clear)
+        costs = None
+        if own.n >= _MANY:
+            costs = self.evidence.costs(block, self.clear, budget=_FEW_NUMBERS)
+            if costs is not None and not _is_clear(costs):
+                costs = None
+        if costs is None:
+            costs = self.evidence.costs(block, self.clear, budget=ENOUGH_NUMBERS)
         orders = np.tile(np.arange(own.n), (parents, 1))  # by place in B, the place in A as it lies now
         alike = np.zeros((parents, own.n), dtype=np.bool_)
         if costs is None:
@@ -232,7 +241,10 @@ class Search:
         if len(cost) == 1:
             return np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.bool_)
         tied = cost <= self.tied * size
-        chosen = assign(cost.double(), tied)
+        chosen = cost.argmin(1)
+        # A permutation of best partners is the best one; large costs are not copied to see that.
+        if len(chosen.unique()) < len(chosen) or not bool(cost.isfinite().all()):
+            chosen = assign(cost.double(), tied)
         alike = tied.sum(1) > 1
         # Units without any numbers of their own are all alike.
         alike |= size[torch.arange(len(size)), chosen] == 0
@@ -289,6 +301,14 @@ class Search:
                     np.maximum.at(high, columns, unit)
             found.append(np.flatnonzero(low == high))
         return found[0], found[1]
+
+
+def _is_clear(costs: Costs) -> bool:
+    """Whether each unit has one partner, far nearer than all others, and no two have the same."""
+    best, at = costs.cost.topk(2, largest=False)
+    if not bool((best[..., 0] < _APART * best[..., 1]).all()):
+        return False
+    return all(len(own.unique()) == len(own) for own in at[..., 0])
 
 
 __all__ = ["NONE", "Search", "State"]

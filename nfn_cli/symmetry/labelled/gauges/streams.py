@@ -32,10 +32,8 @@ def fit_stream(known: KnownGauge, reference: Turning, source: Turning) -> tuple[
     sizes = 0.0
     for place in places:
         for (space, theirs), (_, ours) in zip(
-            lines_in(known, reference, place, there), lines_in(known, source, place, here), strict=True
+            _lines(known, reference, place, there), _lines(known, source, place, here), strict=True
         ):
-            step = max(1, theirs.shape[1] // (_ENOUGH * known.n))
-            theirs, ours = theirs[:, ::step], ours[:, ::step]
             size = float(theirs.norm() * ours.norm())
             if size > 0 and math.isfinite(size):
                 products[space] += (theirs @ ours.T).double() / size
@@ -49,18 +47,17 @@ def fit_stream(known: KnownGauge, reference: Turning, source: Turning) -> tuple[
     return Turn(known, matrices, gains), frozenset(places)
 
 
-def lines_in(
-    known: KnownGauge, turning: Turning, place: int, gains: tuple[Tensor, ...] = ()
-) -> list[tuple[int, Tensor]]:
-    """For each line in a tensor its space and what stands along it, [n, others]; with gains, they are absorbed."""
+def _lines(known: KnownGauge, turning: Turning, place: int, gains: tuple[Tensor, ...]) -> list[tuple[int, Tensor]]:
+    """For each line in a tensor its space and what stands along it, [n, some others], gains absorbed."""
     tensor = turning.now(place).contiguous()
     number = known.gain_of.get(place)
     found = []
     for lines in known.lines[place]:
         _, flat = lines.flat(tensor)
         for row in range(len(lines.index)):
-            part = flat[torch.from_numpy(lines.index[row])]
-            if number is not None and gains and lines.inverse[row]:
+            step = max(1, flat.shape[1] // (_ENOUGH * known.n))
+            part = flat[:, ::step][torch.from_numpy(lines.index[row])]
+            if number is not None and lines.inverse[row]:
                 part = part * gains[number].view(known.spaces, known.n, 1)[lines.space[row]].to(part.dtype)
             found.append((int(lines.space[row]), part))
     return found
