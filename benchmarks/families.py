@@ -169,12 +169,12 @@ class Training:
 # Each network's parent in the family, and how it was made from it.
 LINEAGE: dict[str, tuple[str | None, Training]] = {
     "base": (None, Training(0, 40, 3e-3)),
-    "tuned": ("base", Training(1, 15, 1e-3)),
-    "long": ("base", Training(0, 40, 3e-3)),
-    "decayed": ("base", Training(2, 15, 1e-3, decay=0.1)),
-    "inverted": ("base", Training(1, 15, 1e-3, inverted=True)),
-    "tuned twice": ("tuned", Training(2, 15, 1e-3)),
-    "inverted twice": ("inverted", Training(2, 15, 1e-3, inverted=True)),
+    "trained on, on other digits": ("base", Training(1, 15, 1e-3)),
+    "trained on as long again": ("base", Training(0, 40, 3e-3)),
+    "trained on with weight decay": ("base", Training(2, 15, 1e-3, decay=0.1)),
+    "trained on, white for black": ("base", Training(1, 15, 1e-3, inverted=True)),
+    "child of the first": ("trained on, on other digits", Training(2, 15, 1e-3)),
+    "child of the last": ("trained on, white for black", Training(2, 15, 1e-3, inverted=True)),
 }
 
 
@@ -232,7 +232,7 @@ def direction(count: int) -> None:
                     one, other = signatures[parent], signatures[name]
                     guesses[name].append(earlier(one, other))
                     heavier[name].append(other.tails > one.tails)
-            found = find_families(sorted(paths.values()), lambda path: read_any(path, Stated(), tracer))
+            found = find_families(sorted(map(str, paths.values())), lambda name: read_any(Path(name), Stated(), tracer))
         families += found.count == 1 and len(found.members) == len(LINEAGE) and len(found.roots) == 1
         names = {str(path): name for name, path in paths.items()}
         roots += any(names[root.path] == "base" for root in found.roots)

@@ -1,9 +1,9 @@
 """Which of two relatives was first: a guess from the weights alone, never more.
 
-While a network is trained on, its weights mostly grow: what has the larger norm is taken for the child. The norm is that
-of the signature, so that no disguise changes it. docs/families.md says how often the guess is right. Horwitz et al.,
-*Unsupervised Model Tree Heritage Recovery* (arXiv 2405.18432), use how heavy the tails of the weights are, which grow or
-shrink with the kind of training; measured here they tell little.
+While a network is trained on, its weights mostly grow: the one with the larger norm is taken for the child. The norm is
+that of the signature, so that no disguise changes it. docs/families.md says how often the guess is right. Horwitz et
+al., *Unsupervised Model Tree Heritage Recovery* (arXiv 2405.18432), use how heavy the tails of the weights are, which
+grow or shrink with the kind of training; measured here they tell little.
 """
 
 from __future__ import annotations
