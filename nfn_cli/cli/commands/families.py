@@ -167,6 +167,6 @@ def _notes(found: Families) -> list[str]:
 
 def _guess(root: Root) -> str:
     if not root.voting:
-        return f"that {root.path} is the root is a guess: it stands in the middle, and nothing tells who was first"
+        return f"probable root {root.path} (a guess: it stands in the middle, and nothing tells who was first)"
     away = f"{root.agreeing} of {root.voting} edges whose direction can be guessed point away from it"
-    return f"that {root.path} is the root is a guess: {away}"
+    return f"probable root {root.path} (a guess: {away})"
