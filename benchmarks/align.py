@@ -4,13 +4,16 @@ First, networks of random weights A against B = g·(A + noise), g a random eleme
 noise of a share of each tensor's standard deviation, as a fine-tune has it: the distance of B to A before and after
 alignment beside that of A + noise itself, and the share of neurons that are back in A's place.
 
-Second, two fine-tunes of one base, trained on parts of the digits of scikit-learn; one of them is disguised by a random
+Second, the same for transformers whose B is moved by a random element of every gauge as well (rotations of the stream,
+matrices of heads), aligned by the group alone and by `--group full`.
+
+Third, two fine-tunes of one base, trained on parts of the digits of scikit-learn; one of them is disguised by a random
 element (`nfn apply`). The loss and accuracy of the midpoint, plain and aligned (`nfn align --interpolate 0.5`), on what
 was held out, beside those of the worse parent; then the same for two networks that were trained apart.
 
 One thread, about four minutes of processor time:
 
-    python benchmarks/align.py [--seeds 3] [--midpoints]
+    python benchmarks/align.py [--seeds 3] [--only put-back turned midpoints]
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from nfn_cli.architectures import Stated
 from nfn_cli.architectures.traced import NetworkTracer
 from nfn_cli.symmetry import GroupElement, Source, labelled
 from nfn_cli.symmetry.aligning import align_to
+from nfn_cli.symmetry.labelled.gauges import act_by, sample_turns
 from nfn_cli.symmetry.moves import Moves, moves_of_chain, moves_of_labelled
 from nfn_cli.symmetry.sources import Draw, draw_element, read_any, transformed_by
 
@@ -120,11 +124,20 @@ def llama() -> Shapes:
     return found | {"model.norm.weight": (hidden,)}
 
 
+def untied() -> Shapes:
+    """The same with a head of its own, so that its stream may be rotated."""
+    return llama() | {"lm_head.weight": (256, 64)}
+
+
 NETWORKS: dict[str, Callable[[], Shapes]] = {
     "MLP 64-128-128-10": mlp,
     "CNN, 3 convolutions": cnn,
     "CIFAR ResNet-14": resnet,
     "Llama, 4 layers": llama,
+}
+TURNED: dict[str, tuple[Callable[[], Shapes], dict[str, Any]]] = {
+    "Llama, 4 layers": (untied, LLAMA | {"tie_word_embeddings": False}),
+    "Llama, 4 layers, tied": (llama, LLAMA),
 }
 
 
@@ -190,6 +203,24 @@ def put_back(folder: Path, name: str, noise: float, seed: int) -> tuple[float, f
     left = moves(near, found.element, element)
     own = align_to(reference, near, scaled=False).before
     return own, found.before, found.after, 1 - left.moved / left.neurons, seconds
+
+
+def turned_back(folder: Path, name: str, noise: float, seed: int) -> tuple[float, ...]:
+    """Distances: of A + noise, of B before, aligned by the group, and with gauges; processor seconds of the last."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes, config = TURNED[name]
+    tensors, tracer = drawn(shapes(), generator), NetworkTracer(gauges=True)
+    reference = read_any(written(folder / "a", tensors, config), Stated(), tracer)
+    near = read_any(written(folder / "n", disturbed(tensors, noise, generator), config), Stated(), tracer)
+    assert not isinstance(near, Source)
+    moved = dict(near.checkpoint.tensors) | dict(transformed_by(near, draw_element(near, Draw(), seed)))
+    turned = act_by(sample_turns(near.architecture, generator), moved)
+    far = read_any(written(folder / "b", turned, config), Stated(), tracer)
+    own = align_to(reference, near, scaled=False).before
+    by_group = align_to(reference, far)
+    start = time.process_time()
+    found = align_to(reference, far, full=True)
+    return own, by_group.before, by_group.after, found.after, time.process_time() - start
 
 
 class Plain(nn.Module):
@@ -325,6 +356,19 @@ def print_put_back(folder: Path, seeds: range) -> None:
             )
 
 
+def print_turned(folder: Path, seeds: range) -> None:
+    print("| network | noise | distance of A + noise | of B before | aligned by the group | in full | seconds |")
+    print("|---|---|---|---|---|---|---|")
+    for number, name in enumerate(TURNED):
+        for noise in (0.0, *NOISE):
+            rows = [turned_back(folder / f"t{number}-{noise}-{seed}", name, noise, seed) for seed in seeds]
+            own, before, group, full, seconds = (statistics.median(column) for column in zip(*rows, strict=True))
+            print(
+                f"| {name} | {noise:g} | {own:.3f} | {before:.2f} | {group:.3f} | {full:.3g} | {seconds:.1f} |",
+                flush=True,
+            )
+
+
 def print_midpoints(folder: Path, seeds: range) -> None:
     print("| network | midpoint | loss | accuracy | loss / the worse one's (least to most) |")
     print("|---|---|---|---|---|")
@@ -345,7 +389,8 @@ def print_midpoints(folder: Path, seeds: range) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--midpoints", action="store_true", help="the second table alone")
+    tables = {"put-back": print_put_back, "turned": print_turned, "midpoints": print_midpoints}
+    parser.add_argument("--only", nargs="+", choices=tables, default=list(tables))
     parser.add_argument("--barrier", action="store_true", help="loss barriers of CNNs trained apart, by width, alone")
     parser.add_argument("--data", default="digits", help="images for --barrier: an .npz archive, digits, ...")
     parser.add_argument("--widths", type=int, nargs="+", default=[8, 16, 32, 64])
@@ -361,10 +406,9 @@ def main() -> None:
 
             print_barriers(given.data, folder, seeds, given.widths, given.limit, given.epochs)
             return
-        if not given.midpoints:
-            print_put_back(folder, seeds)
+        for name in given.only:
+            tables[name](folder, seeds)
             print()
-        print_midpoints(folder, seeds)
 
 
 if __name__ == "__main__":

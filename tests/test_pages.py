@@ -27,7 +27,7 @@ def shown(name: str) -> list[str]:
     return found.pop().splitlines()
 
 
-def printed(folder: Path, *arguments: str, errors: bool = False) -> list[str]:
+def printed(folder: Path, *arguments: str, errors: bool = False, code: int = 0) -> list[str]:
     """What `nfn` prints in a folder with the samples where the pages expect them; with `errors` on stderr, too."""
     (folder / "tests").mkdir(exist_ok=True)
     for name in ("samples", "inrs", "population", "wild"):
@@ -35,7 +35,8 @@ def printed(folder: Path, *arguments: str, errors: bool = False) -> list[str]:
             (folder / "tests" / name).symlink_to(ROOT / "tests" / name)
     command = [sys.executable, "-m", "nfn_cli", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
     return [line.rstrip() for line in (done.stdout + (done.stderr if errors else "")).splitlines()]
 
 
@@ -107,6 +108,15 @@ def test_verify(tmp_path: Path) -> None:
     found = printed(tmp_path, "verify", sample, "transformed.pt", "--format", "table", errors=True)
     assert_alike(found, shown("verify two"))
     assert_alike(printed(tmp_path, "verify", sample, "--format", "table", errors=True), shown("verify one"))
+
+
+def test_compare(tmp_path: Path) -> None:
+    one, other = "tests/samples/relu-3.pt", "tests/samples/relu-1.safetensors"
+    printed(tmp_path, "align", one, other, "--interpolate", "0.1", "-o", "merged.safetensors")
+    printed(tmp_path, "apply", "merged.safetensors", "--seed", "2", "-o", "hidden.safetensors")
+    for name, against in (("derived", "hidden.safetensors"), ("independent", other)):
+        found = printed(tmp_path, "compare", one, against, "--format", "table", errors=True, code=1)
+        assert_alike(found, shown(f"compare {name}"))
 
 
 def test_align(tmp_path: Path) -> None:

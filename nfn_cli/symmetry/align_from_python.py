@@ -101,7 +101,7 @@ def align(
     with python_words():
         reference, source = read_two(a, b, stated, inputs, gauges=full)
         aligned = align_to(reference, source, scaled=scale, full=full)
-        moved = transformed_by(aligned.source, aligned.element)
+        moved = transformed_by(aligned.acts_on(source), aligned.element)
         if interpolate is None:
             return given_back(b, source, moved)
         between = InterpolatedTensors(reference, source, moved, interpolate)

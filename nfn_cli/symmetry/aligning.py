@@ -20,6 +20,7 @@ from nfn_cli.symmetry.transform import Source
 if TYPE_CHECKING:
     # Chains, which are read by the thousand, need none of these.
     from nfn_cli.symmetry.labelled import Element
+    from nfn_cli.symmetry.labelled.gauges import Gauged
     from nfn_cli.symmetry.labelled.source import LabelledSource
     from nfn_cli.symmetry.sources import AnyElement, AnySource
 
@@ -36,8 +37,7 @@ class Aligned:
         layers: the same of each layer.
         moves: what g does.
         tolerance: a deviation that is rounding.
-        source: what g acts on: B, or B with its gauges fixed next to A's, in memory.
-        turned: kinds of the gauges that were fixed.
+        gauged: B with its gauges fixed next to A's, on which g acts then; None where it acts on B itself.
     """
 
     element: AnyElement
@@ -46,13 +46,21 @@ class Aligned:
     layers: tuple[LayerDistance, ...]
     moves: Moves
     tolerance: float
-    source: AnySource
-    turned: tuple[str, ...] = ()
+    gauged: Gauged | None = None
 
     @property
     def nearer(self) -> bool:
         """Whether g·B is nearer to A than B is."""
         return self.after < self.before
+
+    @property
+    def turned(self) -> tuple[str, ...]:
+        """Kinds of the gauges that were fixed."""
+        return () if self.gauged is None else self.gauged.kinds
+
+    def acts_on(self, source: AnySource) -> AnySource:
+        """What g acts on: B, or B with its gauges fixed."""
+        return source if self.gauged is None else self.gauged.source
 
 
 def align_to(
@@ -78,10 +86,10 @@ def align_to(
     if turned is None:
         return _by_group(reference, source, watch, scaled=scaled)
     found = _by_group(reference, turned.source, watch, scaled=scaled)
-    found = replace(found, turned=turned.kinds)
+    found = replace(found, gauged=turned)
     count = sum(math.prod(tensor.shape) for tensor in source.architecture.tensors)
-    before = tuple(_in_place(reference, source))
-    if count > _LARGE and found.after < overall(before):
+    before = _in_place(reference, source)
+    if found.after < overall(before) and (found.after <= found.tolerance or count > _LARGE):
         return _since(found, before)
     plain = _by_group(reference, source, watch, scaled=scaled)
     return _since(found, before) if found.after < plain.after else plain
@@ -118,7 +126,7 @@ def _by_group(reference: AnySource, source: AnySource, watch: Watch, *, scaled: 
         assert not isinstance(element, GroupElement)
         moves = moves_of_labelled(element, source.architecture, found.tolerance)
     layers = by_layer(before, after)
-    return Aligned(element, overall(before), overall(after), layers, moves, found.tolerance, source)
+    return Aligned(element, overall(before), overall(after), layers, moves, found.tolerance)
 
 
 def nearer_of(

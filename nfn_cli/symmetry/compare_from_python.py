@@ -44,6 +44,8 @@ class Kinship:
         log10_p: of the exact test of coordinates that were kept; None where it does not apply.
         deviation, tolerance: the largest one of an entry that is left, and what is rounding.
         rounded_to: the precision that one of them was rounded to.
+        turned: kinds of gauges, such as rotations of a stream, that were fixed first; there is no element then.
+        part: what was compared, where the two have different shapes; None where all was.
         before, after: ‖B − A‖ / ‖A‖ over all layers, as they lie and with B near to A; `after` is never the larger one.
         layers: each with its name in A, `before`, `changed` and `score`.
         element: g, with g·B near to A.
@@ -62,6 +64,8 @@ class Kinship:
     deviation: float | None = None
     tolerance: float | None = None
     rounded_to: str | None = None
+    turned: tuple[str, ...] = ()
+    part: str | None = None
     before: float | None = None
     after: float | None = None
     layers: tuple[ComparedLayer, ...] = field(default=(), repr=False)
@@ -103,7 +107,8 @@ def compare(
     if basis not in _BASES:
         raise UsageError("basis", f"{basis!r} is no basis", "give aligned or exact")
     with python_words():
-        reference, source = read_two(a, b, Stated.of(activation, pool, omega_0, chain, prefix), inputs)
+        stated = Stated.of(activation, pool, omega_0, chain, prefix)
+        reference, source = read_two(a, b, stated, inputs, gauges=basis == "aligned")
         found = compare_networks(reference, source, basis=basis)
         assumed = [reference.reading.assumed] if reference.reading.assumed else []
         if source.reading.assumed not in (None, reference.reading.assumed):
@@ -122,9 +127,11 @@ def compare(
             deviation=found.deviation,
             tolerance=found.tolerance,
             rounded_to=found.rounded_to,
+            turned=found.turned,
+            part=found.part,
             before=found.before,
             after=found.after,
             layers=found.layers,
-            element=found.element,
+            element=None if found.turned else found.element,
             text=in_words(found, reference.read_as),
         )

@@ -34,7 +34,7 @@ def assembled(trace: Trace, names: Names) -> LabelledArchitecture:
     Raises:
         Unsupported: a tensor is used in two ways that cannot be compared, or only in part.
     """
-    tensors = []
+    tensors: list[LabelledTensor] = []
     for held in names.held:
         uses = trace.uses.get(held.name, [])
         if held.stored and uses:

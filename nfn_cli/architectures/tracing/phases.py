@@ -90,8 +90,8 @@ def _pairs(
             return []
         if one in ours:
             space = spaces[theirs[other]]
-            found[(*ours[one], space, False)] = None
-            found[(*theirs[other], space, True)] = None
+            for pair, is_key in ((ours[one], False), (theirs[other], True)):
+                found[pair[0], pair[1], space, is_key] = None
     return list(found)
 
 

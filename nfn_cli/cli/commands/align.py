@@ -129,7 +129,7 @@ def align(
             two = read_two(path, other, reading, progress, gauges=full)
             reference, source = two.first, two.second
             found = align_to(reference, source, two.watch, scaled=scale, full=full)
-            moved = transformed_by(found.source, found.element)
+            moved = transformed_by(found.acts_on(source), found.element)
             between = None if interpolate is None else InterpolatedTensors(reference, source, moved, interpolate)
             if between is not None and data is not None and inputs is not None:
                 progress.stage("estimating statistics")

@@ -34,7 +34,7 @@ class Basis(str, Enum):
 @takes
 def compare(
     path: Annotated[Path, argument("A", "A checkpoint.")],
-    other: Annotated[Path, argument("B", "Another one of the same architecture.")],
+    other: Annotated[Path, argument("B", "Another one, of the same kind.")],
     reading: ReadingOptions,
     basis: Annotated[
         Basis,
@@ -70,14 +70,15 @@ def compare(
     if save_element is not None:
         check_element(save_element, overwrite=overwrite)
     with working(quiet, path, other) as progress:
-        two = read_two(path, other, reading, progress)
-        found = compare_networks(two.first, two.second, two.watch, basis=basis.value)
-    saved = save_element if found.element is not None else None
+        two = read_two(path, other, reading, progress, gauges=basis is Basis.aligned)
+        found = compare_networks(two.first, two.second, two.watch, basis=basis.value, tracer=reading.tracer())
+    saved = save_element if found.element is not None and not found.turned else None
     if saved is not None:
         assert found.element is not None
         write_element(two.second, found.element, saved, overwrite=overwrite)
     _print(found, _row(two, found, basis, saved), format)
-    notes = [] if save_element == saved else ["no element was saved, since nothing was aligned"]
+    why = "a rotation is no element of the group" if found.turned else "not all of B was aligned to all of A"
+    notes = [] if save_element == saved else [f"no element was saved: {why}"]
     _finish(two, found, notes, quiet=quiet)
 
 
@@ -97,6 +98,8 @@ def _row(two: Two, found: Comparison, basis: Basis, saved: Path | None) -> Compa
         deviation=_finite(found.deviation),
         tolerance=found.tolerance,
         rounded_to=found.rounded_to,
+        turned=found.turned,
+        part=found.part,
         before=_finite(found.before),
         after=_finite(found.after),
         layers=tuple(LayerPart(own.name, _finite(own.before), _finite(own.changed), own.score) for own in found.layers),

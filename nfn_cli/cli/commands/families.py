@@ -79,7 +79,7 @@ def families(
     if html is not None:
         require_free(html, overwrite=overwrite)
     inputs = named.inputs()
-    stated, tracer = reading.stated(), reading.tracer()
+    stated, tracer = reading.stated(), reading.tracer(gauges=True)
     with interrupt_message(lambda: "nothing was shown"), Progress(quiet=quiet) as progress:
         progress.stage("looking for files")
         networks = list(islice(each_network(found(inputs)), inputs.limit))

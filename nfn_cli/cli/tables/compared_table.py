@@ -49,6 +49,8 @@ class ComparedRow:
         log10_p: of the exact test of coordinates that were kept.
         deviation, tolerance: the largest one of an entry that is left, and what is rounding.
         rounded_to: the precision that one of them was rounded to.
+        turned: kinds of gauges, such as rotations of a stream, that were fixed first.
+        part: what was compared, where the two have different shapes; None where all was.
         before, after: ‖B − A‖ / ‖A‖ over all layers, as they lie and with B aligned.
         basis: exact, or aligned.
         read_as, assumed: how A was read, and what was taken for granted of both.
@@ -67,6 +69,8 @@ class ComparedRow:
     deviation: float | None
     tolerance: float | None
     rounded_to: str | None
+    turned: tuple[str, ...]
+    part: str | None
     before: float | None
     after: float | None
     layers: tuple[LayerPart, ...]

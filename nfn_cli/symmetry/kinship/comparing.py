@@ -12,6 +12,7 @@ from nfn_cli.errors import DifferentError
 from nfn_cli.symmetry.alignment import orbit_tolerance
 from nfn_cli.symmetry.alignment.residuals import Residual
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
+from nfn_cli.symmetry.kinship.constants import constant_tensors
 from nfn_cli.symmetry.kinship.exact_test import exact_log10_p
 from nfn_cli.symmetry.kinship.identity import identity_of
 from nfn_cli.symmetry.kinship.nearest import Near, near_by_gauges, near_by_group, score_of
@@ -74,7 +75,7 @@ def compare_networks(
     still = pair_of(reference, source, identity_of(source))
     judged = replace(
         _described(near, score),
-        log10_p=exact_log10_p(still),
+        log10_p=exact_log10_p(still, constant_tensors(still, near.tolerance)),
         family=None if null is None else null.family,
         models=None if null is None else null.models,
         false_positive_rate=None if null is None or score.total is None else null.rate(score.total),
@@ -92,10 +93,10 @@ def _same_or_rounded(reference: AnySource, source: AnySource, near: Near) -> Com
         return _same(near, "every number is the other's but for rounding")
     rounded = rounded_to(reference, source, near.element)
     if rounded is None:
-        if near.deviation > near.tolerance:
-            return None
-        # Stored in two dtypes, and apart by no more than a few roundings to the coarser one.
-        coarse = max((reference.precision, source.precision), key=lambda dtype: torch.finfo(dtype).eps)
+        fine, coarse = sorted((reference.precision, source.precision), key=lambda dtype: torch.finfo(dtype).eps)
+        if near.deviation > near.tolerance or fine in (torch.float32, torch.float64):
+            return None  # of a finer network that is float32, every number was asked for
+        # Both were rounded, to two dtypes, and are apart by no more than a few roundings to the coarser one.
         kind = str(coarse).removeprefix("torch.")
         which = "A" if reference.precision == coarse else "B"
         cause = f"every number is the other's but for the rounding of {kind}, in which {which} is stored"
@@ -191,7 +192,7 @@ def _judged(base: Comparison, null: Null | None) -> Comparison:
     if score >= null.threshold:
         cause = "their neurons are alike in what is each one's own, as those of networks trained apart are not"
         return replace(base, verdict=Verdict.derived, cause=cause)
-    if score <= null.usual:
+    if score <= null.scores[-1]:
         return replace(base, verdict=Verdict.independent, cause="no more alike than networks that were trained apart")
     cause = "more alike than most networks that were trained apart, and less than what is certainly derived"
     return replace(base, cause=cause)

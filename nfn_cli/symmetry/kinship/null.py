@@ -10,7 +10,6 @@ so that the pairs of a family are independent.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from nfn_cli.symmetry.sources import AnySource
 
 _FILE = Path(__file__).with_name("null.json")
-_LEAST = 0.25  # no threshold is lower
-_ABOVE = 4 / 3  # of the highest score of a null
+_LEAST = 0.3  # no threshold is lower
+_ABOVE = 1.5  # times the highest score of a null
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,9 @@ class Null:
 
     @property
     def threshold(self) -> float:
-        """From this score on two networks are called derived: a third above the highest score of the null, for recipes
-        that it has not seen."""
+        """From this score on two networks are called derived: half as much again as the highest score of the null, for
+        recipes that it has not seen."""
         return max(_LEAST, _ABOVE * self.scores[-1])
-
-    @property
-    def usual(self) -> float:
-        """The score below which 95 % of the pairs lie."""
-        return self.scores[max(0, math.ceil(0.95 * len(self.scores)) - 1)]
 
 
 @cache

@@ -10,8 +10,8 @@ In both, scales that alignment has fitted are fitted anew: to the rounded number
 both networks are disguised by scales, each by its own, no coordinates are known in which one was rounded, and nothing
 is found.
 
-A network that lies near to a grid is no proof: fine-tuning by little may leave every number next to where it was. So the
-finer network's numbers must be spread over the cells of the grid, as numbers are that know nothing of it.
+That numbers lie near to a grid is no proof: fine-tuning by little may leave each next to where it was. So the finer
+network's numbers must be spread over the cells of the grid, as numbers are that know nothing of it.
 """
 
 from __future__ import annotations

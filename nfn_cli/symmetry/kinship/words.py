@@ -28,6 +28,8 @@ def in_words(found: Comparison, read_as: str) -> str:
     verdict = found.verdict
     says = f"same after rounding to {found.rounded_to}" if verdict is Verdict.rounded else _SAYS[verdict]
     cause = "" if verdict is Verdict.same or not found.cause else f": {found.cause}"
+    cause += f"; compared: {found.part}" if found.part else ""
+    cause += f"; fixed first: {', '.join(found.turned)}" if found.turned else ""
     figures = "; ".join(_certain(found) if found.same else _measured(found))
     return f"{says}, as {read_as}{cause}{f' ({figures})' if figures else ''}"
 

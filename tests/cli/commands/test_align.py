@@ -297,3 +297,66 @@ def test_refusals(
     assert len(finished.err.splitlines()) == 1
     assert (a.read_bytes(), there.read_bytes()) == (before, b"x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "folded", "normed", "there", "wide"]
+
+
+LLAMA = {
+    "model_type": "llama",
+    "architectures": ["LlamaForCausalLM"],
+    "vocab_size": 40,
+    "hidden_size": 4,
+    "intermediate_size": 5,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 16,
+    "tie_word_embeddings": False,
+}
+
+
+@pytest.fixture
+def turned(tmp_path: Path) -> tuple[Path, Path]:
+    """A small Llama, and the same in a rotated stream."""
+    generator = torch.Generator().manual_seed(0)
+    layer, tensors = "model.layers.0", {}
+    read = [f"self_attn.{name}_proj" for name in "qkv"] + ["mlp.gate_proj", "mlp.up_proj"]
+    for name in read:
+        tensors[f"{layer}.{name}.weight"] = torch.randn(5 if "mlp" in name else 4, 4, generator=generator)
+    tensors[f"{layer}.self_attn.o_proj.weight"] = torch.randn(4, 4, generator=generator)
+    tensors[f"{layer}.mlp.down_proj.weight"] = torch.randn(4, 5, generator=generator)
+    for name in ("model.embed_tokens", "lm_head"):
+        tensors[f"{name}.weight"] = torch.randn(40, 4, generator=generator)
+    for name in (f"{layer}.input_layernorm", f"{layer}.post_attention_layernorm", "model.norm"):
+        tensors[f"{name}.weight"] = torch.ones(4)
+    rotation = torch.linalg.qr(torch.randn(4, 4, generator=generator))[0]
+    after = dict(tensors)
+    for name, tensor in tensors.items():
+        if "o_proj" in name or "down_proj" in name:
+            after[name] = rotation @ tensor
+        elif tensor.ndim > 1:
+            after[name] = tensor @ rotation.T
+    paths = []
+    for folder, own in (("a", tensors), ("b", after)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text(json.dumps(LLAMA))
+        save_file({name: tensor.contiguous() for name, tensor in own.items()}, tmp_path / folder / "w.safetensors")
+        paths.append(tmp_path / folder / "w.safetensors")
+    return paths[0], paths[1]
+
+
+def test_a_rotated_stream_is_turned_back(turned: tuple[Path, Path], tmp_path: Path, nfn: Nfn) -> None:
+    a, b = turned
+    out = tmp_path / "out.safetensors"
+    result = nfn("align", a, b, "--group", "full", "-o", out, "--format", "json")
+    assert result.code == 0, result.err
+    (row,) = json.loads(result.out)
+    assert row["after"] < 1e-5 < 0.5 < row["before"]
+    assert "rotations O(4)" in row["turned"] and "turned by rotations O(4)" in result.err
+    back, was = load_file(out), load_file(a)
+    for name in was:
+        torch.testing.assert_close(back[name], was[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("option", [("--no-scale",), ("--save-element", "g.safetensors")])
+def test_what_a_rotation_is_not(turned: tuple[Path, Path], tmp_path: Path, nfn: Nfn, option: tuple[str, ...]) -> None:
+    result = nfn("align", *turned, "--group", "full", "-o", tmp_path / "out.safetensors", *option)
+    assert result.code == 2 and option[0] in result.err and "--group full" in result.err

@@ -20,7 +20,19 @@ State = dict[str, Tensor]
 
 FIELDS = {
     *("path", "other", "verdict", "cause", "score", "false_positive_rate", "family", "models", "log10_p", "deviation"),
-    *("tolerance", "rounded_to", "before", "after", "layers", "basis", "read_as", "assumed", "element"),
+    *(
+        "tolerance",
+        "rounded_to",
+        "turned",
+        "part",
+        "before",
+        "after",
+        "layers",
+        "basis",
+        "read_as",
+        "assumed",
+        "element",
+    ),
 }
 
 
@@ -139,15 +151,38 @@ def test_strangers_are_independent(a: Path, tmp_path: Path, nfn: Nfn) -> None:
 
 
 def test_another_architecture_is_answered(a: Path, tmp_path: Path, nfn: Nfn) -> None:
-    b = saved(tmp_path / "b.safetensors", {name: own for name, own in mlp().items() if not name.startswith("4")})
+    conv = nn.Sequential(nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 1), nn.Flatten())
+    b = saved(tmp_path / "b.safetensors", conv.state_dict())
     element = tmp_path / "element.safetensors"
     finished = nfn("compare", a, b, "--save-element", element, "--format", "json")
     assert finished.code == 1
     row = json.loads(finished.out)
     assert (row["verdict"], row["layers"], row["element"]) == ("unknown", [], None)
     assert "nfn: cannot tell, as the chain 0 → 2 → 4 with relu: " in finished.err
-    assert "nfn: no element was saved, since nothing was aligned" in finished.err
+    assert "nfn: no element was saved: not all of B was aligned to all of A" in finished.err
     assert not element.exists()
+
+
+def test_a_fine_tune_by_less_than_a_few_roundings_of_the_file_it_came_from(tmp_path: Path, nfn: Nfn) -> None:
+    """Its base is stored in bfloat16, and verify lets as much pass."""
+    base = {name: own.bfloat16() for name, own in mlp().items()}
+    a = saved(tmp_path / "a.safetensors", base)
+    for change in (1e-4, 3e-3):
+        small = {name: own.float() * (1 + change * torch.randn(own.shape).clamp(-2, 2)) for name, own in base.items()}
+        b = saved(tmp_path / "b.safetensors", small)
+        assert compared(nfn, a, b, code=1)["verdict"] == "derived"
+        assert compared(nfn, a, disguised(b, nfn, "--overwrite"), code=1)["verdict"] == "derived"
+
+
+def test_a_pruned_child_is_compared_by_what_both_have(a: Path, tmp_path: Path, nfn: Nfn) -> None:
+    tensors, kept = load_file(a), torch.arange(40)[torch.arange(40) % 4 != 1]
+    narrow = {"0.weight": tensors["0.weight"][kept], "0.bias": tensors["0.bias"][kept]}
+    narrow["2.weight"] = tensors["2.weight"][:, kept]
+    b = disguised(saved(tmp_path / "b.safetensors", {**tensors, **narrow}), nfn)
+    row = compared(nfn, a, b, code=1)
+    assert row["verdict"] == "derived"
+    assert row["part"]
+    assert row["element"] is None
 
 
 def test_the_exact_basis_leaves_the_weights_where_they_are(a: Path, nfn: Nfn) -> None:

@@ -32,6 +32,10 @@ def common_part(reference: AnySource, source: AnySource, tracer: NetworkTracer |
         return (common_part_of_chains if depths[0] == depths[1] else common_part_of_depths)(reference, source)
     if not isinstance(reference, Source) and not isinstance(source, Source):
         from nfn_cli.symmetry.kinship.shapes.decoders import common_part_of_decoders
+        from nfn_cli.symmetry.kinship.shapes.residual import common_part_of_resnets, is_resnet
 
-        return common_part_of_decoders(reference, source, tracer or NetworkTracer())
+        tracer = tracer or NetworkTracer()
+        if is_resnet(reference, tracer) and is_resnet(source, tracer):
+            return common_part_of_resnets(reference, source, tracer)
+        return common_part_of_decoders(reference, source, tracer)
     return Unmatched(f"one is read as {reference.reading.text}, the other as {source.reading.text}")

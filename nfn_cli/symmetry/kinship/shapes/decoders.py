@@ -8,22 +8,21 @@ the gate), so that what else they have remains evidence. The tensors themselves 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from nfn_cli.architectures.families import differing_field
 from nfn_cli.architectures.traced import NetworkTracer
-from nfn_cli.checkpoints import Checkpoint
-from nfn_cli.errors import ArchitectureError, shown
-from nfn_cli.symmetry.kinship.shapes.cut_tensors import Cut, CutTensors
+from nfn_cli.errors import shown
+from nfn_cli.symmetry.kinship.shapes.cut_tensors import Cut
 from nfn_cli.symmetry.kinship.shapes.decoder import Decoder, Streams, fed_rows, similarities, streams_of
+from nfn_cli.symmetry.kinship.shapes.labelled_part import read_labelled_part
 from nfn_cli.symmetry.kinship.shapes.layouts import layout_of
 from nfn_cli.symmetry.kinship.shapes.neurons import cosines, matched
 from nfn_cli.symmetry.kinship.shapes.ordered_layers import Ordered, ordered_layers
 from nfn_cli.symmetry.kinship.shapes.part import CommonPart, Unmatched
-from nfn_cli.symmetry.labelled.source import open_labelled
 
 if TYPE_CHECKING:
     from nfn_cli.symmetry.labelled.source import LabelledSource
@@ -94,7 +93,7 @@ def common_part_of_decoders(
         cuts = _cuts(decoder, numbers, kept, changed)
         config = {name: value for name, value in configs[side].items() if name not in same} | changed
         config |= {name: value for name, value in same.items() if value is not None}
-        found = _read(decoder, cuts, config, tracer)
+        found = read_labelled_part(decoder.source, cuts, config, tracer)
         if isinstance(found, Unmatched):
             return found
         parts.append((found, cuts))
@@ -150,16 +149,3 @@ def _cuts(decoder: Decoder, numbers: list[int], inner: list[Tensor], sizes: Mapp
 
 def _tensors(name: str) -> tuple[str, str]:
     return f"{name}.weight", f"{name}.bias"
-
-
-def _read(
-    decoder: Decoder, cuts: Mapping[str, Cut], config: Mapping[str, Any], tracer: NetworkTracer
-) -> LabelledSource | Unmatched:
-    whole = decoder.source.checkpoint
-    tensors = CutTensors(whole.tensors, cuts)
-    checkpoint = Checkpoint(whole.path, "memory", tensors, {}, ordered=False, entry=whole.entry, files=whole.files)
-    try:
-        found = open_labelled(checkpoint, tracer, config=config)
-    except ArchitectureError as error:
-        return Unmatched(f"the common part is no network that can be read ({error.cause})")
-    return Unmatched("the common part is no network of a known family") if found is None else found

@@ -15,6 +15,7 @@ from torch import Tensor
 from nfn_cli.symmetry.kinship.shapes.part import Unmatched
 
 ALIKE = 0.3  # layers that are less similar are not taken for one another
+_ENOUGH = 0.45  # what the layers of the shallower network must have for similarity, in the mean
 _MARGIN = 0.05  # of the total, by which the best pairs must be better than any others
 
 
@@ -47,6 +48,8 @@ def ordered_layers(similarity: Tensor) -> Ordered | Unmatched:
     best, total = _best(similarity)
     if not best:
         return Unmatched("no layer of the one is like a layer of the other")
+    if sum(similarity[pair].item() for pair in best) < _ENOUGH * min(similarity.shape):
+        return Unmatched("too few layers of the one are like layers of the other")
     twins: dict[tuple[int, int], None] = {}
     for a, b in best:
         other, theirs = _best(similarity, without=(a, b))

@@ -6,6 +6,7 @@ acts, and `gauged` finds those that bring one network near to another.
 
 from nfn_cli.symmetry.labelled.gauges.gauged import Gauged, gauged
 from nfn_cli.symmetry.labelled.gauges.sampling import sample_turns
-from nfn_cli.symmetry.labelled.gauges.turns import KnownGauge, Turn, act_by, known_gauges
+from nfn_cli.symmetry.labelled.gauges.turning import act_by
+from nfn_cli.symmetry.labelled.gauges.turns import KnownGauge, Turn, known_gauges
 
 __all__ = ["Gauged", "KnownGauge", "Turn", "act_by", "gauged", "known_gauges", "sample_turns"]

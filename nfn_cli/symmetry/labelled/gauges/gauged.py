@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.symmetry.alignment import orbit_tolerance
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
 from nfn_cli.symmetry.labelled.fingerprint import fingerprint
@@ -125,18 +126,17 @@ def _match_others(
     if not wanted and rotated:
         return
     coarsest = max(source.precision, reference.precision, key=lambda dtype: torch.finfo(dtype).eps)
-    search = Search(architecture, _Now(ours), _Now(theirs, architecture), orbit_tolerance(coarsest))
+    search = Search(architecture, _Now(ours, architecture), _Now(theirs, architecture), orbit_tolerance(coarsest))
     search.forward(UNWATCHED, only=wanted)
     ours.move(search.element)
 
 
 class _Now(Mapping[str, Tensor]):
-    """A network's tensors as they are now, by the names of one of the two files."""
+    """A network's tensors as they are now, by the names that an architecture has for them."""
 
-    def __init__(self, turning: Turning, named: object = None) -> None:
-        architecture = turning.architecture if named is None else named
+    def __init__(self, turning: Turning, named: LabelledArchitecture) -> None:
         self._turning = turning
-        self._places = {name: place for place, own in enumerate(architecture.tensors) for name in own.names}  # type: ignore[attr-defined]
+        self._places = {name: place for place, own in enumerate(named.tensors) for name in own.names}
 
     def __getitem__(self, name: str) -> Tensor:
         return self._turning.now(self._places[name])

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.symmetry.alignment.assignment import assign
-from nfn_cli.symmetry.labelled.gauges.lines import _AGAIN
+from nfn_cli.symmetry.labelled.gauges.lines import AGAIN
 from nfn_cli.symmetry.labelled.gauges.procrustes import matrix_between, numbers_between
 from nfn_cli.symmetry.labelled.gauges.turning import Turning
 from nfn_cli.symmetry.labelled.gauges.turns import KnownGauge, Turn, identity_of, pair_matrices
@@ -129,10 +129,12 @@ def _sides(known: KnownGauge, outer: int | None, owners: Owners, turning: Turnin
     order = _by_unit(known, owners)
     if order is None:
         return None
-    arrays = torch.stack(shared)[order], torch.stack(own_parts)[order].transpose(1, 2)
+    of_units, of_heads = torch.stack(shared)[order], torch.stack(own_parts)[order].transpose(1, 2)
     if known.action.group == "phases":
-        arrays = tuple(torch.complex(own[..., 0, :], own[..., 1, :])[..., None, :] for own in arrays)
-    return _Sides(*arrays, made_is_shared)
+        of_units, of_heads = (
+            torch.complex(own[..., 0, :], own[..., 1, :])[..., None, :] for own in (of_units, of_heads)
+        )
+    return _Sides(of_units, of_heads, made_is_shared)
 
 
 def _by_unit(known: KnownGauge, owners: Owners) -> Tensor | None:
@@ -152,7 +154,7 @@ def _head(known: KnownGauge, outer: int | None, owners: Owners, key: int, label:
     """Which of the heads in a unit of the outer block a line is of; None where it is of the unit itself."""
     if known.action.block is None:
         beside = label
-    elif known.coordinates.offset <= key < _AGAIN:
+    elif known.coordinates.offset <= key < AGAIN:
         beside = key - known.coordinates.offset
     else:
         return None

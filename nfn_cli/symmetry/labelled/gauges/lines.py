@@ -13,7 +13,7 @@ from nfn_cli.architectures.labels import GaugeAction, LabelledArchitecture, Use
 from nfn_cli.symmetry.labelled.positions import role_axes
 
 Ints = NDArray[np.int64]
-_AGAIN = 1 << 40  # above every label; sets apart labels of one unit that follow from one another
+AGAIN = 1 << 40  # above every label; sets apart labels of one unit that follow from one another
 
 
 class UnclearError(ValueError):
@@ -99,7 +99,7 @@ def coordinates_of(architecture: LabelledArchitecture, action: GaugeAction) -> C
             for own, beside in ((other, one), (one, other)):
                 if own >= 0 and unit[own] >= 0:
                     unit[label] = unit[own]
-                    key[label] = key[own] + _AGAIN if one == other else columns + beside
+                    key[label] = key[own] + AGAIN if one == other else columns + beside
                     changed = True
                     break
         if not changed:

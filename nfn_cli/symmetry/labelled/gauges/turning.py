@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from torch import Tensor, dtype
+import torch
+from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture
-from nfn_cli.symmetry.labelled.action import act_on_tensor
+from nfn_cli.symmetry.labelled.action import act_on_tensor, present
 from nfn_cli.symmetry.labelled.element import Element
 from nfn_cli.symmetry.labelled.gauges.turns import Turn, acted, read_gain, touched
 
@@ -20,7 +21,7 @@ class Turning:
         dtype: in which all is computed.
     """
 
-    def __init__(self, architecture: LabelledArchitecture, tensors: Mapping[str, Tensor], dtype: dtype) -> None:
+    def __init__(self, architecture: LabelledArchitecture, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
         self.architecture, self.tensors, self.dtype = architecture, tensors, dtype
         self._steps: list[tuple[Turn, tuple[Tensor, ...]] | Element] = []
 
@@ -37,8 +38,7 @@ class Turning:
 
     def at_first(self, place: int) -> Tensor:
         """A tensor before any step, in its own dtype."""
-        names = self.architecture.tensors[place].names
-        return self.tensors[next(name for name in names if name in self.tensors)]
+        return self.tensors[present(self.architecture.tensors[place], self.tensors)[0]]
 
     def gains(self, turn: Turn) -> tuple[Tensor, ...]:
         """The gains that a turn absorbs, as they are now."""
@@ -70,6 +70,25 @@ class Turning:
         return found
 
 
+def act_by(
+    turns: Sequence[Turn], tensors: Mapping[str, Tensor], dtype: torch.dtype = torch.float64
+) -> dict[str, Tensor]:
+    """All tensors by name after turns of one architecture, one turn after the other, each rounded to its dtype once.
+
+    Args:
+        dtype: in which all is computed.
+
+    Raises:
+        ValueError: a tensor is not there.
+    """
+    if not turns:
+        return dict(tensors)
+    turning = Turning(turns[0].known.architecture, tensors, dtype)
+    for turn in turns:
+        turning.turn(turn)
+    return {**tensors, **turning.finished()}
+
+
 class Overlaid(Mapping[str, Tensor]):
     """Tensors by name, some of them replaced."""
 
@@ -79,7 +98,7 @@ class Overlaid(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         return self._above[name] if name in self._above else self._below[name]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self._below)
 
     def __len__(self) -> int:

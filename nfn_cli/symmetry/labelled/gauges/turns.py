@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nfn_cli.architectures.labels import AbsorbedGain, Gauge, GaugeAction, LabelledArchitecture
@@ -147,7 +149,7 @@ def acted(turn: Turn, place: int, tensor: Tensor, gains: Sequence[Tensor]) -> Te
         for row in range(len(lines.index)):
             space, odd = int(lines.space[row]), bool(lines.inverse[row])
             matrix = (inverse if odd else matrices)[space]
-            index = torch.from_numpy(lines.index[row])
+            index = _index(lines.index[row])
             wide = max(1, _CHUNK // known.n)
             for start in range(0, flat.shape[1], wide):
                 part = flat[index, start : start + wide]
@@ -161,37 +163,12 @@ def acted(turn: Turn, place: int, tensor: Tensor, gains: Sequence[Tensor]) -> Te
     return new
 
 
-def act_by(turns: Sequence[Turn], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All tensors by name after turns of one architecture, one turn after the other, each rounded to its dtype once.
-
-    Raises:
-        ValueError: a tensor is not there.
-    """
-    new = dict(tensors)
-    wide: dict[int, Tensor] = {}
-    for turn in turns:
-        listed = turn.known.architecture.tensors
-
-        def now(place: int, listed: Sequence = listed) -> Tensor:
-            if place not in wide:
-                wide[place] = _named(listed[place].names, tensors).double()
-            return wide[place]
-
-        gains = [read_gain(turn.known, own, now(own.gain)) for own in turn.known.action.gains]
-        biases = {place: acted(turn, place, now(place), gains) for place in touched(turn)}
-        wide.update(biases)
-    for place, tensor in wide.items():
-        for name in turns[0].known.architecture.tensors[place].names:
-            if name in tensors:
-                new[name] = tensor.to(tensors[name].dtype)
-    return new
-
-
-def _named(names: Sequence[str], tensors: Mapping[str, Tensor]) -> Tensor:
-    name = next((own for own in names if own in tensors), None)
-    if name is None:
-        raise ValueError(f"there is no tensor {names[0] if names else ''!r}")
-    return tensors[name]
+def _index(positions: NDArray[np.int64]) -> Tensor | slice:
+    """Positions one after the other need not be copied."""
+    start = int(positions[0])
+    if np.array_equal(positions, np.arange(start, start + len(positions))):
+        return slice(start, start + len(positions))
+    return torch.from_numpy(positions)
 
 
 def _vector(lines: Lines, tensor: Tensor) -> Tensor:
