@@ -204,7 +204,7 @@ def direction(count: int) -> None:
     digits = load_digits()
     x, y = torch.tensor(digits.data / 16, dtype=torch.float32), torch.tensor(digits.target)
     tracer = NetworkTracer()
-    guesses: dict[str, list[int]] = {name: [] for name, (parent, _) in LINEAGE.items() if parent is not None}
+    guesses: dict[str, list[float]] = {name: [] for name, (parent, _) in LINEAGE.items() if parent is not None}
     heavier: dict[str, list[bool]] = {name: [] for name in guesses}
     roots = edges = right = turned = families = 0
     for family in range(count):
@@ -245,7 +245,7 @@ def direction(count: int) -> None:
     print("| child | families | guess right | heavier tails |")
     print("|---|---|---|---|")
     for name, own in guesses.items():
-        print(f"| {name} | {len(own)} | {own.count(1)} | {sum(heavier[name])} |")
+        print(f"| {name} | {len(own)} | {sum(odds > 0 for odds in own)} | {sum(heavier[name])} |")
     print(
         f"\nfamilies found whole: {families} of {count}; root right: {roots}; edges right: {right} of {edges}, "
         f"the wrong way round: {turned}"
@@ -267,7 +267,7 @@ def direction_of_made(folder: Path) -> None:
             return signature_of(read_any(number / f"{name}.disguised.safetensors", Stated(), tracer))
 
         pairs = [(read(number, "base"), read(number, name)) for number in kind.iterdir() for name in children]
-        right = sum(earlier(*pair) == 1 for pair in pairs)
+        right = sum(earlier(*pair) > 0 for pair in pairs)
         tails = sum(other.tails > one.tails for one, other in pairs)
         print(f"| {kind.name} | {len(pairs)} | {right} | {tails} |", flush=True)
         all_pairs, all_right, all_tails = all_pairs + len(pairs), all_right + right, all_tails + tails

@@ -176,7 +176,7 @@ class _Sorter:
         edges = [Edge(*pair, 0.0) for pair, own in self._pairs.items() if own.verdict in verdicts]
         return {orbit: own[0] for own in components(range(len(self._standing)), edges) for orbit in own}
 
-    def _earlier(self, one: int, other: int) -> int:
+    def _earlier(self, one: int, other: int) -> float:
         standing, placed = self._standing, self._orbits.placed
         return earlier(placed[standing[one]].signature, placed[standing[other]].signature)
 
