@@ -1,9 +1,9 @@
 """Which of two relatives was first: a guess from the weights alone, never more.
 
-While a network is trained on, its weights mostly grow: the one with the larger norm is taken for the child. How sure that
-is depends on whether its tails are heavier as well, by which Horwitz et al. go, *Unsupervised Model Tree Heritage
-Recovery* (arXiv 2405.18432). Both are read off the signature, so that no disguise changes them. The odds are those that
-docs/families.md shows for parents and children that were trained on.
+While a network is trained on, its weights mostly grow: the one with the larger norm is taken for the child. How sure
+that is depends on whether its tails are heavier as well, by which Horwitz et al. go, *Unsupervised Model Tree Heritage
+Recovery* (arXiv 2405.18432). Both are read off the signature, so that no disguise changes them. The odds are those of
+the parents and children in docs/families.md.
 """
 
 from __future__ import annotations
