@@ -169,12 +169,12 @@ class Training:
 # Each network's parent in the family, and how it was made from it.
 LINEAGE: dict[str, tuple[str | None, Training]] = {
     "base": (None, Training(0, 40, 3e-3)),
-    "tuned": ("base", Training(1, 15, 1e-3)),
-    "long": ("base", Training(0, 40, 3e-3)),
-    "decayed": ("base", Training(2, 15, 1e-3, decay=0.1)),
-    "inverted": ("base", Training(1, 15, 1e-3, inverted=True)),
-    "tuned twice": ("tuned", Training(2, 15, 1e-3)),
-    "inverted twice": ("inverted", Training(2, 15, 1e-3, inverted=True)),
+    "trained on, on other digits": ("base", Training(1, 15, 1e-3)),
+    "trained on as long again": ("base", Training(0, 40, 3e-3)),
+    "trained on with weight decay": ("base", Training(2, 15, 1e-3, decay=0.1)),
+    "trained on, white for black": ("base", Training(1, 15, 1e-3, inverted=True)),
+    "child of the first": ("trained on, on other digits", Training(2, 15, 1e-3)),
+    "child of the last": ("trained on, white for black", Training(2, 15, 1e-3, inverted=True)),
 }
 
 
@@ -204,7 +204,7 @@ def direction(count: int) -> None:
     digits = load_digits()
     x, y = torch.tensor(digits.data / 16, dtype=torch.float32), torch.tensor(digits.target)
     tracer = NetworkTracer()
-    guesses: dict[str, list[int]] = {name: [] for name, (parent, _) in LINEAGE.items() if parent is not None}
+    guesses: dict[str, list[float]] = {name: [] for name, (parent, _) in LINEAGE.items() if parent is not None}
     heavier: dict[str, list[bool]] = {name: [] for name in guesses}
     roots = edges = right = turned = families = 0
     for family in range(count):
@@ -232,7 +232,7 @@ def direction(count: int) -> None:
                     one, other = signatures[parent], signatures[name]
                     guesses[name].append(earlier(one, other))
                     heavier[name].append(other.tails > one.tails)
-            found = find_families(sorted(paths.values()), lambda path: read_any(path, Stated(), tracer))
+            found = find_families(sorted(map(str, paths.values())), lambda name: read_any(Path(name), Stated(), tracer))
         families += found.count == 1 and len(found.members) == len(LINEAGE) and len(found.roots) == 1
         names = {str(path): name for name, path in paths.items()}
         roots += any(names[root.path] == "base" for root in found.roots)
@@ -245,7 +245,7 @@ def direction(count: int) -> None:
     print("| child | families | guess right | heavier tails |")
     print("|---|---|---|---|")
     for name, own in guesses.items():
-        print(f"| {name} | {len(own)} | {own.count(1)} | {sum(heavier[name])} |")
+        print(f"| {name} | {len(own)} | {sum(odds > 0 for odds in own)} | {sum(heavier[name])} |")
     print(
         f"\nfamilies found whole: {families} of {count}; root right: {roots}; edges right: {right} of {edges}, "
         f"the wrong way round: {turned}"
@@ -267,7 +267,7 @@ def direction_of_made(folder: Path) -> None:
             return signature_of(read_any(number / f"{name}.disguised.safetensors", Stated(), tracer))
 
         pairs = [(read(number, "base"), read(number, name)) for number in kind.iterdir() for name in children]
-        right = sum(earlier(*pair) == 1 for pair in pairs)
+        right = sum(earlier(*pair) > 0 for pair in pairs)
         tails = sum(other.tails > one.tails for one, other in pairs)
         print(f"| {kind.name} | {len(pairs)} | {right} | {tails} |", flush=True)
         all_pairs, all_right, all_tails = all_pairs + len(pairs), all_right + right, all_tails + tails

@@ -126,6 +126,13 @@ def test_align(tmp_path: Path) -> None:
     assert_alike(found, shown("align"))
 
 
+def test_families(tmp_path: Path) -> None:
+    sample = "tests/samples/relu-1.safetensors"
+    printed(tmp_path, "apply", sample, "--seed", "1", "-o", "disguised.safetensors")
+    arguments = ("families", sample, "disguised.safetensors", "tests/population/relu", "--limit", "5")
+    assert_alike(printed(tmp_path, *arguments, "--format", "table"), shown("families"))
+
+
 def test_verify_normal_form(tmp_path: Path) -> None:
     sample = "tests/samples/relu-3.pt"
     printed(tmp_path, "canonicalize", sample, "-o", "normal.pt")

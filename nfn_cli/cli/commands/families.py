@@ -143,7 +143,9 @@ def _rows(found: Families) -> list[FamilyRow]:
 
 
 def _notes(found: Families) -> list[str]:
-    """What holds for all of it, in lines."""
+    """What holds for all of it, in lines; none where nothing was read."""
+    if not found.members:
+        return []
     counts = {kind: sum(own.relation.value == kind for own in found.members) for kind in _COUNTED}
     parts = [f"{count:,} {_COUNTED[kind][count > 1]}" for kind, count in counts.items() if count]
     named = "1 family" if found.count == 1 else f"{found.count:,} families"
@@ -165,6 +167,6 @@ def _notes(found: Families) -> list[str]:
 
 def _guess(root: Root) -> str:
     if not root.voting:
-        return f"that {root.path} is the root is a guess: it stands in the middle, and nothing tells who was first"
+        return f"probable root {root.path} (a guess: it stands in the middle, and nothing tells who was first)"
     away = f"{root.agreeing} of {root.voting} edges whose direction can be guessed point away from it"
-    return f"that {root.path} is the root is a guess: {away}"
+    return f"probable root {root.path} (a guess: {away})"

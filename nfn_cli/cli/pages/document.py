@@ -46,11 +46,12 @@ svg { display: block; max-width: 100%; height: auto; } svg text { fill: var(--in
   vertical-align: -0.1rem; }
 .numbered { columns: 22rem; column-gap: 2rem; font-size: 0.85rem; padding-left: 2.2rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.88rem; }
-th { text-align: left; border-bottom: 2px solid var(--line); padding: 0.3rem 0.6rem 0.3rem 0; vertical-align: bottom; }
-td { border-bottom: 1px solid var(--line); padding: 0.3rem 0.6rem 0.3rem 0; vertical-align: top; }
+th { text-align: left; border-bottom: 2px solid var(--line); padding: 0.3rem 0.9rem 0.3rem 0; vertical-align: bottom; }
+td { border-bottom: 1px solid var(--line); padding: 0.3rem 0.9rem 0.3rem 0; vertical-align: top; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 @media (max-width: 40rem) {
-  body { padding: 0.75rem; } .tree ul { padding-left: 1rem; } .tree li li::before, .tree li li::after { left: -0.7rem; }
+  body { padding: 0.75rem; } .tree ul ul { padding-left: 1rem; }
+  .tree li li::before, .tree li li::after { left: -0.7rem; }
   thead { display: none; } table, tbody, tr, td { display: block; }
   tr { border: 1px solid var(--line); border-radius: 0.5rem; margin: 0.5rem 0; padding: 0.3rem 0.6rem; }
   td { border: 0; padding: 0.1rem 0; display: grid; grid-template-columns: 6.5rem 1fr; gap: 0.5rem; text-align: left; }

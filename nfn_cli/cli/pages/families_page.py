@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _TREES = 200  # families that are drawn
 _PAIRS = 2_000  # pairs that are listed
+_ORDER = ("same", "rounded", "derived", "unknown")
 _GUESS = (
     "Which network was first is a guess, by the size of the weights: the roots below, and which way an edge of a tree"
     " points. That two networks are copies is not: an element of the group was found that brings one to"
@@ -48,7 +49,7 @@ def families_page(
         count = f"{len(own):,} files" + (f", {orbits:,} different networks" if orbits > 1 else ", one network")
         parts.append(f'<h2>Family {number} <span class="soft">{text(count)}</span></h2>')
         if number in guesses:
-            parts.append(f'<p class="soft wrap">{text(f"guess: {guesses[number]}")}</p>')
+            parts.append(f'<p class="soft wrap">{text(guesses[number])}</p>')
         parts.append(family_tree(own))
     if len(families) > _TREES:
         parts.append(f'<p class="soft">{len(families) - _TREES:,} more families are in the table below.</p>')
@@ -126,6 +127,7 @@ def _files(rows: Sequence[FamilyRow]) -> str:
 def _compared(pairs: Sequence[PairRow]) -> list[str]:
     """The pairs that are more than independent."""
     told = [pair for pair in pairs if pair.verdict != "independent"]
+    told.sort(key=lambda pair: (_ORDER.index(pair.verdict), pair.after is None, pair.after or 0.0))
     if not told:
         return []
     columns = [("one", False), ("other", False), ("verdict", False), ("before", True), ("after", True)]

@@ -1,7 +1,7 @@
 """Tensors that are the same in both networks while most others are not.
 
 A table that a formula fills, such as positions as sines and cosines, is the same in networks that have nothing else in
-common. It says nothing of kinship, and it breaks what the exact test rests on: the neurons that it feeds are not equals.
+common. It says nothing of kinship, and it breaks what the exact test rests on: the neurons that it feeds are unequal.
 Where most weights are the same, as after training a new head alone, they are what both networks share.
 """
 

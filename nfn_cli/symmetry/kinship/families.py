@@ -94,6 +94,7 @@ class _Sorter:
         self._orbits = Orbits(self._reopen)
         self._standing: list[int] = []  # by orbit, the first of those of the finest precision
         self._pairs: dict[tuple[int, int], Comparison] = {}  # by orbits
+        self._functions: dict[int, int] = {}  # of each orbit the first of the same function
 
     def _reopen(self, place: int) -> AnySource:
         return self._read(self._known[place].path)
@@ -137,11 +138,13 @@ class _Sorter:
     def result(self, candidates: Candidates) -> Families:
         """What was found, in order."""
         pairs = tuple(self._pair(pair, found) for pair, found in sorted(self._pairs.items()))
-        same = [pair for pair, own in self._pairs.items() if own.verdict in (Verdict.same, Verdict.rounded)]
-        joined = components(range(len(self._standing)), [Edge(*pair, 0.0) for pair in same])
-        of_orbit = {orbit: own[0] for own in joined for orbit in own}
-        for own in joined:
-            self._standing[own[0]] = min((self._standing[orbit] for orbit in own), key=self._fineness)
+        self._functions = self._joined(Verdict.same)
+        of_orbit = self._joined(Verdict.same, Verdict.rounded)
+        joined: dict[int, list[int]] = {}
+        for orbit, first in of_orbit.items():
+            joined.setdefault(first, []).append(orbit)
+        for first, own in joined.items():
+            self._standing[first] = min((self._standing[orbit] for orbit in own), key=self._fineness)
         edges: dict[tuple[int, int], tuple[Edge, Comparison]] = {}
         for (one, other), found in self._pairs.items():
             if found.verdict is Verdict.derived:
@@ -168,7 +171,12 @@ class _Sorter:
                 members += self._members(family, orbit, tree, edges, rows[orbit])
         return Families(tuple(members), pairs, tuple(roots), tuple(self._failed), candidates.possible)
 
-    def _earlier(self, one: int, other: int) -> int:
+    def _joined(self, *verdicts: Verdict) -> dict[int, int]:
+        """Of each orbit the first of those that pairs with these verdicts join."""
+        edges = [Edge(*pair, 0.0) for pair, own in self._pairs.items() if own.verdict in verdicts]
+        return {orbit: own[0] for own in components(range(len(self._standing)), edges) for orbit in own}
+
+    def _earlier(self, one: int, other: int) -> float:
         standing, placed = self._standing, self._orbits.placed
         return earlier(placed[standing[one]].signature, placed[standing[other]].signature)
 
@@ -210,12 +218,8 @@ class _Sorter:
         own, other = self._orbits.placed[place], self._orbits.placed[first]
         if own.likeness is Likeness.copy:
             return Relation.copy
-        if own.orbit != other.orbit:  # a comparison has joined them
-            pair = min(own.orbit, other.orbit), max(own.orbit, other.orbit)
-            joint = self._pairs.get(pair)
-            if joint is not None and joint.verdict is Verdict.rounded:
-                return Relation.rounded
-        return Relation.rounded if own.eps > other.eps else Relation.disguised
+        rounded = own.eps > other.eps or self._functions[own.orbit] != self._functions[other.orbit]
+        return Relation.rounded if rounded else Relation.disguised
 
     def _member(
         self, place: int, family: int, orbit: int, relation: Relation, of: str | None, found: Comparison | None

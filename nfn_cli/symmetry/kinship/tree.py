@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 _FAR = 1e6  # stands for a distance that is not known
-_DIGITS = 9  # of sums of distances
+_DIGITS = 9  # of sums
 Beside = Mapping[int, Sequence[tuple[int, float]]]
 
 
@@ -60,13 +60,15 @@ def spanning(nodes: Sequence[int], edges: Sequence[Edge]) -> list[Edge]:
     return [edge for edge in ordered if _join(names, edge.one, edge.other)]
 
 
-def hung(nodes: Sequence[int], edges: Sequence[Edge], earlier: Callable[[int, int], int]) -> Tree:
-    """The shortest tree over one component, at the root from which the most edges point as the guesses say.
+def hung(nodes: Sequence[int], edges: Sequence[Edge], earlier: Callable[[int, int], float]) -> Tree:
+    """The shortest tree over one component, hung up at its likeliest root.
 
-    Of equals, the root is the one that is nearest to all others in the tree.
+    How likely a root is: the odds of all edges that point away from it, times the number of orders in which the tree
+    may have grown from it (rumor centrality, Shah and Zaman 2011, arXiv 0909.4370). Of equals, the root is the one that
+    is nearest to all others in the tree.
 
     Args:
-        earlier: 1 if the first of two looks like the parent of the second, −1 for the reverse, 0 for no guess.
+        earlier: the logarithm of the odds that the first of two is the parent of the second.
 
     >>> chain = [Edge(0, 1, 1.0), Edge(1, 2, 1.0), Edge(0, 2, 1.5)]
     >>> hung([0, 1, 2], chain, lambda one, other: 1 if one > other else -1)
@@ -74,7 +76,7 @@ def hung(nodes: Sequence[int], edges: Sequence[Edge], earlier: Callable[[int, in
     """
     beside: dict[int, list[tuple[int, float]]] = {node: [] for node in nodes}
     chosen = spanning(nodes, edges)
-    guesses: dict[tuple[int, int], int] = {}
+    guesses: dict[tuple[int, int], float] = {}
     for edge in chosen:
         length = edge.length if math.isfinite(edge.length) else _FAR
         beside[edge.one].append((edge.other, length))
@@ -87,20 +89,21 @@ def hung(nodes: Sequence[int], edges: Sequence[Edge], earlier: Callable[[int, in
     return Tree(root, parents, sum(vote > 0 for vote in votes), sum(vote != 0 for vote in votes))
 
 
-def _root(start: int, beside: Beside, guesses: Mapping[tuple[int, int], int]) -> int:
-    """Where the most edges point away; from one node to the next only the edge between them turns."""
+def _root(start: int, beside: Beside, guesses: Mapping[tuple[int, int], float]) -> int:
+    """The likeliest root; from one node to the next only the edge between them turns."""
     parents, distances = _from(start, beside)
     below = dict.fromkeys(distances, 1)
     for node in reversed(distances):  # from the leaves
         if node in parents:
             below[parents[node]] += below[node]
-    votes = {start: sum(guesses[parent, child] for child, parent in parents.items())}
+    likely = {start: 0.0}
     reach = {start: sum(distances.values())}
     for node, parent in parents.items():
         length = distances[node] - distances[parent]
-        votes[node] = votes[parent] - 2 * guesses[parent, node]
+        rest = len(distances) - below[node]
+        likely[node] = likely[parent] - guesses[parent, node] + math.log(below[node] / rest)
         reach[node] = reach[parent] + length * (len(distances) - 2 * below[node])
-    return min(distances, key=lambda node: (-votes[node], round(reach[node], _DIGITS), node))
+    return min(distances, key=lambda node: (-round(likely[node], _DIGITS), round(reach[node], _DIGITS), node))
 
 
 def _from(root: int, beside: Beside) -> tuple[dict[int, int], dict[int, float]]:

@@ -117,6 +117,23 @@ def test_comparisons_join_orbits_that_signatures_did_not(write: Write, read: Rea
     assert {own["a"][1], own["b"][1]} == {"root", "derived"}
 
 
+def test_what_is_the_same_as_something_rounded_is_rounded(write: Write, read: Read) -> None:
+    paths = [write("whole", 1), write("rounded", 2), write("turned", 3), write("same", 4)]
+    compare = Stated(
+        {
+            frozenset(["whole", "rounded"]): Verdict.rounded,
+            frozenset(["rounded", "turned"]): Verdict.same,
+            frozenset(["whole", "same"]): Verdict.same,
+        }
+    )
+    assert relations(find_families(paths, read, compare=compare)) == {
+        "whole": (1, "first", None),
+        "rounded": (1, "rounded", "whole"),
+        "turned": (1, "rounded", "whole"),
+        "same": (1, "disguised", "whole"),
+    }
+
+
 def test_pairs_that_cannot_be_compared_are_said_to_be(write: Write, read: Read) -> None:
     def refuse(reference: AnySource, source: AnySource) -> Comparison:
         raise ArchitectureError("a.pt", "says too little", "say more")

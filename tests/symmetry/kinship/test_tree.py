@@ -11,9 +11,9 @@ from nfn_cli.symmetry.kinship.signature import Signature
 from nfn_cli.symmetry.kinship.tree import Edge, components, hung, spanning
 
 
-def known(parents: dict[int, int]) -> Callable[[int, int], int]:
+def known(parents: dict[int, int], odds: float = 1.0) -> Callable[[int, int], float]:
     """Guesses that are right."""
-    return lambda one, other: 1 if parents.get(other) == one else -1 if parents.get(one) == other else 0
+    return lambda one, other: odds if parents.get(other) == one else -odds if parents.get(one) == other else 0.0
 
 
 def test_components_and_spanning_tree() -> None:
@@ -29,17 +29,17 @@ def test_the_root_from_which_the_edges_point() -> None:
         drawn.shuffle(nodes)
         parents = {node: nodes[drawn.randrange(place)] for place, node in enumerate(nodes) if place}
         edges = [Edge(min(pair), max(pair), drawn.random()) for pair in parents.items()]
-        tree = hung(sorted(nodes), edges, known(parents))
+        tree = hung(sorted(nodes), edges, known(parents, 9.0))
         assert tree.root == nodes[0]
         assert tree.parents == parents
         assert (tree.agreeing, tree.voting) == (size - 1, size - 1)
 
 
-def test_of_two_roots_with_as_many_votes_the_one_in_the_middle() -> None:
+def test_a_wrong_guess_at_a_leaf_moves_no_root() -> None:
     parents = {1: 0, 2: 0, 3: 0, 4: 1}
     right = known(parents)
 
-    def guess(one: int, other: int) -> int:
+    def guess(one: int, other: int) -> float:
         return -right(one, other) if {one, other} == {1, 4} else right(one, other)
 
     tree = hung(range(5), [Edge(min(pair), max(pair), 1.0) for pair in parents.items()], guess)
@@ -64,6 +64,18 @@ def test_one_alone() -> None:
 
 def test_the_larger_one_is_taken_for_the_child() -> None:
     base = Signature("a", (), 1.0, 0.5)
-    assert earlier(base, Signature("a", (), 1.1, 0.4)) == 1
-    assert earlier(base, Signature("a", (), 0.9, 0.6)) == -1
+    both, alone = earlier(base, Signature("a", (), 1.1, 0.6)), earlier(base, Signature("a", (), 1.1, 0.4))
+    assert both > alone > 0
+    assert earlier(base, Signature("a", (), 0.9, 0.4)) == -both
+    assert earlier(base, Signature("a", (), 0.9, 0.6)) == -alone
     assert earlier(base, Signature("a", (), 1.0, 0.6)) == 0
+
+
+def test_of_many_children_one_wrong_guess_moves_no_root() -> None:
+    """A hub is a likelier root than a leaf: the tree may have grown from it in more orders."""
+
+    def guess(one: int, other: int) -> float:
+        return -1.0 if (one, other) in ((0, 1), (2, 0), (3, 0), (4, 0), (5, 0)) else 1.0
+
+    assert hung(range(6), [Edge(0, child, 1.0) for child in range(1, 6)], guess).root == 0
+    assert hung(range(2), [Edge(0, 1, 1.0)], guess).root == 1
