@@ -25,6 +25,7 @@ from pathlib import Path
 
 import torch
 from independent import make
+from judging import judged
 from kinds import KINDS
 from make import families, make_families
 from measures import NAMES
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace) -> None:
             if count % 100 == 0:
                 print(f"{count} measured, now {result.key}", file=sys.stderr, flush=True)
     elif arguments.do == "table":
-        print_all(list(read_results(results).values()), folder, sys.stdout)
+        print_all(judged(read_results(results)), folder, sys.stdout)
     else:
         print_null(folder)
 
