@@ -1,6 +1,6 @@
 """Read a trained network's weights like an instrument: symmetries, normal forms and invariant heads.
 
-Seven functions take paths, state dicts (tensors by name) and `torch.nn.Module`s. Importing the package imports no
+Eight functions take paths, state dicts (tensors by name) and `torch.nn.Module`s. Importing the package imports no
 torch; the first use of a name does.
 
 >>> import torch
@@ -14,7 +14,8 @@ True
 
 `inspect` describes a network and its symmetries, `canonicalize` gives its normal form, `verify` says whether two
 networks are the same function up to the group, `compare` what else they have to do with each other, `align` brings one
-near to another. `score` and `classify` put networks through a head, and yield a `ScoreRow` or a `ClassRow` for each:
+near to another, and `families` sorts many into copies, relatives and strangers. `score` and `classify` put networks
+through a head, and yield a `ScoreRow` or a `ClassRow` for each:
 
     for row in score(["zoo/"], head="small-cnn-relu"):
         print(row.path, row.accuracy, row.low, row.high, row.error)
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from nfn_cli.scoring import ClassRow, ScoreRow, classify, score
     from nfn_cli.symmetry.align_from_python import align
     from nfn_cli.symmetry.compare_from_python import Kinship, compare
+    from nfn_cli.symmetry.families_from_python import families
     from nfn_cli.symmetry.from_python import Description, Verdict, canonicalize, inspect, verify
 
 __version__ = "0.1.0"
@@ -53,6 +55,7 @@ _HOMES = {
     "canonicalize": "nfn_cli.symmetry.from_python",
     "classify": "nfn_cli.scoring",
     "compare": "nfn_cli.symmetry.compare_from_python",
+    "families": "nfn_cli.symmetry.families_from_python",
     "inspect": "nfn_cli.symmetry.from_python",
     "load_classifier": "nfn_cli.nn.choose",
     "load_head": "nfn_cli.nn",
@@ -73,6 +76,7 @@ __all__ = [
     "canonicalize",
     "classify",
     "compare",
+    "families",
     "inspect",
     "load_classifier",
     "load_head",

@@ -19,7 +19,7 @@ from nfn_cli.threads import sleep_while_waiting
 # builds its own command alone: to inspect the options of all takes a tenth of the time in which torch is imported.
 GROUPS = {
     "Predict": ("predict-accuracy", "rank", "heads"),
-    "Read and rewrite": ("inspect", "canonicalize", "apply", "verify", "compare", "align"),
+    "Read and rewrite": ("inspect", "canonicalize", "apply", "verify", "compare", "align", "families"),
     "Pictures (implicit neural representations, INRs)": ("classify-inr", "edit-inr", "render"),
     "Make and measure heads": (
         *("train", "train-inr", "train-editor"),

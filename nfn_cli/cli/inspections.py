@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -12,12 +13,14 @@ from nfn_cli.cli.plots import Panel, draw, write_plot
 from nfn_cli.cli.tables.inspection_table import Inspected, write_chains
 from nfn_cli.cli.tables.labelled_table import LabelledInspected, write_traced
 from nfn_cli.scoring.formats import json_text
+from nfn_cli.symmetry.kinship.signature import signature_of
 from nfn_cli.symmetry.labelled.inspection import inspect_labelled
 from nfn_cli.symmetry.labelled.source import LabelledSource
 from nfn_cli.symmetry.labelled.trial import prove_traced
 
 AnyInspected = Inspected | LabelledInspected
 _DRAWN = 12  # weights in a picture
+_MOST = 100_000_000  # weights that are read for a signature: a few seconds
 
 
 def traced_row(
@@ -33,6 +36,7 @@ def traced_row(
         write_plot(
             plot, draw([Panel(name, source.checkpoint.tensors[name]) for name in names], path.name), overwrite=overwrite
         )
+    weights = sum(math.prod(shape) for shape in shapes.values())
     return LabelledInspected(
         str(path),
         inspect_labelled(source.architecture, shapes),
@@ -41,6 +45,7 @@ def traced_row(
         source.reading.text,
         prove_traced(source) if prove else None,
         assumed=source.reading.assumed,
+        signature=signature_of(source) if weights <= _MOST else None,
     )
 
 

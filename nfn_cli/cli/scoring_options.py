@@ -44,8 +44,8 @@ class Engine(str, Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOptions:
-    """Which networks go through which head, and how fast."""
+class InputOptions:
+    """Which networks are meant."""
 
     paths: Annotated[
         list[str] | None,
@@ -63,6 +63,18 @@ class SourceOptions:
         list[str] | None, option(INPUT, "In folders, skip files that match; repeatable.", metavar="PATTERN")
     ] = None
     limit: Annotated[int | None, option(INPUT, "Read only the first N networks.", min=1)] = None
+
+    def inputs(self) -> Inputs:
+        """What to read."""
+        from nfn_cli.scoring import Inputs
+
+        return Inputs(self.paths or (), self.from_file, self.include or (), self.exclude or (), self.limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions(InputOptions):
+    """Which networks go through which head, and how fast."""
+
     head: Annotated[str | None, head_option(PREDICT, help="the shipped one that fits")] = None
     activation: ActivationOption = None
     device: DeviceOption = Device.auto
@@ -73,12 +85,6 @@ class SourceOptions:
     ] = None
     engine: Annotated[Engine, option(SPEED, "ray spreads the work over a Ray cluster.")] = Engine.local
     quiet: QuietOption = False
-
-    def inputs(self) -> Inputs:
-        """What to score."""
-        from nfn_cli.scoring import Inputs
-
-        return Inputs(self.paths or (), self.from_file, self.include or (), self.exclude or (), self.limit)
 
     def settings(self, *, ordered: bool = False, hashed: bool = False) -> EngineSettings:
         """How the engine works.

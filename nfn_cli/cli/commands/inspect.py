@@ -49,7 +49,8 @@ def inspect(
     """Show layers, symmetries, and which heads read a network.
 
     For each checkpoint: layers, activation, the group that acts on each layer's neurons, the dimension of its orbit,
-    how far its scales are from balance, dead and duplicate neurons. In a pipe, one line a layer.
+    how far its scales are from balance, dead and duplicate neurons. In a pipe, one line a layer. The signature is
+    nearly the same for all copies of a network, however disguised: see nfn families.
 
     For a residual network, a transformer or your own module (--model), the group as a tree: which neurons are permuted
     together, group inside group, repeated layers once. In a pipe, one line a group. --prove tests it.
@@ -66,6 +67,7 @@ def inspect(
     from nfn_cli.cli.tables.tensor_table import ShownTensors
     from nfn_cli.nn import shipped_heads_of
     from nfn_cli.symmetry import inspect_network
+    from nfn_cli.symmetry.kinship.signature import signature_of_chains
     from nfn_cli.symmetry.labelled.source import LabelledSource
     from nfn_cli.symmetry.sources import read_to_inspect
 
@@ -100,6 +102,8 @@ def inspect(
                 cause = f"it is read as the chain {network.reading.network}, which `nfn verify` runs"
                 raise ArchitectureError(path, cause, "give its module to prove more (--model)")
             row = Inspected.of(path, inspect_network(checkpoint, network), accepted)
+            if row.inspection is not None and row.inspection.activation is not None:
+                row = replace(row, signature=signature_of_chains(network.weights))
             if plot is not None:
                 panels = [Panel(module.name, module.weight) for module in network.modules]
                 write_plot(plot, draw(panels, path.name), overwrite=overwrite)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from nfn_cli.cli.failures import print_note
 from nfn_cli.cli.options import OUTPUT, Format
 from nfn_cli.cli.scoring_options import ModuleSourceOptions
 from nfn_cli.cli.takes import Hidden, option, takes
-from nfn_cli.phrases import escaped
+from nfn_cli.phrases import escaped, files
 
 if TYPE_CHECKING:
-    from nfn_cli.scoring import Scored
+    from nfn_cli.scoring import RankRow, Scored
 
 
 # Names alone, beside the formats of rows.
@@ -37,6 +38,14 @@ def rank(
         bool,
         option(OUTPUT, "Leave out networks unlike those the head was trained on.", "--in-distribution"),
         Hidden("--in-population"),
+    ] = False,
+    unique: Annotated[
+        bool,
+        option(
+            OUTPUT,
+            "Keep the first network of each orbit; leave out its copies, however disguised.",
+            "--unique",
+        ),
     ] = False,
     format: Annotated[
         RankFormat | None,
@@ -59,7 +68,8 @@ def rank(
     from nfn_cli.cli.scoring_run import listed, put_through
     from nfn_cli.scoring import AccuracyTask, Ranking
 
-    ranking = Ranking(top, in_distribution=in_distribution)
+    # Which copies are left out is known when all are ranked.
+    ranking = Ranking(None if unique else top, in_distribution=in_distribution)
 
     def take(rows: Sequence[Scored[Any]]) -> None:
         ranking.add(scored.row for scored in rows)
@@ -67,10 +77,39 @@ def rank(
     stop = Stop()  # never asked: the best of a part would not be the best, so Ctrl-C ends at once
     with interrupt_message(lambda: "nothing was ranked"):
         ended = put_through(AccuracyTask(), options, options.settings(), listed(options, stop), take, stop)
-    _write(ranking.rows(), format)
+        rows = ranking.rows()
+        notes: list[str] = []
+        if unique:
+            rows, notes = _without_copies(rows, options, top)
+    _write(rows, format)
     ended.report()
+    for note in notes:
+        print_note(note)
     if code := ended.exit_code():
         raise typer.Exit(code)
+
+
+def _without_copies(
+    rows: Sequence[RankRow], options: ModuleSourceOptions, top: int | None
+) -> tuple[list[RankRow], list[str]]:
+    """The first network of each orbit, and lines about the others."""
+    from nfn_cli.architectures import Stated
+    from nfn_cli.architectures.traced import NetworkTracer
+    from nfn_cli.cli.progress.bars import Progress
+    from nfn_cli.scoring.unique import one_of_each_orbit
+    from nfn_cli.symmetry.named_networks import read_named
+
+    stated, tracer = Stated(activation=options.activation), NetworkTracer(options.model, options.shape)
+    with Progress(quiet=options.quiet) as progress:
+        progress.stage("leaving out copies", len(rows) if top is None else None, "networks")
+        found = one_of_each_orbit(rows, top, lambda name: read_named(name, stated, tracer), progress.advance)
+    notes = [f"{found.left_out:,} left out: {'it is a copy' if found.left_out == 1 else 'they are copies'} of others"]
+    if found.unsure:
+        first, cause = found.unsure[0]
+        notes.append(
+            f"{files(len(found.unsure))} may be copies and stay: not read to compare; first: {first} ({cause})"
+        )
+    return list(found.rows), notes
 
 
 def _write(rows: Sequence[Any], format: RankFormat | None) -> None:

@@ -15,6 +15,7 @@ from nfn_cli.cli.tables.tensor_table import ShownTensors, TensorRow, tensor_head
 from nfn_cli.nn import Accepted
 from nfn_cli.nn.reading_heads import HeadFacts, head_facts
 from nfn_cli.symmetry import GroupFacts, Inspection, LayerFacts
+from nfn_cli.symmetry.kinship.signature import Signature
 
 _MOST_NEURONS = 12  # named in the table; JSON and the lines of a pipe have all
 
@@ -26,6 +27,7 @@ class Inspected:
     Attributes:
         tensors: where they are to be shown; of a file that cannot be read, where it opens.
         nearest: where no head reads the network, the one that comes nearest, and why it does not.
+        signature: where the activation is known.
     """
 
     path: str
@@ -34,6 +36,7 @@ class Inspected:
     error: str | None = None
     tensors: ShownTensors | None = None
     nearest: str | None = None
+    signature: Signature | None = None
 
     @classmethod
     def of(cls, path: Path, inspection: Inspection, accepted: Mapping[str, Accepted]) -> Inspected:
@@ -49,7 +52,9 @@ class Inspected:
             return {"path": self.path, "error": self.error} | opened | tensors
         record = asdict(self.inspection)
         del record["architecture"]
-        return record | {"path": self.path, "heads": [asdict(head) for head in self.heads], "error": None} | tensors
+        record |= {"path": self.path, "heads": [asdict(head) for head in self.heads]}
+        signature = None if self.signature is None else asdict(self.signature)
+        return record | {"signature": signature, "error": None} | tensors
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ def _tables(rows: Sequence[Inspected]) -> Blocks:
                 blocks.append(tensor_table(row.tensors))
             continue
         blocks += [_heading(row.path, row.inspection), rows_table(row.inspection.layers, _LAYERS)]
-        blocks.append(_summary(row.inspection, row.heads, row.nearest))
+        blocks.append(_summary(row, row.inspection))
         if row.tensors is not None:
             blocks.append(tensor_table(row.tensors))
     return Blocks(blocks)
@@ -202,7 +207,7 @@ _LAYERS: Columns = {
 }
 
 
-def _summary(facts: Inspection, heads: Sequence[HeadFacts], nearest: str | None) -> Facts:
+def _summary(row: Inspected, facts: Inspection) -> Facts:
     """What is known of the whole network, a line each."""
     activation = "unknown"
     if facts.activation is not None:
@@ -220,9 +225,11 @@ def _summary(facts: Inspection, heads: Sequence[HeadFacts], nearest: str | None)
     dead = _neurons(facts, [[str(neuron) for neuron in group.dead] for group in facts.groups])
     duplicates = _neurons(facts, [_joined(group.duplicates) for group in facts.groups])
     shown += [(name, Cell(named, "yellow")) for name, named in (("dead", dead), ("duplicates", duplicates)) if named]
-    if nearest is not None:
-        shown.append(("heads", Cell(f"none reads it: {nearest}")))
-    for head in heads:
+    if row.signature is not None:
+        shown.append(("signature", Cell(str(row.signature))))
+    if row.nearest is not None:
+        shown.append(("heads", Cell(f"none reads it: {row.nearest}")))
+    for head in row.heads:
         if head.accepts:
             condition = f", if its activation is {head.assumes}" if head.assumes is not None else ""
             shown.append(("head", Cell(f"{head.name} reads it{condition}", "green")))

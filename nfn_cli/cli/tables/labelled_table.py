@@ -10,6 +10,7 @@ from nfn_cli.cli.options import Format
 from nfn_cli.cli.output import write_rows
 from nfn_cli.cli.tables.columns import Columns, digits, rows_table, yes_or_no
 from nfn_cli.cli.tables.layout import Block, Blocks, Cell, Column, Facts, Kind, Table, Words
+from nfn_cli.symmetry.kinship.signature import Signature
 from nfn_cli.symmetry.labelled import Proof
 from nfn_cli.symmetry.labelled.inspection import BlockFacts, LabelledInspection
 
@@ -25,6 +26,7 @@ class LabelledInspected:
         read_as: the module as which it was read.
         proof: with --prove.
         assumed: what was taken for granted in reading it.
+        signature: of a network that is not so large that reading all its weights would take long.
     """
 
     path: str
@@ -35,6 +37,7 @@ class LabelledInspected:
     proof: Proof | None = None
     error: str | None = None
     assumed: str | None = None
+    signature: Signature | None = None
 
     def to_record(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -43,6 +46,7 @@ class LabelledInspected:
         record: dict[str, Any] = {"path": self.path, "format": self.format, "dtypes": list(self.dtypes)}
         record |= {"read_as": self.read_as, "assumed": self.assumed} | asdict(self.inspection)
         record["orbit_dimension"] = self.inspection.orbit_dimension
+        record["signature"] = None if self.signature is None else asdict(self.signature)
         if self.proof is not None:
             parts = [asdict(row) | {"passed": row.passed} for row in self.proof.rows]
             record["proof"] = {"proven": self.proof.proven, "rows": parts}
@@ -228,6 +232,8 @@ def _totals(own: LabelledInspected, facts: LabelledInspection) -> Facts:
     shown.append(("orbit", Cell(f"of dimension {facts.orbit_dimension:,}")))
     tensors = "1 tensor" if facts.moved == 1 else f"{facts.moved:,} tensors"
     shown.append(("moves", Cell(f"{tensors}, and leaves {facts.left:,} as they are")))
+    if own.signature is not None:
+        shown.append(("signature", Cell(str(own.signature))))
     if own.proof is not None:
         verdict = "yes" if own.proof.proven else "no: a part of the group changes the function"
         shown.append(("proven", Cell(verdict, "green" if own.proof.proven else "red")))

@@ -20,13 +20,27 @@ from nfn_cli.phrases import escaped
 ALWAYS = ("checkpoint", "layer", "block", "tensor", "check", "rank")
 IMPORTANCE = (
     *ALWAYS,
-    *("class", "accuracy", "written to", "size", "shape", "same", "passed", "note"),
+    *(
+        "class",
+        "accuracy",
+        "verdict",
+        "relation",
+        "family",
+        "guess",
+        "written to",
+        "size",
+        "shape",
+        "same",
+        "passed",
+        "note",
+    ),
     *("before", "after"),
     *("as they are", "mean squared error", "all", "probability", "90 % interval", "aligned", "deviation"),
     *("of those that have learned", "group", "parameters", "zeros", "norm", "dtype"),
     *("change", "rounding", "imbalance", "permuted", "tolerance", "samples"),
     *("moved", "scaled", "flipped"),
     *("scales", "tensors", "times", "moves"),
+    *("most changed", "score", "distance"),
     *("head", "with", "residual", "entropy", "next", "of"),
 )
 _GAP = 2

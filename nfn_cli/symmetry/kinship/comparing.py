@@ -12,6 +12,7 @@ from nfn_cli.errors import DifferentError
 from nfn_cli.symmetry.alignment import orbit_tolerance
 from nfn_cli.symmetry.alignment.residuals import Residual
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
+from nfn_cli.symmetry.kinship.constants import constant_tensors
 from nfn_cli.symmetry.kinship.exact_test import exact_log10_p
 from nfn_cli.symmetry.kinship.identity import identity_of
 from nfn_cli.symmetry.kinship.nearest import Near, near_by_gauges, near_by_group, score_of
@@ -74,7 +75,7 @@ def compare_networks(
     still = pair_of(reference, source, identity_of(source))
     judged = replace(
         _described(near, score),
-        log10_p=exact_log10_p(still),
+        log10_p=exact_log10_p(still, constant_tensors(still, near.tolerance)),
         family=None if null is None else null.family,
         models=None if null is None else null.models,
         false_positive_rate=None if null is None or score.total is None else null.rate(score.total),

@@ -17,7 +17,7 @@ out.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -38,11 +38,12 @@ _MOST = 1 << 11  # units of a block that are matched
 _SORTED = 3.3  # standard deviations of a rank correlation: one order in a thousand is taken for sorted by chance
 
 
-def exact_log10_p(pair: Pair) -> float | None:
+def exact_log10_p(pair: Pair, without: Collection[str] = ()) -> float | None:
     """The logarithm of the p-value of "B was trained apart from A".
 
     Args:
         pair: both networks as they lie: no element has acted.
+        without: tensors that make unequals of the neurons that they feed; blocks that stand in them are not tested.
 
     Returns:
         None where no block can be tested.
@@ -61,7 +62,8 @@ def exact_log10_p(pair: Pair) -> float | None:
     sizes: list[int] = []
     fixed = 0
     for place, block in enumerate(architecture.blocks):
-        if 1 < block.n <= _MOST and (found := evidence.own_costs(place, clear)) is not None:
+        touched = any(views[table.view].tensor.name in without for table in units.tables(place))
+        if 1 < block.n <= _MOST and not touched and (found := evidence.own_costs(place, clear)) is not None:
             for cost, size in zip(found.cost, found.size, strict=True):
                 # Sizes are |b|² + |a|²: B's along one axis, A's along the other, each with a constant added.
                 if not (_is_sorted(size[0]) and _is_sorted(size[:, 0])):

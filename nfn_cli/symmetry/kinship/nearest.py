@@ -9,6 +9,7 @@ from nfn_cli.symmetry.aligning import nearer_of
 from nfn_cli.symmetry.alignment.residuals import Residual, largest_deviation
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
 from nfn_cli.symmetry.comparing import compare_sources
+from nfn_cli.symmetry.kinship.constants import constant_tensors
 from nfn_cli.symmetry.kinship.identity import identity_of
 from nfn_cli.symmetry.kinship.pairing import pair_of
 from nfn_cli.symmetry.kinship.score import Score, kinship_score
@@ -26,7 +27,7 @@ class Near:
     Attributes:
         source: B, or B with its gauges fixed next to A's.
         element: g, with g·source near to A.
-        before, after: what is left of B, and of g·source, layer by layer; tensors on which no group acts are among them.
+        before, after: what is left of B, and of g·source, by layer; with the tensors on which no group acts.
         tolerance: a deviation that is rounding.
         turned: kinds of the gauges that were fixed.
         fitted: tensors by which they were.
@@ -94,4 +95,5 @@ def score_of(reference: AnySource, near: Near, watch: Watch = UNWATCHED, *, matc
         UsageError: SciPy is needed and missing.
     """
     pair = pair_of(reference, near.source, near.element)
-    return kinship_score(pair, watch, matching=matching, without=near.fitted)
+    without = near.fitted | constant_tensors(pair, near.tolerance)
+    return kinship_score(pair, watch, matching=matching, without=without)

@@ -24,7 +24,8 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 RELU = SAMPLES / "relu-1.safetensors"
 FACTS = [
     *("path", "format", "dtypes", "parameters", "activation", "activation_source", "omega_0", "pool"),
-    *("orbit_dimension", "layers", "hints", "read_as", "assumed", "left", "omegas", "heads", "error"),
+    *("orbit_dimension", "layers", "hints", "read_as", "assumed", "left", "omegas", "heads"),
+    *("signature", "error"),
 ]
 LAYER = [
     *("name", "kind", "inputs", "outputs", "kernel", "flatten", "bias", "batchnorm", "weight_norm", "dtype"),
@@ -61,6 +62,22 @@ def test_json_carries_all(nfn: Nfn) -> None:
     assert record["orbit_dimension"] == 48
     assert record["layers"][0]["kernel"] == [3, 3]
     assert record["layers"][-1]["group"] is None
+
+
+def test_copies_have_one_signature_however_they_are_disguised(nfn: Nfn, tmp_path: Path) -> None:
+    assert nfn("apply", RELU, "--seed", "3", "-o", tmp_path / "copy.safetensors").code == 0
+    found = nfn("inspect", RELU, tmp_path / "copy.safetensors", SAMPLES / "relu-3.pt", "--format", "json")
+    own, copy, other = (record["signature"] for record in json.loads(found.out))
+    assert own["architecture"] == copy["architecture"] == other["architecture"]
+    assert copy["values"] == pytest.approx(own["values"], abs=1e-5)
+    assert other["values"] != pytest.approx(own["values"], abs=1e-2)
+    table = nfn("inspect", RELU, "--format", "table").out
+    assert f"signature   {own['architecture']} {own['values'][0]:.4f} " in table
+
+
+def test_a_network_of_unknown_activation_has_no_signature(nfn: Nfn, mlp: Path) -> None:
+    (record,) = json.loads(nfn("inspect", mlp, "--format", "json").out)
+    assert record["signature"] is None
 
 
 def test_json_tells_of_every_shipped_head_whether_it_reads_the_network(nfn: Nfn) -> None:

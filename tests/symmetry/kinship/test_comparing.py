@@ -89,3 +89,23 @@ def test_weights_that_are_no_numbers_do_not_break_it() -> None:
     bad = {name: torch.full_like(tensor, torch.nan) for name, tensor in own.items()}
     found = compare_networks(read("mlp", own), read("mlp", bad))
     assert found.verdict in (Verdict.unknown, Verdict.independent)
+
+
+def test_a_table_that_a_formula_fills_is_no_kinship() -> None:
+    own, other = weights("gated", 0), weights("gated", 1)
+    positions = torch.arange(9.0)[None] * torch.arange(1, 13)[:, None]
+    own["inputs.weight"] = other["inputs.weight"] = positions.sin()
+    found = compare_networks(read("gated", own), read("gated", other))
+    assert found.verdict is Verdict.unknown
+    assert found.score is not None and found.score < 0.3
+    assert found.log10_p is None or found.log10_p > -3
+
+
+@pytest.mark.parametrize("kind", ["mlp", "residual"])
+def test_a_new_head_on_the_same_network_is_derived(kind: str) -> None:
+    own, other = weights(kind, 0), weights(kind, 1)
+    head = {name: tensor for name, tensor in other.items() if name.startswith(("head.", "4."))}
+    found = compare_networks(read(kind, own), read(kind, disguised(kind, own | head)))
+    assert found.verdict is Verdict.derived
+    layer = max(found.layers, key=lambda own: own.changed)
+    assert layer.name in ("head", "4")
