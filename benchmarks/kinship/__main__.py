@@ -25,6 +25,7 @@ from pathlib import Path
 
 import torch
 from independent import make
+from judging import judged
 from kinds import KINDS
 from make import families, make_families
 from measures import NAMES
@@ -53,6 +54,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--recipes", nargs="*", choices=RECIPES, default=list(RECIPES), help="by default all")
     parser.add_argument("--measures", nargs="+", choices=NAMES, default=list(NAMES), help="by default all")
     parser.add_argument("--groups", nargs="+", choices=_GROUPS, default=list(_GROUPS), help="of pairs, by default all")
+    parser.add_argument("--full", action="store_true", help="all statistics by change and disguise, too")
     return parser.parse_args(arguments)
 
 
@@ -95,7 +97,7 @@ def run(arguments: argparse.Namespace) -> None:
             if count % 100 == 0:
                 print(f"{count} measured, now {result.key}", file=sys.stderr, flush=True)
     elif arguments.do == "table":
-        print_all(list(read_results(results).values()), folder, sys.stdout)
+        print_all(judged(read_results(results)), folder, sys.stdout, full=arguments.full)
     else:
         print_null(folder)
 

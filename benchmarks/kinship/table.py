@@ -14,6 +14,7 @@ from members import BASE, MEMBERS, Family, replaced_layer
 from results import Result
 
 _GROUPS = {"lm": "Language models", "cnn": "CNNs", "resnet": "ResNets"}
+_TITLES = {member.title for member in MEMBERS.values()}
 _FOUND = {"same", "rounded", "derived"}
 _UP_TO_HALF = {
     BASE,
@@ -47,52 +48,55 @@ def _rows(results: Iterable[Result]) -> list[tuple[str, str, Callable[[Result], 
     return found
 
 
-def print_areas(results: list[Result], out: TextIO) -> None:
-    """A table for each family of networks: kin against pairs of families of one kind."""
+def _parts(results: list[Result], group: str) -> tuple[list[Result], list[Result]]:
+    """Kin, and pairs of two families of one kind."""
+    own = [result for result in results if result.family == group]
+    return [r for r in own if r.group == "kin"], [r for r in own if r.group == "independent"]
+
+
+def print_areas(results: list[Result], out: TextIO, *, full: bool) -> None:
+    """Areas under the curve of all statistics, by disguise: kin against pairs of two families of one kind.
+
+    Args:
+        full: by change and disguise.
+    """
+    names = [name for name in NAMES if any(result.measure == name for result in results)]
+    print(f"\n| networks | kin | disguise | pairs | {' | '.join(measure_of(name).title for name in names)} |", file=out)
+    print(f"|---|---|---|---|{'---|' * len(names)}", file=out)
     for group, title in _GROUPS.items():
-        own = [result for result in results if result.family == group]
-        kin = [result for result in own if result.group == "kin"]
-        apart = [result for result in own if result.group == "independent"]
-        if not kin or not apart:
-            continue
-        names = [name for name in NAMES if any(result.measure == name for result in own)]
-        count = len({(result.kind, result.one) for result in kin})
-        distinct = len({(r.kind, r.one, r.other, r.member) for r in apart})
-        print(f"\n{title}: {count} families, {distinct} pairs of two families of one kind\n", file=out)
-        print(f"| kin | disguise | pairs | {' | '.join(measure_of(name).title for name in names)} |", file=out)
-        print(f"|---|---|---|{'---|' * len(names)}", file=out)
+        kin, apart = _parts(results, group)
         for change, how, belongs in _rows(kin):
             chosen = [result for result in kin if belongs(result)]
-            if not chosen:
-                continue
-            cells = [
-                auc([r for r in chosen if r.measure == name], [r for r in apart if r.measure == name]) for name in names
-            ]
-            pairs = len({(r.kind, r.one, r.member, r.disguise) for r in chosen})
-            print(f"| {change} | {how} | {pairs} | {' | '.join(map(str, cells))} |", file=out)
+            if chosen and (full or change not in _TITLES):
+                cells = [_area(name, chosen, apart) for name in names]
+                pairs = len({(r.kind, r.one, r.member, r.disguise) for r in chosen})
+                print(f"| {title} | {change} | {how} | {pairs} | {' | '.join(cells)} |", file=out)
+
+
+def _area(name: str, kin: list[Result], apart: list[Result]) -> str:
+    return str(auc([r for r in kin if r.measure == name], [r for r in apart if r.measure == name]))
 
 
 def print_found(results: list[Result], out: TextIO) -> None:
-    """Verdicts on kin, by change and disguise."""
-    kin = [result for result in results if result.measure == "ours" and result.group == "kin"]
-    if not kin:
-        return
-    print("\nKin found (same, rounded or derived)\n", file=out)
-    print(f"| kin | disguise | {' | '.join(_GROUPS.values())} | verdicts |", file=out)
-    print("|---|---|---|---|---|---|", file=out)
-    for change, how, belongs in _rows(kin):
-        chosen = [result for result in kin if belongs(result)]
-        if not chosen:
-            continue
+    """Of our own statistic, the area and the kin found (same, rounded or derived), by change and disguise."""
+    ours = [result for result in results if result.measure == "ours"]
+    parts = {group: _parts(ours, group) for group in _GROUPS}
+    print(f"\n| kin | disguise | {' | '.join(_GROUPS.values())} | verdicts |", file=out)
+    print(f"|---|---|---|{'---|' * len(_GROUPS)}", file=out)
+    every = [result for kin, _ in parts.values() for result in kin]
+    for change, how, belongs in _rows(every):
+        chosen = [result for result in every if belongs(result)]
         cells = []
-        for family in _GROUPS:
-            own = [result for result in chosen if result.family == family]
-            cells.append(f"{sum(r.verdict in _FOUND for r in own)}/{len(own)}" if own else "-")
+        for kin, apart in parts.values():
+            own = [result for result in kin if belongs(result)]
+            found = sum(result.verdict in _FOUND for result in own)
+            cells.append(f"{_area('ours', own, apart)}, {found}/{len(own)}" if own else "-")
         counts: dict[str, int] = {}
         for result in chosen:
             counts[str(result.verdict)] = counts.get(str(result.verdict), 0) + 1
         told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-        print(f"| {change} | {how} | {' | '.join(cells)} | {told} |", file=out)
+        if chosen:
+            print(f"| {change} | {how} | {' | '.join(cells)} | {told} |", file=out)
 
 
 def print_false(results: list[Result], out: TextIO) -> None:
@@ -129,9 +133,13 @@ def _names(result: Result, folder: Path) -> bool:
     return result.layer is not None and f"{result.layer}.".startswith(layer)
 
 
-def print_all(results: list[Result], folder: Path, out: TextIO) -> None:
-    """All tables."""
-    print_areas(results, out)
+def print_all(results: list[Result], folder: Path, out: TextIO, *, full: bool = False) -> None:
+    """All tables.
+
+    Args:
+        full: areas of all statistics by change, too.
+    """
+    print_areas(results, out, full=full)
     print_found(results, out)
     print_false(results, out)
     print_replaced(results, folder, out)

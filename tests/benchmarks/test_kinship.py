@@ -225,3 +225,14 @@ def test_a_replaced_layer_is_named(load: Load, tmp_path: Path, monkeypatch: pyte
     out = io.StringIO()
     table.print_replaced([*named, wrong], tmp_path, out)
     assert "| all | plain | 2 of 3 |" in out.getvalue()
+
+
+def test_verdicts_follow_the_null_that_ships(load: Load) -> None:
+    judging = load("judging")
+    threshold = judging.families()["cnn"].threshold
+    scores = {"derived": threshold + 0.01, "unknown": threshold - 0.01, "independent": 0.0}
+    for wanted, score in scores.items():
+        before = result(load, "kin", 0, 0, score, verdict="derived" if wanted != "derived" else "unknown", rate=0.1)
+        assert [own.verdict for own in judging.judged({before.key: before})] == [wanted]
+    copy = result(load, "kin", 0, 0, 1.0, verdict="same")
+    assert judging.judged({copy.key: copy}) == [copy]
