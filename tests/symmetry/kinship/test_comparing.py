@@ -27,7 +27,7 @@ def test_a_disguised_child_is_derived(kind: str) -> None:
     found = compare_networks(read(kind, own), read(kind, disguised(kind, noisy(own, 0.4))))
     assert found.verdict is Verdict.derived
     assert found.score is not None and found.score >= families()[found.family or ""].threshold
-    assert found.false_positive_rate is not None and found.false_positive_rate <= 0.05
+    assert found.false_positive_rate is not None and found.false_positive_rate <= 0.06
     assert {layer.name for layer in found.layers} >= {name.rpartition(".")[0] for name in own if "weight" in name}
 
 
