@@ -100,7 +100,7 @@ def test_a_disguised_copy_is_the_same_function(a: Path, nfn: Nfn) -> None:
         ("float16", lambda tensors: {name: own.half().float() for name, own in tensors.items()}),
         ("int8 per tensor", int8),
     ],
-    ids=str,
+    ids=["bfloat16", "float16", "int8"],
 )
 @pytest.mark.parametrize("first", [True, False])
 def test_a_copy_of_lower_precision(
