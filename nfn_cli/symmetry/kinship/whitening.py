@@ -4,7 +4,7 @@ Networks that learn one task grow like features, so that their weights are alike
 largest ones. In whitened rows every direction counts the same.
 
 >>> import torch
->>> rows = torch.tensor([[10.0, 1.0], [10.0, -1.0]]).double()
+>>> rows = torch.tensor([[2.0, 1.0], [2.0, -1.0]]).double()
 >>> white, rank = whitened(rows)
 >>> bool((white @ white.T - torch.eye(2)).abs().max() < 0.02), round(rank)
 (True, 2)
