@@ -85,7 +85,7 @@ def near_by_gauges(reference: AnySource, near: Near, watch: Watch = UNWATCHED) -
     found = near_by_group(reference, turned.source, watch)
     if overall(found.after) >= overall(near.before):
         return None
-    return replace(found, before=near.before, turned=turned.kinds, fitted=turned.fitted)
+    return replace(found, before=near.before, turned=turned.kinds, fitted=near.fitted | turned.fitted)
 
 
 def score_of(reference: AnySource, near: Near, watch: Watch = UNWATCHED, *, matching: bool = True) -> Score:
