@@ -165,8 +165,7 @@ def _of_labelled(
 
     ours, own = source.checkpoint.tensors, source.architecture
     theirs = Renamed(reference.checkpoint.tensors, names_in_other(source, reference))
-    still = identity(own)
-    before = labelled_residuals(still, own, ours, theirs) if found.in_place is None else found.in_place
+    before = _in_place(reference, source) if found.in_place is None else found.in_place
     if before and largest_deviation(before) > found.tolerance:
         element = bounded(found.element, own, ours)
         # What the group does not act on stands behind the rest.
@@ -180,4 +179,4 @@ def _of_labelled(
                 element, after = tamed, left
         if overall(after) < overall(before):
             return element, before, after
-    return still, before, before
+    return identity(own), before, before

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nfn_cli.architectures import Stated
 from nfn_cli.errors import UsageError
 from nfn_cli.python_words import python_words
-from nfn_cli.symmetry.given import Network, read_two
+from nfn_cli.symmetry.given import Network, assumed_of_two, read_two
 from nfn_cli.symmetry.kinship import ComparedLayer, compare_networks
 from nfn_cli.symmetry.kinship.words import in_words
 
@@ -110,10 +110,7 @@ def compare(
         stated = Stated.of(activation, pool, omega_0, chain, prefix)
         reference, source = read_two(a, b, stated, inputs, gauges=basis == "aligned")
         found = compare_networks(reference, source, basis=basis)
-        assumed = [reference.reading.assumed] if reference.reading.assumed else []
-        if source.reading.assumed not in (None, reference.reading.assumed):
-            assumed.append(f"of B: {source.reading.assumed}")
-        assumed += [found.assumed] if found.assumed else []
+        assumed = [own for own in (assumed_of_two(reference, source), found.assumed) if own]
         return Kinship(
             verdict=found.verdict.value,
             cause=found.cause,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch
-
+from nfn_cli.precision import coarsest
 from nfn_cli.symmetry.alignment import Alignment, Watch, align, architecture_difference, beside_residuals
 from nfn_cli.symmetry.alignment.watch import UNWATCHED
 from nfn_cli.symmetry.element import GroupElement
@@ -52,7 +51,7 @@ def _compare_chains(source: Source, target: Source, watch: Watch, *, scaled: boo
         remedy = f"compare it with a checkpoint of its own kind, not {source.checkpoint.path}"
         raise difference.error(target.checkpoint.path, remedy)
     beside = beside_residuals(target.checkpoint.path, source.beside, target.beside)
-    coarsest = max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps)
-    found = align(ours, theirs, coarsest, scaled=scaled, watch=watch)
+    precision = coarsest((source.precision, target.precision))
+    found = align(ours, theirs, precision, scaled=scaled, watch=watch)
     permuted = None if found.permuted is None else (*found.permuted, *beside)
     return replace(found, residuals=(*found.residuals, *beside), permuted=permuted)

@@ -56,14 +56,14 @@ def families(
     """
     with python_words():
         stated = Stated.of(activation, pool, omega_0, chain, prefix)
-        tracer = NetworkTracer()
+        tracer = NetworkTracer(gauges=True)
         if isinstance(networks, Mapping):
             named = networks
             if any(isinstance(own, Tensor) for own in named.values()):
                 raise UsageError("networks", "is one state dict", "give several, each by a name of your choice")
 
             def read(name: str) -> AnySource:
-                return read_given(opened(named[name], stated))
+                return read_given(opened(named[name], stated), gauges=True)
 
             return find_families(list(named), read, most_pairs=most_pairs)
         paths = [networks] if isinstance(networks, str | os.PathLike) else list(networks)

@@ -27,7 +27,7 @@ from nfn_cli.python_words import python_words
 from nfn_cli.symmetry.alignment.residuals import Residual
 from nfn_cli.symmetry.any_form import find_form
 from nfn_cli.symmetry.comparing import compare_sources
-from nfn_cli.symmetry.given import Network, StatedOptions, opened, read_given, read_two
+from nfn_cli.symmetry.given import Network, StatedOptions, assumed_of_two, opened, read_given, read_two
 from nfn_cli.symmetry.given_back import given_back
 from nfn_cli.symmetry.inspection import Inspection, inspect_network
 from nfn_cli.symmetry.normal_form import NormalFormSettings
@@ -225,9 +225,7 @@ def verify(
     """
     with python_words():
         source, target = read_two(a, b, Stated.of(activation, pool, omega_0, chain, prefix), inputs)
-        read_as, assumed = source.read_as, source.reading.assumed
-        if target.reading.assumed not in (None, assumed):
-            assumed = f"{f'{assumed}; ' if assumed else ''}of B: {target.reading.assumed}"
+        read_as, assumed = source.read_as, assumed_of_two(source, target)
         try:
             found = compare_sources(source, target)
         except DifferentError as error:

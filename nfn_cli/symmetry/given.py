@@ -104,6 +104,13 @@ def read_two(
     return read_given(first, by, gauges=gauges), read_given(second, by, gauges=gauges)
 
 
+def assumed_of_two(first: AnySource, second: AnySource) -> str | None:
+    """What was taken for granted of two networks, that of the second where it is something else."""
+    one, other = first.reading.assumed, second.reading.assumed
+    parts = [one] if one else []
+    return "; ".join([*parts, f"of B: {other}"] if other and other != one else parts) or None
+
+
 def _by_module(module: InMemory, checkpoint: Checkpoint, *, gauges: bool) -> AnySource:
     if module.chain is not None:
         return read_source(replace(checkpoint, tensors=in_order(checkpoint, module.chain), ordered=True), module.stated)

@@ -24,6 +24,7 @@ from nfn_cli.architectures import (
 )
 from nfn_cli.architectures.modules import BatchNorm, Weighted
 from nfn_cli.checkpoints import Checkpoint
+from nfn_cli.precision import coarsest
 from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, depends_on_pooling, group_kind, phase_step
 from nfn_cli.symmetry.links import Links
 from nfn_cli.symmetry.normal_form import NormalForm, NormalFormSettings, normal_form
@@ -173,7 +174,7 @@ def inspect_network(checkpoint: Checkpoint, network: ReadNetwork) -> Inspection:
     # Under a max-pooling all that is claimed holds, whichever pooling there is.
     point = replace(point, architecture=replace(architecture, pool="max")) if unpooled else point
     floating = [tensor.dtype for tensor in checkpoint.tensors.values() if tensor.is_floating_point()]
-    groups, dimension = _groups(point, max(floating, key=lambda dtype: torch.finfo(dtype).eps), known)
+    groups, dimension = _groups(point, coarsest(floating), known)
     named = {group.name: facts for group, facts in zip(architecture.groups, groups, strict=True)}
     layers = tuple(
         _layer(layer, module, network, named.get(layer.name))

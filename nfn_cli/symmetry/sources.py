@@ -141,6 +141,15 @@ def write_element(source: AnySource, element: AnyElement, path: Path, *, overwri
     labelled.save_labelled_element(path, element, source.architecture, overwrite=overwrite)
 
 
+def identity_of(source: AnySource) -> AnyElement:
+    """The identity of a network's group."""
+    if isinstance(source, Source):
+        return GroupElement.identity([group.size for group in source.network.weights.architecture.groups])
+    from nfn_cli.symmetry import labelled
+
+    return labelled.identity(source.architecture)
+
+
 def inverted(source: AnySource, element: AnyElement) -> AnyElement:
     """g⁻¹."""
     if isinstance(element, GroupElement):

@@ -12,6 +12,7 @@ from torch import Tensor
 from nfn_cli.architectures import Architecture, Reading, ReadNetwork, Stated, read_network
 from nfn_cli.checkpoints import Checkpoint, PartedTensors
 from nfn_cli.errors import ArchitectureError, CheckpointError
+from nfn_cli.precision import coarsest
 from nfn_cli.symmetry.action import acted_rows
 from nfn_cli.symmetry.diagonal_kinds import depends_on_pooling
 from nfn_cli.symmetry.element import GroupElement
@@ -52,7 +53,7 @@ class Source:
     def precision(self) -> torch.dtype:
         """The coarsest dtype among the tensors that the group acts on."""
         dtypes = {self.checkpoint.tensors[spec.name].dtype for spec in self.stored.tensors}
-        return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
+        return coarsest(dtypes)
 
 
 class TransformedTensors(PartedTensors):

@@ -30,12 +30,27 @@ def assign(cost: Tensor, tied: Tensor) -> Tensor:
     settled = _among_tied(best, tied)
     if settled is not None:
         return settled
+    return least_cost(cost)
+
+
+def least_cost(cost: Tensor) -> Tensor:
+    """A column for each row, no two the same, of least total cost.
+
+    Args:
+        cost: finite, [n, m] with n at most m.
+
+    Returns:
+        int64 [n].
+
+    Raises:
+        UsageError: SciPy is not installed.
+    """
     try:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:
         cause = "is needed to match neurons that have no one best partner"
         raise UsageError("SciPy", cause, "pip install 'nfn-cli[match]'") from error
-    return torch.from_numpy(linear_sum_assignment(cost.numpy())[1])
+    return torch.from_numpy(linear_sum_assignment(cost.double().numpy())[1])
 
 
 def _among_tied(best: Tensor, tied: Tensor) -> Tensor | None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from nfn_cli.errors import DifferentError
+from nfn_cli.precision import coarsest, finest
 from nfn_cli.symmetry.alignment import orbit_tolerance
 from nfn_cli.symmetry.alignment.residuals import Residual
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
 from nfn_cli.symmetry.kinship.constants import constant_tensors
 from nfn_cli.symmetry.kinship.exact_test import exact_log10_p
-from nfn_cli.symmetry.kinship.identity import identity_of
 from nfn_cli.symmetry.kinship.nearest import Near, near_by_gauges, near_by_group, score_of
 from nfn_cli.symmetry.kinship.null import Null, families, family_of, plain
 from nfn_cli.symmetry.kinship.pairing import pair_of
@@ -23,6 +23,7 @@ from nfn_cli.symmetry.kinship.score import Score
 from nfn_cli.symmetry.kinship.shapes import CommonPart, Unmatched, common_part
 from nfn_cli.symmetry.kinship.verdict import ComparedLayer, Comparison, Verdict
 from nfn_cli.symmetry.nearness import overall
+from nfn_cli.symmetry.sources import identity_of
 
 if TYPE_CHECKING:
     from nfn_cli.architectures.traced import NetworkTracer
@@ -94,7 +95,8 @@ def _same_or_rounded(reference: AnySource, source: AnySource, near: Near) -> Com
         return _same(near, "every number is the other's but for rounding")
     rounded = rounded_to(reference, source, near.element)
     if rounded is None:
-        fine, coarse = sorted((reference.precision, source.precision), key=lambda dtype: torch.finfo(dtype).eps)
+        both = reference.precision, source.precision
+        fine, coarse = finest(both), coarsest(both)
         asked = coarse in _HALVES and fine not in _HALVES  # then every number was, and one is not what it would be
         if asked or near.deviation > near.tolerance:
             return None
@@ -223,5 +225,4 @@ def _layers(
 
 def _finest_tolerance(reference: AnySource, source: AnySource) -> float:
     """What is rounding in the finer of both dtypes."""
-    finest = min(reference.precision, source.precision, key=lambda dtype: torch.finfo(dtype).eps)
-    return orbit_tolerance(finest)
+    return orbit_tolerance(finest((reference.precision, source.precision)))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from nfn_cli.checkpoints import TensorMap
+from nfn_cli.checkpoints.tensors_in_parts import parts_of
 from nfn_cli.symmetry.transform import Source
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def content_digest(source: AnySource) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for name in _names(source):
         first = True
-        for part in _parts(source, name):
+        for part in parts_of(source.checkpoint.tensors, name):
             if first:
                 digest.update(f"{part.dtype} {tuple(part.shape[1:])};".encode())
                 first = False
@@ -40,14 +39,6 @@ def _names(source: AnySource) -> list[str]:
     if isinstance(source, Source):
         return [*(spec.name for spec in source.stored.tensors), *source.beside]
     return [name for name in dict.fromkeys(source.network.names.values()) if name in source.checkpoint.tensors]
-
-
-def _parts(source: AnySource, name: str) -> Iterator[Tensor]:
-    tensors = source.checkpoint.tensors
-    if isinstance(tensors, TensorMap):
-        yield from tensors.parts(name)
-    else:
-        yield tensors[name]
 
 
 def _bytes(part: Tensor) -> memoryview:

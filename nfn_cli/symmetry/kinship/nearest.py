@@ -10,10 +10,10 @@ from nfn_cli.symmetry.alignment.residuals import Residual, largest_deviation
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
 from nfn_cli.symmetry.comparing import compare_sources
 from nfn_cli.symmetry.kinship.constants import constant_tensors
-from nfn_cli.symmetry.kinship.identity import identity_of
 from nfn_cli.symmetry.kinship.pairing import pair_of
 from nfn_cli.symmetry.kinship.score import Score, kinship_score
 from nfn_cli.symmetry.nearness import overall
+from nfn_cli.symmetry.sources import identity_of
 from nfn_cli.symmetry.transform import Source
 
 if TYPE_CHECKING:

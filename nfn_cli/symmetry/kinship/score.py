@@ -22,9 +22,10 @@ from torch import Tensor
 
 from nfn_cli.symmetry.alignment.assignment import assign
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
+from nfn_cli.symmetry.kinship.cosines import cosines
 from nfn_cli.symmetry.kinship.neuron_rows import BlockRows, block_rows
 from nfn_cli.symmetry.kinship.pairing import Pair
-from nfn_cli.symmetry.kinship.whitening import cosines, whitened
+from nfn_cli.symmetry.kinship.whitening import whitened
 
 _SEED = 0  # of the random rows
 

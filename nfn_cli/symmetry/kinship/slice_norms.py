@@ -16,12 +16,12 @@ from torch import Tensor
 from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.symmetry.kinship.norms import Norms, spread
 from nfn_cli.symmetry.labelled.anchors import Anchors, Reader
+from nfn_cli.symmetry.labelled.normal_form import rounding_unit
 from nfn_cli.symmetry.labelled.positions import all_uses
 from nfn_cli.symmetry.labelled.settled_scales import Settled
 from nfn_cli.symmetry.labelled.slice_sums import moments, role_targets
 
 _VALUES = 16
-_LEAST_ROUNDING = 2.0**-47
 
 
 def slice_norms(architecture: LabelledArchitecture, tensors: Mapping[str, Tensor], precision: torch.dtype) -> Norms:
@@ -38,7 +38,7 @@ def slice_norms(architecture: LabelledArchitecture, tensors: Mapping[str, Tensor
     Raises:
         ValueError: a tensor is not there, or has another shape.
     """
-    unit = max(torch.finfo(precision).eps / 2, _LEAST_ROUNDING)
+    unit = rounding_unit(precision)
     logs = Settled(architecture.logs, mod2=False)
     signs = Settled(architecture.signs, mod2=True, everything=True)
     anchors = Anchors(architecture, Reader(tensors), logs, signs, unit)

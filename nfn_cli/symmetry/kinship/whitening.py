@@ -36,14 +36,3 @@ def whitened(rows: Tensor) -> tuple[Tensor, float]:
     level = RIDGE**2 * squares.mean()
     root = vectors * (squares + level).rsqrt() @ vectors.T
     return (root @ rows if n <= m else rows @ root), float((squares / (squares + level)).sum())
-
-
-def cosines(theirs: Tensor, ours: Tensor, *, signed: bool) -> Tensor:
-    """Cosines [rows of theirs, rows of ours]; their sizes where a sign is free."""
-    found = _unit(theirs) @ _unit(ours).T
-    return found.abs() if signed else found
-
-
-def _unit(rows: Tensor) -> Tensor:
-    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    return rows / torch.where(norms > 0, norms, 1.0)

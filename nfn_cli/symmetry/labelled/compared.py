@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from nfn_cli.architectures.traced import COUNTS
+from nfn_cli.precision import coarsest
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
 from nfn_cli.symmetry.labelled.alignment import LabelledAlignment, align, beside_residuals
 from nfn_cli.symmetry.labelled.source import LabelledSource
@@ -46,8 +46,8 @@ def align_sources(
     """
     names = names_in_other(source, target)
     theirs = Renamed(target.checkpoint.tensors, names)
-    coarsest = max(source.precision, target.precision, key=lambda dtype: torch.finfo(dtype).eps)
-    found = align(source.architecture, source.checkpoint.tensors, theirs, coarsest, scaled=scaled, watch=watch)
+    precision = coarsest((source.precision, target.precision))
+    found = align(source.architecture, source.checkpoint.tensors, theirs, precision, scaled=scaled, watch=watch)
     acted_on = {name for tensor in source.architecture.tensors if tensor.uses for name in tensor.names}
     beside = {name for name in names if name not in acted_on and not name.endswith(COUNTS)}
     ours = {name: source.checkpoint.tensors[name] for name in beside}

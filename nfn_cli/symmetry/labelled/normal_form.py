@@ -88,7 +88,7 @@ def normal_form(
     """
     if precision is None:
         precision = _least_precise(architecture, tensors)
-    unit = max(torch.finfo(precision).eps / 2, _LEAST_ROUNDING)
+    unit = rounding_unit(precision)
     logs = Settled(architecture.logs, mod2=False, everything=scale == "none")
     signs = Settled(architecture.signs, mod2=True, everything=not sign)
     anchors = Anchors(architecture, Reader(tensors), logs, signs, unit)
@@ -137,6 +137,11 @@ class _KeyReader:
         for tensor in self._architecture.tensors:
             self.visit(tensor)
         return self._keys.order(rounding)
+
+
+def rounding_unit(precision: torch.dtype) -> float:
+    """Half of a dtype's eps or, of one so fine that sums lose more, what these lose."""
+    return max(torch.finfo(precision).eps / 2, _LEAST_ROUNDING)
 
 
 def _least_precise(architecture: LabelledArchitecture, tensors: Mapping[str, Tensor]) -> torch.dtype:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture
 from nfn_cli.architectures.reading import Reading
 from nfn_cli.architectures.traced import NetworkTracer, TracedNetwork, dtypes_of
-from nfn_cli.checkpoints import Checkpoint, TensorMap, open_checkpoint
+from nfn_cli.checkpoints import Checkpoint, open_checkpoint
+from nfn_cli.checkpoints.tensors_in_parts import parts_of
 from nfn_cli.errors import ArchitectureError
+from nfn_cli.precision import coarsest
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class LabelledSource:
         dtypes = dtypes_of(self.checkpoint)
         acted_on = {dtypes[name] for tensor in self.architecture.tensors for name in tensor.names}
         floating = [dtype for dtype in acted_on if dtype.is_floating_point] or [torch.float32]
-        return max(floating, key=lambda dtype: torch.finfo(dtype).eps)
+        return coarsest(floating)
 
 
 def open_labelled(
@@ -92,13 +93,5 @@ def open_labelled(
 
 
 def _equal(checkpoint: Checkpoint, first: str, other: str) -> bool:
-    parts = zip_longest(_parts(checkpoint, first), _parts(checkpoint, other))
+    parts = zip_longest(*(parts_of(checkpoint.tensors, name) for name in (first, other)))
     return all(a is not None and b is not None and torch.equal(a, b) for a, b in parts)
-
-
-def _parts(checkpoint: Checkpoint, name: str) -> Iterator[Tensor]:
-    tensors = checkpoint.tensors
-    if isinstance(tensors, TensorMap):
-        yield from tensors.parts(name)
-    else:
-        yield tensors[name]

@@ -11,8 +11,8 @@ from kin import disguised, noisy, read, weights
 
 import nfn_cli.symmetry.kinship.exact_test as exact_test
 from nfn_cli.symmetry.kinship.exact_test import exact_log10_p, log10_tail
-from nfn_cli.symmetry.kinship.identity import identity_of
 from nfn_cli.symmetry.kinship.pairing import pair_of
+from nfn_cli.symmetry.sources import identity_of
 
 KINDS = ("mlp", "cnn", "residual", "gated")
 

@@ -7,9 +7,9 @@ import torch
 from kin import disguised, noisy, read, weights
 
 from nfn_cli.symmetry.comparing import compare_sources
-from nfn_cli.symmetry.kinship.identity import identity_of
 from nfn_cli.symmetry.kinship.pairing import pair_of
 from nfn_cli.symmetry.kinship.score import Score, kinship_score
+from nfn_cli.symmetry.sources import identity_of
 
 KINDS = ("mlp", "cnn", "residual", "gated")
 

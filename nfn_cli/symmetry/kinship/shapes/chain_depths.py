@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from nfn_cli.symmetry.diagonal_kinds import group_kind
+from nfn_cli.symmetry.kinship.cosines import cosines
 from nfn_cli.symmetry.kinship.shapes.chains import (
     Partners,
     blocks_of,
@@ -25,7 +26,7 @@ from nfn_cli.symmetry.kinship.shapes.chains import (
     scaled_names,
 )
 from nfn_cli.symmetry.kinship.shapes.cut_tensors import Cut
-from nfn_cli.symmetry.kinship.shapes.neurons import above_chance, cosines, matched, mixed
+from nfn_cli.symmetry.kinship.shapes.neurons import above_chance, matched, mixed
 from nfn_cli.symmetry.kinship.shapes.part import CommonPart, Unmatched
 from nfn_cli.symmetry.transform import Source
 

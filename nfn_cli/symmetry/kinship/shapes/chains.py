@@ -16,8 +16,9 @@ from nfn_cli.architectures import Architecture, Side, Stated
 from nfn_cli.checkpoints import Checkpoint
 from nfn_cli.errors import ArchitectureError
 from nfn_cli.symmetry.diagonal_kinds import DiagonalKind, group_kind
+from nfn_cli.symmetry.kinship.cosines import cosines
 from nfn_cli.symmetry.kinship.shapes.cut_tensors import Cut, CutTensors
-from nfn_cli.symmetry.kinship.shapes.neurons import above_chance, cosines, matched, mixed
+from nfn_cli.symmetry.kinship.shapes.neurons import above_chance, matched, mixed
 from nfn_cli.symmetry.kinship.shapes.part import CommonPart, Unmatched
 from nfn_cli.symmetry.transform import Source, read_source
 
@@ -138,8 +139,7 @@ def found_partners(reference: Source, source: Source, place: int, other: int, be
     group = group_behind(reference.network.weights.architecture, place)
     assert group is not None
     is_signed = group_kind(reference.network.weights.architecture, group).is_signed
-    alike = cosines(ours, theirs)
-    alike = alike.abs() if is_signed else alike
+    alike = cosines(ours, theirs, signed=is_signed)
     a, b = matched(alike)
     held = _scaled_rows(reference, source, place, other, (ours, theirs))
     factors = (
@@ -147,8 +147,8 @@ def found_partners(reference: Source, source: Source, place: int, other: int, be
         if held is None
         else (ratios(held[0][a], held[1][b], group_kind(reference.network.weights.architecture, group)))
     )
-    chance = cosines(ours, mixed(theirs))
-    return Partners(a, b, factors, above_chance(alike[a, b], chance.abs() if is_signed else chance))
+    chance = cosines(ours, mixed(theirs), signed=is_signed)
+    return Partners(a, b, factors, above_chance(alike[a, b], chance))
 
 
 def blocks_of(source: Source, place: int) -> Tensor:

@@ -16,11 +16,12 @@ from torch import Tensor
 from nfn_cli.architectures.families import differing_field
 from nfn_cli.architectures.traced import NetworkTracer
 from nfn_cli.errors import shown
+from nfn_cli.symmetry.kinship.cosines import cosines
 from nfn_cli.symmetry.kinship.shapes.cut_tensors import Cut
 from nfn_cli.symmetry.kinship.shapes.decoder import Decoder, Streams, fed_rows, similarities, streams_of
 from nfn_cli.symmetry.kinship.shapes.labelled_part import read_labelled_part
 from nfn_cli.symmetry.kinship.shapes.layouts import layout_of
-from nfn_cli.symmetry.kinship.shapes.neurons import cosines, matched
+from nfn_cli.symmetry.kinship.shapes.neurons import matched
 from nfn_cli.symmetry.kinship.shapes.ordered_layers import Ordered, ordered_layers
 from nfn_cli.symmetry.kinship.shapes.part import CommonPart, Unmatched
 

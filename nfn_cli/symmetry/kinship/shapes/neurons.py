@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nfn_cli.errors import UsageError
+from nfn_cli.symmetry.alignment.assignment import least_cost
 
 
 def matched(similarity: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,19 +31,7 @@ def matched(similarity: Tensor) -> tuple[Tensor, Tensor]:
     best = similarity.argmax(1) if similarity.numel() else rows
     if len(best.unique()) == len(best):
         return rows, best
-    try:
-        from scipy.optimize import linear_sum_assignment
-    except ImportError as error:
-        cause = "is needed to match neurons that have no one best partner"
-        raise UsageError("SciPy", cause, "pip install 'nfn-cli[match]'") from error
-    return rows, torch.from_numpy(linear_sum_assignment(similarity.double().numpy(), maximize=True)[1])
-
-
-def cosines(ours: Tensor, theirs: Tensor) -> Tensor:
-    """The cosine of each row with each other row, [rows of A, rows of B]; 0 for a row of zeros."""
-    tiny = torch.finfo(ours.dtype).tiny
-    a, b = (rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min(tiny) for rows in (ours, theirs))
-    return a @ b.T
+    return rows, least_cost(-similarity)
 
 
 def mixed(rows: Tensor) -> Tensor:

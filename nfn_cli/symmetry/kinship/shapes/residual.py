@@ -21,10 +21,11 @@ from torch import Tensor
 from nfn_cli.architectures.families import cifar_resnet, resnet
 from nfn_cli.architectures.traced import NetworkTracer, shapes_of
 from nfn_cli.symmetry.diagonal_kinds import DiagonalKind
+from nfn_cli.symmetry.kinship.cosines import cosines
 from nfn_cli.symmetry.kinship.shapes.chains import Partners, ratios
 from nfn_cli.symmetry.kinship.shapes.cut_tensors import Cut
 from nfn_cli.symmetry.kinship.shapes.labelled_part import read_labelled_part
-from nfn_cli.symmetry.kinship.shapes.neurons import cosines, matched
+from nfn_cli.symmetry.kinship.shapes.neurons import matched
 from nfn_cli.symmetry.kinship.shapes.ordered_layers import ordered_layers
 from nfn_cli.symmetry.kinship.shapes.part import CommonPart, Unmatched
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nfn_cli.architectures.labels import LabelledArchitecture
+from nfn_cli.precision import coarsest
 from nfn_cli.symmetry.alignment import orbit_tolerance
 from nfn_cli.symmetry.alignment.watch import UNWATCHED, Watch
 from nfn_cli.symmetry.labelled.fingerprint import fingerprint
@@ -125,8 +126,8 @@ def _match_others(
     wanted -= {own.action.block for own in heads if own.action.block is not None}
     if not wanted and rotated:
         return
-    coarsest = max(source.precision, reference.precision, key=lambda dtype: torch.finfo(dtype).eps)
-    search = Search(architecture, _Now(ours, architecture), _Now(theirs, architecture), orbit_tolerance(coarsest))
+    precision = coarsest((source.precision, reference.precision))
+    search = Search(architecture, _Now(ours, architecture), _Now(theirs, architecture), orbit_tolerance(precision))
     search.forward(UNWATCHED, only=wanted)
     ours.move(search.element)
 
