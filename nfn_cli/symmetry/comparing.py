@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def compare_sources(
-    source: AnySource, target: AnySource, watch: Watch = UNWATCHED, *, scaled: bool = True
+    source: AnySource, target: AnySource, watch: Watch = UNWATCHED, *, scaled: bool = True, search: bool = True
 ) -> Alignment[GroupElement] | LabelledAlignment:
     """Find the element that brings one checkpoint's network to the other's, by the coarser of their dtypes.
 
@@ -26,6 +26,7 @@ def compare_sources(
 
     Args:
         scaled: whether scales, signs and phases may be used beside permutations.
+        search: without it both are compared where they lie.
 
     Raises:
         DifferentError: no element can.
@@ -33,7 +34,7 @@ def compare_sources(
         UsageError: SciPy is needed and missing.
     """
     if isinstance(source, Source) and isinstance(target, Source):
-        return _compare_chains(source, target, watch, scaled=scaled)
+        return _compare_chains(source, target, watch, scaled=scaled, search=search)
     from nfn_cli.symmetry.labelled.compared import align_sources
     from nfn_cli.symmetry.sources import difference
 
@@ -41,10 +42,12 @@ def compare_sources(
     if different is not None:
         raise different
     assert not isinstance(source, Source) and not isinstance(target, Source)
-    return align_sources(source, target, scaled=scaled, watch=watch)
+    return align_sources(source, target, scaled=scaled, search=search, watch=watch)
 
 
-def _compare_chains(source: Source, target: Source, watch: Watch, *, scaled: bool) -> Alignment[GroupElement]:
+def _compare_chains(
+    source: Source, target: Source, watch: Watch, *, scaled: bool, search: bool
+) -> Alignment[GroupElement]:
     ours, theirs = source.network.weights, target.network.weights
     difference = architecture_difference(ours.architecture, theirs.architecture)
     if difference is not None:
@@ -52,6 +55,6 @@ def _compare_chains(source: Source, target: Source, watch: Watch, *, scaled: boo
         raise difference.error(target.checkpoint.path, remedy)
     beside = beside_residuals(target.checkpoint.path, source.beside, target.beside)
     precision = coarsest((source.precision, target.precision))
-    found = align(ours, theirs, precision, scaled=scaled, watch=watch)
+    found = align(ours, theirs, precision, scaled=scaled, search=search, watch=watch)
     permuted = None if found.permuted is None else (*found.permuted, *beside)
     return replace(found, residuals=(*found.residuals, *beside), permuted=permuted)

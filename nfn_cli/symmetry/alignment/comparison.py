@@ -96,6 +96,7 @@ def align(
     precision: torch.dtype | None = None,
     *,
     scaled: bool = True,
+    search: bool = True,
     watch: Watch = UNWATCHED,
 ) -> Alignment[GroupElement]:
     """Find g such that g·A is next to B.
@@ -104,6 +105,7 @@ def align(
         ours, theirs: A and B, without batch axes; computation is float64 whatever their dtypes.
         precision: the coarsest dtype that the weights were stored in; that of the tensors by default.
         scaled: whether scales, signs and phases may be used beside permutations.
+        search: whether anything is searched for; without it both are compared where they lie, by the identity.
         watch: called with the progress.
 
     Raises:
@@ -121,6 +123,11 @@ def align(
         _freedom(ours.architecture, theirs.architecture, group) for group in range(len(theirs.architecture.groups))
     ]
     ours = renamed(ours, theirs.architecture)
+    if not search:
+        still, left = _measured(
+            GroupElement.identity([group.size for group in theirs.architecture.groups]), ours, theirs
+        )
+        return Alignment(still, left, left, tolerance)
     fixed = [Freedom(DiagonalKind.TRIVIAL, in_place=freedom.in_place) for freedom in freedoms]
     freedoms = freedoms if scaled else fixed
     forward = _measured(Aligner(ours, theirs, freedoms, tolerance).run(watch), ours, theirs)

@@ -27,6 +27,11 @@ class Candidates:
     pairs: tuple[tuple[int, int], ...]
     possible: int
 
+    @property
+    def complete(self) -> bool:
+        """Whether no pair of one architecture is left out."""
+        return len(self.pairs) == self.possible
+
 
 def kin_candidates(signatures: Sequence[Signature], most: int) -> Candidates:
     """The pairs to compare.
@@ -37,8 +42,8 @@ def kin_candidates(signatures: Sequence[Signature], most: int) -> Candidates:
             second nearest, and so on.
 
     >>> near = [Signature("a", (value,), 0, 0) for value in (1.0, 5.0, 1.1)]
-    >>> kin_candidates(near, 1).pairs, len(kin_candidates(near, 3).pairs)
-    (((0, 2),), 3)
+    >>> kin_candidates(near, 1).pairs, kin_candidates(near, 3).complete
+    (((0, 2),), True)
     """
     kinds: dict[str, list[int]] = {}
     for place, signature in enumerate(signatures):

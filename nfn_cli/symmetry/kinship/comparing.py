@@ -71,9 +71,7 @@ def compare_networks(
         if turned is not None:
             if turned.deviation <= _finest_tolerance(reference, source):
                 return _same(turned, "every number is the other's but for rounding, once gauges are fixed")
-            other = score_of(reference, turned, watch)
-            if other.total is not None and (score.total is None or other.total > score.total):
-                near, score = turned, other
+            near, score = _more_alike(reference, (near, score), turned, watch)
     still = pair_of(reference, source, identity_of(source))
     judged = replace(
         _described(near, score),
@@ -83,6 +81,12 @@ def compare_networks(
         false_positive_rate=None if null is None or score.total is None else null.rate(score.total),
     )
     return _judged(judged, null)
+
+
+def _more_alike(reference: AnySource, first: tuple[Near, Score], turned: Near, watch: Watch) -> tuple[Near, Score]:
+    """B by the group alone or with its gauges fixed, whichever scores higher."""
+    before, other = first[1].total, score_of(reference, turned, watch)
+    return (turned, other) if other.total is not None and (before is None or other.total > before) else first
 
 
 def _null_of(reference: AnySource) -> Null | None:
@@ -154,9 +158,8 @@ def _of_parts(
     score = score_of(part.reference, near, watch, matching=aligned)
     if aligned and (score.total is None or score.total < plain()):
         turned = near_by_gauges(part.reference, near, watch)
-        other = None if turned is None else score_of(part.reference, turned, watch)
-        if turned is not None and other is not None and (other.total or 0.0) > (score.total or 0.0):
-            near, score = turned, other
+        if turned is not None:
+            near, score = _more_alike(part.reference, (near, score), turned, watch)
     found = replace(_described(near, score), assumed=part.assumed, part=_words(part), element=None, deviation=None)
     layers = tuple(replace(own, name=_original(own.name, part)) for own in found.layers)
     found = replace(found, layers=layers, tolerance=None)

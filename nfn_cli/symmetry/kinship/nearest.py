@@ -13,7 +13,6 @@ from nfn_cli.symmetry.kinship.constants import constant_tensors
 from nfn_cli.symmetry.kinship.pairing import pair_of
 from nfn_cli.symmetry.kinship.score import Score, kinship_score
 from nfn_cli.symmetry.nearness import overall
-from nfn_cli.symmetry.sources import identity_of
 from nfn_cli.symmetry.transform import Source
 
 if TYPE_CHECKING:
@@ -58,11 +57,9 @@ def near_by_group(reference: AnySource, source: AnySource, watch: Watch = UNWATC
         ArchitectureError: the files do not say enough to know.
         UsageError: SciPy is needed and missing.
     """
-    found = compare_sources(source, reference, watch)
+    found = compare_sources(source, reference, watch, search=aligned)
     element, before, after = nearer_of(reference, source, found)
     beside = found.residuals[len(after) :]
-    if not aligned:
-        element, after = identity_of(source), before
     return Near(source, element, (*before, *beside), (*after, *beside), found.tolerance)
 
 

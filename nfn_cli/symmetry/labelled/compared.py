@@ -31,7 +31,12 @@ class Renamed(Mapping[str, Tensor]):
 
 
 def align_sources(
-    source: LabelledSource, target: LabelledSource, *, scaled: bool = True, watch: Watch = UNWATCHED
+    source: LabelledSource,
+    target: LabelledSource,
+    *,
+    scaled: bool = True,
+    search: bool = True,
+    watch: Watch = UNWATCHED,
 ) -> LabelledAlignment:
     """Find the element that brings A next to B, by the coarser of their dtypes.
 
@@ -40,6 +45,7 @@ def align_sources(
     Args:
         source, target: A and B, of one architecture.
         scaled: whether scales and signs may be used beside permutations.
+        search: without it both are compared where they lie.
 
     Raises:
         UsageError: SciPy is needed and missing.
@@ -47,12 +53,12 @@ def align_sources(
     names = names_in_other(source, target)
     theirs = Renamed(target.checkpoint.tensors, names)
     precision = coarsest((source.precision, target.precision))
-    found = align(source.architecture, source.checkpoint.tensors, theirs, precision, scaled=scaled, watch=watch)
+    ours = source.checkpoint.tensors
+    found = align(source.architecture, ours, theirs, precision, scaled=scaled, search=search, watch=watch)
     acted_on = {name for tensor in source.architecture.tensors if tensor.uses for name in tensor.names}
     beside = {name for name in names if name not in acted_on and not name.endswith(COUNTS)}
-    ours = {name: source.checkpoint.tensors[name] for name in beside}
-    rest = {name: theirs[name] for name in beside}
-    left = beside_residuals(target.checkpoint.path, source.architecture, ours, rest)
+    rests = ({name: own[name] for name in beside} for own in (ours, theirs))
+    left = beside_residuals(target.checkpoint.path, source.architecture, *rests)
     permuted = None if found.permuted is None else (*found.permuted, *left)
     return replace(found, residuals=(*found.residuals, *left), permuted=permuted)
 

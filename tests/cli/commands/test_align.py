@@ -10,28 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from residual_source import residual_source
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 Nfn = Callable[..., Any]
 
-MODEL = """
-import torch
-from torch import nn
-
-class Residual(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.stem, self.a, self.b = nn.Linear(4, 8), nn.Linear(8, 12), nn.Linear(12, 8)
-        self.fc = nn.Linear(8, 3)
-
-    def forward(self, x):
-        x = torch.relu(self.stem(x))
-        return self.fc(torch.relu(x + self.b(torch.relu(self.a(x)))))
-
-def make():
-    return Residual()
-"""
+MODEL = residual_source(4, 8, 12)
 
 
 def mlp() -> dict[str, Tensor]:

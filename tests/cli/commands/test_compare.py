@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from residual_source import residual_source
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -231,23 +232,7 @@ def test_the_saved_element_brings_b_to_a(a: Path, tmp_path: Path, nfn: Nfn) -> N
     assert nfn("compare", a, b, "--save-element", element, "--overwrite").code == 0
 
 
-MODEL = """
-import torch
-from torch import nn
-
-class Residual(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.stem, self.a, self.b = nn.Linear(10, 24), nn.Linear(24, 32), nn.Linear(32, 24)
-        self.fc = nn.Linear(24, 3)
-
-    def forward(self, x):
-        x = torch.relu(self.stem(x))
-        return self.fc(torch.relu(x + self.b(torch.relu(self.a(x)))))
-
-def make():
-    return Residual()
-"""
+MODEL = residual_source(10, 24, 32)
 
 
 def test_a_module_of_the_users_own(tmp_path: Path, nfn: Nfn) -> None:

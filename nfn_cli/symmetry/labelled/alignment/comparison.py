@@ -41,6 +41,7 @@ def align(
     precision: torch.dtype | None = None,
     *,
     scaled: bool = True,
+    search: bool = True,
     watch: Watch = UNWATCHED,
 ) -> LabelledAlignment:
     """Find g such that g·A is next to B.
@@ -50,6 +51,7 @@ def align(
             acts are read.
         precision: the coarsest dtype that the weights were stored in; that of the tensors by default.
         scaled: whether scales and signs may be used beside permutations.
+        search: whether anything is searched for; without it both are compared where they lie, by the identity.
         watch: called with the progress.
 
     Raises:
@@ -58,7 +60,7 @@ def align(
     """
     count = sum(math.prod(tensor.shape) for tensor in architecture.tensors)
     with threads_for(count):
-        return _align(architecture, ours, theirs, precision, watch, count, scaled=scaled)
+        return _align(architecture, ours, theirs, precision, watch, count, scaled=scaled, search=search)
 
 
 def _align(
@@ -70,6 +72,7 @@ def _align(
     count: int,
     *,
     scaled: bool,
+    search: bool,
 ) -> LabelledAlignment:
     if precision is None:
         dtypes = [
@@ -82,19 +85,19 @@ def _align(
     else:
         tolerance = orbit_tolerance(precision)
     still = identity(architecture)
-    in_place = residuals(still, architecture, ours, theirs, most=tolerance)
-    if not in_place or largest_deviation(in_place) <= tolerance:
-        return LabelledAlignment(still, in_place, in_place, tolerance)
+    in_place = residuals(still, architecture, ours, theirs, most=tolerance if search else math.inf)
+    if not search or not in_place or largest_deviation(in_place) <= tolerance:
+        return LabelledAlignment(still, in_place, in_place, tolerance, in_place)
     rounds = _Rounds(architecture, ours, theirs, tolerance, count, watch)
-    search = rounds.search(scaled=scaled)
-    search.forward(watch)
-    found = rounds.nearest(search)
+    forward = rounds.search(scaled=scaled)
+    forward.forward(watch)
+    found = rounds.nearest(forward)
     if found[0].is_permutation:
         return LabelledAlignment(*found, found[1], tolerance, rounds.in_place)
     same = largest_deviation(found[1]) <= tolerance
     if not same and count > _MEASURED_ALONE:
         return LabelledAlignment(*found, None, tolerance, rounds.in_place)
-    alone = rounds.permuted(search, same=same)
+    alone = rounds.permuted(forward, same=same)
     if not same and alone is not None:
         found = min(found, alone, key=_total)
     return LabelledAlignment(*found, None if alone is None else alone[1], tolerance, rounds.in_place)
